@@ -1,0 +1,1 @@
+"""Golden models: what every number of the hardware must be. NumPy only."""

@@ -1,0 +1,15 @@
+"""The two ways in which a run ends badly, shared by all packages."""
+
+
+class InputError(ValueError):
+    """Bad input from the user: one line that names what is wrong, where, and what was expected.
+
+    The command line prints the message and exits with code 2.
+    """
+
+
+class ToolError(RuntimeError):
+    """An outside tool (simulator, synthesizer) failed: the message ends in the tool's last lines and its log's path.
+
+    The command line prints the message and exits with code 3.
+    """

@@ -1,0 +1,1 @@
+"""The hardware: Amaranth components and Verilog emission."""

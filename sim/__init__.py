@@ -1,0 +1,1 @@
+"""Simulation: Verilator and cocotb, stream drivers, one bench per block."""

@@ -1,0 +1,1 @@
+"""Synthesis: Yosys, cell libraries, area, delay, energy, FPGA place and route."""
