@@ -1,7 +1,7 @@
 """A standard-cell library: what the analyses need to know of each cell, and finders of cells by function.
 
-`synth.reader.read_library` makes one from a Liberty file. Units are ns, pF, pJ, nW, V and um2 throughout. Edges are indexed by the value they lead to:
-`pair[0]` is the falling one, `pair[1]` the rising one.
+`synth.reader.read_library` makes one from a Liberty file. Units are ns, pF, pJ, nW, V and um2 throughout. Edges are
+indexed by the value they lead to: `pair[0]` is the falling one, `pair[1]` the rising one.
 """
 
 from collections.abc import Iterable, Iterator
