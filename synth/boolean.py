@@ -29,6 +29,11 @@ class BoolFunction:
         """Value at one assignment of all inputs."""
         return bool(self.table[tuple(int(values[name]) for name in self.inputs)])
 
+    @property
+    def passes(self) -> str | None:
+        """The input that the function hands on unchanged, None if it does anything else."""
+        return self.inputs[0] if self.table.tolist() == [False, True] else None
+
     def over(self, inputs: tuple[str, ...]) -> NDArray[np.bool_]:
         """Truth table over `inputs`, a superset of the function's own, in the order given."""
         spread = self.table.reshape(self.table.shape + (1,) * (len(inputs) - len(self.inputs)))

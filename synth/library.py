@@ -327,10 +327,11 @@ def _flip_flops(cells: Iterable[Cell], *, plain: bool) -> Iterator[Match]:
         state = cell.state
         if state is None or (plain and (state.clear or state.preset)):
             continue
-        stored = [pin for pin in cell.outputs if pin.function and pin.function.inputs == state.names[:1]]
-        simple = all(len(f.inputs) == 1 and f({f.inputs[0]: 1}) for f in (state.clock, state.data))
-        if simple and stored and stored[0].function({state.names[0]: 1}):
-            yield Match(cell, {"d": state.data.inputs[0], "clk": state.clock.inputs[0], "q": stored[0].name})
+        direct = {pin.name: pin.function.passes for pin in cell.outputs if pin.function is not None}
+        out = next((name for name, passed in direct.items() if passed == state.names[0]), None)
+        data, clock = state.data.passes, state.clock.passes
+        if out and data and clock:
+            yield Match(cell, {"d": data, "clk": clock, "q": out})
 
 
 def _assign(cell: Cell, roles: tuple[str, ...], wanted: dict[str, NDArray[np.bool_]]) -> dict[str, str] | None:
