@@ -1,0 +1,128 @@
+"""Sliding windows and exact integer products: what a convolution is, before anything is rounded.
+
+Feature maps are (batch, rows, columns, channels), channel fastest. A window's values are ordered kernel row, kernel
+column, input channel, channel fastest: the order in which the MAC array gets its lanes and in which weight matrices
+store their rows.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How a kernel slides over a feature map.
+
+    Parameters
+    ----------
+    kernel, stride, dilation
+        (rows, columns), each at least 1.
+    pad
+        Rows and columns added before and after: (top, left, bottom, right), ONNX's order.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        for name, length, least in (("kernel", 2, 1), ("stride", 2, 1), ("pad", 4, 0), ("dilation", 2, 1)):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(isinstance(item, int) for item in value):
+                raise TypeError(f"{name} must be a tuple of {length} integers, not {value!r}")
+            if len(value) != length or min(value) < least:
+                raise ValueError(f"{name} must be {length} integers of at least {least}, not {value!r}")
+
+    @property
+    def taps(self) -> int:
+        """Positions of the kernel."""
+        return self.kernel[0] * self.kernel[1]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first to the last tap, dilation included."""
+        return (self.kernel[0] - 1) * self.dilation[0] + 1, (self.kernel[1] - 1) * self.dilation[1] + 1
+
+    def output_size(self, rows: int, columns: int) -> tuple[int, int]:
+        """Rows and columns of the result; ValueError where the window does not fit into the padded map."""
+        top, left, bottom, right = self.pad
+        spare = rows + top + bottom - self.extent[0], columns + left + right - self.extent[1]
+        if min(spare) < 0:
+            raise ValueError(f"a window of {self.extent} does not fit into {rows} x {columns} padded by {self.pad}")
+        return spare[0] // self.stride[0] + 1, spare[1] // self.stride[1] + 1
+
+
+def patches(x: Array, window: Window, fill: float = 0) -> Array:
+    """Every position's window as a read-only view: (batch, rows, columns, kernel rows, kernel columns, channels).
+
+    Parameters
+    ----------
+    x
+        (batch, rows, columns, channels), any type.
+    window
+        How the kernel slides.
+    fill
+        The value of the padding: 0 for a convolution, the least value of the type for a maximum.
+    """
+    window.output_size(*x.shape[1:3])
+    top, left, bottom, right = window.pad
+    if any(window.pad):
+        x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+    every = np.lib.stride_tricks.sliding_window_view(x, window.extent, axis=(1, 2))
+    (step_y, step_x), (skip_y, skip_x) = window.stride, window.dilation
+    return every[:, ::step_y, ::step_x, :, ::skip_y, ::skip_x].transpose(0, 1, 2, 4, 5, 3)
+
+
+def im2col(x: Array, window: Window) -> Array:
+    """The windows of `x` as a matrix, (batch * rows * columns, taps * channels), in the order of the MAC array's lanes.
+
+    Rows of the result go through the batch, then output rows, then output columns, the column fastest.
+    """
+    view = patches(x, window)
+    return view.reshape(int(np.prod(view.shape[:3])), -1)
+
+
+def window_max(x: Array, window: Window, fill: float) -> Array:
+    """Greatest value of every window, (batch, rows, columns, channels); `fill` is no greater than any value of `x`."""
+    return np.asarray(patches(x, window, fill).max(axis=(3, 4)))
+
+
+def window_sum(x: Array, window: Window) -> Array:
+    """Sum of every window, (batch, rows, columns, channels); padding counts as 0."""
+    return np.asarray(patches(x, window).sum(axis=(3, 4)))
+
+
+def matmul(a: Array, b: Array) -> Ints:
+    """Exact product of two integer matrices, (m, k) by (k, n), as fast as floating-point BLAS where that is exact.
+
+    No partial sum, in whatever order it is formed, exceeds `k * max|a| * max|b|`. Floating point holds every integer up
+    to 2^24 (binary32) or 2^53 (binary64), so below those bounds BLAS is exact; above, 64-bit integers are used, which
+    need the same bound to be under 2^63.
+    """
+    bound = a.shape[1] * _magnitude(a) * _magnitude(b)
+    if bound >= 2**63:
+        raise OverflowError(f"a product of {a.shape[1]} terms up to {bound} does not fit into 64 bits")
+    if bound >= 2**53:
+        return np.asarray(a.astype(np.int64) @ b.astype(np.int64))
+    real = np.float32 if bound < 2**24 else np.float64
+    return np.asarray((a.astype(real) @ b.astype(real)).astype(np.int64))
+
+
+def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
+    """Exact integer convolution of `x` (batch, rows, columns, channels) with `weights` (taps * channels, outputs).
+
+    Returns the accumulators, (batch, rows, columns, outputs), before bias, shift and clamp.
+    """
+    rows, columns = window.output_size(*x.shape[1:3])
+    return matmul(im2col(x, window), weights).reshape(len(x), rows, columns, weights.shape[1])
+
+
+def _magnitude(values: Array) -> int:
+    return max(abs(int(values.max())), abs(int(values.min()))) if values.size else 0
