@@ -1,0 +1,28 @@
+"""Small combinational helpers that several blocks share."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+
+
+def named(m: Module, value: Value, name: str) -> Signal:
+    """A wire that carries `value`: expressions used more than once get a name in the Verilog and are built once."""
+    wire = Signal(value.shape(), name=name)
+    m.d.comb += wire.eq(value)
+    return wire
+
+
+def differ(bits: Value) -> Value:
+    """1 when `bits` are not all equal: what they extend does not fit."""
+    return ~bits.all() & bits.any()
+
+
+def sign_extend(bits: Value, width: int) -> Value:
+    """`bits` as an unsigned vector of `width` bits, the missing ones copies of the top bit."""
+    return Cat(bits, bits[-1].replicate(max(0, width - len(bits))))[:width]
+
+
+def select(choices: list[Value], index: Value) -> Value:
+    """`choices[index]` as a balanced tree of two-way multiplexers, which a mapper can pair to four-way ones."""
+    if len(choices) == 1:
+        return choices[0]
+    bit = (len(choices) - 1).bit_length() - 1
+    return Mux(index[bit], select(choices[1 << bit :], index), select(choices[: 1 << bit], index))
