@@ -156,12 +156,15 @@ class Kind(Enum):
     FLIP_FLOP = "flip_flop"
     LATCH = "latch"
     CLOCK_GATE = "clock_gate"
-    OTHER = "other"  # tri-state, level shifter, isolation, always-on, filler, no function
+    OTHER = "other"  # tri-state, bidirectional, without output or without function
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cell:
-    """One cell: area in um2, leakage in nW (`leakage_when`: per state, over pins)."""
+    """One cell: area in um2, leakage in nW (`leakage_when`: per state, over pins).
+
+    `dont_use` also holds for what no mapper may take for logic: level shifters, isolation and always-on cells, fillers.
+    """
 
     name: str
     kind: Kind

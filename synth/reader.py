@@ -83,7 +83,7 @@ class _Reader:
                     if "when" in item.attributes
                 ),
                 pins=pins,
-                dont_use=group.flag("dont_use"),
+                dont_use=any(group.flag(name) for name in ("dont_use", *_NOT_LOGIC)),
                 state=state,
                 clock_gate=group.attributes.get("clock_gating_integrated_cell"),
             )
@@ -206,11 +206,8 @@ def _state(group: Group) -> State | None:
 def _kind(group: Group, pins: Iterable[Pin], state: State | None) -> Kind:
     if "clock_gating_integrated_cell" in group.attributes:
         return Kind.CLOCK_GATE
-    outputs = [pin for pin in pins if pin.direction != "input" and pin.direction != "internal"]
-    special = any(group.flag(name) for name in _NOT_LOGIC) or any(
-        pin.tristate or pin.function is None or pin.direction != "output" for pin in outputs
-    )
-    if special or not outputs:
+    outputs = [pin for pin in pins if pin.direction not in ("input", "internal")]
+    if not outputs or any(pin.tristate or pin.function is None or pin.direction != "output" for pin in outputs):
         return Kind.OTHER
     if group.first("ff") is not None:
         return Kind.FLIP_FLOP if state else Kind.OTHER
