@@ -1,6 +1,7 @@
 """Small combinational helpers that several blocks share."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 
 
 def named(m: Module, value: Value, name: str) -> Signal:
@@ -26,3 +27,13 @@ def select(choices: list[Value], index: Value) -> Value:
         return choices[0]
     bit = (len(choices) - 1).bit_length() - 1
     return Mux(index[bit], select(choices[1 << bit :], index), select(choices[: 1 << bit], index))
+
+
+def cut(m: Module, core: wiring.Component, *values: Value) -> list[Value]:
+    """Pass `values` through one register stage of a pipelined `core`, enabled by its `en`; as they are otherwise."""
+    if not core.requant.pipeline:
+        return list(values)
+    registers = [Signal.like(Value.cast(value), reset_less=True) for value in values]
+    with m.If(core.en):
+        m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
+    return list(registers)
