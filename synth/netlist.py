@@ -1,7 +1,7 @@
 """A netlist mapped to library cells, flat, as Yosys writes it in JSON: nets, instances, drivers and loads.
 
-Nets are numbers. Net 0 is the constant 0, net 1 the constant 1; `NONE` stands for no net. Instances of the same cell are
-also kept as columns of pin nets (`Group`), over which the analyses compute with arrays.
+Nets are numbers. Net 0 is the constant 0, net 1 the constant 1; `NONE` stands for no net. Instances of the same cell
+are also kept as columns of pin nets (`Group`), over which the analyses compute with arrays.
 """
 
 import json
@@ -19,7 +19,7 @@ from synth.library import Cell, Kind, Library
 
 NONE = -1
 ZERO, ONE = 0, 1
-_CONSTANTS = {"0": ZERO, "1": ONE, "x": ZERO, "z": NONE}
+_CONSTANTS: dict[int | str, int] = {"0": ZERO, "1": ONE, "x": ZERO, "z": NONE}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +69,7 @@ class Netlist:
     inputs, outputs
         Nets of each port, least significant bit first.
     signals
-        Every name in the netlist, `(name, bit)`, and its net.
+        Every name in the netlist, `name` or `name[bit]`, and its net.
     instances
         In the file's order.
     size
@@ -80,7 +80,7 @@ class Netlist:
     library: Library
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
-    signals: dict[tuple[str, int], int]
+    signals: dict[str, int]
     instances: tuple[Instance, ...]
     size: int
 
@@ -220,18 +220,21 @@ def read_netlist(path: Path, library: Library, top: str | None = None) -> Netlis
 
 
 def _netlist(module: Mapping[str, Any], library: Library, top: str) -> Netlist:
-    numbers: dict[int | str, int] = dict(_CONSTANTS)
+    numbers = dict(_CONSTANTS)
 
     def nets(bits: Iterable[int | str]) -> tuple[int, ...]:
         return tuple(numbers.setdefault(bit, len(numbers) - 2) for bit in bits)
 
     ports: dict[str, dict[str, tuple[int, ...]]] = {"input": {}, "output": {}, "inout": {}}
-    signals: dict[tuple[str, int], int] = {}
+    signals: dict[str, int] = {}
     for name, port in module["ports"].items():
         ports[port["direction"]][name] = nets(port["bits"])
     for name, signal in module["netnames"].items():
+        bits = nets(signal["bits"])
         first = int(signal.get("offset", 0))
-        signals.update({(name, first + i): net for i, net in enumerate(nets(signal["bits"]))})
+        signals.update({f"{name}[{first + i}]": net for i, net in enumerate(bits)})
+        if len(bits) == 1:
+            signals[name] = bits[0]
     instances = []
     for name, item in module["cells"].items():
         cell = library.cells.get(item["type"])

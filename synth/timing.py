@@ -1,9 +1,10 @@
 """Static timing of a mapped netlist by the delay tables of its library (NLDM), without wires.
 
-The clock is ideal: its edges reach every flip-flop at time 0, through clock gates too, with the slew `clock_slew`. Input
-ports switch at time 0 with `input_slew`. Each arc gives delay and slew of an output edge from the slew of the input edge
-and the load; the latest arrival and the worst slew of all arcs are kept, as is usual. A path ends at an output port, at a
-black box, or at a flip-flop, latch or clock gate, whose setup time counts. Latches are not transparent here.
+The clock is ideal: its edges reach every flip-flop at time 0, through clock gates too, with the slew `clock_slew`.
+Input ports switch at time 0 with `input_slew`. Each arc gives delay and slew of an output edge from the slew of the
+input edge and the load; the latest arrival and the worst slew of all arcs are kept, as is usual. A path ends at an
+output port, at a black box, or at a flip-flop, latch or clock gate, whose setup time counts. Latches are not
+transparent here.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,103 @@
+"""The power groups of one cell with every condition written out.
+
+A Liberty group without `when` holds in the states that no other group of the same kind names; a `when` may name
+outputs, which follow from the inputs or from the stored state. Both are resolved here, once per cell: each condition
+becomes a function of the cell's *variables*, its input pins and the name of its state.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from synth.boolean import BoolFunction, invert, variable
+from synth.library import Arc, Cell, InternalPower, Kind, Pair, Pin, Sense
+
+ALWAYS = BoolFunction((), np.array(True))
+
+
+@dataclass(frozen=True, eq=False)
+class PowerGroup:
+    """Energy per edge of `pin` in the states `condition`.
+
+    Of an output, it covers the edges caused by the input `related`, and the condition holds only states in which
+    `related` sets the output; `opposite` when the falling input edge gives the rising output edge.
+    """
+
+    pin: str
+    condition: BoolFunction
+    energy: Pair
+    related: str | None = None
+    opposite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class CellPower:
+    """All of a cell: functions of its outputs by its variables, power groups, leakage in nW by state."""
+
+    functions: dict[str, BoolFunction]
+    inputs: tuple[PowerGroup, ...]
+    outputs: dict[str, tuple[PowerGroup, ...]]
+    leakage: tuple[tuple[BoolFunction, float], ...]
+
+
+@cache
+def cell_power(cell: Cell) -> CellPower:
+    """Write out the conditions of `cell`."""
+    functions = _functions(cell)
+    leakage = [(when.substitute(functions), value) for when, value in cell.leakage_when]
+    leakage.append((_rest(when for when, _ in leakage), cell.leakage))
+    inputs: list[PowerGroup] = []
+    for pin in cell.inputs:
+        inputs += (PowerGroup(pin.name, when, group.energy) for group, when in _conditions(pin.power, functions))
+    outputs = {pin.name: tuple(_output_groups(pin, functions)) for pin in cell.outputs}
+    return CellPower(functions, tuple(inputs), outputs, tuple(leakage))
+
+
+def _functions(cell: Cell) -> dict[str, BoolFunction]:
+    """Outputs by variables; the one of a clock gate, whose function is not known, is a variable itself."""
+    inner: dict[str, BoolFunction] = {}
+    if cell.state is not None and cell.state.names[1]:
+        inner[cell.state.names[1]] = invert(variable(cell.state.names[0]))
+    return {
+        pin.name: pin.function.substitute(inner)
+        for pin in cell.outputs
+        if pin.function is not None and cell.kind is not Kind.CLOCK_GATE
+    }
+
+
+def _output_groups(pin: Pin, functions: dict[str, BoolFunction]) -> Iterable[PowerGroup]:
+    for related in dict.fromkeys(name for group in pin.power for name in group.related):
+        groups = [group for group in pin.power if related in group.related]
+        function = functions.get(pin.name)
+        sets = function.difference(related) if function and related in function.inputs else ALWAYS
+        for group, when in _conditions(groups, functions):
+            yield PowerGroup(pin.name, _both(when, sets), group.energy, related, _opposite(pin.arcs, related))
+
+
+def _conditions(
+    groups: Iterable[InternalPower], functions: dict[str, BoolFunction]
+) -> list[tuple[InternalPower, BoolFunction]]:
+    """Every group with its condition; those without `when` take what the others leave."""
+    named = [(group, group.when.substitute(functions)) for group in groups if group.when is not None]
+    rest = _rest(when for _, when in named)
+    return named + [(group, rest) for group in groups if group.when is None]
+
+
+def _rest(conditions: Iterable[BoolFunction]) -> BoolFunction:
+    """True where none of the conditions is."""
+    rest = ALWAYS
+    for condition in conditions:
+        rest = _both(rest, invert(condition))
+    return rest
+
+
+def _both(a: BoolFunction, b: BoolFunction) -> BoolFunction:
+    inputs = tuple(dict.fromkeys(a.inputs + b.inputs))
+    return BoolFunction(inputs, a.over(inputs) & b.over(inputs))
+
+
+def _opposite(arcs: Iterable[Arc], related: str) -> bool:
+    sense = next((arc.sense for arc in arcs if arc.related == related and arc.edge is None), Sense.POSITIVE)
+    return sense is Sense.NEGATIVE
