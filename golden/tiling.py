@@ -1,0 +1,146 @@
+"""From matrices to the beats of the MAC array, and back from its outputs to a matrix.
+
+The product `activations (m, k) @ weights (k, n)` is cut into channel blocks of `columns`, tiles of at most `depth`
+positions, and weight blocks of `lanes` products, in this order from the outside in. A weight block serves all positions
+of a tile before the next one takes its place; partial sums wait in the accumulator memory. Edges are padded with zeros.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden.mac import MacParams
+from golden.rounding import Ints
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The beats of the array's three input streams, and what its output stream must bring.
+
+    Attributes
+    ----------
+    weights
+        (weight blocks * columns, lanes): column 0 of a block first.
+    bias
+        (parameter sets * columns,)
+    runtime
+        The requantizer's parameters that travel with each bias, by name: (parameter sets * columns,), tables
+        (..., count).
+    activations
+        (beats, lanes)
+    position, first, last, swap, swap_params
+        (beats,): address in the accumulator memory; start and end of its sum; whether the beat is the first to use the
+        next weight block, the next parameter set.
+    outputs, output_position
+        (output beats, columns), padded columns included; (output beats,).
+    """
+
+    weights: Ints
+    bias: Ints
+    runtime: dict[str, Ints]
+    activations: Ints
+    position: Ints
+    first: Bools
+    last: Bools
+    swap: Bools
+    swap_params: Bools
+    outputs: Ints
+    output_position: Ints
+
+
+def tiles(positions: int, depth: int) -> list[slice]:
+    """Cut `positions` into as few runs of at most `depth` as possible, all but equal in length.
+
+    Equal, because a weight block takes `columns` beats to load: a short last tile would wait for it.
+    """
+    count = -(-positions // depth)
+    edges = [positions * tile // count for tile in range(count + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def schedule(
+    params: MacParams,
+    activations: ArrayLike,
+    weights: ArrayLike,
+    bias: ArrayLike = 0,
+    runtime: Mapping[str, ArrayLike] | None = None,
+) -> Schedule:
+    """The beats that make the array compute `params.compute(activations, weights, bias, runtime)`.
+
+    Raises
+    ------
+    ValueError
+        What `MacParams.compute` refuses; an empty matrix; run-time parameters that differ between channels of an array
+        without `per_channel`.
+    """
+    acts, held = np.asarray(activations), np.asarray(weights)
+    if not acts.size or not held.size:
+        raise ValueError(f"activations {acts.shape} and weights {held.shape} must not be empty")
+    channels = held.shape[-1]
+    held = _pad(held, 1, params.columns)
+    offset = _pad(np.broadcast_to(bias, channels), 0, params.columns)
+    each = {name: _spread(params, name, values, channels) for name, values in (runtime or {}).items()}
+    result = params.compute(acts, held, offset, each)
+    acts, held = _pad(acts, 1, params.lanes), _pad(held, 0, params.lanes)
+
+    steps = [slice(start, start + params.lanes) for start in range(0, len(held), params.lanes)]
+    blocks = [slice(start, start + params.columns) for start in range(0, len(offset), params.columns)]
+    orders = [(block, tile, step) for block in blocks for tile in tiles(len(acts), params.depth) for step in steps]
+    sizes = [tile.stop - tile.start for _, tile, _ in orders]
+    position = np.concatenate([np.arange(size) for size in sizes])
+    new_block = np.repeat([tile.start == 0 and step is steps[0] for _, tile, step in orders], sizes)
+    last = np.repeat([step is steps[-1] for *_, step in orders], sizes)
+    return Schedule(
+        weights=np.concatenate([held[step, block].T for block, _, step in orders]),
+        bias=offset,
+        runtime=each,
+        activations=np.concatenate([acts[tile, step] for _, tile, step in orders]),
+        position=position,
+        first=np.repeat([step is steps[0] for *_, step in orders], sizes),
+        last=last,
+        swap=position == 0,
+        swap_params=new_block & (position == 0),
+        outputs=np.concatenate([result[:, block] for block in blocks]),
+        output_position=position[last],
+    )
+
+
+def assemble(outputs: Ints, positions: int, channels: int) -> Ints:
+    """The array's output beats (beats, columns) of one schedule as the matrix (positions, channels) they stand for."""
+    blocks = outputs.reshape(-1, positions, outputs.shape[1])
+    return np.asarray(blocks.transpose(1, 0, 2).reshape(positions, -1)[:, :channels])
+
+
+def concatenate(schedules: Sequence[Schedule]) -> Schedule:
+    """Several schedules of one array, back to back."""
+    joined = {
+        item.name: np.concatenate([getattr(one, item.name) for one in schedules])
+        for item in fields(Schedule)
+        if item.name != "runtime"
+    }
+    runtime = {name: np.concatenate([one.runtime[name] for one in schedules]) for name in schedules[0].runtime}
+    return Schedule(**joined, runtime=runtime)
+
+
+def _pad(values: NDArray[np.int64], axis: int, multiple: int) -> Ints:
+    """Zeros at the end of `axis` up to the next `multiple`."""
+    widths = [(0, 0)] * values.ndim
+    widths[axis] = (0, -values.shape[axis] % multiple)
+    return np.pad(values.astype(np.int64), widths)
+
+
+def _spread(params: MacParams, name: str, values: ArrayLike, channels: int) -> Ints:
+    """One run-time parameter for every column of every block."""
+    array = np.asarray(values, dtype=np.int64)
+    table = any(field.name == name and field.count for field in params.requant.runtime_fields)
+    each = np.broadcast_to(array, (channels, *array.shape[-1:]) if table else (channels,))
+    if params.per_channel:
+        return _pad(each, 0, params.columns)
+    if np.any(each != each[0]):
+        raise ValueError(f"{name} must be the same for all channels of an array without per_channel")
+    return np.repeat(each[:1], channels + -channels % params.columns, axis=0)
