@@ -42,6 +42,7 @@ class Conv(Node):
 
     def compute(self, *inputs: Reals) -> Reals:
         x = channels_last(inputs[0])
+        _check_size(x, self.weights.shape[1])
         rows, columns = self.window.output_size(*x.shape[1:3])
         y = im2col(x, self.window) @ self.matrix + self.bias
         return channels_first(y.reshape(len(x), rows, columns, -1))
@@ -55,6 +56,7 @@ class Dense(Node):
     bias: Reals
 
     def compute(self, *inputs: Reals) -> Reals:
+        _check_size(inputs[0], len(self.weights))
         return np.asarray(inputs[0] @ self.weights + self.bias)
 
 
@@ -176,3 +178,9 @@ def channels_last(x: Reals) -> Reals:
 def channels_first(x: Reals) -> Reals:
     """(batch, rows, columns, channels) as (batch, channels, rows, columns)."""
     return x.transpose(0, 3, 1, 2)
+
+
+def _check_size(x: Reals, expected: int) -> None:
+    """Raise ValueError unless the last axis, which meets weights, has the size they were made for."""
+    if x.shape[-1] != expected:
+        raise ValueError(f"weights for {expected} input channels, but there are {x.shape[-1]}")

@@ -116,6 +116,8 @@ class Operator:
         self.require(ceil_mode=0, kernel_shape=kernel)
         stride, dilation = self.get("strides", (1, 1)), self.get("dilations", (1, 1))
         pad, auto = self.get("pads", (0, 0, 0, 0)), self.get("auto_pad", "NOTSET")
+        if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+            self.fail(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {auto}")
         if auto.startswith("SAME"):
             missing = [
                 max((-(-size // step) - 1) * step + (taps - 1) * skip + 1 - size, 0)
