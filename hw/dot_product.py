@@ -1,13 +1,13 @@
 """One column's sum of products, combinational: the arithmetic heart of the MAC array."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.mac import MacParams
-from hw.arith import named
 
 
 def activation_layout(params: MacParams) -> data.ArrayLayout:
@@ -108,8 +108,8 @@ class PairDot(ProductDot):
             for pair in range(pairs):
                 terms.append((self._row(m, pair, bit) ^ complement) << bit)
                 constant -= complement << bit
-        negated = Signal(width)
-        m.d.comb += negated.eq(balanced_sum([*terms, Const(constant % (1 << width), width)]))
+        # One chain of additions, not a tree of them: synthesizers make one carry-save tree of it.
+        negated = reduce(lambda total, term: (total + term)[:width], terms, Const(constant % (1 << width), width))
         m.d.comb += self.dot.eq(~negated)
         return m
 

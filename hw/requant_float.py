@@ -101,7 +101,7 @@ def _round_product(m: Module, product: Value) -> tuple[Value, Value]:
 
 
 def _round(m: Module, word: Value, name: str) -> tuple[Value, Value]:
-    """The top 24 bits of a word with its leading bit set, rounded half to even, and whether the rounding reached 2.0."""
+    """The top 24 bits of a word with its leading bit set, rounded half to even, and whether that reached 2.0."""
     low = len(word) - MANTISSA
     up = increment(Rounding.HALF_EVEN, word[low - 1 :], word[: low - 1].any(), Const(0, 1))
     total = Signal(MANTISSA + 1, name=name)

@@ -1,0 +1,223 @@
+"""Builds and runs cocotb benches under Verilator: cached, seeded, and never silently empty.
+
+The only place that knows `cocotb_tools.runner`, which upstream marks as experimental.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from golden.errors import ToolError
+from sim import cache
+from sim.verilator import Verilator, find_verilator
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # "Python runners are an experimental feature"
+    import cocotb_tools.config
+    from cocotb_tools import runner as cocotb_runner
+
+CONFIG_VARIABLE = "ROUNDEL_BENCH_CONFIG"
+QUIET = ("WIDTH", "WIDTHEXPAND", "WIDTHTRUNC", "UNUSED", "DECLFILENAME", "PINCONNECTEMPTY", "UNOPTFLAT", "TIMESCALEMOD")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Verilog to simulate.
+
+    Attributes
+    ----------
+    sources
+        Verilog texts.
+    top
+        Name of the top module; its ports are all that a bench can reach.
+    trace
+        `None`, `"vcd"` for waves or `"saif"` for switching activity.
+    optimize
+        C++ optimization level: 1 builds fast, 3 runs fast.
+    """
+
+    sources: tuple[str, ...]
+    top: str
+    trace: str | None = None
+    optimize: int = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a bench ended.
+
+    Attributes
+    ----------
+    tests
+        How many cocotb tests ran, at least one.
+    failures
+        One line per failed test: its name and message.
+    folder
+        Where the bench ran: its log `run.log`, files it wrote, and the trace `dump.vcd` or `dump.saif`.
+    """
+
+    tests: int
+    failures: tuple[str, ...] = field(default=())
+    folder: Path = Path()
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+class _Runner(cocotb_runner.Verilator):
+    """Cocotb's Verilator runner with the chosen Verilator, and only the ports of the top made public."""
+
+    def __init__(self, tool: Verilator):
+        super().__init__()
+        self.tool = tool
+
+    def _simulator_in_path_build_only(self) -> None:
+        self.executable = str(self.tool.executable)
+        self.env.update(self.tool.environment)
+
+    def _build_command(self) -> list[list[str]]:
+        dropped = {"--public-flat-rw", "--trace"}
+        commands = [[word for word in command if word not in dropped] for command in super()._build_command()]
+        # Without the run path the executable does not depend on where cocotb is installed.
+        return [[re.sub(r"-Wl,-rpath,\S+ ", "", word) for word in command] for command in commands]
+
+
+def build(design: Design) -> Path:
+    """Compile `design`, or find it in the cache; returns the folder that holds the executable.
+
+    Raises
+    ------
+    ToolError
+        Verilator or the C++ compiler failed; with their last lines and the log's path.
+    """
+    tool = find_verilator()
+    arguments = _arguments(design)
+    parts = [*design.sources, design.top, str(tool), version("cocotb"), *arguments]
+
+    def make(folder: Path) -> None:
+        files = [folder / f"source_{number}.v" for number in range(len(design.sources))]
+        for file, text in zip(files, design.sources, strict=True):
+            file.write_text(text)
+        ports = folder / "ports.vlt"
+        ports.write_text(_public_ports(design))
+        log = folder / "build.log"
+        try:
+            _Runner(tool).build(
+                sources=[ports, *files],
+                hdl_toplevel=design.top,
+                build_dir=folder,
+                build_args=list(arguments),
+                timescale=("1ns", "1ps"),
+                waves=design.trace is not None,
+                log_file=log,
+            )
+        except (SystemExit, RuntimeError) as error:
+            kept = cache.failed_folder("verilator", parts) / "build.log"
+            raise ToolError(f"{tool} could not build {design.top}:\n{_tail(log)}\nlog: {kept}") from error
+        for leftover in folder.iterdir():
+            if leftover.name not in (design.top, log.name):
+                leftover.unlink()
+
+    return cache.cached("verilator", parts, make)
+
+
+def run(
+    design: Design,
+    bench: str,
+    *,
+    seed: int,
+    config: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Result:
+    """Run every cocotb test of the module `bench` on `design`.
+
+    Parameters
+    ----------
+    design
+        Built first if the cache does not hold it.
+    bench
+        Import path of the bench, for instance `sim.tb_requant`.
+    seed
+        Of cocotb and of everything the bench draws.
+    config
+        What the bench reads with `sim.bench.config`; must be JSON.
+    folder
+        Where to run, kept afterwards; a temporary folder by default, deleted again unless a test failed.
+
+    Raises
+    ------
+    ToolError
+        The simulation crashed, or no test ran.
+    """
+    executable = build(design)
+    work = folder or Path(tempfile.mkdtemp(prefix="roundel-"))
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "config.json").write_text(json.dumps(dict(config or {})))
+    results = work / "results.xml"
+    results.unlink(missing_ok=True)
+    tool = _Runner(find_verilator())
+    libraries = os.pathsep.join(filter(None, [str(cocotb_tools.config.libs_dir), os.environ.get("LD_LIBRARY_PATH")]))
+    try:
+        tool.test(
+            test_module=bench,
+            hdl_toplevel=design.top,
+            hdl_toplevel_lang="verilog",
+            build_dir=executable,
+            test_dir=work,
+            seed=seed,
+            waves=design.trace is not None,
+            test_args=["--trace-file", f"dump.{design.trace}"] if design.trace else [],
+            extra_env={CONFIG_VARIABLE: str(work / "config.json"), "LD_LIBRARY_PATH": libraries},
+            results_xml=str(results),
+            log_file=work / "run.log",
+        )
+    except (SystemExit, RuntimeError) as error:
+        # A failed test ends here as well; only a missing result file is a crash.
+        if not results.exists():
+            raise ToolError(f"simulation of {design.top} crashed:\n{_tail(work / 'run.log')}") from error
+    result = _read_results(results, work)
+    if not result.tests:
+        raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(work / 'run.log')}")
+    if folder is None and result.passed:
+        shutil.rmtree(work)
+    return result
+
+
+def _arguments(design: Design) -> tuple[str, ...]:
+    trace = {None: (), "vcd": ("--trace-vcd",), "saif": ("--trace-saif",)}[design.trace]
+    warning_flags = tuple(f"-Wno-{name}" for name in QUIET)
+    return (*warning_flags, "-CFLAGS", f"-O{design.optimize}", "--x-assign", "0", "--x-initial", "0", *trace)
+
+
+def _public_ports(design: Design) -> str:
+    match = re.search(rf"^\s*module\s+{re.escape(design.top)}\s*\(([^)]*)\)", "\n".join(design.sources), re.MULTILINE)
+    if match is None:
+        raise ToolError(f"no module {design.top} in the Verilog to simulate")
+    names = [name.strip() for name in match[1].split(",") if name.strip()]
+    lines = [f'public_flat_rw -module "{design.top}" -var "{name}"' for name in names]
+    return "\n".join(["`verilator_config", *lines, ""])
+
+
+def _read_results(path: Path, work: Path) -> Result:
+    cases = list(ElementTree.parse(path).iter("testcase"))
+    failures = []
+    for case in cases:
+        for fault in [*case.findall("failure"), *case.findall("error")]:
+            message = (fault.get("error_msg") or fault.get("message") or fault.text or "failed").strip()
+            failures.append(f"{case.get('name')}: {message.splitlines()[0] if message else 'failed'}")
+    ran = [case for case in cases if case.find("skipped") is None]
+    return Result(len(ran), tuple(failures), work)
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log was written)"
