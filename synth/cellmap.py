@@ -1,0 +1,96 @@
+"""Verilog that ties Yosys to the cells of a library: mapping rules for special cells, and simulation models."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from synth.library import Kind, Library, Match
+from synth.yosys import cached_run, run_yosys, yosys_version
+
+RIPPLE_CARRY = r"""
+// Carries one after the other: the smallest adder, and the one that full-adder cells fit.
+module \$lcu (P, G, CI, CO);
+  parameter WIDTH = 2;
+  input [WIDTH-1:0] P, G;
+  input CI;
+  output [WIDTH-1:0] CO;
+  wire [WIDTH:0] C = {CO, CI};
+  assign CO = G | (P & C[WIDTH-1:0]);
+endmodule
+"""
+
+
+def full_adder_rule(adder: Match) -> str:
+    """A techmap rule from `$fa` to the full-adder cell, bit by bit."""
+    pin = adder.pins
+    return rf"""
+module \$fa (A, B, C, X, Y);
+  parameter WIDTH = 1;
+  input [WIDTH-1:0] A, B, C;
+  output [WIDTH-1:0] X, Y;
+  genvar i;
+  generate for (i = 0; i < WIDTH; i = i + 1) begin : bits
+    {adder.cell.name} cell (.{pin["a"]}(A[i]), .{pin["b"]}(B[i]), .{pin["ci"]}(C[i]), .{pin["co"]}(X[i]), .{pin["s"]}(Y[i]));
+  end endgenerate
+endmodule
+"""
+
+
+def mux4_rule(mux: Match) -> str:
+    r"""A techmap rule from `$_MUX4_` to the 4:1 multiplexer cell."""
+    roles = zip(("A", "B", "C", "D", "S", "T", "Y"), ("a", "b", "c", "d", "s", "t", "y"), strict=True)
+    pins = ", ".join(f".{mux.pins[role]}({port})" for port, role in roles)
+    return f"""
+module \\$_MUX4_ (A, B, C, D, S, T, Y);
+  input A, B, C, D, S, T;
+  output Y;
+  {mux.cell.name} cell ({pins});
+endmodule
+"""
+
+
+def clock_gate_command(gate: Match, least_bits: int) -> str:
+    """The Yosys command that gates the clock of every group of at least `least_bits` flip-flops with one enable."""
+    pin = gate.pins
+    test = f" -tie_lo {pin['test']}" if "test" in pin else ""
+    roles = f"{pin['en']}:{pin['clk']}:{pin['y']}"
+    return f"clockgate -pos {gate.cell.name} {roles}{test} -min_net_size {least_bits}"
+
+
+def simulation_models(library: Library, liberty: Path, cells: Iterable[str]) -> str:
+    """Verilog models of `cells`, two-valued and without delays.
+
+    Yosys makes them from the functions in the Liberty file; clock gates, whose state tables it does not read, are
+    written here. Flip-flops take their data by non-blocking assignment, and a clock gate's latch is transparent only
+    while the clock is low, so a netlist with gated clocks simulates without races.
+    """
+    folder = cached_run("models", ["1", yosys_version(), library.digest], lambda work: _write_models(liberty, work))
+    text = (folder / "models.v").read_text()
+    known = {m[1]: m[0] for m in re.finditer(r"^module (\w+)\b.*?^endmodule\n", text, re.MULTILINE | re.DOTALL)}
+    chosen = sorted(set(cells))
+    gates = {name for name in chosen if library.cells[name].kind is Kind.CLOCK_GATE}
+    return "\n".join(_clock_gate_model(library, name) if name in gates else known[name] for name in chosen)
+
+
+def _write_models(liberty: Path, folder: Path) -> None:
+    run_yosys(
+        folder,
+        [
+            f"read_liberty -overwrite -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch {liberty}",
+            "setattr -mod -unset whitebox -unset blackbox -unset liberty_cell =*",
+            "write_verilog -noattr models.v",
+        ],
+    )
+
+
+def _clock_gate_model(library: Library, name: str) -> str:
+    cell = library.cells[name]
+    pins = {pin.gate_role: pin.name for pin in cell.pins.values() if pin.gate_role}
+    enable = " | ".join(pins[role] for role in ("enable", "test") if role in pins)
+    inputs = ", ".join(pin.name for pin in cell.inputs)
+    return f"""module {name}(input {inputs}, output {pins["out"]});
+  reg held;
+  always_latch if (!{pins["clock"]}) held = {enable};
+  assign {pins["out"]} = {pins["clock"]} & held;
+endmodule
+"""

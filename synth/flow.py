@@ -1,0 +1,153 @@
+"""The Yosys flow from Verilog to the cells of a library, as a list of commands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth.cellmap import RIPPLE_CARRY, clock_gate_command, full_adder_rule, mux4_rule
+from synth.library import Kind, Library
+
+MULTIPLIERS = {"rows": (), "booth": ("booth",), "booth_lowpower": ("booth -lowpower",)}
+ADDERS = ("ripple", "prefix")
+MEMORY = "memory"  # suffix of the instance and module that hold the memories
+
+# ABC's own default script (with its SAT sweeping and choices by `&dch`) needs minutes for a sum of products.
+ABC_SCRIPTS = {
+    "area": "strash; dc2; dch; amap -m",
+    "area_twice": "strash; dc2; dch; amap -m; unmap; strash; dc2; dch; amap -m",
+    "swept": "strash; ifraig; dc2; dc2; dch; amap -m",
+    "balanced": "strash; ifraig; scorr; dc2; &get -n; &nf; &put",
+    "fast": "strash; dc2; map -a",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappingOptions:
+    """What the flow may use; the defaults are the smallest for most arithmetic (docs/cells.md has the figures).
+
+    Parameters
+    ----------
+    multiplier
+        `rows` (sums of products as one carry-save tree), `booth` (radix 4, one tree per product), `booth_lowpower`
+        (an array with Booth digits).
+    adder
+        Carry chains as `ripple` or parallel `prefix` (Brent-Kung).
+    full_adders
+        Put full adders, wherever they come from, on the library's full-adder cell.
+    mux4
+        Put trees of multiplexers on the library's 4:1 multiplexer cell.
+    clock_gate_bits
+        Least number of flip-flops with a common enable that get a gated clock instead of multiplexers; None for never.
+    abc
+        Which script of `ABC_SCRIPTS` maps the remaining logic.
+    """
+
+    multiplier: str = "booth"
+    adder: str = "ripple"
+    full_adders: bool = True
+    mux4: bool = True
+    clock_gate_bits: int | None = 4
+    abc: str = "area"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("multiplier", MULTIPLIERS), ("adder", ADDERS), ("abc", ABC_SCRIPTS)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        if self.clock_gate_bits is not None and self.clock_gate_bits < 1:
+            raise ValueError(f"clock_gate_bits must be a positive integer or None, not {self.clock_gate_bits}")
+
+
+BEST = (
+    ("multiplier", ("booth_lowpower", "rows")),
+    ("full_adders", (False,)),
+    ("mux4", (False,)),
+    ("abc", ("area_twice", "swept")),
+)
+"""What `map_smallest` tries instead of the default, in this order."""
+
+
+def write_rules(folder: Path, library: Library) -> None:
+    """Write the techmap rules that `commands` reads."""
+    (folder / "ripple.v").write_text(RIPPLE_CARRY)
+    if library.full_adder:
+        (folder / "full_adder.v").write_text(full_adder_rule(library.full_adder))
+    if library.mux4:
+        (folder / "mux4.v").write_text(mux4_rule(library.mux4))
+
+
+def commands(top: str, library: Library, liberty: Path, options: MappingOptions) -> list[str]:
+    """Everything from `design.v` to `netlist.v` and `netlist.json`."""
+    return [*_read(top), *_to_gates(options), *_to_cells(library, liberty, options), *_write(top, library)]
+
+
+def _read(top: str) -> Iterator[str]:
+    """One flat module of word-level logic, and the memories in a module of their own."""
+    yield "read_verilog design.v"
+    yield f"hierarchy -check -top {top}"
+    yield "proc -norom"
+    yield "flatten"
+    yield "opt_expr"
+    yield "opt_clean"
+    yield "memory -norom -nomap"
+    yield "memory_map -rom-only"
+    yield f'setattr -set submod "{MEMORY}" t:$mem_v2'
+    yield "submod"
+    yield f"select {top}"
+
+
+def _to_gates(options: MappingOptions) -> Iterator[str]:
+    """Yosys' single-bit gates, multiplexers and flip-flops."""
+    yield "opt"
+    yield "wreduce"
+    yield "peepopt"
+    yield "opt"
+    yield from MULTIPLIERS[options.multiplier]
+    yield "alumacc"
+    yield "opt"
+    rules = "-map ripple.v -map +/techmap.v" if options.adder == "ripple" else ""
+    yield f"techmap {rules}"
+    yield "opt -fast"
+
+
+def _to_cells(library: Library, liberty: Path, options: MappingOptions) -> Iterator[str]:
+    """Cells of the library, the special ones first, then flip-flops, then ABC for all other logic."""
+    unused = " ".join(f"-dont_use {cell.name}" for cell in library.cells.values() if cell.dont_use)
+    if options.clock_gate_bits is not None and library.clock_gate:
+        yield "dfflegalize -cell $_DFF_P_ 01 -cell $_DFFE_PP_ 01"  # no reset may hide behind the gated clock
+        yield clock_gate_command(library.clock_gate, options.clock_gate_bits)
+    yield f"dfflibmap -prepare {unused} -liberty {liberty}"
+    yield "simplemap"
+    yield from ("opt_expr", "opt_merge", "opt_clean")  # not `opt`, whose opt_dff undoes the preparation
+    adder = library.full_adder if options.full_adders else None
+    if adder:
+        yield "extract_fa -fa"
+        yield "opt_clean"
+    if options.mux4 and library.mux4:
+        yield "muxcover -nodecode -mux4=220"
+        yield "techmap -map mux4.v"
+    script = ABC_SCRIPTS[options.abc].replace("; ", ";").replace(" ", ",")
+    yield f"abc -liberty {liberty} {unused} -script +{script}"
+    yield "opt_clean"  # a flip-flop or adder that ABC proved useless goes while Yosys still knows what it is
+    if adder:
+        yield "techmap -map full_adder.v"
+    yield f"dfflibmap -map-only {unused} -liberty {liberty}"
+
+
+def _write(top: str, library: Library) -> Iterator[str]:
+    """Constants, plain names, and the files."""
+    yield "setundef -zero"
+    high, low = library.tie_high, library.tie_low
+    if high and low:
+        ties = f"-hicell {high.cell.name} {high.pins['y']} -locell {low.cell.name} {low.pins['y']}"
+        yield f"hilomap -singleton {ties}"
+    yield "splitnets"
+    yield "opt_clean -purge"
+    flip_flops = " ".join(f"t:{cell.name}" for cell in library.cells.values() if cell.kind is Kind.FLIP_FLOP)
+    yield f"rename -wire -suffix reg {flip_flops}"
+    yield "rename -unescape"
+    yield "rename -enumerate -pattern n%"
+    yield "setattr -unset init w:*"
+    yield "select -clear"
+    yield "write_verilog -noattr netlist.v"
+    yield "write_json netlist.json"
