@@ -1,8 +1,9 @@
 """The power groups of one cell with every condition written out.
 
-A Liberty group without `when` holds in the states that no other group of the same kind names; a `when` may name
-outputs, which follow from the inputs or from the stored state. Both are resolved here, once per cell: each condition
-becomes a function of the cell's *variables*, its input pins and the name of its state.
+A Liberty group without `when` holds in the states that no other group of the same kind names, and libraries let groups
+overlap, the particular ones before the general; a `when` may name outputs, which follow from the inputs or from the
+stored state. All this is resolved here, once per cell: the conditions become disjoint functions of the cell's
+*variables*, its input pins and the name of its state.
 """
 
 from collections.abc import Iterable
@@ -46,8 +47,13 @@ class CellPower:
 def cell_power(cell: Cell) -> CellPower:
     """Write out the conditions of `cell`."""
     functions = _functions(cell)
-    leakage = [(when.substitute(functions), value) for when, value in cell.leakage_when]
-    leakage.append((_rest(when for when, _ in leakage), cell.leakage))
+    leakage = []
+    rest = ALWAYS
+    for when, value in cell.leakage_when:
+        state = when.substitute(functions)
+        leakage.append((_both(state, rest), value))
+        rest = _both(rest, invert(state))
+    leakage.append((rest, cell.leakage))
     inputs: list[PowerGroup] = []
     for pin in cell.inputs:
         inputs += (PowerGroup(pin.name, when, group.energy) for group, when in _conditions(pin.power, functions))
@@ -79,18 +85,14 @@ def _output_groups(pin: Pin, functions: dict[str, BoolFunction]) -> Iterable[Pow
 def _conditions(
     groups: Iterable[InternalPower], functions: dict[str, BoolFunction]
 ) -> list[tuple[InternalPower, BoolFunction]]:
-    """Every group with its condition; those without `when` take what the others leave."""
-    named = [(group, group.when.substitute(functions)) for group in groups if group.when is not None]
-    rest = _rest(when for _, when in named)
-    return named + [(group, rest) for group in groups if group.when is None]
-
-
-def _rest(conditions: Iterable[BoolFunction]) -> BoolFunction:
-    """True where none of the conditions is."""
+    """Every group with its condition: first come, first served, and those without `when` take what is left."""
+    found = []
     rest = ALWAYS
-    for condition in conditions:
-        rest = _both(rest, invert(condition))
-    return rest
+    for group in sorted(groups, key=lambda group: group.when is None):
+        when = ALWAYS if group.when is None else group.when.substitute(functions)
+        found.append((group, _both(when, rest)))
+        rest = _both(rest, invert(when)) if group.when is not None else rest
+    return found
 
 
 def _both(a: BoolFunction, b: BoolFunction) -> BoolFunction:
