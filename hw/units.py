@@ -29,6 +29,10 @@ class Unit:
         Import path of the cocotb bench.
     configs
         Named keyword arguments of `params`, each verified by `roundel verify`.
+    exhaustive
+        Import path of a bench that makes its own design under test and walks through a whole input space, or empty.
+    exhaustive_configs
+        Named settings of that bench.
     """
 
     name: str
@@ -36,7 +40,9 @@ class Unit:
     params: Callable[..., Any]
     component: Callable[[Any], wiring.Component]
     bench: str
-    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    configs: Mapping[str, Mapping[str, Any]]
+    exhaustive: str = ""
+    exhaustive_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def _requant_configs() -> dict[str, dict[str, Any]]:
@@ -78,6 +84,8 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 component=Requantizer,
                 bench="sim.tb_requant",
                 configs=MappingProxyType(_requant_configs()),
+                exhaustive="sim.tb_requant_exhaustive",
+                exhaustive_configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
             ),
         )
     }

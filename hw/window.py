@@ -34,8 +34,7 @@ def window(m: Module, word: Value, sign: Value, shift: Value, width: int) -> tup
         step, taken = 1 << stage, shift[stage]
         kept = width + step
         if len(word) > kept:
-            dropped = word[kept:]
-            lost |= ~taken & (dropped ^ sign.replicate(len(dropped))).any()
+            lost |= ~taken & _any_differs(word[kept:], sign)
         sticky |= taken & word[:step].any()
         wide = Cat(word, sign.replicate(max(0, kept + step - len(word))))
         word = named(m, Mux(taken, wide[step:][:kept], wide[:kept]), f"word_{stage}")
@@ -45,8 +44,13 @@ def window(m: Module, word: Value, sign: Value, shift: Value, width: int) -> tup
 def window_const(acc: Value, shift: int, width: int) -> tuple[Value, Value, Value]:
     """As `window`, for a shift known at generation."""
     word = sign_extend(Cat(Const(0, 1), acc), max(shift + width + 1, len(acc) + 1))
-    dropped = word[shift + width + 1 :]
-    return word[shift : shift + width + 1], word[:shift].any(), (dropped ^ acc[-1].replicate(len(dropped))).any()
+    sticky = word[:shift].any() if shift else Const(0, 1)
+    return word[shift:][: width + 1], sticky, _any_differs(word[shift + width + 1 :], acc[-1])
+
+
+def _any_differs(bits: Value, sign: Value) -> Value:
+    """1 when one of `bits` is not `sign`; 0 for no bits (a vector of no bits has no form in Verilog)."""
+    return (bits ^ sign.replicate(len(bits))).any() if len(bits) else Const(0, 1)
 
 
 def increment(rounding: Rounding, word: Value, sticky: Value, sign: Value) -> Value:

@@ -1,7 +1,7 @@
 """Bench of the requantizer: random and corner accumulators and run-time parameters, stalls on both sides.
 
-Configuration: `params`, the keyword arguments of `RequantParams`; `beats`; or `stimulus`, an npz file with `acc` and one
-array per run-time field, driven without stalls instead.
+Configuration: `params`, the keyword arguments of `RequantParams`; `latency`; `stalls`, the probability of one; `beats`;
+or `stimulus`, an npz file with `acc` and one array per run-time field, driven without stalls instead.
 """
 
 from typing import Any

