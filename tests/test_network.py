@@ -123,6 +123,20 @@ def test_accumulator_width_is_enough_and_not_too_much(bits, w_bits, signed, redu
         assert not all(-(2 ** (width - 2)) <= end < 2 ** (width - 2) for end in ends)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("fraction", [4, 8, 12])
+def test_requantizer_width_holds_sum_and_residual(fraction, signed):
+    """The array's accumulator at its extremes plus the residual at its own, in units of the finer of the two."""
+    residual = Format(width=8, signed=signed, fraction=fraction)
+    layer = dense(np.random.default_rng(0), residual=residual)
+    half = 1 << (layer.accumulator_width - 1)
+    unit = max(8, fraction)
+    ends = [a * 2 ** (unit - 8) + r * 2 ** (unit - fraction) for a in (-half, half - 1) for r in residual.limits]
+    limit = 1 << (layer.requantizer_width - 1)
+    assert all(-limit <= end < limit for end in ends)
+    assert layer.requantizer_width <= signed_width(min(ends), max(ends)) + 1
+
+
 @pytest.mark.parametrize(
     ("least", "greatest", "width"),
     [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-3, 1, 3), (-128, 127, 8), (0, 128, 9)],
@@ -212,11 +226,19 @@ def test_encode_puts_the_channel_last():
         ({"output": Format(width=8, signed=True, fraction=9)}, r"dense: shift must be 0 to 31, not -1"),
         ({"output": Format(width=8, signed=True, fraction=-24)}, r"dense: shift must be 0 to 31, not 32"),
         ({"window": Window(kernel=(2, 2))}, r"dense: 6 weight rows are no multiple of 4"),
+        ({"b": Format(width=8, signed=True, fraction=-24)}, r"dense: summands are 32 bits apart, more than 31"),
+        ({"residual": Format(width=8, signed=True, fraction=40)}, r"dense: summands are 32 bits apart, more than 31"),
     ],
 )
 def test_layers_validate_themselves(changes, message):
     with pytest.raises(ValueError, match=message):
         dense(np.random.default_rng(0), **changes)
+
+
+def test_summands_far_apart_are_refused():
+    near, far = (Format(width=8, signed=True, fraction=n) for n in (0, 32))
+    with pytest.raises(ValueError, match="add: summands are 32 bits apart"):
+        Add(name="add", sources=("x", "y"), output=near, x=near, y=far)
 
 
 def test_networks_validate_themselves():
