@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from golden.rounding import Ints
+
 Array = NDArray[Any]
 
 

@@ -1,7 +1,6 @@
-"""Integer layers: tensors of integers with a power-of-two scale, and operations that round once, at their output.
+"""Integer layers: operations on tensors of integers that round once, at their output.
 
-[R] An integer `i` of a tensor with N fractional bits means `i * 2**-N`; N may be negative or larger than the word. With
-N_x, N_w, N_b, N_o fractional bits of input, weights, bias and output, a weighted layer computes
+[R] With N_x, N_w, N_b, N_o fractional bits (`golden.formats`) of input, weights, bias and output, a weighted layer does
 
     acc = sum(W_I * X_I) + align(B_I, N_x + N_w - N_b)
     O_I = clamp(round_shift(acc, s), lo, hi),   s = N_x + N_w - N_o
@@ -12,61 +11,12 @@ and ReLU is `lo = 0`, which is what an unsigned output format means. docs/quanti
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from golden.conv import Ints, Window, im2col, matmul, window_max, window_sum
-from golden.rounding import Rounding, limits, round_shift
+from golden.conv import Window, im2col, matmul, window_max, window_sum
+from golden.formats import Format, accumulator_width, align
+from golden.rounding import Ints, Rounding, round_shift
 
 MAX_SHIFT = 31
-
-
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """How a tensor stores real numbers: integers of `width` bits that count units of `2**-fraction`."""
-
-    width: int
-    signed: bool
-    fraction: int
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.width <= 16:
-            raise ValueError(f"width must be 2 to 16 bits, not {self.width!r}")
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """Least and greatest integer."""
-        return limits(self.width, self.signed)
-
-    def encode(self, values: NDArray[np.floating]) -> Ints:
-        """Nearest integers, ties to even, clamped: how constants and images enter the integer world [R]."""
-        scaled = np.rint(np.ldexp(np.asarray(values, dtype=np.float64), self.fraction))
-        return np.asarray(np.clip(scaled, *self.limits).astype(np.int64))
-
-    def decode(self, integers: Ints) -> NDArray[np.float64]:
-        """The real numbers that `integers` stand for."""
-        return np.asarray(np.ldexp(integers.astype(np.float64), -self.fraction))
-
-
-def align(values: Ints, left: int, rounding: Rounding) -> Ints:
-    """Move `values` to a scale with `left` more fractional bits; rounds where `left` is negative."""
-    return values << left if left >= 0 else round_shift(values, -left, rounding)
-
-
-def accumulator_width(reduction: int, x: Format, w: Format, bias_magnitude: int = 0) -> int:
-    """Signed bits that hold a sum of `reduction` products and a bias, whatever the values of those formats.
-
-    The sum runs over a range whose ends are `reduction` times the least and the greatest product; a bias of at most
-    `bias_magnitude` (already aligned) moves both ends outward. Every partial sum stays within, as 0 does.
-    """
-    products = [a * b for a in x.limits for b in w.limits]
-    least = min(0, reduction * min(products)) - bias_magnitude
-    greatest = max(0, reduction * max(products)) + bias_magnitude
-    return signed_width(least, greatest)
-
-
-def signed_width(least: int, greatest: int) -> int:
-    """Bits of the narrowest two's complement integer that holds both ends of a range."""
-    return max((-least - 1).bit_length() if least < 0 else 0, greatest.bit_length() if greatest > 0 else 0) + 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +96,10 @@ class Requantized(Layer):
         if not 0 <= self.shift <= MAX_SHIFT:
             raise ValueError(f"{self.name}: shift must be 0 to {MAX_SHIFT}, not {self.shift}")
 
+    def _check_alignment(self, fine: int, coarse: int) -> None:
+        if fine - coarse > MAX_SHIFT:
+            raise ValueError(f"{self.name}: summands are {fine - coarse} bits apart, more than {MAX_SHIFT}")
+
     def _requantize(self, accumulators: Ints) -> Ints:
         return np.asarray(np.clip(round_shift(accumulators, self.shift, self.rounding), *self.output.limits))
 
@@ -185,6 +139,11 @@ class Weighted(Requantized):
         for what, values, form in (("weights", self.weights, self.w), ("bias", self.bias, self.b)):
             if not np.array_equal(values, np.clip(values, *form.limits)):
                 raise ValueError(f"{self.name}: {what} must be {form.limits[0]} to {form.limits[1]}")
+        self._check_alignment(self.product_fraction, self.b.fraction)
+        if self.residual is not None:
+            self._check_alignment(self.accumulator_fraction, min(self.product_fraction, self.residual.fraction))
+        if self.requantizer_width > 63:
+            raise ValueError(f"{self.name}: sums of {self.requantizer_width} bits do not fit into 64-bit integers")
         self._check_shift()
 
     @property
@@ -207,6 +166,16 @@ class Weighted(Requantized):
     def accumulator_width(self) -> int:
         """Signed bits that hold any partial sum of products and bias, whatever input and weights of the formats."""
         return accumulator_width(len(self.weights), self.x, self.w, int(np.abs(self.aligned_bias).max(initial=0)))
+
+    @property
+    def requantizer_width(self) -> int:
+        """Signed bits that hold what enters the requantizer: the accumulator, or its sum with the residual."""
+        if self.residual is None:
+            return self.accumulator_width
+        up = self.accumulator_fraction
+        products = self.accumulator_width + up - self.product_fraction
+        residual = self.residual.width + (not self.residual.signed) + up - self.residual.fraction
+        return max(products, residual) + 1
 
     def check(self, *formats: Format) -> None:
         expected = (self.x,) if self.residual is None else (self.x, self.residual)
@@ -242,6 +211,7 @@ class Add(Requantized):
     y: Format
 
     def __post_init__(self) -> None:
+        self._check_alignment(self.accumulator_fraction, min(self.x.fraction, self.y.fraction))
         self._check_shift()
 
     @property

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.conv import Ints
-from golden.layers import Format, Layer, Step, Weighted
+from golden.formats import Format
+from golden.layers import Layer, Step, Weighted
+from golden.rounding import Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

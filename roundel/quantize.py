@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import layers
-from golden.conv import Ints, im2col
+from golden.conv import im2col
 from golden.errors import InputError
-from golden.layers import Format, Layer, Requantized
+from golden.formats import Format
+from golden.layers import Layer, Requantized
 from golden.network import Network
-from roundel.graph import Add, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Reals
+from golden.rounding import Ints
+from roundel.graph import Add, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals
 from roundel.modules import Module, fold, spatial, unify
 from roundel.search import Options, WeightedSearch, estimate, search_input, search_output, squared_error
 
@@ -84,7 +86,8 @@ def quantize(
     """
     options = options or Options()
     if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
-        raise InputError(f"calibration images: expected finite numbers (count, *{graph.shape}), not {images.shape}")
+        expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
+        raise InputError(f"calibration images: expected {expected}, not {images.shape}")
     graph = fold(graph)
     modules = unify(graph)
     if not modules:
@@ -96,7 +99,7 @@ def quantize(
     for index, module in enumerate(modules):
         if progress:
             progress(index, len(modules), module.name)
-        reference = _integer_order(module.reference(reals), spatial(graph, module.tensor))
+        reference = _integer_order(module.reference(reals).astype(np.float64), spatial(graph, module.tensor))
         inputs = [(values[name], formats[name]) for name in module.sources]
         layer = _Lowering(graph, module, inputs, reference, options).layer()
         result = layer.compute(*(integers for integers, _ in inputs)).outputs
@@ -134,7 +137,12 @@ class _Lowering:
 
     def layer(self) -> Layer:
         """The integer layer with the best fractional bits."""
-        node = self.module.node
+        try:
+            return self._layer(self.module.node)
+        except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart
+            raise InputError(f"{self.graph.file}: node {error}") from error
+
+    def _layer(self, node: Node) -> Layer:
         match node:
             case Conv() | Dense():
                 return self._weighted(node)
@@ -146,7 +154,7 @@ class _Lowering:
                 return layers.MaxPool(**self._common(self.inputs[0][1]), window=node.window)
             case Flatten():
                 return layers.Flatten(**self._common(self.inputs[0][1]))
-        raise InputError(f"{self.graph.file}: node {node.name}: {type(node).__name__} has no integer form")
+        raise ValueError(f"{node.name}: {type(node).__name__} has no integer form")
 
     def _common(self, output: Format) -> dict[str, Any]:
         return {"name": self.module.name, "sources": self.module.sources, "output": output}

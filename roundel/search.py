@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.conv import Ints, matmul
-from golden.layers import MAX_SHIFT, Format, align
-from golden.rounding import Rounding, round_shift
+from golden.conv import matmul
+from golden.formats import Format, align
+from golden.layers import MAX_SHIFT
+from golden.rounding import Ints, Rounding, round_shift
 from roundel.graph import Reals
 
 
@@ -159,12 +160,17 @@ class WeightedSearch:
                 yield error, Triple(w=w, b=b, output=output)
 
     def _weight_formats(self) -> list[Format]:
-        """Around the estimate, and where accumulator and residual are not absurdly far apart."""
+        """Around the estimate, but no finer than a shift of `MAX_SHIFT` takes to the output's estimate.
+
+        The bound only matters to weights so small against bias or residual that they hardly count. The accumulator
+        never needs more than `MAX_SHIFT` bits of alignment to a residual.
+        """
         form = Format(width=self.options.weight_bits, signed=True, fraction=0)
-        middle, low, high = estimate(self.weights, form), -(10**6), 10**6
+        middle = estimate(self.weights, form)
+        high = estimate(self.target, self.output) + MAX_SHIFT - self.x.fraction
+        low = min(middle - self.options.window, high)
         if self.residual is not None:
-            apart = self.residual[1].fraction - self.x.fraction
-            low, high = apart - MAX_SHIFT, apart + MAX_SHIFT
+            low = max(low, self.residual[1].fraction - MAX_SHIFT - self.x.fraction)
         return [replace(form, fraction=n) for n in _around(middle, self.options.window, low, high)]
 
     def _bias_formats(self, n_acc: int) -> list[Format]:
@@ -183,8 +189,11 @@ class WeightedSearch:
 
 
 def _around(middle: int, window: int, low: int, high: int) -> range:
-    """Whole numbers within `window` of `middle` and within `low` to `high`: the nearest of those if there are none."""
+    """Whole numbers within `window` of `middle` and within `low` to `high`; if there are none the nearest bound.
+
+    Where the bounds contradict each other, `low` holds.
+    """
     first, last = max(middle - window, low), min(middle + window, high)
     if first > last:
-        first = last = min(max(middle, low), high)
+        first = last = max(min(middle, high), low)
     return range(first, last + 1)

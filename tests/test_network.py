@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.conv import Window
-from golden.layers import Add, AveragePool, Flatten, Format, MaxPool, Weighted, accumulator_width, align, signed_width
+from golden.formats import Format, accumulator_width, align, signed_width
+from golden.layers import Add, AveragePool, Flatten, MaxPool, Weighted
 from golden.network import Network, run, steps
 from golden.rounding import Rounding
 
