@@ -60,7 +60,8 @@ class MacParams:
     bias_width
         Bits of the aligned bias, two's complement, 2 to 32.
     requant
-        The requantizer behind every column. Its `acc_width` is derived: whatever it says is replaced.
+        The requantizer behind every column, or its keyword arguments. Its `acc_width` is derived: whatever it says is
+        replaced.
     per_channel
         Whether every column has run-time requantizer parameters of its own, or all share those of column 0.
     structure
@@ -103,6 +104,8 @@ class MacParams:
         for name in ("act_signed", "per_channel"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be a bool, not {getattr(self, name)!r}")
+        if isinstance(self.requant, Mapping):
+            object.__setattr__(self, "requant", RequantParams(**self.requant))
         if not isinstance(self.requant, RequantParams):
             raise TypeError(f"requant must be a RequantParams, not {self.requant!r}")
         try:

@@ -8,6 +8,7 @@ of a tile before the next one takes its place; partial sums wait in the accumula
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,20 @@ class Schedule:
     swap_params: Bools
     outputs: Ints
     output_position: Ints
+
+    def save(self, path: Path) -> None:
+        """Write an npz file."""
+        arrays = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "runtime"}
+        runtime = {f"runtime.{name}": values for name, values in self.runtime.items()}
+        np.savez_compressed(path, **arrays, **runtime)
+
+    @classmethod
+    def load(cls, path: Path) -> "Schedule":
+        """Read what `save` wrote."""
+        with np.load(path) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        runtime = {name.removeprefix("runtime."): arrays.pop(name) for name in list(arrays) if "." in name}
+        return cls(**arrays, runtime=runtime)
 
 
 def tiles(positions: int, depth: int) -> list[slice]:
@@ -106,6 +121,49 @@ def schedule(
         swap=position == 0,
         swap_params=new_block & (position == 0),
         outputs=np.concatenate([result[:, block] for block in blocks]),
+        output_position=position[last],
+    )
+
+
+def interpret(
+    params: MacParams,
+    *,
+    weights: Ints,
+    bias: Ints,
+    runtime: Mapping[str, Ints],
+    activations: Ints,
+    position: Ints,
+    first: Bools,
+    last: Bools,
+    swap: Bools,
+    swap_params: Bools,
+) -> Schedule:
+    """Any beats with what the array makes of them, beat by beat: the meaning of the streams.
+
+    Parameters are the attributes of `Schedule`. Every position must start with `first`, the first beat must swap both.
+    """
+    blocks = weights.reshape(-1, params.columns, params.lanes)
+    block, parameter_set = np.cumsum(swap) - 1, np.cumsum(swap_params) - 1
+    sums: dict[int, Ints] = {}
+    outputs = []
+    for beat, address in enumerate(position.tolist()):
+        held = slice(parameter_set[beat] * params.columns, (parameter_set[beat] + 1) * params.columns)
+        start = bias[held] if first[beat] else sums[address]
+        sums[address] = start + blocks[block[beat]] @ activations[beat]
+        if last[beat]:
+            own = slice(held.start, held.stop if params.per_channel else held.start + 1)
+            outputs.append(params.requant.compute(sums[address], {name: runtime[name][own] for name in runtime}))
+    return Schedule(
+        weights=weights,
+        bias=bias,
+        runtime=dict(runtime),
+        activations=activations,
+        position=position,
+        first=first,
+        last=last,
+        swap=swap,
+        swap_params=swap_params,
+        outputs=np.array(outputs, dtype=np.int64).reshape(-1, params.columns),
         output_position=position[last],
     )
 
