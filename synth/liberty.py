@@ -59,7 +59,7 @@ class Group:
         try:
             return float(text)
         except ValueError:
-            raise ValueError(f"{self.kind} {self.name!r}: {name} is {text!r}, expected a number") from None
+            raise ValueError(f"{self.kind} attribute {name} is {text!r}, expected a number") from None
 
     def numbers(self, name: str) -> NDArray[np.float64] | None:
         """Attribute `name` as a flat list of numbers, None where it is absent."""
@@ -98,7 +98,8 @@ def parse(text: str) -> Group:
     while not _END.match(text, at):
         match = _STATEMENT.match(text, at)
         if match is None or (len(stack) == 1 and match["open"] is None):
-            raise ValueError(f"line {_line(text, at)}: not a Liberty statement")
+            cut = len(stack) > 1 and not text.rstrip().endswith("}")
+            raise ValueError(f"line {_line(text, at)}: {'the file is cut short' if cut else 'not a Liberty statement'}")
         at = match.end()
         name = match["name"]
         if name is None:
