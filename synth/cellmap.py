@@ -19,6 +19,16 @@ module \$lcu (P, G, CI, CO);
 endmodule
 """
 
+_RESET_BEFORE_ENABLE = r"""
+module \$_SDFFE_PP{value}P_ (D, C, R, E, Q);
+  input D, C, R, E;
+  output Q;
+  \$_DFFE_PP_ flip_flop (.D(R ? 1'b{value} : D), .C(C), .E(E | R), .Q(Q));
+endmodule
+"""
+# A synchronous reset becomes data, and enables: only then can the clock be gated.
+RESET_BEFORE_ENABLE = _RESET_BEFORE_ENABLE.format(value=0) + _RESET_BEFORE_ENABLE.format(value=1)
+
 
 def full_adder_rule(adder: Match) -> str:
     """A techmap rule from `$fa` to the full-adder cell, bit by bit."""

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from synth.cellmap import RIPPLE_CARRY, clock_gate_command, full_adder_rule, mux4_rule
-from synth.library import Kind, Library
+from synth.cellmap import RESET_BEFORE_ENABLE, RIPPLE_CARRY, clock_gate_command, full_adder_rule, mux4_rule
+from synth.library import Library
 
-MULTIPLIERS = {"rows": (), "booth": ("booth",), "booth_lowpower": ("booth -lowpower",)}
+MULTIPLIERS = {"rows": (), "booth": ("booth",), "booth_array": ("booth -lowpower t:$mul r:A_SIGNED=1 %i", "booth")}
 ADDERS = ("ripple", "prefix")
+_TIDY = ("simplemap", "opt_expr", "opt_merge", "opt_clean")  # `opt` without opt_dff, which undoes legal flip-flops
 MEMORY = "memory"  # suffix of the instance and module that hold the memories
 
 # ABC's own default script (with its SAT sweeping and choices by `&dch`) needs minutes for a sum of products.
@@ -28,8 +29,8 @@ class MappingOptions:
     Parameters
     ----------
     multiplier
-        `rows` (sums of products as one carry-save tree), `booth` (radix 4, one tree per product), `booth_lowpower`
-        (an array with Booth digits).
+        `rows` (sums of products as one carry-save tree), `booth` (radix 4, one tree per product), `booth_array`
+        (one row after the other, signed products only, `booth` for the others).
     adder
         Carry chains as `ripple` or parallel `prefix` (Brent-Kung).
     full_adders
@@ -59,7 +60,7 @@ class MappingOptions:
 
 
 BEST = (
-    ("multiplier", ("booth_lowpower", "rows")),
+    ("multiplier", ("booth_array", "rows")),
     ("full_adders", (False,)),
     ("mux4", (False,)),
     ("abc", ("area_twice", "swept")),
@@ -70,6 +71,7 @@ BEST = (
 def write_rules(folder: Path, library: Library) -> None:
     """Write the techmap rules that `commands` reads."""
     (folder / "ripple.v").write_text(RIPPLE_CARRY)
+    (folder / "reset.v").write_text(RESET_BEFORE_ENABLE)
     if library.full_adder:
         (folder / "full_adder.v").write_text(full_adder_rule(library.full_adder))
     if library.mux4:
@@ -78,7 +80,7 @@ def write_rules(folder: Path, library: Library) -> None:
 
 def commands(top: str, library: Library, liberty: Path, options: MappingOptions) -> list[str]:
     """Everything from `design.v` to `netlist.v` and `netlist.json`."""
-    return [*_read(top), *_to_gates(options), *_to_cells(library, liberty, options), *_write(top, library)]
+    return [*_read(top), *_to_gates(options), *_to_cells(library, liberty, options), *_write(library)]
 
 
 def _read(top: str) -> Iterator[str]:
@@ -114,11 +116,11 @@ def _to_cells(library: Library, liberty: Path, options: MappingOptions) -> Itera
     """Cells of the library, the special ones first, then flip-flops, then ABC for all other logic."""
     unused = " ".join(f"-dont_use {cell.name}" for cell in library.cells.values() if cell.dont_use)
     if options.clock_gate_bits is not None and library.clock_gate:
-        yield "dfflegalize -cell $_DFF_P_ 01 -cell $_DFFE_PP_ 01"  # no reset may hide behind the gated clock
+        yield "techmap -map reset.v"
+        yield from _TIDY
         yield clock_gate_command(library.clock_gate, options.clock_gate_bits)
     yield f"dfflibmap -prepare {unused} -liberty {liberty}"
-    yield "simplemap"
-    yield from ("opt_expr", "opt_merge", "opt_clean")  # not `opt`, whose opt_dff undoes the preparation
+    yield from _TIDY
     adder = library.full_adder if options.full_adders else None
     if adder:
         yield "extract_fa -fa"
@@ -131,10 +133,12 @@ def _to_cells(library: Library, liberty: Path, options: MappingOptions) -> Itera
     yield "opt_clean"  # a flip-flop or adder that ABC proved useless goes while Yosys still knows what it is
     if adder:
         yield "techmap -map full_adder.v"
+    yield "splitnets"
+    yield "rename -wire -suffix reg t:$_DFF*_"  # so that reports can tell registers by the RTL's names
     yield f"dfflibmap -map-only {unused} -liberty {liberty}"
 
 
-def _write(top: str, library: Library) -> Iterator[str]:
+def _write(library: Library) -> Iterator[str]:
     """Constants, plain names, and the files."""
     yield "setundef -zero"
     high, low = library.tie_high, library.tie_low
@@ -143,11 +147,9 @@ def _write(top: str, library: Library) -> Iterator[str]:
         yield f"hilomap -singleton {ties}"
     yield "splitnets"
     yield "opt_clean -purge"
-    flip_flops = " ".join(f"t:{cell.name}" for cell in library.cells.values() if cell.kind is Kind.FLIP_FLOP)
-    yield f"rename -wire -suffix reg {flip_flops}"
+    yield "select -clear"
+    yield "setattr -unset init w:*"
     yield "rename -unescape"
     yield "rename -enumerate -pattern n%"
-    yield "setattr -unset init w:*"
-    yield "select -clear"
     yield "write_verilog -noattr netlist.v"
     yield "write_json netlist.json"
