@@ -5,7 +5,7 @@ from typing import Any
 
 from amaranth.back import verilog
 from amaranth.hdl import Shape
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 
 CLOCK_AND_RESET = ("clk", "rst")
 
@@ -16,16 +16,32 @@ def to_verilog(component: wiring.Component, name: str) -> str:
 
 
 def ports(component: wiring.Component) -> list[dict[str, Any]]:
-    """Name, direction, width and signedness of every port, in the order of the signature; clock and reset first."""
+    """Name, direction, width and signedness of every port, in the order of the signature; clock and reset first.
+
+    The members of a packed payload are listed under `fields`, with the offset of their lowest bit.
+    """
     rows: list[dict[str, Any]] = [
         {"name": name, "direction": "in", "width": 1, "signed": False} for name in CLOCK_AND_RESET
     ]
     for path, member, _ in component.signature.flatten(component):
         shape = Shape.cast(member.shape)
         direction = "in" if member.flow is wiring.In else "out"
-        rows.append(
-            {"name": "__".join(map(str, path)), "direction": direction, "width": shape.width, "signed": shape.signed}
-        )
+        row = {"name": "__".join(map(str, path)), "direction": direction, "width": shape.width, "signed": shape.signed}
+        if isinstance(member.shape, data.Layout):
+            row["fields"] = _fields(member.shape)
+        rows.append(row)
+    return rows
+
+
+def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for key, field in layout:
+        name, low = f"{prefix}{key}", offset + field.offset
+        if isinstance(field.shape, data.Layout):
+            rows += _fields(field.shape, f"{name}.", low)
+        else:
+            shape = Shape.cast(field.shape)
+            rows.append({"name": name, "offset": low, "width": shape.width, "signed": shape.signed})
     return rows
 
 

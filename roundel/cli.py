@@ -1,0 +1,132 @@
+"""The command line. Every command is thin: it reads options, calls one function, prints or writes the result."""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from golden.errors import InputError, ToolError
+from hw.emit import manifest, to_verilog
+from hw.units import UNITS
+from roundel.console import err, out, steps, table
+from roundel.output import output_folder, write_json
+from roundel.settings import find_unit, make_params, parse_settings
+
+SEED = click.option("--seed", default=1, show_default=True, help="Seed of everything random.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
+)
+OUTPUT = click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Output folder.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="roundel")
+def cli() -> None:
+    """Turn a trained network into a verified accelerator: Verilog, proof, area and energy."""
+
+
+@cli.command()
+@click.argument("unit")
+@click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the unit; see `roundel units`."
+)
+@OUTPUT
+@JSON
+def generate(unit: str, pairs: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Write UNIT.v and manifest.json (ports, parameters, latency, tool versions)."""
+    row = find_unit(unit)
+    params = make_params(row, parse_settings(row, pairs))
+    component = row.component(params)
+    sheet = manifest(row.name, component, params.as_dict())
+    text = to_verilog(component, row.name)
+    with output_folder(folder) as work:
+        (work / f"{row.name}.v").write_text(text)
+        write_json(work / "manifest.json", sheet)
+    if as_json:
+        click.echo(json.dumps(sheet))
+    else:
+        out.print(f"{folder / (row.name + '.v')}: {len(text.splitlines())} lines, latency {component.latency} cycles")
+
+
+@cli.command()
+@JSON
+def units(as_json: bool) -> None:
+    """List the units, their parameters and their named configurations."""
+    from roundel.describe import describe_units
+
+    rows = describe_units()
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        out.print(f"[bold]{row['unit']}[/bold]: {row['summary']}; {len(row['configs'])} configurations to verify")
+        table("", ("parameter", "default"), [(name, str(value)) for name, value in row["parameters"].items()])
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[UNIT ...]")
+@click.option("--config", "wanted", multiple=True, help="Only the named configurations.")
+@SEED
+@click.option("--waves", type=click.Path(path_type=Path), help="Keep logs and VCD waves in this folder.")
+@JSON
+def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Path | None, as_json: bool) -> None:
+    """Prove RTL equal to golden: cocotb benches under Verilator. Exit code 1 on a mismatch."""
+    from sim.verify import cases, prove_all
+    from sim.verilator import find_verilator
+
+    todo = [case for name in names or UNITS for case in cases(find_unit(name))]
+    if wanted:
+        known = {case.name.removesuffix(", stalls") for case in todo}
+        if unknown := set(wanted) - known:
+            raise InputError(f"unknown configuration {min(unknown)!r}, expected one of {', '.join(sorted(known))}")
+        todo = [case for case in todo if case.name.removesuffix(", stalls") in wanted]
+    err.print(f"{find_verilator()}, seed {seed}")
+    with steps("verify", len(todo)) as step:
+        results = prove_all(todo, seed=seed, waves=waves, done=lambda case, _: step(f"{case.unit} {case.name}"))
+    rows = [
+        {"unit": case.unit, "config": case.name, "seed": seed, "passed": result.passed, "failures": result.failures}
+        for case, result in results
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        cells = [(f"{row['unit']} {row['config']}", "equal" if row["passed"] else "DIFFERS") for row in rows]
+        table(f"RTL against golden, seed {seed}", ("unit and configuration", "result"), cells)
+    failed = [(case, result) for case, result in results if not result.passed]
+    for case, result in failed:
+        err.print(f"[red]{case.unit} {case.name}[/red]: {result.failures[0]} (log in {result.folder})")
+    err.print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(1 if failed else 0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit code 2 on bad input, 3 when a tool crashed, one message on stderr either way."""
+    warnings.filterwarnings("ignore", module="amaranth")  # a design half built when bad input ends the run
+    sys.exit(_guarded(lambda: cli.main(arguments, standalone_mode=False)))
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    try:
+        call()
+    except InputError as error:
+        click.echo(f"roundel: {error}", err=True)
+        return 2
+    except ToolError as error:
+        click.echo(f"roundel: {error}", err=True)
+        return 3
+    except click.ClickException as error:
+        click.echo(f"roundel: {error.format_message()}", err=True)
+        return 2
+    except click.exceptions.Abort:
+        return 130
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    main()

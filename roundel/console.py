@@ -1,0 +1,39 @@
+"""What a person sees in the terminal: tables and progress, on stderr where stdout is for JSON."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], console: Console = out) -> None:
+    """Print a table; the first column is text, all others are numbers and set right."""
+    grid = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        grid.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        grid.add_row(*row)
+    console.print(grid)
+
+
+class Steps:
+    """Progress over a known number of steps; call it with the name of each step that is done."""
+
+    def __init__(self, progress: Progress, total: int, title: str):
+        self.progress, self.task = progress, progress.add_task(title, total=total, step="")
+
+    def __call__(self, name: str = "") -> None:
+        self.progress.update(self.task, advance=1, step=name)
+
+
+@contextmanager
+def steps(title: str, total: int) -> Iterator[Steps]:
+    """Show a progress bar on stderr while the block runs; nothing but its end where stderr is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[step]}"), console=err, transient=True) as progress:
+        yield Steps(progress, total, title)

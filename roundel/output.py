@@ -1,0 +1,47 @@
+"""Files that a command leaves behind: all of them or none."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from golden.errors import InputError
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into, whose files appear in `path` when the block ends well, and nowhere otherwise.
+
+    Files of the same name in `path` are replaced; others stay.
+
+    Raises
+    ------
+    InputError
+        `path` cannot be a folder, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file, expected a folder to write into")
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        yield work
+        path.mkdir(exist_ok=True)
+        for folder, _, files in os.walk(work):
+            target = path / Path(folder).relative_to(work)
+            target.mkdir(exist_ok=True)
+            for file in files:
+                os.replace(Path(folder) / file, target / file)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON a person can read, ending in a newline."""
+    path.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,71 @@
+"""`--set key=value` to the keyword arguments of a parameter object."""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from golden.errors import InputError
+from hw.units import UNITS, Unit
+
+
+def find_unit(name: str) -> Unit:
+    """The unit called `name`; InputError that lists all of them otherwise."""
+    if name not in UNITS:
+        raise InputError(f"unknown unit {name!r}, expected one of {', '.join(UNITS)}")
+    return UNITS[name]
+
+
+def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
+    """Keyword arguments of `unit.params` from `key=value` texts; `a.b=value` reaches into a parameter object inside.
+
+    Raises
+    ------
+    InputError
+        No `=`, an unknown key, or values that the parameter object refuses; the message names the unit and the key.
+    """
+    keywords: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair!r}: expected key=value")
+        *outer, last = key.split(".")
+        owner, place = unit.params, keywords
+        for name in outer:
+            owner, place = _inner(unit, owner, key, name), place.setdefault(name, {})
+        _check_key(unit, owner, key, last)
+        place[last] = _value(text)
+    make_params(unit, keywords)
+    return keywords
+
+
+def make_params(unit: Unit, keywords: dict[str, Any]) -> Any:
+    """The parameter object of `unit`; InputError with the object's own words when it refuses."""
+    try:
+        return unit.params(**keywords)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"unit {unit.name}: {error}") from None
+
+
+def _fields(owner: Any) -> dict[str, Any]:
+    return {field.name: field for field in dataclasses.fields(owner)}
+
+
+def _check_key(unit: Unit, owner: Any, key: str, name: str) -> None:
+    if name not in _fields(owner):
+        raise InputError(f"unit {unit.name} has no parameter {key!r}, expected one of {', '.join(_fields(owner))}")
+
+
+def _inner(unit: Unit, owner: Any, key: str, name: str) -> Any:
+    _check_key(unit, owner, key, name)
+    kind = _fields(owner)[name].type
+    if not dataclasses.is_dataclass(kind):
+        raise InputError(f"unit {unit.name}: {name!r} in {key!r} has no parameters of its own")
+    return kind
+
+
+def _value(text: str) -> Any:
+    constants = {"true": True, "false": False, "none": None}
+    if text.lower() in constants:
+        return constants[text.lower()]
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
