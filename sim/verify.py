@@ -34,13 +34,14 @@ def cases(unit: Unit) -> list[Case]:
     rows = []
     for name, keywords in unit.configs.items():
         for stalls in (0.0, STALLS):
-            settings = {"params": dict(keywords), "stalls": stalls}
+            settings: dict[str, Any] = {"params": dict(keywords), "stalls": stalls}
             title = f"{name}, stalls" if stalls else name
             make = partial(_component, unit, keywords)
             rows.append(Case(unit=unit.name, name=title, component=make, bench=unit.bench, config=settings))
-    for name, settings in unit.exhaustive_configs.items():
-        make = partial(importlib.import_module(unit.exhaustive).component, dict(settings))
-        rows.append(Case(unit=unit.name, name=name, component=make, bench=unit.exhaustive, config=dict(settings)))
+    for name, given in unit.exhaustive_configs.items():
+        settings = dict(given)
+        make = partial(importlib.import_module(unit.exhaustive).component, settings)
+        rows.append(Case(unit=unit.name, name=name, component=make, bench=unit.exhaustive, config=settings))
     return rows
 
 
