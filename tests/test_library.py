@@ -198,7 +198,7 @@ BAD = {
     "forbidden": (HEAD + FLIP_FLOP.replace("area : 6;", "area : 6; dont_use : true;") + TAIL, "no usable rising-edge"),
     "bad number": (
         TOY.replace("area : 1.5", "area : big"),
-        "cell 'INV': cell attribute area is 'big', expected a number",
+        "cell 'INV': cell attribute area is 'big', expected",
     ),
     "bad table": (TOY.replace('"1, 2, 4", "3, 4, 6"', '"1, 2", "3, 4"'), "cell 'INV': cell_rise 'by_load': indices"),
     "bad function": (TOY.replace('"!A"', '"!A &"'), "cell 'INV': 'the end' is out of place"),

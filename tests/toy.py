@@ -1,12 +1,16 @@
-"""A toy Liberty file with round numbers, for analyses that are checked by hand, and the real libraries beside the project.
+"""A toy Liberty file with round numbers, netlists written by hand, and the real libraries beside the project.
 
 Delays and energies are linear in slew and load wherever a test needs an exact value between the table's points.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 
+from synth.library import Library
+from synth.netlist import Netlist, read_netlist
+from synth.reader import read_library
 from tests.conftest import LIBERTY
 
 NAMES = ("sky130hd_tt", "sg13g2_typ_1p20V_25C")
@@ -116,7 +120,9 @@ FLIP_FLOP = """
     }
     pin (CK) {
       direction : input; capacitance : 1; clock : true;
-      internal_power () { when : "D & Q & !QN"; rise_power (scalar) { values ("1"); } fall_power (scalar) { values ("3"); } }
+      internal_power () {
+        when : "D & Q & !QN"; rise_power (scalar) { values ("1"); } fall_power (scalar) { values ("3"); }
+      }
       internal_power () { rise_power (scalar) { values ("10"); } fall_power (scalar) { values ("30"); } }
     }
     pin (Q) {
@@ -141,3 +147,34 @@ FLIP_FLOP = """
 
 TAIL = "}\n"
 TOY = HEAD + INVERTER + NAND + FLIP_FLOP + TAIL
+
+
+def toy_library(folder: Path) -> Library:
+    """The toy library."""
+    path = folder / "toy.lib"
+    path.write_text(TOY)
+    return read_library(path)
+
+
+def netlist(folder: Path, library: Library, inputs: str, outputs: str, cells: dict[str, str]) -> Netlist:
+    """A netlist from a line per instance, `name: "CELL PIN=net PIN=net"`; nets `0` and `1` are the constants.
+
+    Black boxes are cells whose type starts with `RAM`; their pins that start with `O` are outputs.
+    """
+    numbers: dict[str, int | str] = {"0": "0", "1": "1"}
+
+    def bit(net: str) -> int | str:
+        return numbers.setdefault(net, len(numbers))
+
+    ports = {name: {"direction": "input", "bits": [bit(name)]} for name in inputs.split()}
+    ports |= {name: {"direction": "output", "bits": [bit(name)]} for name in outputs.split()}
+    instances = {}
+    for name, line in cells.items():
+        kind, *pins = line.split()
+        connections = {pin: [bit(net)] for pin, net in (item.split("=") for item in pins)}
+        directions = {pin: "output" if pin.startswith("O") else "input" for pin in connections}
+        instances[name] = {"type": kind, "connections": connections, "port_directions": directions}
+    names = {net: {"bits": [number]} for net, number in numbers.items() if isinstance(number, int)}
+    path = folder / "netlist.json"
+    path.write_text(json.dumps({"modules": {"top": {"ports": ports, "cells": instances, "netnames": names}}}))
+    return read_netlist(path, library)
