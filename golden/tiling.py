@@ -56,8 +56,8 @@ class Schedule:
     def save(self, path: Path) -> None:
         """Write an npz file."""
         arrays = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "runtime"}
-        runtime = {f"runtime.{name}": values for name, values in self.runtime.items()}
-        np.savez_compressed(path, **arrays, **runtime)
+        arrays |= {f"runtime.{name}": values for name, values in self.runtime.items()}
+        np.savez_compressed(path, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Schedule":

@@ -68,7 +68,7 @@ class BlockLoader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         columns = len(self.load)
-        index = Signal(range(columns))
+        index = Signal(range(max(columns, 2)))
         last = Signal()
         m.d.comb += [
             self.ready.eq(~self.full | self.take),
