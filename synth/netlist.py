@@ -232,9 +232,9 @@ def _netlist(module: Mapping[str, Any], library: Library, top: str) -> Netlist:
     for name, signal in module["netnames"].items():
         bits = nets(signal["bits"])
         first = int(signal.get("offset", 0))
-        signals.update({f"{name}[{first + i}]": net for i, net in enumerate(bits)})
         if len(bits) == 1:
             signals[name] = bits[0]
+        signals.update({f"{name}[{first + i}]": net for i, net in enumerate(bits)})
     instances = []
     for name, item in module["cells"].items():
         cell = library.cells.get(item["type"])
