@@ -15,7 +15,8 @@ from golden.conv import Window, window_max
 from golden.errors import InputError
 from golden.formats import Format
 from golden.layers import Weighted
-from golden.network import Network, run
+from golden.mac import MacParams
+from golden.network import Network, run, steps
 from golden.rounding import Rounding, round_shift
 from roundel.graph import Add, Affine, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Node, Relu
 from roundel.images import load_images
@@ -339,3 +340,18 @@ def test_digits_modules(digits):
     names = [(module.name, module.relu) for module in modules]
     relus, pools = [("conv1", True), ("conv2", True)], [("pool2", False), ("conv3", True), ("pool3", False)]
     assert names == [*relus, *pools, ("flatten", False), ("dense", False)]
+
+
+def test_the_array_computes_the_digits(digits):
+    """One array's golden model, with the runtime shift, gives every weighted layer's integers from its columns."""
+    graph, calibration, held_out = digits
+    network = quantize(graph, calibration.images).network
+    ran = [step for step in steps(network, network.encode(held_out.images[:20])) if step.columns is not None]
+    assert [step.layer.name for step in ran] == ["conv1", "conv2", "conv3", "dense"]
+    for step in ran:
+        layer = step.layer
+        requant = {"scheme": "shift", "out_width": layer.output.width, "out_signed": layer.output.signed}
+        array = MacParams(act_width=layer.x.width, act_signed=layer.x.signed, reduction=288, requant=requant)
+        assert np.array_equal(array.accumulate(step.columns, layer.weights, layer.aligned_bias), step.accumulators)
+        result = array.compute(step.columns, layer.weights, layer.aligned_bias, {"shift": layer.shift})
+        assert np.array_equal(result.reshape(step.outputs.shape), step.outputs)

@@ -1,7 +1,7 @@
 """Train the digits network: 8 x 8 real handwritten digits, three convolutions and a dense layer.
 
-Run `python examples/digits/train.py` (needs scikit-learn, torch and onnx: `pip install -e .[train]`). Split, augmentation
-and initial weights all follow from `SEED`; it takes about a minute on two cores and writes, beside itself:
+Run `python examples/digits/train.py` (needs scikit-learn, torch and onnx: `pip install -e .[train]`). Split,
+augmentation and initial weights all follow from `SEED`; it takes about a minute on two cores and writes, beside itself:
 
 - `digits.onnx`: the trained network, with its batch normalizations as nodes of their own;
 - `heldout.npz`: the images and labels that training never saw;

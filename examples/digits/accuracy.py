@@ -1,0 +1,44 @@
+"""Print what quantization costs the digits network, as the Markdown table of docs/quantization.md.
+
+Run `python examples/digits/accuracy.py` in an environment where Roundel is installed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from golden.network import run
+from roundel.images import load_images
+from roundel.onnx_import import import_onnx
+from roundel.quantize import quantize
+from roundel.search import Options
+
+FOLDER = Path(__file__).parent
+CASES = [
+    *(Options(weight_bits=bits, activation_bits=bits, window=window) for bits in (8, 6, 4, 3) for window in (0, 2)),
+    Options(weight_bits=4),
+    Options(activation_bits=4),
+    Options(weight_bits=4, activation_bits=4, bias_bits=4),
+]
+
+
+def main() -> None:
+    graph = import_onnx(FOLDER / "digits.onnx")
+    calibration = load_images(FOLDER / "calibration.npz", graph)
+    held_out = load_images(FOLDER / "heldout.npz", graph)
+    expected = graph.run(held_out.images).astype(np.float64)
+    print("| weights | activations | bias | window | held-out digits right | same as float | SQNR of the scores, dB |")
+    print("|---|---|---|---|---|---|---|")
+    print(f"| float | float | float | - | {held_out.accuracy(expected):.2%} | 100.00% | - |")
+    for case in CASES:
+        network = quantize(graph, calibration.images, case).network
+        integers = run(network, network.encode(held_out.images))
+        error = np.sum((network.output.decode(integers) - expected) ** 2)
+        same = (integers.argmax(axis=1) == expected.argmax(axis=1)).mean()
+        sqnr = 10 * np.log10(np.sum(expected**2) / error)
+        bits = f"{case.weight_bits} | {case.activation_bits} | {case.bias_bits} | {case.window}"
+        print(f"| {bits} | {held_out.accuracy(integers):.2%} | {same:.2%} | {sqnr:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
