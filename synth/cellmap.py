@@ -32,7 +32,8 @@ RESET_BEFORE_ENABLE = _RESET_BEFORE_ENABLE.format(value=0) + _RESET_BEFORE_ENABL
 
 def full_adder_rule(adder: Match) -> str:
     """A techmap rule from `$fa` to the full-adder cell, bit by bit."""
-    pin = adder.pins
+    roles = zip("ABCXY", ("a", "b", "ci", "co", "s"), strict=True)
+    pins = ", ".join(f".{adder.pins[role]}({port}[i])" for port, role in roles)
     return rf"""
 module \$fa (A, B, C, X, Y);
   parameter WIDTH = 1;
@@ -40,7 +41,7 @@ module \$fa (A, B, C, X, Y);
   output [WIDTH-1:0] X, Y;
   genvar i;
   generate for (i = 0; i < WIDTH; i = i + 1) begin : bits
-    {adder.cell.name} cell (.{pin["a"]}(A[i]), .{pin["b"]}(B[i]), .{pin["ci"]}(C[i]), .{pin["co"]}(X[i]), .{pin["s"]}(Y[i]));
+    {adder.cell.name} cell ({pins});
   end endgenerate
 endmodule
 """
@@ -48,7 +49,7 @@ endmodule
 
 def mux4_rule(mux: Match) -> str:
     r"""A techmap rule from `$_MUX4_` to the 4:1 multiplexer cell."""
-    roles = zip(("A", "B", "C", "D", "S", "T", "Y"), ("a", "b", "c", "d", "s", "t", "y"), strict=True)
+    roles = zip("ABCDSTY", "abcdsty", strict=True)
     pins = ", ".join(f".{mux.pins[role]}({port})" for port, role in roles)
     return f"""
 module \\$_MUX4_ (A, B, C, D, S, T, Y);
@@ -57,6 +58,17 @@ module \\$_MUX4_ (A, B, C, D, S, T, Y);
   {mux.cell.name} cell ({pins});
 endmodule
 """
+
+
+def no_buffers_rule(library: Library) -> str:
+    """Techmap rules that turn every buffer into a wire: ABC puts one wherever two outputs share a driver."""
+    rules = []
+    for cell in library.usable(Kind.COMB):
+        source = cell.outputs[0].function if len(cell.inputs) == len(cell.outputs) == 1 else None
+        if source and source.passes:
+            a, y = source.passes, cell.outputs[0].name
+            rules.append(f"module {cell.name}(input {a}, output {y}); assign {y} = {a}; endmodule\n")
+    return "".join(rules)
 
 
 def clock_gate_command(gate: Match, least_bits: int) -> str:

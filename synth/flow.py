@@ -3,8 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from synth.cellmap import RESET_BEFORE_ENABLE, RIPPLE_CARRY, clock_gate_command, full_adder_rule, mux4_rule
+from synth.cellmap import (
+    RESET_BEFORE_ENABLE,
+    RIPPLE_CARRY,
+    clock_gate_command,
+    full_adder_rule,
+    mux4_rule,
+    no_buffers_rule,
+)
 from synth.library import Library
 
 MULTIPLIERS = {"rows": (), "booth": ("booth",), "booth_array": ("booth -lowpower t:$mul r:A_SIGNED=1 %i", "booth")}
@@ -59,11 +67,13 @@ class MappingOptions:
             raise ValueError(f"clock_gate_bits must be a positive integer or None, not {self.clock_gate_bits}")
 
 
-BEST = (
-    ("multiplier", ("booth_array", "rows")),
-    ("full_adders", (False,)),
-    ("mux4", (False,)),
-    ("abc", ("area_twice", "swept")),
+BEST: tuple[dict[str, Any], ...] = (
+    {"multiplier": "booth_array"},
+    {"multiplier": "rows"},
+    {"full_adders": False},
+    {"mux4": False},
+    {"abc": "area_twice"},
+    {"abc": "swept"},
 )
 """What `map_smallest` tries instead of the default, in this order."""
 
@@ -72,6 +82,7 @@ def write_rules(folder: Path, library: Library) -> None:
     """Write the techmap rules that `commands` reads."""
     (folder / "ripple.v").write_text(RIPPLE_CARRY)
     (folder / "reset.v").write_text(RESET_BEFORE_ENABLE)
+    (folder / "no_buffers.v").write_text(no_buffers_rule(library))
     if library.full_adder:
         (folder / "full_adder.v").write_text(full_adder_rule(library.full_adder))
     if library.mux4:
@@ -130,6 +141,7 @@ def _to_cells(library: Library, liberty: Path, options: MappingOptions) -> Itera
         yield "techmap -map mux4.v"
     script = ABC_SCRIPTS[options.abc].replace("; ", ";").replace(" ", ",")
     yield f"abc -liberty {liberty} {unused} -script +{script}"
+    yield "techmap -map no_buffers.v"
     yield "opt_clean"  # a flip-flop or adder that ABC proved useless goes while Yosys still knows what it is
     if adder:
         yield "techmap -map full_adder.v"

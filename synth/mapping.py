@@ -22,6 +22,7 @@ from synth.yosys import cached_run, run_yosys, yosys_version
 
 _FLOW = "1"  # changes with every change of the flow that the options do not show, so that old results are not found
 
+
 @dataclass(frozen=True, kw_only=True)
 class Mapped:
     """A mapped design and the folder with its files.
@@ -29,8 +30,8 @@ class Mapped:
     Parameters
     ----------
     folder
-        `netlist.v` (cells, with plain names), `netlist.json` (the same for Python), `models.v` (simulation models of the
-        cells used), `flow.ys`, `yosys.log`.
+        `netlist.v` (cells, with plain names), `netlist.json` (the same for Python), `models.v` (simulation models of
+        the cells used), `flow.ys`, `yosys.log`.
     top
         Name of the top module.
     options
@@ -95,10 +96,9 @@ def map_smallest(verilog: str, top: str, cells: Path, *, options: MappingOptions
     Every scheme of a comparison gets the flow that makes it smallest, so that no baseline suffers from the tools.
     """
     best = map_design(verilog, top, cells, options=options)
-    for name, values in BEST:
-        for value in values:
-            other = map_design(verilog, top, cells, options=replace(best.options, **{name: value}))
-            best = min(best, other, key=lambda mapped: mapped.area_um2)
+    for change in BEST:
+        other = map_design(verilog, top, cells, options=replace(best.options, **change))
+        best = min(best, other, key=lambda mapped: mapped.area_um2)
     return best
 
 
