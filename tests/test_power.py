@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from golden.errors import InputError
+from sim.runner import Design, run
 from synth import opensta
 from synth.activity import Activity, read_saif
 from synth.library import Kind
+from synth.mapping import map_design
 from synth.netlist import Netlist, read_netlist
 from synth.power import Energy, estimate
 from synth.reader import read_library
 from synth.timing import analyse
 from tests.test_timing import MAC
-from tests.toy import NAMES, netlist, real, toy_library
+from tests.toy import NAMES, REFERENCE, netlist, real, toy_library
 
 COUNTER = """
 module counter(input clk, input rst, input en, output reg [3:0] q);
@@ -143,8 +145,7 @@ def random_activity(net: Netlist, seed: int) -> Activity:
 def test_energy_agrees_with_opensta(tmp_path, name, seed):
     if opensta.available() is None:
         pytest.skip("OpenSTA (`sta`, Debian package `opensta`) is not installed")
-    mapping = pytest.importorskip("synth.mapping")
-    mapped = mapping.map_design(MAC, "mac", real(name))
+    mapped = map_design(MAC, "mac", real(name))
     net = read_netlist(mapped.json, read_library(real(name)), "mac")
     reference = opensta.run(tmp_path, net, mapped.netlist, real(name))
     seen = random_activity(net, seed)
@@ -163,14 +164,12 @@ def test_energy_agrees_with_opensta(tmp_path, name, seed):
 
 
 def test_activity_of_a_simulated_netlist(tmp_path, seed):
-    mapping = pytest.importorskip("synth.mapping")
-    runner = pytest.importorskip("sim.runner")
-    mapped = mapping.map_design(COUNTER, "counter", real("sky130hd_tt"))
+    mapped = map_design(COUNTER, "counter", real(REFERENCE))
     sources = (mapped.netlist.read_text(), mapped.models.read_text())
-    design = runner.Design(sources=sources, top="counter", trace="saif")
-    result = runner.run(design, "tests.tb_counter", seed=seed, config={"cycles": 4096}, folder=tmp_path / "run")
+    design = Design(sources=sources, top="counter", trace="saif")
+    result = run(design, "tests.tb_counter", seed=seed, config={"cycles": 4096}, folder=tmp_path / "run")
     assert result.passed
-    net = read_netlist(mapped.json, read_library(real("sky130hd_tt")), "counter")
+    net = read_netlist(mapped.json, read_library(real(REFERENCE)), "counter")
     seen = read_saif(result.folder / "dump.saif", net, scope="counter")
     # Bit k of a counter changes every 2^k counts, and it counts every fourth cycle.
     assert seen.density[list(net.outputs["q"])] == pytest.approx([0.25, 0.125, 0.0625, 0.03125], rel=0.02)

@@ -7,6 +7,7 @@ import pytest
 
 from golden.errors import InputError
 from synth import opensta
+from synth.mapping import map_design
 from synth.netlist import read_netlist
 from synth.reader import read_library
 from synth.timing import FROM_PORT, FROM_REGISTER, analyse
@@ -102,8 +103,7 @@ def test_bad_netlists(tmp_path):
 def test_longest_path_agrees_with_opensta(tmp_path, name):
     if opensta.available() is None:
         pytest.skip("OpenSTA (`sta`, Debian package `opensta`) is not installed")
-    mapping = pytest.importorskip("synth.mapping")
-    mapped = mapping.map_design(MAC, "mac", real(name))
+    mapped = map_design(MAC, "mac", real(name))
     net = read_netlist(mapped.json, read_library(real(name)), "mac")
     reference = opensta.run(tmp_path, net, mapped.netlist, real(name))
     # OpenSTA loads each edge with its own pin capacitance, we with their mean: about one percent.

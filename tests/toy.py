@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
+import synth
 from synth.library import Library
 from synth.netlist import Netlist, read_netlist
 from synth.reader import read_library
 from tests.conftest import LIBERTY
 
-NAMES = ("sky130hd_tt", "sg13g2_typ_1p20V_25C")
+REFERENCE = "reference"
+NAMES = (REFERENCE, "sky130hd_tt", "sg13g2_typ_1p20V_25C")
 
 
 def real(name: str) -> Path:
-    """Path of a real library; skips the test where it is absent."""
+    """Path of the built-in reference library or of a real one; skips the test where that is absent."""
+    if name == REFERENCE:
+        return Path(synth.__file__).with_name("reference.lib")
     path = LIBERTY / f"{name}.lib.gz"
     if not path.exists():
         pytest.skip(f"no ../shared/liberty/{path.name}: this check needs that real cell library")
