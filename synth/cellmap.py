@@ -86,23 +86,17 @@ def simulation_models(library: Library, liberty: Path, cells: Iterable[str]) -> 
     written here. Flip-flops take their data by non-blocking assignment, and a clock gate's latch is transparent only
     while the clock is low, so a netlist with gated clocks simulates without races.
     """
-    folder = cached_run("models", ["1", yosys_version(), library.digest], lambda work: _write_models(liberty, work))
+    script = [
+        f"read_liberty -overwrite -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch {liberty.resolve()}",
+        "setattr -mod -unset whitebox -unset blackbox -unset liberty_cell =*",
+        "write_verilog -noattr models.v",
+    ]
+    folder = cached_run("models", [yosys_version(), library.digest, *script[1:]], lambda work: run_yosys(work, script))
     text = (folder / "models.v").read_text()
     known = {m[1]: m[0] for m in re.finditer(r"^module (\w+)\b.*?^endmodule\n", text, re.MULTILINE | re.DOTALL)}
     chosen = sorted(set(cells))
     gates = {name for name in chosen if library.cells[name].kind is Kind.CLOCK_GATE}
     return "\n".join(_clock_gate_model(library, name) if name in gates else known[name] for name in chosen)
-
-
-def _write_models(liberty: Path, folder: Path) -> None:
-    run_yosys(
-        folder,
-        [
-            f"read_liberty -overwrite -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch {liberty}",
-            "setattr -mod -unset whitebox -unset blackbox -unset liberty_cell =*",
-            "write_verilog -noattr models.v",
-        ],
-    )
 
 
 def _clock_gate_model(library: Library, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from synth.cellmap import (
@@ -78,20 +77,19 @@ BEST: tuple[dict[str, Any], ...] = (
 """What `map_smallest` tries instead of the default, in this order."""
 
 
-def write_rules(folder: Path, library: Library) -> None:
-    """Write the techmap rules that `commands` reads."""
-    (folder / "ripple.v").write_text(RIPPLE_CARRY)
-    (folder / "reset.v").write_text(RESET_BEFORE_ENABLE)
-    (folder / "no_buffers.v").write_text(no_buffers_rule(library))
+def rules(library: Library) -> dict[str, str]:
+    """Files that `commands` reads, by name."""
+    files = {"ripple.v": RIPPLE_CARRY, "reset.v": RESET_BEFORE_ENABLE, "no_buffers.v": no_buffers_rule(library)}
     if library.full_adder:
-        (folder / "full_adder.v").write_text(full_adder_rule(library.full_adder))
+        files["full_adder.v"] = full_adder_rule(library.full_adder)
     if library.mux4:
-        (folder / "mux4.v").write_text(mux4_rule(library.mux4))
+        files["mux4.v"] = mux4_rule(library.mux4)
+    return files
 
 
-def commands(top: str, library: Library, liberty: Path, options: MappingOptions) -> list[str]:
-    """Everything from `design.v` to `netlist.v` and `netlist.json`."""
-    return [*_read(top), *_to_gates(options), *_to_cells(library, liberty, options), *_write(library)]
+def commands(top: str, library: Library, options: MappingOptions) -> list[str]:
+    """Everything from `design.v` and `cells.lib` to `netlist.v` and `netlist.json`."""
+    return [*_read(top), *_to_gates(options), *_to_cells(library, options), *_write(library)]
 
 
 def _read(top: str) -> Iterator[str]:
@@ -123,14 +121,14 @@ def _to_gates(options: MappingOptions) -> Iterator[str]:
     yield "opt -fast"
 
 
-def _to_cells(library: Library, liberty: Path, options: MappingOptions) -> Iterator[str]:
+def _to_cells(library: Library, options: MappingOptions) -> Iterator[str]:
     """Cells of the library, the special ones first, then flip-flops, then ABC for all other logic."""
     unused = " ".join(f"-dont_use {cell.name}" for cell in library.cells.values() if cell.dont_use)
     if options.clock_gate_bits is not None and library.clock_gate:
         yield "techmap -map reset.v"
         yield from _TIDY
         yield clock_gate_command(library.clock_gate, options.clock_gate_bits)
-    yield f"dfflibmap -prepare {unused} -liberty {liberty}"
+    yield f"dfflibmap -prepare {unused} -liberty cells.lib"
     yield from _TIDY
     adder = library.full_adder if options.full_adders else None
     if adder:
@@ -140,14 +138,14 @@ def _to_cells(library: Library, liberty: Path, options: MappingOptions) -> Itera
         yield "muxcover -nodecode -mux4=220"
         yield "techmap -map mux4.v"
     script = ABC_SCRIPTS[options.abc].replace("; ", ";").replace(" ", ",")
-    yield f"abc -liberty {liberty} {unused} -script +{script}"
+    yield f"abc -liberty cells.lib {unused} -script +{script}"
     yield "techmap -map no_buffers.v"
     yield "opt_clean"  # a flip-flop or adder that ABC proved useless goes while Yosys still knows what it is
     if adder:
         yield "techmap -map full_adder.v"
     yield "splitnets"
     yield "rename -wire -suffix reg t:$_DFF*_"  # so that reports can tell registers by the RTL's names
-    yield f"dfflibmap -map-only {unused} -liberty {liberty}"
+    yield f"dfflibmap -map-only {unused} -liberty cells.lib"
 
 
 def _write(library: Library) -> Iterator[str]:

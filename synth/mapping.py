@@ -7,20 +7,18 @@ are reported. Everything else is one flat module of library cells.
 import json
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from golden.errors import ToolError
 from sim.cache import cached
 from synth.cellmap import simulation_models
-from synth.flow import BEST, MappingOptions, commands, write_rules
+from synth.flow import BEST, MappingOptions, commands, rules
 from synth.liberty import read_text
 from synth.library import Kind, Library
 from synth.reader import read_library
 from synth.yosys import cached_run, run_yosys, yosys_version
-
-_FLOW = "1"  # changes with every change of the flow that the options do not show, so that old results are not found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +83,18 @@ def map_design(verilog: str, top: str, cells: Path, *, options: MappingOptions |
     """
     options = options or MappingOptions()
     library = _library(cells)
-    key = [_FLOW, yosys_version(), verilog, top, library.digest, json.dumps(asdict(options), sort_keys=True)]
-    folder = cached_run("mapping", key, lambda work: _make(work, verilog, top, library, cells, options))
+    files = {"design.v": verilog, **rules(library)}
+    script = commands(top, library, options)
+    key = [yosys_version(), library.digest, *script, *(text for item in sorted(files.items()) for text in item)]
+
+    def make(folder: Path) -> None:
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        (folder / "cells.lib").symlink_to(_liberty(library, cells))
+        run_yosys(folder, script)
+        _finish(folder, top, library)
+
+    folder = cached_run("mapping", key, make)
     return _mapped(folder, top, library, options)
 
 
@@ -107,22 +115,25 @@ def _library(cells: Path) -> Library:
     return read_library(cells)
 
 
-def _make(folder: Path, verilog: str, top: str, library: Library, cells: Path, options: MappingOptions) -> None:
-    liberty = cached("liberty", [library.digest], lambda work: _unpack(cells, work)) / "cells.lib"
-    (folder / "design.v").write_text(verilog)
-    write_rules(folder, library)
-    run_yosys(folder, commands(top, library, liberty, options))
-    netlist = folder / "netlist.v"
-    netlist.write_text(re.sub(r"\b(input|output|wire|reg) signed\b", r"\1", netlist.read_text()))
+def _liberty(library: Library, cells: Path) -> Path:
+    """The Liberty file, unpacked, with a name that does not depend on where the user keeps it."""
+
+    def unpack(folder: Path) -> None:
+        (folder / "cells.lib").write_text(read_text(cells))
+
+    return cached("liberty", [library.digest], unpack) / "cells.lib"
+
+
+def _finish(folder: Path, top: str, library: Library) -> None:
+    """Check and complete what Yosys wrote: no cell left over, no `signed` in the Verilog, models of the cells used."""
     used = _count(folder, top)
     unmapped = sorted(name for name in used if name.startswith("$"))
     if unmapped:
         raise ToolError(f"library {library.name} has no cells for {', '.join(unmapped)} in {top}")
-    (folder / "models.v").write_text(simulation_models(library, liberty, used.keys() & library.cells.keys()))
-
-
-def _unpack(cells: Path, folder: Path) -> None:
-    (folder / "cells.lib").write_text(read_text(cells))
+    netlist = folder / "netlist.v"
+    netlist.write_text(re.sub(r"\b(input|output|wire|reg) signed\b", r"\1", netlist.read_text()))
+    models = simulation_models(library, folder / "cells.lib", used.keys() & library.cells.keys())
+    (folder / "models.v").write_text(models)
 
 
 def _count(folder: Path, top: str) -> Counter[str]:

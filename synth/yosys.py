@@ -23,8 +23,8 @@ def yosys_version() -> str:
     return f"pyosys {version('pyosys')}"
 
 
-def run_yosys(folder: Path, commands: Iterable[str], *, timeout_s: float = 1800.0) -> str:
-    """Run Yosys commands in `folder` and return what it printed, also kept there as `yosys.log`.
+def run_yosys(folder: Path, commands: Iterable[str], *, timeout_s: float = 1800.0) -> None:
+    """Run Yosys commands in `folder`; what it prints is kept there as `yosys.log`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def run_yosys(folder: Path, commands: Iterable[str], *, timeout_s: float = 1800.
         Yosys stopped with an error, crashed, or took longer than `timeout_s`.
     """
     (folder / SCRIPT).write_text("\n".join(commands) + "\n")
-    return run_tool("Yosys", [sys.executable, "-c", _CHILD], folder, LOG, timeout_s=timeout_s)
+    run_tool("Yosys", [sys.executable, "-c", _CHILD], folder, LOG, timeout_s=timeout_s)
 
 
 def run_tool(name: str, command: Sequence[str], folder: Path, log: str, *, timeout_s: float) -> str:
