@@ -155,8 +155,9 @@ class Graph:
     def values(self, images: NDArray[Any]) -> dict[str, Reals]:
         """Every tensor of the network by name, for images (batch, *shape)."""
         values: dict[str, Reals] = {self.source: np.asarray(images, dtype=np.float32)}
-        for node in self.nodes:
-            values[node.output] = node.compute(*(values[name] for name in node.inputs))
+        with np.errstate(over="ignore", invalid="ignore"):  # as in any float framework, infinity is a result
+            for node in self.nodes:
+                values[node.output] = node.compute(*(values[name] for name in node.inputs))
         return values
 
     def run(self, images: NDArray[Any]) -> Reals:

@@ -98,9 +98,11 @@ class Operator:
         values = self.constant(index)
         if not np.issubdtype(values.dtype, np.floating):
             self.fail(f"weights {self.inputs[index]} must be real numbers, not {values.dtype}")
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
         if not np.isfinite(values).all():
             self.fail(f"weights {self.inputs[index]} must be finite, but hold NaN or infinity")
-        return values.astype(np.float32)
+        return values
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape of input `index` without the batch; fails for tensors that do not exist."""
@@ -162,9 +164,10 @@ def _matmul(op: Operator) -> Node:
 def _batch_normalization(op: Operator) -> Node:
     op.require(training_mode=0)
     scale, offset, mean, variance = (op.weights(index).astype(np.float64) for index in (1, 2, 3, 4))
-    if (variance < 0).any():
-        op.fail("the variance must not be negative")
-    factor = scale / np.sqrt(variance + op.get("epsilon", 1e-5))
+    variance += op.get("epsilon", 1e-5)
+    if not (variance > 0).all():
+        op.fail("variance plus epsilon must be positive")
+    factor = scale / np.sqrt(variance)
     return graph.Affine(
         **op.common(), scale=factor.astype(np.float32), offset=(offset - mean * factor).astype(np.float32)
     )

@@ -137,6 +137,9 @@ class _Lowering:
 
     def layer(self) -> Layer:
         """The integer layer with the best fractional bits."""
+        if not np.isfinite(self.reference).all():
+            where = f"{self.graph.file}: node {self.module.name}"
+            raise InputError(f"{where}: expected finite results on the calibration images, but some are infinite")
         try:
             return self._layer(self.module.node)
         except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart

@@ -175,8 +175,9 @@ REFUSED = [
         {},
         IMAGE,
         {"s": real(3), "o": real(3), "m": real(3), "v": np.array([1, -1, 1], np.float32)},
-        "variance must not be negative",
+        "variance plus epsilon must be positive",
     ),
+    ("MatMul", {}, (2,), {"w": np.full((2, 2), 1e300)}, "weights w must be finite"),
 ]
 
 

@@ -309,6 +309,9 @@ def test_refusals():
     far = network((4,), *tiny, node(Add, ("b", "d"), "y"))
     with pytest.raises(InputError, match=r"made\.onnx: node add_y: summands are \d+ bits apart, more than 31"):
         quantize(far, real(rng, 3, 4) * 1e-12)
+    huge = replace(head, weights=head.weights * np.float32(1e38))
+    with pytest.raises(InputError, match=r"made\.onnx: node dense_a: expected finite results"):
+        quantize(network((4,), huge), real(rng, 3, 4) * 1000)
     with pytest.raises(ValueError, match="weight_bits must be 2 to 8, not 9"):
         Options(weight_bits=9)
     with pytest.raises(TypeError, match=r"window must be an integer, not 1\.5"):
