@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from golden.conv import matmul
 from golden.requant import RequantParams
 from golden.rounding import Ints, limits
 
@@ -147,10 +148,6 @@ class MacParams:
         Returns
         -------
         (positions, channels), integers of `acc_width` bits.
-
-        Notes
-        -----
-        Sums stay below 2**48 in magnitude, so binary64 matrix products are exact.
         """
         acts = checked("activations", activations, limits(self.act_width, self.act_signed))
         held = checked("weights", weights, limits(self.weight_width, True))
@@ -161,7 +158,7 @@ class MacParams:
             raise ValueError(f"a sum must have at most {self.reduction} products, not {acts.shape[1]}")
         if offset.ndim and offset.shape != held.shape[1:]:
             raise ValueError(f"bias must have shape {held.shape[1:]}, not {offset.shape}")
-        return (acts.astype(np.float64) @ held.astype(np.float64)).astype(np.int64) + offset
+        return matmul(acts, held) + offset
 
     def compute(
         self,
