@@ -32,16 +32,19 @@ def activity(net: Netlist, **known: tuple[float, float]) -> Activity:
     return Activity(cycles=1, density=density, probability=ones)
 
 
-def test_two_inverters(tmp_path):
+def test_inverters(tmp_path):
     """In units of 0.01 pJ: a rising output costs load + slew - 1 of the falling input, a falling one -0.5."""
-    net = netlist(tmp_path, toy_library(tmp_path), "a", "y", {"u1": "INV A=a Y=x", "u2": "INV A=x Y=y"})
-    seen = activity(net, a=(0.4, 0.25), x=(0.4, 0.75), y=(0.4, 0.25))
+    cells = {"u1": "INV A=a Y=x", "u2": "INV A=x Y=y", "u3": "INV A=x Y=z"}
+    net = netlist(tmp_path, toy_library(tmp_path), "a", "y z", cells)
+    seen = activity(net, a=(0.4, 0.25), x=(0.4, 0.75), y=(0.4, 0.25), z=(0.0, 0.25))
     power = estimate(net, analyse(net, input_slew=0.2), seen, period_ns=20)
-    # u1: (2 + 2 - 1 - 0.5) / 2 units per change; u2 has no load: (0 + 2 - 1 - 0.5) / 2.
-    assert power.internal == pytest.approx([0.4 * 0.0125, 0.4 * 0.0025])
-    assert power.switching == pytest.approx([0.5 * 0.02 * 2**2 * 0.4, 0.0])
+    # u1: (4 + 2 - 1 - 0.5) / 2 units per change; x falls with slew 2 (and rises with 4), u2 has no load:
+    # (0 + 2 - 1 - 0.5) / 2.
+    assert power.internal == pytest.approx([0.4 * 0.0225, 0.4 * 0.0025, 0.0])
+    assert power.switching == pytest.approx([0.5 * 0.04 * 2**2 * 0.4, 0.0, 0.0])
     # 50 nW while A is 1, else 30 nW; 1 nW over 20 ns is 2e-5 pJ.
-    assert power.leakage == pytest.approx([(0.25 * 50 + 0.75 * 30) * 2e-5, (0.75 * 50 + 0.25 * 30) * 2e-5])
+    high, low = (0.75 * 50 + 0.25 * 30) * 2e-5, (0.25 * 50 + 0.75 * 30) * 2e-5
+    assert power.leakage == pytest.approx([low, high, high])
     assert power.ports == {"a": pytest.approx(0.016)}
 
 
@@ -57,6 +60,15 @@ def test_flip_flop_with_conditions_and_an_open_output(tmp_path):
     assert power.switching[0] == pytest.approx(0.5 * 0.02 * 4 * 0.25)
     assert power.leakage[0] == pytest.approx((0.25 * 90 + 0.75 * 10) * 1e-6)
     assert power.ports["clk"] == pytest.approx(0.5 * 0.01 * 4 * 2)  # the clock net is given apart
+
+
+@pytest.mark.parametrize(("pin", "ones"), [("Q", 0.8), ("QN", 0.2)])
+def test_state_is_known_from_either_output(tmp_path, pin, ones):
+    net = netlist(tmp_path, toy_library(tmp_path), "clk d", "q", {"u0": f"DFF D=d CK=clk {pin}=q"})
+    seen = activity(net, clk=(2, 0.5), d=(0, 0.5), q=(0, ones))
+    power = estimate(net, analyse(net), seen, period_ns=1)
+    assert power.leakage[0] == pytest.approx((0.5 * 0.8 * 90 + (1 - 0.5 * 0.8) * 10) * 1e-6)
+    assert power.internal[0] == pytest.approx(2 * (0.4 * 0.02 + 0.6 * 0.20))
 
 
 @pytest.mark.parametrize(("second", "units"), [(0.2, 4.0), (0.0, 2.0)])

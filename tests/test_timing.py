@@ -66,6 +66,20 @@ def test_constants_have_no_edges_and_the_worst_arc_counts(tmp_path):
     assert np.all(np.isfinite(timing.slew))
 
 
+def test_the_larger_slew_counts(tmp_path):
+    """A NAND's output rises with the slew of the falling input; x falls with slew 2, a with slew 1."""
+    for pins in ("A1=x A2=a", "A1=a A2=x"):
+        cells = {"u0": "INV A=a Y=x", "u1": f"ND2 {pins} Z=y"}
+        net = netlist(tmp_path, toy_library(tmp_path), "a", "y", cells)
+        assert analyse(net, input_slew=0.1).slew[1, net.signals["y"]] == pytest.approx(0.2)
+
+
+def test_constants_are_no_clocks(tmp_path):
+    cells = {"u0": "DFF D=d CK=0 Q=q", "u1": "DFF D=q CK=clk Q=y"}
+    net = netlist(tmp_path, toy_library(tmp_path), "clk d", "y", cells)
+    assert net.clock_nets == {net.signals["clk"]}
+
+
 def test_black_box_starts_and_ends_paths(tmp_path):
     cells = {"m": "RAM A=a CLK=clk O=x", "u": "INV A=x Y=y", "f": "DFF D=y CK=clk Q=q"}
     net = netlist(tmp_path, toy_library(tmp_path), "clk a", "q", cells)

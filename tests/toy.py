@@ -85,7 +85,7 @@ NAND = """
       direction : output; function : "(A1 A2)'";
       timing () {
         related_pin : "A1 A2"; timing_sense : negative_unate;
-        cell_rise (scalar) { values ("1"); } rise_transition (scalar) { values ("1"); }
+        cell_rise (scalar) { values ("1"); } rise_transition (by_load) { values ("1, 1, 1", "3, 3, 3"); }
         cell_fall (scalar) { values ("2"); } fall_transition (scalar) { values ("1"); }
       }
       internal_power () {
