@@ -194,7 +194,7 @@ def run(
 
 
 def _arguments(design: Design) -> tuple[str, ...]:
-    trace = {None: (), "vcd": ("--trace-vcd",), "saif": ("--trace-saif",)}[design.trace]
+    trace = {None: (), "vcd": ("--trace-vcd",), "saif": ("--trace-saif", "--trace-underscore")}[design.trace]
     warning_flags = tuple(f"-Wno-{name}" for name in QUIET)
     return (*warning_flags, "-CFLAGS", f"-O{design.optimize}", "--x-assign", "0", "--x-initial", "0", *trace)
 

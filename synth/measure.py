@@ -1,0 +1,147 @@
+"""Area, delay and energy of a unit on a cell library, from a netlist that is proven against golden in the same run."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.lib import wiring
+from numpy.typing import NDArray
+
+from golden.errors import ToolError
+from golden.requant import RequantParams
+from hw.emit import to_verilog
+from sim.runner import Design, Result, run
+from synth.activity import read_saif
+from synth.library import Kind
+from synth.mapping import Mapped, map_smallest
+from synth.netlist import Instance, Netlist, read_netlist
+from synth.power import Energy, Power, estimate
+from synth.reader import read_library
+from synth.requant_operator import Operator
+from synth.timing import Timing, analyse
+
+PERIOD_NS = 10.0  # over which leakage counts: 100 MHz
+SEED = 1  # of cocotb; the stimulus is given
+
+Stimulus = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A mapped netlist with what it costs.
+
+    Attributes
+    ----------
+    mapped, netlist, timing, power
+        The results of each step; energies are per clock cycle.
+    proof
+        The run of the bench on this very netlist that gave the activity.
+    """
+
+    mapped: Mapped
+    netlist: Netlist
+    timing: Timing
+    power: Power
+    proof: Result = field(repr=False)
+
+
+def measure(
+    component: wiring.Component, top: str, cells: Path, *, bench: str, config: Mapping[str, Any], stimulus: Stimulus
+) -> Measurement:
+    """Map `component`, run `bench` on the netlist with `stimulus`, and estimate delay and energy.
+
+    Parameters
+    ----------
+    component, top
+        What to measure and what to call it.
+    cells
+        Liberty file.
+    bench, config, stimulus
+        The cocotb bench, its configuration, and the arrays it finds in the file `config["stimulus"]`.
+
+    Raises
+    ------
+    ToolError
+        The netlist does not do what golden says; or a tool failed.
+    """
+    mapped = map_smallest(to_verilog(component, top), top, cells)
+    netlist = read_netlist(mapped.json, read_library(cells), top)
+    timing = analyse(netlist)
+    design = Design(sources=(mapped.models.read_text(), mapped.netlist.read_text()), top=top, trace="saif")
+    with tempfile.TemporaryDirectory(prefix="roundel-") as folder:
+        file = Path(folder) / "stimulus.npz"
+        np.savez(file, **{name: np.asarray(values) for name, values in stimulus.items()})
+        settings = dict(config) | {"stimulus": str(file)}
+        proof = run(design, bench, seed=SEED, config=settings, folder=Path(folder))
+        if not proof.passed:
+            raise ToolError(f"the netlist of {top} on {netlist.library.name} differs from golden: {proof.failures[0]}")
+        activity = read_saif(Path(folder) / "dump.saif", netlist, scope=top)
+    power = estimate(netlist, timing, activity, period_ns=PERIOD_NS)
+    return Measurement(mapped=mapped, netlist=netlist, timing=timing, power=power, proof=proof)
+
+
+def measure_operator(params: RequantParams, cells: Path, stimulus: Stimulus, *, source: str) -> dict[str, Any]:
+    """One row of a report: the cost of a requantizer operator.
+
+    Parameters
+    ----------
+    stimulus
+        `acc` and the run-time parameters, one operation each.
+    source
+        What the stimulus is, for the report.
+    """
+    component = Operator(params)
+    config = {"params": params.as_dict(), "latency": component.latency}
+    result = measure(component, "operator", cells, bench="sim.tb_operator", config=config, stimulus=stimulus)
+    parts = _registers(result.netlist)
+    area = dict.fromkeys(PARTS, 0.0)
+    for instance in result.netlist.instances:
+        assert instance.cell is not None
+        area[parts(instance)] += instance.cell.area
+    energy = {part: Energy() for part in PARTS} | result.power.by(parts)
+    operator = energy["logic"] + energy["output_register"]
+    library = result.netlist.library
+    assert library.nand2 is not None
+    area_um2 = area["logic"] + area["output_register"]
+    return {
+        "unit": "requant",
+        "scheme": params.scheme.value,
+        "params": params.as_dict(),
+        "cells": library.name,
+        "area_um2": area_um2,
+        "area_nand2": area_um2 / library.nand2.cell.area,
+        **{f"area_{part}_um2": value for part, value in area.items()},
+        "delay_ns": result.timing.delay_ns,
+        "energy_pj_per_op": operator.total,
+        "internal": operator.internal,
+        "switching": operator.switching,
+        "leakage": operator.leakage,
+        **{f"energy_{part}_pj_per_op": value.total for part, value in energy.items()},
+        "ops": len(stimulus["acc"]),
+        "stimulus": source,
+        "verified": result.proof.passed,
+        "flow": asdict(result.mapped.options),
+    }
+
+
+PARTS = ("logic", "output_register", "input_register", "parameter_register", "pipeline_register")
+
+
+def _registers(netlist: Netlist) -> Any:
+    """Which of `PARTS` an instance of an `Operator` is in: a register by the ports beside it, the rest is logic."""
+    fed_by = dict.fromkeys(netlist.inputs["acc"], "input_register")
+    fed_by |= dict.fromkeys(netlist.inputs.get("params", ()), "parameter_register")
+    leaving = {net for nets in netlist.outputs.values() for net in nets}
+
+    def part(instance: Instance) -> str:
+        if instance.cell is None or instance.cell.kind is not Kind.FLIP_FLOP:
+            return "logic"
+        if any(net in leaving for nets in instance.outputs.values() for net in nets):
+            return "output_register"
+        sources = [fed_by[net] for nets in instance.inputs.values() for net in nets if net in fed_by]
+        return sources[0] if sources else "pipeline_register"
+
+    return part
