@@ -11,7 +11,8 @@ from golden.errors import InputError
 from synth import boolean, liberty
 from synth.boolean import BoolFunction
 from synth.liberty import Group
-from synth.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Pair, Pin, Sense, Setup, State, Table
+from synth.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Pin, Sense, Setup, State
+from synth.table import Pair, Table
 
 _PREFIX = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
 _NOT_LOGIC = ("is_isolation_cell", "is_level_shifter", "always_on", "is_filler_cell", "is_decap_cell", "is_macro_cell")
