@@ -21,6 +21,10 @@ from synth.reader import read_library
 from synth.yosys import cached_run, run_yosys, yosys_version
 
 
+# The Verilog starts with this: unused outputs of cells are meant.
+_HEADER = "// verilator lint_off PINMISSING\n"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mapped:
     """A mapped design and the folder with its files.
@@ -85,7 +89,8 @@ def map_design(verilog: str, top: str, cells: Path, *, options: MappingOptions |
     library = _library(cells)
     files = {"design.v": verilog, **rules(library)}
     script = commands(top, library, options)
-    key = [yosys_version(), library.digest, *script, *(text for item in sorted(files.items()) for text in item)]
+    written = (text for item in sorted(files.items()) for text in item)
+    key = [yosys_version(), library.digest, _HEADER, *script, *written]
 
     def make(folder: Path) -> None:
         for name, text in files.items():
@@ -131,7 +136,8 @@ def _finish(folder: Path, top: str, library: Library) -> None:
     if unmapped:
         raise ToolError(f"library {library.name} has no cells for {', '.join(unmapped)} in {top}")
     netlist = folder / "netlist.v"
-    netlist.write_text(re.sub(r"\b(input|output|wire|reg) signed\b", r"\1", netlist.read_text()))
+    text = re.sub(r"\b(input|output|wire|reg) signed\b", r"\1", netlist.read_text())
+    netlist.write_text(_HEADER + text)
     models = simulation_models(library, folder / "cells.lib", used.keys() & library.cells.keys())
     (folder / "models.v").write_text(models)
 
