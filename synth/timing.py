@@ -4,7 +4,7 @@ The clock is ideal: its edges reach every flip-flop at time 0, through clock gat
 Input ports switch at time 0 with `input_slew`. Each arc gives delay and slew of an output edge from the slew of the
 input edge and the load; the latest arrival and the worst slew of all arcs are kept, as is usual. A path ends at an
 output port, at a black box, or at a flip-flop, latch or clock gate, whose setup time counts. Latches are not
-transparent here.
+transparent here, and all flip-flops are taken to act on the same edge of the clock.
 """
 
 from collections.abc import Iterator
