@@ -1,8 +1,11 @@
 """Area, delay and energy of a unit on a cell library, from a netlist that is proven against golden in the same run."""
 
+import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ from numpy.typing import NDArray
 from golden.errors import ToolError
 from golden.requant import RequantParams
 from hw.emit import to_verilog
+from sim.cache import cached, digest
 from sim.runner import Design, Result, run
+from sim.verilator import find_verilator
 from synth.activity import read_saif
 from synth.library import Kind
 from synth.mapping import Mapped, map_smallest
@@ -22,6 +27,7 @@ from synth.power import Energy, Power, estimate
 from synth.reader import read_library
 from synth.requant_operator import Operator
 from synth.timing import Timing, analyse
+from synth.yosys import yosys_version
 
 PERIOD_NS = 10.0  # over which leakage counts: 100 MHz
 SEED = 1  # of cocotb; the stimulus is given
@@ -93,6 +99,30 @@ def measure_operator(params: RequantParams, cells: Path, stimulus: Stimulus, *, 
     source
         What the stimulus is, for the report.
     """
+    given = (text for name, values in stimulus.items() for text in (name, np.asarray(values).tobytes()))
+    key = [code_digest(), read_library(cells).digest, json.dumps(params.as_dict()), source, *given]
+    return cached_row(key, lambda: _operator_row(params, cells, stimulus, source))
+
+
+def cached_row(key: list[str | bytes], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The row that `make` returns, kept so that a repeated comparison is immediate."""
+
+    def write(folder: Path) -> None:
+        (folder / "row.json").write_text(json.dumps(make()))
+
+    return dict(json.loads((cached("measure", key, write) / "row.json").read_text()))
+
+
+@cache
+def code_digest() -> str:
+    """Digest of everything that a measurement depends on besides its arguments: our own code and the tools."""
+    root = Path(__file__).parents[1]
+    files = sorted(file for package in ("golden", "hw", "sim", "synth") for file in (root / package).glob("*.py"))
+    tools = [yosys_version(), str(find_verilator()), version("cocotb"), version("amaranth")]
+    return digest([*tools, *(file.read_bytes() for file in files)])
+
+
+def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source: str) -> dict[str, Any]:
     component = Operator(params)
     config = {"params": params.as_dict(), "latency": component.latency}
     result = measure(component, "operator", cells, bench="sim.tb_operator", config=config, stimulus=stimulus)
