@@ -8,6 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.mac import MacParams
+from hw.arith import named
 
 
 def activation_layout(params: MacParams) -> data.ArrayLayout:
@@ -99,29 +100,28 @@ class PairDot(ProductDot):
         width, top = self.mac.dot_width, self.mac.weight_width - 1
         all_bits = (2 << self.mac.act_width) - 1
         sign_bit = 1 << self.mac.act_width if self.mac.act_signed else 0
-        pairs = self.operand.shape().length
         terms, constant = [], -1
-        for bit in range(top + 1):
-            # In the negated sum all rows count negative but those of the weights' sign bits. A bit that counts negative
-            # is complemented, -b = ~b - 1; within a row that is every bit, or the sign bit alone.
-            complement = sign_bit if bit == top else all_bits ^ sign_bit
-            for pair in range(pairs):
-                terms.append((self._row(m, pair, bit) ^ complement) << bit)
+        weights = [*self.weights, Const(0, top + 1)]
+        for pair in range(self.operand.shape().length):
+            first, second = weights[2 * pair], weights[2 * pair + 1]
+            only_a = named(m, (first & ~second).as_unsigned(), f"only_a_{pair}")
+            only_b = named(m, (second & ~first).as_unsigned(), f"only_b_{pair}")
+            both = named(m, (first & second).as_unsigned(), f"both_{pair}")
+            lanes = self.operand[pair]
+            for bit in range(top + 1):
+                row = Signal(self.mac.act_width + 1, name=f"row_{pair}_{bit}")
+                m.d.comb += row.eq(
+                    Mux(only_a[bit], lanes.a, 0) | Mux(only_b[bit], lanes.b, 0) | Mux(both[bit], lanes.both, 0)
+                )
+                # In the negated sum all rows count negative but those of the weights' sign bits. A bit that counts
+                # negative is complemented, -b = ~b - 1; within a row that is every bit, or the sign bit alone.
+                complement = sign_bit if bit == top else all_bits ^ sign_bit
+                terms.append((row ^ complement) << bit)
                 constant -= complement << bit
         # One chain of additions, not a tree of them: synthesizers make one carry-save tree of it.
         negated = reduce(lambda total, term: (total + term)[:width], terms, Const(constant % (1 << width), width))
         m.d.comb += self.dot.eq(~negated)
         return m
-
-    def _row(self, m: Module, pair: int, bit: int) -> Value:
-        """0, a, b or a + b, by one bit of both weights: an unsigned vector."""
-        operand, weights = self.operand[pair], [*self.weights, Const(0, self.mac.weight_width)]
-        first, second = weights[2 * pair][bit], weights[2 * pair + 1][bit]
-        cases = [(first & ~second, operand.a), (~first & second, operand.b), (first & second, operand.both)]
-        only_a, only_b, both = [Mux(case, lane, 0) for case, lane in cases]
-        row = Signal(self.mac.act_width + 1, name=f"row_{bit}_{pair}")
-        m.d.comb += row.eq(only_a | only_b | both)
-        return row
 
 
 def balanced_sum(terms: Sequence[Value]) -> Value:

@@ -97,16 +97,14 @@ class MacArray(wiring.Component):
         with m.If(arriving.valid):
             m.d.sync += operand.eq(self.columns[0].dot.prepare(self.activations.p.data))
 
-        forward = self._memory(m, advance, multiplying, adding)
         control = Signal(CONTROL)
+        self._memory(m, advance, multiplying, adding, control)
         m.d.comb += [
             weights_loader.take.eq(arriving.valid & arriving.swap),
             params_loader.take.eq(advance & adding.valid & adding.swap_params),
             control.swap_weights.eq(weights_loader.take),
             control.dot.eq(advance & multiplying.valid),
             control.swap_bias.eq(advance & multiplying.valid & multiplying.swap_params),
-            control.first.eq(adding.first),
-            control.forward.eq(forward),
             control.total.eq(advance & adding.valid),
             control.advance.eq(advance),
             control.output.eq(advance & leaving.valid & leaving.last),
@@ -150,14 +148,21 @@ class MacArray(wiring.Component):
             m.d.sync += claimed.eq(1)
         return stages
 
-    def _memory(self, m: Module, advance: Value, multiplying: data.View, adding: data.View) -> Value:
-        """Read while multiplying, write while adding; returns whether the sum just made takes the place of a read."""
+    def _memory(self, m: Module, advance: Value, multiplying: data.View, adding: data.View, control: data.View) -> None:
+        """Read while multiplying, write while adding; a sum that is not written yet is passed on in its column."""
         width = self.mac.acc_width
         m.submodules.memory = words = AccumulatorMemory(width=width * self.mac.columns, depth=self.mac.depth)
         again = adding.valid & (adding.position == multiplying.position)
-        forward = Signal(reset_less=True)
+        source = Signal(
+            data.StructLayout(dict.fromkeys(("from_bias", "from_total", "from_stored"), 1)), reset_less=True
+        )
         with m.If(advance):
-            m.d.sync += forward.eq(again)
+            m.d.sync += [
+                source.from_bias.eq(multiplying.first),
+                source.from_total.eq(~multiplying.first & again),
+                source.from_stored.eq(~multiplying.first & ~again),
+            ]
+        m.d.comb += [control[name].eq(source[name]) for name in source.shape().members]
         m.d.comb += [
             words.read_en.eq(advance & multiplying.valid & ~multiplying.first & ~again),
             words.read_addr.eq(multiplying.position),
@@ -167,7 +172,6 @@ class MacArray(wiring.Component):
         ]
         for index, column in enumerate(self.columns):
             m.d.comb += column.stored.eq(words.read_data[index * width :][:width])
-        return forward
 
     def _runtime(self, m: Module, params_loader: BlockLoader) -> None:
         """Run-time parameters of the requantizers: a double buffer per column, or one for all."""

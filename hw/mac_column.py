@@ -17,8 +17,10 @@ CONTROL = data.StructLayout(
         "swap_weights": 1,  # the operand of the next cycle is the first to meet the next weights
         "dot": 1,  # register the sum of products
         "swap_bias": 1,  # the sum of the next cycle is the first with the next bias
-        "first": 1,  # start from the bias
-        "forward": 1,  # go on from the sum just made, which the memory does not return yet
+        # A sum starts from exactly one of the bias, the sum just made (not in the memory yet) and the memory.
+        "from_bias": 1,
+        "from_total": 1,
+        "from_stored": 1,
         "total": 1,  # register the running sum
         "advance": 1,  # clock enable of a pipelined requantizer
         "output": 1,  # register the result
@@ -95,7 +97,11 @@ class MacColumn(wiring.Component):
             m.d.sync += dot.eq(self.dot.dot)
 
         total = Signal(self.total.shape(), reset_less=True)
-        start = Mux(control.first, bias.active, Mux(control.forward, total, self.stored))
+        start = (
+            Mux(control.from_bias, bias.active, 0)
+            | Mux(control.from_total, total, 0)
+            | Mux(control.from_stored, self.stored, 0)
+        )
         m.d.comb += self.total.eq(start + dot)
         with m.If(control.total):
             m.d.sync += total.eq(self.total)
