@@ -1,0 +1,127 @@
+"""Which MAC arrays an integer network needs, and each of them as Verilog, manifest and simulator."""
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from golden.errors import InputError
+from golden.mac import MacParams, signed_width
+from golden.network import Network
+from golden.requant import RequantParams, Scheme
+from hw.emit import manifest, to_verilog
+from hw.mac import MacArray
+from sim.runner import Design, build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Array:
+    """A generated array.
+
+    Attributes
+    ----------
+    name
+        Of the Verilog module.
+    params
+        What it was generated from.
+    latency
+        Cycles from a beat to its result.
+    verilog, manifest
+        Its text, and what a user needs beside it.
+    """
+
+    name: str
+    params: MacParams
+    latency: int
+    verilog: str = field(repr=False)
+    manifest: dict[str, Any] = field(repr=False)
+
+    @property
+    def design(self) -> Design:
+        """What is simulated: this very text. `optimize=3` because whole layers run through it."""
+        return Design(sources=(self.verilog,), top=self.name, optimize=3)
+
+
+def array_params(network: Network, *, lanes: int = 16, columns: int = 16, depth: int = 256) -> dict[str, MacParams]:
+    """For each weighted layer, by name, the array it runs on: equal for as many layers as possible.
+
+    Accumulator and bias are as wide as the widest layer needs; what is fixed at generation and differs between layers
+    (operand widths, signs, rounding) makes arrays differ.
+
+    Raises
+    ------
+    InputError
+        The network has no weighted layer, or one that the array cannot run; the message names it.
+    """
+    if not network.weighted:
+        raise InputError("expected a network with at least one convolution or dense layer")
+    reduction = max(len(layer.weights) for layer in network.weighted)
+    biases = np.concatenate([layer.aligned_bias for layer in network.weighted])
+    bias_width = max(2, signed_width(int(biases.min()), int(biases.max())))
+    found = {}
+    for layer in network.weighted:
+        if layer.residual is not None:
+            raise InputError(f"layer {layer.name}: adds a residual, which the MAC array cannot do")
+        try:
+            found[layer.name] = MacParams(
+                lanes=lanes,
+                columns=columns,
+                depth=depth,
+                act_width=layer.x.width,
+                act_signed=layer.x.signed,
+                weight_width=layer.w.width,
+                reduction=reduction,
+                bias_width=bias_width,
+                per_channel=False,
+                requant=RequantParams(
+                    scheme=Scheme.SHIFT,
+                    out_width=layer.output.width,
+                    out_signed=layer.output.signed,
+                    rounding=layer.rounding,
+                ),
+            )
+        except ValueError as error:
+            raise InputError(f"layer {layer.name}: {error}") from None
+    return found
+
+
+def generate_arrays(layers: Mapping[str, MacParams]) -> dict[str, Array]:
+    """The array of each layer, by the layer's name; layers of equal parameters share one."""
+    distinct = list(dict.fromkeys(layers.values()))
+    arrays = {params: generate_array(_name(params, distinct), params) for params in distinct}
+    return {name: arrays[params] for name, params in layers.items()}
+
+
+def generate_array(name: str, params: MacParams) -> Array:
+    """An array as Verilog."""
+    component = MacArray(params)
+    return Array(
+        name=name,
+        params=params,
+        latency=component.latency,
+        verilog=to_verilog(component, name),
+        manifest=manifest(name, component, params.as_dict()),
+    )
+
+
+def build_arrays(arrays: Iterable[Array]) -> None:
+    """Compile the simulators of `arrays`, several at a time."""
+    distinct = {array.name: array.design for array in arrays}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(build, distinct.values()))
+
+
+def _name(params: MacParams, distinct: list[MacParams]) -> str:
+    """`mac`, or where there are several, with activations and outputs, `mac_u8_s8`, and a number if need be."""
+    if len(distinct) == 1:
+        return "mac"
+
+    def label(each: MacParams) -> str:
+        operands = (each.act_signed, each.act_width), (each.requant.out_signed, each.requant.out_width)
+        return "_".join(["mac", *(f"{'s' if signed else 'u'}{width}" for signed, width in operands)])
+
+    twins = [each for each in distinct if label(each) == label(params)]
+    return label(params) if len(twins) == 1 else f"{label(params)}_{twins.index(params)}"
