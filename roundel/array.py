@@ -6,6 +6,7 @@ for the layers before it, so the network's result is the RTL's.
 
 import os
 import tempfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from golden.network import Network
 from golden.rounding import Ints
 from golden.tiling import Schedule, assemble, schedule
 from roundel.array_design import Array
+from sim.bench import PERIOD_NS
 from sim.runner import run
 
 BENCH = "sim.tb_mac"
@@ -82,11 +84,24 @@ class NetworkRun:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Replay:
-    """A schedule that ran on the RTL: output beats (beats, columns), right or wrong, cycles, and the bench's faults."""
+    """A schedule that ran on the RTL.
+
+    Attributes
+    ----------
+    outputs
+        Output beats (beats, columns) as they came, right or wrong.
+    cycles
+        From the end of reset to the last output.
+    faults
+        What the bench reported; empty when all is as golden says.
+    speed
+        Clock cycles that the simulation did in a second, the bench's own work included.
+    """
 
     outputs: Ints
     cycles: int
     faults: tuple[str, ...]
+    speed: float
 
 
 def simulate(array: Array, beats: Schedule) -> Replay:
@@ -108,8 +123,18 @@ def simulate(array: Array, beats: Schedule) -> Replay:
         result = run(array.design, BENCH, seed=SEED, config=config, folder=folder)
         if not (folder / OUTPUTS).exists():
             raise ToolError(f"simulation of {array.name} gave no results: {', '.join(result.failures)}")
+        cycles, seconds = clock(folder)
         with np.load(folder / OUTPUTS) as archive:
-            return Replay(outputs=archive["outputs"], cycles=int(archive["cycles"]), faults=result.failures)
+            outputs, counted = archive["outputs"], int(archive["cycles"])
+        return Replay(outputs=outputs, cycles=counted, faults=result.failures, speed=cycles / seconds)
+
+
+def clock(folder: Path) -> tuple[int, float]:
+    """Clock cycles that a bench, run in `folder`, took from start to end, and seconds."""
+    cases = list(ElementTree.parse(folder / "results.xml").iter("testcase"))
+    times = [item for case in cases for item in case.iter("property") if item.get("name") == "sim_time_duration"]
+    cycles = sum(float(item.get("value", 0)) for item in times) / PERIOD_NS
+    return round(cycles), sum(float(case.get("time", 0)) for case in cases)
 
 
 def run_on_array(

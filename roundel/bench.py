@@ -1,0 +1,149 @@
+"""Figures of speed: work per clock cycle of each unit's RTL, and how fast simulation and golden models run."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from golden.conv import Window, im2col
+from golden.errors import InputError, ToolError
+from golden.mac import MacParams
+from golden.requant import RequantParams
+from golden.rounding import limits
+from golden.tiling import schedule
+from hw.emit import to_verilog
+from hw.requant import Requantizer
+from roundel.array import clock, simulate
+from roundel.array_design import generate_array
+from roundel.compare import requant_variants
+from roundel.stimulus import Accumulators, runtime
+from sim.runner import Design, run
+
+Row = dict[str, Any]
+Done = Callable[[str], None]
+
+MAP, CHANNELS, OUTPUTS = 16, 64, 64  # the layer that the array is measured on: 3 x 3, padded, stride 1
+RESULTS = 20_000  # that a requantizer is measured on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """How a unit is measured: the parameter objects, and what makes rows of one of them and a seed."""
+
+    variants: Callable[[], Sequence[Any]]
+    measure: Callable[[Any, int], list[Row]]
+
+
+def bench(names: Sequence[str], *, seed: int, done: Done = lambda name: None) -> list[Row]:
+    """Measure units; rows of `name` (unit.what), `value`, `unit` and `params`.
+
+    Parameters
+    ----------
+    names
+        Of `BENCHES`; all if empty.
+    seed
+        Of the data.
+    done
+        Called after each measurement, `measurements(names)` times.
+
+    Raises
+    ------
+    InputError
+        An unknown name.
+    ToolError
+        RTL and golden differ, or a tool crashed.
+    """
+    rows = []
+    for name in _known(names):
+        for params in BENCHES[name].variants():
+            rows += BENCHES[name].measure(params, seed)
+            done(name)
+    return rows
+
+
+def measurements(names: Sequence[str]) -> int:
+    """How many simulations `bench` runs."""
+    return sum(len(BENCHES[name].variants()) for name in _known(names))
+
+
+def title(row: Row) -> str:
+    """The name of a row with the scheme that it is about."""
+    return " ".join(filter(None, [row["name"], row["params"].get("scheme")]))
+
+
+def figure(row: Row) -> str:
+    """The value of a row, to print: what can be near 1 with its decimals, speeds without."""
+    return f"{row['value']:,.4f}" if row["value"] < 1000 else f"{row['value']:,.0f}"
+
+
+def _known(names: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in BENCHES:
+            raise InputError(f"unit {name!r} has no benchmark, expected one of {', '.join(BENCHES)}")
+    return list(dict.fromkeys(names)) or list(BENCHES)
+
+
+def _mac(params: MacParams, seed: int) -> list[Row]:
+    """A 3 x 3 convolution through the array, without stalls."""
+    rng = np.random.default_rng(seed)
+    window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+    image = rng.integers(*limits(params.act_width, params.act_signed), (1, MAP, MAP, CHANNELS), endpoint=True)
+    weights = rng.integers(*limits(params.weight_width, True), (window.taps * CHANNELS, OUTPUTS), endpoint=True)
+    columns = im2col(image, window)
+    beats = schedule(params, columns, weights, 0, {"shift": 12})
+    replay = simulate(generate_array("mac", params), beats)
+    if replay.faults:
+        raise ToolError(f"the array's RTL differs from golden: {replay.faults[0]}")
+    macs = columns.size * OUTPUTS
+    layer = f"3x3 convolution, {CHANNELS} to {OUTPUTS} channels, {MAP}x{MAP} output"
+    about = {"lanes": params.lanes, "columns": params.columns, "layer": layer, "seed": seed}
+    return [
+        _row("mac.beats_per_cycle", len(beats.position) / replay.cycles, "beats/cycle", about),
+        _row("mac.macs_per_cycle", macs / replay.cycles, "MAC/cycle", about),
+        _row("mac.simulation_speed", replay.speed, "cycles/s", about),
+        _row("mac.golden_speed", macs / _seconds(lambda: params.accumulate(columns, weights)), "MAC/s", about),
+    ]
+
+
+def _requant(params: RequantParams, seed: int) -> list[Row]:
+    """Random and corner accumulators through a requantizer, without stalls."""
+    component = Requantizer(params)
+    design = Design(sources=(to_verilog(component, "requant"),), top="requant")
+    config = {"params": params.as_dict(), "latency": component.latency, "beats": RESULTS}
+    with tempfile.TemporaryDirectory(prefix="roundel-") as folder:
+        result = run(design, "sim.tb_requant", seed=seed, config=config, folder=Path(folder))
+        if not result.passed:
+            raise ToolError(f"the RTL of requantizer {params.scheme.value} differs from golden: {result.failures[0]}")
+        cycles, seconds = clock(Path(folder))
+    acc = np.random.default_rng(seed).integers(*limits(params.acc_width, True), RESULTS, endpoint=True)
+    given = runtime(params, Accumulators(source="uniform", layers=(acc,), shifts=(params.acc_width - 8,)))
+    about = params.as_dict() | {"results": RESULTS, "seed": seed}
+    return [
+        _row("requant.results_per_cycle", RESULTS / cycles, "results/cycle", about),
+        _row("requant.simulation_speed", cycles / seconds, "cycles/s", about),
+        _row("requant.golden_speed", RESULTS / _seconds(lambda: params.compute(acc, given)), "results/s", about),
+    ]
+
+
+def _row(name: str, value: float, unit: str, params: Mapping[str, Any]) -> Row:
+    return {"name": name, "value": value, "unit": unit, "params": dict(params)}
+
+
+def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
+    """Of the fastest of several calls: the others were disturbed."""
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        call()
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+BENCHES: Mapping[str, Benchmark] = {
+    "mac": Benchmark(variants=lambda: [MacParams()], measure=_mac),
+    "requant": Benchmark(variants=lambda: requant_variants({}), measure=_requant),
+}
