@@ -7,9 +7,11 @@ are reported. Everything else is one flat module of library cells.
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from golden.errors import ToolError
 from sim.cache import cached
@@ -19,7 +21,6 @@ from synth.liberty import read_text
 from synth.library import Kind, Library
 from synth.reader import read_library
 from synth.yosys import cached_run, run_yosys, yosys_version
-
 
 # The Verilog starts with this: unused outputs of cells are meant.
 _HEADER = "// verilator lint_off PINMISSING\n"
@@ -103,13 +104,25 @@ def map_design(verilog: str, top: str, cells: Path, *, options: MappingOptions |
     return _mapped(folder, top, library, options)
 
 
-def map_smallest(verilog: str, top: str, cells: Path, *, options: MappingOptions | None = None) -> Mapped:
-    """Map with the default options and, one after the other, the alternatives of `BEST`; keep the smallest area.
+def map_smallest(
+    verilog: str,
+    top: str,
+    cells: Path,
+    *,
+    options: MappingOptions | None = None,
+    changes: Sequence[Mapping[str, Any]] = BEST,
+) -> Mapped:
+    """Map with `options`, then with one change after the other, and keep each change that makes the area smaller.
 
     Every scheme of a comparison gets the flow that makes it smallest, so that no baseline suffers from the tools.
+
+    Parameters
+    ----------
+    changes
+        Options to replace; each is one more mapping.
     """
     best = map_design(verilog, top, cells, options=options)
-    for change in BEST:
+    for change in changes:
         other = map_design(verilog, top, cells, options=replace(best.options, **change))
         best = min(best, other, key=lambda mapped: mapped.area_um2)
     return best
