@@ -1,0 +1,89 @@
+"""`roundel bench`: its rows, on units small enough for a test. Speeds are there; no more is asked of them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import roundel.bench
+from golden.errors import ToolError
+from golden.mac import MacParams
+from golden.requant import RequantParams
+from roundel.array import Replay
+from roundel.bench import BENCHES, bench, measurements
+from roundel.cli import main
+
+SMALL = MacParams(lanes=4, columns=4, depth=8, reduction=72)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Two requantizers and a small array with a layer to match."""
+    monkeypatch.setattr(roundel.bench, "RESULTS", 300)
+    for name, value in (("MAP", 4), ("CHANNELS", 8), ("OUTPUTS", 8)):
+        monkeypatch.setattr(roundel.bench, name, value)
+    variants = {"mac": [SMALL], "requant": [RequantParams(), RequantParams(scheme="fixed32")]}
+    for name, given in variants.items():
+        monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], variants=lambda given=given: given))
+
+
+def check(rows):
+    assert all(set(row) == {"name", "value", "unit", "params"} for row in rows)
+    assert all(row["value"] > 0 for row in rows)
+
+
+def test_array_does_one_beat_per_cycle(small, seed):
+    rows = bench(["mac"], seed=seed)
+    check(rows)
+    values = {row["name"]: row["value"] for row in rows}
+    assert {row["name"]: row["unit"] for row in rows} == {
+        "mac.beats_per_cycle": "beats/cycle",
+        "mac.macs_per_cycle": "MAC/cycle",
+        "mac.simulation_speed": "cycles/s",
+        "mac.golden_speed": "MAC/s",
+    }
+    beats = 16 * (72 // 4) * (8 // 4)
+    assert beats / (beats + 30) <= values["mac.beats_per_cycle"] < 1
+    # no lane is idle in this layer
+    assert values["mac.macs_per_cycle"] == pytest.approx(values["mac.beats_per_cycle"] * 16)
+
+
+def test_requantizers_do_one_result_per_cycle(small, seed, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "requant", "--seed", str(seed), "-o", str(tmp_path / "out"), "--json"])
+    assert end.value.code == 0
+    rows = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert json.loads(capsys.readouterr().out) == rows
+    check(rows)
+    assert [(row["name"], row["params"]["scheme"]) for row in rows] == [
+        (f"requant.{what}", scheme)
+        for scheme in ("shift", "fixed32")
+        for what in ("results_per_cycle", "simulation_speed", "golden_speed")
+    ]
+    assert all(300 / 330 <= row["value"] < 1 for row in rows if row["name"] == "requant.results_per_cycle")
+    assert all(row["params"]["seed"] == seed for row in rows)
+
+
+def test_progress_is_told_of_every_measurement(small, monkeypatch):
+    for name in BENCHES:
+        monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], measure=lambda params, seed: []))
+    done = []
+    assert bench([], seed=1, done=done.append) == []
+    assert done == ["mac", "requant", "requant"]
+    assert len(done) == measurements([])
+    assert measurements(["mac", "mac"]) == 1
+
+
+def test_wrong_rtl_gives_no_figures(small, monkeypatch):
+    wrong = Replay(outputs=None, cycles=1, faults=("output beat 3, column 1 differs",), speed=1.0)
+    monkeypatch.setattr(roundel.bench, "simulate", lambda *_: wrong)
+    with pytest.raises(ToolError, match="differs from golden: output beat 3, column 1 differs"):
+        bench(["mac"], seed=1)
+
+
+def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "mac", "nope", "-o", str(tmp_path / "out")])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "roundel: unit 'nope' has no benchmark, expected one of mac, requant\n"
+    assert list(tmp_path.iterdir()) == []
