@@ -54,13 +54,13 @@ def random_runtime(rng: np.random.Generator, params: MacParams, count: int) -> d
     return runtime
 
 
-def random_beats(rng: np.random.Generator, params: MacParams, beats: int, spacing: int) -> Schedule:
+def random_beats(rng: np.random.Generator, params: MacParams, beats: int, spacing: dict[str, int]) -> Schedule:
     """Beats in any order: positions come again at once or after others, sums are long or a single beat.
 
     Parameters
     ----------
     spacing
-        Least number of beats between two swaps; 1 swaps every other beat.
+        Least number of beats from one `swap` (`swap_params`) to the next, which about half of them have.
     """
     position: list[int] = []
     first, last, lengths = [], [], dict.fromkeys(range(min(params.depth, 8)), 0)
@@ -73,8 +73,8 @@ def random_beats(rng: np.random.Generator, params: MacParams, beats: int, spacin
         last.append(beat == beats - 1 or lengths[address] >= limit or rng.random() < 0.3)
         lengths[address] *= not last[-1]
     swaps = {}
-    for name in ("swap", "swap_params"):
-        gaps = spacing + rng.integers(0, 2 if spacing == 1 else 2 * spacing, beats)
+    for name, least in spacing.items():
+        gaps = least + rng.integers(0, least + 1, beats) * rng.integers(0, 2, beats)
         swaps[name] = np.isin(np.arange(beats), np.cumsum([0, *gaps]))
     blocks, sets = (int(swaps[name].sum()) * params.columns for name in ("swap", "swap_params"))
     return interpret(
@@ -137,9 +137,10 @@ def scenarios(rng: np.random.Generator, params: MacParams, beats: int) -> list[S
             (3, lanes, 2 * columns),
         )
     ]
+    fastest = {"swap": columns, "swap_params": columns + 2}
     return [
-        Scenario("beats in any order, swaps far apart", random_beats(rng, params, beats, columns + 2), True),
-        Scenario("beats in any order, swaps at once", random_beats(rng, params, beats // (columns + 2) + 20, 1)),
+        Scenario("swaps as fast as parameters load", random_beats(rng, params, beats, fastest), full_rate=True),
+        Scenario("swaps at once", random_beats(rng, params, beats // columns + 20, {"swap": 1, "swap_params": 1})),
         Scenario("layers back to back", concatenate(ragged)),
         Scenario("extreme sums", extreme_sums(rng, params)),
     ]
