@@ -109,6 +109,14 @@ class MacArray(wiring.Component):
             control.advance.eq(advance),
             control.output.eq(advance & leaving.valid & leaving.last),
         ]
+        self._columns(m, control, operand, weights_loader, params_loader)
+        self._output(m, advance, leaving)
+        return m
+
+    def _columns(
+        self, m: Module, control: Value, operand: Value, weights_loader: BlockLoader, params_loader: BlockLoader
+    ) -> None:
+        """What goes to all columns, and which of them a loaded beat is for."""
         for index, column in enumerate(self.columns):
             m.submodules[f"column_{index}"] = column
             m.d.comb += [
@@ -120,8 +128,6 @@ class MacArray(wiring.Component):
                 column.load_bias.eq(params_loader.load[index]),
             ]
         self._runtime(m, params_loader)
-        self._output(m, advance, leaving)
-        return m
 
     def _pipeline(self, m: Module, advance: Value, block_full: Value, params_loader: BlockLoader) -> list[data.View]:
         """Accept beats, and let what steers them go along with their numbers, one stage per register."""
