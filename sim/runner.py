@@ -11,7 +11,7 @@ import tempfile
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Design:
     ----------
     sources
         Verilog texts.
+    quiet_sources
+        Verilog texts of modules whose inside is not traced, such as library cells.
     top
         Name of the top module; its ports are all that a bench can reach.
     trace
@@ -47,6 +49,7 @@ class Design:
 
     sources: tuple[str, ...]
     top: str
+    quiet_sources: tuple[str, ...] = ()
     trace: str | None = None
     optimize: int = 1
 
@@ -77,19 +80,23 @@ class Result:
 class _Runner(cocotb_runner.Verilator):
     """Cocotb's Verilator runner with the chosen Verilator, and only the ports of the top made public."""
 
-    def __init__(self, tool: Verilator):
+    def __init__(self, tool: Verilator, make_flags: str = ""):
         super().__init__()
         self.tool = tool
+        self.make_flags = make_flags
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(self.tool.executable)
         self.env.update(self.tool.environment)
+        self.env["MAKEFLAGS"] = f"{self.env.get('MAKEFLAGS', '')} {self.make_flags}".strip()
 
     def _build_command(self) -> list[list[str]]:
         dropped = {"--public-flat-rw", "--trace"}
         commands = [[word for word in command if word not in dropped] for command in super()._build_command()]
         # Without the run path the executable does not depend on where cocotb is installed.
-        return [[re.sub(r"-Wl,-rpath,\S+ ", "", word) for word in command] for command in commands]
+        verilate, make = [[re.sub(r"-Wl,-rpath,\S+ ", "", word) for word in command] for command in commands]
+        # The objects of the run-time library do not depend on the design, although the makefile says so.
+        return [verilate, [*make, "--old-file=Vtop.mk"]]
 
 
 def build(design: Design) -> Path:
@@ -100,35 +107,52 @@ def build(design: Design) -> Path:
     ToolError
         Verilator or the C++ compiler failed; with their last lines and the log's path.
     """
+    parts = [*design.sources, *(f"quiet: {text}" for text in design.quiet_sources), *_signature(design)]
+    return cache.cached("verilator", parts, lambda folder: _compile(design, folder, parts, _support(design)))
+
+
+def _signature(design: Design) -> list[str]:
+    """What a build depends on besides the Verilog."""
+    return [design.top, str(find_verilator()), version("cocotb"), str(design.optimize), *_arguments(design)]
+
+
+def _support(design: Design) -> Path:
+    """The objects of Verilator's own run-time library, which are the same for all designs and slow to compile."""
+    probe = replace(design, sources=("module top(clk); input clk; endmodule",), quiet_sources=(), top="top")
+    parts = ["support", *_signature(probe)]
+    return cache.cached("verilator", parts, lambda folder: _compile(probe, folder, parts, None))
+
+
+def _compile(design: Design, folder: Path, parts: list[str], support: Path | None) -> None:
+    """Make the executable in `folder`, or the run-time library's objects there when there is no `support` yet."""
     tool = find_verilator()
-    arguments = _arguments(design)
-    parts = [*design.sources, design.top, str(tool), version("cocotb"), *arguments]
-
-    def make(folder: Path) -> None:
-        files = [folder / f"source_{number}.v" for number in range(len(design.sources))]
-        for file, text in zip(files, design.sources, strict=True):
-            file.write_text(text)
-        ports = folder / "ports.vlt"
-        ports.write_text(_public_ports(design))
-        log = folder / "build.log"
-        try:
-            _Runner(tool).build(
-                sources=[ports, *files],
-                hdl_toplevel=design.top,
-                build_dir=folder,
-                build_args=list(arguments),
-                timescale=("1ns", "1ps"),
-                waves=design.trace is not None,
-                log_file=log,
-            )
-        except (SystemExit, RuntimeError) as error:
-            kept = cache.failed_folder("verilator", parts) / "build.log"
-            raise ToolError(f"{tool} could not build {design.top}:\n{_tail(log)}\nlog: {kept}") from error
-        for leftover in folder.iterdir():
-            if leftover.name not in (design.top, log.name):
-                leftover.unlink()
-
-    return cache.cached("verilator", parts, make)
+    for item in support.glob("verilated*.o") if support else ():
+        shutil.copy(item, folder)  # newer than its source: make leaves it alone
+    quiet = [f"/* verilator tracing_off */\n{text}\n/* verilator tracing_on */\n" for text in design.quiet_sources]
+    texts = [*quiet, *design.sources]
+    files = [folder / f"source_{number}.v" for number in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    ports = folder / "ports.vlt"
+    ports.write_text(_public_ports(design))
+    log = folder / "build.log"
+    try:
+        _Runner(tool, f"OPT_FAST=-O{design.optimize}").build(
+            sources=[ports, *files],
+            hdl_toplevel=design.top,
+            build_dir=folder,
+            build_args=list(_arguments(design)),
+            timescale=("1ns", "1ps"),
+            waves=design.trace is not None,
+            log_file=log,
+        )
+    except (SystemExit, RuntimeError) as error:
+        kept = cache.failed_folder("verilator", parts) / log.name
+        raise ToolError(f"{tool} could not build {design.top}:\n{_tail(log)}\nlog: {kept}") from error
+    for leftover in folder.iterdir():
+        wanted = leftover.match("verilated*.o") if support is None else leftover.name == design.top
+        if not wanted and leftover != log:
+            leftover.unlink()
 
 
 def run(
@@ -196,7 +220,7 @@ def run(
 def _arguments(design: Design) -> tuple[str, ...]:
     trace = {None: (), "vcd": ("--trace-vcd",), "saif": ("--trace-saif", "--trace-underscore")}[design.trace]
     warning_flags = tuple(f"-Wno-{name}" for name in QUIET)
-    return (*warning_flags, "-CFLAGS", f"-O{design.optimize}", "--x-assign", "0", "--x-initial", "0", *trace)
+    return (*warning_flags, "--output-split", "0", "--x-assign", "0", "--x-initial", "0", *trace)
 
 
 def _public_ports(design: Design) -> str:

@@ -76,7 +76,8 @@ def measure(
     mapped = map_smallest(to_verilog(component, top), top, cells)
     netlist = read_netlist(mapped.json, read_library(cells), top)
     timing = analyse(netlist)
-    design = Design(sources=(mapped.models.read_text(), mapped.netlist.read_text()), top=top, trace="saif")
+    models, gates = mapped.models.read_text(), mapped.netlist.read_text()
+    design = Design(sources=(gates,), quiet_sources=(models,), top=top, trace="saif", optimize=0)
     with tempfile.TemporaryDirectory(prefix="roundel-") as folder:
         file = Path(folder) / "stimulus.npz"
         np.savez(file, **{name: np.asarray(values) for name, values in stimulus.items()})
