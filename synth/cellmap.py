@@ -71,6 +71,35 @@ def no_buffers_rule(library: Library) -> str:
     return "".join(rules)
 
 
+AND_OR_222 = r"""
+module and_or_222 (A, B, C, D, E, F, Y);
+  input A, B, C, D, E, F;
+  output Y;
+  wire ab, cd, ef, abcd;
+  \$_AND_ and_ab (.A(A), .B(B), .Y(ab));
+  \$_AND_ and_cd (.A(C), .B(D), .Y(cd));
+  \$_AND_ and_ef (.A(E), .B(F), .Y(ef));
+  \$_OR_ or_abcd (.A(ab), .B(cd), .Y(abcd));
+  \$_OR_ or_all (.A(abcd), .B(ef), .Y(Y));
+endmodule
+"""
+# What a multiplexer with three one-hot selects looks like in gates; ABC finds no cells of six inputs by itself.
+
+
+def aoi222_rule(gate: Match) -> str:
+    """A techmap rule from the pattern `AND_OR_222` to the and-or-invert cell and an inverter, for ABC to cancel."""
+    pins = ", ".join(f".{gate.pins[role]}({role.upper()})" for role in "abcdef")
+    return rf"""
+module and_or_222 (A, B, C, D, E, F, Y);
+  input A, B, C, D, E, F;
+  output Y;
+  wire inverted;
+  {gate.cell.name} cell ({pins}, .{gate.pins["y"]}(inverted));
+  \$_NOT_ inverter (.A(inverted), .Y(Y));
+endmodule
+"""
+
+
 def clock_gate_command(gate: Match, least_bits: int) -> str:
     """The Yosys command that gates the clock of every group of at least `least_bits` flip-flops with one enable."""
     pin = gate.pins

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from synth.cellmap import (
+    AND_OR_222,
     RESET_BEFORE_ENABLE,
     RIPPLE_CARRY,
+    aoi222_rule,
     clock_gate_command,
     full_adder_rule,
     mux4_rule,
@@ -46,6 +48,8 @@ class MappingOptions:
         Put full adders, wherever they come from, on the library's full-adder cell.
     mux4
         Put trees of multiplexers on the library's 4:1 multiplexer cell.
+    aoi222
+        Put one-hot multiplexers of three inputs on the library's and-or-invert cell of six inputs.
     clock_gate_bits
         Least number of flip-flops with a common enable that get a gated clock instead of multiplexers; None for never.
     abc
@@ -56,6 +60,7 @@ class MappingOptions:
     adder: str = "ripple"
     full_adders: bool = True
     mux4: bool = True
+    aoi222: bool = True
     clock_gate_bits: int | None = 4
     abc: str = "area"
 
@@ -77,6 +82,7 @@ BEST: tuple[dict[str, Any], ...] = (
     {"abc": "tables"},
     {"abc": "resynthesized"},
     {"mux4": False},
+    {"aoi222": False},
 )
 """The changes that `map_smallest` tries, in this order."""
 
@@ -88,6 +94,8 @@ def rules(library: Library) -> dict[str, str]:
         files["full_adder.v"] = full_adder_rule(library.full_adder)
     if library.mux4:
         files["mux4.v"] = mux4_rule(library.mux4)
+    if library.aoi222:
+        files |= {"and_or.v": AND_OR_222, "aoi222.v": aoi222_rule(library.aoi222)}
     return files
 
 
@@ -132,6 +140,11 @@ def _to_cells(library: Library, options: MappingOptions) -> Iterator[str]:
         yield "techmap -map reset.v"
         yield from _TIDY
         yield clock_gate_command(library.clock_gate, options.clock_gate_bits)
+    if options.aoi222 and library.aoi222:
+        yield "opt_expr -mux_bool"
+        yield "opt_merge"
+        yield "extract -map and_or.v"
+        yield "techmap -map aoi222.v"
     yield f"dfflibmap -prepare {unused} -liberty cells.lib"
     yield from _TIDY
     adder = library.full_adder if options.full_adders else None

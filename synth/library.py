@@ -232,6 +232,11 @@ class Library:
         return self.find("a b c d s t", y="!s&!t&a | s&!t&b | !s&t&c | s&t&d")
 
     @cached_property
+    def aoi222(self) -> Match | None:
+        """Roles a to f, y: nor of three ands, the core of a one-hot multiplexer."""
+        return self.find("a b c d e f", y="!(a & b | c & d | e & f)")
+
+    @cached_property
     def half_adder(self) -> Match | None:
         """Roles a, b, s (sum), co (carry)."""
         return self.find("a b", s="a ^ b", co="a & b")
