@@ -5,6 +5,7 @@ for the layers before it, so the network's result is the RTL's.
 """
 
 import os
+import shutil
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Mapping
@@ -112,21 +113,17 @@ def simulate(array: Array, beats: Schedule) -> Replay:
     ToolError
         The simulation crashed, or gave no results.
     """
-    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
-        folder = Path(name)
-        beats.save(folder / "stimulus.npz")
-        config = {
-            "params": array.params.as_dict(),
-            "latency": array.latency,
-            "stimulus": str(folder / "stimulus.npz"),
-        }
-        result = run(array.design, BENCH, seed=SEED, config=config, folder=folder)
-        if not (folder / OUTPUTS).exists():
-            raise ToolError(f"simulation of {array.name} gave no results: {', '.join(result.failures)}")
-        cycles, seconds = clock(folder)
-        with np.load(folder / OUTPUTS) as archive:
-            outputs, counted = archive["outputs"], int(archive["cycles"])
-        return Replay(outputs=outputs, cycles=counted, faults=result.failures, speed=cycles / seconds)
+    folder = Path(tempfile.mkdtemp(prefix="roundel-"))  # stays, with its log, where anything below raises
+    beats.save(folder / "stimulus.npz")
+    config = {"params": array.params.as_dict(), "latency": array.latency, "stimulus": str(folder / "stimulus.npz")}
+    result = run(array.design, BENCH, seed=SEED, config=config, folder=folder)
+    if not (folder / OUTPUTS).exists():
+        raise ToolError(f"{array.name} gave no results: {', '.join(result.failures)}\nlog: {folder / 'run.log'}")
+    cycles, seconds = clock(folder)
+    with np.load(folder / OUTPUTS) as archive:
+        outputs, counted = archive["outputs"], int(archive["cycles"])
+    shutil.rmtree(folder)
+    return Replay(outputs=outputs, cycles=counted, faults=result.failures, speed=cycles / seconds)
 
 
 def clock(folder: Path) -> tuple[int, float]:

@@ -1,5 +1,6 @@
 """Networks on the RTL of the array: equal to golden, fed with the RTL's own results, and every difference is named."""
 
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -147,9 +148,10 @@ def test_a_fault_without_a_wrong_value_counts_as_well(network, images, arrays, m
     assert differences(run, steps(network, images)) == [f"conv: {late[0]}", f"dense: {late[0]}"]
 
 
-def test_a_simulation_without_results_is_a_tool_error(network, images, arrays, monkeypatch):
+def test_a_simulation_without_results_is_a_tool_error(network, images, arrays, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(roundel.array, "run", lambda *_, **__: Result(1, ("matches_golden: stream dried up",)))
-    with pytest.raises(ToolError, match=r"mac_s8_u8 gave no results: matches_golden: stream dried up"):
+    with pytest.raises(ToolError, match=r"mac_s8_u8 gave no results: matches_golden: stream dried up\nlog: .*run.log"):
         run_on_array(network, images, arrays)
 
 
