@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,11 +54,14 @@ class Schedule:
     outputs: Ints
     output_position: Ints
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name, a run-time parameter's behind `runtime.`."""
+        arrays = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "runtime"}
+        return arrays | {f"runtime.{name}": values for name, values in self.runtime.items()}
+
     def save(self, path: Path) -> None:
         """Write an npz file."""
-        arrays = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "runtime"}
-        arrays |= {f"runtime.{name}": values for name, values in self.runtime.items()}
-        np.savez_compressed(path, allow_pickle=False, **arrays)
+        np.savez_compressed(path, allow_pickle=False, **self.arrays())
 
     @classmethod
     def load(cls, path: Path) -> "Schedule":

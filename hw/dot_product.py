@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from functools import reduce
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.mac import MacParams
-from hw.arith import named
 
 
 def activation_layout(params: MacParams) -> data.ArrayLayout:
@@ -104,15 +103,13 @@ class PairDot(ProductDot):
         weights = [*self.weights, Const(0, top + 1)]
         for pair in range(self.operand.shape().length):
             first, second = weights[2 * pair], weights[2 * pair + 1]
-            only_a = named(m, (first & ~second).as_unsigned(), f"only_a_{pair}")
-            only_b = named(m, (second & ~first).as_unsigned(), f"only_b_{pair}")
-            both = named(m, (first & second).as_unsigned(), f"both_{pair}")
             lanes = self.operand[pair]
             for bit in range(top + 1):
                 row = Signal(self.mac.act_width + 1, name=f"row_{pair}_{bit}")
-                m.d.comb += row.eq(
-                    Mux(only_a[bit], lanes.a, 0) | Mux(only_b[bit], lanes.b, 0) | Mux(both[bit], lanes.both, 0)
-                )
+                with m.Switch(Cat(first[bit], second[bit])):
+                    for choice, value in enumerate((lanes.a, lanes.b, lanes.both), start=1):
+                        with m.Case(choice):
+                            m.d.comb += row.eq(value)
                 # In the negated sum all rows count negative but those of the weights' sign bits. A bit that counts
                 # negative is complemented, -b = ~b - 1; within a row that is every bit, or the sign bit alone.
                 complement = sign_bit if bit == top else all_bits ^ sign_bit

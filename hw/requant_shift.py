@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import wiring
 
-from golden.requant import RequantParams, Scheme
+from golden.requant import RequantParams
 from hw.arith import named
 from hw.requant_ports import core_ports
 from hw.window import increment, window, window_const
@@ -44,7 +44,7 @@ class ShiftCore(wiring.Component):
         # Below zero the result is zero in one case and needs its own sign, one bit more, in the other.
         width = magnitude if zero_is_least else magnitude + 1
 
-        if params.scheme is Scheme.SHIFT_CONST:
+        if params.shift is not None:
             word, sticky, lost = window_const(self.acc, params.shift, width)
         else:
             word, sticky, lost = window(m, Cat(Const(0, 1), self.acc[:-1]), sign, self.params.shift, width)

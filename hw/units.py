@@ -7,7 +7,9 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from golden.mac import MacParams
 from golden.requant import RequantParams
+from hw.mac import MacArray
 from hw.requant import Requantizer
 
 
@@ -73,6 +75,50 @@ def _requant_configs() -> dict[str, dict[str, Any]]:
     return configs
 
 
+_MAC_CONFIGS: dict[str, dict[str, Any]] = {
+    "16x16": {},
+    "16x16_weights_4": {"weight_width": 4},
+    "3x1_single_position": {
+        "lanes": 3,
+        "columns": 1,
+        "depth": 1,
+        "act_width": 5,
+        "act_signed": True,
+        "weight_width": 3,
+        "reduction": 40,
+        "requant": {"scheme": "threshold", "out_width": 3},
+    },
+    "1x3_product_fixed8": {
+        "lanes": 1,
+        "columns": 3,
+        "depth": 5,
+        "act_width": 2,
+        "weight_width": 2,
+        "reduction": 30,
+        "structure": "product",
+        "requant": {"scheme": "fixed8", "pipeline": True},
+    },
+    "5x4_float32_per_layer": {
+        "lanes": 5,
+        "columns": 4,
+        "depth": 16,
+        "act_signed": True,
+        "weight_width": 4,
+        "reduction": 100,
+        "per_channel": False,
+        "requant": {"scheme": "float32", "pipeline": True, "out_signed": False},
+    },
+    "8x2_codebook": {
+        "lanes": 8,
+        "columns": 2,
+        "depth": 40,
+        "reduction": 64,
+        "requant": {"scheme": "codebook", "out_width": 4},
+    },
+}
+"""Both structures, odd sizes, every kind of requantizer interface: with tables, pipelined, per layer."""
+
+
 UNITS: Mapping[str, Unit] = MappingProxyType(
     {
         unit.name: unit
@@ -86,6 +132,14 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 configs=MappingProxyType(_requant_configs()),
                 exhaustive="sim.tb_requant_exhaustive",
                 exhaustive_configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
+            ),
+            Unit(
+                name="mac",
+                summary="MAC array: held weights, accumulator memory, a requantizer per column",
+                params=MacParams,
+                component=MacArray,
+                bench="sim.tb_mac",
+                configs=MappingProxyType(_MAC_CONFIGS),
             ),
         )
     }

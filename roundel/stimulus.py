@@ -17,6 +17,9 @@ from golden.network import Network, steps
 from golden.requant import RequantParams, Scheme
 from golden.requant_arithmetic import nearest_boundaries
 from golden.rounding import Ints
+from roundel.images import load_images
+from roundel.onnx_import import import_onnx
+from roundel.quantize import quantize
 
 DIGITS = Path(__file__).resolve().parents[1] / "examples" / "digits"
 
@@ -61,16 +64,23 @@ def from_network(network: Network, images: Ints, source: str) -> Accumulators:
     return Accumulators(source=source, layers=tuple(columns), shifts=tuple(shifts))
 
 
-def digits(images: int) -> Accumulators:
-    """The digits network of `examples/digits`, quantized to 8 bits, on its first `images` held-out digits."""
-    from roundel.images import load_images
-    from roundel.onnx_import import import_onnx
-    from roundel.quantize import quantize
+def digits_network(images: int) -> tuple[Network, Ints]:
+    """The digits network of `examples/digits`, quantized to 8 bits, and its first `images` held-out digits as integers.
 
+    Raises
+    ------
+    InputError
+        The example's files are not beside the program.
+    """
     graph = import_onnx(DIGITS / "digits.onnx")
     network = quantize(graph, load_images(DIGITS / "calibration.npz", graph).images).network
-    held_out = load_images(DIGITS / "heldout.npz", graph).images[:images]
-    return from_network(network, network.encode(held_out), f"digits network, {len(held_out)} held-out images")
+    return network, network.encode(load_images(DIGITS / "heldout.npz", graph).images[:images])
+
+
+def digits(images: int) -> Accumulators:
+    """Accumulators of the digits network on its first `images` held-out digits."""
+    network, encoded = digits_network(images)
+    return from_network(network, encoded, f"digits network, {len(encoded)} held-out images")
 
 
 def from_file(path: Path) -> Accumulators:

@@ -71,31 +71,28 @@ def no_buffers_rule(library: Library) -> str:
     return "".join(rules)
 
 
-AND_OR_222 = r"""
-module and_or_222 (A, B, C, D, E, F, Y);
-  input A, B, C, D, E, F;
-  output Y;
-  wire ab, cd, ef, abcd;
-  \$_AND_ and_ab (.A(A), .B(B), .Y(ab));
-  \$_AND_ and_cd (.A(C), .B(D), .Y(cd));
-  \$_AND_ and_ef (.A(E), .B(F), .Y(ef));
-  \$_OR_ or_abcd (.A(ab), .B(cd), .Y(abcd));
-  \$_OR_ or_all (.A(abcd), .B(ef), .Y(Y));
-endmodule
-"""
-# What a multiplexer with three one-hot selects looks like in gates; ABC finds no cells of six inputs by itself.
-
-
 def aoi222_rule(gate: Match) -> str:
-    """A techmap rule from the pattern `AND_OR_222` to the and-or-invert cell and an inverter, for ABC to cancel."""
-    pins = ", ".join(f".{gate.pins[role]}({role.upper()})" for role in "abcdef")
+    """A techmap rule from a one-hot multiplexer of three inputs to the and-or-invert cell, for ABC to cancel inverters.
+
+    ABC finds no cells of six inputs by itself.
+    """
+    data = {"a": "B[i]", "c": "B[WIDTH+i]", "e": "B[2*WIDTH+i]"} | {"b": "S[0]", "d": "S[1]", "f": "S[2]"}
+    pins = ", ".join(f".{gate.pins[role]}({net})" for role, net in data.items())
     return rf"""
-module and_or_222 (A, B, C, D, E, F, Y);
-  input A, B, C, D, E, F;
-  output Y;
-  wire inverted;
-  {gate.cell.name} cell ({pins}, .{gate.pins["y"]}(inverted));
-  \$_NOT_ inverter (.A(inverted), .Y(Y));
+(* techmap_celltype = "$pmux" *)
+module one_hot_mux (A, B, S, Y);
+  parameter WIDTH = 1, S_WIDTH = 1, _TECHMAP_CONSTMSK_A_ = 0, _TECHMAP_CONSTVAL_A_ = 0;
+  input [WIDTH-1:0] A;
+  input [WIDTH*S_WIDTH-1:0] B;
+  input [S_WIDTH-1:0] S;
+  output [WIDTH-1:0] Y;
+  wire _TECHMAP_FAIL_ = S_WIDTH != 3 || !(&_TECHMAP_CONSTMSK_A_) || (|_TECHMAP_CONSTVAL_A_);
+  wire [WIDTH-1:0] inverted;
+  genvar i;
+  generate for (i = 0; i < WIDTH; i = i + 1) begin : bits
+    {gate.cell.name} cell ({pins}, .{gate.pins["y"]}(inverted[i]));
+  end endgenerate
+  assign Y = ~inverted;
 endmodule
 """
 

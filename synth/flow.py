@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from synth.cellmap import (
-    AND_OR_222,
     RESET_BEFORE_ENABLE,
     RIPPLE_CARRY,
     aoi222_rule,
@@ -95,13 +94,13 @@ def rules(library: Library) -> dict[str, str]:
     if library.mux4:
         files["mux4.v"] = mux4_rule(library.mux4)
     if library.aoi222:
-        files |= {"and_or.v": AND_OR_222, "aoi222.v": aoi222_rule(library.aoi222)}
+        files["aoi222.v"] = aoi222_rule(library.aoi222)
     return files
 
 
 def commands(top: str, library: Library, options: MappingOptions) -> list[str]:
     """Everything from `design.v` and `cells.lib` to `netlist.v` and `netlist.json`."""
-    return [*_read(top), *_to_gates(options), *_to_cells(library, options), *_write(library)]
+    return [*_read(top), *_to_gates(library, options), *_to_cells(library, options), *_write(library)]
 
 
 def _read(top: str) -> Iterator[str]:
@@ -119,12 +118,14 @@ def _read(top: str) -> Iterator[str]:
     yield f"select {top}"
 
 
-def _to_gates(options: MappingOptions) -> Iterator[str]:
+def _to_gates(library: Library, options: MappingOptions) -> Iterator[str]:
     """Yosys' single-bit gates, multiplexers and flip-flops."""
     yield "opt"
     yield "wreduce"
     yield "peepopt"
     yield "opt"
+    if options.aoi222 and library.aoi222:
+        yield "techmap -map aoi222.v"
     yield from MULTIPLIERS[options.multiplier]
     yield "alumacc"
     yield "opt"
@@ -140,11 +141,6 @@ def _to_cells(library: Library, options: MappingOptions) -> Iterator[str]:
         yield "techmap -map reset.v"
         yield from _TIDY
         yield clock_gate_command(library.clock_gate, options.clock_gate_bits)
-    if options.aoi222 and library.aoi222:
-        yield "opt_expr -mux_bool"
-        yield "opt_merge"
-        yield "extract -map and_or.v"
-        yield "techmap -map aoi222.v"
     yield f"dfflibmap -prepare {unused} -liberty cells.lib"
     yield from _TIDY
     adder = library.full_adder if options.full_adders else None

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from golden.errors import ToolError
+from golden.errors import InputError, ToolError
 from golden.requant import RequantParams
 from hw.emit import to_verilog
 from sim.cache import cached, digest
 from sim.runner import Design, Result, run
 from sim.verilator import find_verilator
 from synth.activity import read_saif
-from synth.library import Kind
+from synth.library import Kind, Library
 from synth.mapping import Mapped, map_smallest
 from synth.netlist import Instance, Netlist, read_netlist
 from synth.power import Energy, Power, estimate
@@ -41,53 +40,62 @@ class Measurement:
 
     Attributes
     ----------
-    mapped, netlist, timing, power
+    netlist, timing, power
         The results of each step; energies are per clock cycle.
+    cycles
+        Clock cycles that the activity covers.
     proof
         The run of the bench on this very netlist that gave the activity.
     """
 
-    mapped: Mapped
     netlist: Netlist
     timing: Timing
     power: Power
+    cycles: float
     proof: Result = field(repr=False)
 
 
-def measure(
-    component: wiring.Component, top: str, cells: Path, *, bench: str, config: Mapping[str, Any], stimulus: Stimulus
+def prove_and_estimate(
+    mapped: Mapped, cells: Path, *, bench: str, config: Mapping[str, Any], stimulus: Callable[[Path], None]
 ) -> Measurement:
-    """Map `component`, run `bench` on the netlist with `stimulus`, and estimate delay and energy.
+    """Run `bench` on a mapped netlist, and estimate delay and energy from what its nets did.
 
     Parameters
     ----------
-    component, top
-        What to measure and what to call it.
-    cells
-        Liberty file.
-    bench, config, stimulus
-        The cocotb bench, its configuration, and the arrays it finds in the file `config["stimulus"]`.
+    mapped, cells
+        The netlist and the Liberty file that it was mapped to.
+    bench, config
+        The cocotb bench and its configuration.
+    stimulus
+        Writes the file that the bench finds as `config["stimulus"]`.
 
     Raises
     ------
     ToolError
         The netlist does not do what golden says; or a tool failed.
     """
-    mapped = map_smallest(to_verilog(component, top), top, cells)
-    netlist = read_netlist(mapped.json, read_library(cells), top)
+    netlist = read_netlist(mapped.json, read_library(cells), mapped.top)
     timing = analyse(netlist)
     models, gates = mapped.models.read_text(), mapped.netlist.read_text()
-    design = Design(sources=(gates,), quiet_sources=(models,), top=top, trace="saif", optimize=0)
-    with tempfile.TemporaryDirectory(prefix="roundel-") as folder:
-        file = Path(folder) / "stimulus.npz"
-        np.savez(file, **{name: np.asarray(values) for name, values in stimulus.items()})
-        settings = dict(config) | {"stimulus": str(file)}
-        proof = run(design, bench, seed=SEED, config=settings, folder=Path(folder))
+    design = Design(sources=(gates,), quiet_sources=(models,), top=mapped.top, trace="saif", optimize=0)
+    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
+        folder = Path(name)
+        stimulus(folder / "stimulus.npz")
+        settings = dict(config) | {"stimulus": str(folder / "stimulus.npz")}
+        proof = run(design, bench, seed=SEED, config=settings, folder=folder)
         if not proof.passed:
-            raise ToolError(f"the netlist of {top} on {netlist.library.name} differs from golden: {proof.failures[0]}")
-        activity = read_saif(Path(folder) / "dump.saif", netlist, scope=top)
+            library = netlist.library.name
+            raise ToolError(f"the netlist of {mapped.top} on {library} differs from golden: {proof.failures[0]}")
+        activity = read_saif(folder / "dump.saif", netlist, scope=mapped.top)
     power = estimate(netlist, timing, activity, period_ns=PERIOD_NS)
-    return Measurement(mapped=mapped, netlist=netlist, timing=timing, power=power, proof=proof)
+    return Measurement(netlist=netlist, timing=timing, power=power, cycles=activity.cycles, proof=proof)
+
+
+def nand2_area(library: Library, cells: Path) -> float:
+    """Area of the smallest two-input NAND, um2; InputError when the library has none."""
+    if library.nand2 is None:
+        raise InputError(f"{cells}: has no two-input NAND, the unit of gate equivalents")
+    return library.nand2.cell.area
 
 
 def measure_operator(params: RequantParams, cells: Path, stimulus: Stimulus, *, source: str) -> dict[str, Any]:
@@ -126,7 +134,12 @@ def code_digest() -> str:
 def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source: str) -> dict[str, Any]:
     component = Operator(params)
     config = {"params": params.as_dict(), "latency": component.latency}
-    result = measure(component, "operator", cells, bench="sim.tb_operator", config=config, stimulus=stimulus)
+    mapped = map_smallest(to_verilog(component, "operator"), "operator", cells)
+
+    def write(path: Path) -> None:
+        np.savez(path, allow_pickle=False, **{name: np.asarray(values) for name, values in stimulus.items()})
+
+    result = prove_and_estimate(mapped, cells, bench="sim.tb_operator", config=config, stimulus=write)
     parts = _registers(result.netlist)
     area = dict.fromkeys(PARTS, 0.0)
     for instance in result.netlist.instances:
@@ -135,7 +148,6 @@ def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source
     energy = {part: Energy() for part in PARTS} | result.power.by(parts)
     operator = energy["logic"] + energy["output_register"]
     library = result.netlist.library
-    assert library.nand2 is not None
     area_um2 = area["logic"] + area["output_register"]
     return {
         "unit": "requant",
@@ -143,7 +155,7 @@ def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source
         "params": params.as_dict(),
         "cells": library.name,
         "area_um2": area_um2,
-        "area_nand2": area_um2 / library.nand2.cell.area,
+        "area_nand2": area_um2 / nand2_area(library, cells),
         **{f"area_{part}_um2": value for part, value in area.items()},
         "delay_ns": result.timing.delay_ns,
         "energy_pj_per_op": operator.total,
@@ -154,7 +166,7 @@ def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source
         "ops": len(stimulus["acc"]),
         "stimulus": source,
         "verified": result.proof.passed,
-        "flow": asdict(result.mapped.options),
+        "flow": asdict(mapped.options),
     }
 
 

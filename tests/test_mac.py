@@ -1,7 +1,6 @@
 """The MAC array: golden against numpy, onnxruntime and unbounded integers, then RTL against golden."""
 
 from itertools import product
-from types import MappingProxyType
 
 import numpy as np
 import onnxruntime
@@ -19,7 +18,7 @@ from golden.tiling import Schedule, assemble, concatenate, interpret, schedule, 
 from hw.dot_product import PairDot, ProductDot, activation_layout
 from hw.emit import to_verilog
 from hw.mac import MacArray
-from hw.units import Unit
+from hw.units import UNITS
 from sim.runner import Design, run
 from sim.verify import Case, cases
 from tests.rtl import check
@@ -33,56 +32,6 @@ WIDTHS = {
     "bias_width": st.integers(2, 32),
 }
 SMALL = MacParams(lanes=3, columns=4, depth=6, reduction=40)
-UNIT = Unit(
-    name="mac",
-    summary="MAC array: held weights, accumulator memory, requantizers",
-    params=MacParams,
-    component=MacArray,
-    bench="sim.tb_mac",
-    configs=MappingProxyType(
-        {
-            "16x16": {},
-            "16x16_weights_4": {"weight_width": 4},
-            "3x1_single_position": {
-                "lanes": 3,
-                "columns": 1,
-                "depth": 1,
-                "act_width": 5,
-                "act_signed": True,
-                "weight_width": 3,
-                "reduction": 40,
-                "requant": {"scheme": "threshold", "out_width": 3},
-            },
-            "1x3_product_fixed8": {
-                "lanes": 1,
-                "columns": 3,
-                "depth": 5,
-                "act_width": 2,
-                "weight_width": 2,
-                "reduction": 30,
-                "structure": "product",
-                "requant": {"scheme": "fixed8", "pipeline": True},
-            },
-            "5x4_float32_per_layer": {
-                "lanes": 5,
-                "columns": 4,
-                "depth": 16,
-                "act_signed": True,
-                "weight_width": 4,
-                "reduction": 100,
-                "per_channel": False,
-                "requant": {"scheme": "float32", "pipeline": True, "out_signed": False},
-            },
-            "8x2_codebook": {
-                "lanes": 8,
-                "columns": 2,
-                "depth": 40,
-                "reduction": 64,
-                "requant": {"scheme": "codebook", "out_width": 4},
-            },
-        }
-    ),
-)
 
 
 def run_onnx(op, x, w, **attributes):
@@ -309,7 +258,7 @@ def _open(width, signed):
     return low, high + 1
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases(UNIT)])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases(UNITS["mac"])])
 def test_rtl_equals_golden(case: Case, seed: int):
     check(case, seed)
 

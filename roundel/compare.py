@@ -1,0 +1,144 @@
+"""Comparisons of variants: which rows, on which cells, with which stimulus."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from golden.errors import InputError
+from golden.requant import RequantParams, Scheme
+from hw.emit import to_verilog
+from hw.mac import MacArray
+from roundel.stimulus import Accumulators, digits, from_file, runtime
+from roundel.stimulus_mac import MacExample, MacVariant, mac_example
+from synth.fpga import place_ecp5
+from synth.measure import measure_operator
+from synth.measure_mac import measure_mac
+from synth.reference import REFERENCE
+from synth.requant_operator import Operator
+
+Row = dict[str, Any]
+
+
+def requant_variants(common: Mapping[str, Any]) -> list[RequantParams]:
+    """One parameter object per scheme, `common` applied where the scheme has such a parameter.
+
+    `threshold` gives 4 bits, as 8 would need 255 thresholds; `codebook` picks among 16 levels of `out_width` bits.
+    """
+    own: dict[Scheme, dict[str, Any]] = {Scheme.SHIFT_CONST: {"shift": 9}, Scheme.THRESHOLD: {"out_width": 4}}
+    shared = {key: value for key, value in common.items() if key in {field.name for field in fields(RequantParams)}}
+    variants = []
+    for scheme in Scheme:
+        try:
+            variants.append(RequantParams(scheme=scheme, **({**shared, **own.get(scheme, {})})))
+        except ValueError as error:
+            raise InputError(f"compare requant: scheme {scheme.value}: {error}") from None
+    return variants
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One measurement of a comparison: its name for the progress bar, and what makes its row."""
+
+    name: str
+    measure: Callable[[], Row]
+
+
+def run_jobs(jobs: Sequence[Job], done: Callable[[str], None] = lambda name: None) -> list[Row]:
+    """The rows of all jobs, in order, measured on all cores; `done` is called with the name of each finished one."""
+
+    def one(job: Job) -> Row:
+        row = job.measure()
+        done(job.name)
+        return row
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(one, jobs))
+
+
+def library_path(name: str) -> Path:
+    """`reference` or the path of a Liberty file."""
+    return REFERENCE if name == "reference" else Path(name)
+
+
+def requant_jobs(
+    cells: Sequence[Path],
+    accumulators: Accumulators,
+    *,
+    common: Mapping[str, Any] | None = None,
+    fpga: bool = False,
+) -> list[Job]:
+    """Every scheme on every library.
+
+    Parameters
+    ----------
+    cells
+        Liberty files.
+    accumulators
+        The stimulus, the same for all schemes.
+    common
+        `RequantParams` keywords for all schemes, such as `acc_width`.
+    fpga
+        Place and route on ECP5 as well.
+    """
+    variants = requant_variants(common or {})
+    if accumulators.bits() > variants[0].acc_width:
+        raise InputError(f"{accumulators.source}: accumulators need {accumulators.bits()} bits, more than acc_width")
+
+    def measure(library: Path, params: RequantParams) -> Row:
+        stimulus = {"acc": accumulators.acc} | runtime(params, accumulators)
+        row = measure_operator(params, library, stimulus, source=accumulators.source)
+        for figure in ("area_{}um2", "energy_{}pj_per_op"):
+            row[figure.format("with_input_")] = row[figure.format("")] + row[figure.format("input_register_")]
+        return row | (fpga_figures(Operator(params), "operator") if fpga else {})
+
+    return [
+        Job(name=f"{params.scheme.value} on {library.name}", measure=partial(measure, library, params))
+        for library in cells
+        for params in variants
+    ]
+
+
+def mac_jobs(
+    cells: Sequence[Path], example: MacExample, *, common: Mapping[str, Any] | None = None, fpga: bool = False
+) -> list[Job]:
+    """The array with weights of 8 and 4 bits in each structure, on every library, driven by one layer of the digits."""
+
+    def measure(library: Path, variant: MacVariant) -> Row:
+        row = measure_mac(variant.params, library, variant.beats, source=example.source)
+        return row | (fpga_figures(MacArray(variant.params), "mac") if fpga else {})
+
+    return [
+        Job(name=f"{variant.name} on {library.name}", measure=partial(measure, library, variant))
+        for library in cells
+        for variant in example.variants(common or {})
+    ]
+
+
+def fpga_figures(component: Any, top: str) -> Row:
+    """The columns of a report that place and route on ECP5 gives; Fmax includes paths from and to ports."""
+    placed = place_ecp5(to_verilog(component, top), top)
+    names = ("lut", "ff", "dsp", "bram", "fmax_mhz")
+    return {"fpga": "ecp5"} | {name: getattr(placed, name) for name in names}
+
+
+Jobs = Callable[[Sequence[Path], Mapping[str, Any], bool, int, Path | None], list[Job]]
+
+
+def _requant(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: int, file: Path | None) -> list[Job]:
+    accumulators = from_file(file) if file else digits(images)
+    return requant_jobs(cells, accumulators, common=common, fpga=fpga)
+
+
+def _mac(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: int, file: Path | None) -> list[Job]:
+    if file:
+        raise InputError(f"{file}: compare mac takes no stimulus file, only images of the digits network")
+    return mac_jobs(cells, mac_example(images), common=common, fpga=fpga)
+
+
+COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac})
+"""What `roundel compare` can compare: unit name to its jobs (libraries, `--set`, FPGA or not, images, stimulus file)."""
