@@ -103,6 +103,103 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
     sys.exit(1 if failed else 0)
 
 
+CELLS = click.option(
+    "--cells",
+    "libraries",
+    multiple=True,
+    default=["reference"],
+    show_default=True,
+    help="`reference` or a Liberty file (.lib, .lib.gz); may be given several times.",
+)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[UNIT ...]")
+@CELLS
+@click.option("--fpga", type=click.Choice(["ecp5"]), help="Place and route for this FPGA as well.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for all variants of the unit.")
+@click.option("--images", default=8, show_default=True, help="Images of the digits network that make the stimulus.")
+@click.option("--stimulus", type=click.Path(path_type=Path), help="An npz file with accumulators `acc` instead.")
+@OUTPUT
+@JSON
+def compare(
+    names: tuple[str, ...],
+    libraries: tuple[str, ...],
+    fpga: str | None,
+    pairs: tuple[str, ...],
+    images: int,
+    stimulus: Path | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Compare area, delay and energy of a unit's variants: report.json, report.csv, report.md and plots."""
+    from roundel.compare import COMPARISONS, library_path, run_jobs
+    from roundel.report import show, write_report
+
+    if unknown := [name for name in names if name not in COMPARISONS]:
+        raise InputError(f"nothing to compare for unit {unknown[0]!r}, expected one of {', '.join(COMPARISONS)}")
+    cells = [library_path(name) for name in libraries]
+    jobs = []
+    for name in names or COMPARISONS:
+        jobs += COMPARISONS[name](cells, parse_settings(find_unit(name), pairs), bool(fpga), images, stimulus)
+    with output_folder(folder) as work:
+        with steps("compare", len(jobs)) as step:
+            rows = run_jobs(jobs, step)
+        write_report(rows, work)
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        show(rows)
+        out.print(f"all figures: {folder / 'report.md'}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), help="Trained network (ONNX) instead of the digits network.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Its calibration images (.npz).")
+@click.option("--held-out", type=click.Path(path_type=Path), help="Its held-out images and labels (.npz).")
+@click.option(
+    "--digits", type=click.IntRange(1), default=100, show_default=True, help="How many held-out images run on the RTL."
+)
+@CELLS
+@OUTPUT
+@JSON
+def demo(libraries: tuple[str, ...], folder: Path, as_json: bool, **given: Any) -> None:
+    """The main job from start to end, on real digits; ends with the page demo.md. Exit code 1 on a mismatch."""
+    from roundel.compare import library_path
+    from roundel.demo import Options, run_demo, write_demo
+    from roundel.demo_page import show, verdict
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    with output_folder(folder) as work:
+        options = Options(cells=tuple(map(library_path, libraries)), **chosen)
+        found = write_demo(run_demo(options, steps), work)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        show(found)
+    err.print(f"{verdict(found)}; see {folder / 'demo.md'}")
+    sys.exit(0 if found["equal"] else 1)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[UNIT ...]")
+@SEED
+@OUTPUT
+@JSON
+def bench(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> None:
+    """Measure work per cycle of the RTL and the speed of simulation and golden models: bench.json."""
+    from roundel import bench as benchmarks
+
+    with output_folder(folder) as work, steps("bench", benchmarks.measurements(names)) as step:
+        rows = benchmarks.bench(names, seed=seed, done=step)
+        write_json(work / "bench.json", rows)
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        cells = [(benchmarks.title(row), benchmarks.figure(row), row["unit"]) for row in rows]
+        table(f"Speed, seed {seed}", ("what", "value", "unit"), cells)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 on bad input, 3 when a tool crashed, one message on stderr either way."""
     warnings.filterwarnings("ignore", module="amaranth")  # a design half built when bad input ends the run

@@ -141,4 +141,4 @@ def _mac(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: i
 
 
 COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac})
-"""What `roundel compare` can compare: unit name to its jobs (libraries, `--set`, FPGA or not, images, stimulus file)."""
+"""What `roundel compare` knows: a unit's jobs, from libraries, `--set`, FPGA or not, images, stimulus file."""

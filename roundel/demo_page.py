@@ -11,7 +11,7 @@ from roundel.demo import Demo
 from roundel.demo_pictures import draw_accumulators, draw_digits, draw_errors, draw_formats
 from roundel.markdown import markdown_table
 from roundel.ratios import REQUANT_FIGURES, libraries, ratios
-from roundel.report import REFERENCE_SCHEME, write_requant_report
+from roundel.report import REFERENCE_SCHEME, write_report
 
 Found = Mapping[str, Any]
 
@@ -111,7 +111,7 @@ def _requantizers(demo: Demo, found: Found, folder: Path) -> list[str]:
         return []
     inner = folder / "requant"
     inner.mkdir(exist_ok=True)
-    write_requant_report(demo.requant, inner)
+    write_report(demo.requant, inner)
     row = demo.requant[0]
     text = [
         "## What a requantizer costs",

@@ -43,8 +43,8 @@ class MacExample:
     step: Step
 
     def variants(self, common: Mapping[str, Any]) -> list[MacVariant]:
-        """Weights of 8 bits and, rounded to their upper half, of 4, in both structures, with the `shift` requantizer."""
-        found = []
+        """Weights of 8 bits and, their upper halves, of 4, in both structures, with the `shift` requantizer."""
+        found: list[MacVariant] = []
         for bits in (8, 4):
             for structure in ("pairs", "product"):
                 keywords = {"weight_width": bits, "structure": structure} | dict(common)
@@ -59,7 +59,8 @@ class MacExample:
 
     def _beats(self, params: MacParams) -> Schedule:
         layer, columns = self.step.layer, self.step.columns
-        assert isinstance(layer, Weighted) and columns is not None
+        assert isinstance(layer, Weighted)
+        assert columns is not None
         if params.requant.scheme is not Scheme.SHIFT or params.act_width < 8 or params.act_signed:
             raise InputError("compare mac: its stimulus is for unsigned 8-bit activations and the shift requantizer")
         acts = columns[:POSITIONS, :PRODUCTS]

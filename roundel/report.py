@@ -1,0 +1,200 @@
+"""Reports: `report.json`, `report.csv`, `report.md` and plots from rows of measurements."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from roundel.console import table
+from roundel.output import write_json
+from roundel.plots import bars, figure
+from roundel.ratios import REQUANT_FIGURES, Row, libraries, ratios
+
+REFERENCE_SCHEME = "shift"
+
+
+def write_report(rows: Sequence[Row], folder: Path) -> None:
+    """Write the comparison of any number of units into `folder`."""
+    _write_rows(rows, folder)
+    parts = []
+    if requantizers := [row for row in rows if row["unit"] == "requant"]:
+        parts.append(requant_section(requantizers, folder))
+    if arrays := [row for row in rows if row["unit"] == "mac"]:
+        parts.append(mac_section(arrays, folder))
+    (folder / "report.md").write_text("\n".join(line for part in parts for line in part).rstrip() + "\n")
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the tables of a report in the terminal."""
+    for unit, columns, cells in (("requant", _COST_COLUMNS, _cost), ("mac", _MAC_COLUMNS, _mac)):
+        chosen = [row for row in rows if row["unit"] == unit]
+        for library in libraries(chosen):
+            here = [row for row in chosen if row["cells"] == library]
+            table(f"{unit} on {library}", columns, map(cells, here))
+            if unit == "requant":
+                table(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), _ratio_cells(here))
+
+
+def requant_section(rows: Sequence[Row], folder: Path) -> list[str]:
+    """Lines of Markdown that compare requantizers; their pictures go into `folder`."""
+    text = ["# Requantizers compared", "", *_preamble(rows)]
+    for cells in libraries(rows):
+        here = [row for row in rows if row["cells"] == cells]
+        picture = f"requant_{_slug(cells)}.png"
+        _draw_requant(here, folder / picture)
+        text += [f"## {cells}", "", f"![Area and energy of each requantizer on {cells}]({picture})", ""]
+        text += [*_markdown(_COST_COLUMNS, map(_cost, here)), ""]
+        text += [f"How many times more each needs than `{REFERENCE_SCHEME}`:", ""]
+        text += [*_markdown(("baseline", *REQUANT_FIGURES), _ratio_cells(here)), ""]
+        text += ["Parts, in um2 and pJ per operation:", "", *_markdown(_PART_COLUMNS, map(_parts, here)), ""]
+        text += _fpga(here)
+    return text
+
+
+def mac_section(rows: Sequence[Row], folder: Path) -> list[str]:
+    """Lines of Markdown that compare MAC arrays; their pictures go into `folder`."""
+    shape = f"{rows[0]['params']['lanes']} x {rows[0]['params']['columns']}"
+    text = [
+        "# MAC arrays compared",
+        "",
+        f"{shape} multiplications a beat; stimulus: {rows[0]['stimulus']}, unsigned activations of 8 bits.",
+        "Per multiplication; everything counts but the accumulator memory: both copies of the weights, all registers,",
+        "clock gates, the requantizers. The mapped netlist ran the stimulus under Verilator and is `verified` when",
+        "every output equalled the golden model. Settled values: no glitches, no wires, no clock tree.",
+        "",
+    ]
+    for cells in libraries(rows):
+        here = [row for row in rows if row["cells"] == cells]
+        picture = f"mac_{_slug(cells)}.png"
+        _draw_mac(here, folder / picture)
+        text += [f"## {cells}", "", f"![Area and energy of a multiplication on {cells}]({picture})", ""]
+        text += [*_markdown(_MAC_COLUMNS, map(_mac, here)), "", *_fpga(here)]
+    return text
+
+
+def _preamble(rows: Sequence[Row]) -> list[str]:
+    widths = ", ".join(str(width) for width in sorted({row["params"]["acc_width"] for row in rows}))
+    sources = "; ".join(sorted({row["stimulus"] for row in rows}))
+    return [
+        f"Accumulators of {widths} bits; stimulus: {sources}, {rows[0]['ops']} operations.",
+        "",
+        "`area` and `energy` are those of the operator: its logic and its output register. The input register, which",
+        "all schemes share, and the registers of run-time parameters stand apart. Every scheme is mapped with each",
+        "variant of the flow and keeps its smallest netlist. That netlist then ran the stimulus under Verilator, which",
+        "gave the toggle counts, and is `verified` when every result equalled the golden model. One settled value per",
+        "cycle: no glitches, no wires, no clock tree, which flatters the multipliers (docs/power.md).",
+        "",
+    ]
+
+
+_COST_COLUMNS = ("scheme", "area um2", "NAND2", "delay ns", "pJ/op", "internal", "switching", "leakage", "verified")
+_PART_COLUMNS = (
+    *("scheme", "logic um2", "output reg.", "input reg.", "parameter reg."),
+    *("logic pJ", "output reg.", "input reg.", "parameter reg."),
+)
+
+
+def _cost(row: Row) -> list[str]:
+    energies = [f"{row[key]:.3g}" for key in ("energy_pj_per_op", "internal", "switching", "leakage")]
+    name = f"{row['scheme']} ({row['params']['out_width']} bits)"
+    area = [f"{row['area_um2']:,.0f}", f"{row['area_nand2']:,.0f}", f"{row['delay_ns']:.2f}"]
+    return [name, *area, *energies, "yes" if row["verified"] else "no"]
+
+
+def _parts(row: Row) -> list[str]:
+    names = ("logic", "output_register", "input_register", "parameter_register")
+    areas = [f"{row[f'area_{name}_um2']:,.0f}" for name in names]
+    return [row["scheme"], *areas, *(f"{row[f'energy_{name}_pj_per_op']:.3g}" for name in names)]
+
+
+def _ratio_cells(rows: Sequence[Row]) -> list[list[str]]:
+    found = ratios(rows, REFERENCE_SCHEME)
+    names = [row["scheme"] for row in rows if row["scheme"] != REFERENCE_SCHEME]
+    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in found}
+    return [[name, *(f"{by_place[name, title]:.2f}" for title in REQUANT_FIGURES)] for name in names]
+
+
+_MAC_COLUMNS = (
+    *("array", "um2 per MAC", "without requantizers", "registers"),
+    *("delay ns", "pJ per MAC", "internal", "switching", "leakage", "verified"),
+)
+
+
+def _mac(row: Row) -> list[str]:
+    names = ("area_per_mac_um2", "area_per_mac_without_requantizers_um2", "area_registers_per_mac_um2")
+    energies = [f"{row[key]:.3g}" for key in ("energy_pj_per_op", "internal", "switching", "leakage")]
+    areas = [f"{row[name]:,.0f}" for name in names]
+    return [row["scheme"], *areas, f"{row['delay_ns']:.2f}", *energies, "yes" if row["verified"] else "no"]
+
+
+def _draw_mac(rows: Sequence[Row], path: Path) -> None:
+    names = [row["scheme"] for row in rows]
+    with figure(path, 11, 0.5 * len(rows) + 1.4) as drawing:
+        left, right = drawing.subplots(1, 2)
+        registers = [row["area_registers_per_mac_um2"] for row in rows]
+        logic = [row["area_per_mac_um2"] - held for row, held in zip(rows, registers, strict=True)]
+        notes = [f"{row['area_per_mac_um2']:,.0f}" for row in rows]
+        bars(left, names, [("logic", logic), ("registers", registers)], notes, "area per multiplication, µm²")
+        parts = [(name, [row[name] for row in rows]) for name in ("internal", "switching")]
+        bars(right, names, parts, [f"{row['energy_pj_per_op']:.2g}" for row in rows], "energy per multiplication, pJ")
+        left.set_title("Area")
+        right.set_title("Energy")
+
+
+def _fpga(rows: Sequence[Row]) -> list[str]:
+    placed = [row for row in rows if "lut" in row]
+    if not placed:
+        return []
+    keys = ("lut", "ff", "dsp", "bram", "fmax_mhz")
+    cells = [[row["scheme"], *(_number(row[key]) for key in keys)] for row in placed]
+    return [
+        "After place and route on ECP5:",
+        "",
+        *_markdown(("scheme", "LUT4", "FF", "DSP", "BRAM", "Fmax MHz"), cells),
+        "",
+    ]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def _draw_requant(rows: Sequence[Row], path: Path) -> None:
+    shift = next((row for row in rows if row["scheme"] == REFERENCE_SCHEME), None)
+    names = [row["scheme"] for row in rows]
+    with figure(path, 11, 0.42 * len(rows) + 1.6) as drawing:
+        left, right = drawing.subplots(1, 2)
+        for axes, total, logic, register, label in (
+            (left, "area_um2", "area_logic_um2", "area_output_register_um2", "area, µm²"),
+            (
+                right,
+                "energy_pj_per_op",
+                "energy_logic_pj_per_op",
+                "energy_output_register_pj_per_op",
+                "energy per operation, pJ",
+            ),
+        ):
+            notes = [f"{row[total] / shift[total]:.2g}×" if shift else "" for row in rows]
+            parts = [("logic", [row[logic] for row in rows]), ("output register", [row[register] for row in rows])]
+            bars(axes, names, parts, notes, label)
+        left.set_title("Area (× the runtime shift)")
+        right.set_title("Energy (× the runtime shift)")
+
+
+def _write_rows(rows: Sequence[Row], folder: Path) -> None:
+    write_json(folder / "report.json", list(rows))
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    with open(folder / "report.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, keys)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, numbers set right."""
+    rule = ["---", *("---:" for _ in columns[1:])]
+    return ["| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows)]
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
