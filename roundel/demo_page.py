@@ -12,6 +12,7 @@ from roundel.demo_pictures import draw_accumulators, draw_digits, draw_errors, d
 from roundel.markdown import markdown_table
 from roundel.ratios import REQUANT_FIGURES, libraries, ratios
 from roundel.report import REFERENCE_SCHEME, write_report
+from roundel.report import show as show_report
 
 Found = Mapping[str, Any]
 
@@ -31,8 +32,9 @@ class Grid:
 
 def show(found: Found) -> None:
     """Print the tables of a demo, given what `demo.json` holds."""
-    for grid in (_modules(found), _layers(found), _accuracy(found), *_ratios(found["requant"])):
+    for grid in (_modules(found), _layers(found), _accuracy(found)):
         table(grid.title, grid.columns, grid.rows)
+    show_report(found["requant"])
 
 
 def verdict(found: Found) -> str:
