@@ -1,0 +1,60 @@
+# Everything a newcomer needs is `make demo` and `make test`; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+OUT ?= build
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test verify compare rtl lint bench lock clean tools
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## the main job from start to end on real digits: build/demo/demo.md
+	$(BIN)/roundel demo -o $(OUT)/demo
+
+test: $(INSTALLED) ## all tests, on all cores
+	$(BIN)/python -m pytest -n auto
+
+verify: $(INSTALLED) ## prove every unit: RTL against golden
+	$(BIN)/roundel verify
+
+compare: $(INSTALLED) ## area, delay and energy of all variants on the reference cells: build/compare/report.md
+	$(BIN)/roundel compare -o $(OUT)/compare
+
+rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl
+	for unit in requant mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl || exit; done
+
+bench: $(INSTALLED) ## work per cycle and simulation speed: build/bench/bench.json
+	$(BIN)/roundel bench -o $(OUT)/bench
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(INSTALLED) ## write requirements.lock anew
+	$(BIN)/pip-compile -q --extra dev --extra fpga --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	  --output-file requirements.lock pyproject.toml
+
+clean: ## remove the virtual environment and all output, but not the cache
+	rm -rf $(VENV) $(OUT)
+
+# The tools that pip cannot install, checked first and named together with the command that brings them.
+tools:
+	@missing=""; \
+	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
+	for tool in g++ make perl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then echo "missing:$$missing; install with: apt-get install$$missing" >&2; exit 2; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: apt-get install python3.11, then make PYTHON=python3.11" >&2; exit 2; }; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "missing: python3-venv; install with: apt-get install python3-venv" >&2; exit 2; }
+
+$(INSTALLED): pyproject.toml requirements.lock | tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev,fpga]'
+	@touch $@
