@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from golden.errors import InputError
+from golden.mac import MacParams
 from golden.requant import RequantParams, Scheme
 from hw.emit import to_verilog
 from hw.mac import MacArray
 from roundel.stimulus import Accumulators, digits, from_file, runtime
-from roundel.stimulus_mac import MacExample, MacVariant, mac_example
+from roundel.stimulus_mac import MacExample, mac_example
 from synth.fpga import place_ecp5
 from synth.measure import measure_operator
 from synth.measure_mac import measure_mac
@@ -108,12 +109,15 @@ def mac_jobs(
 ) -> list[Job]:
     """The array with weights of 8 and 4 bits in each structure, on every library, driven by one layer of the digits."""
 
-    def measure(library: Path, variant: MacVariant) -> Row:
-        row = measure_mac(variant.params, library, variant.beats, source=example.source)
-        return row | (fpga_figures(MacArray(variant.params), "mac") if fpga else {})
+    def measure(library: Path, variant: MacParams) -> Row:
+        row = measure_mac(variant, library, example.beats, source=example.source)
+        return row | (fpga_figures(MacArray(variant), "mac") if fpga else {})
 
     return [
-        Job(name=f"{variant.name} on {library.name}", measure=partial(measure, library, variant))
+        Job(
+            name=f"{variant.structure.value}, {variant.weight_width} bits on {library.name}",
+            measure=partial(measure, library, variant),
+        )
         for library in cells
         for variant in example.variants(common or {})
     ]

@@ -59,8 +59,10 @@ def mac_section(rows: Sequence[Row], folder: Path) -> list[str]:
         "",
         f"{shape} multiplications a beat; stimulus: {rows[0]['stimulus']}, unsigned activations of 8 bits.",
         "Per multiplication; everything counts but the accumulator memory: both copies of the weights, all registers,",
-        "clock gates, the requantizers. The mapped netlist ran the stimulus under Verilator and is `verified` when",
-        "every output equalled the golden model. Settled values: no glitches, no wires, no clock tree.",
+        "clock gates, the requantizers. Energy is that of the same array with "
+        f"{rows[0]['energy_columns']} columns, whose mapped netlist ran the",
+        "stimulus under Verilator; `verified` when all its outputs, and those of the whole array's RTL, equalled the",
+        "golden model. Settled values: no glitches, no wires, no clock tree.",
         "",
     ]
     for cells in libraries(rows):

@@ -18,15 +18,6 @@ POSITIONS = 256  # output positions driven: enough for steady activity, few enou
 PRODUCTS = 144  # of each sum: nine blocks of 16 lanes
 
 
-@dataclass(frozen=True, kw_only=True)
-class MacVariant:
-    """One array and the beats that drive it."""
-
-    name: str
-    params: MacParams
-    beats: Schedule
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MacExample:
     """A layer of real activations and weights.
@@ -42,22 +33,21 @@ class MacExample:
     source: str
     step: Step
 
-    def variants(self, common: Mapping[str, Any]) -> list[MacVariant]:
+    def variants(self, common: Mapping[str, Any]) -> list[MacParams]:
         """Weights of 8 bits and, their upper halves, of 4, in both structures, with the `shift` requantizer."""
-        found: list[MacVariant] = []
+        found: list[MacParams] = []
         for bits in (8, 4):
             for structure in ("pairs", "product"):
-                keywords = {"weight_width": bits, "structure": structure} | dict(common)
                 try:
-                    params = MacParams(**keywords)
+                    params = MacParams(**({"weight_width": bits, "structure": structure} | dict(common)))
                 except (TypeError, ValueError) as error:
                     raise InputError(f"compare mac: {error}") from None
-                name = f"{params.structure.value}, {params.weight_width}-bit weights"
-                if all(variant.name != name for variant in found):
-                    found.append(MacVariant(name=name, params=params, beats=self._beats(params)))
+                if params not in found:
+                    found.append(params)
         return found
 
-    def _beats(self, params: MacParams) -> Schedule:
+    def beats(self, params: MacParams) -> Schedule:
+        """The layer's first positions, products and channels on an array of these parameters."""
         layer, columns = self.step.layer, self.step.columns
         assert isinstance(layer, Weighted)
         assert columns is not None

@@ -1,54 +1,75 @@
 """Area, delay and energy of the MAC array, per multiplication."""
 
 import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from golden.errors import ToolError
 from golden.mac import MacParams
 from golden.tiling import Schedule
 from hw.emit import to_verilog
 from hw.mac import MacArray
 from hw.requant import requant_core
-from synth.flow import MappingOptions
+from sim.runner import Design, run
 from synth.library import Kind
-from synth.mapping import map_design, map_smallest
-from synth.measure import cached_row, code_digest, nand2_area, prove_and_estimate
+from synth.mapping import Mapped, map_design, map_smallest
+from synth.measure import SEED, cached_row, code_digest, nand2_area, prove_and_estimate
+from synth.netlist import read_netlist
 from synth.power import Energy
 from synth.reader import read_library
+from synth.timing import analyse
 
+BENCH = "sim.tb_mac"
+ENERGY_COLUMNS = 4  # a netlist of 16 columns takes Verilator many minutes to build, and columns are all alike
 PARTS = {Kind.FLIP_FLOP: "registers", Kind.LATCH: "registers", Kind.CLOCK_GATE: "clock_gates"}
 
 
-def measure_mac(params: MacParams, cells: Path, beats: Schedule, *, source: str) -> dict[str, Any]:
+def measure_mac(
+    params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule], *, source: str
+) -> dict[str, Any]:
     """One row of a report: what the array costs per multiplication (of `lanes * columns` a beat).
 
     Everything but the accumulator memory counts: both copies of the weights and of the run-time parameters, the
-    broadcast registers, the requantizers. Those are also given apart, mapped alone.
+    broadcast registers, the requantizers. Those are also given apart, mapped alone. Area and delay are those of the
+    whole array, whose RTL is proven with the stimulus; energy is that of the same array with `ENERGY_COLUMNS` columns,
+    whose netlist is proven, so that the parts that all columns share weigh rather more than they should.
 
     Parameters
     ----------
     beats
-        What is driven, from `golden.tiling.schedule`, without stalls.
+        What to drive into an array of given parameters, without stalls.
     source
         What the stimulus is, for the report.
+
+    Raises
+    ------
+    ToolError
+        RTL or netlist differ from golden, or a tool failed.
     """
-    given = (text for name, values in beats.arrays().items() for text in (name, values.tobytes()))
+    whole = beats(params)
+    given = (text for name, values in whole.arrays().items() for text in (name, values.tobytes()))
     key = [code_digest(), read_library(cells).digest, json.dumps(params.as_dict()), source, *given]
     return cached_row(key, lambda: _row(params, cells, beats, source))
 
 
-def _row(params: MacParams, cells: Path, beats: Schedule, source: str) -> dict[str, Any]:
-    component = MacArray(params)
-    # One flow for all variants, the default: it is the smallest for both structures, and trying all takes minutes.
-    mapped = map_design(to_verilog(component, "mac"), "mac", cells, options=MappingOptions())
-    config = {"params": params.as_dict(), "latency": component.latency, "stalls": 0.0}
-    result = prove_and_estimate(mapped, cells, bench="sim.tb_mac", config=config, stimulus=beats.save)
+def _row(params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule], source: str) -> dict[str, Any]:
+    _prove_rtl(params, beats(params))
+    library = read_library(cells)
+    mapped = _map(params, cells)
+    timing = analyse(read_netlist(mapped.json, library, mapped.top))
     requantizer = map_smallest(to_verilog(requant_core(params.requant), "requant_core"), "requant_core", cells)
-    library = result.netlist.library
     products = params.lanes * params.columns
-    operations = len(beats.activations) * products
+
+    part = replace(params, columns=min(params.columns, ENERGY_COLUMNS))
+    driven = beats(part)
+    config = {"params": part.as_dict(), "latency": MacArray(part).latency}
+    result = prove_and_estimate(_map(part, cells), cells, bench=BENCH, config=config, stimulus=driven.save)
+    operations = len(driven.activations) * part.lanes * part.columns
     per_operation = result.cycles / operations
-    parts = result.power.by(lambda cell: PARTS.get(cell.cell.kind, "logic") if cell.cell else "memory")
+    parts = result.power.by(lambda item: PARTS.get(item.cell.kind, "logic") if item.cell else "memory")
     total = sum(parts.values(), Energy()) * per_operation
     return {
         "unit": "mac",
@@ -61,13 +82,32 @@ def _row(params: MacParams, cells: Path, beats: Schedule, source: str) -> dict[s
         "area_per_mac_without_requantizers_um2": (mapped.area_um2 - params.columns * requantizer.area_um2) / products,
         "area_registers_per_mac_um2": mapped.flip_flop_area_um2 / products,
         "memory_bits": mapped.memory_bits,
-        "delay_ns": result.timing.delay_ns,
+        "delay_ns": timing.delay_ns,
         "energy_pj_per_op": total.total,
         "internal": total.internal,
         "switching": total.switching,
         "leakage": total.leakage,
-        **{f"energy_{part}_pj_per_op": (value * per_operation).total for part, value in sorted(parts.items())},
+        **{f"energy_{name}_pj_per_op": (value * per_operation).total for name, value in sorted(parts.items())},
+        "energy_columns": part.columns,
         "ops": operations,
         "stimulus": source,
         "verified": result.proof.passed,
     }
+
+
+def _map(params: MacParams, cells: Path) -> Mapped:
+    """One flow for all arrays, the default: trying every variant on a whole array would take many minutes."""
+    return map_design(to_verilog(MacArray(params), "mac"), "mac", cells)
+
+
+def _prove_rtl(params: MacParams, beats: Schedule) -> None:
+    component = MacArray(params)
+    latency = component.latency
+    design = Design(sources=(to_verilog(component, "mac"),), top="mac")
+    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
+        folder = Path(name)
+        beats.save(folder / "stimulus.npz")
+        config = {"params": params.as_dict(), "latency": latency, "stimulus": str(folder / "stimulus.npz")}
+        result = run(design, BENCH, seed=SEED, config=config, folder=folder)
+    if not result.passed:
+        raise ToolError(f"the MAC array differs from golden: {result.failures[0]}")
