@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 OUT ?= build
+LIBERTY ?= $(sort $(wildcard ../shared/liberty/*.lib.gz))
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify compare rtl lint bench lock clean tools
+.PHONY: help demo test verify compare figures rtl lint bench lock clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,10 @@ verify: $(INSTALLED) ## prove every unit: RTL against golden
 
 compare: $(INSTALLED) ## area, delay and energy of all variants on the reference cells: build/compare/report.md
 	$(BIN)/roundel compare -o $(OUT)/compare
+
+figures: $(INSTALLED) ## the tables and the picture of README.md, from the reference and both libraries of LIBERTY
+	$(BIN)/roundel compare --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
+	$(BIN)/python docs/figures.py $(OUT)/figures
 
 rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl
 	for unit in requant mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl || exit; done
