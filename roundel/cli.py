@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from amaranth.hdl import UnusedElaboratable
 
 from golden.errors import InputError, ToolError
 from hw.emit import manifest, to_verilog
@@ -202,7 +203,7 @@ def bench(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> Non
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 on bad input, 3 when a tool crashed, one message on stderr either way."""
-    warnings.filterwarnings("ignore", module="amaranth")  # a design half built when bad input ends the run
+    warnings.simplefilter("ignore", UnusedElaboratable)  # a design half built when bad input ends the run
     sys.exit(_guarded(lambda: cli.main(arguments, standalone_mode=False)))
 
 

@@ -58,15 +58,16 @@ def measure_mac(
 def _row(params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule], source: str) -> dict[str, Any]:
     _prove_rtl(params, beats(params))
     library = read_library(cells)
-    mapped = _map(params, cells)
+    mapped, _ = _map(params, cells)
     timing = analyse(read_netlist(mapped.json, library, mapped.top))
     requantizer = map_smallest(to_verilog(requant_core(params.requant), "requant_core"), "requant_core", cells)
     products = params.lanes * params.columns
 
     part = replace(params, columns=min(params.columns, ENERGY_COLUMNS))
     driven = beats(part)
-    config = {"params": part.as_dict(), "latency": MacArray(part).latency}
-    result = prove_and_estimate(_map(part, cells), cells, bench=BENCH, config=config, stimulus=driven.save)
+    netlist, latency = _map(part, cells)
+    config = {"params": part.as_dict(), "latency": latency}
+    result = prove_and_estimate(netlist, cells, bench=BENCH, config=config, stimulus=driven.save)
     operations = len(driven.activations) * part.lanes * part.columns
     per_operation = result.cycles / operations
     parts = result.power.by(lambda item: PARTS.get(item.cell.kind, "logic") if item.cell else "memory")
@@ -95,9 +96,11 @@ def _row(params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule],
     }
 
 
-def _map(params: MacParams, cells: Path) -> Mapped:
-    """One flow for all arrays, the default: trying every variant on a whole array would take many minutes."""
-    return map_design(to_verilog(MacArray(params), "mac"), "mac", cells)
+def _map(params: MacParams, cells: Path) -> tuple[Mapped, int]:
+    """The mapped array and its latency; one flow for all, the default: trying every variant would take many minutes."""
+    component = MacArray(params)
+    latency = component.latency
+    return map_design(to_verilog(component, "mac"), "mac", cells), latency
 
 
 def _prove_rtl(params: MacParams, beats: Schedule) -> None:
