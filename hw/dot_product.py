@@ -110,6 +110,8 @@ class PairDot(ProductDot):
                     for choice, value in enumerate((lanes.a, lanes.b, lanes.both), start=1):
                         with m.Case(choice):
                             m.d.comb += row.eq(value)
+                    with m.Default():
+                        m.d.comb += row.eq(0)
                 # In the negated sum all rows count negative but those of the weights' sign bits. A bit that counts
                 # negative is complemented, -b = ~b - 1; within a row that is every bit, or the sign bit alone.
                 complement = sign_bit if bit == top else all_bits ^ sign_bit
