@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.conv import matmul
+from golden.formats import signed_width
 from golden.requant import RequantParams
 from golden.rounding import Ints, limits
 
@@ -18,11 +19,6 @@ class Structure(Enum):
 
     PAIRS = "pairs"  # sums of lane pairs chosen by weight bits: smallest in gates
     PRODUCT = "product"  # one multiplier per lane: what FPGAs have ready-made
-
-
-def signed_width(low: int, high: int) -> int:
-    """Least number of bits of a two's complement integer that holds `low` and `high`."""
-    return max((high if high >= 0 else ~high).bit_length(), (low if low >= 0 else ~low).bit_length()) + 1
 
 
 def product_limits(act_width: int, act_signed: bool, weight_width: int) -> tuple[int, int]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from golden.errors import InputError
-from golden.mac import MacParams, signed_width
+from golden.formats import signed_width
+from golden.mac import MacParams
 from golden.network import Network
 from golden.requant import RequantParams, Scheme
 from hw.emit import manifest, to_verilog

@@ -15,7 +15,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], con
     """Print a table; the first column is text, all others are numbers and set right."""
     grid = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        grid.add_column(column, justify="left" if number == 0 else "right")
+        grid.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
     for row in rows:
         grid.add_row(*row)
     console.print(grid)

@@ -1,11 +1,12 @@
 """Reports: `report.json`, `report.csv`, `report.md` and plots from rows of measurements."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from roundel.console import table
+from roundel.markdown import markdown_table
 from roundel.output import write_json
 from roundel.plots import bars, figure
 from roundel.ratios import REQUANT_FIGURES, Row, libraries, ratios
@@ -43,10 +44,10 @@ def requant_section(rows: Sequence[Row], folder: Path) -> list[str]:
         picture = f"requant_{_slug(cells)}.png"
         _draw_requant(here, folder / picture)
         text += [f"## {cells}", "", f"![Area and energy of each requantizer on {cells}]({picture})", ""]
-        text += [*_markdown(_COST_COLUMNS, map(_cost, here)), ""]
+        text += [*markdown_table(_COST_COLUMNS, map(_cost, here)), ""]
         text += [f"How many times more each needs than `{REFERENCE_SCHEME}`:", ""]
-        text += [*_markdown(("baseline", *REQUANT_FIGURES), _ratio_cells(here)), ""]
-        text += ["Parts, in um2 and pJ per operation:", "", *_markdown(_PART_COLUMNS, map(_parts, here)), ""]
+        text += [*markdown_table(("baseline", *REQUANT_FIGURES), _ratio_cells(here)), ""]
+        text += ["Parts, in um2 and pJ per operation:", "", *markdown_table(_PART_COLUMNS, map(_parts, here)), ""]
         text += _fpga(here)
     return text
 
@@ -70,7 +71,7 @@ def mac_section(rows: Sequence[Row], folder: Path) -> list[str]:
         picture = f"mac_{_slug(cells)}.png"
         _draw_mac(here, folder / picture)
         text += [f"## {cells}", "", f"![Area and energy of a multiplication on {cells}]({picture})", ""]
-        text += [*_markdown(_MAC_COLUMNS, map(_mac, here)), "", *_fpga(here)]
+        text += [*markdown_table(_MAC_COLUMNS, map(_mac, here)), "", *_fpga(here)]
     return text
 
 
@@ -152,7 +153,7 @@ def _fpga(rows: Sequence[Row]) -> list[str]:
     return [
         "After place and route on ECP5:",
         "",
-        *_markdown(("scheme", "LUT4", "FF", "DSP", "BRAM", "Fmax MHz"), cells),
+        *markdown_table(("scheme", "LUT4", "FF", "DSP", "BRAM", "Fmax MHz"), cells),
         "",
     ]
 
@@ -190,12 +191,6 @@ def _write_rows(rows: Sequence[Row], folder: Path) -> None:
         writer = csv.DictWriter(stream, keys)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table, numbers set right."""
-    rule = ["---", *("---:" for _ in columns[1:])]
-    return ["| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows)]
 
 
 def _slug(name: str) -> str:

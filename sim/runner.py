@@ -208,10 +208,11 @@ def run(
     except (SystemExit, RuntimeError) as error:
         # A failed test ends here as well; only a missing result file is a crash.
         if not results.exists():
-            raise ToolError(f"simulation of {design.top} crashed:\n{_tail(work / 'run.log')}") from error
+            log = work / "run.log"
+            raise ToolError(f"simulation of {design.top} crashed:\n{_tail(log)}\nlog: {log}") from error
     result = _read_results(results, work)
     if not result.tests:
-        raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(work / 'run.log')}")
+        raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(work / 'run.log')}\nlog: {work / 'run.log'}")
     if folder is None and result.passed:
         shutil.rmtree(work)
     return result

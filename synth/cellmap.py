@@ -30,6 +30,36 @@ endmodule
 RESET_BEFORE_ENABLE = _RESET_BEFORE_ENABLE.format(value=0) + _RESET_BEFORE_ENABLE.format(value=1)
 
 
+SPLIT_FULL_ADDERS = r"""
+(* techmap_celltype = "$fa" *)
+module split_full_adders (A, B, C, X, Y);
+  parameter WIDTH = 1;
+  input [WIDTH-1:0] A, B, C;
+  output [WIDTH-1:0] X, Y;
+  wire _TECHMAP_FAIL_ = WIDTH == 1;
+  genvar i;
+  generate for (i = 0; i < WIDTH; i = i + 1) begin : bits
+    \$fa #(.WIDTH(1)) adder (.A(A[i]), .B(B[i]), .C(C[i]), .X(X[i]), .Y(Y[i]));
+  end endgenerate
+endmodule
+"""
+# Yosys' carry-save trees (`maccmap`) feed constants to full adders: those are half adders or wires, not cells.
+CONSTANT_FULL_ADDERS = r"""
+(* techmap_celltype = "$fa" *)
+module constant_full_adders (A, B, C, X, Y);
+  parameter WIDTH = 1;
+  parameter _TECHMAP_CONSTMSK_A_ = 0;
+  parameter _TECHMAP_CONSTMSK_B_ = 0;
+  parameter _TECHMAP_CONSTMSK_C_ = 0;
+  input A, B, C;
+  output X, Y;
+  wire _TECHMAP_FAIL_ = !(_TECHMAP_CONSTMSK_A_ | _TECHMAP_CONSTMSK_B_ | _TECHMAP_CONSTMSK_C_);
+  assign Y = A ^ B ^ C;
+  assign X = (A & B) | (A & C) | (B & C);
+endmodule
+"""
+
+
 def full_adder_rule(adder: Match) -> str:
     """A techmap rule from `$fa` to the full-adder cell, bit by bit."""
     roles = zip("ABCXY", ("a", "b", "ci", "co", "s"), strict=True)

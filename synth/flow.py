@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from synth.cellmap import (
+    CONSTANT_FULL_ADDERS,
     RESET_BEFORE_ENABLE,
     RIPPLE_CARRY,
+    SPLIT_FULL_ADDERS,
     aoi222_rule,
     clock_gate_command,
     full_adder_rule,
@@ -28,6 +30,7 @@ ABC_SCRIPTS = {
     "swept": "strash; ifraig; dc2; dc2; dch; amap -m",
     "tables": f"strash; ifraig; dc2; {_TABLES}; {_TABLES}; amap -m",
     "resynthesized": "strash; &get -n; &syn3; &syn3; &put; dc2; dch; amap -m",
+    "area_flow": "strash; ifraig; scorr; dc2; &get -n; &nf -R 100; &put",
     "fast": "strash; dc2; map -a",
 }
 
@@ -45,6 +48,10 @@ class MappingOptions:
         Carry chains as `ripple` or parallel `prefix` (Brent-Kung).
     full_adders
         Put full adders, wherever they come from, on the library's full-adder cell.
+    keep_trees
+        Put the full adders of carry-save trees on the cell as they are made, before any logic is optimized: polarities
+        stay as the RTL has them. Otherwise all are looked for among the gates, which puts inverters before complemented
+        inputs.
     mux4
         Put trees of multiplexers on the library's 4:1 multiplexer cell.
     aoi222
@@ -58,6 +65,7 @@ class MappingOptions:
     multiplier: str = "booth"
     adder: str = "ripple"
     full_adders: bool = True
+    keep_trees: bool = False
     mux4: bool = True
     aoi222: bool = True
     clock_gate_bits: int | None = 4
@@ -75,6 +83,7 @@ class MappingOptions:
 BEST: tuple[dict[str, Any], ...] = (
     {"multiplier": "booth_array"},
     {"multiplier": "rows"},
+    {"keep_trees": True},
     {"full_adders": False},
     {"abc": "area_twice"},
     {"abc": "swept"},
@@ -91,6 +100,7 @@ def rules(library: Library) -> dict[str, str]:
     files = {"ripple.v": RIPPLE_CARRY, "reset.v": RESET_BEFORE_ENABLE, "no_buffers.v": no_buffers_rule(library)}
     if library.full_adder:
         files["full_adder.v"] = full_adder_rule(library.full_adder)
+        files |= {"split.v": SPLIT_FULL_ADDERS, "constant.v": CONSTANT_FULL_ADDERS}
     if library.mux4:
         files["mux4.v"] = mux4_rule(library.mux4)
     if library.aoi222:
@@ -111,9 +121,12 @@ def _read(top: str) -> Iterator[str]:
     yield "flatten"
     yield "opt_expr"
     yield "opt_clean"
+    yield "opt_dff"  # gives a read register its enable, or it would stay outside its memory
+    yield "opt_clean"
     yield "memory -norom -nomap"
     yield "memory_map -rom-only"
     yield f'setattr -set submod "{MEMORY}" t:$mem_v2'
+    yield "rename -unescape"  # the memory's ports get their names from these wires
     yield "submod"
     yield f"select {top}"
 
@@ -129,6 +142,12 @@ def _to_gates(library: Library, options: MappingOptions) -> Iterator[str]:
     yield from MULTIPLIERS[options.multiplier]
     yield "alumacc"
     yield "opt"
+    if options.full_adders and options.keep_trees and library.full_adder:
+        yield "maccmap"
+        yield "techmap -map split.v"
+        for _ in range(4):  # the constants of one row make those of the next
+            yield from ("techmap -map constant.v", "opt_expr -full", "opt_clean")
+        yield "techmap -map full_adder.v"
     rules = "-map ripple.v -map +/techmap.v" if options.adder == "ripple" else ""
     yield f"techmap {rules}"
     yield "opt -fast"

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hw.mac import MacArray
 from hw.requant import requant_core
 from sim.runner import Design, run
 from synth.library import Kind
-from synth.mapping import Mapped, map_design, map_smallest
+from synth.mapping import map_design, map_smallest
 from synth.measure import SEED, cached_row, code_digest, nand2_area, prove_and_estimate
 from synth.netlist import read_netlist
 from synth.power import Energy
@@ -24,6 +24,8 @@ from synth.timing import analyse
 
 BENCH = "sim.tb_mac"
 ENERGY_COLUMNS = 4  # a netlist of 16 columns takes Verilator many minutes to build, and columns are all alike
+FLOWS = ({"keep_trees": True}, {"multiplier": "rows"}, {"abc": "area_flow"})
+"""What `map_smallest` tries beside the default; more takes minutes for a whole array."""
 PARTS = {Kind.FLIP_FLOP: "registers", Kind.LATCH: "registers", Kind.CLOCK_GATE: "clock_gates"}
 
 
@@ -58,15 +60,16 @@ def measure_mac(
 def _row(params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule], source: str) -> dict[str, Any]:
     _prove_rtl(params, beats(params))
     library = read_library(cells)
-    mapped, _ = _map(params, cells)
+    mapped = map_smallest(to_verilog(MacArray(params), "mac"), "mac", cells, changes=FLOWS)
     timing = analyse(read_netlist(mapped.json, library, mapped.top))
     requantizer = map_smallest(to_verilog(requant_core(params.requant), "requant_core"), "requant_core", cells)
     products = params.lanes * params.columns
 
     part = replace(params, columns=min(params.columns, ENERGY_COLUMNS))
     driven = beats(part)
-    netlist, latency = _map(part, cells)
-    config = {"params": part.as_dict(), "latency": latency}
+    component = MacArray(part)
+    config = {"params": part.as_dict(), "latency": component.latency}
+    netlist = map_design(to_verilog(component, "mac"), "mac", cells, options=mapped.options)
     result = prove_and_estimate(netlist, cells, bench=BENCH, config=config, stimulus=driven.save)
     operations = len(driven.activations) * part.lanes * part.columns
     per_operation = result.cycles / operations
@@ -93,14 +96,8 @@ def _row(params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule],
         "ops": operations,
         "stimulus": source,
         "verified": result.proof.passed,
+        "flow": asdict(mapped.options),
     }
-
-
-def _map(params: MacParams, cells: Path) -> tuple[Mapped, int]:
-    """The mapped array and its latency; one flow for all, the default: trying every variant would take many minutes."""
-    component = MacArray(params)
-    latency = component.latency
-    return map_design(to_verilog(component, "mac"), "mac", cells), latency
 
 
 def _prove_rtl(params: MacParams, beats: Schedule) -> None:
