@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Any
 
 from golden.errors import InputError
 from golden.mac import MacParams
-from golden.requant import RequantParams, Scheme
+from golden.requant import ROUNDING_IS_FREE, RequantParams, Scheme
 from hw.emit import to_verilog
 from hw.mac import MacArray
 from roundel.stimulus import Accumulators, digits, from_file, runtime
@@ -30,14 +30,16 @@ def requant_variants(common: Mapping[str, Any]) -> list[RequantParams]:
 
     `threshold` gives 4 bits, as 8 would need 255 thresholds; `codebook` picks among 16 levels of `out_width` bits.
     """
+    if fixed := common.keys() & {"scheme", "shift", "index_width"}:
+        raise InputError(f"compare requant: {min(fixed)} cannot be set, all schemes are compared")
     own: dict[Scheme, dict[str, Any]] = {Scheme.SHIFT_CONST: {"shift": 9}, Scheme.THRESHOLD: {"out_width": 4}}
-    shared = {key: value for key, value in common.items() if key in {field.name for field in fields(RequantParams)}}
     variants = []
     for scheme in Scheme:
-        try:
-            variants.append(RequantParams(scheme=scheme, **({**shared, **own.get(scheme, {})})))
-        except ValueError as error:
-            raise InputError(f"compare requant: scheme {scheme.value}: {error}") from None
+        missing = {"rounding"} if scheme not in ROUNDING_IS_FREE else set()
+        missing |= {"relu"} if scheme.has_table else set()
+        missing |= {"pipeline"} if not (scheme.multiplier_width or scheme is Scheme.FLOAT32) else set()
+        shared = {key: value for key, value in common.items() if key not in missing}
+        variants.append(RequantParams(scheme=scheme, **(shared | own.get(scheme, {}))))
     return variants
 
 

@@ -1,0 +1,155 @@
+"""Comparisons: stimulus that fits every scheme, ratios, and the report's files."""
+
+import csv
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from golden.errors import InputError
+from golden.requant import RequantParams, Scheme
+from golden.rounding import Rounding
+from roundel.compare import requant_variants
+from roundel.ratios import ratios
+from roundel.report import write_report
+from roundel.stimulus import Accumulators, digits, from_file, runtime
+
+ACC = Accumulators(
+    source="two layers",
+    layers=(np.array([-5000, 100, 4000]), np.array([900_000, -7, 123_456])),
+    shifts=(6, 13),
+)
+
+
+@pytest.mark.parametrize("params", requant_variants({}), ids=lambda params: params.scheme.value)
+def test_every_scheme_gets_parameters_that_it_takes(params):
+    fields = runtime(params, ACC)
+    results = params.compute(ACC.acc, fields)
+    low, high = params.limits
+    assert results.min() >= low
+    assert results.max() <= high
+    assert len(np.unique(results)) > 2
+
+
+@pytest.mark.parametrize("scheme", ["fixed8", "fixed16", "fixed32", "float32"])
+def test_the_greatest_accumulator_of_a_layer_becomes_the_greatest_output(scheme):
+    params = RequantParams(scheme=scheme)
+    results = params.compute(ACC.acc, runtime(params, ACC))
+    assert results.tolist()[:4] in ([-127, 3, 102, 127], [-127, 3, 101, 127])
+    assert abs(int(results[5]) - round(Fraction(123_456 * 127, 900_000))) <= 1
+
+
+def test_multipliers_are_no_powers_of_two():
+    for scheme in ("fixed8", "fixed16", "fixed32"):
+        multipliers = np.unique(runtime(RequantParams(scheme=scheme), ACC)["multiplier"])
+        assert all(int(value).bit_count() > 1 for value in multipliers)
+
+
+def test_shift_keeps_the_layers_own_shifts():
+    assert runtime(RequantParams(), ACC)["shift"].tolist() == [6, 6, 6, 13, 13, 13]
+
+
+def test_the_digits_fill_the_signed_output():
+    found = digits(2)
+    results = RequantParams().compute(found.acc, runtime(RequantParams(), found))
+    assert results.max() > 60
+    assert found.bits() <= 32
+    assert "2 held-out images" in found.source
+
+
+def test_accumulators_from_a_file(tmp_path):
+    np.savez(tmp_path / "a.npz", acc=np.array([[1000, -2000], [3, 4]]))
+    found = from_file(tmp_path / "a.npz")
+    assert [layer.tolist() for layer in found.layers] == [[1000, -2000], [3, 4]]
+    assert found.shifts == (4, 0)
+    assert found.bits() == 12
+
+
+@pytest.mark.parametrize("arrays", [{"b": np.array([1])}, {"acc": np.array([0.5])}, {"acc": np.zeros((0,), int)}])
+def test_bad_accumulator_files(arrays, tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=r"a\.npz: .*expected"):
+        from_file(tmp_path / "a.npz")
+
+
+def row(scheme: str, cells: str, area: float, energy: float) -> dict[str, object]:
+    names = ("logic", "output_register", "input_register", "parameter_register")
+    parts = {f"area_{name}_um2": area / 4 for name in names} | {
+        f"energy_{name}_pj_per_op": energy / 4 for name in names
+    }
+    return parts | {
+        "unit": "requant",
+        "scheme": scheme,
+        "cells": cells,
+        "params": RequantParams(scheme=scheme).as_dict(),
+        "area_um2": area,
+        "area_nand2": area / 5,
+        "delay_ns": 1.0,
+        "energy_pj_per_op": energy,
+        "internal": energy / 2,
+        "switching": energy / 2,
+        "leakage": 0.0,
+        "area_with_input_um2": area + 10,
+        "energy_with_input_pj_per_op": energy + 1,
+        "ops": 7,
+        "stimulus": "none",
+        "verified": True,
+    }
+
+
+ROWS = [
+    row("shift", "a", 10.0, 1.0),
+    row("float32", "a", 150.0, 9.0),
+    row("shift", "b", 20.0, 2.0),
+    row("fixed8", "b", 30.0, 8.0),
+]
+
+
+def test_ratios_stay_within_a_library():
+    found = ratios(ROWS, "shift", {"area": "area_um2", "energy": "energy_pj_per_op"})
+    assert [(item["cells"], item["baseline"], item["figure"], item["ratio"]) for item in found] == [
+        ("a", "float32", "area", 15.0),
+        ("a", "float32", "energy", 9.0),
+        ("b", "fixed8", "area", 1.5),
+        ("b", "fixed8", "energy", 4.0),
+    ]
+
+
+def test_report_files_hold_the_rows(tmp_path):
+    write_report(ROWS, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text()) == ROWS
+    with open(tmp_path / "report.csv", newline="") as stream:
+        assert [line["scheme"] for line in csv.DictReader(stream)] == ["shift", "float32", "shift", "fixed8"]
+    page = (tmp_path / "report.md").read_text()
+    assert "| float32 | 15.00 |" in page
+    pictures = sorted(file.name for file in tmp_path.glob("*.png"))
+    assert pictures == ["requant_a.png", "requant_b.png"]
+    assert all(name in page for name in pictures)
+
+
+def test_reports_of_equal_rows_are_equal(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_report(ROWS, tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_variants_cover_all_schemes():
+    assert [params.scheme for params in requant_variants({})] == list(Scheme)
+    assert {params.acc_width for params in requant_variants({"acc_width": 24})} == {24}
+
+
+def test_common_parameters_go_where_they_exist():
+    variants = {params.scheme.value: params for params in requant_variants({"rounding": "floor", "relu": True})}
+    assert variants["shift"].rounding is variants["fixed8"].rounding is Rounding.FLOOR
+    assert variants["fixed32"].rounding is Rounding.HALF_AWAY
+    assert variants["float32"].relu
+    assert not variants["codebook"].relu
+
+
+@pytest.mark.parametrize("name", ["scheme", "shift", "index_width"])
+def test_what_makes_the_schemes_differ_cannot_be_set(name):
+    with pytest.raises(InputError, match=f"{name} cannot be set"):
+        requant_variants({name: 1})
