@@ -7,20 +7,15 @@ picture beside it. Nothing between the markers is written by hand.
 import json
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from roundel.markdown import markdown_table
 from roundel.ratios import libraries, ratios
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = {"roundel_reference": "reference cells"}
 BASELINES = ("fixed8", "fixed16", "fixed32", "float32", "codebook", "threshold")
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, ["---"] * len(columns), *rows))
 
 
 def size(rows: list[dict[str, Any]]) -> str:
@@ -33,7 +28,7 @@ def size(rows: list[dict[str, Any]]) -> str:
         arrays = [row for row in rows if row["unit"] == "mac" and row["scheme"] == scheme]
         areas = [f"{row['area_per_mac_um2']:,.0f} / {row['energy_pj_per_op']:.2f}" for row in arrays]
         cells.append([f"16 x 16 array, {scheme}, um2 / pJ per MAC", *areas])
-    return table(["", *map(short, libraries(rows))], cells)
+    return "\n".join(markdown_table(["", *map(short, libraries(rows))], cells))
 
 
 def requantizers(rows: list[dict[str, Any]]) -> str:
@@ -47,7 +42,7 @@ def requantizers(rows: list[dict[str, Any]]) -> str:
             " / ".join(f"{found[library, baseline, figure]:.1f}" for figure in figures) for library in libraries(rows)
         ]
         cells.append([f"`{baseline}`", *each])
-    return table(["times `shift`", *map(short, libraries(rows))], cells)
+    return "\n".join(markdown_table(["times `shift`", *map(short, libraries(rows))], cells))
 
 
 def short(library: str) -> str:
@@ -67,10 +62,12 @@ def replace(text: str, name: str, content: str) -> str:
 
 def main(folder: Path) -> None:
     rows = json.loads((folder / "report.json").read_text())
+    pictures = ROOT / "docs" / "pictures"
+    pictures.mkdir(exist_ok=True)
+    shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
     readme = ROOT / "README.md"
     text = replace(readme.read_text(), "size", size(rows))
     readme.write_text(replace(text, "ratios", requantizers(rows)))
-    shutil.copy(folder / "requant_roundel_reference.png", ROOT / "docs" / "pictures" / "requant.png")
 
 
 if __name__ == "__main__":

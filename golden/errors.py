@@ -1,4 +1,4 @@
-"""The two ways in which a run ends badly, shared by all packages."""
+"""The ways in which a run ends badly, shared by all packages."""
 
 
 class InputError(ValueError):
@@ -12,4 +12,11 @@ class ToolError(RuntimeError):
     """An outside tool (simulator, synthesizer) failed: the message ends in the tool's last lines and its log's path.
 
     The command line prints the message and exits with code 3.
+    """
+
+
+class MismatchError(RuntimeError):
+    """Hardware and golden model differ: the message names the first difference and where it was seen.
+
+    The command line prints the message and exits with code 1.
     """

@@ -54,14 +54,19 @@ def _requant_configs() -> dict[str, dict[str, Any]]:
     for rounding in roundings:
         configs[f"shift_{rounding}"] = {"scheme": "shift", "rounding": rounding}
         configs[f"shift_const_{rounding}"] = {"scheme": "shift_const", "rounding": rounding, "shift": 9}
+        configs[f"fixed8_{rounding}"] = {"scheme": "fixed8", "rounding": rounding}
     configs |= {
+        "shift_const_0": {"scheme": "shift_const", "shift": 0},
+        "shift_const_63": {"scheme": "shift_const", "shift": 63, "rounding": "half_away"},
+        "fixed16_half_even": {"scheme": "fixed16", "rounding": "half_even", "relu": True},
         "shift_unsigned": {"scheme": "shift", "out_signed": False},
         "shift_relu": {"scheme": "shift", "relu": True},
         "shift_48_to_16": {"scheme": "shift", "acc_width": 48, "out_width": 16},
         "shift_16_to_2": {"scheme": "shift", "acc_width": 16, "out_width": 2, "rounding": "half_even"},
     }
     for scheme in ("fixed8", "fixed16", "fixed32", "float32"):
-        configs[scheme] = {"scheme": scheme}
+        if scheme != "fixed8":
+            configs[scheme] = {"scheme": scheme}
         configs[f"{scheme}_pipelined"] = {"scheme": scheme, "pipeline": True}
         configs[f"{scheme}_unsigned_relu"] = {"scheme": scheme, "out_signed": False, "relu": True}
         configs[f"{scheme}_48_to_16"] = {"scheme": scheme, "acc_width": 48, "out_width": 16}

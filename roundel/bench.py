@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from golden.conv import Window, im2col
-from golden.errors import InputError, ToolError
+from golden.errors import InputError, MismatchError
 from golden.mac import MacParams
 from golden.requant import RequantParams
 from golden.rounding import limits
@@ -97,7 +97,7 @@ def _mac(params: MacParams, seed: int) -> list[Row]:
     beats = schedule(params, columns, weights, 0, {"shift": 12})
     replay = simulate(generate_array("mac", params), beats)
     if replay.faults:
-        raise ToolError(f"the array's RTL differs from golden: {replay.faults[0]}")
+        raise MismatchError(f"the array's RTL differs from golden: {replay.faults[0]}")
     macs = columns.size * OUTPUTS
     layer = f"3x3 convolution, {CHANNELS} to {OUTPUTS} channels, {MAP}x{MAP} output"
     about = {"lanes": params.lanes, "columns": params.columns, "layer": layer, "seed": seed}
@@ -117,7 +117,9 @@ def _requant(params: RequantParams, seed: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="roundel-") as folder:
         result = run(design, "sim.tb_requant", seed=seed, config=config, folder=Path(folder))
         if not result.passed:
-            raise ToolError(f"the RTL of requantizer {params.scheme.value} differs from golden: {result.failures[0]}")
+            raise MismatchError(
+                f"the RTL of requantizer {params.scheme.value} differs from golden: {result.failures[0]}"
+            )
         cycles, seconds = clock(Path(folder))
     acc = np.random.default_rng(seed).integers(*limits(params.acc_width, True), RESULTS, endpoint=True)
     given = runtime(params, Accumulators(source="uniform", layers=(acc,), shifts=(params.acc_width - 8,)))

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any
 import click
 from amaranth.hdl import UnusedElaboratable
 
-from golden.errors import InputError, ToolError
+from golden.errors import InputError, MismatchError, ToolError
 from hw.emit import manifest, to_verilog
 from hw.units import UNITS
 from roundel.console import err, out, steps, table
 from roundel.output import output_folder, write_json
 from roundel.settings import find_unit, make_params, parse_settings
 
-SEED = click.option("--seed", default=1, show_default=True, help="Seed of everything random.")
+SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of everything random.")
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
 )
@@ -79,7 +80,10 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
     from sim.verify import cases, prove_all
     from sim.verilator import find_verilator
 
-    todo = [case for name in names or UNITS for case in cases(find_unit(name))]
+    if waves and waves.exists() and not waves.is_dir():
+        raise InputError(f"{waves}: is a file, expected a folder for waves")
+    todo = [case for name in dict.fromkeys(names or UNITS) for case in cases(find_unit(name))]
+    wanted = tuple(name.removesuffix(", stalls") for name in wanted)
     if wanted:
         known = {case.name.removesuffix(", stalls") for case in todo}
         if unknown := set(wanted) - known:
@@ -119,7 +123,9 @@ CELLS = click.option(
 @CELLS
 @click.option("--fpga", type=click.Choice(["ecp5"]), help="Place and route for this FPGA as well.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for all variants of the unit.")
-@click.option("--images", default=8, show_default=True, help="Images of the digits network that make the stimulus.")
+@click.option(
+    "--images", type=click.IntRange(1), default=8, show_default=True, help="Digits whose accumulators are the stimulus."
+)
 @click.option("--stimulus", type=click.Path(path_type=Path), help="An npz file with accumulators `acc` instead.")
 @OUTPUT
 @JSON
@@ -134,14 +140,16 @@ def compare(
     as_json: bool,
 ) -> None:
     """Compare area, delay and energy of a unit's variants: report.json, report.csv, report.md and plots."""
-    from roundel.compare import COMPARISONS, library_path, run_jobs
+    from roundel.compare import COMPARISONS, library_paths, run_jobs
     from roundel.report import show, write_report
 
     if unknown := [name for name in names if name not in COMPARISONS]:
         raise InputError(f"nothing to compare for unit {unknown[0]!r}, expected one of {', '.join(COMPARISONS)}")
-    cells = [library_path(name) for name in libraries]
+    if (pairs or stimulus) and len(set(names)) != 1:
+        raise InputError(f"--set and --stimulus need one unit to compare, one of {', '.join(COMPARISONS)}")
+    cells = library_paths(libraries)
     jobs = []
-    for name in names or COMPARISONS:
+    for name in dict.fromkeys(names or COMPARISONS):
         jobs += COMPARISONS[name](cells, parse_settings(find_unit(name), pairs), bool(fpga), images, stimulus)
     with output_folder(folder) as work:
         with steps("compare", len(jobs)) as step:
@@ -166,13 +174,13 @@ def compare(
 @JSON
 def demo(libraries: tuple[str, ...], folder: Path, as_json: bool, **given: Any) -> None:
     """The main job from start to end, on real digits; ends with the page demo.md. Exit code 1 on a mismatch."""
-    from roundel.compare import library_path
+    from roundel.compare import library_paths
     from roundel.demo import Options, run_demo, write_demo
     from roundel.demo_page import show, verdict
 
     chosen = {name: value for name, value in given.items() if value is not None}
     with output_folder(folder) as work:
-        options = Options(cells=tuple(map(library_path, libraries)), **chosen)
+        options = Options(cells=tuple(library_paths(libraries)), **chosen)
         found = write_demo(run_demo(options, steps), work)
     if as_json:
         click.echo(json.dumps(found))
@@ -213,6 +221,9 @@ def _guarded(call: Callable[[], Any]) -> int:
     except InputError as error:
         click.echo(f"roundel: {error}", err=True)
         return 2
+    except MismatchError as error:
+        click.echo(f"roundel: {error}", err=True)
+        return 1
     except ToolError as error:
         click.echo(f"roundel: {error}", err=True)
         return 3
@@ -223,6 +234,12 @@ def _guarded(call: Callable[[], Any]) -> int:
         return 130
     except click.exceptions.Exit as error:
         return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        click.echo(f"roundel: {type(error).__name__}, a fault of this program: please report the lines above", err=True)
+        return 70
     return 0
 
 

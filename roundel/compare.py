@@ -19,6 +19,7 @@ from roundel.stimulus_mac import MacExample, mac_example
 from synth.fpga import place_ecp5
 from synth.measure import measure_operator
 from synth.measure_mac import measure_mac
+from synth.reader import read_library
 from synth.reference import REFERENCE
 from synth.requant_operator import Operator
 
@@ -63,9 +64,24 @@ def run_jobs(jobs: Sequence[Job], done: Callable[[str], None] = lambda name: Non
         return list(pool.map(one, jobs))
 
 
-def library_path(name: str) -> Path:
-    """`reference` or the path of a Liberty file."""
-    return REFERENCE if name == "reference" else Path(name)
+def library_paths(names: Sequence[str]) -> list[Path]:
+    """Liberty files by path, or `reference` for the built-in cells; each once.
+
+    Raises
+    ------
+    InputError
+        A file is not usable, or two have the same library name, by which reports tell them apart.
+    """
+    paths = list(dict.fromkeys(REFERENCE if name == "reference" else Path(name) for name in names))
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        library = read_library(path).name
+        if library in by_name:
+            raise InputError(
+                f"{path}: holds the library {library!r} as {by_name[library]} does, expected different ones"
+            )
+        by_name[library] = path
+    return paths
 
 
 def requant_jobs(

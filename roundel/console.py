@@ -33,7 +33,8 @@ class Steps:
 
 @contextmanager
 def steps(title: str, total: int) -> Iterator[Steps]:
-    """Show a progress bar on stderr while the block runs; nothing but its end where stderr is no terminal."""
+    """Show a progress bar on stderr while the block runs; nothing where that is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[step]}"), console=err, transient=True) as progress:
+    step = TextColumn("{task.fields[step]}")
+    with Progress(*columns, step, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield Steps(progress, total, title)

@@ -32,14 +32,30 @@ def output_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     try:
         yield work
-        path.mkdir(exist_ok=True)
-        for folder, _, files in os.walk(work):
-            target = path / Path(folder).relative_to(work)
-            target.mkdir(exist_ok=True)
-            for file in files:
-                os.replace(Path(folder) / file, target / file)
+        _move(work, path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(work: Path, path: Path) -> None:
+    """Move all files of `work` to the same places in `path`, after checking that each of them can go there."""
+    items = [item.relative_to(work) for item in sorted(work.rglob("*"))]
+    for item in items:
+        if (path / item).exists() and (path / item).is_dir() != (work / item).is_dir():
+            raise InputError(f"{path / item}: is in the way, expected nothing or a {_kind(work / item)}")
+    try:
+        path.mkdir(exist_ok=True)
+        for item in items:
+            if (work / item).is_dir():
+                (path / item).mkdir(exist_ok=True)
+            else:
+                os.replace(work / item, path / item)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _kind(path: Path) -> str:
+    return "folder" if path.is_dir() else "file"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -33,6 +33,8 @@ def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
         owner, place = unit.params, keywords
         for name in outer:
             owner, place = _inner(unit, owner, key, name), place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise InputError(f"unit {unit.name}: {name!r} is set as a whole and by {key!r}, expected one of them")
         _check_key(unit, owner, key, last)
         place[last] = _value(text)
     make_params(unit, keywords)
@@ -68,4 +70,4 @@ def _value(text: str) -> Any:
     constants = {"true": True, "false": False, "none": None}
     if text.lower() in constants:
         return constants[text.lower()]
-    return int(text) if re.fullmatch(r"-?\d+", text) else text
+    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else text

@@ -49,8 +49,7 @@ class Accumulators:
 
     def bits(self) -> int:
         """Bits of the largest one, its sign included."""
-        values = self.acc
-        return max(int(values.max()).bit_length(), int(~values.min()).bit_length()) + 1
+        return _bits(self.acc)
 
 
 def from_network(network: Network, images: Ints, source: str) -> Accumulators:
@@ -74,7 +73,10 @@ def digits_network(images: int) -> tuple[Network, Ints]:
     """
     graph = import_onnx(DIGITS / "digits.onnx")
     network = quantize(graph, load_images(DIGITS / "calibration.npz", graph).images).network
-    return network, network.encode(load_images(DIGITS / "heldout.npz", graph).images[:images])
+    held_out = load_images(DIGITS / "heldout.npz", graph).images
+    if images > len(held_out):
+        raise InputError(f"{DIGITS.name}/heldout.npz: holds {len(held_out)} images, not {images}")
+    return network, network.encode(held_out[:images])
 
 
 def digits(images: int) -> Accumulators:
@@ -100,8 +102,10 @@ def from_file(path: Path) -> Accumulators:
         raise InputError(f"{path}: expected an .npz file with an array acc ({error})") from None
     if acc.dtype.kind not in "iu" or acc.ndim not in (1, 2) or not acc.size:
         raise InputError(f"{path}: acc: expected integers of shape (n,) or (layers, n), not {acc.dtype} of {acc.shape}")
+    if int(acc.max()) >= 1 << 47 or int(acc.min()) < -(1 << 47):
+        raise InputError(f"{path}: acc: expected integers of at most 48 bits, not {acc.min()} to {acc.max()}")
     layers = tuple(np.atleast_2d(acc).astype(np.int64))
-    shifts = tuple(max(0, int(np.abs(layer).max()).bit_length() - 7) for layer in layers)
+    shifts = tuple(max(0, _bits(layer) - 8) for layer in layers)
     return Accumulators(source=path.name, layers=layers, shifts=shifts)
 
 
@@ -126,6 +130,11 @@ def runtime(params: RequantParams, accumulators: Accumulators) -> dict[str, Ints
         for name, value in make(acc, shift).items():
             fields.setdefault(name, []).append(np.broadcast_to(value, (len(acc), *np.shape(value))))
     return {name: np.concatenate(parts).astype(np.int64) for name, parts in fields.items()}
+
+
+def _bits(values: Ints) -> int:
+    """Bits of the largest of `values`, its sign included."""
+    return max(int(values.max()).bit_length(), int(~values.min()).bit_length()) + 1
 
 
 def _scale(acc: Ints, greatest: int) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.errors import InputError, ToolError
+from golden.errors import InputError, MismatchError
 from golden.requant import RequantParams
 from hw.emit import to_verilog
 from sim.cache import cached, digest
@@ -71,8 +71,10 @@ def prove_and_estimate(
 
     Raises
     ------
+    MismatchError
+        The netlist does not do what golden says.
     ToolError
-        The netlist does not do what golden says; or a tool failed.
+        A tool failed.
     """
     netlist = read_netlist(mapped.json, read_library(cells), mapped.top)
     timing = analyse(netlist)
@@ -85,7 +87,7 @@ def prove_and_estimate(
         proof = run(design, bench, seed=SEED, config=settings, folder=folder)
         if not proof.passed:
             library = netlist.library.name
-            raise ToolError(f"the netlist of {mapped.top} on {library} differs from golden: {proof.failures[0]}")
+            raise MismatchError(f"the netlist of {mapped.top} on {library} differs from golden: {proof.failures[0]}")
         activity = read_saif(folder / "dump.saif", netlist, scope=mapped.top)
     power = estimate(netlist, timing, activity, period_ns=PERIOD_NS)
     return Measurement(netlist=netlist, timing=timing, power=power, cycles=activity.cycles, proof=proof)

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from golden.errors import ToolError
+from golden.errors import MismatchError
 from golden.mac import MacParams
 from golden.tiling import Schedule
 from hw.emit import to_verilog
@@ -48,8 +48,10 @@ def measure_mac(
 
     Raises
     ------
+    MismatchError
+        RTL or netlist differ from golden.
     ToolError
-        RTL or netlist differ from golden, or a tool failed.
+        A tool failed.
     """
     whole = beats(params)
     given = (text for name, values in whole.arrays().items() for text in (name, values.tobytes()))
@@ -110,4 +112,4 @@ def _prove_rtl(params: MacParams, beats: Schedule) -> None:
         config = {"params": params.as_dict(), "latency": latency, "stimulus": str(folder / "stimulus.npz")}
         result = run(design, BENCH, seed=SEED, config=config, folder=folder)
     if not result.passed:
-        raise ToolError(f"the MAC array differs from golden: {result.failures[0]}")
+        raise MismatchError(f"the MAC array differs from golden: {result.failures[0]}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import roundel.bench
-from golden.errors import ToolError
+from golden.errors import MismatchError
 from golden.mac import MacParams
 from golden.requant import RequantParams
 from roundel.array import Replay
@@ -77,7 +77,7 @@ def test_progress_is_told_of_every_measurement(small, monkeypatch):
 def test_wrong_rtl_gives_no_figures(small, monkeypatch):
     wrong = Replay(outputs=None, cycles=1, faults=("output beat 3, column 1 differs",), speed=1.0)
     monkeypatch.setattr(roundel.bench, "simulate", lambda *_: wrong)
-    with pytest.raises(ToolError, match="differs from golden: output beat 3, column 1 differs"):
+    with pytest.raises(MismatchError, match="differs from golden: output beat 3, column 1 differs"):
         bench(["mac"], seed=1)
 
 

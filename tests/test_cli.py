@@ -64,6 +64,13 @@ def test_units_lists_all(capsys):
         (("compare", "requant", "--cells", "missing.lib"), "missing.lib"),
         (("compare", "requant", "--set", "acc_width=16"), "more than acc_width"),
         (("compare", "requant", "--stimulus", "missing.npz"), "missing.npz"),
+        (("compare", "requant", "--set", "scheme=fixed8"), "scheme cannot be set, all schemes are compared"),
+        (("compare", "requant", "--images", "0"), "0 is not in the range x>=1"),
+        (("compare", "requant", "--images", "401"), "holds 400 images, not 401"),
+        (("compare", "--set", "acc_width=24"), "--set and --stimulus need one unit to compare"),
+        (("generate", "mac", "--set", "requant=3", "--set", "requant.relu=true"), "'requant' is set as a whole and by"),
+        (("generate", "requant", "--set", f"acc_width={'9' * 5000}"), "acc_width must be an integer"),
+        (("bench", "requant", "--seed", "-1"), "-1 is not in the range x>=0"),
         (("compare", "nothing"), "nothing to compare for unit 'nothing'"),
         (("demo", "--model", "missing.onnx"), "missing.onnx"),
     ],
@@ -98,6 +105,28 @@ def test_an_output_that_is_a_file(tmp_path, capsys):
     assert call("generate", "requant", "-o", tmp_path / "out") == 2
     assert "is a file, expected a folder" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_nothing_moves_when_one_file_is_in_the_way(tmp_path, capsys):
+    (tmp_path / "requant.v").mkdir()
+    assert call("generate", "requant", "-o", tmp_path) == 2
+    assert "requant.v: is in the way, expected nothing or a file" in capsys.readouterr().err
+    assert [item.name for item in tmp_path.iterdir()] == ["requant.v"]
+
+
+def test_libraries_that_share_a_name_are_refused(tmp_path, capsys):
+    from synth.reference import REFERENCE
+
+    copy = tmp_path / "copy.lib"
+    copy.write_bytes(REFERENCE.read_bytes())
+    assert call("compare", "requant", "--cells", "reference", "--cells", copy, "-o", tmp_path / "out") == 2
+    assert "copy.lib: holds the library 'roundel_reference'" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_is_no_mismatch(monkeypatch, capsys):
+    monkeypatch.setattr("roundel.describe.describe_units", lambda: 1 / 0)
+    assert call("units") == 70
+    assert "ZeroDivisionError, a fault of this program" in capsys.readouterr().err
 
 
 def test_verify_prints_a_table_and_json(capsys):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from golden.errors import ToolError
+from golden.errors import MismatchError
 from golden.requant import RequantParams
 from hw.emit import to_verilog
 from synth.flow import MappingOptions
@@ -62,7 +62,7 @@ def test_a_netlist_that_differs_from_golden_is_refused(stimulus, tmp_path):
     mapped = map_design(to_verilog(component, "operator"), "operator", REFERENCE)
     assert read_netlist(mapped.json, read_library(REFERENCE), "operator").instances
     other = RequantParams(acc_width=16, out_width=4, rounding="floor")
-    with pytest.raises(ToolError, match=r"netlist of operator on .* differs from golden: .*golden"):
+    with pytest.raises(MismatchError, match=r"netlist of operator on .* differs from golden: .*golden"):
         prove_and_estimate(
             mapped,
             REFERENCE,
