@@ -1,7 +1,7 @@
-"""Write the figures of README.md from a report: `python docs/figures.py REPORT_FOLDER` (`make figures` does it all).
+"""Write the figures of README.md and docs/mac.md from a report: `python docs/figures.py FOLDER`, or `make figures`.
 
-Takes `report.json` and the pictures of `roundel compare`, puts tables between the markers in README.md and copies one
-picture beside it. Nothing between the markers is written by hand.
+Takes `report.json` and the pictures of `roundel compare`, puts tables between the markers of both pages and copies one
+picture. Nothing between the markers is written by hand.
 """
 
 import json
@@ -45,6 +45,26 @@ def requantizers(rows: list[dict[str, Any]]) -> str:
     return "\n".join(markdown_table(["times `shift`", *map(short, libraries(rows))], cells))
 
 
+def arrays(rows: list[dict[str, Any]]) -> str:
+    """What a multiplication costs in each array, a row each for every library."""
+    columns = (
+        "",
+        "um2",
+        "without requantizers",
+        "of it registers",
+        "longest path, ns",
+        "pJ",
+        "flow's multiplier, trees kept",
+    )
+    cells = []
+    for row in (row for row in rows if row["unit"] == "mac"):
+        names = ("area_per_mac_um2", "area_per_mac_without_requantizers_um2", "area_registers_per_mac_um2")
+        flow = f"{row['flow']['multiplier']}, {'yes' if row['flow']['keep_trees'] else 'no'}"
+        costs = [f"{row[name]:,.0f}" for name in names] + [f"{row['delay_ns']:.1f}", f"{row['energy_pj_per_op']:.2f}"]
+        cells.append([f"{short(row['cells'])}: {row['scheme']}", *costs, flow])
+    return "\n".join(markdown_table(columns, cells))
+
+
 def short(library: str) -> str:
     """The library's name without its corner."""
     return NAMES.get(library, library.split("__")[0].split("_stdcell")[0])
@@ -56,7 +76,7 @@ def replace(text: str, name: str, content: str) -> str:
     before, _, rest = text.partition(begin)
     old, _, after = rest.partition(end)
     if not old:
-        raise SystemExit(f"README.md has no markers {begin} and {end}")
+        raise SystemExit(f"no markers {begin} and {end}")
     return f"{before}{begin}\n{content}\n{end}{after}"
 
 
@@ -65,9 +85,11 @@ def main(folder: Path) -> None:
     pictures = ROOT / "docs" / "pictures"
     pictures.mkdir(exist_ok=True)
     shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
-    readme = ROOT / "README.md"
-    text = replace(readme.read_text(), "size", size(rows))
-    readme.write_text(replace(text, "ratios", requantizers(rows)))
+    for page, tables in (("README.md", {"size": size, "ratios": requantizers}), ("docs/mac.md", {"mac": arrays})):
+        text = (ROOT / page).read_text()
+        for name, make in tables.items():
+            text = replace(text, name, make(rows))
+        (ROOT / page).write_text(text)
 
 
 if __name__ == "__main__":
