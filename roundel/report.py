@@ -26,12 +26,14 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print the tables of a report in the terminal."""
-    for unit, columns, cells in (("requant", _COST_COLUMNS, _cost), ("mac", _MAC_COLUMNS, _mac)):
+    """Print what fits a terminal: costs of each unit, and the requantizers' ratios; the page has the parts."""
+    units = (("requant", _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)), ("mac", _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)))
+    for unit, columns, cells, kept in units:
         chosen = [row for row in rows if row["unit"] == unit]
         for library in libraries(chosen):
             here = [row for row in chosen if row["cells"] == library]
-            table(f"{unit} on {library}", columns, map(cells, here))
+            shown = [[cells(row)[column] for column in kept] for row in here]
+            table(f"{unit} on {library}", [columns[column] for column in kept], shown)
             if unit == "requant":
                 table(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), _ratio_cells(here))
 
