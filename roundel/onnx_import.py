@@ -1,5 +1,6 @@
 """Import of trained networks: an ONNX file becomes a `roundel.graph.Graph`, or one line that says what is wrong."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from onnx import numpy_helper
 from golden.errors import InputError
 from roundel.graph import Graph, Node
 from roundel.onnx_operators import OPERATORS, Operator, Scope
+
+MOST_VALUES = 1 << 26  # of an image: more is a damaged file, not a network that anyone runs here
 
 
 def import_onnx(path: str | Path) -> Graph:
@@ -68,6 +71,8 @@ def _result_shape(operator: Operator, node: Node) -> tuple[int, ...]:
     blank = (np.zeros((1, *operator.scope.shapes[name]), np.float32) for name in node.inputs)
     try:
         return node.compute(*blank).shape[1:]
+    except MemoryError:
+        operator.fail("its padded input does not fit in memory")
     except ValueError as error:
         operator.fail(_first_line(error))
 
@@ -86,6 +91,8 @@ def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]
     if len(sizes) not in (2, 4) or len(shape) != len(sizes) - 1:
         expected = "(batch, channels, rows, columns) or (batch, features), only the batch of unknown size"
         raise InputError(f"{where}: expected {expected}, not ({', '.join(map(str, sizes))})")
+    if prod(shape) > MOST_VALUES:
+        raise InputError(f"{where}: expected at most {MOST_VALUES} values an image, not {prod(shape)}")
     return inputs[0].name, shape
 
 

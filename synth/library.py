@@ -222,11 +222,6 @@ class Library:
         return self.find("a b", y="!(a & b)")
 
     @cached_property
-    def mux2(self) -> Match | None:
-        """Roles a, b, s, y: b when s."""
-        return self.find("a b s", y="(!s & a) | (s & b)")
-
-    @cached_property
     def mux4(self) -> Match | None:
         """Roles a, b, c, d, s, t, y: input number s + 2 t."""
         return self.find("a b c d s t", y="!s&!t&a | s&!t&b | !s&t&c | s&t&d")
@@ -235,11 +230,6 @@ class Library:
     def aoi222(self) -> Match | None:
         """Roles a to f, y: nor of three ands, the core of a one-hot multiplexer."""
         return self.find("a b c d e f", y="!(a & b | c & d | e & f)")
-
-    @cached_property
-    def half_adder(self) -> Match | None:
-        """Roles a, b, s (sum), co (carry)."""
-        return self.find("a b", s="a ^ b", co="a & b")
 
     @cached_property
     def full_adder(self) -> Match | None:
