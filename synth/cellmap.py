@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from synth.library import Kind, Library, Match
+from synth.cell_library import Kind, Library, Match
 from synth.yosys import cached_run, run_yosys, yosys_version
 
 RIPPLE_CARRY = r"""

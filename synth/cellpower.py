@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from synth.boolean import BoolFunction, invert, variable
-from synth.library import Arc, Cell, InternalPower, Kind, Pin, Sense
+from synth.cell_library import Arc, Cell, InternalPower, Kind, Pin, Sense
 from synth.table import Pair
 
 ALWAYS = BoolFunction((), np.array(True))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from synth.cell_library import Library
 from synth.cellmap import (
     CONSTANT_FULL_ADDERS,
     RESET_BEFORE_ENABLE,
@@ -15,7 +16,6 @@ from synth.cellmap import (
     mux4_rule,
     no_buffers_rule,
 )
-from synth.library import Library
 
 MULTIPLIERS = {"rows": (), "booth": ("booth",), "booth_array": ("booth -lowpower t:$mul r:A_SIGNED=1 %i", "booth")}
 ADDERS = ("ripple", "prefix")

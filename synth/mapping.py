@@ -15,10 +15,10 @@ from typing import Any
 
 from golden.errors import ToolError
 from sim.cache import cached
+from synth.cell_library import Kind, Library
 from synth.cellmap import simulation_models
 from synth.flow import BEST, MappingOptions, commands, rules
 from synth.liberty import read_text
-from synth.library import Kind, Library
 from synth.reader import read_library
 from synth.yosys import cached_run, run_yosys, yosys_version
 

@@ -19,7 +19,7 @@ from sim.cache import cached, digest
 from sim.runner import Design, Result, run
 from sim.verilator import find_verilator
 from synth.activity import read_saif
-from synth.library import Kind, Library
+from synth.cell_library import Kind, Library
 from synth.mapping import Mapped, map_smallest
 from synth.netlist import Instance, Netlist, read_netlist
 from synth.power import Energy, Power, estimate

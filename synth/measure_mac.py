@@ -14,7 +14,7 @@ from hw.emit import to_verilog
 from hw.mac import MacArray
 from hw.requant import requant_core
 from sim.runner import Design, run
-from synth.library import Kind
+from synth.cell_library import Kind
 from synth.mapping import map_design, map_smallest
 from synth.measure import SEED, cached_row, code_digest, nand2_area, prove_and_estimate
 from synth.netlist import read_netlist

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.errors import InputError
-from synth.library import Cell, Kind, Library
+from synth.cell_library import Cell, Kind, Library
 
 NONE = -1
 ZERO, ONE = 0, 1

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.activity import Activity
+from synth.cell_library import FALL, RISE
 from synth.cellpower import PowerGroup, cell_power
-from synth.library import FALL, RISE
 from synth.netlist import NONE, Group, Instance, Netlist
 from synth.timing import Timing
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from golden.errors import InputError
 from synth import boolean, liberty
 from synth.boolean import BoolFunction
+from synth.cell_library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Pin, Sense, Setup, State
 from synth.liberty import Group
-from synth.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Pin, Sense, Setup, State
 from synth.table import Pair, Table
 
 _PREFIX = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.library import FALL, RISE, Arc, Cell, Kind, Sense
+from synth.cell_library import FALL, RISE, Arc, Cell, Kind, Sense
 from synth.netlist import NONE, ONE, ZERO, Group, Instance, Netlist
 
 FROM_PORT, FROM_REGISTER = 0, 1

@@ -7,7 +7,7 @@ from golden.errors import InputError
 from sim.runner import Design, run
 from synth import opensta
 from synth.activity import Activity, read_saif
-from synth.library import Kind
+from synth.cell_library import Kind
 from synth.mapping import map_design
 from synth.netlist import Netlist, read_netlist
 from synth.power import Energy, estimate

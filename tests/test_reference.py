@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synth.library import FALL, RISE, Kind
+from synth.cell_library import FALL, RISE, Kind
 from synth.reader import read_library
 from synth.reference import REFERENCE
 from synth.reference_liberty import liberty

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import synth
-from synth.library import Library
+from synth.cell_library import Library
 from synth.netlist import Netlist, read_netlist
 from synth.reader import read_library
 from tests.conftest import LIBERTY

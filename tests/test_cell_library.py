@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from golden.errors import InputError
 from synth import boolean
-from synth.library import Kind
+from synth.cell_library import Kind
 from synth.reader import read_library
 from synth.table import Table
 from tests.toy import FLIP_FLOP, HEAD, INVERTER, NAND, TAIL, TOY, real
