@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from golden.checks import check_bool, check_integer, choice
 from golden.conv import matmul
 from golden.formats import signed_width
 from golden.requant import RequantParams
@@ -93,23 +94,14 @@ class MacParams:
             "bias_width": (2, 32),
         }
         for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low} to {high}, not {value}")
+            check_integer(name, getattr(self, name), low, high)
         for name in ("act_signed", "per_channel"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be a bool, not {getattr(self, name)!r}")
+            check_bool(name, getattr(self, name))
         if isinstance(self.requant, Mapping):
             object.__setattr__(self, "requant", RequantParams(**self.requant))
         if not isinstance(self.requant, RequantParams):
             raise TypeError(f"requant must be a RequantParams, not {self.requant!r}")
-        try:
-            object.__setattr__(self, "structure", Structure(self.structure))
-        except ValueError:
-            names = ", ".join(member.value for member in Structure)
-            raise ValueError(f"structure must be one of {names}, not {self.structure!r}") from None
+        object.__setattr__(self, "structure", choice(Structure, "structure", self.structure))
         object.__setattr__(self, "requant", replace(self.requant, acc_width=self.acc_width))
 
     @property

@@ -6,17 +6,16 @@ from enum import Enum
 from itertools import pairwise, product
 from math import floor, inf, sqrt
 from operator import index
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from golden.checks import check_bool, check_integer, choice
 from golden.rounding import Ints
 
 Groups = tuple[Sequence[int], ...]
 
 MAX_IMAGE = 4096
-
-E = TypeVar("E", bound=Enum)
 
 
 class Semantics(Enum):
@@ -95,8 +94,7 @@ class Pass:
                 raise ValueError(f"{name} must hold every index from 0 exactly once, in groups, not {groups}")
             object.__setattr__(self, name, groups)
         for name in ("shift_x", "shift_y"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be a bool, not {getattr(self, name)!r}")
+            check_bool(name, getattr(self, name))
         object.__setattr__(self, "kernel", choice(Kernel, "kernel", self.kernel))
 
     def group_of(self, scale: Ints, ratio: Ints) -> Ints:
@@ -154,11 +152,7 @@ class PsrrParams:
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "stride"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if not 1 <= value <= MAX_IMAGE:
-                raise ValueError(f"{name} must be 1 to {MAX_IMAGE}, not {value}")
+            check_integer(name, getattr(self, name), 1, MAX_IMAGE)
         if self.stride & (self.stride - 1):
             raise ValueError(f"stride must be a power of two, not {self.stride}")
         if not 0 < number("alpha", self.alpha) < inf:
@@ -246,15 +240,6 @@ def group_numbers(groups: Groups) -> Ints:
 def nearest(value: float) -> int:
     """Nearest integer of a number from 0, halves up."""
     return floor(value + 0.5)
-
-
-def choice(kind: type[E], name: str, value: object) -> E:
-    """The member of an enumeration, itself or by its name."""
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(member.value for member in kind)
-        raise ValueError(f"{name} must be one of {known}, not {value!r}") from None
 
 
 def number(name: str, value: Any) -> float:

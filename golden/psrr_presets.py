@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from golden.psrr_params import Groups, Means, Pass, PsrrParams, Semantics, Shift, choice
+from golden.checks import choice
+from golden.psrr_params import Groups, Means, Pass, PsrrParams, Semantics, Shift
 
 
 def pyramid(levels: Sequence[Pass], shift: Shift | str) -> tuple[Pass, ...]:

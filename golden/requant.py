@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from golden import requant_arithmetic as arithmetic
-from golden.rounding import Ints, Rounding, limits
+from golden.checks import check_bool, check_integer, choice
+from golden.rounding import Ints, Rounding, limits, round_shift
 
 
 class Scheme(Enum):
@@ -44,8 +45,17 @@ class Scheme(Enum):
         """What the scheme's outside definition rounds like in its last step."""
         return {Scheme.FIXED32: Rounding.HALF_AWAY, Scheme.FLOAT32: Rounding.HALF_EVEN}.get(self, Rounding.HALF_UP)
 
-
-ROUNDING_IS_FREE = (Scheme.SHIFT_CONST, Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16)
+    @property
+    def fixed(self) -> dict[str, str]:
+        """The parameters that cannot be set for the scheme, and why."""
+        reasons = {}
+        if self in (Scheme.FIXED32, Scheme.FLOAT32) or self.has_table:
+            reasons["rounding"] = "whose definition fixes it"
+        if self.has_table:
+            reasons["relu"] = "whose table holds the activation"
+        if not self.multiplier_width and self is not Scheme.FLOAT32:
+            reasons["pipeline"] = "which is a single stage"
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -106,47 +116,29 @@ class RequantParams:
     pipeline: bool = False
 
     def __post_init__(self) -> None:
-        self._coerce("scheme", Scheme)
+        object.__setattr__(self, "scheme", choice(Scheme, "scheme", self.scheme))
         if self.rounding is None:
             object.__setattr__(self, "rounding", self.scheme.default_rounding)
-        self._coerce("rounding", Rounding)
+        object.__setattr__(self, "rounding", choice(Rounding, "rounding", self.rounding))
         if self.scheme is Scheme.CODEBOOK and self.index_width is None:
             object.__setattr__(self, "index_width", 4)
         for name in ("out_signed", "relu", "pipeline"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be a bool, not {getattr(self, name)!r}")
-        self._check_range("acc_width", 16, 48)
-        self._check_range("out_width", 2, 8 if self.scheme is Scheme.THRESHOLD else 16)
+            check_bool(name, getattr(self, name))
+        check_integer("acc_width", self.acc_width, 16, 48)
+        check_integer("out_width", self.out_width, 2, 8 if self.scheme is Scheme.THRESHOLD else 16)
         self._check_only_for("shift", 0, 63, Scheme.SHIFT_CONST)
         self._check_only_for("index_width", 1, 5, Scheme.CODEBOOK)
-        name = self.scheme.value
-        if self.rounding is not self.scheme.default_rounding and self.scheme not in ROUNDING_IS_FREE:
-            raise ValueError(f"rounding cannot be set for scheme {name}, whose definition fixes it")
-        if self.relu and self.scheme.has_table:
-            raise ValueError(f"relu cannot be set for scheme {name}, whose table holds the activation")
-        if self.pipeline and not (self.scheme.multiplier_width or self.scheme is Scheme.FLOAT32):
-            raise ValueError(f"pipeline cannot be set for scheme {name}, which is a single stage")
-
-    def _coerce(self, name: str, kind: type[Enum]) -> None:
-        value = getattr(self, name)
-        try:
-            object.__setattr__(self, name, kind(value))
-        except ValueError:
-            names = ", ".join(str(member.value) for member in kind)
-            raise ValueError(f"{name} must be one of {names}, not {value!r}") from None
-
-    def _check_range(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} must be an integer, not {value!r}")
-        if not low <= value <= high:
-            raise ValueError(f"{name} must be {low} to {high}, not {value}")
+        rounded_otherwise = self.rounding is not self.scheme.default_rounding
+        given = {"rounding": rounded_otherwise, "relu": self.relu, "pipeline": self.pipeline}
+        for name, reason in self.scheme.fixed.items():
+            if given[name]:
+                raise ValueError(f"{name} cannot be set for scheme {self.scheme.value}, {reason}")
 
     def _check_only_for(self, name: str, low: int, high: int, scheme: Scheme) -> None:
         if self.scheme is scheme:
             if getattr(self, name) is None:
                 raise ValueError(f"scheme {scheme.value} needs {name}")
-            self._check_range(name, low, high)
+            check_integer(name, getattr(self, name), low, high)
         elif getattr(self, name) is not None:
             raise ValueError(f"{name} can only be set for scheme {scheme.value}, not {self.scheme.value}")
 
@@ -232,7 +224,7 @@ class RequantParams:
         values, fields = self._inputs(acc, runtime)
         match self.scheme:
             case Scheme.SHIFT_CONST | Scheme.SHIFT:
-                result = arithmetic.shift(values, fields.get("shift", np.asarray(self.shift)), self.rounding)
+                result = round_shift(values, fields.get("shift", np.asarray(self.shift)), self.rounding)
             case Scheme.FIXED8 | Scheme.FIXED16:
                 result = arithmetic.fixed(values, fields["multiplier"], fields["shift"], self.rounding)
             case Scheme.FIXED32:

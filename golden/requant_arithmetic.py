@@ -9,11 +9,6 @@ from numpy.typing import NDArray
 from golden.rounding import Ints, Rounding, round_shift
 
 
-def shift(acc: Ints, amount: Ints, rounding: Rounding) -> Ints:
-    """Shift and round: `round(acc / 2**amount)`. [R] DFQ-joint's operation, algorithm of `round_shift`."""
-    return round_shift(acc, amount, rounding)
-
-
 def fixed(acc: Ints, multiplier: Ints, amount: Ints, rounding: Rounding) -> Ints:
     """Multiply by an unsigned integer, then shift and round once: `round(acc * multiplier / 2**amount)`.
 

@@ -54,7 +54,6 @@ def _requant_configs() -> dict[str, dict[str, Any]]:
     for rounding in roundings:
         configs[f"shift_{rounding}"] = {"scheme": "shift", "rounding": rounding}
         configs[f"shift_const_{rounding}"] = {"scheme": "shift_const", "rounding": rounding, "shift": 9}
-        configs[f"fixed8_{rounding}"] = {"scheme": "fixed8", "rounding": rounding}
     configs |= {
         "shift_const_0": {"scheme": "shift_const", "shift": 0},
         "shift_const_63": {"scheme": "shift_const", "shift": 63, "rounding": "half_away"},
@@ -64,9 +63,10 @@ def _requant_configs() -> dict[str, dict[str, Any]]:
         "shift_48_to_16": {"scheme": "shift", "acc_width": 48, "out_width": 16},
         "shift_16_to_2": {"scheme": "shift", "acc_width": 16, "out_width": 2, "rounding": "half_even"},
     }
+    for rounding in ("floor", "half_away", "half_even"):
+        configs[f"fixed8_{rounding}"] = {"scheme": "fixed8", "rounding": rounding}
     for scheme in ("fixed8", "fixed16", "fixed32", "float32"):
-        if scheme != "fixed8":
-            configs[scheme] = {"scheme": scheme}
+        configs[scheme] = {"scheme": scheme}
         configs[f"{scheme}_pipelined"] = {"scheme": scheme, "pipeline": True}
         configs[f"{scheme}_unsigned_relu"] = {"scheme": scheme, "out_signed": False, "relu": True}
         configs[f"{scheme}_48_to_16"] = {"scheme": scheme, "acc_width": 48, "out_width": 16}

@@ -11,7 +11,7 @@ from typing import Any
 
 from golden.errors import InputError
 from golden.mac import MacParams
-from golden.requant import ROUNDING_IS_FREE, RequantParams, Scheme
+from golden.requant import RequantParams, Scheme
 from hw.emit import to_verilog
 from hw.mac import MacArray
 from roundel.stimulus import Accumulators, digits, from_file, runtime
@@ -36,10 +36,7 @@ def requant_variants(common: Mapping[str, Any]) -> list[RequantParams]:
     own: dict[Scheme, dict[str, Any]] = {Scheme.SHIFT_CONST: {"shift": 9}, Scheme.THRESHOLD: {"out_width": 4}}
     variants = []
     for scheme in Scheme:
-        missing = {"rounding"} if scheme not in ROUNDING_IS_FREE else set()
-        missing |= {"relu"} if scheme.has_table else set()
-        missing |= {"pipeline"} if not (scheme.multiplier_width or scheme is Scheme.FLOAT32) else set()
-        shared = {key: value for key, value in common.items() if key not in missing}
+        shared = {key: value for key, value in common.items() if key not in scheme.fixed}
         variants.append(RequantParams(scheme=scheme, **(shared | own.get(scheme, {}))))
     return variants
 

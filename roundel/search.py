@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.checks import check_integer
 from golden.conv import matmul
 from golden.formats import Format, align
 from golden.layers import MAX_SHIFT
@@ -40,11 +41,7 @@ class Options:
     def __post_init__(self) -> None:
         ranges = {"weight_bits": (2, 8), "activation_bits": (2, 8), "bias_bits": (2, 16), "window": (0, 8)}
         for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not isinstance(value, int):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low} to {high}, not {value}")
+            check_integer(name, getattr(self, name), low, high)
 
 
 def estimate(values: NDArray[Any], form: Format) -> int:

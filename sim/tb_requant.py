@@ -10,6 +10,7 @@ import cocotb
 import numpy as np
 
 from golden.requant import Field, RequantParams, Scheme
+from golden.rounding import limits
 from sim.bench import config, generator, start
 from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
 
@@ -30,7 +31,7 @@ def output_members(params: RequantParams) -> list[Member]:
 
 def corner_integers(rng: np.random.Generator, width: int, signed: bool, shape: tuple[int, ...]) -> np.ndarray:
     """Integers of `width` bits: uniform, of every magnitude, beside powers of two, and the extremes."""
-    low, high = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
+    low, high = limits(width, signed)
     uniform = rng.integers(low, high, shape, endpoint=True)
     magnitudes = uniform >> rng.integers(0, width, shape)
     near_powers = (np.int64(1) << rng.integers(0, width, shape)) * rng.choice([-1, 1], shape)
