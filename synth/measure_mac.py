@@ -56,19 +56,22 @@ def measure_mac(
     whole = beats(params)
     given = (text for name, values in whole.arrays().items() for text in (name, values.tobytes()))
     key = [code_digest(), read_library(cells).digest, json.dumps(params.as_dict()), source, *given]
-    return cached_row(key, lambda: _row(params, cells, beats, source))
+    part = replace(params, columns=min(params.columns, ENERGY_COLUMNS))
+
+    def make() -> dict[str, Any]:
+        _prove_rtl(params, whole)
+        return _row(params, cells, part, beats(part), source)
+
+    return cached_row(key, make)
 
 
-def _row(params: MacParams, cells: Path, beats: Callable[[MacParams], Schedule], source: str) -> dict[str, Any]:
-    _prove_rtl(params, beats(params))
+def _row(params: MacParams, cells: Path, part: MacParams, driven: Schedule, source: str) -> dict[str, Any]:
     library = read_library(cells)
     mapped = map_smallest(to_verilog(MacArray(params), "mac"), "mac", cells, changes=FLOWS)
     timing = analyse(read_netlist(mapped.json, library, mapped.top))
     requantizer = map_smallest(to_verilog(requant_core(params.requant), "requant_core"), "requant_core", cells)
     products = params.lanes * params.columns
 
-    part = replace(params, columns=min(params.columns, ENERGY_COLUMNS))
-    driven = beats(part)
     component = MacArray(part)
     config = {"params": part.as_dict(), "latency": component.latency}
     netlist = map_design(to_verilog(component, "mac"), "mac", cells, options=mapped.options)
