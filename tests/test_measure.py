@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from golden.errors import MismatchError
+from golden.mac import MacParams
 from golden.requant import RequantParams
+from golden.tiling import Schedule, schedule
 from hw.emit import to_verilog
+from hw.mac import MacArray
 from synth.flow import MappingOptions
 from synth.mapping import map_design
 from synth.measure import PARTS, measure_operator, prove_and_estimate
+from synth.measure_mac import measure_mac
 from synth.netlist import read_netlist
 from synth.reader import read_library
 from synth.reference import REFERENCE
@@ -70,3 +74,24 @@ def test_a_netlist_that_differs_from_golden_is_refused(stimulus, tmp_path):
             config={"params": other.as_dict(), "latency": latency},
             stimulus=lambda path: np.savez(path, allow_pickle=False, **stimulus),
         )
+
+
+def test_an_array_costs_what_its_netlist_costs(seed):
+    params = MacParams(lanes=4, columns=6, depth=8, reduction=32)
+    rng = np.random.default_rng(seed)
+    acts, weights = rng.integers(0, 256, (16, 12)), rng.integers(-128, 128, (12, 6))
+
+    def beats(array: MacParams) -> Schedule:
+        return schedule(array, acts, weights[:, : array.columns], 0, {"shift": 9})
+
+    row = measure_mac(params, REFERENCE, beats, source="random")
+    chosen = MappingOptions(**row["flow"])
+    whole = map_design(to_verilog(MacArray(params), "mac"), "mac", REFERENCE, options=chosen)
+    assert row["area_per_mac_um2"] == pytest.approx(whole.area_um2 / 24)
+    assert row["memory_bits"] == 8 * 6 * params.acc_width
+    assert row["energy_columns"] == 4
+    assert row["ops"] == len(beats(params).activations) * 4 * 4
+    parts = sum(row[f"energy_{part}_pj_per_op"] for part in ("logic", "registers", "clock_gates"))
+    assert row["energy_pj_per_op"] == pytest.approx(row["internal"] + row["switching"] + row["leakage"])
+    assert row["energy_pj_per_op"] == pytest.approx(parts)
+    assert row["verified"] is True
