@@ -1,8 +1,15 @@
-"""GreedyNMS: the sequential suppression that all others are measured against."""
+"""GreedyNMS, the sequential suppression that all others are measured against: in floating point and in integers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from golden.box_format import BoxFormat, Verdict, overlap_exceeds
 from golden.boxes import Detections, by_score, iou
+from golden.checks import check_integer, plain
 from golden.errors import InputError
 from golden.rounding import Ints
 
@@ -29,11 +36,85 @@ def greedy_nms(detections: Detections, threshold: float) -> Ints:
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be 0 to 1, not {threshold}")
     boxes, labels = detections.boxes, detections.labels
-    order = by_score(detections.scores)
+
+    def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
+        return (labels[rest] == labels[best]) & (iou(boxes[best], boxes[rest]) > threshold)
+
+    return select(by_score(detections.scores), dropped)
+
+
+def select(order: Ints, dropped: Callable[[Ints, Ints], NDArray[np.bool_]]) -> Ints:
+    """Keep the first of `order`, drop those of the rest that it suppresses, go on with what is left.
+
+    `dropped` is given an index of a box kept and those of all boxes left, and says which of them go.
+    """
     kept = []
     while order.size:
         best, rest = order[0], order[1:]
         kept.append(best)
-        dropped = (labels[rest] == labels[best]) & (iou(boxes[best], boxes[rest]) > threshold)
-        order = rest[~dropped]
+        order = rest[~dropped(best, rest)]
     return np.array(kept, np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreedyParams:
+    """What is fixed when the hardware GreedyNMS is generated.
+
+    Parameters
+    ----------
+    format
+        How boxes are sent. Its keyword arguments will do.
+    threshold
+        Largest IoU that two kept boxes of a class may have, 0 to 1. [R] The hardware takes it as the nearest fraction
+        with a denominator up to 256.
+    lanes
+        Boxes of a beat, and pairs compared in a cycle: 1, 2 or 4.
+    capacity
+        Boxes of an image that the unit holds, a multiple of `lanes`, 1 to 65536.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter of the wrong kind or out of range; the message echoes it.
+    """
+
+    format: BoxFormat = field(default_factory=BoxFormat)
+    threshold: float = 0.5
+    lanes: int = 1
+    capacity: int = 1024
+
+    def __post_init__(self) -> None:
+        if isinstance(self.format, Mapping):
+            object.__setattr__(self, "format", BoxFormat(**self.format))
+        if not isinstance(self.format, BoxFormat):
+            raise TypeError(f"format must be a BoxFormat, not {self.format!r}")
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float):
+            raise TypeError(f"threshold must be a number, not {self.threshold!r}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be 0 to 1, not {self.threshold}")
+        check_integer("capacity", self.capacity, 1, 1 << 16)
+        if self.lanes not in (1, 2, 4):
+            raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes!r}")
+        if self.capacity % self.lanes:
+            raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
+
+    @property
+    def index_width(self) -> int:
+        """Bits of the index of a box within its image."""
+        return max(1, (self.capacity - 1).bit_length())
+
+    def compute(self, boxes: Ints, scores: Ints, labels: Ints, present: NDArray[np.bool_] | None = None) -> Verdict:
+        """What becomes of the boxes of one image, given as for `NmsParams.compute`; the best kept box comes first."""
+        taking, malformed, overflow = self.format.sift(boxes, labels, present, self.capacity)
+        corners = self.format.corners(boxes)
+
+        def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
+            return (labels[rest] == labels[best]) & overlap_exceeds(corners[best], corners[rest], self.threshold)
+
+        order = taking[np.argsort(-scores[taking], kind="stable")]
+        return Verdict(kept=select(order, dropped), malformed=malformed, overflow=overflow)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parameters as plain values, which make the same object again."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: plain(value) for name, value in (values | {"format": asdict(self.format)}).items()}

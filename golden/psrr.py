@@ -5,11 +5,16 @@ the first, the pyramid of plain and shifted pools the second. The map of scores 
 best box of each window (scatter), and a box lives if its windows still name it (gather).
 """
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.boxes import Detections, Floats, by_score, iou
 from golden.psrr_params import Pass, PsrrParams, Semantics
 from golden.rounding import Ints
+
+Bools = NDArray[np.bool_]
 
 
 def recover(boxes: Floats, params: PsrrParams) -> tuple[Ints, Ints, Ints]:
@@ -41,23 +46,43 @@ def windows(recovered: tuple[Ints, Ints, Ints], params: PsrrParams, one: Pass) -
     return key
 
 
-def survivors(detections: Detections, alive: Ints, keys: Ints, guard: float | None) -> Ints:
-    """Those of the boxes `alive` (indices, best score first) that one pass lets live, in the same order.
+def pools(
+    order: Ints,
+    keys: Iterable[Ints],
+    semantics: Semantics,
+    spared: Callable[[Ints, Ints], Bools] | None = None,
+) -> Bools:
+    """Which boxes live through all passes, (n,).
 
-    [R] A box lives if it is the best of its window, of equal scores the one with the lower index. With the overlap
-    guard it also lives if the best one overlaps it by no more than `guard`. `keys` number the windows, (n,).
+    [R] A box lives through a pass if it is the best of its window, of equal scores the one with the lower index. With
+    the overlap guard it also lives if the best one hardly overlaps it. With `parallel` semantics every pass sees all
+    boxes, and a box must live in each; with `cascade` every pass sees the survivors of the one before.
+
+    Parameters
+    ----------
+    order
+        Indices of the boxes, best score first, (n,).
+    keys
+        For each pass the numbers of the boxes' windows, (n,).
+    spared
+        The overlap guard: given indices of winners and of boxes in their windows, whether each box is spared.
     """
-    # np.unique numbers the windows that are in use, so that a table's size depends on the boxes alone
-    window = np.unique(keys[alive], return_inverse=True)[1]
-    rank = np.arange(len(alive))
-    table = np.full(len(alive), len(alive))
-    np.minimum.at(table, window, rank)  # scatter
-    winner = table[window]  # gather
-    lives = winner == rank
-    if guard is not None:
-        lives = lives | (iou(detections.boxes[alive[winner]], detections.boxes[alive]) <= guard)
-    kept: Ints = alive[lives]
-    return kept
+    alive = np.ones(len(order), bool)
+    for key in keys:
+        seen = order[alive[order]] if semantics is Semantics.CASCADE else order
+        # np.unique numbers the windows that are in use, so that a table's size depends on the boxes alone
+        used, window = np.unique(key, return_inverse=True)
+        table = np.empty(len(used), np.int64)
+        table[window[seen[::-1]]] = seen[::-1]  # scatter, worst first: the last to write a window is its best
+        # gather, for boxes that still live: what became of the others is settled
+        box = np.flatnonzero(alive)
+        winner = table[window[box]]
+        lost = box != winner
+        if spared is not None:
+            losers = np.flatnonzero(lost)
+            lost[losers] = ~spared(winner[losers], box[losers])
+        alive[box[lost]] = False
+    return alive
 
 
 def psrr_nms(detections: Detections, params: PsrrParams) -> Ints:
@@ -68,8 +93,7 @@ def psrr_nms(detections: Detections, params: PsrrParams) -> Ints:
     detections
         The boxes of one image; pools run apart for every class.
     params
-        The pyramid and its image. With `parallel` semantics every pass sees all boxes, and a box must live in each;
-        with `cascade` every pass sees the survivors of the one before.
+        The pyramid and its image.
 
     Raises
     ------
@@ -77,14 +101,14 @@ def psrr_nms(detections: Detections, params: PsrrParams) -> Ints:
         A box lies outside the image.
     """
     detections.check_inside(width=params.width, height=params.height)
+    boxes, guard = detections.boxes, params.guard
     label = np.unique(detections.labels, return_inverse=True)[1]
-    recovered = recover(detections.boxes, params)
-    everything = by_score(detections.scores)
-    alive = np.ones(len(detections), bool)
-    for one in params.passes:
-        keys = label * params.window_count(one) + windows(recovered, params, one)
-        seen = everything[alive[everything]] if params.semantics is Semantics.CASCADE else everything
-        lives = np.zeros(len(detections), bool)
-        lives[survivors(detections, seen, keys, params.guard)] = True
-        alive &= lives
+    recovered = recover(boxes, params)
+    keys = (label * params.window_count(one) + windows(recovered, params, one) for one in params.passes)
+
+    def spared(winner: Ints, box: Ints) -> Bools:
+        assert guard is not None
+        return iou(boxes[winner], boxes[box]) <= guard
+
+    alive = pools(by_score(detections.scores), keys, params.semantics, spared if guard is not None else None)
     return np.flatnonzero(alive)
