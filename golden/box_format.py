@@ -146,9 +146,7 @@ class BoxFormat:
         if self.form is Form.CENTRE:
             corners = np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]])
         boxes = np.floor(corners + 0.5).astype(np.int64)
-        expected = (
-            f"expected a box that still has an area within the image when rounded to 1/{1 << self.fraction} pixel"
-        )
+        expected = f"expected an area above zero within the image, also when rounded to 1/{1 << self.fraction} pixel"
         refuse(self.malformed(boxes, detections.labels), "boxes", detections.boxes, expected)
         levels, scores = np.unique(detections.scores, return_inverse=True)
         if len(levels) > 1 << self.score_width:

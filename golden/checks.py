@@ -1,4 +1,4 @@
-"""What the parameter objects check of their values: the kind first (TypeError), then the range (ValueError); and JSON."""
+"""What parameter objects check of their values: the kind first (TypeError), then the range (ValueError); and JSON."""
 
 from enum import Enum
 from typing import Any, TypeVar

@@ -38,7 +38,8 @@ def greedy_nms(detections: Detections, threshold: float) -> Ints:
     boxes, labels = detections.boxes, detections.labels
 
     def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
-        return (labels[rest] == labels[best]) & (iou(boxes[best], boxes[rest]) > threshold)
+        too_much: NDArray[np.bool_] = iou(boxes[best], boxes[rest]) > threshold
+        return too_much & (labels[rest] == labels[best])
 
     return select(by_score(detections.scores), dropped)
 
@@ -109,7 +110,7 @@ class GreedyParams:
         corners = self.format.corners(boxes)
 
         def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
-            return (labels[rest] == labels[best]) & overlap_exceeds(corners[best], corners[rest], self.threshold)
+            return overlap_exceeds(corners[best], corners[rest], self.threshold) & (labels[rest] == labels[best])
 
         order = taking[np.argsort(-scores[taking], kind="stable")]
         return Verdict(kept=select(order, dropped), malformed=malformed, overflow=overflow)
