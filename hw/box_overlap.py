@@ -1,0 +1,99 @@
+"""Whether two boxes overlap too much: intersection over union against a threshold, without a division."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.box_format import BoxFormat, rational
+from hw.arith import named
+from hw.box_stream import corner_layout
+
+
+class BoxOverlap(wiring.Component):
+    """IoU > threshold for a pair of boxes in every cycle, the answer `LATENCY` cycles later.
+
+    [S] With the threshold p/q, `inter (p + q) > p (area_a + area_b)`. Three stages: the sides of the intersection, its
+    area, and the comparison, into which both constants go as sums of shifted terms.
+
+    Parameters
+    ----------
+    form
+        Of the boxes. Both must lie within the image.
+    threshold
+        0 to 1, see `golden.box_format.rational`.
+    given
+        Boxes, of `"ab"`, whose area comes with them. The area of any other is computed here, by one multiplier more.
+
+    Members
+    -------
+    a, b : In(corner_layout(form))
+    area_a, area_b : In(2 * form.corner_width)
+        In squared units of a corner; only those that are `given`.
+    exceeds : Out(1)
+    """
+
+    LATENCY = 3
+
+    def __init__(self, form: BoxFormat, threshold: float, *, given: str = "ab"):
+        p, q = rational(threshold)
+        self.inter_factor, self.area_factor = p + q, p
+        self.given = given
+        corners, area = corner_layout(form), 2 * form.corner_width
+        areas = {f"area_{box}": In(area) for box in given}
+        super().__init__({"a": In(corners), "b": In(corners), **areas, "exceeds": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        sides, meet = zip(*(self._shared(m, axis) for axis in "xy"), strict=True)
+        areas = [self._area(m, box) for box in "ab" if box not in self.given]
+        known = [getattr(self, f"area_{box}") for box in self.given]
+        if known:
+            areas.append(registered(m, registered(m, sum(known[1:], known[0]), "known_1"), "known_2"))
+        meets = registered(m, registered(m, meet[0] & meet[1], "meets_1"), "meets_2")
+        inter = registered(m, sides[0] * sides[1], "inter")
+        union = named(m, sum(areas[1:], areas[0]), "areas")
+        # One difference rather than a comparison: a mapper merges all its terms into one carry-save tree.
+        spare = named(m, multiple(union, self.area_factor) - multiple(inter, self.inter_factor), "spare")
+        m.d.sync += self.exceeds.eq(spare[-1] & meets)
+        return m
+
+    def _shared(self, m: Module, axis: str) -> tuple[Value, Value]:
+        """Along an axis: the length that both boxes share, registered, and whether they share any."""
+        a, b = self.a, self.b
+        low, high = f"{axis}1", f"{axis}2"
+        start = named(m, Mux(a[low] > b[low], a[low], b[low]), f"start_{axis}")
+        end = named(m, Mux(a[high] < b[high], a[high], b[high]), f"end_{axis}")
+        length = named(m, end - start, f"length_{axis}")
+        return registered(m, length[:-1], f"side_{axis}"), ~length[-1]
+
+    def _area(self, m: Module, name: str) -> Value:
+        """Area of a box, two cycles later."""
+        box = getattr(self, name)
+        sides = [registered(m, (box[f"{axis}2"] - box[f"{axis}1"])[:-1], f"{name}_{axis}") for axis in "xy"]
+        return registered(m, sides[0] * sides[1], f"own_{name}")
+
+
+def registered(m: Module, value: Value, name: str) -> Signal:
+    """The value one cycle later; undefined after a reset."""
+    register = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register
+
+
+def multiple(value: Value, factor: int) -> Value:
+    """`factor * value`, for a constant from 0, of as few shifted terms as can be (signed digits, no two neighbours).
+
+    Spelled out, as synthesis for an FPGA would spend a multiplier on it.
+    """
+    terms: list[tuple[int, bool]] = []  # shift, and whether it is subtracted
+    shift = 0
+    while factor:
+        if factor & 1:
+            negative = factor & 3 == 3
+            terms.append((shift, negative))
+            factor += 1 if negative else -1
+        factor, shift = factor >> 1, shift + 1
+    total: Value = Const(0)
+    for shift, negative in reversed(terms):  # the largest is never subtracted
+        total = total - (value << shift) if negative else total + (value << shift)
+    return total
