@@ -85,9 +85,10 @@ def _draw(axes: Any, detections: Detections, places: Ints, colours: Mapping[int,
     widths = 0.3 + (0.9 + 0.9 * crowd) * strength[order]
     outlines = _outlines(detections.boxes[order])
     axes.add_collection(PolyCollection(outlines, facecolors="none", edgecolors=shades, linewidths=widths))
+    digits = ".2f" if (np.abs(detections.scores) <= 1).all() else ".3g"
     for box in order if len(places) <= LABELLED else ():
         axes.annotate(
-            f"{detections.scores[box]:.2g}",
+            f"{detections.scores[box]:{digits}}",
             detections.boxes[box, :2],
             (2, -2),
             textcoords="offset points",

@@ -1,6 +1,9 @@
 """`roundel nms`: what is kept, written and drawn, the way of boxes to the RTL and back, and what bad input is told."""
 
 import json
+import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +27,9 @@ SCORES = [0.5, 0.6, 0.9, 0.2, 0.7]
 CLASSES = [1, 0, 1, 1, 0]
 IMAGE_IDS = [7, 7, 7, 3, 7]
 KEPT = [1, 2, 3, 4]
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = (DOCS / "nms.md").read_text()
 
 
 def call(*arguments: object) -> int:
@@ -200,6 +206,33 @@ def test_boxes_beyond_the_usual_image_need_its_size(on, tmp_path, capsys):
 def test_missing_file(tmp_path, capsys):
     assert call("nms", tmp_path / "nothing.npz") == 2
     assert "nothing.npz: expected an .npz file, but there is none" in capsys.readouterr().err
+
+
+# The page docs/nms.md
+
+
+def test_the_example_of_the_page(tmp_path, capsys, monkeypatch):
+    """The page's snippet makes the file, and its command prints what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    snippet = PAGE.partition("```python\n")[2].partition("```")[0]
+    exec(compile(snippet, "docs/nms.md", "exec"), {})
+    command, _, shown = PAGE.partition("```\n$ roundel ")[2].partition("```")[0].partition("\n")
+    assert call(*command.split()) == 0
+    assert capsys.readouterr().out.split() == shown.split()
+
+
+def test_the_pictures_of_the_page(tmp_path):
+    """Its script draws all of them, the same every time, small enough to be kept."""
+    draw = runpy.run_path(str(DOCS / "nms_figures.py"))["main"]
+    shown = sorted(re.findall(r"\(pictures/(nms_\w+\.png)\)", PAGE))
+    for name in ("once", "twice"):
+        draw(tmp_path / name)
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == shown
+    for picture in shown:
+        content = (tmp_path / "once" / picture).read_bytes()
+        assert content == (tmp_path / "twice" / picture).read_bytes()
+        assert len(content) < 80_000
+        assert (DOCS / "pictures" / picture).exists()
 
 
 # The way to the RTL and back
