@@ -1,0 +1,160 @@
+"""The datapath of the hardware GreedyNMS: a scan drops what the kept box overlaps, and finds the best of the rest."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.greedy_nms import GreedyParams
+from hw.arith import select
+from hw.box_overlap import BoxOverlap
+from hw.delay import delay
+from hw.greedy_memory import GreedyMemory
+
+_VERDICT = 2 + BoxOverlap.LATENCY  # cycles from a look until the overlap is known: memory, a register, the compare
+
+
+class GreedyScan(wiring.Component):
+    """Holds the boxes of an image and looks at a beat of them in every cycle.
+
+    In what `look` looks at, the kept box and those of its class that it overlaps too much are dropped. The best box
+    left in all beats is found, and `take` makes it the kept one.
+
+    Parameters
+    ----------
+    params
+        See `golden.greedy_nms.GreedyParams`.
+
+    Members
+    -------
+    beat : In
+        Which beat to store or to look at. Looks go through an image from beat 0 on, one in every cycle.
+    store : In(1), boxes : In, scores : In, held : In(lanes)
+        Write a beat: corners and labels, scores, and which places hold a box. A new image: no box is kept.
+    look : In(1)
+        May follow a `store` or a `take` in the next cycle.
+    busy : Out(1)
+        Looks are under way; each takes `latency` cycles.
+    found : Out(1)
+        A box is left; valid when not busy.
+    take : In(1)
+        Only while something is found and not busy.
+    kept : Out
+        The kept box with its area, score and index, from two cycles after `take`.
+    """
+
+    def __init__(self, params: GreedyParams):
+        form = params.format
+        self.params = params
+        self.memory = GreedyMemory(params)
+        self.lane_bits = (params.lanes - 1).bit_length()
+        self.latency = _VERDICT + 1 + self.lane_bits
+        self.best_layout = data.StructLayout({"score": form.score_width, "left": 1, "index": params.index_width})
+        box = self.memory.boxes.shape().elem_shape.members
+        kept = {**box, "area": 2 * form.corner_width, "score": form.score_width, "index": params.index_width}
+        written = {name: In(getattr(self.memory, name).shape()) for name in ("boxes", "scores", "held")}
+        super().__init__(
+            {
+                "beat": In(self.memory.store_beat.shape()),
+                "store": In(1),
+                **written,
+                "look": In(1),
+                "busy": Out(1),
+                "found": Out(1),
+                "take": In(1),
+                "kept": Out(data.StructLayout(kept)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = self.memory
+        flow = Signal(self.latency)  # bit k: there was a look k + 1 cycles ago
+        m.d.sync += flow.eq(Cat(self.look, flow))
+
+        best = Signal(self.best_layout)
+        m.d.comb += [
+            *(getattr(memory, name).eq(getattr(self, name)) for name in ("store", "boxes", "scores", "held")),
+            memory.store_beat.eq(self.beat),
+            memory.read.eq(self.look | self.take),
+            memory.read_beat.eq(Mux(self.take, best.index[self.lane_bits :], self.beat)),
+            self.busy.eq(flow.any()),
+            self.found.eq(best.left),
+        ]
+        against = self._keep(m, best)
+        left = self._judge(m, flow, against)
+        candidate = self._best_of_beat(m, left)
+        with m.If(flow[-1] & _better(candidate, best)):
+            m.d.sync += best.eq(candidate)
+        return m
+
+    def _keep(self, m: Module, best: data.View) -> Value:
+        """The best box becomes the kept one; returns whether there is one."""
+        against = Signal()
+        with m.If(self.store):
+            m.d.sync += against.eq(0)
+        lane = best.index[: self.lane_bits]
+        with m.If(delay(m, self.take, 1, "take", reset=True)):
+            m.d.sync += [
+                Cat(self.kept.corners, self.kept.label).eq(select([Cat(box) for box in self.memory.boxes_read], lane)),
+                self.kept.area.eq(select(list(self.memory.areas_read), lane)),
+                self.kept.score.eq(best.score),
+                self.kept.index.eq(best.index),
+                best.left.eq(0),
+                against.eq(1),
+            ]
+        return against
+
+    def _judge(self, m: Module, flow: Value, against: Value) -> list[data.View]:
+        """Drop boxes; returns for each lane the box as a candidate for the best, a cycle later."""
+        memory = self.memory
+        beat = Signal.like(self.beat)
+        with m.If(self.store | self.take):
+            m.d.sync += beat.eq(0)
+        with m.Elif(memory.judge):
+            m.d.sync += beat.eq(beat + 1)
+        judged = delay(m, beat, 1, "judged")
+        m.d.comb += [
+            memory.judge.eq(flow[_VERDICT - 2]),
+            memory.judge_beat.eq(beat),
+            memory.drop.eq(flow[_VERDICT - 1]),
+            memory.drop_beat.eq(judged),
+        ]
+        candidates = []
+        for lane in range(self.params.lanes):
+            index = Cat(Const(lane, self.lane_bits), judged)[: self.params.index_width]
+            overlapped = self._overlapped(m, lane) | (index == self.kept.index)
+            still_left = memory.left[lane] & ~(overlapped & against)
+            m.d.comb += memory.still_left[lane].eq(still_left)
+            candidate = Cat(memory.scores_read[lane], still_left, index)
+            candidates.append(data.View(self.best_layout, delay(m, candidate, 1, f"candidate_{lane}")))
+        return candidates
+
+    def _overlapped(self, m: Module, lane: int) -> Value:
+        """Whether the kept box overlaps a box of its class too much, `_VERDICT` cycles after the look."""
+        params = self.params
+        box, area = self.memory.boxes_read[lane], self.memory.areas_read[lane]
+        m.submodules[f"overlap_{lane}"] = overlap = BoxOverlap(params.format, params.threshold)
+        m.d.comb += [
+            overlap.a.eq(self.kept.corners),
+            overlap.area_a.eq(self.kept.area),
+            Cat(overlap.b).eq(delay(m, Cat(box.corners), 1, f"corners_{lane}")),
+            overlap.area_b.eq(delay(m, area, 1, f"area_{lane}")),
+        ]
+        same_class = delay(m, box.label == self.kept.label, _VERDICT - 1, f"same_class_{lane}")
+        return overlap.exceeds & same_class
+
+    def _best_of_beat(self, m: Module, candidates: list[data.View]) -> data.View:
+        """The best of all lanes: a tree of comparisons, a register after each level."""
+        level = 0
+        while len(candidates) > 1:
+            level += 1
+            pairs = zip(candidates[::2], candidates[1::2], strict=True)
+            winners = (Mux(_better(high, low), Cat(high), Cat(low)) for low, high in pairs)
+            words = [delay(m, winner, 1, f"winner_{level}_{place}") for place, winner in enumerate(winners)]
+            candidates = [data.View(self.best_layout, word) for word in words]
+        return candidates[0]
+
+
+def _better(one: data.View, other: data.View) -> Value:
+    """Whether a box is left and the other not, or its score is higher: of equal ones the first, so the lower index."""
+    return Cat(one.score, one.left) > Cat(other.score, other.left)
