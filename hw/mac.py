@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.mac import MacParams
-from hw.accumulator import AccumulatorMemory
 from hw.dot_product import activation_layout, weight_layout
 from hw.double_buffer import BlockLoader, DoubleBuffer
 from hw.mac_column import CONTROL, MacColumn
 from hw.requant_ports import runtime_layout
+from hw.two_port_memory import TwoPortMemory
 
 STEERING = ("position", "first", "last", "swap", "swap_params")  # what goes along with the numbers of a beat
 
@@ -157,7 +157,7 @@ class MacArray(wiring.Component):
     def _memory(self, m: Module, advance: Value, multiplying: data.View, adding: data.View, control: data.View) -> None:
         """Read while multiplying, write while adding; a sum that is not written yet is passed on in its column."""
         width = self.mac.acc_width
-        m.submodules.memory = words = AccumulatorMemory(width=width * self.mac.columns, depth=self.mac.depth)
+        m.submodules.memory = words = TwoPortMemory(width=width * self.mac.columns, depth=self.mac.depth)
         again = adding.valid & (adding.position == multiplying.position)
         source = Signal(
             data.StructLayout(dict.fromkeys(("from_bias", "from_total", "from_stored"), 1)), reset_less=True

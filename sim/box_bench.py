@@ -107,3 +107,23 @@ def _first_difference(got: list[int], wanted: list[int]) -> str:
     if place is None:
         return f"{len(got)} boxes, golden {len(wanted)}"
     return f"box {got[place]} at place {place}, golden {wanted[place]}"
+
+
+async def replay(dut: Any, params: Any, path: str, stalls: float, lanes_out: int) -> None:
+    """Drive the images of an npz file, check them, and leave `kept.npz` in the run's folder; see `sim.tb_nms`."""
+    with np.load(path) as given:
+        boxes, scores, labels, ends = (given[name] for name in ("boxes", "scores", "labels", "ends"))
+    starts = [0, *ends[:-1]]
+    images = [
+        BoxImage(
+            boxes=boxes[start:end],
+            scores=scores[start:end],
+            labels=labels[start:end],
+            present=np.ones(end - start, bool),
+        )
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    kept, seen = await drive(dut, params, images, stalls, 0, lanes_out)
+    check("stimulus", params, images, kept, seen["errors"])
+    places = [start + came["index"] for start, came in zip(starts, kept, strict=True)]
+    np.savez("kept.npz", kept=np.concatenate(places), cycles=seen["cycles"], arrivals=seen["arrivals"])

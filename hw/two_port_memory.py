@@ -1,17 +1,17 @@
-"""The memory of partial sums, a module of its own so that a flow can put a macro in its place."""
+"""A memory with one read and one write port, a module of its own so that a flow can put a macro in its place."""
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 
-class AccumulatorMemory(wiring.Component):
-    """One read and one write port of the full width, inferable as block RAM.
+class TwoPortMemory(wiring.Component):
+    """Ports of the full width, inferable as block RAM.
 
     Parameters
     ----------
     width
-        Bits of a word: the sums of all columns.
+        Bits of a word.
     depth
         Words; at least two are made.
 
@@ -19,7 +19,7 @@ class AccumulatorMemory(wiring.Component):
     -------
     read_en : In(1), read_addr : In, read_data : Out(width)
         Data come in the next cycle and stay until the next read. A read of the word that is being written brings
-        nothing defined; the array never asks for it.
+        nothing defined; no unit uses what comes.
     write_en : In(1), write_addr : In, write_data : In(width)
     """
 
