@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class RtlRun:
     kept
         Rows kept, image by image and class by class, in the order in which they came.
     boxes, cycles
-        Boxes sent, and clock cycles from the first of them to the last that was kept.
+        Boxes sent, and clock cycles from the end of reset to the last box kept, clearing of tables included.
     fraction
         Fraction bits of the coordinates.
     exact
@@ -51,8 +52,8 @@ class RtlRun:
         return self.boxes / self.cycles
 
     def __str__(self) -> str:
-        speed = f"{self.boxes:,} boxes in {self.cycles:,} cycles, {self.boxes_per_cycle:.2f} boxes per cycle"
-        return f"RTL equal to golden: {speed}"
+        speed = f"{self.boxes:,} boxes in {self.cycles:,} cycles from reset to the last one kept"
+        return f"RTL equal to golden: {speed}, {self.boxes_per_cycle:.2f} boxes per cycle"
 
     def as_dict(self) -> dict[str, Any]:
         names = ("boxes", "cycles", "fraction", "exact", "boxes_per_cycle")
@@ -126,12 +127,10 @@ def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: 
     component = row.component(params)
     design = Design(sources=(to_verilog(component, unit),), top=unit)
     kept, cycles = _simulate(design, row.bench, {"params": params.as_dict(), "latency": component.latency}, beats)
-    wanted = beats.expected(params)
-    if kept.tolist() != wanted.tolist():
-        raise MismatchError(
-            f"{unit}: the RTL keeps {len(kept)} boxes, other than the {len(wanted)} of its golden model"
-        )
-    rows = np.concatenate(groups)[kept]
+    rows, wanted = np.concatenate(groups)[kept], np.concatenate(groups)[beats.expected(params)]
+    for number, (got, right) in enumerate(zip_longest(rows.tolist(), wanted.tolist())):
+        if got != right:
+            raise MismatchError(f"{unit}: the RTL differs from golden at kept box {number}: row {got}, not row {right}")
     return RtlRun(kept=rows, boxes=len(beats.boxes), cycles=cycles, fraction=form.fraction, exact=exact)
 
 
