@@ -49,8 +49,13 @@ class GreedyScan(wiring.Component):
         self.lane_bits = (params.lanes - 1).bit_length()
         self.latency = _VERDICT + 1 + self.lane_bits
         self.best_layout = data.StructLayout({"score": form.score_width, "left": 1, "index": params.index_width})
-        box = self.memory.boxes.shape().elem_shape.members
-        kept = {**box, "area": 2 * form.corner_width, "score": form.score_width, "index": params.index_width}
+        self.box_layout = self.memory.boxes.shape().elem_shape
+        kept = {
+            **self.box_layout.members,
+            "area": 2 * form.corner_width,
+            "score": form.score_width,
+            "index": params.index_width,
+        }
         written = {name: In(getattr(self.memory, name).shape()) for name in ("boxes", "scores", "held")}
         super().__init__(
             {
@@ -113,35 +118,36 @@ class GreedyScan(wiring.Component):
         with m.Elif(memory.judge):
             m.d.sync += beat.eq(beat + 1)
         judged = delay(m, beat, 1, "judged")
-        m.d.comb += [
-            memory.judge.eq(flow[_VERDICT - 2]),
-            memory.judge_beat.eq(beat),
-            memory.drop.eq(flow[_VERDICT - 1]),
-            memory.drop_beat.eq(judged),
-        ]
         candidates = []
         for lane in range(self.params.lanes):
             index = Cat(Const(lane, self.lane_bits), judged)[: self.params.index_width]
             overlapped = self._overlapped(m, lane) | (index == self.kept.index)
             still_left = memory.left[lane] & ~(overlapped & against)
-            m.d.comb += memory.still_left[lane].eq(still_left)
-            candidate = Cat(memory.scores_read[lane], still_left, index)
-            candidates.append(data.View(self.best_layout, delay(m, candidate, 1, f"candidate_{lane}")))
+            candidate = delay(m, Cat(memory.scores_read[lane], still_left, index), 1, f"candidate_{lane}")
+            candidates.append(data.View(self.best_layout, candidate))
+        m.d.comb += [
+            memory.judge.eq(flow[_VERDICT - 2]),
+            memory.judge_beat.eq(beat),
+            memory.drop.eq(flow[_VERDICT]),
+            memory.drop_beat.eq(candidates[0].index[self.lane_bits :]),
+            memory.still_left.eq(Cat(candidate.left for candidate in candidates)),
+        ]
         return candidates
 
     def _overlapped(self, m: Module, lane: int) -> Value:
         """Whether the kept box overlaps a box of its class too much, `_VERDICT` cycles after the look."""
-        params = self.params
-        box, area = self.memory.boxes_read[lane], self.memory.areas_read[lane]
+        params, kept = self.params, self.kept
+        # Block RAM is slow: what it gives goes into a register first.
+        box = data.View(self.box_layout, delay(m, Cat(self.memory.boxes_read[lane]), 1, f"box_{lane}"))
+        area = delay(m, self.memory.areas_read[lane], 1, f"area_{lane}")
         m.submodules[f"overlap_{lane}"] = overlap = BoxOverlap(params.format, params.threshold)
         m.d.comb += [
-            overlap.a.eq(self.kept.corners),
-            overlap.area_a.eq(self.kept.area),
-            Cat(overlap.b).eq(delay(m, Cat(box.corners), 1, f"corners_{lane}")),
-            overlap.area_b.eq(delay(m, area, 1, f"area_{lane}")),
+            overlap.a.eq(kept.corners),
+            overlap.area_a.eq(kept.area),
+            overlap.b.eq(box.corners),
+            overlap.area_b.eq(area),
         ]
-        same_class = delay(m, box.label == self.kept.label, _VERDICT - 1, f"same_class_{lane}")
-        return overlap.exceeds & same_class
+        return overlap.exceeds & delay(m, box.label == kept.label, BoxOverlap.LATENCY, f"same_class_{lane}")
 
     def _best_of_beat(self, m: Module, candidates: list[data.View]) -> data.View:
         """The best of all lanes: a tree of comparisons, a register after each level."""
