@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.box_format import Form
 from golden.greedy_nms import GreedyParams
 from hw.box_stream import BoxCheck, boxes_in, boxes_out, error_layout
+from hw.delay import delay
 from hw.greedy_scan import GreedyScan
 
 
@@ -43,7 +44,7 @@ class GreedyNms(wiring.Component):
         self.params = params
         self.scan = GreedyScan(params)
         self.scan_overhead = self.scan.latency + 1
-        self.latency = self.scan_overhead + 2
+        self.latency = self.scan_overhead + GreedyScan.TAKE_LATENCY
         super().__init__(
             {
                 "inputs": In(boxes_in(params.format, params.lanes)),
@@ -60,7 +61,7 @@ class GreedyNms(wiring.Component):
         last = Signal.like(scan.beat)  # the last beat that was stored
         arrives = self.inputs.valid & self.inputs.ready
         chosen = Signal()  # the scan is over, and so is the box kept before
-        pending, ended = self._output(m)
+        pending = self._output(m, chosen)
         self._load(m, beat)
         m.d.comb += [
             self.inputs.ready.eq(~scanning & ~choosing),
@@ -78,7 +79,7 @@ class GreedyNms(wiring.Component):
         with m.If(scanning & (beat == last)):
             m.d.sync += [beat.eq(0), scanning.eq(0), choosing.eq(1)]
         with m.If(chosen):
-            m.d.sync += [choosing.eq(0), scanning.eq(scan.found), pending.eq(1), ended.eq(~scan.found)]
+            m.d.sync += [choosing.eq(0), scanning.eq(scan.found)]
         return m
 
     def _load(self, m: Module, beat: Value) -> None:
@@ -111,23 +112,24 @@ class GreedyNms(wiring.Component):
                 self.error.index.eq(Cat(Const(0, scan.lane_bits), beat)),
             ]
 
-    def _output(self, m: Module) -> tuple[Signal, Signal]:
-        """Send the kept box, or the end of the image; returns the registers that ask for it."""
+    def _output(self, m: Module, chosen: Value) -> Value:
+        """Send what was chosen, the kept box or the end of the image; returns whether it still waits."""
         pending, ended = Signal(), Signal()  # a beat is to be sent; it is the end of the image
-        settled = Signal()  # the kept box is there, two cycles after it was taken
-        sent = self.outputs.valid & self.outputs.ready
-        m.d.sync += settled.eq(pending & ~sent)
-        with m.If(sent):
+        with m.If(chosen):
+            m.d.sync += ended.eq(~self.scan.found)
+        with m.If(self.outputs.ready):
             m.d.sync += pending.eq(0)
+        with m.If(delay(m, chosen, GreedyScan.TAKE_LATENCY - 1, "chosen", reset=True)):
+            m.d.sync += pending.eq(1)
         box, kept = self.outputs.p.boxes[0], self.scan.kept
         m.d.comb += [
-            self.outputs.valid.eq(pending & settled),
+            self.outputs.valid.eq(pending),
             self.outputs.p.last.eq(ended),
             box.empty.eq(ended),
             *(box[name].eq(code) for name, code in self._codes().items()),
             *(box[name].eq(kept[name]) for name in ("score", "label", "index")),
         ]
-        return pending, ended
+        return pending
 
     def _codes(self) -> dict[str, Value]:
         """The four numbers of the kept box as they were sent."""

@@ -39,8 +39,10 @@ class GreedyScan(wiring.Component):
     take : In(1)
         Only while something is found and not busy.
     kept : Out
-        The kept box with its area, score and index, from two cycles after `take`.
+        The kept box with its area, score and index, from `TAKE_LATENCY` cycles after `take`.
     """
+
+    TAKE_LATENCY = 3
 
     def __init__(self, params: GreedyParams):
         form = params.format
@@ -76,7 +78,7 @@ class GreedyScan(wiring.Component):
         flow = Signal(self.latency)  # bit k: there was a look k + 1 cycles ago
         m.d.sync += flow.eq(Cat(self.look, flow))
 
-        best = Signal(self.best_layout)
+        best = Signal(self.best_layout, reset_less=True)
         m.d.comb += [
             *(getattr(memory, name).eq(getattr(self, name)) for name in ("store", "boxes", "scores", "held")),
             memory.store_beat.eq(self.beat),
@@ -85,31 +87,47 @@ class GreedyScan(wiring.Component):
             self.busy.eq(flow.any()),
             self.found.eq(best.left),
         ]
-        against = self._keep(m, best)
-        left = self._judge(m, flow, against)
-        candidate = self._best_of_beat(m, left)
+        # Block RAM is slow: what it gives goes into registers first.
+        boxes = [data.View(self.box_layout, delay(m, Cat(box), 1, "box")) for box in memory.boxes_read]
+        areas = [delay(m, area, 1, "area") for area in memory.areas_read]
+        against = self._keep(m, best, boxes, areas)
+        overlapped = [self._overlapped(m, *place) for place in zip(range(self.params.lanes), boxes, areas, strict=True)]
+        candidate = self._best_of_beat(m, self._judge(m, flow, against, overlapped))
         with m.If(flow[-1] & _better(candidate, best)):
             m.d.sync += best.eq(candidate)
         return m
 
-    def _keep(self, m: Module, best: data.View) -> Value:
+    def _keep(self, m: Module, best: data.View, boxes: list[data.View], areas: list[Value]) -> Value:
         """The best box becomes the kept one; returns whether there is one."""
         against = Signal()
         with m.If(self.store):
-            m.d.sync += against.eq(0)
-        lane = best.index[: self.lane_bits]
-        with m.If(delay(m, self.take, 1, "take", reset=True)):
+            m.d.sync += [against.eq(0), best.left.eq(0)]
+        kept, lane = Signal.like(self.kept, reset_less=True), best.index[: self.lane_bits]
+        m.d.comb += self.kept.eq(kept)
+        with m.If(delay(m, self.take, self.TAKE_LATENCY - 1, "take", reset=True)):
             m.d.sync += [
-                Cat(self.kept.corners, self.kept.label).eq(select([Cat(box) for box in self.memory.boxes_read], lane)),
-                self.kept.area.eq(select(list(self.memory.areas_read), lane)),
-                self.kept.score.eq(best.score),
-                self.kept.index.eq(best.index),
+                Cat(kept.corners, kept.label).eq(select([Cat(box) for box in boxes], lane)),
+                kept.area.eq(select(areas, lane)),
+                kept.score.eq(best.score),
+                kept.index.eq(best.index),
                 best.left.eq(0),
                 against.eq(1),
             ]
         return against
 
-    def _judge(self, m: Module, flow: Value, against: Value) -> list[data.View]:
+    def _overlapped(self, m: Module, lane: int, box: data.View, area: Value) -> Value:
+        """Whether the kept box overlaps a box of its class too much, `_VERDICT` cycles after the look."""
+        kept = self.kept
+        m.submodules[f"overlap_{lane}"] = overlap = BoxOverlap(self.params.format, self.params.threshold)
+        m.d.comb += [
+            overlap.a.eq(kept.corners),
+            overlap.area_a.eq(kept.area),
+            overlap.b.eq(box.corners),
+            overlap.area_b.eq(area),
+        ]
+        return overlap.exceeds & delay(m, box.label == kept.label, BoxOverlap.LATENCY, f"same_class_{lane}")
+
+    def _judge(self, m: Module, flow: Value, against: Value, overlapped: list[Value]) -> list[data.View]:
         """Drop boxes; returns for each lane the box as a candidate for the best, a cycle later."""
         memory = self.memory
         beat = Signal.like(self.beat)
@@ -119,11 +137,10 @@ class GreedyScan(wiring.Component):
             m.d.sync += beat.eq(beat + 1)
         judged = delay(m, beat, 1, "judged")
         candidates = []
-        for lane in range(self.params.lanes):
+        for lane, too_much in enumerate(overlapped):
             index = Cat(Const(lane, self.lane_bits), judged)[: self.params.index_width]
-            overlapped = self._overlapped(m, lane) | (index == self.kept.index)
-            still_left = memory.left[lane] & ~(overlapped & against)
-            candidate = delay(m, Cat(memory.scores_read[lane], still_left, index), 1, f"candidate_{lane}")
+            still_left = memory.left[lane] & ~(against & (too_much | (index == self.kept.index)))
+            candidate = delay(m, Cat(memory.scores_read[lane], still_left, index), 1, "candidate")
             candidates.append(data.View(self.best_layout, candidate))
         m.d.comb += [
             memory.judge.eq(flow[_VERDICT - 2]),
@@ -134,29 +151,12 @@ class GreedyScan(wiring.Component):
         ]
         return candidates
 
-    def _overlapped(self, m: Module, lane: int) -> Value:
-        """Whether the kept box overlaps a box of its class too much, `_VERDICT` cycles after the look."""
-        params, kept = self.params, self.kept
-        # Block RAM is slow: what it gives goes into a register first.
-        box = data.View(self.box_layout, delay(m, Cat(self.memory.boxes_read[lane]), 1, f"box_{lane}"))
-        area = delay(m, self.memory.areas_read[lane], 1, f"area_{lane}")
-        m.submodules[f"overlap_{lane}"] = overlap = BoxOverlap(params.format, params.threshold)
-        m.d.comb += [
-            overlap.a.eq(kept.corners),
-            overlap.area_a.eq(kept.area),
-            overlap.b.eq(box.corners),
-            overlap.area_b.eq(area),
-        ]
-        return overlap.exceeds & delay(m, box.label == kept.label, BoxOverlap.LATENCY, f"same_class_{lane}")
-
     def _best_of_beat(self, m: Module, candidates: list[data.View]) -> data.View:
         """The best of all lanes: a tree of comparisons, a register after each level."""
-        level = 0
         while len(candidates) > 1:
-            level += 1
             pairs = zip(candidates[::2], candidates[1::2], strict=True)
             winners = (Mux(_better(high, low), Cat(high), Cat(low)) for low, high in pairs)
-            words = [delay(m, winner, 1, f"winner_{level}_{place}") for place, winner in enumerate(winners)]
+            words = [delay(m, winner, 1, "winner") for winner in winners]
             candidates = [data.View(self.best_layout, word) for word in words]
         return candidates[0]
 
