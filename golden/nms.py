@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from golden.box_format import BoxFormat, Verdict, area, overlap_exceeds, rational
 from golden.checks import check_bool, check_integer, choice, plain
 from golden.psrr import pools, windows
-from golden.psrr_params import Pass, PsrrParams, Semantics, Shift
+from golden.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
 from golden.psrr_presets import preset
 from golden.rounding import Ints
 
@@ -72,6 +72,9 @@ class NmsParams:
             object.__setattr__(self, "format", BoxFormat(**self.format))
         if not isinstance(self.format, BoxFormat):
             raise TypeError(f"format must be a BoxFormat, not {self.format!r}")
+        for name in ("areas", "ratios"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, rising(name, getattr(self, name)))
         if self.passes is not None:
             given = tuple(Pass(**one) if isinstance(one, Mapping) else one for one in self.passes)
             object.__setattr__(self, "passes", given)
@@ -85,7 +88,7 @@ class NmsParams:
         for name, kind in (("semantics", Semantics), ("shift", Shift)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, choice(kind, name, getattr(self, name)))
-        if self.lanes > 1 and self.pyramid.semantics is Semantics.CASCADE:
+        if self.pyramid.semantics is Semantics.CASCADE and self.lanes > 1:
             raise ValueError(f"lanes must be 1 for a cascade, not {self.lanes}")
 
     @cached_property
