@@ -1,6 +1,6 @@
 """Small combinational helpers that several blocks share."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 
@@ -27,6 +27,25 @@ def select(choices: list[Value], index: Value) -> Value:
         return choices[0]
     bit = (len(choices) - 1).bit_length() - 1
     return Mux(index[bit], select(choices[1 << bit :], index), select(choices[: 1 << bit], index))
+
+
+def multiple(value: Value, factor: int) -> Value:
+    """`factor * value`, for a constant from 0, of as few shifted terms as can be (signed digits, no two neighbours).
+
+    Spelled out, as synthesis for an FPGA would spend a multiplier on it.
+    """
+    terms: list[tuple[int, bool]] = []  # shift, and whether it is subtracted
+    shift = 0
+    while factor:
+        if factor & 1:
+            negative = factor & 3 == 3
+            terms.append((shift, negative))
+            factor += 1 if negative else -1
+        factor, shift = factor >> 1, shift + 1
+    total: Value = Const(0)
+    for shift, negative in reversed(terms):  # the largest is never subtracted
+        total = total - (value << shift) if negative else total + (value << shift)
+    return total
 
 
 def cut(m: Module, core: wiring.Component, *values: Value) -> list[Value]:

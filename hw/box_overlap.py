@@ -1,19 +1,20 @@
 """Whether two boxes overlap too much: intersection over union against a threshold, without a division."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.box_format import BoxFormat, rational
-from hw.arith import named
+from hw.arith import multiple, named
 from hw.box_stream import corner_layout
+from hw.delay import delay
 
 
 class BoxOverlap(wiring.Component):
     """IoU > threshold for a pair of boxes in every cycle, the answer `LATENCY` cycles later.
 
-    [S] With the threshold p/q, `inter (p + q) > p (area_a + area_b)`. Three stages: the sides of the intersection, its
-    area, and the comparison, into which both constants go as sums of shifted terms.
+    [S] With the threshold p/q, `inter (p + q) > p (area_a + area_b)`. Four stages: the sides of the intersection, its
+    area, both sides of the inequality, and the comparison. The constants go in as sums of shifted terms.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class BoxOverlap(wiring.Component):
     exceeds : Out(1)
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self, form: BoxFormat, threshold: float, *, given: str = "ab"):
         p, q = rational(threshold)
@@ -48,13 +49,13 @@ class BoxOverlap(wiring.Component):
         areas = [self._area(m, box) for box in "ab" if box not in self.given]
         known = [getattr(self, f"area_{box}") for box in self.given]
         if known:
-            areas.append(registered(m, registered(m, sum(known[1:], known[0]), "known_1"), "known_2"))
-        meets = registered(m, registered(m, meet[0] & meet[1], "meets_1"), "meets_2")
-        inter = registered(m, sides[0] * sides[1], "inter")
+            areas.append(delay(m, sum(known[1:], known[0]), 2, "known"))
+        meets = delay(m, meet[0] & meet[1], 2, "meets")
+        inter = delay(m, sides[0] * sides[1], 1, "inter")
         union = named(m, sum(areas[1:], areas[0]), "areas")
-        # One difference rather than a comparison: a mapper merges all its terms into one carry-save tree.
-        spare = named(m, multiple(union, self.area_factor) - multiple(inter, self.inter_factor), "spare")
-        m.d.sync += self.exceeds.eq(spare[-1] & meets)
+        needed = delay(m, multiple(union, self.area_factor), 1, "needed")
+        given = delay(m, multiple(inter, self.inter_factor), 1, "given")
+        m.d.sync += self.exceeds.eq((given > needed) & delay(m, meets, 1, "meets_late"))
         return m
 
     def _shared(self, m: Module, axis: str) -> tuple[Value, Value]:
@@ -64,36 +65,10 @@ class BoxOverlap(wiring.Component):
         start = named(m, Mux(a[low] > b[low], a[low], b[low]), f"start_{axis}")
         end = named(m, Mux(a[high] < b[high], a[high], b[high]), f"end_{axis}")
         length = named(m, end - start, f"length_{axis}")
-        return registered(m, length[:-1], f"side_{axis}"), ~length[-1]
+        return delay(m, length[:-1], 1, f"side_{axis}"), ~length[-1]
 
     def _area(self, m: Module, name: str) -> Value:
         """Area of a box, two cycles later."""
         box = getattr(self, name)
-        sides = [registered(m, (box[f"{axis}2"] - box[f"{axis}1"])[:-1], f"{name}_{axis}") for axis in "xy"]
-        return registered(m, sides[0] * sides[1], f"own_{name}")
-
-
-def registered(m: Module, value: Value, name: str) -> Signal:
-    """The value one cycle later; undefined after a reset."""
-    register = Signal(value.shape(), name=name, reset_less=True)
-    m.d.sync += register.eq(value)
-    return register
-
-
-def multiple(value: Value, factor: int) -> Value:
-    """`factor * value`, for a constant from 0, of as few shifted terms as can be (signed digits, no two neighbours).
-
-    Spelled out, as synthesis for an FPGA would spend a multiplier on it.
-    """
-    terms: list[tuple[int, bool]] = []  # shift, and whether it is subtracted
-    shift = 0
-    while factor:
-        if factor & 1:
-            negative = factor & 3 == 3
-            terms.append((shift, negative))
-            factor += 1 if negative else -1
-        factor, shift = factor >> 1, shift + 1
-    total: Value = Const(0)
-    for shift, negative in reversed(terms):  # the largest is never subtracted
-        total = total - (value << shift) if negative else total + (value << shift)
-    return total
+        sides = [delay(m, (box[f"{axis}2"] - box[f"{axis}1"])[:-1], 1, f"{name}_{axis}") for axis in "xy"]
+        return delay(m, sides[0] * sides[1], 1, f"own_{name}")

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.nms import NmsParams
 from golden.psrr_params import Pass
+from hw.arith import multiple, named
 from hw.box_stream import corner_layout
 from hw.delay import delay
 from hw.nms_windows import WindowKey
@@ -65,7 +66,9 @@ class Recovery(wiring.Component):
 
         above_ratio = Signal(max(1, len(params.ratio_thresholds)), reset_less=True)
         m.d.sync += self.area.eq(width * height)
-        m.d.sync += above_ratio.eq(Cat(q * height > p * width for p, q in params.ratio_thresholds))
+        for number, (p, q) in enumerate(params.ratio_thresholds):
+            spare = named(m, multiple(width, p) - multiple(height, q), f"spare_{number}")
+            m.d.sync += above_ratio[number].eq(spare[-1])
 
         scale = Signal.like(self.windows[0].scale, reset_less=True)
         ratio = Signal.like(self.windows[0].ratio, reset_less=True)

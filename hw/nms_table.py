@@ -41,7 +41,7 @@ class ScoreTable(wiring.Component):
         Its score, in cycle 2.
     better : Out(1)
         The box is the best of its window so far, in cycle 3.
-    key_3, epoch_3, score_3 : Out
+    new_key, new_epoch, new_score : Out
         Its window, its epoch, and its score if it is the best, in cycle 3.
     clear : In(1), clear_key : In
         Forget what this window holds, while no box is on its way.
@@ -60,9 +60,9 @@ class ScoreTable(wiring.Component):
                 "epoch": In(self.epoch_width),
                 "score": In(self.score_width),
                 "better": Out(1),
-                "key_3": Out(key),
-                "epoch_3": Out(self.epoch_width),
-                "score_3": Out(self.score_width),
+                "new_key": Out(key),
+                "new_epoch": Out(self.epoch_width),
+                "new_score": Out(self.score_width),
                 "clear": In(1),
                 "clear_key": In(key),
             }
@@ -74,36 +74,38 @@ class ScoreTable(wiring.Component):
         valid, key, epoch = ([value] for value in (self.valid, self.key, self.epoch))
         for name, chain in (("valid", valid), ("key", key), ("epoch", epoch)):
             for stage in range(1, 5):
-                chain.append(delay(m, chain[-1], 1, f"{name}_{stage}", reset=name == "valid"))
-        score_4 = delay(m, self.score_3, 1, "score_4")
+                chain.append(delay(m, chain[-1], 1, f"{name}_at{stage}", reset=name == "valid"))
+        score_4 = delay(m, self.new_score, 1, "score_at4")
 
         # Two bits of the epoch tell apart all images that can be on their way within four cycles.
         place = [Cat(key[stage], epoch[stage][:2]) for stage in range(5)]
         after = {stage: valid[stage] & (place[1] == place[stage]) for stage in (2, 3, 4)}
 
-        # Cycle 1: what the memory says, or the boxes two and three places ahead.
+        # Cycle 1: what the memory says, which comes late, and the boxes two and three places ahead.
         known, row_epoch = Signal(reset_less=True), Signal(self.epoch_width, reset_less=True)
-        row, chained = Signal(self.score_width, reset_less=True), Signal(reset_less=True)
+        row, ahead = Signal(self.score_width, reset_less=True), Signal(self.score_width, reset_less=True)
+        chained = Signal(reset_less=True)
         m.d.comb += [memory.read_en.eq(self.valid), memory.read_addr.eq(self.key)]
         read_score, read_epoch = memory.read_data[: self.score_width], memory.read_data[self.score_width :]
         m.d.sync += [
             known.eq(after[3] | after[4]),
             row_epoch.eq(read_epoch),
-            row.eq(Mux(after[3], self.score_3, Mux(after[4], score_4, read_score))),
+            row.eq(read_score),
+            ahead.eq(Mux(after[3], self.new_score, score_4)),
             chained.eq(after[2]),
         ]
 
         # Cycle 2: the box just ahead has been compared meanwhile; of equal scores the earlier box stays.
-        best = Mux(chained, self.score_3, row)
+        best = Mux(chained, self.new_score, Mux(known, ahead, row))
         fresh = chained | known | (row_epoch == epoch[2])
         better = ~fresh | (self.score > best)
-        m.d.sync += [self.better.eq(valid[2] & better), self.score_3.eq(Mux(better, self.score, best))]
-        m.d.comb += [self.key_3.eq(key[3]), self.epoch_3.eq(epoch[3])]
+        m.d.sync += [self.better.eq(valid[2] & better), self.new_score.eq(Mux(better, self.score, best))]
+        m.d.comb += [self.new_key.eq(key[3]), self.new_epoch.eq(epoch[3])]
 
         m.d.comb += [
             memory.write_en.eq(self.better | self.clear),
-            memory.write_addr.eq(Mux(self.clear, self.clear_key, self.key_3)),
-            memory.write_data.eq(Mux(self.clear, 0, Cat(self.score_3, self.epoch_3))),
+            memory.write_addr.eq(Mux(self.clear, self.clear_key, self.new_key)),
+            memory.write_data.eq(Mux(self.clear, 0, Cat(self.new_score, self.new_epoch))),
         ]
         return m
 
@@ -188,9 +190,9 @@ class PassTable(wiring.Component):
         table, memory = self.scores[writer], self.names[writer][reader]
         m.submodules[f"names_{writer}_{reader}"] = memory
         several = self.lanes > 1
-        written = Cat(self.entry[writer], Cat(table.score_3, table.epoch_3) if several else Cat())
+        written = Cat(self.entry[writer], Cat(table.new_score, table.new_epoch) if several else Cat())
         clear = self.clear if several else 0
-        address = Cat(table.key_3, self.bank)
+        address = Cat(table.new_key, self.bank)
         row = Signal(self.word, name=f"row_{writer}_{reader}", reset_less=True)
         m.d.comb += [
             memory.read_en.eq(1),

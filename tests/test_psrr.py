@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from math import floor
 
 import numpy as np
@@ -233,18 +233,29 @@ def test_tables_have_a_word_for_every_window(name):
             assert params.window_count(one) == len(list(pooled({}, one, params)))
 
 
-@pytest.mark.parametrize("name", ["adjacent", "guarded"])
-def test_presets_of_neighbouring_scales(name):
-    params = preset(name)
+def test_adjacent_pools_neighbouring_scales():
+    params = preset("adjacent")
     assert [round(area**0.5) for area in params.areas] == [64, 91, 128, 181, 256, 362, 512]
     assert [one.scales for one in params.passes[::4]] == [
         ((0, 1), (2, 3), (4, 5), (6,)),
         ((0,), (1, 2), (3, 4), (5, 6)),
     ]
-    shifts = {(one.shift_x, one.shift_y) for one in params.passes[4:]}
     assert len(params.passes) == 8
-    assert len(shifts) == 4
-    assert (params.guard is None) == (name == "adjacent")
+    assert len({(one.shift_x, one.shift_y) for one in params.passes[4:]}) == 4
+    assert params.guard is None
+
+
+@pytest.mark.parametrize(("shift", "count"), [("none", 2), ("diagonal", 4), ("quad", 8)])
+def test_guarded_passes_differ_in_two_directions(shift, count):
+    params = preset("guarded", shift=shift)
+    scales = (((0, 1), (2, 3)), ((0,), (1, 2), (3,)))
+    ratios = (((0, 1), (2,)), ((0,), (1, 2)))
+    offsets = [(scales.index(one.scales), ratios.index(one.ratios), one.shift_x, one.shift_y) for one in params.passes]
+    assert len(set(offsets)) == count
+    distances = {sum(a != b for a, b in zip(x, y, strict=True)) for x, y in combinations(offsets, 2)}
+    assert min(distances) == 2
+    assert max(params.window_count(one) for one in params.passes) <= 512
+    assert params.area_thresholds == (2**13, 2**15, 2**17)
 
 
 @pytest.mark.parametrize(
