@@ -146,30 +146,25 @@ def _centres(axes: Any, boxes: Floats, scores: Floats, best: Any) -> None:
 
 
 def draw_pyramids(path: Path) -> None:
-    """Which channels pool together in each level of two pyramids, and the kernel of every group in cells."""
-    with figure(path, 9.5, 6.2) as drawing:
-        rows = drawing.subfigures(2, 1, height_ratios=(4, 5.5))
-        names = {"psrr": "shifted in x and y together", "guarded": "shifted in x, in y, in both"}
-        for row, (name, shifted) in zip(rows, names.items(), strict=True):
+    """Which channels pool together in the passes of two pyramids, and the kernel of every group in cells."""
+    with figure(path, 9.5, 5.8) as drawing:
+        rows = drawing.subfigures(2, 1)
+        for row, name in zip(rows, ("psrr", "guarded"), strict=True):
             params = preset(name)
-            levels = [one for one in params.passes if not (one.shift_x or one.shift_y)]
-            copies = len(params.passes) // len(levels)
-            grids = row.subplots(1, 4)
-            for number, axes in enumerate(grids):
-                if number < len(levels):
-                    _level(axes, params, levels[number])
-                    axes.set_title(f"level {number + 1}, {copies} passes", fontsize=10)
-                else:
-                    axes.axis("off")
-            grids[0].set_ylabel("root of the area")
-            row.suptitle(
-                f"{name}: cells of {params.stride} pixels, alpha {params.alpha:g}; each level plain and {shifted}",
-                fontsize=11,
-            )
+            shifts: dict[Any, list[str]] = {}  # of the passes that pool the same channels
+            for one in params.passes:
+                shift = " and ".join("xy"[axis] for axis, moved in enumerate((one.shift_x, one.shift_y)) if moved)
+                shifts.setdefault((one.scales, one.ratios), []).append(f"shifted in {shift}" if shift else "plain")
+            for axes, ((scales, ratios), passes) in zip(row.subplots(1, len(shifts)), shifts.items(), strict=True):
+                _level(axes, params, Pass(scales=scales, ratios=ratios))
+                axes.set_title("\n".join(passes), fontsize=9, fontweight="normal")
+            row.axes[0].set_ylabel("root of the area")
+            title = f"{name}: cells of {params.stride} pixels, alpha {params.alpha:g}, {len(params.passes)} passes"
+            row.suptitle(title, fontsize=11, fontweight="bold")
 
 
 def _level(axes: Any, params: PsrrParams, one: Pass) -> None:
-    """One square for each channel, coloured by group, with the group's kernel in its middle."""
+    """A rectangle for each group of channels, with its kernel in the middle."""
     shades = (BLUE, ORANGE, GREEN, RED, VIOLET, GREY)
     for number, (group, kernel) in enumerate(zip(one.groups, params.kernels(one), strict=True)):
         scale_group = number // len(one.ratios)
@@ -191,8 +186,8 @@ def _level(axes: Any, params: PsrrParams, one: Pass) -> None:
 
 def draw_guard(path: Path) -> None:
     """A window's best box, one that it suppresses and one that it spares."""
-    params = preset("guarded", alpha=1.0, stride=8, guard=0.4)
-    boxes = np.array([[225, 135, 355, 265], [237, 146, 363, 274], [273, 184, 393, 302]], np.float64)
+    params = preset("guarded", alpha=1.0, stride=16, guard=7 / 16)
+    boxes = np.array([[203, 135, 333, 265], [215, 144, 341, 272], [252, 174, 372, 290]], np.float64)
     one = params.passes[0]
     cells, scales, ratios = recover(boxes, params)
     keys = windows((cells, scales, ratios), params, one)
@@ -206,7 +201,8 @@ def draw_guard(path: Path) -> None:
         axes = drawing.subplots()
         window = Rectangle(tuple(corner), *(kernel * params.stride), facecolor=PALE, edgecolor="black", zorder=0)
         axes.add_patch(window)
-        axes.annotate("window", corner, (4, -4), textcoords="offset points", va="top", fontsize=9)
+        foot = corner + (0, kernel[1] * params.stride)
+        axes.annotate("window", foot, (4, 4), textcoords="offset points", fontsize=9)
         notes = (
             (BLUE, "best of the window: lives"),
             (GREY, f"IoU {overlaps[1]:.2f} with the best, above {params.guard:g}: goes"),
@@ -215,7 +211,7 @@ def draw_guard(path: Path) -> None:
         for box, (colour, note) in zip(boxes, notes, strict=True):
             _outline(axes, box, colour, 2.0, "--" if colour == GREY else "-")
             axes.plot(*(box[:2] + box[2:]) / 2, "o", color=colour, markersize=6, label=note)
-        _pixels(axes, (215, 405), (125, 360))
+        _pixels(axes, (193, 383), (125, 350))
         axes.legend(loc="lower left", fontsize=9, framealpha=0.95)
         axes.set_title("overlap guard")
 
