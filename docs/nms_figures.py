@@ -201,7 +201,7 @@ def draw_guard(path: Path) -> None:
         axes = drawing.subplots()
         window = Rectangle(tuple(corner), *(kernel * params.stride), facecolor=PALE, edgecolor="black", zorder=0)
         axes.add_patch(window)
-        foot = corner + (0, kernel[1] * params.stride)
+        foot = corner + np.array([0, kernel[1] * params.stride])
         axes.annotate("window", foot, (4, 4), textcoords="offset points", fontsize=9)
         notes = (
             (BLUE, "best of the window: lives"),
