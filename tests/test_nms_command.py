@@ -284,3 +284,54 @@ def test_groups_on_integers_keep_what_the_float_model_keeps(method, tmp_path, se
     places = nms_rtl.stimulus(form, everything, groups).expected(NmsParams(format=form, method=method))
     wanted = [one.indices[psrr_nms(one.detections, preset(method))] for one in images]
     assert np.sort(np.concatenate(groups)[places]).tolist() == np.sort(np.concatenate(wanted)).tolist()
+
+
+def test_rows_come_back_from_the_rtl(tmp_path, monkeypatch):
+    """Places in the stimulus become rows of the file; the simulation is not part of this test."""
+    images = read_detections(written(tmp_path))
+    everything = joined(images)
+    groups = [one.indices[places] for one in images for places in by_class(one.detections)]
+    monkeypatch.setattr(nms_rtl, "_simulate", lambda design, bench, config, beats: (np.array([0, 1, 3, 4]), 20))
+    found = nms_rtl.run_rtl("nms", everything, groups, size=(640, 640), method="guarded")
+    assert found.kept.tolist() == [1, 4, 2, 3]
+    assert found.as_dict() == {"boxes": 5, "cycles": 20, "fraction": 0, "exact": True, "boxes_per_cycle": 0.25}
+
+
+def test_other_boxes_than_golden_are_a_mismatch(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(nms_rtl, "_simulate", lambda design, bench, config, beats: (np.array([0, 1, 2, 4]), 20))
+    assert call("nms", written(tmp_path), "--on", "rtl", "-o", tmp_path / "out") == 1
+    assert "nms: the RTL differs from golden at kept box 2: row 0, not row 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["guarded", "greedy"])
+def test_rtl_keeps_what_golden_keeps(method, tmp_path, capsys):
+    """From the command line through the hardware and back; on whole pixels float and integers agree."""
+    path = written(tmp_path, boxes=np.array(BOXES) // 2)
+    assert call("nms", path, "--method", method, "--image", "160x130", "--on", "rtl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kept"] == KEPT
+    assert found["rtl"]["boxes"] == 5
+    assert found["rtl"]["exact"]
+    assert found["rtl"]["cycles"] > 5
+
+
+def test_rounding_for_the_rtl_is_said(tmp_path, monkeypatch, capsys):
+    boxes = np.add(BOXES, [0.1, 0, 0, 0])
+    monkeypatch.setattr(nms_rtl, "_simulate", lambda design, bench, config, beats: (np.array([0, 1, 3, 4]), 20))
+    assert call("nms", written(tmp_path, boxes=boxes), "--on", "rtl", "--json") == 0
+    said = capsys.readouterr()
+    assert "found.npz: boxes were rounded to 1/16 pixel for the RTL" in said.err
+    assert json.loads(said.out)["rtl"]["exact"] is False
+
+
+def test_a_box_that_rounding_leaves_without_area_is_named(tmp_path, capsys):
+    path = written(tmp_path, boxes=[*BOXES[:3], [0, 0, 0.01, 100], BOXES[4]])
+    assert call("nms", path, "--on", "rtl") == 2
+    assert "boxes[3] is [0.0, 0.0, 0.01, 100.0]: expected an area above zero" in capsys.readouterr().err
+
+
+def test_no_boxes_cannot_run_on_the_rtl(tmp_path, capsys):
+    path = written(tmp_path, boxes=np.zeros((0, 4)), scores=[], classes=None, image_ids=None)
+    assert call("nms", path, "--on", "rtl") == 2
+    assert "found.npz: boxes: expected at least one to run on the RTL" in capsys.readouterr().err
