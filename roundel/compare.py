@@ -14,11 +14,14 @@ from golden.mac import MacParams
 from golden.requant import RequantParams, Scheme
 from hw.emit import to_verilog
 from hw.mac import MacArray
+from hw.units import UNITS
 from roundel.stimulus import Accumulators, digits, from_file, runtime
 from roundel.stimulus_mac import MacExample, mac_example
+from roundel.stimulus_nms import box_stream, variants
 from synth.fpga import place_ecp5
 from synth.measure import measure_operator
 from synth.measure_mac import measure_mac
+from synth.measure_nms import Params, measure_nms, nms_scheme
 from synth.reader import read_library
 from synth.reference import REFERENCE
 from synth.requant_operator import Operator
@@ -138,11 +141,31 @@ def mac_jobs(
     ]
 
 
+def nms_jobs(cells: Sequence[Path], *, common: Mapping[str, Any] | None = None, fpga: bool = False) -> list[Job]:
+    """PSRR-MaxpoolNMS in two pyramids and both semantics, and GreedyNMS, on every library, on the same boxes."""
+    rows = variants(common or {})
+    stream = box_stream(rows[0][1].format, rows[0][1].capacity)
+
+    def measure(library: Path, unit: str, params: Params) -> Row:
+        row = measure_nms(unit, params, library, stream)
+        return row | (fpga_figures(UNITS[unit].component(params), unit) if fpga else {})
+
+    return [
+        Job(name=f"{nms_scheme(params)} on {library.name}", measure=partial(measure, library, unit, params))
+        for library in cells
+        for unit, params in rows
+    ]
+
+
 def fpga_figures(component: Any, top: str) -> Row:
-    """The columns of a report that place and route on ECP5 gives; Fmax includes paths from and to ports."""
+    """The columns of a report that place and route on ECP5 gives; Fmax includes paths from and to ports.
+
+    A design that does not fit has its counts, no Fmax, and in `fpga_excess` what the device has too few of.
+    """
     placed = place_ecp5(to_verilog(component, top), top)
     names = ("lut", "ff", "dsp", "bram", "fmax_mhz")
-    return {"fpga": "ecp5"} | {name: getattr(placed, name) for name in names}
+    found = {"fpga": "ecp5"} | {name: getattr(placed, name) for name in names}
+    return found if placed.fits else found | {"fpga_excess": placed.excess}
 
 
 Jobs = Callable[[Sequence[Path], Mapping[str, Any], bool, int, Path | None], list[Job]]
@@ -159,5 +182,11 @@ def _mac(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: i
     return mac_jobs(cells, mac_example(images), common=common, fpga=fpga)
 
 
-COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac})
+def _nms(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: int, file: Path | None) -> list[Job]:
+    if file:
+        raise InputError(f"{file}: compare nms takes no stimulus file, only clustered boxes of its own")
+    return nms_jobs(cells, common=common, fpga=fpga)
+
+
+COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac, "nms": _nms})
 """What `roundel compare` knows: a unit's jobs, from libraries, `--set`, FPGA or not, images, stimulus file."""

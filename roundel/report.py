@@ -3,15 +3,17 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from roundel.console import table
 from roundel.markdown import markdown_table
 from roundel.output import write_json
 from roundel.plots import bars, figure
 from roundel.ratios import REQUANT_FIGURES, Row, libraries, ratios
+from roundel.report_nms import NMS_COLUMNS, nms_cells, nms_section
+from roundel.report_parts import fpga_lines, slug
 
 REFERENCE_SCHEME = "shift"
+NMS_UNITS = ("nms", "greedy_nms")
 
 
 def write_report(rows: Sequence[Row], folder: Path) -> None:
@@ -22,14 +24,20 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
         parts.append(requant_section(requantizers, folder))
     if arrays := [row for row in rows if row["unit"] == "mac"]:
         parts.append(mac_section(arrays, folder))
+    if suppressors := [row for row in rows if row["unit"] in NMS_UNITS]:
+        parts.append(nms_section(suppressors, folder))
     (folder / "report.md").write_text("\n".join(line for part in parts for line in part).rstrip() + "\n")
 
 
 def show(rows: Sequence[Row]) -> None:
     """Print what fits a terminal: costs of each unit, and the requantizers' ratios; the page has the parts."""
-    units = (("requant", _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)), ("mac", _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)))
-    for unit, columns, cells, kept in units:
-        chosen = [row for row in rows if row["unit"] == unit]
+    units = (
+        ("requant", ("requant",), _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)),
+        ("mac", ("mac",), _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)),
+        ("nms", NMS_UNITS, NMS_COLUMNS, nms_cells, (0, 1, 4, 5, 6, 7, 11)),
+    )
+    for unit, names, columns, cells, kept in units:
+        chosen = [row for row in rows if row["unit"] in names]
         for library in libraries(chosen):
             here = [row for row in chosen if row["cells"] == library]
             shown = [[cells(row)[column] for column in kept] for row in here]
@@ -43,14 +51,14 @@ def requant_section(rows: Sequence[Row], folder: Path) -> list[str]:
     text = ["# Requantizers compared", "", *_preamble(rows)]
     for cells in libraries(rows):
         here = [row for row in rows if row["cells"] == cells]
-        picture = f"requant_{_slug(cells)}.png"
+        picture = f"requant_{slug(cells)}.png"
         _draw_requant(here, folder / picture)
         text += [f"## {cells}", "", f"![Area and energy of each requantizer on {cells}]({picture})", ""]
         text += [*markdown_table(_COST_COLUMNS, map(_cost, here)), ""]
         text += [f"How many times more each needs than `{REFERENCE_SCHEME}`:", ""]
         text += [*markdown_table(("baseline", *REQUANT_FIGURES), _ratio_cells(here)), ""]
         text += ["Parts, in um2 and pJ per operation:", "", *markdown_table(_PART_COLUMNS, map(_parts, here)), ""]
-        text += _fpga(here)
+        text += fpga_lines(here)
     return text
 
 
@@ -70,10 +78,10 @@ def mac_section(rows: Sequence[Row], folder: Path) -> list[str]:
     ]
     for cells in libraries(rows):
         here = [row for row in rows if row["cells"] == cells]
-        picture = f"mac_{_slug(cells)}.png"
+        picture = f"mac_{slug(cells)}.png"
         _draw_mac(here, folder / picture)
         text += [f"## {cells}", "", f"![Area and energy of a multiplication on {cells}]({picture})", ""]
-        text += [*markdown_table(_MAC_COLUMNS, map(_mac, here)), "", *_fpga(here)]
+        text += [*markdown_table(_MAC_COLUMNS, map(_mac, here)), "", *fpga_lines(here)]
     return text
 
 
@@ -146,24 +154,6 @@ def _draw_mac(rows: Sequence[Row], path: Path) -> None:
         right.set_title("Energy")
 
 
-def _fpga(rows: Sequence[Row]) -> list[str]:
-    placed = [row for row in rows if "lut" in row]
-    if not placed:
-        return []
-    keys = ("lut", "ff", "dsp", "bram", "fmax_mhz")
-    cells = [[row["scheme"], *(_number(row[key]) for key in keys)] for row in placed]
-    return [
-        "After place and route on ECP5:",
-        "",
-        *markdown_table(("scheme", "LUT4", "FF", "DSP", "BRAM", "Fmax MHz"), cells),
-        "",
-    ]
-
-
-def _number(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
 def _draw_requant(rows: Sequence[Row], path: Path) -> None:
     shift = next((row for row in rows if row["scheme"] == REFERENCE_SCHEME), None)
     names = [row["scheme"] for row in rows]
@@ -193,7 +183,3 @@ def _write_rows(rows: Sequence[Row], folder: Path) -> None:
         writer = csv.DictWriter(stream, keys)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from golden.errors import InputError
+from golden.nms import NmsParams
 from golden.requant import RequantParams, Scheme
 from golden.rounding import Rounding
-from roundel.compare import requant_variants
+from roundel.compare import COMPARISONS, requant_variants
 from roundel.ratios import ratios
-from roundel.report import write_report
+from roundel.report import show, write_report
+from roundel.report_parts import frequency
 from roundel.stimulus import Accumulators, digits, from_file, runtime
 
 ACC = Accumulators(
@@ -153,3 +155,69 @@ def test_common_parameters_go_where_they_exist():
 def test_what_makes_the_schemes_differ_cannot_be_set(name):
     with pytest.raises(InputError, match=f"{name} cannot be set"):
         requant_variants({name: 1})
+
+
+def suppressor(scheme: str, energy: float | None, fpga: dict[str, object]) -> dict[str, object]:
+    """A row of a suppression unit; without `energy`, of one too large to simulate."""
+    names = ("energy_pj_per_op", "internal", "switching", "leakage", "energy_logic_pj_per_op")
+    spent = dict.fromkeys((*names, "energy_registers_pj_per_op", "energy_clock_gates_pj_per_op"), energy)
+    purposes = ("boxes", "windows", "queues")
+    return {
+        "unit": "greedy_nms" if "greedy" in scheme else "nms",
+        "scheme": scheme,
+        "params": NmsParams(format={"classes": 1}).as_dict(),
+        "cells": "a",
+        "gates": 4321,
+        "area_um2": 3000.0,
+        "area_nand2": 600.0,
+        "area_registers_um2": 1000.0,
+        "delay_ns": 9.0,
+        "ops": 2000,
+        "stimulus": "clusters",
+        "cycles": 2000,
+        "boxes_per_cycle": 1.0 if energy else 0.25,
+        "memory_bits": 3072,
+        "energy_tables_pj_per_op": 12.0,
+        **{f"memory_bits_{name}": 1024 for name in purposes},
+        **{f"energy_tables_{name}_pj_per_op": 4.0 for name in purposes},
+        **spent,
+        "verified": True,
+        **fpga,
+    }
+
+
+PLACED = {"fpga": "ecp5", "lut": 10, "ff": 20, "dsp": 0, "bram": 30, "fmax_mhz": 101.25}
+TOO_LARGE = PLACED | {"bram": 452, "fmax_mhz": None, "fpga_excess": {"DP16KD": 208}}
+SUPPRESSORS = [
+    suppressor("psrr parallel, 1 lane", 50.0, PLACED),
+    suppressor("guarded parallel, 4 lanes", None, TOO_LARGE),
+    suppressor("greedy, 1 lane", 400.0, PLACED),
+]
+
+
+def test_suppression_units_are_reported_beside_greedy(tmp_path, capsys):
+    write_report(SUPPRESSORS, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text()) == SUPPRESSORS
+    page = (tmp_path / "report.md").read_text()
+    assert "![Area and energy of each suppression unit on a](nms_a.png)" in page
+    assert (tmp_path / "nms_a.png").stat().st_size > 1000
+    assert "| guarded parallel, 4 lanes | 3,000 | 600 | 1,000 | 3 | 9.00 | 0.25 | not measured: 4,321 cells |" in page
+    assert "| psrr parallel, 1 lane | 1 | 1 | 1 | 0.125 | 1 |" in page  # of area, memory, speed, energy, tables
+    assert "| guarded parallel, 4 lanes | 1 | 1 | 0.25 |  | 1 |" in page
+    assert "79 pJ per box" in page
+    assert "| guarded parallel, 4 lanes | 10 | 20 | 0 | 452 | does not fit (452 of 208 block RAM) |" in page
+    assert "| psrr parallel, 1 lane | 10 | 20 | 0 | 30 | 101.2 |" in page
+    show(SUPPRESSORS)
+    assert "nms on a" in capsys.readouterr().out
+
+
+def test_what_an_fpga_has_too_few_of():
+    assert frequency(PLACED) == "101.2"
+    assert (
+        frequency(TOO_LARGE | {"fpga_excess": {"TRELLIS_COMB": 83640}}) == "does not fit (10 of 83,640 look-up tables)"
+    )
+
+
+def test_suppression_units_take_no_stimulus_file(tmp_path):
+    with pytest.raises(InputError, match=r"a\.npz: compare nms takes no stimulus file"):
+        COMPARISONS["nms"]([], {}, False, 1, tmp_path / "a.npz")

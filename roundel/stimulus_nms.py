@@ -1,0 +1,64 @@
+"""Stimulus for measuring suppression units: images of clustered boxes, the same for all units of a comparison."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from golden.box_format import BoxFormat
+from golden.errors import InputError
+from golden.greedy_nms import GreedyParams
+from golden.nms import NmsParams
+from golden.psrr_params import Semantics
+from sim.box_images import clusters
+from synth.measure_nms import BoxStream
+
+IMAGES = 3
+BOXES = 1000  # of an image
+BOXES_EACH = 18  # of an object
+SPREAD = 0.08  # of a box around its object, as a part of the object's sides
+LANES = (1, 2, 4)
+FIXED = ("method", "semantics", "lanes", "passes")
+SHARED = ("format", "capacity")  # parameters that GreedyNMS has as well
+
+Variant = tuple[str, NmsParams | GreedyParams]
+
+
+def variants(common: Mapping[str, Any]) -> list[Variant]:
+    """Unit and parameters of every row: two pyramids in both semantics, GreedyNMS, with 1, 2 and 4 lanes.
+
+    Parameters
+    ----------
+    common
+        Keyword arguments of `NmsParams` for all; those of `SHARED` go to GreedyNMS too. A single class, unless set.
+
+    Raises
+    ------
+    InputError
+        A parameter that makes the rows differ, or a bad one.
+    """
+    if fixed := [name for name in FIXED if name in common]:
+        raise InputError(f"compare nms: {fixed[0]} cannot be set, all rows are compared")
+    form = {"classes": 1} | dict(common.get("format", {}))
+    given = dict(common) | {"format": form}
+    shared = {name: given[name] for name in SHARED if name in given}
+    try:
+        return [
+            *(("nms", params) for method in ("psrr", "guarded") for params in _pyramids(method, given)),
+            *(("greedy_nms", GreedyParams(lanes=lanes, **shared)) for lanes in LANES),
+        ]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"compare nms: {error}") from None
+
+
+def _pyramids(method: str, given: Mapping[str, Any]) -> list[NmsParams]:
+    parallel = [NmsParams(method=method, semantics=Semantics.PARALLEL, lanes=lanes, **given) for lanes in LANES]
+    return [*parallel, NmsParams(method=method, semantics=Semantics.CASCADE, **given)]
+
+
+def box_stream(form: BoxFormat, capacity: int, *, seed: int = 1) -> BoxStream:
+    """`IMAGES` images of at most `BOXES` boxes around objects of all sizes."""
+    rng, count = np.random.default_rng(seed), min(BOXES, capacity)
+    images = [clusters(rng, form, count, spread=SPREAD, boxes_each=BOXES_EACH) for _ in range(IMAGES)]
+    source = f"{IMAGES} images of {count} boxes around {max(1, count // BOXES_EACH)} objects of any size, seed {seed}"
+    return BoxStream(source=source, images=tuple(images))
