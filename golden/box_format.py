@@ -130,9 +130,9 @@ class BoxFormat:
     def encode(self, detections: Detections) -> tuple[Ints, Ints]:
         """Boxes, (n, 4), and scores, (n,), as codes; labels need none.
 
-        [R] Coordinates are rounded to the nearest code, halves up. Scores keep their order, which is all that counts:
-        they become their ranks among the different scores, the worst 0. A chip whose detector gives integer scores
-        takes those.
+        [R] Coordinates are rounded to the nearest code, halves up; a size gives way where that would leave the image.
+        Scores keep their order, which is all that counts: they become their ranks among the different scores, the worst
+        0. A chip whose detector gives integer scores takes those.
 
         Raises
         ------
@@ -146,6 +146,9 @@ class BoxFormat:
         if self.form is Form.CENTRE:
             corners = np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]])
         boxes = np.floor(corners + 0.5).astype(np.int64)
+        if self.form is Form.CENTRE:  # a box at the border of the image stays within
+            borders = np.array([self.width, self.height]) << self.fraction
+            boxes[:, 2:] = np.minimum(boxes[:, 2:], 2 * np.minimum(boxes[:, :2], borders - boxes[:, :2]))
         expected = f"expected an area above zero within the image, also when rounded to 1/{1 << self.fraction} pixel"
         refuse(self.malformed(boxes, detections.labels), "boxes", detections.boxes, expected)
         levels, scores = np.unique(detections.scores, return_inverse=True)

@@ -38,8 +38,8 @@ def greedy_nms(detections: Detections, threshold: float) -> Ints:
     boxes, labels = detections.boxes, detections.labels
 
     def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
-        too_much: NDArray[np.bool_] = iou(boxes[best], boxes[rest]) > threshold
-        return too_much & (labels[rest] == labels[best])
+        goes: NDArray[np.bool_] = (iou(boxes[best], boxes[rest]) > threshold) & (labels[rest] == labels[best])
+        return goes
 
     return select(by_score(detections.scores), dropped)
 
@@ -110,7 +110,8 @@ class GreedyParams:
         corners = self.format.corners(boxes)
 
         def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
-            return overlap_exceeds(corners[best], corners[rest], self.threshold) & (labels[rest] == labels[best])
+            alike: NDArray[np.bool_] = labels[rest] == labels[best]
+            return overlap_exceeds(corners[best], corners[rest], self.threshold) & alike
 
         order = taking[np.argsort(-scores[taking], kind="stable")]
         return Verdict(kept=select(order, dropped), malformed=malformed, overflow=overflow)

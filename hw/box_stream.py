@@ -60,7 +60,8 @@ class BoxCheck(wiring.Component):
         for axis, border in zip("xy", form.borders, strict=True):
             low, high = self._ends(m, axis)
             m.d.comb += [self.corners[f"{axis}1"].eq(low), self.corners[f"{axis}2"].eq(high)]
-            wrong.append(high > border)
+            if border < (1 << len(high)) - 1:
+                wrong.append(high > border)
             wrong.append(low >= high)
             if form.form is Form.CENTRE:
                 wrong.append(low < 0)

@@ -35,7 +35,8 @@ class Nms(wiring.Component):
     Attributes
     ----------
     latency
-        Cycles from an image's last beat to its first box kept, if the first box of the image is kept.
+        Cycles from an image's last beat to its first box kept, if that is its first box. In a cascade every stage but
+        the first adds the beats that it is given.
     """
 
     def __init__(self, params: NmsParams):

@@ -1,6 +1,7 @@
 """One stage of the suppression: passes that see the same boxes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import data, wiring
@@ -43,7 +44,7 @@ class NmsStage(wiring.Component):
 
     def __init__(self, params: NmsParams, passes: Sequence[Pass], *, first: bool):
         self.params, self.first = params, first
-        self.guard = params.pyramid.guard
+        self.guard: Any = params.pyramid.guard
         kept = boxes_out(params.format, params.lanes, params.index_width)
         source = boxes_in(params.format, params.lanes) if first else kept
         self.scatters = [Recovery(params, passes) for _ in range(params.lanes)]
@@ -52,7 +53,7 @@ class NmsStage(wiring.Component):
         self.tables = [PassTable(params, count) for count in words]
         self.read = self.gathers[0].latency + self.tables[0].read_latency
         self.judged = self.read + (0 if self.guard is None else BoxOverlap.LATENCY)
-        self.latency = 1 + BoxBuffer.LATENCY + self.judged + 3
+        self.latency = 1 + BoxBuffer.LATENCY + self.judged + 2  # read at last, judged, through the queue
         super().__init__(
             {"inputs": In(source), "outputs": Out(kept), "error": Out(error_layout(params.lanes, params.capacity))}
         )

@@ -1,20 +1,24 @@
 """Which window of a pass a box falls into."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.nms import NmsParams
 from golden.psrr_params import Pass
+
+CELLS = 128
+"""Most cells along an axis for which tables are logic."""
 
 
 class WindowKey(wiring.Component):
     """Number of a box's window among all windows of a pass, see `golden.psrr.windows`. One box per cycle.
 
     Windows have any size, so that their number is a division by one of a few constants. The quotients are tables in
-    logic, whose rows are ranges of cells: fewer gates than multiplying by a reciprocal, and faster (docs/nms.md).
+    logic, whose rows are ranges of cells: fewer gates than multiplying by a reciprocal, and faster (docs/nms.md). For
+    images of more than `CELLS` cells along an axis they are read-only memories.
 
     Parameters
     ----------
@@ -91,24 +95,39 @@ class WindowKey(wiring.Component):
                 m.d.comb += group.eq(0)
         return group
 
-    def _look_up(self, m: Module, group: Signal, cell: Signal, cells: int, part: Callable[[int, int], int]) -> Signal:
-        """A register of the part of the key that follows from the cell along one axis."""
-        found = Signal.like(self.key, name="column" if cell is self.x else "row", reset_less=True)
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for number in range(len(self.one.groups)):
-            alike.setdefault(tuple(part(number, value) for value in range(cells)), []).append(number)
+    def _look_up(self, m: Module, group: Signal, cell: Signal, cells: int, part: Callable[[int, int], int]) -> Value:
+        """The part of the key that follows from the cell along one axis, a cycle later."""
+        name = "column" if cell is self.x else "row"
+        parts = [tuple(part(number, value) for value in range(cells)) for number in range(len(self.one.groups))]
+        return self._logic(m, group, cell, parts, name) if cells <= CELLS else self._memory(m, group, cell, parts, name)
+
+    def _logic(self, m: Module, group: Signal, cell: Signal, parts: Sequence[Sequence[int]], name: str) -> Value:
+        found = Signal.like(self.key, name=name, reset_less=True)
+        alike: dict[Sequence[int], list[int]] = {}
+        for number, values in enumerate(parts):
+            alike.setdefault(values, []).append(number)
         with m.Switch(group):
             for values, numbers in alike.items():
                 with m.Case(*numbers), m.Switch(cell):
                     for value, low, high in runs(values):
-                        with m.Case(*patterns(low, high, len(cell))) if high < cells else m.Default():
+                        with m.Case(*patterns(low, high, len(cell))) if high < len(values) else m.Default():
                             m.d.sync += found.eq(value)
             with m.Default():
                 m.d.sync += found.eq(0)
         return found
 
+    def _memory(self, m: Module, group: Signal, cell: Signal, parts: Sequence[Sequence[int]], name: str) -> Value:
+        rows = [0] * (len(parts) << len(cell))
+        for number, values in enumerate(parts):
+            for value, part in enumerate(values):
+                rows[(number << len(cell)) + value] = part
+        m.submodules[name] = table = memory.Memory(shape=self.key.shape(), depth=len(rows), init=rows)
+        read = table.read_port()
+        m.d.comb += read.addr.eq(Cat(cell, group))
+        return read.data
 
-def runs(values: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+
+def runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Each value of a sequence with the places, from the first to behind the last, that hold it in a row."""
     low = 0
     for place in range(1, len(values) + 1):

@@ -40,7 +40,12 @@ class TwoPortMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = len(self.read_data)
-        m.submodules.words = words = memory.Memory(shape=unsigned(width), depth=self.depth, init=[])
+        m.submodules.words = words = memory.Memory(
+            shape=unsigned(width),
+            depth=self.depth,
+            init=[],
+            attrs={"no_rw_check": 1},  # or Yosys guards against reading what is being written
+        )
         read, write = words.read_port(), words.write_port()
         m.d.comb += [
             read.en.eq(self.read_en),

@@ -7,9 +7,13 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from golden.greedy_nms import GreedyParams
 from golden.mac import MacParams
+from golden.nms import NmsParams
 from golden.requant import RequantParams
+from hw.greedy_nms import GreedyNms
 from hw.mac import MacArray
+from hw.nms import Nms
 from hw.requant import Requantizer
 
 
@@ -124,6 +128,115 @@ _MAC_CONFIGS: dict[str, dict[str, Any]] = {
 """Both structures, odd sizes, every kind of requantizer interface: with tables, pipelined, per layer."""
 
 
+_SMALL = {"width": 200, "height": 120, "classes": 3}
+"""An image that builds and runs quickly, no multiple of any window."""
+
+_NMS_CONFIGS: dict[str, dict[str, Any]] = {
+    "psrr_parallel": {"format": _SMALL, "method": "psrr", "semantics": "parallel", "capacity": 64},
+    "psrr_cascade": {"format": _SMALL, "method": "psrr", "capacity": 64},
+    "psrr_no_shift": {"format": _SMALL, "method": "psrr", "semantics": "parallel", "shift": "none", "capacity": 40},
+    "maxpool_quad_cascade_centre": {
+        "format": _SMALL | {"form": "centre"},
+        "method": "maxpool",
+        "semantics": "cascade",
+        "shift": "quad",
+        "capacity": 24,
+        "banks": 3,
+    },
+    "psrr_guard": {"format": _SMALL, "method": "psrr", "semantics": "parallel", "guard": 0.3, "capacity": 50},
+    "psrr_2_lanes": {"format": _SMALL, "method": "psrr", "semantics": "parallel", "lanes": 2, "capacity": 64},
+    "psrr_no_shift_4_lanes": {
+        "format": _SMALL,
+        "method": "psrr",
+        "semantics": "parallel",
+        "shift": "none",
+        "lanes": 4,
+        "capacity": 64,
+    },
+    "maxpool": {"format": _SMALL, "method": "maxpool", "semantics": "parallel", "capacity": 64},
+    "maxpool_by_class_4_lanes": {
+        "format": _SMALL,
+        "method": "maxpool",
+        "semantics": "parallel",
+        "class_key": True,
+        "lanes": 4,
+        "capacity": 64,
+        "epoch_width": 5,
+    },
+    "adjacent": {"format": _SMALL | {"score_width": 3}, "method": "adjacent", "stride": 8, "capacity": 64, "banks": 4},
+    "guarded": {"format": _SMALL, "capacity": 64},
+    "guarded_cascade": {"format": _SMALL, "semantics": "cascade", "shift": "diagonal", "capacity": 32},
+    "guarded_by_class_worn_epochs_centre": {
+        "format": _SMALL | {"fraction": 2, "form": "centre"},
+        "class_key": True,
+        "capacity": 48,
+        "epoch_width": 3,
+    },
+    "guarded_2_lanes": {"format": _SMALL, "lanes": 2, "capacity": 64, "epoch_width": 4},
+    "guarded_diagonal_4_lanes": {
+        "format": _SMALL,
+        "shift": "diagonal",
+        "lanes": 4,
+        "capacity": 64,
+        "epoch_width": 2,
+    },
+    "odd_passes": {
+        "format": _SMALL | {"fraction": 1, "score_width": 1},
+        "method": "psrr",
+        "areas": (1000, 5000),
+        "ratios": (0.6,),
+        "alpha": 1.3,
+        "stride": 4,
+        "passes": (
+            {"scales": ((1,), (0,)), "ratios": ((0,),), "kernel": "largest", "shift_y": True},
+            {"scales": ((0, 1),), "ratios": ((0,),), "shift_x": True},
+        ),
+        "capacity": 5,
+    },
+    "full_hd": {"format": {"width": 1920, "height": 1080}, "method": "psrr", "semantics": "parallel"},
+    "4096_square": {
+        "format": {"width": 4096, "height": 4096, "fraction": 1},
+        "capacity": 64,
+        "passes": ({"scales": ((0, 1), (2, 3)), "ratios": ((0, 1, 2),), "shift_x": True},),
+    },
+}
+"""Both semantics, every method, shift and form, 1, 2 and 4 lanes, few epochs, odd lists of passes, large images."""
+
+
+_GREEDY_CONFIGS: dict[str, dict[str, Any]] = {
+    "640x640_single_class_4_lanes": {"format": {"classes": 1}, "threshold": 0.3, "lanes": 4},
+    "100x76": {"format": {"width": 100, "height": 76, "score_width": 6, "classes": 3}, "capacity": 33},
+    "50x41_any_overlap_2_lanes": {
+        "format": {"width": 50, "height": 41, "fraction": 2, "score_width": 8, "classes": 4},
+        "threshold": 0,
+        "lanes": 2,
+        "capacity": 12,
+    },
+    "47x39_centre": {
+        "format": {"width": 47, "height": 39, "form": "centre", "score_width": 5, "classes": 2},
+        "threshold": 0.3,
+        "capacity": 17,
+    },
+    "61x90_centre_2_lanes": {
+        "format": {"width": 61, "height": 90, "fraction": 1, "form": "centre", "score_width": 4, "classes": 5},
+        "threshold": 0.4,
+        "lanes": 2,
+        "capacity": 20,
+    },
+    "33x257_centre_no_overlap_4_lanes": {
+        "format": {"width": 33, "height": 257, "fraction": 3, "form": "centre", "score_width": 1, "classes": 1},
+        "threshold": 1,
+        "lanes": 4,
+        "capacity": 4,
+    },
+    "2x2_single_box": {
+        "format": {"width": 2, "height": 2, "score_width": 1, "classes": 1},
+        "capacity": 1,
+    },
+}
+"""1, 2 and 4 lanes, both forms, thresholds from any overlap to none, a single box, 1,024 boxes."""
+
+
 UNITS: Mapping[str, Unit] = MappingProxyType(
     {
         unit.name: unit
@@ -145,6 +258,22 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 component=MacArray,
                 bench="sim.tb_mac",
                 configs=MappingProxyType(_MAC_CONFIGS),
+            ),
+            Unit(
+                name="nms",
+                summary="PSRR-MaxpoolNMS: one beat of scored boxes per cycle, image after image",
+                params=NmsParams,
+                component=Nms,
+                bench="sim.tb_nms",
+                configs=MappingProxyType(_NMS_CONFIGS),
+            ),
+            Unit(
+                name="greedy_nms",
+                summary="GreedyNMS by selection of the maximum: the baseline, one pair of boxes per cycle and lane",
+                params=GreedyParams,
+                component=GreedyNms,
+                bench="sim.tb_greedy_nms",
+                configs=MappingProxyType(_GREEDY_CONFIGS),
             ),
         )
     }

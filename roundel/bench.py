@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,14 @@ from golden.rounding import limits
 from golden.tiling import schedule
 from hw.emit import to_verilog
 from hw.requant import Requantizer
+from roundel import bench_nms
 from roundel.array import clock, simulate
 from roundel.array_design import generate_array
 from roundel.compare import requant_variants
+from roundel.measurement import Row, row, seconds
 from roundel.stimulus import Accumulators, runtime
 from sim.runner import Design, run
 
-Row = dict[str, Any]
 Done = Callable[[str], None]
 
 MAP, CHANNELS, OUTPUTS = 16, 64, 64  # the layer that the array is measured on: 3 x 3, padded, stride 1
@@ -71,13 +71,25 @@ def measurements(names: Sequence[str]) -> int:
 
 
 def title(row: Row) -> str:
-    """The name of a row with the scheme that it is about."""
-    return " ".join(filter(None, [row["name"], row["params"].get("scheme")]))
+    """The name of a row with what sets it apart from others of that name."""
+    about = row["params"]
+    named = [f"{about[key]} {key}" for key in ("lanes", "banks", "boxes") if key in about and row["name"][:4] != "mac."]
+    return " ".join(filter(None, [row["name"], about.get("scheme"), *named]))
 
 
 def figure(row: Row) -> str:
     """The value of a row, to print: what can be near 1 with its decimals, speeds without."""
     return f"{row['value']:,.4f}" if row["value"] < 1000 else f"{row['value']:,.0f}"
+
+
+def accuracy_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of a table of average precision: a line per method, AP50, AP75 and boxes kept of every scene."""
+    wanted = ("nms.ap50", "nms.ap75", "nms.kept")
+    values = {(r["params"]["method"], r["params"]["scene"], r["name"]): r["value"] for r in rows}
+    methods, scenes = (list(dict.fromkeys(key[place] for key in values)) for place in (0, 1))
+    heads = ["method", *(f"{scene} {name.removeprefix('nms.')}" for scene in scenes for name in wanted)]
+    cells = [[m, *(f"{values[m, scene, name]:.3g}" for scene in scenes for name in wanted)] for m in methods]
+    return heads, cells
 
 
 def _known(names: Sequence[str]) -> list[str]:
@@ -102,10 +114,10 @@ def _mac(params: MacParams, seed: int) -> list[Row]:
     layer = f"3x3 convolution, {CHANNELS} to {OUTPUTS} channels, {MAP}x{MAP} output"
     about = {"lanes": params.lanes, "columns": params.columns, "layer": layer, "seed": seed}
     return [
-        _row("mac.beats_per_cycle", len(beats.position) / replay.cycles, "beats/cycle", about),
-        _row("mac.macs_per_cycle", macs / replay.cycles, "MAC/cycle", about),
-        _row("mac.simulation_speed", replay.speed, "cycles/s", about),
-        _row("mac.golden_speed", macs / _seconds(lambda: params.accumulate(columns, weights)), "MAC/s", about),
+        row("mac.beats_per_cycle", len(beats.position) / replay.cycles, "beats/cycle", about),
+        row("mac.macs_per_cycle", macs / replay.cycles, "MAC/cycle", about),
+        row("mac.simulation_speed", replay.speed, "cycles/s", about),
+        row("mac.golden_speed", macs / seconds(lambda: params.accumulate(columns, weights)), "MAC/s", about),
     ]
 
 
@@ -120,32 +132,19 @@ def _requant(params: RequantParams, seed: int) -> list[Row]:
             raise MismatchError(
                 f"the RTL of requantizer {params.scheme.value} differs from golden: {result.failures[0]}"
             )
-        cycles, seconds = clock(Path(folder))
+        cycles, taken = clock(Path(folder))
     acc = np.random.default_rng(seed).integers(*limits(params.acc_width, True), RESULTS, endpoint=True)
     given = runtime(params, Accumulators(source="uniform", layers=(acc,), shifts=(params.acc_width - 8,)))
     about = params.as_dict() | {"results": RESULTS, "seed": seed}
     return [
-        _row("requant.results_per_cycle", RESULTS / cycles, "results/cycle", about),
-        _row("requant.simulation_speed", cycles / seconds, "cycles/s", about),
-        _row("requant.golden_speed", RESULTS / _seconds(lambda: params.compute(acc, given)), "results/s", about),
+        row("requant.results_per_cycle", RESULTS / cycles, "results/cycle", about),
+        row("requant.simulation_speed", cycles / taken, "cycles/s", about),
+        row("requant.golden_speed", RESULTS / seconds(lambda: params.compute(acc, given)), "results/s", about),
     ]
-
-
-def _row(name: str, value: float, unit: str, params: Mapping[str, Any]) -> Row:
-    return {"name": name, "value": value, "unit": unit, "params": dict(params)}
-
-
-def _seconds(call: Callable[[], Any], repeats: int = 5) -> float:
-    """Of the fastest of several calls: the others were disturbed."""
-    times = []
-    for _ in range(repeats):
-        start = perf_counter()
-        call()
-        times.append(perf_counter() - start)
-    return min(times)
 
 
 BENCHES: Mapping[str, Benchmark] = {
     "mac": Benchmark(variants=lambda: [MacParams()], measure=_mac),
     "requant": Benchmark(variants=lambda: requant_variants({}), measure=_requant),
+    "nms": Benchmark(variants=bench_nms.variants, measure=lambda variant, seed: variant.rows(seed)),
 }

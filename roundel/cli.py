@@ -196,7 +196,7 @@ def demo(libraries: tuple[str, ...], folder: Path, as_json: bool, **given: Any) 
 @OUTPUT
 @JSON
 def bench(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> None:
-    """Measure work per cycle of the RTL and the speed of simulation and golden models: bench.json."""
+    """Measure work per cycle of the RTL, the speed of simulation and golden models, and accuracy: bench.json."""
     from roundel import bench as benchmarks
 
     with output_folder(folder) as work, steps("bench", benchmarks.measurements(names)) as step:
@@ -205,8 +205,11 @@ def bench(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps(rows))
     else:
-        cells = [(benchmarks.title(row), benchmarks.figure(row), row["unit"]) for row in rows]
+        scenes = [row for row in rows if "scene" in row["params"]]
+        cells = [(benchmarks.title(row), benchmarks.figure(row), row["unit"]) for row in rows if row not in scenes]
         table(f"Speed, seed {seed}", ("what", "value", "unit"), cells)
+        if scenes:
+            table(f"Average precision, seed {seed}", *benchmarks.accuracy_cells(scenes))
 
 
 @cli.command()

@@ -1,24 +1,18 @@
 """Boxes of a file through the RTL of a suppression unit under Verilator, checked against its golden model."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from golden.box_format import BoxFormat
 from golden.boxes import Detections, Floats
-from golden.errors import InputError, MismatchError
-from golden.greedy_nms import GreedyParams
-from golden.nms import NmsParams
+from golden.errors import InputError
 from golden.rounding import Ints
-from hw.emit import to_verilog
 from hw.units import UNITS
-from sim.runner import Design, run
+from sim.box_images import BoxImage
+from sim.box_run import run_images
 
 SEED = 1  # of cocotb; nothing is drawn
 ROUNDED = 4  # fraction bits of boxes that no number of bits up to 8 holds exactly
@@ -34,7 +28,7 @@ class RtlRun:
     kept
         Rows kept, image by image and class by class, in the order in which they came.
     boxes, cycles
-        Boxes sent, and clock cycles from the end of reset to the last box kept, clearing of tables included.
+        Boxes sent, and clock cycles from the first beat to the last box kept.
     fraction
         Fraction bits of the coordinates.
     exact
@@ -52,43 +46,12 @@ class RtlRun:
         return self.boxes / self.cycles
 
     def __str__(self) -> str:
-        speed = f"{self.boxes:,} boxes in {self.cycles:,} cycles from reset to the last one kept"
+        speed = f"{self.boxes:,} boxes in {self.cycles:,} cycles from the first to the last one kept"
         return f"RTL equal to golden: {speed}, {self.boxes_per_cycle:.2f} boxes per cycle"
 
     def as_dict(self) -> dict[str, Any]:
         names = ("boxes", "cycles", "fraction", "exact", "boxes_per_cycle")
         return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stimulus:
-    """Groups of boxes as the bench sends them, each as an image of one class: the members of its stimulus file.
-
-    Attributes
-    ----------
-    boxes, scores, labels
-        Codes, (n, 4) and (n,), of all groups one after the other.
-    ends
-        How many boxes there are up to the end of each group.
-    """
-
-    boxes: Ints
-    scores: Ints
-    labels: Ints
-    ends: Ints
-
-    @property
-    def parts(self) -> list[slice]:
-        """Where each group is."""
-        return [slice(*pair) for pair in zip([0, *self.ends[:-1]], self.ends, strict=True)]
-
-    def expected(self, params: NmsParams | GreedyParams) -> Ints:
-        """What the golden model keeps, in the order in which the unit sends it: places in `boxes`."""
-        verdicts = [
-            part.start + params.compute(self.boxes[part], self.scores[part], self.labels[part]).kept
-            for part in self.parts
-        ]
-        return np.concatenate(verdicts)
 
 
 def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: tuple[int, int], **more: Any) -> RtlRun:
@@ -123,15 +86,10 @@ def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: 
         params = row.params(format=form, capacity=capacity(groups), **more)
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
-    beats = stimulus(form, everything, groups)
-    component = row.component(params)
-    design = Design(sources=(to_verilog(component, unit),), top=unit)
-    kept, cycles = _simulate(design, row.bench, {"params": params.as_dict(), "latency": component.latency}, beats)
-    rows, wanted = np.concatenate(groups)[kept], np.concatenate(groups)[beats.expected(params)]
-    for number, (got, right) in enumerate(zip_longest(rows.tolist(), wanted.tolist())):
-        if got != right:
-            raise MismatchError(f"{unit}: the RTL differs from golden at kept box {number}: row {got}, not row {right}")
-    return RtlRun(kept=rows, boxes=len(beats.boxes), cycles=cycles, fraction=form.fraction, exact=exact)
+    found = run_images(row, params, images(form, everything, groups), seed=SEED)
+    order = np.concatenate(groups)
+    cycles = int(found["cycles"])
+    return RtlRun(kept=order[found["kept"]], boxes=len(order), cycles=cycles, fraction=form.fraction, exact=exact)
 
 
 def box_format(everything: Detections, size: tuple[int, int]) -> tuple[BoxFormat, bool]:
@@ -157,23 +115,15 @@ def capacity(groups: Sequence[Ints]) -> int:
     return next(size for size in CAPACITIES if size >= largest)
 
 
-def stimulus(form: BoxFormat, everything: Detections, groups: Sequence[Ints]) -> Stimulus:
-    """The boxes of all groups as codes; scores are ranks within the file."""
+def images(form: BoxFormat, everything: Detections, groups: Sequence[Ints]) -> list[BoxImage]:
+    """The boxes of every group as codes; scores are ranks within the file."""
     codes, ranks = form.encode(Detections(boxes=everything.boxes, scores=everything.scores))
-    order = np.concatenate(groups)
-    ends = np.cumsum([len(rows) for rows in groups])
-    return Stimulus(boxes=codes[order], scores=ranks[order], labels=np.zeros(len(order), np.int64), ends=ends)
-
-
-def _simulate(design: Design, bench: str, config: dict[str, Any], beats: Stimulus) -> tuple[Ints, int]:
-    """Places kept, in the order in which they came, and clock cycles."""
-    folder = Path(tempfile.mkdtemp(prefix="roundel-"))  # stays, with its log, where anything below raises
-    path = folder / "stimulus.npz"
-    np.savez(path, **vars(beats))
-    result = run(design, bench, seed=SEED, config=config | {"stimulus": str(path)}, folder=folder)
-    if not result.passed:
-        raise MismatchError(f"{design.top}: {result.failures[0]} (log in {folder})")
-    with np.load(folder / "kept.npz") as file:
-        kept, cycles = file["kept"], int(file["cycles"])
-    shutil.rmtree(folder)
-    return kept, cycles
+    return [
+        BoxImage(
+            boxes=codes[rows],
+            scores=ranks[rows],
+            labels=np.zeros(len(rows), np.int64),
+            present=np.ones(len(rows), bool),
+        )
+        for rows in groups
+    ]

@@ -70,4 +70,8 @@ def _value(text: str) -> Any:
     constants = {"true": True, "false": False, "none": None}
     if text.lower() in constants:
         return constants[text.lower()]
-    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else text
+    if re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    if "," in text:
+        return tuple(_value(part) for part in text.strip(",").split(","))
+    return float(text) if re.fullmatch(r"-?\d*\.\d+", text) else text

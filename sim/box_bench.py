@@ -123,7 +123,10 @@ async def replay(dut: Any, params: Any, path: str, stalls: float, lanes_out: int
         )
         for start, end in zip(starts, ends, strict=True)
     ]
+    while not dut.inputs__ready.value:  # memories may have to be cleared first
+        await RisingEdge(dut.clk)
     kept, seen = await drive(dut, params, images, stalls, 0, lanes_out)
     check("stimulus", params, images, kept, seen["errors"])
     places = [start + came["index"] for start, came in zip(starts, kept, strict=True)]
-    np.savez("kept.npz", kept=np.concatenate(places), cycles=seen["cycles"], arrivals=seen["arrivals"])
+    counts = {"cycles": seen["cycles"], "arrivals": seen["arrivals"], "ends": seen["ends"]}
+    np.savez("kept.npz", kept=np.concatenate(places), **counts)

@@ -3,7 +3,8 @@
 Configuration: `params`, the keyword arguments of `NmsParams`; `latency`; `stalls`, the probability of one on each
 stream; or `stimulus`, an npz file with `boxes` (n, 4), `scores`, `labels` (n,) and `ends` (images,), how many boxes
 there are up to the end of each image, driven as it is. The run's folder then gets `kept.npz`: `kept`, places in those
-arrays, in the order in which they came, `cycles`, and `arrivals`, the cycle of each beat.
+arrays, in the order in which they came; `cycles`; `arrivals`, the cycle of each beat since the first was sent; and
+`ends`, how many beats had come at the end of each image.
 """
 
 from typing import Any

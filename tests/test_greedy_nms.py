@@ -16,10 +16,8 @@ from golden.errors import InputError
 from golden.greedy_nms import GreedyParams, greedy_nms
 from hw.emit import to_verilog
 from hw.greedy_nms import GreedyNms
-from hw.units import Unit
 from sim.box_images import clusters
 from sim.runner import Design, run
-from sim.verify import cases
 from tests import rtl
 from tests.exact import overlap
 
@@ -201,48 +199,7 @@ def test_parameters_survive_json():
     assert GreedyParams(**json.loads(json.dumps(params.as_dict()))) == params
 
 
-CONFIGS = {
-    "640x640_single_class_4_lanes": {"format": {"classes": 1}, "threshold": 0.3, "lanes": 4},
-    "100x76": {"format": {"width": 100, "height": 76, "score_width": 6, "classes": 3}, "capacity": 33},
-    "50x41_any_overlap_2_lanes": {
-        "format": {"width": 50, "height": 41, "fraction": 2, "score_width": 8, "classes": 4},
-        "threshold": 0,
-        "lanes": 2,
-        "capacity": 12,
-    },
-    "47x39_centre": {
-        "format": {"width": 47, "height": 39, "form": "centre", "score_width": 5, "classes": 2},
-        "threshold": 0.3,
-        "capacity": 17,
-    },
-    "61x90_centre_2_lanes": {
-        "format": {"width": 61, "height": 90, "fraction": 1, "form": "centre", "score_width": 4, "classes": 5},
-        "threshold": 0.4,
-        "lanes": 2,
-        "capacity": 20,
-    },
-    "33x257_centre_no_overlap_4_lanes": {
-        "format": {"width": 33, "height": 257, "fraction": 3, "form": "centre", "score_width": 1, "classes": 1},
-        "threshold": 1,
-        "lanes": 4,
-        "capacity": 4,
-    },
-    "2x2_single_box": {
-        "format": {"width": 2, "height": 2, "score_width": 1, "classes": 1},
-        "capacity": 1,
-    },
-}
-UNIT = Unit(
-    name="greedy_nms",
-    summary="GreedyNMS: the baseline",
-    params=GreedyParams,
-    component=GreedyNms,
-    bench="sim.tb_greedy_nms",
-    configs=CONFIGS,
-)
-
-
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases(UNIT)])
+@pytest.mark.parametrize("case", rtl.rtl_cases("greedy_nms"))
 def test_rtl_equals_golden(case, seed):
     rtl.check(case, seed)
 

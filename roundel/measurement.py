@@ -1,0 +1,22 @@
+"""Rows of `bench.json`, and a clock."""
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def row(name: str, value: float, unit: str, params: Mapping[str, Any]) -> Row:
+    """One figure: `name` (unit.what), its value and unit, and what it is about."""
+    return {"name": name, "value": float(value), "unit": unit, "params": dict(params)}
+
+
+def seconds(call: Callable[[], Any], repeats: int = 5) -> float:
+    """Of the fastest of several calls: the others were disturbed."""
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        call()
+        times.append(perf_counter() - start)
+    return min(times)

@@ -1,0 +1,87 @@
+"""The suppression unit: RTL against golden, how fast it is, and what it is made of."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.errors import MismatchError
+from golden.nms import NmsParams
+from golden.psrr_params import Shift
+from hw.nms import Nms
+from hw.nms_windows import patterns, runs
+from hw.units import UNITS
+from sim.box_images import BoxImage, clusters, equal_sizes
+from sim.box_run import run_images
+from tests.rtl import check, rtl_cases
+
+SMALL = {"width": 200, "height": 120, "classes": 1}
+UNIT = UNITS["nms"]
+
+
+@pytest.mark.parametrize("case", rtl_cases("nms"))
+def test_rtl_equals_golden(case, seed):
+    check(case, seed)
+
+
+def best_first(image):
+    """The same boxes, the best in front: it is kept whatever the pyramid."""
+    order = np.argsort(-image.scores, kind="stable")
+    return BoxImage(
+        boxes=image.boxes[order], scores=image.scores[order], labels=image.labels[order], present=image.present
+    )
+
+
+@pytest.mark.parametrize(("method", "lanes"), [("psrr", 1), ("psrr", 2), ("psrr", 4), ("guarded", 1), ("guarded", 2)])
+def test_parallel_units_take_lanes_boxes_per_cycle(method, lanes, seed):
+    """Also that the first box kept leaves as soon as the unit says, within 64 cycles of the last box of its image."""
+    params = NmsParams(format=SMALL, method=method, semantics="parallel", shift="none", lanes=lanes, capacity=64)
+    images = [best_first(one) for one in equal_sizes(np.random.default_rng(seed), params.format, 60, 9)]
+    found = run_images(UNIT, params, images, seed=seed)
+    beats = 60 // lanes
+    assert found["latency"] <= 64
+    starts = np.concatenate([[0], found["ends"][:-1]])
+    assert found["arrivals"][starts].tolist() == [beats * (image + 1) + found["latency"] for image in range(9)]
+
+
+def test_a_cascade_takes_a_box_per_cycle(seed):
+    params = NmsParams(format=SMALL, method="psrr", shift="none", capacity=64)
+    one = best_first(clusters(np.random.default_rng(seed), params.format, 60))
+    found = run_images(UNIT, params, [one] * 9, seed=seed)
+    lasts = found["arrivals"][found["ends"] - 1]
+    assert np.diff(lasts).tolist() == [60] * 8
+
+
+def test_a_unit_that_keeps_other_boxes_is_a_mismatch(seed):
+    params = NmsParams(format=SMALL, method="psrr", semantics="parallel", capacity=64)
+    wrong = replace(UNIT, component=lambda given: Nms(replace(given, shift=Shift.NONE)))
+    images = equal_sizes(np.random.default_rng(seed), params.format, 60, 3)
+    with pytest.raises(MismatchError, match=r"differs from golden: .*image 0 of 60 boxes: kept"):
+        run_images(wrong, params, images, seed=seed)
+
+
+def test_sweeps_cost_no_more_than_they_must(seed):
+    """With three epochs every third image waits until the tables are clear, and no other does."""
+    params = NmsParams(format=SMALL, method="psrr", semantics="parallel", capacity=16, epoch_width=2)
+    words = 1 << (max(map(params.pyramid.window_count, params.pyramid.passes)) - 1).bit_length()
+    images = equal_sizes(np.random.default_rng(seed), params.format, 16, 12)
+    found = run_images(UNIT, params, images, seed=seed)
+    pauses = found["cycles"] - 16 * (12 + 1) - found["latency"]
+    assert (
+        4 * words <= pauses + words <= 4 * (words + 16 + 2 * found["latency"])
+    )  # the first sweep is over at the start
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_patterns_hold_each_integer_of_a_range_once(width):
+    for low in range(1 << width):
+        for high in range(low + 1, (1 << width) + 1):
+            found = list(patterns(low, high, width))
+            assert all(len(one) == width for one in found)
+            held = [int(one.replace("-", "0"), 2) + rest for one in found for rest in range(1 << one.count("-"))]
+            assert sorted(held) == list(range(low, high))
+
+
+def test_runs_of_equal_values():
+    assert list(runs((5, 5, 7, 5))) == [(5, 0, 2), (7, 2, 3), (5, 3, 4)]
+    assert list(runs((4,))) == [(4, 0, 1)]
