@@ -70,28 +70,6 @@ def measurements(names: Sequence[str]) -> int:
     return sum(len(BENCHES[name].variants()) for name in _known(names))
 
 
-def title(row: Row) -> str:
-    """The name of a row with what sets it apart from others of that name."""
-    about = row["params"]
-    named = [f"{about[key]} {key}" for key in ("lanes", "banks", "boxes") if key in about and row["name"][:4] != "mac."]
-    return " ".join(filter(None, [row["name"], about.get("scheme"), *named]))
-
-
-def figure(row: Row) -> str:
-    """The value of a row, to print: what can be near 1 with its decimals, speeds without."""
-    return f"{row['value']:,.4f}" if row["value"] < 1000 else f"{row['value']:,.0f}"
-
-
-def accuracy_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells of a table of average precision: a line per method, AP50, AP75 and boxes kept of every scene."""
-    wanted = ("nms.ap50", "nms.ap75", "nms.kept")
-    values = {(r["params"]["method"], r["params"]["scene"], r["name"]): r["value"] for r in rows}
-    methods, scenes = (list(dict.fromkeys(key[place] for key in values)) for place in (0, 1))
-    heads = ["method", *(f"{scene} {name.removeprefix('nms.')}" for scene in scenes for name in wanted)]
-    cells = [[m, *(f"{values[m, scene, name]:.3g}" for scene in scenes for name in wanted)] for m in methods]
-    return heads, cells
-
-
 def _known(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in BENCHES:

@@ -1,0 +1,67 @@
+"""Rows of `bench.json` as tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from roundel.measurement import Row
+
+Table = tuple[str, list[str], list[list[str]]]
+
+_RATES = {
+    "nms.boxes_per_cycle": "boxes a cycle",
+    "nms.first_kept_after": "first kept after",
+    "nms.kept": "kept",
+    "greedy_nms.cycles_per_image": "greedy cycles",
+    "nms.speedup_over_greedy": "times fewer",
+    "nms.speedup_over_greedy_one_image": "one image",
+}
+_SOFTWARE = {
+    "software.psrr_numpy": "NumPy, us",
+    "software.psrr_numpy_over_greedy_numpy": "times NumPy greedy",
+    "software.psrr_numpy_over_greedy_compiled": "times compiled greedy",
+}
+_PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept an image"}
+
+
+def tables(rows: Sequence[Row]) -> list[Table]:
+    """Title, heads and cells of each table; rows of several figures about the same thing become one line."""
+    precisions = [row for row in rows if "scene" in row["params"]]
+    rates = [row for row in rows if "scheme" in row["params"] and "images" in row["params"]]
+    software = [row for row in rows if row["name"] in _SOFTWARE]
+    rest = [row for row in rows if not any(row in special for special in (precisions, rates, software))]
+    found = []
+    if rest:
+        cells = [[_title(row), figure(row), row["unit"]] for row in rest]
+        found.append(("Speed", ["what", "value", "unit"], cells))
+    if rates:
+        boxes = rates[0]["params"]["boxes"]
+        found.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
+    if software:
+        found.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
+    for name, title in _PRECISIONS.items():
+        if chosen := [row for row in precisions if row["name"] == name]:
+            scenes = dict.fromkeys(row["params"]["scene"] for row in chosen)
+            renamed = [row | {"name": row["params"]["scene"]} for row in chosen]
+            found.append(_pivot(title, renamed, ("method",), {scene: scene for scene in scenes}))
+    return found
+
+
+def figure(row: Row) -> str:
+    """The value of a row, to print: what can be near 1 with its decimals, speeds without."""
+    return f"{row['value']:,.4f}" if row["value"] < 1000 else f"{row['value']:,.0f}"
+
+
+def _title(row: Row) -> str:
+    """The name of a row with what sets it apart from others of that name."""
+    about = row["params"]
+    counted = [f"{about[key]:,} {key}" for key in ("banks", "boxes") if key in about]
+    return " ".join(filter(None, [row["name"], about.get("scheme"), *counted]))
+
+
+def _pivot(title: str, rows: Iterable[Row], keys: Sequence[str], names: dict[str, str]) -> Table:
+    """A line for each value of `keys`, a column for each of `names`."""
+    lines: dict[tuple[object, ...], dict[str, str]] = {}
+    for row in rows:
+        line = lines.setdefault(tuple(row["params"][key] for key in keys), {})
+        line[row["name"]] = f"{row['value']:,.3f}" if row["value"] < 10 else f"{row['value']:,.0f}"
+    cells = [[*map(str, line), *(values.get(name, "") for name in names)] for line, values in lines.items()]
+    return title, [*keys, *names.values()], cells
