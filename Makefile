@@ -26,14 +26,16 @@ verify: $(INSTALLED) ## prove every unit: RTL against golden
 compare: $(INSTALLED) ## area, delay and energy of all variants on the reference cells: build/compare/report.md
 	$(BIN)/roundel compare -o $(OUT)/compare
 
-figures: $(INSTALLED) ## the tables and the picture of README.md, from the reference and both libraries of LIBERTY
+figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from the reference and both libraries of LIBERTY
 	$(BIN)/roundel compare --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
 	$(BIN)/python docs/figures.py $(OUT)/figures
+	$(BIN)/python docs/nms_figures.py
+	$(BIN)/python docs/nms_accuracy.py
 
-rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl
-	for unit in requant mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl || exit; done
+rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
+	for unit in requant mac nms greedy_nms; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
 
-bench: $(INSTALLED) ## work per cycle and simulation speed: build/bench/bench.json
+bench: $(INSTALLED) ## work per cycle, speed, average precision: build/bench/bench.json
 	$(BIN)/roundel bench -o $(OUT)/bench
 
 lint: $(INSTALLED) ## ruff and mypy

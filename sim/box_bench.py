@@ -43,9 +43,16 @@ async def watch_errors(dut: Any, params: Any, found: Errors) -> None:
 
 
 async def drive(
-    dut: Any, params: Any, images: Sequence[BoxImage], stalls: float, salt: int, lanes_out: int
+    dut: Any,
+    params: Any,
+    images: Sequence[BoxImage],
+    stalls: float,
+    salt: int,
+    lanes_out: int,
+    *,
+    reader_stalls: float | None = None,
 ) -> tuple[list[dict[str, Ints]], dict[str, Any]]:
-    """Send images back to back.
+    """Send images back to back; `reader_stalls` where the outputs stall otherwise than the inputs.
 
     Returns
     -------
@@ -58,7 +65,8 @@ async def drive(
     watching = cocotb.start_soon(watch_errors(dut, params, errors))
     columns = beats(images, form, params.lanes)
     source = StreamSource(dut, "inputs", stall_pattern(generator(salt), stalls))
-    sink = StreamSink(dut, "outputs", stall_pattern(generator(salt + 1), stalls))
+    reader = stalls if reader_stalls is None else reader_stalls
+    sink = StreamSink(dut, "outputs", stall_pattern(generator(salt + 1), reader))
     sending = cocotb.start_soon(source.send(pack(layout, columns, len(columns["last"]))))
     out = members(form, lanes_out, width)
     top = sum(member.width for member in out) - 1

@@ -15,10 +15,11 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from golden.nms import NmsParams
 from sim.bench import config, generator, start
 from sim.box_bench import check, drive, replay
-from sim.box_images import beats, equal_sizes, members, scenarios
+from sim.box_images import beats, equal_sizes, members, on_edges, scenarios
 from sim.stream import StreamSource, pack, stall_pattern
 
 FULL_RATE = (1, 2, 7, 40)  # boxes of an image
+SLOW = 0.95  # share of stalls that fills every queue behind the tables
 MANY_EPOCHS = 8  # epoch bits from which on the bench has too few images to wear them out
 
 
@@ -36,6 +37,9 @@ async def matches_golden(dut: Any) -> None:
     for salt, (name, images) in enumerate(scenarios(rng, params.format, params.capacity).items()):
         kept, seen = await drive(dut, params, images, stalls, 2 * salt, params.lanes)
         check(name, params, images, kept, seen["errors"])
+    images = [on_edges(rng, params.format, min(params.capacity, 96)) for _ in range(3)]
+    kept, seen = await drive(dut, params, images, 0.0, 70, params.lanes, reader_stalls=SLOW)
+    check("slow reader", params, images, kept, seen["errors"])
     for number in range(3):
         await interrupt(dut, params, number)
         images = equal_sizes(rng, params.format, min(20, params.capacity), 3)
