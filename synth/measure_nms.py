@@ -24,7 +24,7 @@ from synth.reader import read_library
 from synth.timing import analyse
 
 FLOW = MappingOptions(keep_trees=True)
-"""3 % smaller than the default, for all these units; every other change of it is worth less than 1 %."""
+"""3 % smaller than the default for one lane of each unit; other changes are worth less than 1 %, and minutes each."""
 GATES = 30_000
 """Cells of the largest netlist that is simulated: Verilator takes a minute to build 20,000, and six for 54,000."""
 SRAM_PJ_PER_BIT = 10 / 64
