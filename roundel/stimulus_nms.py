@@ -13,7 +13,7 @@ from golden.psrr_params import Semantics
 from sim.box_images import clusters
 from synth.measure_nms import BoxStream
 
-IMAGES = 3
+IMAGES = 2
 BOXES = 1000  # of an image
 BOXES_EACH = 18  # of an object
 SPREAD = 0.08  # of a box around its object, as a part of the object's sides
@@ -57,8 +57,8 @@ def _pyramids(method: str, given: Mapping[str, Any]) -> list[NmsParams]:
 
 
 def box_stream(form: BoxFormat, capacity: int, *, seed: int = 1) -> BoxStream:
-    """`IMAGES` images of at most `BOXES` boxes around objects of all sizes."""
+    """Images of at most `BOXES` boxes around objects of all sizes, the first one once more at the end."""
     rng, count = np.random.default_rng(seed), min(BOXES, capacity)
     images = [clusters(rng, form, count, spread=SPREAD, boxes_each=BOXES_EACH) for _ in range(IMAGES)]
     source = f"{IMAGES} images of {count} boxes around {max(1, count // BOXES_EACH)} objects of any size, seed {seed}"
-    return BoxStream(source=source, images=tuple(images))
+    return BoxStream(source=source, images=(*images, images[0]))

@@ -42,7 +42,8 @@ class BoxStream:
     """Images of boxes, sent back to back, and what they are, for the report.
 
     What a box costs is taken from all images but the first: what a run with all of them costs, less what a run with the
-    first alone costs. So neither reset, nor the clearing of tables behind it, nor the filling of the pipeline count.
+    first alone costs. So neither reset, nor the clearing of tables behind it, nor the filling of the pipeline count. To
+    empty it takes both runs as long if the last image is the first one again.
     """
 
     source: str
