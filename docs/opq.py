@@ -1,0 +1,122 @@
+"""Write the tables of docs/opq.md: `python docs/opq.py`, a few seconds.
+
+The digits network of examples/digits, never trained again. Nothing between the page's markers is written by hand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from figures import replace as put
+
+from golden.opq import LayerPlan, opq, sizes
+from golden.opq_params import OpqParams, Weighting
+from roundel.graph import Conv, Dense, Graph
+from roundel.images import Images, load_images
+from roundel.markdown import markdown_table
+from roundel.modules import fold
+from roundel.onnx_import import import_onnx
+
+PAGE = Path(__file__).resolve().with_suffix(".md")
+DIGITS = PAGE.parents[1] / "examples" / "digits"
+PLAN = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
+
+
+def main(page: Path = PAGE) -> None:
+    graph = fold(import_onnx(DIGITS / "digits.onnx"))
+    images = load_images(DIGITS / "heldout.npz", graph)
+    plans = opq(weights(graph), PLAN)
+    text = page.read_text()
+    for name, table in {
+        "layers": layer_table(plans),
+        "sizes": size_table(plans),
+        "sparsity": sparsity_table(graph),
+        "accuracy": accuracy_table(graph, images),
+    }.items():
+        text = put(text, name, "\n".join(table))
+    page.write_text(text)
+
+
+def weights(graph: Graph) -> dict[str, np.ndarray]:
+    """Of the layers that have any."""
+    return {node.name: node.weights for node in graph.nodes if isinstance(node, Conv | Dense)}
+
+
+def sparsity(plans: Mapping[str, LayerPlan]) -> float:
+    """Fraction of all weights that are pruned."""
+    return 1 - sum(plan.mask.sum() for plan in plans.values()) / sum(plan.mask.size for plan in plans.values())
+
+
+def layer_table(plans: Mapping[str, LayerPlan]) -> list[str]:
+    """What becomes of each layer."""
+    rows = []
+    for name, plan in plans.items():
+        levels, magnitudes = plan.levels, np.abs(plan.levels.codes[plan.mask])
+        about = [
+            f"{plan.mask.size:,}",
+            f"{plan.scale:.4f}",
+            f"{plan.threshold / plan.scale:.2f}",
+            f"{plan.sparsity:.1%}",
+        ]
+        about += [f"{plan.predicted:.2e} / {plan.measured:.2e}", f"{levels.format.fraction}", f"{levels.rate:.2f}"]
+        about += [f"{levels.width}", f"{magnitudes.min()} to {magnitudes.max()}"]
+        rows.append([name, *about, f"{levels.predicted:.2e} / {levels.measured:.2e}"])
+    columns = ["layer", "weights", "b", "beta / b", "pruned", "error of pruning, predicted / measured"]
+    columns += ["N_w", "rate", "width", "magnitudes of k", "error of rounding, predicted / measured"]
+    return markdown_table(columns, rows)
+
+
+def size_table(plans: Mapping[str, LayerPlan]) -> list[str]:
+    """Bytes, and how many times less than float32, per layer and in all."""
+    found = {name: sizes(plan) for name, plan in plans.items()}
+    rows = []
+    for name, some in [*((name, [one]) for name, one in found.items()), ("all", list(found.values()))]:
+        dense = sum(one.dense for one in some)
+        cells = [f"{dense / 8:,.0f}"]
+        for kind in ("codes", "floor", "entropy"):
+            bits = sum(getattr(one, kind) for one in some)
+            cells.append(f"{bits / 8:,.0f} ({dense / bits:.1f}x)")
+        rows.append([name, *cells])
+    return markdown_table(["layer", "float32", "codes alone", "floor, Laplace", "entropy of the codes"], rows)
+
+
+def sparsity_table(graph: Graph) -> list[str]:
+    """What the Laplace model reaches where a sparsity is asked for."""
+    asked = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+    rows = []
+    for weighting in Weighting:
+        cells = []
+        for wanted in asked:
+            params = OpqParams(sparsity=wanted, weighting=weighting, exact=False)
+            cells.append(f"{sparsity(opq(weights(graph), params)):.1%}")
+        rows.append([weighting.value, *cells])
+    return markdown_table(["weighting", *(f"{wanted:.0%} asked" for wanted in asked)], rows)
+
+
+def accuracy_table(graph: Graph, images: Images) -> list[str]:
+    """Held-out digits right, weights pruned or quantized and everything else in float."""
+    cases = {f"{part:.0%} pruned": {"sparsity": part} for part in (0.3, 0.5, 0.7, 0.8)}
+    cases |= {"4 bits on average": {"bits": 4}, "3 bits on average": {"bits": 3}}
+    cases |= {"50% pruned, 4 bits": {"sparsity": 0.5, "bits": 4}}
+    rows = []
+    for weighting in Weighting:
+        cells = []
+        for about in cases.values():
+            plans = opq(weights(graph), OpqParams(weighting=weighting, **about))
+            cells.append(f"{images.accuracy(apply(graph, plans).run(images.images)):.1%}")
+        rows.append([weighting.value, *cells])
+    return markdown_table(["weighting", *cases], rows)
+
+
+def apply(graph: Graph, plans: Mapping[str, LayerPlan]) -> Graph:
+    """The network with the weights that remain."""
+    nodes = (
+        replace(node, weights=plans[node.name].values.astype(np.float32)) if node.name in plans else node
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=tuple(nodes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Weights drawn from a Laplace distribution: what pruning and quantizing them costs, and the bits that they need.
+
+[S] OPQ models the weights of each layer as Laplace. [R] The formulas: with scale b, |w| is distributed exponentially
+with mean b, so `p(|w| > x) = exp(-x/b)`. A scale of 0 stands for weights that are all 0. docs/opq.md derives them.
+"""
+
+from math import exp, expm1, log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.rounding import Ints
+
+
+def laplace_scale(weights: NDArray[Any]) -> float:
+    """Maximum-likelihood scale of weights around 0: `b = mean|w|` [R]."""
+    return float(np.abs(weights).mean())
+
+
+def pruned_fraction(threshold: float, scale: float) -> float:
+    """Fraction of the weights with |w| <= threshold: `p = 1 - exp(-beta/b)` [R]; 0 to 1."""
+    return -expm1(-threshold / scale) if scale else 1.0
+
+
+def pruning_distortion(threshold: float, scale: float) -> float:
+    """Mean squared error, over all weights of a layer, of setting those up to `threshold` to 0 [R].
+
+    `E = 2 b^2 - exp(-beta/b) (beta^2 + 2 b beta + 2 b^2)`, the integral of `x^2 exp(-x/b) / b` from 0 to beta.
+    """
+    if not scale:
+        return 0.0
+    t = threshold / scale
+    return max(0.0, 2 * scale**2 * (1 - exp(-t) * (1 + t + t**2 / 2)))  # rounding alone could make it negative
+
+
+def rounding_distortion(step: float) -> float:
+    """Mean squared error, over the weights that survive, of rounding to multiples of `step`: `Delta^2 / 12` [R].
+
+    The error is taken as uniform within half a step, and no weight as beyond the greatest level.
+    """
+    return step**2 / 12
+
+
+def binary_entropy(p: float) -> float:
+    """`H2(p) = -p log2(p) - (1-p) log2(1-p)`, bits; `p` 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        `p` is no probability.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be 0 to 1, not {p!r}")
+    return 0.0 if p in (0, 1) else -p * log2(p) - (1 - p) * log2(1 - p)
+
+
+def floor_bits(density: float, ratio: float) -> float:
+    """Bits per weight, zeros included, below which no code of such integers gets on average [R].
+
+    `H = H2(d) + d (1 + H2(rho) / (1 - rho))`: whether a weight is zero, and if not its sign, and its level. Beyond the
+    threshold an exponential distribution looks as it did at 0, so levels are geometric, `p(k + 1) = rho p(k)`.
+
+    Parameters
+    ----------
+    density
+        d, the fraction of weights that are not 0; 0 to 1.
+    ratio
+        rho = exp(-Delta/b), of each level's probability to that of the level before; 0 to below 1.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range.
+    """
+    if not 0 <= ratio < 1:
+        raise ValueError(f"ratio must be 0 to below 1, not {ratio!r}")
+    return binary_entropy(density) + density * (1 + binary_entropy(ratio) / (1 - ratio))
+
+
+def entropy_bits(codes: Ints) -> float:
+    """Bits per integer that a code needs which knows nothing but how often each value occurs in `codes` (at least one).
+
+    Without any model: the floor to compare with where weights are no Laplace distribution.
+    """
+    _, counts = np.unique(codes, return_counts=True)
+    p = counts / counts.sum()
+    return float(-(p * np.log2(p)).sum() + 0.0)  # + 0.0 makes -0.0 positive
