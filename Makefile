@@ -27,7 +27,9 @@ compare: $(INSTALLED) ## area, delay and energy of all variants on the reference
 	$(BIN)/roundel compare -o $(OUT)/compare
 
 figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from the reference and both libraries of LIBERTY
-	$(BIN)/roundel compare --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
+	$(BIN)/roundel compare requant mac --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
+	$(BIN)/roundel compare nms --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/nms
+	$(BIN)/roundel bench nms -o $(OUT)/figures/nms
 	$(BIN)/python docs/figures.py $(OUT)/figures
 	$(BIN)/python docs/nms_figures.py
 	$(BIN)/python docs/nms_accuracy.py

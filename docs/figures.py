@@ -1,7 +1,8 @@
-"""Write the figures of README.md and docs/mac.md from a report: `python docs/figures.py FOLDER`, or `make figures`.
+"""Write the figures of README.md and docs/ from reports: `python docs/figures.py FOLDER`, or `make figures`.
 
-Takes `report.json` and the pictures of `roundel compare`, puts tables between the markers of both pages and copies one
-picture. Nothing between the markers is written by hand.
+FOLDER holds what `roundel compare requant mac` wrote, and FOLDER/nms what `roundel compare nms --fpga ecp5` and `roundel
+bench nms` did. Puts tables between the markers of the pages and copies two pictures. Nothing between the markers is
+written by hand.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 from roundel.markdown import markdown_table
 from roundel.ratios import libraries, ratios
+from roundel.report_parts import frequency
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = {"roundel_reference": "reference cells"}
@@ -65,6 +67,81 @@ def arrays(rows: list[dict[str, Any]]) -> str:
     return "\n".join(markdown_table(columns, cells))
 
 
+def suppressors(rows: list[dict[str, Any]]) -> str:
+    """What the suppression units cost, a row each, area and energy in a column for each library."""
+    cells = []
+    for scheme in dict.fromkeys(row["scheme"] for row in rows):
+        each = [row for row in rows if row["scheme"] == scheme]
+        one = each[0]
+        known = [f"{one['boxes_per_cycle']:.3g}", f"{one['memory_bits'] / 1024:,.0f}"]
+        areas = [f"{row['area_um2'] / 1000:,.0f} / {energy(row)}" for row in each]
+        cells.append([f"`{scheme}`", *known, *areas])
+    heads = ["", "boxes a cycle", "memory, kbit", *(f"{short(name)}, 1,000 um2 / pJ" for name in libraries(rows))]
+    return "\n".join(markdown_table(heads, cells))
+
+
+def energy(row: dict[str, Any]) -> str:
+    """Energy per box, or a dash for a netlist that was too large to simulate."""
+    value = row["energy_pj_per_op"]
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def suppression(rows: list[dict[str, Any]]) -> str:
+    """Parts of the energy per box on each library, what the memories move, and the longest path."""
+    heads = ("", "NAND2", "of it registers", "longest path, ns", "pJ", "internal", "switching", "tables, pJ at 45 nm")
+    cells = []
+    for row in rows:
+        spent = [energy(row)] + [
+            "-" if row[name] is None else f"{row[name]:,.0f}" for name in ("internal", "switching")
+        ]
+        share = f"{100 * row['area_registers_um2'] / row['area_um2']:.0f} %"
+        costs = [f"{row['area_nand2']:,.0f}", share, f"{row['delay_ns']:.1f}", energy(row), *spent]
+        cells.append([f"{short(row['cells'])}: `{row['scheme']}`", *costs, f"{row['energy_tables_pj_per_op']:,.0f}"])
+    return "\n".join(markdown_table(heads, cells))
+
+
+def suppression_fpga(rows: list[dict[str, Any]]) -> str:
+    """The same units on ECP5."""
+    cells = []
+    for row in (row for row in rows if row["cells"] == rows[0]["cells"]):
+        counts = [f"{row[name]:,}" for name in ("lut", "ff", "dsp", "bram")]
+        cells.append([f"`{row['scheme']}`", *counts, frequency(row)])
+    return "\n".join(markdown_table(("", "LUT4", "FF", "DSP", "block RAM", "Fmax, MHz"), cells))
+
+
+def suppression_speed(bench: list[dict[str, Any]]) -> str:
+    """Boxes per cycle and latency of each unit, and how many times fewer cycles than GreedyNMS in hardware."""
+    heads = ("", "boxes a cycle", "first kept after", "kept", "`greedy_nms`", "times fewer", "one image alone")
+    names = ("boxes_per_cycle", "first_kept_after", "kept", "", "speedup_over_greedy", "speedup_over_greedy_one_image")
+    lines: dict[tuple[str, int], dict[str, float]] = {}
+    for row in bench:
+        if "images" in row["params"]:
+            about = lines.setdefault((row["params"]["scheme"], row["params"]["lanes"]), {})
+            about[row["name"].removeprefix("nms.")] = row["value"]
+    cells = []
+    for (scheme, lanes), about in lines.items():
+        figures = [about.get(name or "greedy_nms.cycles_per_image") for name in names]
+        shown = ["" if value is None else f"{value:.3f}" if value < 10 else f"{value:,.0f}" for value in figures]
+        cells.append([f"{scheme}, {lanes} lane{'s' if lanes > 1 else ''}", *shown])
+    return "\n".join(markdown_table(heads, cells))
+
+
+def suppression_software(bench: list[dict[str, Any]]) -> str:
+    """Time for an image: NumPy and compiled GreedyNMS, NumPy PSRR, and the hardware at the clock of the rows."""
+    found = {(row["name"], row["params"].get("scheme"), row["params"].get("boxes")): row["value"] for row in bench}
+    sizes = sorted({boxes for name, _, boxes in found if name == "software.greedy_numpy"})
+    clock = next(row["params"]["clock_mhz"] for row in bench if "clock_mhz" in row["params"])
+    lines = {
+        "GreedyNMS, NumPy": [found["software.greedy_numpy", None, size] for size in sizes],
+        "GreedyNMS, compiled (onnxruntime)": [found["software.greedy_compiled", None, size] for size in sizes],
+        "`psrr` parallel, NumPy": [found["software.psrr_numpy", "psrr parallel", size] for size in sizes],
+        "`guarded` parallel, NumPy": [found["software.psrr_numpy", "guarded parallel", size] for size in sizes],
+        f"`nms`, 1 lane, steady, at {clock} MHz": [size / clock for size in sizes],
+    }
+    cells = [[name, *(f"{value:,.0f}" for value in values)] for name, values in lines.items()]
+    return "\n".join(markdown_table(["us an image", *(f"{size:,} boxes" for size in sizes)], cells))
+
+
 def short(library: str) -> str:
     """The library's name without its corner."""
     return NAMES.get(library, library.split("__")[0].split("_stdcell")[0])
@@ -82,13 +159,26 @@ def replace(text: str, name: str, content: str) -> str:
 
 def main(folder: Path) -> None:
     rows = json.loads((folder / "report.json").read_text())
+    nms = json.loads((folder / "nms" / "report.json").read_text())
+    bench = json.loads((folder / "nms" / "bench.json").read_text())
     pictures = ROOT / "docs" / "pictures"
     pictures.mkdir(exist_ok=True)
     shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
-    for page, tables in (("README.md", {"size": size, "ratios": requantizers}), ("docs/mac.md", {"mac": arrays})):
+    shutil.copy(folder / "nms" / "nms_roundel_reference.png", pictures / "nms_cost.png")
+    pages = {
+        "README.md": {"size": size(rows), "ratios": requantizers(rows), "nms": suppressors(nms)},
+        "docs/mac.md": {"mac": arrays(rows)},
+        "docs/nms_hardware.md": {
+            "costs": suppression(nms),
+            "fpga": suppression_fpga(nms),
+            "speed": suppression_speed(bench),
+            "software": suppression_software(bench),
+        },
+    }
+    for page, tables in pages.items():
         text = (ROOT / page).read_text()
-        for name, make in tables.items():
-            text = replace(text, name, make(rows))
+        for name, content in tables.items():
+            text = replace(text, name, content)
         (ROOT / page).write_text(text)
 
 
