@@ -166,14 +166,15 @@ def exact_pruning(
     # a unit of 0 belongs to a layer of zeros
     relative = [np.abs(values).ravel() / (units[name] or 1.0) for name, values in weights.items()]
     everything = np.concatenate(relative)
-    order = np.argsort(everything, kind="stable")
-    pruned = order[: max(round(sparsity * everything.size), int((everything == 0).sum()))]
-    alive = np.ones(everything.size, dtype=np.bool_)
-    alive[pruned] = False
+    count = max(round(sparsity * everything.size), int((everything == 0).sum()))
+    multiplier = float(np.partition(everything, count - 1)[count - 1]) if count else 0.0
+    alive = everything >= multiplier
+    equal = np.flatnonzero(everything == multiplier)
+    alive[equal[: count - int((~alive).sum())]] = False
     ends = np.cumsum([values.size for values in weights.values()])[:-1]
     parts = zip(weights.items(), np.split(alive, ends), strict=True)
     masks = {name: part.reshape(values.shape) for (name, values), part in parts}
-    return float(everything[pruned].max(initial=0.0)), masks
+    return multiplier, masks
 
 
 def sizes(plan: LayerPlan) -> Sizes:

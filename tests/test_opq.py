@@ -133,6 +133,18 @@ def test_weightings(exact: bool, seed: int) -> None:
     assert isclose(large / small, sqrt(10), rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_only_global_sees_the_scale_of_a_layer(exact: bool, seed: int) -> None:
+    """Powers of two move no rounding, so that the masks agree to the last weight."""
+    weights = layers(seed)
+    moved = {name: values * 2.0**power for (name, values), power in zip(weights.items(), (3, -2, 0, 1), strict=True)}
+    for weighting in Weighting:
+        params = OpqParams(sparsity=0.6, weighting=weighting, exact=exact)
+        before, after = opq(weights, params), opq(moved, params)
+        same = all(np.array_equal(before[name].mask, after[name].mask) for name in weights)
+        assert same is (weighting is not Weighting.GLOBAL)
+
+
 def test_exact_and_analytic_agree_on_laplace_weights(seed: int) -> None:
     weights = layers(seed, counts=(90_000, 30_000, 3000, 6000))
     for weighting in Weighting:
@@ -141,7 +153,8 @@ def test_exact_and_analytic_agree_on_laplace_weights(seed: int) -> None:
         )
         for name in weights:
             assert isclose(one[name].threshold, other[name].threshold, rel_tol=0.02)
-            assert isclose(one[name].measured, one[name].predicted, rel_tol=0.06)
+            error = 10 / sqrt((~one[name].mask).sum())  # at least 4 standard deviations of a sum of so many squares
+            assert isclose(one[name].measured, one[name].predicted, rel_tol=error)
         gone, total = pruned(other)
         assert abs(gone / total - 0.8) < 0.005
 
@@ -232,7 +245,8 @@ def test_four_bits_at_most_are_fifteen_levels(seed: int) -> None:
             assert plan.levels.width == 4
             assert np.abs(plan.levels.codes).max() <= 7
             assert isclose(plan.levels.predicted, plan.levels.step**2 / 12)
-            assert 0.7 < plan.levels.measured / plan.levels.predicted < 2  # saturation and the slope of the density
+            # Above 1 by what saturates. At 4 the next coarser power of two, which saturates nothing, would be better.
+            assert 0.7 < plan.levels.measured / plan.levels.predicted < (4 if power_of_two else 2)
 
 
 @given(weights=networks(), bits=st.floats(2, 8), weighting=st.sampled_from(Weighting))
@@ -275,11 +289,12 @@ def test_zeros_go_and_count(weighting: Weighting, exact: bool) -> None:
 
 @pytest.mark.parametrize("weighting", Weighting)
 def test_equal_weights_go_in_order(weighting: Weighting) -> None:
-    weights = {"equal": np.array([-0.5, 0.5, 0.5, -0.5])}
-    plan = opq(weights, OpqParams(sparsity=0.5, weighting=weighting))["equal"]
-    assert plan.mask.tolist() == [False, False, True, True]
-    analytic = opq(weights, OpqParams(sparsity=0.5, weighting=weighting, exact=False))["equal"]
-    assert analytic.mask.all()  # b ln 2 lies below all of them: no threshold halves this layer
+    weights = {"equal": np.resize([-0.5, 0.5, 0.5], (10, 30)), "other": np.resize([0.5, -0.5], 300)}
+    plans = opq(weights, OpqParams(sparsity=0.25, weighting=weighting))
+    assert np.flatnonzero(~plans["equal"].mask).tolist() == list(range(150))
+    assert plans["other"].mask.all()
+    analytic = opq(weights, OpqParams(sparsity=0.5, weighting=weighting, exact=False))
+    assert analytic["equal"].mask.all()  # b ln 2 lies below all of them: no threshold halves such a layer
 
 
 def test_a_single_weight() -> None:
