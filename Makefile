@@ -33,6 +33,7 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/python docs/figures.py $(OUT)/figures
 	$(BIN)/python docs/nms_figures.py
 	$(BIN)/python docs/nms_accuracy.py
+	$(BIN)/python docs/opq.py
 
 rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
 	for unit in requant mac nms greedy_nms; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done

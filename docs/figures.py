@@ -1,6 +1,6 @@
 """Write the figures of README.md and docs/ from reports: `python docs/figures.py FOLDER`, or `make figures`.
 
-FOLDER holds what `roundel compare requant mac` wrote, and FOLDER/nms what `roundel compare nms --fpga ecp5` and `roundel
+FOLDER holds what `roundel compare requant mac` wrote, FOLDER/nms what `roundel compare nms --fpga ecp5` and `roundel
 bench nms` did. Puts tables between the markers of the pages and copies two pictures. Nothing between the markers is
 written by hand.
 """
