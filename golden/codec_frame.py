@@ -1,0 +1,83 @@
+"""Segments: the pieces of a weight stream that can be decoded without the ones before them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.bits import WORD, Words
+from golden.codec_params import CodecError
+from golden.rounding import Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segments:
+    """Where segments lie in a stream.
+
+    Attributes
+    ----------
+    starts, lengths
+        (segments,): first word after the length, and how many there are.
+    counts
+        (segments,): dense weights.
+    """
+
+    starts: Ints
+    lengths: Ints
+    counts: Ints
+
+    @property
+    def ends(self) -> Ints:
+        """(segments,): the bit after the last one of each."""
+        return WORD * (self.starts + self.lengths)
+
+    def __iter__(self) -> Iterator["Segments"]:
+        for index in range(len(self.starts)):
+            one = slice(index, index + 1)
+            yield Segments(starts=self.starts[one], lengths=self.lengths[one], counts=self.counts[one])
+
+    def faults(self, reached: Ints) -> list[CodecError]:
+        """What is wrong if the last field of each segment ends at bit `reached` (segments,): one error at most."""
+        used = -(-reached // WORD) - self.starts
+        for index in np.flatnonzero(used != self.lengths)[:1]:
+            left = int(self.lengths[index] - used[index])
+            if left < 0:
+                return [CodecError(int(self.ends[index]), "the segment ends", "more of its weights")]
+            at = WORD * int(self.starts[index] + used[index])
+            return [CodecError(at, f"{left} more words in the segment", "its end, all its weights are complete")]
+        return []
+
+
+def read_frame(words: Words, start: int, count: int, segment: int) -> Segments:
+    """Follow the lengths of the segments of `count` weights from word `start` to the end of the stream.
+
+    Raises
+    ------
+    CodecError
+        The stream ends before the last segment does, or goes on after it.
+    """
+    starts, lengths = [], []
+    at = start
+    for first in range(0, count, segment):
+        if at >= len(words):
+            raise CodecError(WORD * len(words), "the stream ends", f"the length of segment {first // segment}")
+        starts.append(at + 1)
+        lengths.append(int(words[at]))
+        at += 1 + lengths[-1]
+        if at > len(words):
+            raise CodecError(WORD * len(words), "the stream ends", f"the end of segment {first // segment}")
+    if at < len(words):
+        raise CodecError(WORD * at, f"{len(words) - at} more words", "the end of the stream")
+    counts = np.minimum(count - segment * np.arange(len(starts)), segment)
+    return Segments(starts=np.array(starts, dtype=np.int64), lengths=np.array(lengths, dtype=np.int64), counts=counts)
+
+
+def frame(payload: Words) -> list[Words]:
+    """A segment's length word, and the segment."""
+    return [np.array([len(payload)], dtype=np.uint32), payload]
+
+
+def first_fault(faults: list[CodecError]) -> None:
+    """Raise the one that comes first in the stream, if there is any."""
+    if faults:
+        raise min(faults, key=lambda fault: fault.bit)
