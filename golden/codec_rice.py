@@ -41,11 +41,25 @@ def _encode_slice(codes: Codes, params: CodecParams) -> tuple[Words, Ints, Ints]
     bits = int(ends[-1]) if len(ends) else 0
     words = pack(ends - length, value, bits)
 
-    covered = zeros + (code > 0)
-    beats = (np.cumsum(covered) - covered) // (params.lanes // params.slices)
+    beats = _beats(zeros, code, params)
     rounds = np.arange(len(beats)) - np.searchsorted(beats, beats)
     symbol = np.searchsorted(ends, WORD * np.arange(words_for(bits)), side="right")
     return words, beats[symbol], rounds[symbol]
+
+
+def _beats(zeros: Ints, code: Codes, params: CodecParams) -> Ints:
+    """The beat that each symbol of a slice begins in."""
+    covered = zeros + (code > 0)
+    return np.asarray((np.cumsum(covered) - covered) // (params.lanes // params.slices))
+
+
+def rounds(codes: Codes, params: CodecParams) -> Ints:
+    """(beats,): how many rounds each beat of a segment has; 0 if no symbol begins in it."""
+    count = np.zeros((params.slices, -(-len(codes) // params.lanes)), dtype=np.int64)
+    for index, found in enumerate(count):
+        beats = _beats(*steps(zero_runs(codes[index :: params.slices]), RUN_LIMIT << params.run_bits), params)
+        found[:] = np.bincount(beats, minlength=len(found))
+    return np.asarray(count.max(axis=0))
 
 
 def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
