@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden import codec_mask, codec_relative, codec_rice, codec_rice_tables
 from golden.bits import Words
-from golden.codec_frame import frame, read_frame
+from golden.codec_frame import Segments, frame, read_frame
 from golden.codec_header import MAX_COUNT, header_words, read_header, write_header
 from golden.codec_params import CodecError, CodecParams, Codes, Levels, Packing
 from golden.codec_runs import zero_runs
@@ -90,12 +90,24 @@ def decode_codes(data: bytes) -> tuple[CodecParams, Codes]:
         raise CodecError(8 * len(data), "the stream ends", "whole words of 32 bits")
     words: Words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
     params, count = read_header(words)
-    segments = read_frame(words, header_words(len(params.levels or ())), count, params.segment)
+    segments, fault = read_frame(words, header_words(len(params.levels or ())), count, params.segment)
+    try:
+        codes = _unpack(words, segments, params)
+    except CodecError as error:
+        if fault is None or error.bit < fault.bit:
+            raise
+    if fault is not None:
+        raise fault
+    return params, codes
+
+
+def _unpack(words: Words, segments: Segments, params: CodecParams) -> Codes:
+    """The codes of all segments, or the first fault in them."""
     unpack = FORMATS[params.packing].decode
     try:
-        return params, unpack(words, segments, params)
+        return np.asarray(unpack(words, segments, params))
     except CodecError:
-        # All segments were decoded at once; the first fault in the stream is that of the first faulty segment.
+        # All were decoded at once; the first fault is that of the first faulty segment.
         for segment in segments if len(segments.counts) > 1 else ():
             unpack(words, segment, params)
         raise

@@ -48,28 +48,32 @@ class Segments:
         return []
 
 
-def read_frame(words: Words, start: int, count: int, segment: int) -> Segments:
+def read_frame(words: Words, start: int, count: int, segment: int) -> tuple[Segments, CodecError | None]:
     """Follow the lengths of the segments of `count` weights from word `start` to the end of the stream.
 
-    Raises
-    ------
-    CodecError
-        The stream ends before the last segment does, or goes on after it.
+    Returns
+    -------
+    The segments as far as they are there, the last one cut where the stream ends; and what is wrong if it ends too
+    early or too late.
     """
-    starts, lengths = [], []
-    at = start
+    starts, lengths, fault = [], [], None
+    at, end = start, len(words)
     for first in range(0, count, segment):
-        if at >= len(words):
-            raise CodecError(WORD * len(words), "the stream ends", f"the length of segment {first // segment}")
+        if at == end:
+            fault = CodecError(WORD * end, "the stream ends", f"the length of segment {first // segment}")
+            break
         starts.append(at + 1)
-        lengths.append(int(words[at]))
+        lengths.append(min(int(words[at]), end - at - 1))
+        if lengths[-1] < words[at]:
+            fault = CodecError(WORD * end, "the stream ends", f"the end of segment {first // segment}")
+            break
         at += 1 + lengths[-1]
-        if at > len(words):
-            raise CodecError(WORD * len(words), "the stream ends", f"the end of segment {first // segment}")
-    if at < len(words):
-        raise CodecError(WORD * at, f"{len(words) - at} more words", "the end of the stream")
+    else:
+        if at < end:
+            fault = CodecError(WORD * at, f"{end - at} more words", "the end of the stream")
     counts = np.minimum(count - segment * np.arange(len(starts)), segment)
-    return Segments(starts=np.array(starts, dtype=np.int64), lengths=np.array(lengths, dtype=np.int64), counts=counts)
+    found = Segments(starts=np.array(starts, dtype=np.int64), lengths=np.array(lengths, dtype=np.int64), counts=counts)
+    return found, fault
 
 
 def frame(payload: Words) -> list[Words]:

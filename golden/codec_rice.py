@@ -105,13 +105,13 @@ class _Tracks:
         beat = (self.row >> self.beat_shift).reshape(-1, self.slices)
         current = beat.min(axis=1)
         current[current == DONE >> self.beat_shift] = -1
-        active = np.flatnonzero(beat == current[:, None])
+        active = (beat == current[:, None]).reshape(-1).nonzero()[0]
         if not len(active):
             return False
         buffer, fill, start, rows = self.buffer[active], self.fill[active], self.row[active], self.rows[active]
 
         symbols = self._parse(buffer, rows - start)
-        need = np.flatnonzero(symbols.length > fill)
+        need = (symbols.length > fill).nonzero()[0]
         of = active[need] // self.slices
         at = self.next[of] + np.arange(len(of)) - np.searchsorted(of, of)
         buffer[need] |= self.words[np.minimum(at, len(self.words) - 1)] << fill[need]
@@ -120,11 +120,12 @@ class _Tracks:
             whole[need] = late
         row = start + symbols.zeros
         wrong = (row > rows) | (symbols.code == NO_CODE)
-        if wrong.any() or (at >= self.ends[of]).any():
-            self._refuse(active, wrong, row - rows, need[at >= self.ends[of]])
+        lacking = at >= self.ends[of]
+        if wrong.any() or lacking.any():
+            self._refuse(active, wrong, row - rows, need[lacking])
         self.next += np.bincount(of, minlength=len(self.next))
 
-        coded = np.flatnonzero(symbols.coded)
+        coded = symbols.coded.nonzero()[0]
         result[self.origin[active[coded]] + row[coded] * self.slices] = symbols.code[coded]
         row += symbols.coded
         self.row[active] = np.where(row == rows, DONE, row)

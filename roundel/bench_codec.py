@@ -1,10 +1,11 @@
 """Figures of the sparse weight formats: size against the entropy floor, speed in software, rounds of a `rice` decoder.
 
-`python -m roundel.bench_codec` prints the table of `docs/codecs.md`.
+`python -m roundel.bench_codec` prints the tables of `docs/codecs.md`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from golden.codec_params import CodecParams, Packing
 from roundel.measurement import Row, row, seconds
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05)
+RHOS = (0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
+TABLE = (0, *(sign * magnitude for magnitude in range(1, 8) for sign in (-1, 1)))
 RHO = 0.7  # of the magnitudes: 15 levels
 SIZED = 100_000  # weights whose stream is weighed
 TIMED = 10_000_000  # weights that are encoded and decoded for their speed
@@ -33,25 +36,39 @@ class Format:
     density: float
 
     def rows(self, seed: int) -> list[Row]:
-        """The figures; weights are Laplace, pruned, 15 levels."""
-        params = PARAMS[self.packing]
-        about = {"format": self.packing.value, "zeros": 1 - self.density, "lanes": params.lanes, "seed": seed}
-        few, many = (self._weights(count, seed) for count in (SIZED, TIMED))
-        stream, long = encode(few, params), encode(many, params)
+        """All figures; weights are Laplace, pruned, 15 levels."""
+        return self.sizes(seed) + self.speeds(seed)
+
+    def sizes(self, seed: int) -> list[Row]:
+        """Bits of a stream with its header, and how far a decoder gets in a round."""
+        params, weights = PARAMS[self.packing], self._weights(SIZED, seed)
+        stream = encode(weights, params)
         bits, floor = 8 * len(stream) / SIZED, entropy_floor(density=self.density, rho=RHO)
-        sized, timed = about | {"weights": SIZED}, about | {"weights": TIMED}
+        about = self._about(seed, SIZED)
         rows = [
-            row("codec.bits_per_weight", bits, "bit", sized),
-            row("codec.over_floor", 100 * (bits / floor - 1), "%", sized),
-            row("codec.encode_speed", TIMED / seconds(lambda: encode(many, params), repeats=3), "weights/s", timed),
-            row("codec.decode_speed", TIMED / seconds(lambda: decode(long), repeats=3), "weights/s", timed),
+            row("codec.bits_per_weight", bits, "bit", about),
+            row("codec.over_floor", 100 * (bits / floor - 1), "%", about),
         ]
         if self.packing is Packing.RICE:
             fitted, codes = decode_codes(stream)
             parts = (codes[first : first + fitted.segment] for first in range(0, SIZED, fitted.segment))
             cycles = sum(int(np.maximum(codec_rice.rounds(part, fitted), 1).sum()) for part in parts)
-            rows.append(row("codec.weights_per_round", SIZED / cycles, "weights", sized | {"slices": fitted.slices}))
+            rows.append(row("codec.weights_per_round", SIZED / cycles, "weights", about))
         return rows
+
+    def speeds(self, seed: int) -> list[Row]:
+        """Of software, on one core."""
+        params, weights = PARAMS[self.packing], self._weights(TIMED, seed)
+        stream, about = encode(weights, params), self._about(seed, TIMED)
+        return [
+            row("codec.encode_speed", TIMED / seconds(lambda: encode(weights, params), 3), "weights/s", about),
+            row("codec.decode_speed", TIMED / seconds(lambda: decode(stream), 3), "weights/s", about),
+        ]
+
+    def _about(self, seed: int, weights: int) -> dict[str, Any]:
+        params = PARAMS[self.packing]
+        about = {"format": self.packing.value, "zeros": 1 - self.density, "weights": weights, "seed": seed}
+        return about | {"width": params.width, "lanes": params.lanes, "slices": params.slices}
 
     def _weights(self, count: int, seed: int) -> np.ndarray:
         return laplace_levels(np.random.default_rng(seed), count, density=self.density, rho=RHO)
@@ -62,17 +79,29 @@ def variants() -> Sequence[Format]:
     return [Format(packing, density) for density in DENSITIES for packing in Packing]
 
 
+def over_floor(params: CodecParams, density: float, rho: float) -> float:
+    """Per cent by which a stream of `SIZED` weights, seed 1, is longer than the entropy."""
+    weights = laplace_levels(np.random.default_rng(1), SIZED, density=density, rho=rho)
+    return 100 * (8 * len(encode(weights, params)) / SIZED / entropy_floor(density=density, rho=rho) - 1)
+
+
 def main() -> None:
-    """Print the table."""
-    print("| zeros | format | bits per weight | over the floor | encode, M/s | decode, M/s | weights per round |")
-    print("|---|---|---|---|---|---|---|")
+    """Print the tables."""
+    print("| zeros | floor | format | bits per weight | over the floor | weights per round |")
+    print("|---|---|---|---|---|---|")
     for variant in variants():
-        found = {item["name"].removeprefix("codec."): item["value"] for item in variant.rows(seed=1)}
-        speeds = (f"{found[name] / 1e6:.0f}" for name in ("encode_speed", "decode_speed"))
+        found = {item["name"].removeprefix("codec."): item["value"] for item in variant.sizes(seed=1)}
+        floor = f"{entropy_floor(density=variant.density, rho=RHO):.3f}"
         size, over = f"{found['bits_per_weight']:.3f}", f"{found['over_floor']:.1f} %"
         rounds = f"{found['weights_per_round']:.1f}" if "weights_per_round" in found else ""
-        cells = (f"{1 - variant.density:.0%}", variant.packing.value, size, over, *speeds, rounds)
-        print(f"| {' | '.join(cells)} |")
+        print(f"| {' | '.join((f'{1 - variant.density:.0%}', floor, variant.packing.value, size, over, rounds))} |")
+    print("\n| rho | codebook |" + "".join(f" {1 - density:.0%} zeros |" for density in DENSITIES))
+    print("|---" * (2 + len(DENSITIES)) + "|")
+    for rho in RHOS:
+        for levels in (None, TABLE):
+            params = replace(PARAMS[Packing.RICE], levels=levels)
+            cells = [f"{over_floor(params, density, rho):.1f} %" for density in DENSITIES]
+            print(f"| {rho} | {'table' if levels else 'none'} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden import codec_rice
 from golden.codec import decode, encode, fit, write
 from golden.codec_laplace import entropy_floor, laplace_levels
 from golden.codec_params import CodecParams, Packing
@@ -133,6 +134,19 @@ def test_floor_is_the_entropy_of_the_levels() -> None:
     magnitudes = -(chance * np.log2(chance)).sum()
     zero = -(0.2 * np.log2(0.2) + 0.8 * np.log2(0.8))
     assert entropy_floor(density=0.2, rho=RHO) == pytest.approx(zero + 0.2 * (1 + magnitudes))
+
+
+@pytest.mark.parametrize(("lanes", "slices"), [(8, 4), (16, 4), (16, 1)])
+def test_rounds_of_a_beat_are_the_symbols_of_its_busiest_slice(lanes: int, slices: int) -> None:
+    """Runs of at most 8 rows, so that a symbol is a code with the zeros before it, or the zeros at the end."""
+    weights = np.tile([0, 0, 1, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0], 20)
+    params = CodecParams(packing="rice", lanes=lanes, slices=slices, run_bits=3)
+    begun = np.zeros((slices, -(-len(weights) // lanes)), dtype=int)
+    for index in range(slices):
+        part = weights[index::slices]
+        after_code = np.flatnonzero(np.append(1, part[:-1]))  # rows in which symbols begin
+        np.add.at(begun[index], after_code // (lanes // slices), 1)
+    assert codec_rice.rounds(weights.astype(np.uint8), params).tolist() == begun.max(axis=0).tolist()
 
 
 def test_levels_are_put_in_order_for_rice() -> None:
