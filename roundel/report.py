@@ -34,7 +34,7 @@ def show(rows: Sequence[Row]) -> None:
     units = (
         ("requant", ("requant",), _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)),
         ("mac", ("mac",), _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)),
-        ("nms", NMS_UNITS, NMS_COLUMNS, nms_cells, (0, 1, 4, 5, 6, 7, 11)),
+        ("nms", NMS_UNITS, NMS_COLUMNS, nms_cells, (0, 1, 5, 6, 7, 11)),
     )
     for unit, names, columns, cells, kept in units:
         chosen = [row for row in rows if row["unit"] in names]
