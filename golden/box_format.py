@@ -187,8 +187,17 @@ def rational(value: float) -> tuple[int, int]:
 
     [R] Thresholds are compared by cross-multiplication, and 2/5 is both what 0.4 means and cheaper than any binary
     fraction near it: two small constants.
+
+    Raises
+    ------
+    ValueError
+        The fraction is 0 or 1 and the value is not: that would be another rule.
     """
     fraction = Fraction(value).limit_denominator(MAX_DENOMINATOR)
+    if fraction in (0, 1) and fraction != value:
+        raise ValueError(
+            f"a threshold of {value} is nearer to {fraction} than to any other fraction of up to 1/{MAX_DENOMINATOR}"
+        )
     return fraction.numerator, fraction.denominator
 
 

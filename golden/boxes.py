@@ -52,7 +52,7 @@ class Detections:
         refuse(boxes[:, 1] >= boxes[:, 3], "boxes", boxes, "expected y1 < y2 (a height above zero)")
         refuse(areas(boxes) == 0, "boxes", boxes, "expected an area above zero")
         refuse(np.isnan(scores), "scores", scores, "expected a number")
-        refuse(classes < 0, "classes", classes, "expected 0 or above")
+        refuse((classes < 0) | (classes >= 1 << 31), "classes", classes, f"expected 0 to {(1 << 31) - 1}")
         for name, value in (("boxes", boxes), ("scores", scores), ("classes", classes.astype(np.int64))):
             value.flags.writeable = False
             object.__setattr__(self, name, value)

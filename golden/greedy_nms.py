@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.box_format import BoxFormat, Verdict, overlap_exceeds
+from golden.box_format import BoxFormat, Verdict, overlap_exceeds, rational
 from golden.boxes import Detections, by_score, iou
 from golden.checks import check_integer, plain
 from golden.errors import InputError
@@ -93,9 +93,11 @@ class GreedyParams:
             raise TypeError(f"threshold must be a number, not {self.threshold!r}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be 0 to 1, not {self.threshold}")
+        rational(self.threshold)
         check_integer("capacity", self.capacity, 1, 1 << 16)
-        if self.lanes not in (1, 2, 4):
-            raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes!r}")
+        check_integer("lanes", self.lanes, 1, 4)
+        if self.lanes == 3:
+            raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")
         if self.capacity % self.lanes:
             raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
 

@@ -1,8 +1,9 @@
 """Integer PSRR-MaxpoolNMS: what the hardware must keep, bit for bit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from math import floor
 from typing import Any
 
@@ -13,7 +14,7 @@ from golden.box_format import BoxFormat, Verdict, area, overlap_exceeds, rationa
 from golden.checks import check_bool, check_integer, choice, plain
 from golden.psrr import pools, windows
 from golden.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
-from golden.psrr_presets import preset
+from golden.psrr_presets import PRESETS, preset
 from golden.rounding import Ints
 
 
@@ -76,13 +77,15 @@ class NmsParams:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, rising(name, getattr(self, name)))
         if self.passes is not None:
-            given = tuple(Pass(**one) if isinstance(one, Mapping) else one for one in self.passes)
-            object.__setattr__(self, "passes", given)
+            object.__setattr__(self, "passes", self._own_passes())
+        if not isinstance(self.method, str) or self.method not in PRESETS:
+            raise ValueError(f"method must be one of {', '.join(PRESETS)}, not {self.method!r}")
         check_bool("class_key", self.class_key)
         for name, (low, high) in {"capacity": (1, 1 << 16), "banks": (2, 8), "epoch_width": (2, 16)}.items():
             check_integer(name, getattr(self, name), low, high)
-        if self.lanes not in (1, 2, 4):
-            raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes!r}")
+        check_integer("lanes", self.lanes, 1, 4)
+        if self.lanes == 3:
+            raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")
         if self.capacity % self.lanes:
             raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
         for name, kind in (("semantics", Semantics), ("shift", Shift)):
@@ -90,6 +93,24 @@ class NmsParams:
                 object.__setattr__(self, name, choice(kind, name, getattr(self, name)))
         if self.pyramid.semantics is Semantics.CASCADE and self.lanes > 1:
             raise ValueError(f"lanes must be 1 for a cascade, not {self.lanes}")
+        self._check_thresholds()
+
+    def _own_passes(self) -> tuple[Pass, ...]:
+        if isinstance(self.passes, str) or not isinstance(self.passes, Iterable):
+            raise TypeError(f"passes must be a list of passes, not {self.passes!r}")
+        if self.shift is not None:
+            raise ValueError("shift must not be given with passes, which have their own")
+        return tuple(Pass(**one) if isinstance(one, Mapping) else one for one in self.passes)
+
+    def _check_thresholds(self) -> None:
+        """Fractions must exist, and keep the order of the ratio thresholds."""
+        if self.pyramid.guard is not None:
+            rational(self.pyramid.guard)
+        found = [p / q for p, q in self.ratio_thresholds]
+        if any(a >= b for a, b in pairwise([0, *found])):
+            raise ValueError(
+                f"ratios must be further apart than fractions with denominators up to 256, not {self.ratios}"
+            )
 
     @cached_property
     def pyramid(self) -> PsrrParams:
@@ -179,3 +200,15 @@ class NmsParams:
         if self.passes is not None:
             values["passes"] = [asdict(one) for one in self.passes]
         return {name: plain(value) for name, value in values.items() if value is not None}
+
+    def derived(self) -> dict[str, Any]:
+        """What follows from the parameters and the preset, as plain values, for whoever uses the unit."""
+        pyramid = self.pyramid
+        found = {name: getattr(pyramid, name) for name in ("semantics", "stride", "alpha", "areas", "ratios", "means")}
+        found["passes"] = [
+            asdict(one) | {"kernels": pyramid.kernels(one), "windows": pyramid.window_count(one) * self.tables}
+            for one in pyramid.passes
+        ]
+        found |= {"area_thresholds": self.area_thresholds, "ratio_thresholds": self.ratio_thresholds}
+        found["guard"] = None if pyramid.guard is None else rational(pyramid.guard)
+        return {name: plain(value) for name, value in found.items()}

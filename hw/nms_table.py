@@ -80,6 +80,7 @@ class ScoreTable(wiring.Component):
         # Two bits of the epoch tell apart all images that can be on their way within four cycles.
         place = [Cat(key[stage], epoch[stage][:2]) for stage in range(5)]
         after = {stage: valid[stage] & (place[1] == place[stage]) for stage in (2, 3, 4)}
+        collided = Signal(reset_less=True)  # what was read was being written: it may be anything
 
         # Cycle 1: what the memory says, which comes late, and the boxes two and three places ahead.
         known, row_epoch = Signal(reset_less=True), Signal(self.epoch_width, reset_less=True)
@@ -93,11 +94,12 @@ class ScoreTable(wiring.Component):
             row.eq(read_score),
             ahead.eq(Mux(after[3], self.new_score, score_4)),
             chained.eq(after[2]),
+            collided.eq(valid[4] & (key[1] == key[4])),
         ]
 
         # Cycle 2: the box just ahead has been compared meanwhile; of equal scores the earlier box stays.
         best = Mux(chained, self.new_score, Mux(known, ahead, row))
-        fresh = chained | known | (row_epoch == epoch[2])
+        fresh = chained | known | (~collided & (row_epoch == epoch[2]))
         better = ~fresh | (self.score > best)
         m.d.sync += [self.better.eq(valid[2] & better), self.new_score.eq(Mux(better, self.score, best))]
         m.d.comb += [self.new_key.eq(key[3]), self.new_epoch.eq(epoch[3])]

@@ -51,8 +51,8 @@ class WindowKey(wiring.Component):
         columns, rows = pyramid.cells
         super().__init__(
             {
-                "x": In(range(columns)),
-                "y": In(range(rows)),
+                "x": In(range(max(2, columns))),
+                "y": In(range(max(2, rows))),
                 "scale": In(range(max(2, len(pyramid.areas)))),
                 "ratio": In(range(max(2, len(pyramid.ratios)))),
                 "label": In(params.format.label_width),

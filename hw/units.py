@@ -193,6 +193,15 @@ _NMS_CONFIGS: dict[str, dict[str, Any]] = {
         ),
         "capacity": 5,
     },
+    "cells_beyond_the_image_one_beat": {
+        "format": {"width": 9, "height": 70, "score_width": 32, "classes": 1},
+        "method": "psrr",
+        "semantics": "parallel",
+        "shift": "none",
+        "lanes": 4,
+        "capacity": 4,
+        "banks": 5,
+    },
     "full_hd": {"format": {"width": 1920, "height": 1080}, "method": "psrr", "semantics": "parallel"},
     "4096_square": {
         "format": {"width": 4096, "height": 4096, "fraction": 1},

@@ -104,7 +104,7 @@ def generate_array(name: str, params: MacParams) -> Array:
         params=params,
         latency=component.latency,
         verilog=to_verilog(component, name),
-        manifest=manifest(name, component, params.as_dict()),
+        manifest=manifest(name, component, params),
     )
 
 

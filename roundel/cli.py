@@ -43,7 +43,7 @@ def generate(unit: str, pairs: tuple[str, ...], folder: Path, as_json: bool) -> 
     row = find_unit(unit)
     params = make_params(row, parse_settings(row, pairs))
     component = row.component(params)
-    sheet = manifest(row.name, component, params.as_dict())
+    sheet = manifest(row.name, component, params)
     text = to_verilog(component, row.name)
     with output_folder(folder) as work:
         (work / f"{row.name}.v").write_text(text)
@@ -208,6 +208,63 @@ def bench(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> Non
     else:
         for title, heads, cells in tables(rows):
             table(f"{title}, seed {seed}", heads, cells)
+
+
+@cli.command()
+@click.argument("boxes", type=click.Path(path_type=Path), metavar="BOXES.npz")
+@click.option(
+    "--method",
+    type=click.Choice(["psrr", "adjacent", "guarded", "maxpool", "greedy"]),
+    default="guarded",
+    show_default=True,
+    help="Pyramid of pools, or greedy: GreedyNMS.",
+)
+@click.option("--semantics", type=click.Choice(["parallel", "cascade"]), help="A pass sees all boxes, or survivors.")
+@click.option("--shift", type=click.Choice(["none", "diagonal", "quad"]), help="Shifted copies of every level.")
+@click.option("--alpha", type=float, help="Kernel size as a part of a channel's box, above 0.")
+@click.option("--stride", type=int, help="Pixels of a cell, a power of two.")
+@click.option(
+    "--guard",
+    type=float,
+    help="IoU above which a window's best box suppresses another; for greedy its IoU threshold, 0.5 if not given.",
+)
+@click.option("--image", metavar="WxH", help="Size of the images in pixels, 640x640 if not given.")
+@click.option(
+    "--on",
+    type=click.Choice(["golden", "rtl"]),
+    default="golden",
+    show_default=True,
+    help="Model in double precision, or the hardware under Verilator, class by class on fixed-point boxes.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Write kept.json, kept.npz and pictures of the first 16 images here.",
+)
+@JSON
+def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: bool, **given: Any) -> None:
+    """Suppress scored boxes: which rows of the file are kept. What is not given is as the method's preset says.
+
+    BOXES.npz holds the arrays boxes (N x 4: x1, y1, x2, y2 in pixels), scores (N) and, optionally, classes (N) and
+    image_ids (N). Exit code 1 if the RTL keeps other boxes than its golden model.
+    """
+    from roundel import nms as suppression
+
+    options = suppression.NmsOptions(**given, image=suppression.parse_image(image) if image is not None else None)
+    result = suppression.suppress(boxes, options, rtl=on == "rtl")
+    for note in suppression.notes(result, folder):
+        err.print(note)
+    if folder:
+        with output_folder(folder) as work:
+            suppression.write_result(result, work)
+    if as_json:
+        click.echo(json.dumps(result.as_dict()))
+    else:
+        table(f"{boxes}, {options.method}", ("image", "boxes", "kept"), suppression.cells(result))
+        if result.rtl:
+            out.print(str(result.rtl))
 
 
 def main(arguments: list[str] | None = None) -> None:

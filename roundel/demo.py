@@ -241,7 +241,7 @@ def _designs(arrays: Mapping[str, Array]) -> dict[str, tuple[str, dict[str, Any]
     for params in dict.fromkeys(array.params.requant for array in arrays.values()):
         name = _requant_name(params)
         component = Requantizer(params)
-        designs[name] = (to_verilog(component, name), manifest(name, component, params.as_dict()))
+        designs[name] = (to_verilog(component, name), manifest(name, component, params))
     return designs
 
 

@@ -74,4 +74,7 @@ def _value(text: str) -> Any:
         return int(text)
     if "," in text:
         return tuple(_value(part) for part in text.strip(",").split(","))
-    return float(text) if re.fullmatch(r"-?\d*\.\d+", text) else text
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -117,24 +117,24 @@ def _first_difference(got: list[int], wanted: list[int]) -> str:
     return f"box {got[place]} at place {place}, golden {wanted[place]}"
 
 
-async def replay(dut: Any, params: Any, path: str, stalls: float, lanes_out: int) -> None:
-    """Drive the images of an npz file, check them, and leave `kept.npz` in the run's folder; see `sim.tb_nms`."""
+def load(path: str) -> list[BoxImage]:
+    """The images of an npz file that `sim.box_run.save_images` wrote."""
     with np.load(path) as given:
-        boxes, scores, labels, ends = (given[name] for name in ("boxes", "scores", "labels", "ends"))
-    starts = [0, *ends[:-1]]
-    images = [
-        BoxImage(
-            boxes=boxes[start:end],
-            scores=scores[start:end],
-            labels=labels[start:end],
-            present=np.ones(end - start, bool),
-        )
-        for start, end in zip(starts, ends, strict=True)
-    ]
+        columns, ends = {name: given[name] for name in ("boxes", "scores", "labels")}, given["ends"]
+    parts = [slice(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True)]
+    each = [{name: values[part] for name, values in columns.items()} for part in parts]
+    return [BoxImage(**one, present=np.ones(len(one["boxes"]), bool)) for one in each]
+
+
+async def replay(dut: Any, params: Any, path: str, stalls: float, lanes_out: int) -> dict[str, Any]:
+    """Drive the images of a file, check them, and leave `kept.npz` in the run's folder; returns what `drive` saw."""
+    images = load(path)
     while not dut.inputs__ready.value:  # memories may have to be cleared first
         await RisingEdge(dut.clk)
     kept, seen = await drive(dut, params, images, stalls, 0, lanes_out)
     check("stimulus", params, images, kept, seen["errors"])
+    starts = np.cumsum([0, *map(len, images)])[:-1]
     places = [start + came["index"] for start, came in zip(starts, kept, strict=True)]
-    counts = {"cycles": seen["cycles"], "arrivals": seen["arrivals"], "ends": seen["ends"]}
+    counts = {name: seen[name] for name in ("cycles", "arrivals", "ends")}
     np.savez("kept.npz", kept=np.concatenate(places), **counts)
+    return seen

@@ -129,20 +129,22 @@ def scenarios(rng: np.random.Generator, form: BoxFormat, capacity: int) -> dict[
         "window edges": [on_edges(rng, form, n) for _ in range(3)],
         "no, one and capacity boxes": [clusters(rng, form, size) for size in (0, 1, 0, 0, capacity, 1, capacity, 0)],
         "single boxes": [clusters(rng, form, 1) for _ in range(24)],
-        "two boxes, image after image": [one_place(rng, form, 2, pair) for pair in falling_pairs(top)],
+        "two boxes, image after image": [one_place(rng, form, 2, scores) for scores in falling(top, 2)],
+        "three boxes, image after image": [one_place(rng, form, 3, scores) for scores in falling(top, 3)],
         "too many boxes": [clusters(rng, form, capacity + extra) for extra in (1, 9, 0, 2)],
         "corrupt boxes": [good[0], corrupt(rng, form, n), good[1], corrupt(rng, form, capacity + 5), good[2]],
         "empty places": [with_holes(rng, clusters(rng, form, size)) for size in (n, 1, 2, n // 2)],
     }
 
 
-def falling_pairs(top: int) -> list[Ints]:
-    """Scores of pairs of boxes, lower with every image: what is left of an image before would win."""
-    pairs = []
+def falling(top: int, boxes: int) -> list[Ints]:
+    """Scores of few boxes, lower with every image, the best elsewhere: what is left of images before would win."""
+    images = []
     for image in range(16):
-        low = max(0, top - 1 - 2 * image)
-        pairs.append(np.array([low, low + 1] if image % 4 < 2 else [low + 1, low]))
-    return pairs
+        scores = np.full(boxes, max(0, top - 1 - 2 * image))
+        scores[image // 2 % boxes] += 1
+        images.append(scores)
+    return images
 
 
 def equal_sizes(rng: np.random.Generator, form: BoxFormat, count: int, images: int) -> list[BoxImage]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.errors import MismatchError
+from golden.errors import MismatchError, ToolError
 from hw.emit import to_verilog
 from hw.units import Unit
 from sim.box_images import BoxImage
@@ -40,7 +40,11 @@ def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int
     folder = Path(tempfile.mkdtemp(prefix="roundel-"))
     save_images(folder / "stimulus.npz", images)
     config = {"params": params.as_dict(), "latency": component.latency, "stimulus": str(folder / "stimulus.npz")}
-    result = run(design, unit.bench, seed=seed, config=config, folder=folder)
+    try:
+        result = run(design, unit.bench, seed=seed, config=config, folder=folder)
+    except ToolError:
+        shutil.rmtree(folder)
+        raise
     if not result.passed:
         raise MismatchError(f"the RTL of {unit.name} differs from golden: {result.failures[0]} (log in {folder})")
     with np.load(folder / "kept.npz") as found:

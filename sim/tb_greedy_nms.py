@@ -1,39 +1,16 @@
 """Bench of the hardware GreedyNMS: images back to back, whatever the stalls.
 
-Configuration: `params`, the keyword arguments of `GreedyParams`; `latency`; `stalls`, the probability of one on each
-stream; or `stimulus`, an npz file that is driven instead of the scenarios: `boxes` (n, 4) as codes, `scores` (n,),
-`labels` (n,), `ends` (images,), the number of boxes up to the end of each image. The run's folder then gets
-`kept.npz`: `kept`, positions in that list, image after image; `cycles` from the first beat to the last output;
-`arrivals`, the cycle of each output beat.
+Configuration as for `sim.tb_nms`, with the keyword arguments of `GreedyParams`.
 """
 
 from typing import Any
 
 import cocotb
-import numpy as np
 
 from golden.greedy_nms import GreedyParams
-from golden.rounding import Ints
 from sim.bench import config, generator, start
-from sim.box_bench import check, drive
+from sim.box_bench import check, drive, load, replay
 from sim.box_images import BoxImage, scenarios
-
-
-def load(path: str) -> list[BoxImage]:
-    """The images of a stimulus file."""
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in ("boxes", "scores", "labels")}
-        ends = file["ends"].tolist()
-    parts = [slice(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True)]
-    columns = [{name: values[part] for name, values in arrays.items()} for part in parts]
-    return [BoxImage(**one, present=np.ones(len(one["boxes"]), bool)) for one in columns]
-
-
-def save(images: list[BoxImage], kept: list[dict[str, Ints]], run: dict[str, Any]) -> None:
-    """Write `kept.npz` into the run's folder."""
-    firsts = np.cumsum([0, *(len(image) for image in images)])[:-1]
-    positions = [first + came["index"] for first, came in zip(firsts, kept, strict=True)]
-    np.savez("kept.npz", kept=np.concatenate(positions), cycles=run["cycles"], arrivals=run["arrivals"])
 
 
 def check_speed(name: str, params: GreedyParams, images: list[BoxImage], run: dict[str, Any], latency: int) -> None:
@@ -57,13 +34,13 @@ async def matches_golden(dut: Any) -> None:
     settings = config()
     params = GreedyParams(**settings["params"])
     stalls = settings.get("stalls", 0.0)
-    replay = settings.get("stimulus")
-    todo = {"stimulus": load(replay)} if replay else scenarios(generator(), params.format, params.capacity)
     await start(dut)
-    for number, (name, images) in enumerate(todo.items()):
-        kept, run = await drive(dut, params, images, stalls, 10 * (number + 1), 1)
-        if replay:
-            save(images, kept, run)
-        check(name, params, images, kept, run["errors"])
+    if "stimulus" in settings:
+        seen = await replay(dut, params, settings["stimulus"], stalls, 1)
+        check_speed("stimulus", params, load(settings["stimulus"]), seen, settings["latency"])
+        return
+    for number, (name, images) in enumerate(scenarios(generator(), params.format, params.capacity).items()):
+        kept, seen = await drive(dut, params, images, stalls, 10 * (number + 1), 1)
+        check(name, params, images, kept, seen["errors"])
         if not stalls:
-            check_speed(name, params, images, run, settings["latency"])
+            check_speed(name, params, images, seen, settings["latency"])

@@ -40,7 +40,7 @@ async def matches_golden(dut: Any) -> None:
     images = [on_edges(rng, params.format, min(params.capacity, 96)) for _ in range(3)]
     kept, seen = await drive(dut, params, images, 0.0, 70, params.lanes, reader_stalls=SLOW)
     check("slow reader", params, images, kept, seen["errors"])
-    for number in range(3):
+    for number in (1, 0, 2):
         await interrupt(dut, params, number)
         images = equal_sizes(rng, params.format, min(20, params.capacity), 3)
         kept, seen = await drive(dut, params, images, stalls, 80 + 2 * number, params.lanes)
@@ -58,7 +58,7 @@ async def interrupt(dut: Any, params: NmsParams, salt: int) -> None:
     sending = cocotb.start_soon(source.send(words))
     dut.outputs__ready.value = 1
     await RisingEdge(dut.clk)
-    while not dut.inputs__ready.value:
+    while salt and not dut.inputs__ready.value:  # the first time in the middle of clearing
         await RisingEdge(dut.clk)
     await ClockCycles(dut.clk, int(rng.integers(1, len(words))))
     sending.cancel()

@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib.memory import Memory
 
 from golden.errors import MismatchError
 from golden.nms import NmsParams
 from golden.psrr_params import Shift
 from hw.nms import Nms
 from hw.nms_windows import patterns, runs
+from hw.two_port_memory import TwoPortMemory
 from hw.units import UNITS
 from sim.box_images import BoxImage, clusters, equal_sizes
 from sim.box_run import run_images
+from sim.verify import cases
 from tests.rtl import check, rtl_cases
 
 SMALL = {"width": 200, "height": 120, "classes": 1}
@@ -70,6 +74,33 @@ def test_sweeps_cost_no_more_than_they_must(seed):
     assert (
         4 * words <= pauses + words <= 4 * (words + 16 + 2 * found["latency"])
     )  # the first sweep is over at the start
+
+
+def colliding(memory, platform):
+    """A memory that answers a read of the word that is being written with a mix of old and new."""
+    m = Module()
+    m.submodules.words = words = Memory(shape=unsigned(len(memory.read_data)), depth=memory.depth, init=[])
+    read, write = words.read_port(), words.write_port()
+    collision, new = Signal(), Signal.like(memory.write_data)
+    with m.If(memory.read_en):
+        m.d.sync += [collision.eq(memory.write_en & (memory.read_addr == memory.write_addr)), new.eq(memory.write_data)]
+    m.d.comb += [
+        read.en.eq(memory.read_en),
+        read.addr.eq(memory.read_addr),
+        memory.read_data.eq(Mux(collision, read.data | new, read.data)),
+        write.en.eq(memory.write_en),
+        write.addr.eq(memory.write_addr),
+        write.data.eq(memory.write_data),
+    ]
+    return m
+
+
+@pytest.mark.parametrize(
+    ("unit", "config"), [("nms", "psrr_parallel"), ("nms", "psrr_2_lanes"), ("greedy_nms", "100x76")]
+)
+def test_no_unit_uses_what_is_read_while_it_is_written(unit, config, monkeypatch, seed):
+    monkeypatch.setattr(TwoPortMemory, "elaborate", colliding)
+    check(next(case for case in cases(UNITS[unit]) if case.name == config), seed)
 
 
 @pytest.mark.parametrize("width", [1, 3, 6])
