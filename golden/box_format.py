@@ -195,9 +195,7 @@ def rational(value: float) -> tuple[int, int]:
     """
     fraction = Fraction(value).limit_denominator(MAX_DENOMINATOR)
     if fraction in (0, 1) and fraction != value:
-        raise ValueError(
-            f"a threshold of {value} is nearer to {fraction} than to any other fraction of up to 1/{MAX_DENOMINATOR}"
-        )
+        raise ValueError(f"a threshold must be a fraction with a denominator up to {MAX_DENOMINATOR}, not {value}")
     return fraction.numerator, fraction.denominator
 
 

@@ -6,12 +6,17 @@ from dataclasses import replace
 import pytest
 
 import roundel.bench
+from golden.box_format import BoxFormat
 from golden.errors import MismatchError
 from golden.mac import MacParams
 from golden.requant import RequantParams
+from roundel import bench_nms
 from roundel.array import Replay
 from roundel.bench import BENCHES, bench, measurements
+from roundel.bench_show import tables
 from roundel.cli import main
+from roundel.precision import accuracy
+from roundel.scenes import KINDS
 
 SMALL = MacParams(lanes=4, columns=4, depth=8, reduction=72)
 
@@ -22,7 +27,14 @@ def small(monkeypatch):
     monkeypatch.setattr(roundel.bench, "RESULTS", 300)
     for name, value in (("MAP", 4), ("CHANNELS", 8), ("OUTPUTS", 8)):
         monkeypatch.setattr(roundel.bench, name, value)
-    variants = {"mac": [SMALL], "requant": [RequantParams(), RequantParams(scheme="fixed32")]}
+    for name, value in (("BOXES", 60), ("IMAGES", 3), ("FORMAT", BoxFormat(width=200, height=120, classes=1))):
+        monkeypatch.setattr(bench_nms, name, value)
+    variants = {
+        "mac": [SMALL],
+        "requant": [RequantParams(), RequantParams(scheme="fixed32")],
+        "codec": [],
+        "nms": [bench_nms.Rate("psrr parallel", 2), bench_nms.Software(60)],
+    }
     for name, given in variants.items():
         monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], variants=lambda given=given: given))
 
@@ -64,12 +76,40 @@ def test_requantizers_do_one_result_per_cycle(small, seed, tmp_path, capsys):
     assert all(row["params"]["seed"] == seed for row in rows)
 
 
+def test_suppression_takes_two_boxes_a_cycle_with_two_lanes(small, seed):
+    rows = bench(["nms"], seed=seed)
+    check(rows)
+    values = {(row["name"], row["params"].get("scheme")): row["value"] for row in rows}
+    assert values["nms.boxes_per_cycle", "psrr parallel"] == 2
+    assert values["nms.cycles_per_image", "psrr parallel"] == 30
+    kept = values["greedy_nms.cycles_per_image", "psrr parallel"] / 30 - 2  # a scan each, one more, and loading
+    assert values["nms.speedup_over_greedy", "psrr parallel"] > kept > 1
+    assert ("software.psrr_numpy", "guarded cascade") in values
+    assert values["nms.over_greedy_compiled", None] == pytest.approx(
+        values["software.greedy_compiled", None] * bench_nms.CLOCK_MHZ / 60
+    )
+
+
+def test_tables_have_every_row_once(small, seed):
+    """Rows that are about the same thing share a line; the rest have a line each."""
+    rows = bench(["nms", "requant"], seed=seed)
+    scenes = accuracy({"easy": KINDS["easy"]}, scenes=1, seed=seed)
+    found = {title: (heads, cells) for title, heads, cells in tables([*rows, *scenes])}
+    assert list(found)[:3] == ["Speed", "Suppression, images of 60 boxes", "Suppression in NumPy"]
+    (line,) = found["Suppression, images of 60 boxes"][1]
+    assert line[:3] == ["psrr parallel", "2", "2.000"]
+    assert len(found["Suppression in NumPy"][1]) == 4
+    assert sum(cells[0].startswith("requant.results_per_cycle") for cells in found["Speed"][1]) == 2
+    assert found["AP50"][0] == ["method", "easy"]
+    assert all(len(cells) == len(heads) for heads, rows in found.values() for cells in rows)
+
+
 def test_progress_is_told_of_every_measurement(small, monkeypatch):
     for name in BENCHES:
         monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], measure=lambda params, seed: []))
     done = []
     assert bench([], seed=1, done=done.append) == []
-    assert done == ["mac", "requant", "requant"]
+    assert done == ["mac", "requant", "requant", "nms", "nms"]
     assert len(done) == measurements([])
     assert measurements(["mac", "mac"]) == 1
 
@@ -85,5 +125,7 @@ def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["bench", "mac", "nope", "-o", str(tmp_path / "out")])
     assert end.value.code == 2
-    assert capsys.readouterr().err == "roundel: unit 'nope' has no benchmark, expected one of mac, requant\n"
+    assert (
+        capsys.readouterr().err == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, nms\n"
+    )
     assert list(tmp_path.iterdir()) == []

@@ -88,7 +88,7 @@ def test_a_malformed_box_is_named(index, box, message):
     ("change", "message"),
     [
         ({"scores": [1, 2, np.nan]}, r"scores\[2\] is nan: expected a number"),
-        ({"classes": [0, -1, -2]}, r"classes\[1\] is -1: expected 0 or above"),
+        ({"classes": [0, -1, -2]}, r"classes\[1\] is -1: expected 0 to 2147483647"),
         ({"classes": [0, 1.5, 2]}, r"classes must be integers, not float64"),
         ({"classes": [0, 1]}, r"classes must have the shape \(3,\), one for each box, not \(2,\)"),
         ({"scores": [[1, 2, 3]]}, r"scores must have the shape \(3,\), one for each box, not \(1, 3\)"),

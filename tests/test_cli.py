@@ -28,6 +28,16 @@ def test_generate_writes_verilog_and_manifest(tmp_path, capsys):
     assert "latency 2 cycles" in capsys.readouterr().out
 
 
+def test_generate_takes_decimals_and_lists(tmp_path):
+    settings = ("alpha=7.5e-1", "guard=.25", "areas=4096,16384", "ratios=1.", "capacity=16", "semantics=parallel")
+    options = [word for setting in settings for word in ("--set", setting)]
+    assert call("generate", "nms", *options, "--set", "shift=none", "-o", tmp_path) == 0
+    sheet = json.loads((tmp_path / "manifest.json").read_text())
+    assert sheet["derived"]["areas"] == [4096, 16384]
+    assert (sheet["derived"]["alpha"], sheet["derived"]["guard"], sheet["derived"]["ratios"]) == (0.75, [1, 4], [1.0])
+    assert "initial begin" not in (tmp_path / "nms.v").read_text()  # no line for each word of a memory
+
+
 def test_generate_reaches_into_inner_parameters(tmp_path, capsys):
     settings = ("lanes=2", "columns=2", "reduction=16", "requant.scheme=shift_const", "requant.shift=3")
     options = [word for setting in settings for word in ("--set", setting)]

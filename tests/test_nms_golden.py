@@ -176,12 +176,21 @@ def test_parameters_survive_json(params):
     [
         ({"format": 3}, TypeError, "format must be a BoxFormat, not 3"),
         ({"format": {"width": 0}}, ValueError, "width must be 1 to 4096, not 0"),
-        ({"method": "best"}, ValueError, "preset must be one of maxpool, psrr, adjacent, guarded, not 'best'"),
+        ({"method": "best"}, ValueError, "method must be one of maxpool, psrr, adjacent, guarded, not 'best'"),
         ({"semantics": "both"}, ValueError, "semantics must be one of parallel, cascade, not 'both'"),
         ({"shift": "up"}, ValueError, "shift must be one of none, diagonal, quad, not 'up'"),
         ({"stride": 12}, ValueError, "stride must be a power of two, not 12"),
         ({"guard": 1.0}, ValueError, "guard must be 0 to below 1, or None, not 1.0"),
         ({"class_key": 1}, TypeError, "class_key must be a bool, not 1"),
+        ({"method": ["psrr"]}, ValueError, r"method must be one of maxpool, psrr, adjacent, guarded, not \['psrr'\]"),
+        ({"guard": 0.999}, ValueError, "a threshold must be a fraction with a denominator up to 256, not 0.999"),
+        ({"ratios": (1, 1.001, 1.002)}, ValueError, "a threshold must be a fraction .* not 1.0005"),
+        ({"ratios": (2.0005, 2.0006, 2.0007)}, ValueError, "ratios must be further apart, .*"),
+        ({"areas": "abc"}, TypeError, "areas must be numbers, not 'abc'"),
+        ({"passes": "abc"}, TypeError, "passes must be a list of passes, not 'abc'"),
+        ({"passes": (), "shift": "quad"}, ValueError, "shift must not be given with passes, which have their own"),
+        ({"alpha": 1e308}, ValueError, r"alpha must be above 0 and at most 1000, not 1e\+308"),
+        ({"lanes": True}, TypeError, "lanes must be an integer, not True"),
         ({"lanes": 3}, ValueError, "lanes must be 1, 2 or 4, not 3"),
         ({"lanes": 4, "capacity": 30}, ValueError, "capacity must be a multiple of lanes, not 30"),
         ({"lanes": 2, "method": "psrr"}, ValueError, "lanes must be 1 for a cascade, not 2"),
@@ -193,3 +202,20 @@ def test_parameters_survive_json(params):
 def test_bad_parameters(given, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         NmsParams(**given)
+
+
+def test_what_follows_from_the_parameters():
+    """For the manifest: the whole pyramid, with fractions as the hardware has them."""
+    derived = NmsParams(method="psrr", semantics="parallel", guard=0.4, format={"classes": 3}, class_key=True).derived()
+    assert json.loads(json.dumps(derived)) == derived
+    assert (derived["semantics"], derived["stride"], derived["alpha"], derived["guard"]) == (
+        "parallel",
+        16,
+        0.75,
+        [2, 5],
+    )
+    assert derived["ratio_thresholds"] == [[3, 4], [3, 2]]
+    assert derived["area_thresholds"] == [(64**2 + 128**2) // 2, (128**2 + 256**2) // 2, (256**2 + 512**2) // 2]
+    assert len(derived["passes"]) == 8
+    assert len(derived["passes"][0]["kernels"]) == 12
+    assert NmsParams().derived()["semantics"] == "parallel"
