@@ -1,8 +1,8 @@
 """Write the figures of README.md and docs/ from reports: `python docs/figures.py FOLDER`, or `make figures`.
 
 FOLDER holds what `roundel compare requant mac` wrote, FOLDER/nms what `roundel compare nms --fpga ecp5` and `roundel
-bench nms` did. Puts tables between the markers of the pages and copies two pictures. Nothing between the markers is
-written by hand.
+bench nms` did; what is not there stays as it is. Puts tables between the markers of the pages and copies two pictures.
+Nothing between the markers is written by hand.
 """
 
 import json
@@ -95,7 +95,7 @@ def suppression(rows: list[dict[str, Any]]) -> str:
             "-" if row[name] is None else f"{row[name]:,.0f}" for name in ("internal", "switching")
         ]
         share = f"{100 * row['area_registers_um2'] / row['area_um2']:.0f} %"
-        costs = [f"{row['area_nand2']:,.0f}", share, f"{row['delay_ns']:.1f}", energy(row), *spent]
+        costs = [f"{row['area_nand2']:,.0f}", share, f"{row['delay_ns']:.1f}", *spent]
         cells.append([f"{short(row['cells'])}: `{row['scheme']}`", *costs, f"{row['energy_tables_pj_per_op']:,.0f}"])
     return "\n".join(markdown_table(heads, cells))
 
@@ -158,28 +158,29 @@ def replace(text: str, name: str, content: str) -> str:
 
 
 def main(folder: Path) -> None:
-    rows = json.loads((folder / "report.json").read_text())
-    nms = json.loads((folder / "nms" / "report.json").read_text())
-    bench = json.loads((folder / "nms" / "bench.json").read_text())
     pictures = ROOT / "docs" / "pictures"
     pictures.mkdir(exist_ok=True)
-    shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
-    shutil.copy(folder / "nms" / "nms_roundel_reference.png", pictures / "nms_cost.png")
-    pages = {
-        "README.md": {"size": size(rows), "ratios": requantizers(rows), "nms": suppressors(nms)},
-        "docs/mac.md": {"mac": arrays(rows)},
-        "docs/nms_hardware.md": {
-            "costs": suppression(nms),
-            "fpga": suppression_fpga(nms),
-            "speed": suppression_speed(bench),
-            "software": suppression_software(bench),
-        },
-    }
-    for page, tables in pages.items():
-        text = (ROOT / page).read_text()
-        for name, content in tables.items():
-            text = replace(text, name, content)
-        (ROOT / page).write_text(text)
+    if (folder / "report.json").exists():
+        rows = json.loads((folder / "report.json").read_text())
+        write("README.md", {"size": size(rows), "ratios": requantizers(rows)})
+        write("docs/mac.md", {"mac": arrays(rows)})
+        shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
+    if (folder / "nms" / "report.json").exists():
+        rows = json.loads((folder / "nms" / "report.json").read_text())
+        write("README.md", {"nms": suppressors(rows)})
+        write("docs/nms_hardware.md", {"costs": suppression(rows), "fpga": suppression_fpga(rows)})
+        shutil.copy(folder / "nms" / "nms_roundel_reference.png", pictures / "nms_cost.png")
+    if (folder / "nms" / "bench.json").exists():
+        rows = json.loads((folder / "nms" / "bench.json").read_text())
+        write("docs/nms_hardware.md", {"speed": suppression_speed(rows), "software": suppression_software(rows)})
+
+
+def write(page: str, tables: dict[str, str]) -> None:
+    """Put tables between their markers in a page."""
+    text = (ROOT / page).read_text()
+    for name, content in tables.items():
+        text = replace(text, name, content)
+    (ROOT / page).write_text(text)
 
 
 if __name__ == "__main__":
