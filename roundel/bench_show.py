@@ -53,8 +53,8 @@ def figure(row: Row) -> str:
 def _title(row: Row) -> str:
     """The name of a row with what sets it apart from others of that name."""
     about = row["params"]
-    counted = [f"{about[key]:,} {key}" for key in ("banks", "boxes") if key in about]
-    return " ".join(filter(None, [row["name"], about.get("scheme"), *counted]))
+    counted = next((f"{about[key]:,} {key}" for key in ("banks", "boxes") if key in about), "")
+    return " ".join(filter(None, [row["name"], about.get("scheme"), counted]))
 
 
 def _pivot(title: str, rows: Iterable[Row], keys: Sequence[str], names: dict[str, str]) -> Table:
