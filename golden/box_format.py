@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.boxes import Detections, refuse
+from golden.boxes import Detections, areas, intersections, refuse
 from golden.checks import check_integer, choice
 from golden.errors import InputError
 from golden.psrr_params import MAX_IMAGE
@@ -205,14 +205,5 @@ def overlap_exceeds(a: Ints, b: Ints, threshold: float) -> NDArray[np.bool_]:
     With the threshold p/q: `inter (p + q) > p (area_a + area_b)`, [S] from IoU = inter / (area_a + area_b - inter).
     """
     p, q = rational(threshold)
-    lengths = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
-    both = lengths[..., 0] * lengths[..., 1]
-    exceeds: NDArray[np.bool_] = both * (p + q) > p * (area(a) + area(b))
+    exceeds: NDArray[np.bool_] = intersections(a, b) * (p + q) > p * (areas(a) + areas(b))
     return exceeds
-
-
-def area(corners: Ints) -> Ints:
-    """Width times height, the last axis holds the corners."""
-    sizes = corners[..., 2:] - corners[..., :2]
-    product: Ints = sizes[..., 0] * sizes[..., 1]
-    return product

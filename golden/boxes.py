@@ -1,7 +1,7 @@
 """Scored boxes: what every non-maximum suppression takes, checked once, and how much two of them overlap."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from golden.errors import InputError
 from golden.rounding import Ints
 
 Floats = NDArray[np.float64]
+Numbers = TypeVar("Numbers", Floats, Ints)
 
 LARGEST = 2.0**24  # coordinates beyond it are no pixels any more; up to it, areas and their sums stay exact enough
 
@@ -87,10 +88,19 @@ def refuse(bad: NDArray[np.bool_] | np.bool_, name: str, value: NDArray[Any], ex
         raise InputError(f"{name}[{index}] is {value[index].tolist()}: {expected}")
 
 
-def areas(boxes: Floats) -> Floats:
-    """Width times height, in square pixels; the last axis holds the corners."""
-    sizes = boxes[..., 2:] - boxes[..., :2]
-    product: Floats = sizes[..., 0] * sizes[..., 1]
+def areas(boxes: Numbers) -> Numbers:
+    """Width times height; the last axis holds the corners."""
+    return _product(boxes[..., 2:] - boxes[..., :2])
+
+
+def intersections(a: Numbers, b: Numbers) -> Numbers:
+    """Area of what boxes share; the last axis holds the corners, the others broadcast."""
+    lengths = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return _product(lengths.clip(0))
+
+
+def _product(sizes: Numbers) -> Numbers:
+    product: Numbers = sizes[..., 0] * sizes[..., 1]
     return product
 
 
@@ -101,8 +111,7 @@ def iou(a: Floats, b: Floats) -> Floats:
     whatever the arguments were. The quotient is rounded correctly, so that for corners on a grid a comparison
     with a threshold is as good as exact.
     """
-    lengths = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    both = np.maximum(lengths, 0).prod(axis=-1)
+    both = intersections(a, b)
     ratio: Floats = both / (areas(a) + areas(b) - both)
     return ratio
 

@@ -55,7 +55,7 @@ def binary_entropy(p: float) -> float:
     return 0.0 if p in (0, 1) else -p * log2(p) - (1 - p) * log2(1 - p)
 
 
-def floor_bits(density: float, ratio: float) -> float:
+def floor_bits(density: float, ratio: float, *, most: int | None = None) -> float:
     """Bits per weight, zeros included, below which no code of such integers gets on average [R].
 
     `H = H2(d) + d (1 + H2(rho) / (1 - rho))`: whether a weight is zero, and if not its sign, and its level. Beyond the
@@ -67,6 +67,9 @@ def floor_bits(density: float, ratio: float) -> float:
         d, the fraction of weights that are not 0; 0 to 1.
     ratio
         rho = exp(-Delta/b), of each level's probability to that of the level before; 0 to below 1.
+    most
+        Greatest magnitude, which all that is larger becomes: the last term then counts `1 - rho**(most - 1)` times, a
+        yes or no for each magnitude that another one may follow. None for any magnitude.
 
     Raises
     ------
@@ -75,7 +78,8 @@ def floor_bits(density: float, ratio: float) -> float:
     """
     if not 0 <= ratio < 1:
         raise ValueError(f"ratio must be 0 to below 1, not {ratio!r}")
-    return binary_entropy(density) + density * (1 + binary_entropy(ratio) / (1 - ratio))
+    clipped = 1.0 if most is None else 1 - ratio ** (most - 1)
+    return binary_entropy(density) + density * (1 + clipped * binary_entropy(ratio) / (1 - ratio))
 
 
 def entropy_bits(codes: Ints) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.box_format import BoxFormat, Verdict, area, overlap_exceeds, rational
+from golden.box_format import BoxFormat, Verdict, overlap_exceeds, rational
+from golden.boxes import areas
 from golden.checks import check_bool, check_integer, choice, plain
 from golden.psrr import pools, windows
 from golden.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
@@ -160,7 +161,7 @@ class NmsParams:
         """Relationship recovery: cells (x, y), (n, 2), scale, (n,), and ratio, (n,), of corners (n, 4)."""
         cells = (corners[:, :2] + corners[:, 2:]) >> self.cell_shift
         width, height = (corners[:, 2:] - corners[:, :2]).T
-        scale = (area(corners) > np.array(self.area_thresholds)[:, None]).sum(axis=0)
+        scale = (areas(corners) > np.array(self.area_thresholds)[:, None]).sum(axis=0)
         ratio = np.zeros(len(corners), np.int64)
         for p, q in self.ratio_thresholds:
             ratio += q * height > p * width

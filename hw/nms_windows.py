@@ -17,8 +17,8 @@ class WindowKey(wiring.Component):
     """Number of a box's window among all windows of a pass, see `golden.psrr.windows`. One box per cycle.
 
     Windows have any size, so that their number is a division by one of a few constants. The quotients are tables in
-    logic, whose rows are ranges of cells: fewer gates than multiplying by a reciprocal, and faster (docs/nms.md). For
-    images of more than `CELLS` cells along an axis they are read-only memories.
+    logic, whose rows are ranges of cells: fewer gates than multiplying by a reciprocal, and faster, see
+    docs/nms_hardware.md. For images of more than `CELLS` cells along an axis they are read-only memories.
 
     Parameters
     ----------

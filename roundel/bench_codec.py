@@ -11,14 +11,16 @@ import numpy as np
 
 from golden import codec_rice
 from golden.codec import decode, decode_codes, encode
-from golden.codec_laplace import entropy_floor, laplace_levels
+from golden.codec_laplace import laplace_levels
 from golden.codec_params import CodecParams, Packing
+from golden.laplace import floor_bits
 from roundel.measurement import Row, row, seconds
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05)
 RHOS = (0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 TABLE = (0, *(sign * magnitude for magnitude in range(1, 8) for sign in (-1, 1)))
 RHO = 0.7  # of the magnitudes: 15 levels
+MOST = 7  # greatest magnitude
 SIZED = 100_000  # weights whose stream is weighed
 TIMED = 10_000_000  # weights that are encoded and decoded for their speed
 PARAMS = {
@@ -43,7 +45,7 @@ class Format:
         """Bits of a stream with its header, and how far a decoder gets in a round."""
         params, weights = PARAMS[self.packing], self._weights(SIZED, seed)
         stream = encode(weights, params)
-        bits, floor = 8 * len(stream) / SIZED, entropy_floor(density=self.density, rho=RHO)
+        bits, floor = 8 * len(stream) / SIZED, floor_bits(self.density, RHO, most=MOST)
         about = self._about(seed, SIZED)
         rows = [
             row("codec.bits_per_weight", bits, "bit", about),
@@ -82,7 +84,7 @@ def variants() -> Sequence[Format]:
 def over_floor(params: CodecParams, density: float, rho: float) -> float:
     """Per cent by which a stream of `SIZED` weights, seed 1, is longer than the entropy."""
     weights = laplace_levels(np.random.default_rng(1), SIZED, density=density, rho=rho)
-    return 100 * (8 * len(encode(weights, params)) / SIZED / entropy_floor(density=density, rho=rho) - 1)
+    return 100 * (8 * len(encode(weights, params)) / SIZED / floor_bits(density, rho, most=MOST) - 1)
 
 
 def main() -> None:
@@ -91,7 +93,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for variant in variants():
         found = {item["name"].removeprefix("codec."): item["value"] for item in variant.sizes(seed=1)}
-        floor = f"{entropy_floor(density=variant.density, rho=RHO):.3f}"
+        floor = f"{floor_bits(variant.density, RHO, most=MOST):.3f}"
         size, over = f"{found['bits_per_weight']:.3f}", f"{found['over_floor']:.1f} %"
         rounds = f"{found['weights_per_round']:.1f}" if "weights_per_round" in found else ""
         print(f"| {' | '.join((f'{1 - variant.density:.0%}', floor, variant.packing.value, size, over, rounds))} |")

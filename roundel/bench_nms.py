@@ -16,10 +16,10 @@ from golden.psrr import psrr_nms
 from hw.units import UNITS
 from roundel.measurement import Row, row, seconds
 from roundel.precision import accuracy
-from sim.box_images import BoxImage, clusters
+from roundel.stimulus_nms import BOXES, crowd
+from sim.box_images import BoxImage
 from sim.box_run import run_images
 
-BOXES = 1000  # of an image, of which about 70 are kept
 IMAGES = 6  # back to back
 FORMAT = BoxFormat(classes=1)
 CLOCK_MHZ = 100  # at which cycles are set against seconds of software: what both pyramids reach on ECP5
@@ -33,8 +33,8 @@ NAMED: dict[str, dict[str, Any]] = {
 
 
 def image(seed: int, count: int) -> BoxImage:
-    """Clusters of boxes, in no order."""
-    return clusters(np.random.default_rng([seed, count]), FORMAT, count, spread=0.08, boxes_each=18)
+    """The boxes of a seed."""
+    return crowd(np.random.default_rng([seed, count]), FORMAT, count)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from golden.psrr import psrr_nms
 from golden.psrr_params import PsrrParams, Semantics, Shift
 from golden.psrr_presets import preset
 from golden.rounding import Ints
+from roundel.measurement import Row, row
 from roundel.scenes import KINDS, Scene
 from roundel.scenes import scenes as make_scenes
 
-Row = dict[str, Any]
 Done = Callable[[str], None]
 Method = Callable[[Detections], Ints]
 
@@ -159,18 +159,17 @@ def _measure(images: Sequence[Scene], method: Method, about: Row) -> list[Row]:
     """The rows of one method on one kind of scene."""
     kept = [method(scene.detections) for scene in images]
     precisions = zip(PRECISIONS, average_precision(images, kept), strict=True)
-    rows = [{"name": name, "value": value, "unit": "AP", "params": about} for name, value in precisions]
-    return [*rows, {"name": "nms.kept", "value": sum(map(len, kept)) / len(images), "unit": "boxes", "params": about}]
+    rows = [row(name, value, "AP", about) for name, value in precisions]
+    return [*rows, row("nms.kept", sum(map(len, kept)) / len(images), "boxes", about)]
 
 
 def _lost(rows: Sequence[Row]) -> list[Row]:
     """Points below the better GreedyNMS, of AP50 and AP75, on each kind of scene."""
-    found = {(row["name"], row["params"]["scene"], row["params"]["method"]): row["value"] for row in rows}
+    found = {(one["name"], one["params"]["scene"], one["params"]["method"]): one["value"] for one in rows}
     lost = []
-    for row in rows:
-        name, kind, method = row["name"], row["params"]["scene"], row["params"]["method"]
+    for one in rows:
+        name, kind, method = one["name"], one["params"]["scene"], one["params"]["method"]
         baselines = [found[name, kind, other] for other in GREEDY if (name, kind, other) in found]
         if name in PRECISIONS[:2] and method not in GREEDY and len(baselines) == len(GREEDY):
-            value = 100 * (max(baselines) - row["value"])
-            lost.append({"name": f"{name}_lost", "value": value, "unit": "points", "params": row["params"]})
+            lost.append(row(f"{name}_lost", 100 * (max(baselines) - one["value"]), "points", one["params"]))
     return lost

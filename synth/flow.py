@@ -110,11 +110,17 @@ def rules(library: Library) -> dict[str, str]:
 
 def commands(top: str, library: Library, options: MappingOptions) -> list[str]:
     """Everything from `design.v` and `cells.lib` to `netlist.v` and `netlist.json`."""
-    return [*_read(top), *_to_gates(library, options), *_to_cells(library, options), *_write(library)]
+    return [
+        *gather_memories(top),
+        f"select {top}",
+        *_to_gates(library, options),
+        *_to_cells(library, options),
+        *_write(library),
+    ]
 
 
-def _read(top: str) -> Iterator[str]:
-    """One flat module of word-level logic, and the memories in a module of their own."""
+def gather_memories(top: str) -> Iterator[str]:
+    """From `design.v` to one flat module of word-level logic, and the memories in a module of their own."""
     yield "read_verilog design.v"
     yield f"hierarchy -check -top {top}"
     yield "proc -norom"
@@ -128,7 +134,6 @@ def _read(top: str) -> Iterator[str]:
     yield f'setattr -set submod "{MEMORY}" t:$mem_v2'
     yield "rename -unescape"  # the memory's ports get their names from these wires
     yield "submod"
-    yield f"select {top}"
 
 
 def _to_gates(library: Library, options: MappingOptions) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Area, delay and energy of a unit on a cell library, from a netlist that is proven against golden in the same run."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -12,24 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.errors import InputError, MismatchError
+from golden.errors import InputError
 from golden.requant import RequantParams
 from hw.emit import to_verilog
 from sim.cache import cached, digest
-from sim.runner import Design, Result, run
+from sim.runner import Design, Result
 from sim.verilator import find_verilator
 from synth.activity import read_saif
 from synth.cell_library import Kind, Library
 from synth.mapping import Mapped, map_smallest
 from synth.netlist import Instance, Netlist, read_netlist
 from synth.power import Energy, Power, estimate
+from synth.proof import proven
 from synth.reader import read_library
 from synth.requant_operator import Operator
 from synth.timing import Timing, analyse
 from synth.yosys import yosys_version
 
 PERIOD_NS = 10.0  # over which leakage counts: 100 MHz
-SEED = 1  # of cocotb; the stimulus is given
 
 Stimulus = Mapping[str, NDArray[Any]]
 
@@ -80,14 +79,8 @@ def prove_and_estimate(
     timing = analyse(netlist)
     models, gates = mapped.models.read_text(), mapped.netlist.read_text()
     design = Design(sources=(gates,), quiet_sources=(models,), top=mapped.top, trace="saif", optimize=0)
-    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
-        folder = Path(name)
-        stimulus(folder / "stimulus.npz")
-        settings = dict(config) | {"stimulus": str(folder / "stimulus.npz")}
-        proof = run(design, bench, seed=SEED, config=settings, folder=folder)
-        if not proof.passed:
-            library = netlist.library.name
-            raise MismatchError(f"the netlist of {mapped.top} on {library} differs from golden: {proof.failures[0]}")
+    what = f"the netlist of {mapped.top} on {netlist.library.name}"
+    with proven(design, what, bench=bench, config=config, stimulus=stimulus) as (proof, folder):
         activity = read_saif(folder / "dump.saif", netlist, scope=mapped.top)
     power = estimate(netlist, timing, activity, period_ns=PERIOD_NS)
     return Measurement(netlist=netlist, timing=timing, power=power, cycles=activity.cycles, proof=proof)

@@ -1,24 +1,23 @@
 """Area, delay and energy of the MAC array, per multiplication."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from golden.errors import MismatchError
 from golden.mac import MacParams
 from golden.tiling import Schedule
 from hw.emit import to_verilog
 from hw.mac import MacArray
 from hw.requant import requant_core
-from sim.runner import Design, run
+from sim.runner import Design
 from synth.cell_library import Kind
 from synth.mapping import map_design, map_smallest
-from synth.measure import SEED, cached_row, code_digest, nand2_area, prove_and_estimate
+from synth.measure import cached_row, code_digest, nand2_area, prove_and_estimate
 from synth.netlist import read_netlist
 from synth.power import Energy
+from synth.proof import proven
 from synth.reader import read_library
 from synth.timing import analyse
 
@@ -109,10 +108,6 @@ def _prove_rtl(params: MacParams, beats: Schedule) -> None:
     component = MacArray(params)
     latency = component.latency
     design = Design(sources=(to_verilog(component, "mac"),), top="mac")
-    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
-        folder = Path(name)
-        beats.save(folder / "stimulus.npz")
-        config = {"params": params.as_dict(), "latency": latency, "stimulus": str(folder / "stimulus.npz")}
-        result = run(design, BENCH, seed=SEED, config=config, folder=folder)
-    if not result.passed:
-        raise MismatchError(f"the MAC array differs from golden: {result.failures[0]}")
+    config = {"params": params.as_dict(), "latency": latency}
+    with proven(design, "the MAC array", bench=BENCH, config=config, stimulus=beats.save):
+        pass

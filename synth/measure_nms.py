@@ -1,18 +1,17 @@
 """Area, delay and energy of the suppression units, per box."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from golden.greedy_nms import GreedyParams
 from golden.nms import NmsParams
 from hw.emit import to_verilog
 from hw.units import UNITS
 from sim.box_images import BoxImage
+from sim.box_run import save_images
 from synth.cell_library import Kind
 from synth.flow import MappingOptions
 from synth.mapping import Mapped, map_design
@@ -61,14 +60,7 @@ class BoxStream:
     @property
     def runs(self) -> tuple[Callable[[Path], None], Callable[[Path], None]]:
         """What writes the stimulus file of the first image, and that of all images."""
-        return (lambda path: save(self.images[:1], path)), (lambda path: save(self.images, path))
-
-
-def save(images: Sequence[BoxImage], path: Path) -> None:
-    """Write images as the stimulus file of a bench, see `sim.tb_nms`."""
-    columns = {name: [getattr(image, name) for image in images] for name in ("boxes", "scores", "labels")}
-    ends = np.cumsum([len(image) for image in images])
-    np.savez(path, allow_pickle=False, ends=ends, **{name: np.concatenate(parts) for name, parts in columns.items()})
+        return (lambda path: save_images(path, self.images[:1])), (lambda path: save_images(path, self.images))
 
 
 def measure_nms(unit: str, params: Params, cells: Path, stream: BoxStream) -> dict[str, Any]:

@@ -5,22 +5,20 @@ enables of their ports are high: each clock cycle is an access.
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.errors import MismatchError
-from sim.runner import Design, run
+from sim.runner import Design
 from synth.activity import read_saif
+from synth.flow import MEMORY, gather_memories
 from synth.netlist import read_netlist
+from synth.proof import proven
 from synth.reader import read_library
 from synth.reference import REFERENCE
 from synth.yosys import cached_run, run_yosys, yosys_version
 
-SEED = 1  # of cocotb; the stimulus is given
-_SUFFIX = "memory"
 # Yosys writes a choice of which it knows that one holds as cases that overlap.
 _HEADER = "// verilator lint_off CASEOVERLAP\n"
 
@@ -86,34 +84,16 @@ def memory_use(
         A tool failed.
     """
     gathered = _gather(verilog, top)
-    text = _HEADER + _quiet((gathered / "gathered.v").read_text(), f"{top}_{_SUFFIX}")
+    text = _HEADER + _quiet((gathered / "gathered.v").read_text(), f"{top}_{MEMORY}")
     design = Design(sources=(text,), top=top, trace="saif", optimize=0)
-    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
-        folder = Path(name)
-        stimulus(folder / "stimulus.npz")
-        settings = dict(config) | {"stimulus": str(folder / "stimulus.npz")}
-        result = run(design, bench, seed=SEED, config=settings, folder=folder)
-        if not result.passed:
-            raise MismatchError(f"the RTL of {top} differs from golden: {result.failures[0]}")
+    with proven(design, f"the RTL of {top}", bench=bench, config=config, stimulus=stimulus) as (_, folder):
         return _count(gathered / "gathered.json", top, folder / "dump.saif")
 
 
 def _gather(verilog: str, top: str) -> Path:
     """A folder with the RTL as one flat module and its memories in another, as Verilog and as JSON."""
     script = [
-        "read_verilog design.v",
-        f"hierarchy -check -top {top}",
-        "proc -norom",
-        "flatten",
-        "opt_expr",
-        "opt_clean",
-        "opt_dff",  # gives a read register its enable, or it would stay outside its memory
-        "opt_clean",
-        "memory -norom -nomap",
-        "memory_map -rom-only",
-        f'setattr -set submod "{_SUFFIX}" t:$mem_v2',
-        "rename -unescape",
-        "submod",
+        *gather_memories(top),
         "splitnets",
         "opt_clean -purge",
         "rename -unescape",
@@ -138,7 +118,7 @@ def _quiet(verilog: str, module: str) -> str:
 
 
 def _count(design: Path, top: str, saif: Path) -> MemoryUse:
-    module = f"{top}_{_SUFFIX}"
+    module = f"{top}_{MEMORY}"
     gathered = read_netlist(design, read_library(REFERENCE), module)  # it has no cells, so that any library will do
     seen = read_saif(saif, gathered, scope=f"{top}/{module}", cycles=1)
     cycles = seen.density[gathered.inputs["clk"][0]] / 2

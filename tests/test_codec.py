@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from golden import codec_rice
 from golden.codec import decode, encode, fit, write
-from golden.codec_laplace import entropy_floor, laplace_levels
+from golden.codec_laplace import laplace_levels
 from golden.codec_params import CodecParams, Packing
+from golden.laplace import floor_bits
 from golden.rounding import limits
 from tests import codec_reference
 
@@ -113,7 +114,7 @@ def sizes() -> dict[tuple[str, float], float]:
 @pytest.mark.parametrize("density", DENSITIES)
 def test_sizes_are_what_theory_says(sizes: dict[tuple[str, float], float], density: float) -> None:
     """Bounds from the model alone; 1 % is what 100,000 weights may have more or less of, and of the header."""
-    floor = entropy_floor(density=density, rho=RHO)
+    floor = floor_bits(density, RHO, most=7)
     assert 0.985 * floor < sizes["rice", density] < 1.04 * floor
     assert sizes["mask", density] == pytest.approx(1 + 4 * density, rel=0.01)
     # Of geometric runs, (1 - d)**(2**z) go on each time: so many entries for each weight, at the best z.
@@ -123,7 +124,7 @@ def test_sizes_are_what_theory_says(sizes: dict[tuple[str, float], float], densi
 
 def test_sizes_are_those_of_the_design(sizes: dict[tuple[str, float], float]) -> None:
     """algorithms.md, 90 % zeros: rice at most 0.91 bits per weight, relative 0.98, mask 1.40."""
-    assert entropy_floor(density=0.1, rho=RHO, most=None) == pytest.approx(0.86, abs=0.005)
+    assert floor_bits(0.1, RHO) == pytest.approx(0.86, abs=0.005)
     assert sizes["rice", 0.1] < 0.91
     assert sizes["relative", 0.1] < 0.98
     assert sizes["mask", 0.1] == pytest.approx(1.40, rel=0.01)
@@ -133,7 +134,7 @@ def test_floor_is_the_entropy_of_the_levels() -> None:
     chance = np.array([RHO**i * (1 - RHO) for i in range(6)] + [RHO**6])
     magnitudes = -(chance * np.log2(chance)).sum()
     zero = -(0.2 * np.log2(0.2) + 0.8 * np.log2(0.8))
-    assert entropy_floor(density=0.2, rho=RHO) == pytest.approx(zero + 0.2 * (1 + magnitudes))
+    assert floor_bits(0.2, RHO, most=7) == pytest.approx(zero + 0.2 * (1 + magnitudes))
 
 
 @pytest.mark.parametrize(("lanes", "slices"), [(8, 4), (16, 4), (16, 1)])

@@ -12,8 +12,9 @@ from hw.emit import to_verilog
 from hw.units import UNITS
 from roundel.stimulus_nms import box_stream, variants
 from sim.box_images import clusters
+from sim.box_run import save_images
 from synth import measure_nms as unit_under_test
-from synth.measure_nms import BoxStream, measure_nms, nms_scheme, save
+from synth.measure_nms import BoxStream, measure_nms, nms_scheme
 from synth.memory_use import MemoryUse, memory_use
 from synth.reference import REFERENCE
 
@@ -134,7 +135,7 @@ def test_an_image_alone_has_no_steady_state(stream):
 def test_the_stimulus_file_holds_the_images(seed, tmp_path):
     rng = np.random.default_rng(seed)
     images = [clusters(rng, FORM, count) for count in (16, 13, 16)]
-    save(images, tmp_path / "a.npz")
+    save_images(tmp_path / "a.npz", images)
     with np.load(tmp_path / "a.npz") as file:
         assert file["ends"].tolist() == [16, 29, 45]
         assert (file["boxes"][16:29] == images[1].boxes).all()
