@@ -1,8 +1,10 @@
 """From matrices to the beats of the MAC array, and back from its outputs to a matrix.
 
-The product `activations (m, k) @ weights (k, n)` is cut into channel blocks of `columns`, tiles of at most `depth`
-positions, and weight blocks of `lanes` products, in this order from the outside in. A weight block serves all positions
+The product `activations (m, k) @ weights (k, n)` is cut into tiles of at most `depth` positions, channel blocks of
+`columns`, and weight blocks of `lanes` products, in this order from the outside in. A weight block serves all positions
 of a tile before the next one takes its place; partial sums wait in the accumulator memory. Edges are padded with zeros.
+Every tile takes all weights once, in one order (`weight_beats`), so that one weight stream serves a layer: it comes
+again for every tile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,6 +84,26 @@ def tiles(positions: int, depth: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
+def weight_beats(weights: ArrayLike, *, lanes: int, columns: int) -> Ints:
+    """Weights in the order in which the array wants them: what its weight port, and a weight stream, brings.
+
+    Parameters
+    ----------
+    weights
+        (products, channels)
+    lanes, columns
+        Of the array.
+
+    Returns
+    -------
+    (weight blocks * columns, lanes): for every block of `columns` channels, every block of `lanes` products; column 0
+    of a block first. Edges are padded with zeros.
+    """
+    held = _pad(_pad(np.asarray(weights), 0, lanes), 1, columns)
+    steps, blocks = held.shape[0] // lanes, held.shape[1] // columns
+    return np.asarray(held.reshape(steps, lanes, blocks, columns).transpose(2, 0, 3, 1).reshape(-1, lanes))
+
+
 def schedule(
     params: MacParams,
     activations: ArrayLike,
@@ -101,30 +123,30 @@ def schedule(
     if not acts.size or not held.size:
         raise ValueError(f"activations {acts.shape} and weights {held.shape} must not be empty")
     channels = held.shape[-1]
-    held = _pad(held, 1, params.columns)
     offset = _pad(np.broadcast_to(bias, channels), 0, params.columns)
     each = {name: _spread(params, name, values, channels) for name, values in (runtime or {}).items()}
-    result = params.compute(acts, held, offset, each)
-    acts, held = _pad(acts, 1, params.lanes), _pad(held, 0, params.lanes)
+    result = params.compute(acts, _pad(held, 1, params.columns), offset, each)
+    acts = _pad(acts, 1, params.lanes)
 
-    steps = [slice(start, start + params.lanes) for start in range(0, len(held), params.lanes)]
+    steps = [slice(start, start + params.lanes) for start in range(0, acts.shape[1], params.lanes)]
     blocks = [slice(start, start + params.columns) for start in range(0, len(offset), params.columns)]
-    orders = [(block, tile, step) for block in blocks for tile in tiles(len(acts), params.depth) for step in steps]
-    sizes = [tile.stop - tile.start for _, tile, _ in orders]
+    cut = tiles(len(acts), params.depth)
+    orders = [(tile, step) for tile in cut for _ in blocks for step in steps]
+    sizes = [tile.stop - tile.start for tile, _ in orders]
     position = np.concatenate([np.arange(size) for size in sizes])
-    new_block = np.repeat([tile.start == 0 and step is steps[0] for _, tile, step in orders], sizes)
-    last = np.repeat([step is steps[-1] for *_, step in orders], sizes)
+    first = np.repeat([step is steps[0] for _, step in orders], sizes)
+    last = np.repeat([step is steps[-1] for _, step in orders], sizes)
     return Schedule(
-        weights=np.concatenate([held[step, block].T for block, _, step in orders]),
-        bias=offset,
-        runtime=each,
-        activations=np.concatenate([acts[tile, step] for _, tile, step in orders]),
+        weights=np.tile(weight_beats(held, lanes=params.lanes, columns=params.columns), (len(cut), 1)),
+        bias=np.tile(offset, len(cut)),
+        runtime={name: np.concatenate([values] * len(cut)) for name, values in each.items()},
+        activations=np.concatenate([acts[tile, step] for tile, step in orders]),
         position=position,
-        first=np.repeat([step is steps[0] for *_, step in orders], sizes),
+        first=first,
         last=last,
         swap=position == 0,
-        swap_params=new_block & (position == 0),
-        outputs=np.concatenate([result[:, block] for block in blocks]),
+        swap_params=first & (position == 0),
+        outputs=np.concatenate([result[tile, block] for tile in cut for block in blocks]),
         output_position=position[last],
     )
 
@@ -172,10 +194,15 @@ def interpret(
     )
 
 
-def assemble(outputs: Ints, positions: int, channels: int) -> Ints:
+def assemble(params: MacParams, outputs: Ints, positions: int, channels: int) -> Ints:
     """The array's output beats (beats, columns) of one schedule as the matrix (positions, channels) they stand for."""
-    blocks = outputs.reshape(-1, positions, outputs.shape[1])
-    return np.asarray(blocks.transpose(1, 0, 2).reshape(positions, -1)[:, :channels])
+    blocks, start, rows = -(-channels // params.columns), 0, []
+    for tile in tiles(positions, params.depth):
+        size = tile.stop - tile.start
+        beats = outputs[start : start + blocks * size].reshape(blocks, size, -1)
+        rows.append(beats.transpose(1, 0, 2).reshape(size, -1)[:, :channels])
+        start += blocks * size
+    return np.concatenate(rows)
 
 
 def concatenate(schedules: Sequence[Schedule]) -> Schedule:

@@ -226,7 +226,7 @@ def _run_layer(layer: Weighted, step: Step, array: Array) -> tuple[LayerRun, Int
         cycles=replay.cycles,
         faults=replay.faults,
     )
-    return row, assemble(replay.outputs, positions, channels).reshape(step.outputs.shape)
+    return row, assemble(array.params, replay.outputs, positions, channels).reshape(step.outputs.shape)
 
 
 def _total(rows: tuple[LayerRun, ...]) -> LayerRun:

@@ -176,7 +176,7 @@ def test_schedule_means_the_matrix_product(positions, products, channels, seed):
     assert np.array_equal(meant.outputs, beats.outputs)
     assert np.array_equal(meant.output_position, beats.output_position)
     expected = SMALL.requant.compute(acts @ weights + bias, runtime)
-    assert np.array_equal(assemble(meant.outputs, positions, channels), expected)
+    assert np.array_equal(assemble(SMALL, meant.outputs, positions, channels), expected)
 
 
 def test_shared_runtime_parameters_must_be_equal():
@@ -282,7 +282,7 @@ def test_replayed_convolution_keeps_one_beat_per_cycle(tmp_path, seed):
     assert result.passed, result.failures
     with np.load(result.folder / "outputs.npz") as archive:
         outputs, cycles = archive["outputs"], int(archive["cycles"])
-    assert np.array_equal(assemble(outputs, 64, 8), params.compute(acts, weights, bias, runtime))
+    assert np.array_equal(assemble(params, outputs, 64, 8), params.compute(acts, weights, bias, runtime))
     assert cycles <= 2 * 9 * 64 + params.columns + latency + 2
 
 
