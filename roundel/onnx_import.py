@@ -51,7 +51,7 @@ def _convert(proto: onnx.GraphProto, file: str) -> Graph:
     result = scope.aliases.get(proto.output[0].name, proto.output[0].name)
     if result not in scope.shapes:
         raise InputError(f"{file}: output {result} does not depend on the input")
-    return Graph(file=file, source=source, shape=shape, nodes=tuple(nodes), result=result, shapes=scope.shapes)
+    return Graph(file=file, source=source, shape=shape, nodes=tuple(nodes), results=(result,), shapes=scope.shapes)
 
 
 def _node(operator: Operator) -> Node | None:

@@ -58,7 +58,7 @@ def network(shape, *nodes: Node):
     for item in nodes:
         blanks = (np.zeros((1, *shapes[name]), np.float32) for name in item.inputs)
         shapes[item.output] = item.compute(*blanks).shape[1:]
-    return Graph(file="made.onnx", source="x", shape=shape, nodes=nodes, result=nodes[-1].output, shapes=shapes)
+    return Graph(file="made.onnx", source="x", shape=shape, nodes=nodes, results=(nodes[-1].output,), shapes=shapes)
 
 
 def sqnr(graph, quantized, images):
