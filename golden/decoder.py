@@ -1,0 +1,99 @@
+"""What a hardware decoder of weight streams is made for, and what it must say of a stream."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from golden.bits import WORD
+from golden.checks import check_bool, check_integer, choice, plain
+from golden.codec import decode
+from golden.codec_header import PACKINGS
+from golden.codec_params import CodecParams, Levels, Packing
+
+IMPOSSIBLE = 0xFF  # no field can have this value
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderParams:
+    """What is fixed when a decoder is generated; all else stands in the header of each stream.
+
+    Parameters
+    ----------
+    packing
+        The format, see `Packing`; a string names it too.
+    bus
+        Bits of a beat of the stream: 32, 64 or 128.
+    lanes
+        Weights of a beat that it gives: 4, 8, 16 or 32. Streams of `mask` and `rice` must be written for it.
+    width
+        Bits of a code: 2 to 8; at most 5 with `table`.
+    table
+        Whether streams bring a table of levels of 8 bits. Otherwise a code is its level.
+    slices
+        As streams of `rice` have them: 1, 2, 4 or 8, at most `lanes`. 1 for the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter of the wrong kind or out of range; the message echoes it.
+    """
+
+    packing: Packing = Packing.MASK
+    bus: int = 64
+    lanes: int = 8
+    width: int = 4
+    table: bool = False
+    slices: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "packing", choice(Packing, "packing", self.packing))
+        check_integer("bus", self.bus, 32, 128)
+        if self.bus & (self.bus - 1):
+            raise ValueError(f"bus must be a power of two, not {self.bus}")
+        check_bool("table", self.table)
+        levels = (0, 1) if self.table else None
+        CodecParams(packing=self.packing, lanes=self.lanes, width=self.width, slices=self.slices, levels=levels)
+
+    @property
+    def words(self) -> int:
+        """Words of 32 bits in a beat of the bus."""
+        return self.bus // WORD
+
+    @property
+    def weight_width(self) -> int:
+        """Bits of a weight that it gives."""
+        return 8 if self.table else self.width
+
+    def decode(self, data: bytes) -> Levels:
+        """The weights of a stream, (count,).
+
+        Raises
+        ------
+        CodecError
+            The stream is damaged or made for another decoder; `bit` is what the hardware reports.
+        """
+        return decode(self._as_seen(data))
+
+    def _as_seen(self, data: bytes) -> bytes:
+        """The stream with impossible values in place of those that only other decoders take."""
+        if len(data) < 20:
+            return data
+        packing, width, lanes = data[4:7]
+        levels, _, slices, _ = data[12:16]
+        seen = bytearray(data)
+        for at, fits in (
+            (4, packing == PACKINGS.index(self.packing)),
+            (5, width == self.width),
+            (6, self.packing is Packing.RELATIVE or 1 << min(lanes, WORD) == self.lanes),
+            (14, 1 << min(slices, WORD) == self.slices and (levels > 0) == self.table),
+        ):
+            if not fits:
+                seen[at] = IMPOSSIBLE
+        return bytes(seen)
+
+    def derived(self) -> dict[str, Any]:
+        """What follows from the parameters, for the manifest."""
+        return {"weight_width": self.weight_width}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parameters as plain values, which make the same object again."""
+        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
