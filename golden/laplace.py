@@ -18,6 +18,21 @@ def laplace_scale(weights: NDArray[Any]) -> float:
     return float(np.abs(weights).mean())
 
 
+def laplace_distance(weights: NDArray[Any], scale: float) -> float:
+    """Kolmogorov-Smirnov distance of weights from the Laplace distribution around 0: 0 (they fit) to 1.
+
+    The greatest difference, at any x, of the part of the weights up to x from the model's `p(w <= x)`. For n weights
+    drawn from it, below about `1.36 / sqrt(n)` in 19 of 20 cases [S]. A scale of 0 fits zeros exactly.
+    """
+    if not scale:
+        return 0.0
+    x = np.sort(np.asarray(weights, dtype=np.float64), axis=None)
+    tail = np.exp(-np.abs(x) / scale) / 2
+    model = np.where(x < 0, tail, 1 - tail)
+    ranks = np.arange(len(x) + 1) / len(x)  # of the weights, on both sides of each step
+    return float(max((ranks[1:] - model).max(), (model - ranks[:-1]).max()))
+
+
 def pruned_fraction(threshold: float, scale: float) -> float:
     """Fraction of the weights with |w| <= threshold: `p = 1 - exp(-beta/b)` [R]; 0 to 1."""
     return -expm1(-threshold / scale) if scale else 1.0

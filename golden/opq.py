@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from golden.laplace import (
     entropy_bits,
     floor_bits,
+    laplace_distance,
     laplace_scale,
     pruned_fraction,
     pruning_distortion,
@@ -32,8 +33,12 @@ class LayerPlan:
 
     Parameters
     ----------
+    name
+        The layer's, for messages.
     scale
         Laplace scale b of its weights.
+    distance
+        How far they are from that distribution, 0 to 1 (`golden.laplace.laplace_distance`).
     threshold
         beta: smaller magnitudes are pruned, greater ones are not.
     mask
@@ -46,7 +51,9 @@ class LayerPlan:
         The integers; None if only pruned.
     """
 
+    name: str
     scale: float
+    distance: float
     threshold: float
     mask: Mask
     values: Reals
@@ -119,7 +126,9 @@ def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, Lay
     for name, values in reals.items():
         survivors, found = np.where(masks[name], values, 0.0).astype(np.float64), levels.get(name)
         plans[name] = LayerPlan(
+            name=name,
             scale=scales[name],
+            distance=laplace_distance(values, scales[name]),
             threshold=multiplier * units[name],
             mask=masks[name],
             values=survivors if found is None else found.values,
@@ -187,7 +196,7 @@ def sizes(plan: LayerPlan) -> Sizes:
     """
     levels, count = plan.levels, plan.mask.size
     if levels is None:
-        raise ValueError("expected a plan with levels, made with bits")
+        raise ValueError(f"{plan.name}: expected a plan with levels, made with bits")
     nonzero = int(np.count_nonzero(levels.codes))
     ratio = exp(-levels.step / plan.scale) if nonzero else 0.0
     return Sizes(
@@ -207,7 +216,7 @@ def _quantize(
     survivors = {name: int(mask.sum()) for name, mask in masks.items()}
     ranges = {n: 2 * float(np.abs(weights[n][masks[n]]).max()) for n in weights if survivors[n]}
     rates = allocate_rates(ranges, units, survivors, params.bits, params.max_width)
-    return {name: quantize_layer(weights[name], masks[name], rates.get(name, 0.0), params) for name in weights}
+    return {name: quantize_layer(name, weights[name], masks[name], rates.get(name, 0.0), params) for name in weights}
 
 
 def _as_float32(name: str, values: NDArray[Any]) -> Reals:

@@ -26,6 +26,8 @@ class Levels:
 
     Parameters
     ----------
+    name
+        The layer's, for messages.
     step
         Delta; the integer k means `k * step`.
     rate
@@ -38,6 +40,7 @@ class Levels:
         Mean squared error over the survivors: of the formula, and in fact.
     """
 
+    name: str
     step: float
     rate: float
     width: int
@@ -61,7 +64,7 @@ class Levels:
         """
         fraction = -round(log2(self.step))
         if ldexp(1.0, -fraction) != self.step:
-            raise ValueError(f"step must be a power of two to be a shift, not {self.step}")
+            raise ValueError(f"{self.name}: step must be a power of two to be a shift, not {self.step}")
         return Format(width=self.width, signed=True, fraction=fraction)
 
 
@@ -101,7 +104,7 @@ def allocate_rates(
     return {name: rate(name, c) for name in ranges}
 
 
-def quantize_layer(weights: Reals, mask: Mask, rate: float, params: OpqParams) -> Levels:
+def quantize_layer(name: str, weights: Reals, mask: Mask, rate: float, params: OpqParams) -> Levels:
     """The nearest codes, ties to even, of the survivors of one layer at a given rate; saturating.
 
     Where nothing survives the step is 1 and the width 2.
@@ -117,6 +120,7 @@ def quantize_layer(weights: Reals, mask: Mask, rate: float, params: OpqParams) -
     codes = np.where(mask, np.clip(np.rint(weights / step), -limit, limit), 0.0).astype(np.int64)
     errors = survivors - codes[mask] * step
     return Levels(
+        name=name,
         step=step,
         rate=rate,
         width=width,

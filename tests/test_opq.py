@@ -267,7 +267,7 @@ def test_powers_of_two(weights: dict[str, Any], bits: float, weighting: Weightin
 def test_only_a_power_of_two_is_a_format() -> None:
     levels = opq({"a": np.array([0.3, -0.75])}, OpqParams(bits=4))["a"].levels
     assert levels is not None
-    with pytest.raises(ValueError, match=r"^step must be a power of two to be a shift, not 0\.09375$"):
+    with pytest.raises(ValueError, match=r"^a: step must be a power of two to be a shift, not 0\.09375$"):
         _ = levels.format
 
 
@@ -310,7 +310,7 @@ def test_nothing_asked_changes_nothing(seed: int) -> None:
     for name, plan in opq(weights, OpqParams()).items():
         assert plan.levels is None
         assert np.array_equal(plan.values, weights[name].astype(np.float32))
-        with pytest.raises(ValueError, match=r"^expected a plan with levels, made with bits$"):
+        with pytest.raises(ValueError, match=rf"^{name}: expected a plan with levels, made with bits$"):
             sizes(plan)
 
 
