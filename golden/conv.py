@@ -81,12 +81,13 @@ def patches(x: Array, window: Window, fill: float = 0) -> Array:
     return every[:, ::step_y, ::step_x, :, ::skip_y, ::skip_x].transpose(0, 1, 2, 4, 5, 3)
 
 
-def im2col(x: Array, window: Window) -> Array:
+def im2col(x: Array, window: Window, fill: float = 0) -> Array:
     """The windows of `x` as a matrix, (batch * rows * columns, taps * channels), in the order of the MAC array's lanes.
 
-    Rows of the result go through the batch, then output rows, then output columns, the column fastest.
+    Rows of the result go through the batch, then output rows, then output columns, the column fastest. `fill` is the
+    value of the padding.
     """
-    view = patches(x, window)
+    view = patches(x, window, fill)
     return view.reshape(int(np.prod(view.shape[:3])), -1)
 
 
@@ -100,20 +101,51 @@ def window_sum(x: Array, window: Window) -> Array:
     return np.asarray(patches(x, window).sum(axis=(3, 4)))
 
 
+def window_count(rows: int, columns: int, window: Window) -> Ints:
+    """How many taps of every window lie within a map of that size, (output rows, output columns)."""
+    return np.asarray(window_sum(np.ones((1, rows, columns, 1), dtype=np.int64), window)[0, :, :, 0])
+
+
 def matmul(a: Array, b: Array) -> Ints:
-    """Exact product of two integer matrices, (m, k) by (k, n), as fast as floating-point BLAS where that is exact.
+    """Exact product of integers, (..., m, k) by (..., k, n), as fast as floating-point BLAS where that is exact.
 
     No partial sum, in whatever order it is formed, exceeds `k * max|a| * max|b|`. Floating point holds every integer up
     to 2^24 (binary32) or 2^53 (binary64), so below those bounds BLAS is exact; above, 64-bit integers are used, which
     need the same bound to be under 2^63.
     """
-    bound = a.shape[1] * _magnitude(a) * _magnitude(b)
-    if bound >= 2**63:
-        raise OverflowError(f"a product of {a.shape[1]} terms up to {bound} does not fit into 64 bits")
+    bound = _bound(a.shape[-1], a, b)
     if bound >= 2**53:
         return np.asarray(a.astype(np.int64) @ b.astype(np.int64))
     real = np.float32 if bound < 2**24 else np.float64
     return np.asarray((a.astype(real) @ b.astype(real)).astype(np.int64))
+
+
+def grouped_matmul(columns: Array, weights: Array, groups: int, taps: int) -> Ints:
+    """Exact product in which every output reads the channels of its group only.
+
+    Parameters
+    ----------
+    columns
+        (m, taps * channels), in the order of `im2col`.
+    weights
+        (taps * channels / groups, n), rows in that order too; outputs of a group are neighbours.
+    groups
+        Divides channels and n; `groups == channels` is a depthwise convolution, for which BLAS has nothing: its sums
+        are formed in 64-bit integers, whose bound is that of `matmul`.
+    taps
+        Positions of the kernel.
+    """
+    if groups == 1:
+        return matmul(columns, weights)
+    rows, outputs = weights.shape
+    lanes = columns.reshape(-1, taps, groups, rows // taps)
+    held = weights.reshape(taps, rows // taps, groups, outputs // groups)
+    if rows == taps:
+        _bound(rows, columns, weights)
+        return np.asarray(np.einsum("mtg,tgo->mgo", lanes[..., 0], held[:, 0])).reshape(-1, outputs)
+    left = lanes.transpose(2, 0, 1, 3).reshape(groups, -1, rows)
+    right = held.transpose(2, 0, 1, 3).reshape(groups, rows, -1)
+    return matmul(left, right).transpose(1, 0, 2).reshape(-1, outputs)
 
 
 def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
@@ -123,6 +155,14 @@ def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
     """
     rows, columns = window.output_size(*x.shape[1:3])
     return matmul(im2col(x, window), weights).reshape(len(x), rows, columns, weights.shape[1])
+
+
+def _bound(terms: int, a: Array, b: Array) -> int:
+    """What no partial sum of so many products exceeds; OverflowError if 64-bit integers do."""
+    bound = terms * _magnitude(a) * _magnitude(b)
+    if bound >= 2**63:
+        raise OverflowError(f"a product of {terms} terms up to {bound} does not fit into 64 bits")
+    return bound
 
 
 def _magnitude(values: Array) -> int:

@@ -1,46 +1,95 @@
-"""Formats: integers with a power-of-two scale, and the widths that sums of them need.
+"""Formats: integers that stand for real numbers, and the widths that sums of them need.
 
-[R] An integer `i` of a tensor with N fractional bits means `i * 2**-N`; N may be negative or larger than the word.
+[R] An integer `i` of a tensor with N fractional bits means `i * 2**-N`; N may be negative or larger than the word. In a
+*scaled* format it means `(i - zero) * mantissa * 2**-N`, which is any scale and zero point [S: ONNX QuantizeLinear].
 """
 
 from dataclasses import dataclass
+from math import frexp, isfinite, ldexp
 
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.checks import check_bool, check_integer
 from golden.rounding import Ints, Rounding, limits, round_shift
+
+MAX_FRACTION = 2000  # beyond any binary64's exponent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """How a tensor stores real numbers: integers of `width` bits that count units of `2**-fraction`."""
+    """How a tensor stores real numbers: integers of `width` bits that count units of `mantissa * 2**-fraction`.
+
+    Parameters
+    ----------
+    width
+        Bits, 2 to 32: activations and weights take up to 16, a bias all of them.
+    signed
+        Whether integers are two's complement.
+    fraction
+        Fractional bits N.
+    mantissa
+        1.0, or in a scaled format at least 1 and below 2.
+    zero
+        The integer that stands for 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter of the wrong kind or out of range; the message echoes it.
+    """
 
     width: int
     signed: bool
     fraction: int
+    mantissa: float = 1.0
+    zero: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.width <= 16:
-            raise ValueError(f"width must be 2 to 16 bits, not {self.width!r}")
+        check_bool("signed", self.signed)
+        check_integer("fraction", self.fraction, -MAX_FRACTION, MAX_FRACTION)
+        if not isinstance(self.width, int) or not 2 <= self.width <= 32:
+            raise ValueError(f"width must be 2 to 32 bits, not {self.width!r}")
+        if not isinstance(self.mantissa, float) or not 1 <= self.mantissa < 2:
+            raise ValueError(f"mantissa must be a float of at least 1 and below 2, not {self.mantissa!r}")
+        check_integer("zero", self.zero, *self.limits)
+
+    @classmethod
+    def of_scale(cls, *, width: int, signed: bool, scale: float, zero: int = 0) -> "Format":
+        """The format whose unit is `scale`, exactly; ValueError unless it is finite and above 0."""
+        if not (isfinite(scale) and scale > 0):
+            raise ValueError(f"scale must be finite and above 0, not {scale!r}")
+        half, exponent = frexp(scale)
+        return cls(width=width, signed=signed, fraction=1 - exponent, mantissa=2 * half, zero=zero)
 
     @property
     def limits(self) -> tuple[int, int]:
         """Least and greatest integer."""
         return limits(self.width, self.signed)
 
+    @property
+    def scale(self) -> float:
+        """What one unit stands for."""
+        return ldexp(self.mantissa, -self.fraction)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the scale is a power of two and 0 stands for 0: all that shifts need."""
+        return self.mantissa == 1 and self.zero == 0
+
     def encode(self, values: NDArray[np.floating]) -> Ints:
         """Nearest integers, ties to even, clamped: how constants and images enter the integer world [R]."""
-        scaled = np.rint(np.ldexp(np.asarray(values, dtype=np.float64), self.fraction))
+        scaled = np.rint(np.ldexp(np.asarray(values, dtype=np.float64), self.fraction) / self.mantissa) + self.zero
         return np.asarray(np.clip(scaled, *self.limits).astype(np.int64))
 
     def decode(self, integers: Ints) -> NDArray[np.float64]:
         """The real numbers that `integers` stand for."""
-        return np.asarray(np.ldexp(integers.astype(np.float64), -self.fraction))
+        return np.asarray(np.ldexp((integers - self.zero).astype(np.float64) * self.mantissa, -self.fraction))
 
 
-def align(values: Ints, left: int, rounding: Rounding) -> Ints:
-    """Move `values` to a scale with `left` more fractional bits; rounds where `left` is negative."""
-    return values << left if left >= 0 else round_shift(values, -left, rounding)
+def align(values: Ints, left: int | Ints, rounding: Rounding) -> Ints:
+    """Move `values` to a scale with `left` (one, or one each) more fractional bits; rounds where `left` is negative."""
+    return round_shift(values << np.maximum(left, 0), np.maximum(-np.asarray(left), 0), rounding)
 
 
 def accumulator_width(reduction: int, x: Format, w: Format, bias_magnitude: int = 0) -> int:

@@ -13,7 +13,7 @@ from golden.rounding import Ints
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """Integer layers in dataflow order; the last one's result is the network's.
+    """Integer layers in dataflow order.
 
     Parameters
     ----------
@@ -23,16 +23,20 @@ class Network:
         Its format.
     layers
         Every layer reads `source` or results of layers before it.
+    results
+        The layers whose outputs are the network's; () means the last one.
 
     Raises
     ------
     ValueError
-        A layer reads a tensor that is not there yet or that has another format, or two layers share a name.
+        A layer reads a tensor that is not there yet or that has another format, two layers share a name, or a result is
+        no layer's or named twice.
     """
 
     source: str
     input: Format
     layers: tuple[Layer, ...]
+    results: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         formats = {self.source: self.input}
@@ -42,6 +46,9 @@ class Network:
                 raise ValueError(f"{layer.name}: reads {missing or 'nothing'} too early, or its name is taken")
             layer.check(*(formats[name] for name in layer.sources))
             formats[layer.name] = layer.output
+        unknown = set(self.results) - set(formats) | set(self.results) & {self.source}
+        if unknown or len(set(self.results)) < len(self.results):
+            raise ValueError(f"results must name layers, each once, not {self.results}")
 
     @property
     def weighted(self) -> tuple[Weighted, ...]:
@@ -49,9 +56,14 @@ class Network:
         return tuple(layer for layer in self.layers if isinstance(layer, Weighted))
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the layers whose outputs are the network's, in order."""
+        return self.results or tuple(layer.name for layer in self.layers[-1:])
+
+    @property
     def output(self) -> Format:
-        """Format of the network's result."""
-        return self.layers[-1].output
+        """Format of the network's result; of several, of the last."""
+        return next(layer.output for layer in self.layers if layer.name == self.output_names[-1])
 
     def encode(self, images: NDArray[np.generic]) -> Ints:
         """Real images, (batch, channels, rows, columns) or (batch, features), as the integers that `run` takes.
@@ -79,18 +91,24 @@ def steps(network: Network, images: Ints) -> Iterator[Step]:
         yield step
 
 
-def run(network: Network, images: Ints, *, batch: int = 256) -> Ints:
-    """The network's outputs, (batch, ..., channels) integers of the format `network.output`.
+def outputs(network: Network, images: Ints, *, batch: int = 256) -> dict[str, Ints]:
+    """Every output of the network by its layer's name, (batch, ..., channels) integers of that layer's output format.
 
     Parameters
     ----------
     network, images
-        As for `steps`; at least one image.
+        As for `steps`; at least one image, at least one layer.
     batch
         How many images are in memory at once; the result does not depend on it.
     """
-    outputs = []
+    parts: dict[str, list[Ints]] = {name: [] for name in network.output_names}
     for start in range(0, len(images), batch):
-        *_, last = steps(network, images[start : start + batch])
-        outputs.append(last.outputs)
-    return np.concatenate(outputs)
+        for step in steps(network, images[start : start + batch]):
+            if step.layer.name in parts:
+                parts[step.layer.name].append(step.outputs)
+    return {name: np.concatenate(part) for name, part in parts.items()}
+
+
+def run(network: Network, images: Ints, *, batch: int = 256) -> Ints:
+    """The network's result, of several the last; parameters as for `outputs`."""
+    return outputs(network, images, batch=batch)[network.output_names[-1]]

@@ -250,5 +250,5 @@ def test_networks_validate_themselves():
         Network(source="x", input=I8, layers=(layer,))
     with pytest.raises(ValueError, match="its name is taken"):
         Network(source="x", input=U8, layers=(layer, layer))
-    with pytest.raises(ValueError, match="width must be 2 to 16 bits, not 1"):
+    with pytest.raises(ValueError, match="width must be 2 to 32 bits, not 1"):
         Format(width=1, signed=True, fraction=0)
