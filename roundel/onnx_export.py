@@ -138,6 +138,18 @@ def _average_pool(writer: _Writer, node: graph.AveragePool) -> None:
         writer.add("AveragePool", node.name, [*node.inputs], node.output, **counted, **_window(node.window))
 
 
+def _quantize(writer: _Writer, node: graph.Quantize) -> None:
+    """A pair of `QuantizeLinear` and `DequantizeLinear`, which have the whole range of their type and round to even."""
+    types = {(-128, 127): np.int8, (0, 255): np.uint8}
+    if (node.low, node.high) not in types or node.rounding != "ROUND":
+        about = f"{node.low} to {node.high}, {node.rounding}"
+        raise InputError(f"{writer.file}: node {node.name}: expected integers of all 8 bits, ROUND, not {about}")
+    scale = writer.constant(f"{node.name}.scale", np.asarray(node.scale, dtype=np.float32))
+    zero = writer.constant(f"{node.name}.zero", np.asarray(node.zero_point, dtype=types[node.low, node.high]))
+    writer.add("QuantizeLinear", node.name, [*node.inputs, scale, zero], f"{node.output}.codes")
+    writer.add("DequantizeLinear", f"{node.name}.dequantize", [f"{node.output}.codes", scale, zero], node.output)
+
+
 def _upsample(writer: _Writer, node: graph.Upsample) -> None:
     scales = writer.constant(f"{node.name}.scales", np.array([1, 1, node.factor, node.factor], dtype=np.float32))
     nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -173,6 +185,7 @@ BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
     graph.MaxPool: lambda writer, node: writer.add(
         "MaxPool", node.name, [*node.inputs], node.output, **_window(node.window)
     ),
+    graph.Quantize: _quantize,
     graph.Relu: _plain("Relu"),
     graph.Upsample: _upsample,
 }
