@@ -1,0 +1,93 @@
+"""One symbol of a `rice` stream, a run of zeros and the level behind it, read from a window of bits in one cycle."""
+
+from amaranth.hdl import Cat, Module, Mux, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.bits import WORD
+from golden.codec_params import RUN_LIMIT
+from hw.arith import named
+from hw.decoder_core import header_layout
+
+MOST_ZEROS = RUN_LIMIT << 9
+"""Of one symbol."""
+
+
+class RiceSymbol(wiring.Component):
+    """Combinational; `docs/codecs.md` defines the bits. Bits of the window behind the symbol have no influence.
+
+    Parameters
+    ----------
+    width
+        Bits of a code.
+    rows
+        Most rows that a slice can have.
+
+    Members
+    -------
+    header : In(header_layout())
+    window : In(32)
+        The next bits of the slice.
+    left : In(signed)
+        Rows that the slice has left: a run that reaches the last of them ends the symbol.
+    zeros : Out
+        Rows of zeros.
+    coded : Out(1)
+        A level follows them; its number is `rank`, modulo `2**width`, and `outside` says that it is larger.
+    length : Out(6)
+        Bits of the symbol.
+    """
+
+    def __init__(self, *, width: int, rows: int):
+        super().__init__(
+            {
+                "header": In(header_layout()),
+                "window": In(WORD),
+                "left": In(range(-MOST_ZEROS - 1, rows + 1)),
+                "zeros": Out(range(MOST_ZEROS + 1)),
+                "coded": Out(1),
+                "rank": Out(width),
+                "outside": Out(1),
+                "length": Out(range(WORD + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        run_bits = self.header.run_bits
+        ones = named(m, trailing_ones(self.window[:7]), "run_ones")
+        goes_on = named(m, self.window[:RUN_LIMIT].all(), "run_goes_on")
+        rest = named(m, (self.window[1:] >> ones)[:24], "run_rest")
+        low = rest[:9] & ones_below(run_bits, 9) & ~goes_on.replicate(9)
+        m.d.comb += [
+            self.zeros.eq((Cat(ones & ~goes_on.replicate(3), goes_on) << run_bits)[: len(self.zeros)] | low),
+            self.coded.eq(~goes_on & (self.zeros != self.left)),
+        ]
+        level_length = self._level(m, named(m, (rest >> run_bits)[:15], "level"))
+        run_length = Mux(goes_on, RUN_LIMIT, ones + (run_bits + 1))
+        m.d.comb += self.length.eq(run_length + (level_length & self.coded.replicate(len(level_length))))
+        return m
+
+    def _level(self, m: Module, level: Value) -> Value:
+        """The number of the level that begins at bit 0; returns its length, 0 to 15."""
+        header = self.header
+        ones = named(m, trailing_ones(level[:7] & ones_below(header.level_limit, 7)), "level_ones")
+        ended = named(m, ones != header.level_limit, "level_ended")
+        rest = level >> ones
+        low = Mux(ended, rest[1:9] & ones_below(header.level_bits, 8), rest[:8] & ones_below(header.level_extra, 8))
+        rank = named(m, (ones << header.level_bits)[:11] + low, "level_rank")
+        m.d.comb += [self.rank.eq(rank), self.outside.eq(rank[len(self.rank) :].any())]
+        return named(m, (ones + Mux(ended, header.level_bits + 1, header.level_extra))[:4], "level_length")
+
+
+def trailing_ones(bits: Value) -> Value:
+    """How many of 7 bits are below the lowest zero: 3 bits."""
+    four = bits[:4].all()
+    two = Mux(four, bits[4:6], bits[:2]).all()
+    one = Mux(four, Mux(two, bits[6], bits[4]), Mux(two, bits[2], bits[0]))
+    return Cat(one, two, four)
+
+
+def ones_below(count: Value, width: int) -> Value:
+    """`count` ones from bit 0 on, in `width` bits: the mask of a field of that length."""
+    return Cat(count > bit for bit in range(width))
