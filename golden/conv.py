@@ -15,6 +15,8 @@ from golden.rounding import Ints
 
 Array = NDArray[Any]
 
+MAX_WINDOW = 1 << 12  # of every number of a window
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -40,6 +42,8 @@ class Window:
                 raise TypeError(f"{name} must be a tuple of {length} integers, not {value!r}")
             if len(value) != length or min(value) < least:
                 raise ValueError(f"{name} must be {length} integers of at least {least}, not {value!r}")
+            if max(value) > MAX_WINDOW:
+                raise ValueError(f"{name} must be {length} integers of at most {MAX_WINDOW}, not {value!r}")
 
     @property
     def taps(self) -> int:

@@ -79,7 +79,9 @@ class Format:
 
     def encode(self, values: NDArray[np.floating]) -> Ints:
         """Nearest integers, ties to even, clamped: how constants and images enter the integer world [R]."""
-        scaled = np.rint(np.ldexp(np.asarray(values, dtype=np.float64), self.fraction) / self.mantissa) + self.zero
+        with np.errstate(over="ignore"):  # an infinity is clamped
+            units = np.ldexp(np.asarray(values, dtype=np.float64), self.fraction) / self.mantissa
+        scaled = np.rint(units) + self.zero
         return np.asarray(np.clip(scaled, *self.limits).astype(np.int64))
 
     def decode(self, integers: Ints) -> NDArray[np.float64]:

@@ -166,6 +166,8 @@ class Requantized(Layer):
         """Raise ValueError for parameters that no requantizer has; call it when all others are checked."""
         try:
             check_integer("leak", self.leak, 0, MAX_SHIFT)
+            if self.requantizer_width > 63:
+                raise ValueError(f"sums of {self.requantizer_width} bits do not fit into 64-bit integers")
             if self.limits[0] > self.limits[1]:
                 raise ValueError(f"bounds {self.bounds} leave nothing of {self.output.limits}")
             if self.requant not in SCHEMES:
@@ -189,17 +191,16 @@ class Requantized(Layer):
             raise ValueError(f"shift must be 0 to {MAX_SHIFT}, not {wrong[0]}")
         if self.leak and max(self.shifts.tolist()) + self.leak > MAX_SHIFT:
             raise ValueError(f"shift and leak must be at most {MAX_SHIFT}, not {max(self.shifts.tolist()) + self.leak}")
-        if self.output.width > 16:
-            raise ValueError(f"output must have at most 16 bits, not {self.output.width}")
         mantissas = {form.mantissa for form in (*self.expects, self.output)}
         if len(mantissas) > 1:
             raise ValueError(f"mantissas of input and output must agree to be shifted, not be {sorted(mantissas)}")
         if self.output.zero:
             raise ValueError(f"a shift has no zero point, but the output's is {self.output.zero}")
 
-    def _check_alignment(self, fine: int, coarse: int) -> None:
-        if fine - coarse > MAX_SHIFT:
-            raise ValueError(f"{self.name}: summands are {fine - coarse} bits apart, more than {MAX_SHIFT}")
+    def _check_apart(self, bits: int) -> None:
+        """Raise ValueError where summands would have to be shifted to each other by more than `MAX_SHIFT`."""
+        if bits > MAX_SHIFT:
+            raise ValueError(f"{self.name}: summands are {bits} bits apart, more than {MAX_SHIFT}")
 
     def _only(self, what: str, values: Ints) -> int:
         found = set(values.tolist())

@@ -32,7 +32,7 @@ class Add(Requantized):
 
     def __post_init__(self) -> None:
         if self.requant is Scheme.SHIFT:
-            self._check_alignment(self.accumulator_fraction, min(self.x.fraction, self.y.fraction))
+            self._check_apart(abs(self.x.fraction - self.y.fraction))
         self._check_requantizer()
 
     @property

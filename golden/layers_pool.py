@@ -10,6 +10,8 @@ from golden.formats import Format, signed_width
 from golden.layers_base import Layer, Requantized, Step
 from golden.rounding import Ints
 
+MAX_TAPS = 1 << 20  # of a mean
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool(Requantized):
@@ -36,6 +38,8 @@ class AveragePool(Requantized):
     def __post_init__(self) -> None:
         if not self.w.is_plain:
             raise ValueError(f"{self.name}: the multiplier's scale must be a power of two, not {self.w}")
+        if self.window.taps > MAX_TAPS:
+            raise ValueError(f"{self.name}: a mean is of at most {MAX_TAPS} taps, not {self.window.taps}")
         self._check_requantizer()
 
     @property

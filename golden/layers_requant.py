@@ -67,9 +67,8 @@ class Factor:
         carry = multiplier >> width  # rounded up to the next power of two
         amount = shift - exponent - carry + (0 if doubling else width)
         if amount.min(initial=0) < 0:
-            most = 2.0**-31 * (2**31 - 1) if doubling else 2**width - 1
-            greatest = np.max(self.x * self.w / self.o * 2.0**-shift)
-            raise ValueError(f"{params.scheme.value} multiplies by at most {most:.6g}, not {greatest:.6g}")
+            beyond = f"{params.scheme.value} multiplies by less than {1 if doubling else 2**width}"
+            raise ValueError(f"{beyond}, not by 2**{-int(amount.min()) + (0 if doubling else width)} or so")
         small = amount > next(field for field in params.runtime_fields if field.name == "shift").limits[1]
         return {"multiplier": np.where(small, 0, multiplier >> carry), "shift": np.where(small, 0, amount)}
 

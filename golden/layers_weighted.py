@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from golden.checks import check_integer
 from golden.conv import Window, grouped_matmul, im2col
-from golden.formats import Format, accumulator_width, align
+from golden.formats import MAX_FRACTION, Format, accumulator_width, align
 from golden.layers_base import Requantized, Step
 from golden.layers_requant import Factor
 from golden.requant import Scheme
@@ -56,13 +56,9 @@ class Weighted(Requantized):
                 raise ValueError(f"{self.name}: {what} must be {form.limits[0]} to {form.limits[1]}")
         self._check_scales()
         if self.requant is Scheme.SHIFT:
-            self._check_alignment(self.product_fractions.max(), self.b.fraction)
+            self._check_apart(int(self.product_fractions.max()) - self.b.fraction)
         if self.residual is not None:
-            for fraction in self.product_fractions:
-                summands = int(fraction), self.residual.fraction
-                self._check_alignment(max(summands), min(summands))
-        if self.requantizer_width > 63:
-            raise ValueError(f"{self.name}: sums of {self.requantizer_width} bits do not fit into 64-bit integers")
+            self._check_apart(int(np.abs(self.product_fractions - self.residual.fraction).max()))
         self._check_requantizer()
 
     def _check_shapes(self) -> None:
@@ -78,6 +74,8 @@ class Weighted(Requantized):
             values = getattr(self, name)
             if values is not None and len(values) != outputs:
                 raise ValueError(f"{self.name}: {name} must be {outputs}, one for each output, not {len(values)}")
+        for fraction in self.w_fractions or ():
+            check_integer(f"{self.name}: w_fractions", fraction, -MAX_FRACTION, MAX_FRACTION)
 
     def _check_scales(self) -> None:
         """Raise ValueError where products, bias and residual cannot be added as integers."""

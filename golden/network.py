@@ -10,6 +10,8 @@ from golden.formats import Format
 from golden.layers import Layer, Step, Weighted
 from golden.rounding import Ints
 
+MAX_WIDTH = 16  # of activations
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
@@ -46,6 +48,9 @@ class Network:
                 raise ValueError(f"{layer.name}: reads {missing or 'nothing'} too early, or its name is taken")
             layer.check(*(formats[name] for name in layer.sources))
             formats[layer.name] = layer.output
+        wide = [name for name, form in formats.items() if form.width > MAX_WIDTH]
+        if wide:
+            raise ValueError(f"{wide[0]}: activations have at most {MAX_WIDTH} bits, not {formats[wide[0]].width}")
         unknown = set(self.results) - set(formats) | set(self.results) & {self.source}
         if unknown or len(set(self.results)) < len(self.results):
             raise ValueError(f"results must name layers, each once, not {self.results}")
