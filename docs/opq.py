@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from figures import replace as put
 
-from golden.opq import LayerPlan, opq, sizes
+from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams, Weighting
-from roundel.graph import Conv, Dense, Graph
+from roundel.graph import Graph
 from roundel.images import Images, load_images
 from roundel.markdown import markdown_table
 from roundel.modules import fold
 from roundel.onnx_import import import_onnx
+from roundel.opq_report import layer_weights, opq_table
 
 PAGE = Path(__file__).resolve().with_suffix(".md")
 DIGITS = PAGE.parents[1] / "examples" / "digits"
@@ -26,7 +27,7 @@ PLAN = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
 def main(page: Path = PAGE) -> None:
     graph = fold(import_onnx(DIGITS / "digits.onnx"))
     images = load_images(DIGITS / "heldout.npz", graph)
-    plans = opq(weights(graph), PLAN)
+    plans = opq(layer_weights(graph), PLAN)
     text = page.read_text()
     for name, table in {
         "layers": layer_table(plans),
@@ -38,11 +39,6 @@ def main(page: Path = PAGE) -> None:
     page.write_text(text)
 
 
-def weights(graph: Graph) -> dict[str, np.ndarray]:
-    """Of the layers that have any."""
-    return {node.name: node.weights for node in graph.nodes if isinstance(node, Conv | Dense)}
-
-
 def sparsity(plans: Mapping[str, LayerPlan]) -> float:
     """Fraction of all weights that are pruned."""
     return 1 - sum(plan.mask.sum() for plan in plans.values()) / sum(plan.mask.size for plan in plans.values())
@@ -51,33 +47,35 @@ def sparsity(plans: Mapping[str, LayerPlan]) -> float:
 def layer_table(plans: Mapping[str, LayerPlan]) -> list[str]:
     """What becomes of each layer."""
     rows = []
-    for name, plan in plans.items():
-        levels, magnitudes = plan.levels, np.abs(plan.levels.codes[plan.mask])
+    for row in opq_table(plans)[:-1]:
+        plan = plans[row["layer"]]
+        magnitudes = np.abs(plan.levels.codes[plan.mask])
         about = [
-            f"{plan.mask.size:,}",
-            f"{plan.scale:.4f}",
-            f"{plan.threshold / plan.scale:.2f}",
-            f"{plan.sparsity:.1%}",
+            f"{row['weights']:,}",
+            f"{row['laplace_scale']:.4f}",
+            f"{row['laplace_distance']:.3f}",
+            f"{row['threshold'] / row['laplace_scale']:.2f}",
+            f"{row['pruned']:.1%}",
+            f"{row['pruning_predicted']:.2e} / {row['pruning_measured']:.2e}",
+            f"{plan.levels.format.fraction}",
+            f"{row['rate']:.2f}",
+            f"{row['width']}",
+            f"{magnitudes.min()} to {magnitudes.max()}",
         ]
-        about += [f"{plan.predicted:.2e} / {plan.measured:.2e}", f"{levels.format.fraction}", f"{levels.rate:.2f}"]
-        about += [f"{levels.width}", f"{magnitudes.min()} to {magnitudes.max()}"]
-        rows.append([name, *about, f"{levels.predicted:.2e} / {levels.measured:.2e}"])
-    columns = ["layer", "weights", "b", "beta / b", "pruned", "error of pruning, predicted / measured"]
+        rows.append([row["layer"], *about, f"{row['rounding_predicted']:.2e} / {row['rounding_measured']:.2e}"])
+    columns = ["layer", "weights", "b", "distance", "beta / b", "pruned", "error of pruning, predicted / measured"]
     columns += ["N_w", "rate", "width", "magnitudes of k", "error of rounding, predicted / measured"]
     return markdown_table(columns, rows)
 
 
 def size_table(plans: Mapping[str, LayerPlan]) -> list[str]:
     """Bytes, and how many times less than float32, per layer and in all."""
-    found = {name: sizes(plan) for name, plan in plans.items()}
     rows = []
-    for name, some in [*((name, [one]) for name, one in found.items()), ("all", list(found.values()))]:
-        dense = sum(one.dense for one in some)
-        cells = [f"{dense / 8:,.0f}"]
-        for kind in ("codes", "floor", "entropy"):
-            bits = sum(getattr(one, kind) for one in some)
-            cells.append(f"{bits / 8:,.0f} ({dense / bits:.1f}x)")
-        rows.append([name, *cells])
+    for row in opq_table(plans):
+        cells = [f"{row['float32_bytes']:,.0f}"]
+        for kind in ("codes_bytes", "floor_bytes", "entropy_bytes"):
+            cells.append(f"{row[kind]:,.0f} ({row['float32_bytes'] / row[kind]:.1f}x)")
+        rows.append([row["layer"], *cells])
     return markdown_table(["layer", "float32", "codes alone", "floor, Laplace", "entropy of the codes"], rows)
 
 
@@ -89,7 +87,7 @@ def sparsity_table(graph: Graph) -> list[str]:
         cells = []
         for wanted in asked:
             params = OpqParams(sparsity=wanted, weighting=weighting, exact=False)
-            cells.append(f"{sparsity(opq(weights(graph), params)):.1%}")
+            cells.append(f"{sparsity(opq(layer_weights(graph), params)):.1%}")
         rows.append([weighting.value, *cells])
     return markdown_table(["weighting", *(f"{wanted:.0%} asked" for wanted in asked)], rows)
 
@@ -103,7 +101,7 @@ def accuracy_table(graph: Graph, images: Images) -> list[str]:
     for weighting in Weighting:
         cells = []
         for about in cases.values():
-            plans = opq(weights(graph), OpqParams(weighting=weighting, **about))
+            plans = opq(layer_weights(graph), OpqParams(weighting=weighting, **about))
             cells.append(f"{images.accuracy(apply(graph, plans).run(images.images)):.1%}")
         rows.append([weighting.value, *cells])
     return markdown_table(["weighting", *cases], rows)
