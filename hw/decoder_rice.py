@@ -109,19 +109,19 @@ class RiceCore(wiring.Component):
         begins = now | (self._all("next") & step.replicate(count))
         waiting = named(m, begins & ~done & (running & ~refused).replicate(count), "waiting")
         need = named(m, waiting & self._all("lacks"), "need")
-        first = named(m, (need & -need)[:count], "first")
-        before = named(m, (first - 1)[:count], "before")
+        before = named(m, Cat(~need[:index].any() for index in range(count)), "before")  # of the first, or it
+        take = named(m, need & before & words.some.replicate(count), "take")
         m.d.comb += [
-            decode.eq(waiting & (~need | (first & words.some.replicate(count)))),
+            decode.eq(waiting & (~need | take)),
             words.take.eq(need.any() & words.some),
             words.round.eq(~done.any() & decode.any()),
         ]
-        m.d.sync += done.eq(Mux(self.clear | (waiting == decode), 0, done | decode))
+        m.d.sync += done.eq((done | decode) & ((need & ~take).any() & ~self.clear).replicate(count))
         for index, each in enumerate(self.slices):
             m.d.comb += [
                 each.word.eq(words.word),
                 each.decode.eq(decode[index]),
-                each.take.eq(decode[index] & need[index]),
+                each.take.eq(take[index]),
             ]
         starved = named(m, words.used_up & need.any() & ~decode.any() & now.any(), "starved")
         return starved, named(m, (wrong & before).any(), "blamed"), refused

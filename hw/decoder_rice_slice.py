@@ -8,7 +8,7 @@ from golden.bits import WORD
 from golden.decoder import DecoderParams
 from hw.arith import named
 from hw.decoder_core import MAX_SEGMENT, header_layout
-from hw.decoder_rice_symbol import MOST_ZEROS, RiceSymbol
+from hw.decoder_rice_symbol import MOST_ZEROS, RiceSymbol, field
 
 
 def most_rows(params: DecoderParams) -> int:
@@ -103,8 +103,8 @@ class RiceSlice(wiring.Component):
         held, fill = Signal(WORD - 1, reset_less=True), Signal(range(WORD))
         over = Signal(range(-WORD, WORD))
         m.d.comb += [
-            self.symbol.window.eq(Cat(held, self.word) >> ~fill),
-            over.eq(fill - self.symbol.length),
+            self.symbol.window.eq(field(Cat(held, self.word), ~fill, WORD)),
+            over.eq(fill - self.symbol.run_length - self.symbol.level_length),
             self.lacks.eq(over < 0),
         ]
         with m.If(self.start):

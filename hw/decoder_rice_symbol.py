@@ -34,8 +34,8 @@ class RiceSymbol(wiring.Component):
         Rows of zeros.
     coded : Out(1)
         A level follows them; its number is `rank`, modulo `2**width`, and `outside` says that it is larger.
-    length : Out(6)
-        Bits of the symbol.
+    run_length : Out(5), level_length : Out(4)
+        Bits of the run, of the level; those of the symbol are their sum.
     """
 
     def __init__(self, *, width: int, rows: int):
@@ -48,7 +48,8 @@ class RiceSymbol(wiring.Component):
                 "coded": Out(1),
                 "rank": Out(width),
                 "outside": Out(1),
-                "length": Out(range(WORD + 1)),
+                "run_length": Out(range(18)),
+                "level_length": Out(range(16)),
             }
         )
 
@@ -57,15 +58,15 @@ class RiceSymbol(wiring.Component):
         run_bits = self.header.run_bits
         ones = named(m, trailing_ones(self.window[:7]), "run_ones")
         goes_on = named(m, self.window[:RUN_LIMIT].all(), "run_goes_on")
-        rest = named(m, (self.window[1:] >> ones)[:24], "run_rest")
+        rest = named(m, field(self.window[1:], ones, 24), "run_rest")
         low = rest[:9] & ones_below(run_bits, 9) & ~goes_on.replicate(9)
         m.d.comb += [
             self.zeros.eq((Cat(ones & ~goes_on.replicate(3), goes_on) << run_bits)[: len(self.zeros)] | low),
             self.coded.eq(~goes_on & (self.zeros != self.left)),
         ]
-        level_length = self._level(m, named(m, (rest >> run_bits)[:15], "level"))
-        run_length = Mux(goes_on, RUN_LIMIT, ones + (run_bits + 1))
-        m.d.comb += self.length.eq(run_length + (level_length & self.coded.replicate(len(level_length))))
+        m.d.comb += self.run_length.eq(Mux(goes_on, RUN_LIMIT, ones + (run_bits + 1)))
+        level_length = self._level(m, named(m, field(rest, run_bits, 15), "level"))
+        m.d.comb += self.level_length.eq(level_length & self.coded.replicate(4))
         return m
 
     def _level(self, m: Module, level: Value) -> Value:
@@ -73,11 +74,22 @@ class RiceSymbol(wiring.Component):
         header = self.header
         ones = named(m, trailing_ones(level[:7] & ones_below(header.level_limit, 7)), "level_ones")
         ended = named(m, ones != header.level_limit, "level_ended")
-        rest = level >> ones
+        rest = field(level, ones, 9)
         low = Mux(ended, rest[1:9] & ones_below(header.level_bits, 8), rest[:8] & ones_below(header.level_extra, 8))
         rank = named(m, (ones << header.level_bits)[:11] + low, "level_rank")
         m.d.comb += [self.rank.eq(rank), self.outside.eq(rank[len(self.rank) :].any())]
         return named(m, (ones + Mux(ended, header.level_bits + 1, header.level_extra))[:4], "level_length")
+
+
+def field(bits: Value, first: Value, width: int) -> Value:
+    """`width` of the bits from `first` on, zeros above them.
+
+    The largest shift comes first, as it leaves the least to be shifted by the others.
+    """
+    for place in reversed(range(len(first))):
+        most = width + (1 << place) - 1
+        bits = Mux(first[place], bits[1 << place :][:most], bits[:most])
+    return bits[:width]
 
 
 def trailing_ones(bits: Value) -> Value:
