@@ -20,8 +20,7 @@ ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
     "ROUND": np.rint,
     "FLOOR": np.floor,
     "CEIL": np.ceil,
-    "DOWN": np.trunc,
-    "UP": lambda x: np.copysign(np.ceil(np.abs(x)), x),
+    "ROUND_TO_ZERO": np.trunc,
 }  # QONNX's names; ROUND, ties to even, is also what QDQ means
 
 

@@ -9,8 +9,13 @@ from onnx import numpy_helper
 
 from golden.errors import InputError
 from roundel.graph import Graph, Node
-from roundel.onnx_operators import OPERATORS, Operator, Scope
+from roundel.onnx_dialects import DOMAINS
+from roundel.onnx_operators import OPERATORS
+from roundel.onnx_scope import Operator, Scope
+from roundel.onnx_shapes import FOLDED, fold
 
+ONNX = ("", "ai.onnx")  # the names of ONNX's own set of operators
+OLDEST = 11  # opset: before it, bounds, sizes and paddings were attributes with other meanings
 MOST_VALUES = 1 << 26  # of an image: more is a damaged file, not a network that anyone runs here
 
 
@@ -31,39 +36,71 @@ def import_onnx(path: str | Path) -> Graph:
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf, checker and external data each raise their own kinds
         raise InputError(f"{path}: not a valid ONNX model: {_first_line(error)}") from error
-    return _convert(model.graph, str(path))
+    return _convert(model, str(path))
 
 
-def _convert(proto: onnx.GraphProto, file: str) -> Graph:
+def _convert(model: onnx.ModelProto, file: str) -> Graph:
     """Every node, in the file's order, which ONNX demands to be dataflow order."""
-    scope = Scope(file=file, constants={item.name: numpy_helper.to_array(item) for item in proto.initializer})
+    proto = model.graph
+    opset = next((item.version for item in model.opset_import if item.domain in ONNX), 0)
+    if opset < OLDEST:
+        raise InputError(f"{file}: expected ONNX opset {OLDEST} or newer, not {opset}: export it again, or convert it")
+    constants = {item.name: numpy_helper.to_array(item) for item in proto.initializer}
+    scope = Scope(file=file, opset=opset, constants=constants)
     source, shape = _source(proto, scope)
     scope.shapes[source] = shape
     scope.names.add(source)
-    nodes = []
+    nodes: list[Node] = []
     for item in proto.node:
         operator = Operator(scope, item)
-        node = _node(operator)
-        if node is not None:
+        for node in _nodes(operator):
             nodes.append(node)
             scope.names.add(node.name)
             scope.shapes[node.output] = _result_shape(operator, node)
-    result = scope.aliases.get(proto.output[0].name, proto.output[0].name)
-    if result not in scope.shapes:
-        raise InputError(f"{file}: output {result} does not depend on the input")
-    return Graph(file=file, source=source, shape=shape, nodes=tuple(nodes), results=(result,), shapes=scope.shapes)
+    results = [_result(item.name, scope) for item in proto.output]
+    host = tuple(scope.hosted[item.name] for item in proto.output if item.name in scope.hosted)
+    return Graph(
+        file=file,
+        source=source,
+        shape=shape,
+        nodes=tuple(nodes),
+        results=tuple(dict.fromkeys(results)),
+        shapes=scope.shapes,
+        host=host,
+    )
 
 
-def _node(operator: Operator) -> Node | None:
-    proto = operator.proto
-    if proto.op_type not in OPERATORS or proto.domain not in ("", "ai.onnx"):
+def _nodes(operator: Operator) -> tuple[Node, ...]:
+    """What an operator becomes: mostly one node; none for what only concerns constants or names."""
+    kind, domain = operator.proto.op_type, operator.proto.domain
+    if domain not in DOMAINS.get(kind, ONNX):
+        operator.fail(f"operators of {domain or 'ONNX'} are not supported under this name")
+    if kind not in OPERATORS and kind not in FOLDED:
         operator.fail(f"this operator is not supported; supported are {', '.join(OPERATORS)}")
     try:
-        return OPERATORS[proto.op_type](operator)
+        if kind in FOLDED and all(operator.is_constant(i) for i in range(len(operator.inputs)) if operator.has(i)):
+            fold(operator)
+            return ()
+        if kind not in OPERATORS:
+            operator.fail("supported only where all that it reads is constant")
+        made = OPERATORS[kind](operator)
     except InputError:
         raise
-    except (ValueError, TypeError, IndexError) as error:  # attributes or weights of the wrong kind or size
+    except (ValueError, TypeError, IndexError, KeyError, ArithmeticError) as error:  # wrong attributes or weights
         operator.fail(_first_line(error))
+    if made is None:
+        return ()
+    return made if isinstance(made, tuple) else (made,)
+
+
+def _result(name: str, scope: Scope) -> str:
+    """The tensor behind an output of the file."""
+    name = scope.hosted[name].tensor if name in scope.hosted else scope.aliases.get(name, name)
+    if name in scope.codes:
+        raise InputError(f"{scope.file}: output {name} holds integers: expected DequantizeLinear before it")
+    if name not in scope.shapes:
+        raise InputError(f"{scope.file}: output {name} does not depend on the input")
+    return name
 
 
 def _result_shape(operator: Operator, node: Node) -> tuple[int, ...]:
@@ -80,9 +117,9 @@ def _result_shape(operator: Operator, node: Node) -> tuple[int, ...]:
 def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]:
     """Name and shape, without the batch, of the network's one input."""
     inputs = [item for item in proto.input if item.name not in scope.constants]
-    if len(inputs) != 1 or len(proto.output) != 1:
+    if len(inputs) != 1 or not proto.output:
         counts = f"{len(inputs)} and {len(proto.output)}"
-        raise InputError(f"{scope.file}: expected a network of one input and one output, not {counts}")
+        raise InputError(f"{scope.file}: expected a network of one input and at least one output, not {counts}")
     where, tensor = f"{scope.file}: input {inputs[0].name}", inputs[0].type.tensor_type
     if tensor.elem_type != onnx.TensorProto.FLOAT:
         raise InputError(f"{where}: expected FLOAT, not {onnx.TensorProto.DataType.Name(tensor.elem_type)}")
@@ -93,6 +130,7 @@ def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]
         raise InputError(f"{where}: expected {expected}, not ({', '.join(map(str, sizes))})")
     if prod(shape) > MOST_VALUES:
         raise InputError(f"{where}: expected at most {MOST_VALUES} values an image, not {prod(shape)}")
+    scope.batch = sizes[0] if isinstance(sizes[0], int) else None
     return inputs[0].name, shape
 
 

@@ -4,161 +4,47 @@ Every operator is one function in `OPERATORS`; a new one is a function and a lin
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import replace
+from math import frexp
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from golden.conv import Window
-from golden.errors import InputError
-from roundel import graph
-from roundel.graph import Node
+from roundel import graph, onnx_dialects, onnx_shapes
+from roundel.graph import HostOperator, Node
+from roundel.onnx_resize import resize
+from roundel.onnx_scope import Operator
 
-Builder = Callable[["Operator"], Node | None]
-
-
-@dataclass(kw_only=True, eq=False)
-class Scope:
-    """What is known of the tensors so far.
-
-    Parameters
-    ----------
-    file
-        The file's name, for messages.
-    constants
-        Weights and other constants by name.
-    aliases
-        Tensors that are another tensor under another name.
-    shapes
-        Shapes without the batch, of all tensors that depend on the network's input.
-    names
-        Names that are taken: no two layers share one.
-    """
-
-    file: str
-    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
-
-
-class Operator:
-    """One ONNX node while it is imported: its attributes and constants, and errors that name it.
-
-    Parameters
-    ----------
-    scope
-        What is known of its inputs.
-    proto
-        The node.
-    """
-
-    def __init__(self, scope: Scope, proto: onnx.NodeProto) -> None:
-        self.scope, self.proto = scope, proto
-        self.attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
-        self.name = proto.name if proto.name and proto.name not in scope.names else proto.output[0]
-        self.inputs = [scope.aliases.get(name, name) for name in proto.input]
-
-    def fail(self, why: str) -> NoReturn:
-        """Raise an InputError that names file, node and operator."""
-        raise InputError(f"{self.scope.file}: node {self.name} ({self.proto.op_type}): {why}")
-
-    def get(self, name: str, default: Any) -> Any:
-        """An attribute; lists as tuples, texts as str."""
-        value = self.attributes.get(name, default)
-        if isinstance(value, bytes):
-            return value.decode()
-        return tuple(value) if isinstance(value, list) else value
-
-    def require(self, **expected: Any) -> None:
-        """Fail unless every named attribute that is given has the one value that is supported."""
-        for name, value in expected.items():
-            if self.get(name, value) != value:
-                self.fail(f"{name} must be {value}, not {self.get(name, value)}")
-
-    def has(self, index: int) -> bool:
-        """Whether the optional input `index` is there."""
-        return index < len(self.inputs) and bool(self.inputs[index])
-
-    def is_constant(self, index: int) -> bool:
-        """Whether input `index` is a constant."""
-        return self.inputs[index] in self.scope.constants
-
-    def constant(self, index: int) -> NDArray[Any]:
-        """The constant that is input `index`; fails for tensors that depend on the network's input."""
-        if not self.is_constant(index):
-            self.fail(f"input {self.inputs[index]} must be a constant")
-        return np.asarray(self.scope.constants[self.inputs[index]])
-
-    def weights(self, index: int) -> NDArray[np.float32]:
-        """A constant of finite real numbers."""
-        values = self.constant(index)
-        if not np.issubdtype(values.dtype, np.floating):
-            self.fail(f"weights {self.inputs[index]} must be real numbers, not {values.dtype}")
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            self.fail(f"weights {self.inputs[index]} must be finite, but hold NaN or infinity")
-        return values
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        """Shape of input `index` without the batch; fails for tensors that do not exist."""
-        if self.inputs[index] not in self.scope.shapes:
-            self.fail(f"input {self.inputs[index] or index} must come from the network's input")
-        return self.scope.shapes[self.inputs[index]]
-
-    def window(self, kernel: tuple[int, ...]) -> Window:
-        """The window that the attributes describe, automatic padding worked out."""
-        shape = self.shape(0)
-        if len(kernel) != 2 or len(shape) != 3:
-            self.fail(f"expected two spatial axes, not a kernel of {kernel} over {shape}")
-        self.require(ceil_mode=0, kernel_shape=kernel)
-        stride, dilation = self.get("strides", (1, 1)), self.get("dilations", (1, 1))
-        pad, auto = self.get("pads", (0, 0, 0, 0)), self.get("auto_pad", "NOTSET")
-        if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-            self.fail(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {auto}")
-        if auto.startswith("SAME"):
-            missing = [
-                max((-(-size // step) - 1) * step + (taps - 1) * skip + 1 - size, 0)
-                for size, step, taps, skip in zip(shape[1:], stride, kernel, dilation, strict=True)
-            ]
-            less, more = tuple(total // 2 for total in missing), tuple(-(-total // 2) for total in missing)
-            pad = less + more if auto == "SAME_UPPER" else more + less
-        return Window(kernel=(kernel[0], kernel[1]), stride=stride, pad=pad, dilation=dilation)
-
-    def common(self, *inputs: int) -> dict[str, Any]:
-        """Name, inputs (the first one if none are named) and output: what every `Node` has."""
-        for index in inputs or (0,):
-            self.shape(index)
-        names = [self.inputs[index] for index in inputs or (0,)]
-        return {"name": self.name, "inputs": tuple(names), "output": self.proto.output[0]}
+Builder = Callable[[Operator], Node | tuple[Node, ...] | None]
 
 
 def _conv(op: Operator) -> Node:
-    op.require(group=1)
-    weights = op.weights(1)
+    weights, groups = op.weights(1), op.get("group", 1)
     bias = op.weights(2) if op.has(2) else np.zeros(len(weights), np.float32)
-    return graph.Conv(**op.common(), weights=weights, bias=bias, window=op.window(weights.shape[2:]))
+    window = op.window(weights.shape[2:])
+    return graph.Conv(**op.common(), weights=weights, bias=bias, window=window, groups=groups, **op.levels(1, axis=0))
 
 
 def _gemm(op: Operator) -> Node:
     op.require(transA=0)
     if len(op.shape(0)) != 1:
         op.fail(f"expected (batch, features), not {len(op.shape(0)) + 1} axes")
-    weights = op.weights(1).T if op.get("transB", 0) else op.weights(1)
+    turned, alpha = bool(op.get("transB", 0)), np.float32(op.get("alpha", 1.0))
+    weights = op.weights(1).T if turned else op.weights(1)
     bias = op.weights(2) if op.has(2) else np.zeros(1, np.float32)
     bias = np.broadcast_to(bias * np.float32(op.get("beta", 1.0)), (1, weights.shape[1]))[0]
-    return graph.Dense(**op.common(), weights=weights * np.float32(op.get("alpha", 1.0)), bias=bias)
+    levels = op.levels(1, axis=0 if turned else 1)
+    if levels:
+        levels["step"] = levels["step"] * abs(alpha)
+    return graph.Dense(**op.common(), weights=weights * alpha, bias=bias, **levels)
 
 
 def _matmul(op: Operator) -> Node:
     weights = op.weights(1)
     if weights.ndim != 2 or len(op.shape(0)) != 1:
         op.fail(f"expected (batch, features) by (features, outputs), not {op.shape(0)} by {weights.shape}")
-    return graph.Dense(**op.common(), weights=weights, bias=np.zeros(weights.shape[1], np.float32))
+    bias = np.zeros(weights.shape[1], np.float32)
+    return graph.Dense(**op.common(), weights=weights, bias=bias, **op.levels(1, axis=1))
 
 
 def _batch_normalization(op: Operator) -> Node:
@@ -186,66 +72,118 @@ def _add(op: Operator) -> Node:
     return graph.Affine(**op.common(x), scale=np.ones(channels, np.float32), offset=offset)
 
 
+def _concat(op: Operator) -> Node:
+    if op.get("axis", None) not in (1, -len(op.shape(0))):
+        op.fail(f"axis must be 1, the channels, not {op.get('axis', None)}")
+    return graph.Concat(**op.common(*range(len(op.inputs))))
+
+
 def _relu(op: Operator) -> Node:
     return graph.Relu(**op.common())
+
+
+def _clip(op: Operator) -> Node:
+    low, high = op.scalar(1), op.scalar(2)
+    if np.isnan([low or 0, high or 0]).any():
+        op.fail(f"bounds must be numbers, not {low} and {high}")
+    return graph.Clip(**op.common(), low=low, high=high)
+
+
+def _leaky_relu(op: Operator) -> Node:
+    slope = float(op.get("alpha", 0.01))
+    if not 0 < slope < 1 or frexp(slope)[0] != 0.5:
+        op.fail(f"alpha must be a power of two below 1, such as 0.125, not {slope:g}: in integers it is a shift")
+    return graph.LeakyRelu(**op.common(), slope=slope)
 
 
 def _max_pool(op: Operator) -> Node:
     op.require(storage_order=0)
     if len(op.proto.output) > 1:
         op.fail("the output Indices is not supported")
-    return graph.MaxPool(**op.common(), window=op.window(op.get("kernel_shape", ())))
+    return graph.MaxPool(**op.common(), window=_pool(op))
 
 
 def _average_pool(op: Operator) -> Node:
+    plain, window = op.window(op.get("kernel_shape", ())), _pool(op)
+    counted = bool(op.get("count_include_pad", 0))
+    if counted and any(plain.pad) and window != plain:
+        op.fail("ceil_mode=1 with padding that counts (count_include_pad=1) is not supported where it adds a window")
+    return graph.AveragePool(**op.common(), window=window, count_padding=window == plain and counted)
+
+
+def _pool(op: Operator) -> Window:
+    """The window of a pool. A last window that `ceil_mode` lets reach out of the map becomes padding."""
     window = op.window(op.get("kernel_shape", ()))
-    if any(window.pad) and not op.get("count_include_pad", 0):
-        op.fail("padding must be counted (count_include_pad=1)")
-    return graph.AveragePool(**op.common(), window=window)
+    if any(pad >= taps for pad, taps in zip(window.pad, window.kernel * 2, strict=True)):
+        op.fail(f"padding must be smaller than the kernel of {window.kernel}, not {window.pad}")
+    if not op.get("ceil_mode", 0) or op.get("auto_pad", "NOTSET").startswith("SAME"):
+        return window
+    pad = list(window.pad)
+    for axis, size in enumerate(op.shape(0)[1:]):
+        spare = size + pad[axis] + pad[axis + 2] - window.extent[axis]
+        step = window.stride[axis]
+        last = -(-spare // step) * step  # where the last window starts, from the padding on
+        if spare >= 0 and last < size + pad[axis]:  # one that starts behind the map is left out
+            pad[axis + 2] += max(0, last - spare)
+    return replace(window, pad=(pad[0], pad[1], pad[2], pad[3]))
 
 
 def _global_average_pool(op: Operator) -> Node:
     return graph.AveragePool(**op.common(), window=None)
 
 
-def _flatten(op: Operator) -> Node:
-    op.require(axis=1)
-    return graph.Flatten(**op.common())
+def _reduce_mean(op: Operator) -> Node | tuple[Node, ...]:
+    """Over a whole map, which is how newer exporters write a global average pool."""
+    axes = op.axes((), 1)
+    if sorted(axes) != [2, 3] or len(op.shape(0)) != 3:
+        op.fail(f"only the mean of whole maps (axes 2 and 3) is supported, not of axes {axes}")
+    pool = graph.AveragePool(**op.common(), window=None)
+    if op.get("keepdims", 1):
+        return pool
+    inner = f"{op.output} of each map"
+    return replace(pool, output=inner), graph.Flatten(name=op.output, inputs=(inner,), output=op.output)
 
 
-def _reshape(op: Operator) -> Node:
-    """Only to (batch, features)."""
-    target = tuple(int(size) for size in op.constant(1))
-    features = int(np.prod(op.shape(0)))
-    if len(target) != 2 or target[0] not in (0, 1, -1) or target[1] not in (features, -1):
-        op.fail(f"only a reshape to (batch, {features}) is supported, not to {target}")
-    return graph.Flatten(**op.common())
+def _softmax(op: Operator) -> None:
+    axes = len(op.shape(0)) + 1
+    axis = op.get("axis", -1 if op.scope.opset >= 13 else 1)
+    axis += axes if axis < 0 else 0
+    if op.scope.opset < 13 and axis != axes - 1:
+        op.fail(f"axis must be the last one before opset 13, not {axis}")
+    op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Softmax", tensor=op.inputs[0], axis=axis)
 
 
-def _identity(op: Operator) -> None:
-    """The output is another name of the input."""
-    op.scope.aliases[op.proto.output[0]] = op.inputs[0]
-
-
-def _constant(op: Operator) -> None:
-    if "value" not in op.attributes:
-        op.fail("only the attribute value is supported")
-    op.scope.constants[op.proto.output[0]] = numpy_helper.to_array(op.attributes["value"])
+def _sigmoid(op: Operator) -> None:
+    op.shape(0)
+    op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Sigmoid", tensor=op.inputs[0])
 
 
 OPERATORS: dict[str, Builder] = {
     "Add": _add,
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
-    "Constant": _constant,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Constant": onnx_shapes.constant,
     "Conv": _conv,
-    "Dropout": _identity,
-    "Flatten": _flatten,
+    "DequantizeLinear": onnx_dialects.dequantize_linear,
+    "Dropout": onnx_shapes.dropout,
+    "Flatten": onnx_shapes.flatten,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average_pool,
-    "Identity": _identity,
+    "Identity": onnx_shapes.identity,
+    "IntQuant": onnx_dialects.quant,
+    "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
+    "Quant": onnx_dialects.quant,
+    "QuantizeLinear": onnx_dialects.quantize_linear,
+    "ReduceMean": _reduce_mean,
     "Relu": _relu,
-    "Reshape": _reshape,
+    "Reshape": onnx_shapes.reshape,
+    "Resize": resize,
+    "Shape": onnx_shapes.shape,
+    "Sigmoid": _sigmoid,
+    "Softmax": _softmax,
+    "Squeeze": onnx_shapes.squeeze,
 }

@@ -1,4 +1,4 @@
-"""ONNX import and float execution, against onnxruntime: each operator alone, and the digits network."""
+"""ONNX import: what is refused, and how; the digits network against onnxruntime; images."""
 
 from pathlib import Path
 
@@ -6,15 +6,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from golden.errors import InputError
 from roundel.images import load_images
 from roundel.modules import fold
 from roundel.onnx_import import import_onnx
+from tests.onnx_models import check, model, saved
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 RNG = np.random.default_rng(11)
+IMAGE = (3, 7, 6)
 
 
 def real(*shape):
@@ -22,110 +24,36 @@ def real(*shape):
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def model(nodes, shape, weights=None, output="y", batch="batch", kind=TensorProto.FLOAT):
-    """An ONNX model of input `x` (batch, *shape) from (operator, inputs, output, attributes) rows."""
-    protos = [
-        helper.make_node(operator, inputs, [out], name=f"{operator.lower()}_{out}", **attributes)
-        for operator, inputs, out, attributes in nodes
-    ]
-    x = helper.make_tensor_value_info("x", kind, [batch, *shape])
-    y = helper.make_tensor_value_info(output, kind, None)
-    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(protos, "g", [x], [y], initializers)
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    proto.graph.output[0].CopyFrom(onnx.shape_inference.infer_shapes(proto).graph.output[0])
-    proto.graph.output[0].type.tensor_type.shape.SetInParent()  # the checker wants one, even for a faulty network
-    return proto
-
-
-def saved(tmp_path, proto):
-    """The path of `proto` as a file."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(proto.SerializeToString())
-    return path
-
-
-def check(tmp_path, proto, shape, folded=True):
-    """Import, and compare with onnxruntime on three random images, before and after folding."""
-    graph = import_onnx(saved(tmp_path, proto))
-    x = np.random.default_rng(12).normal(size=(3, *shape)).astype(np.float32)
-    expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})[0]
-    assert graph.shapes[graph.result] == expected.shape[1:]
-    np.testing.assert_allclose(graph.run(x), expected, rtol=1e-4, atol=1e-4)
-    if folded:
-        np.testing.assert_allclose(fold(graph).run(x), expected, rtol=1e-4, atol=1e-4)
+def check_folded(tmp_path, proto, shape):
+    """`check`, and the same numbers after folding."""
+    graph = check(tmp_path, proto, shape)
+    x = RNG.normal(size=(3, *shape)).astype(np.float32)
+    np.testing.assert_allclose(fold(graph).run(x), graph.run(x), rtol=1e-4, atol=1e-4)
     return graph
 
 
-CONV = {"w": real(4, 3, 3, 2), "b": real(4)}
-IMAGE = (3, 7, 6)
-OPERATORS = {
-    "conv": ([("Conv", ["x", "w", "b"], "y", {"pads": [1, 0, 2, 1], "strides": [2, 1]})], IMAGE, CONV),
-    "conv without bias": ([("Conv", ["x", "w"], "y", {"kernel_shape": [3, 2]})], IMAGE, CONV),
-    "dilated conv": ([("Conv", ["x", "w"], "y", {"dilations": [2, 3]})], IMAGE, CONV),
-    "conv same upper": ([("Conv", ["x", "w"], "y", {"auto_pad": "SAME_UPPER", "strides": [2, 2]})], IMAGE, CONV),
-    "conv same lower": ([("Conv", ["x", "w"], "y", {"auto_pad": "SAME_LOWER"})], IMAGE, CONV),
-    "conv valid": ([("Conv", ["x", "w"], "y", {"auto_pad": "VALID"})], IMAGE, CONV),
-    "gemm": ([("Gemm", ["x", "w", "b"], "y", {"alpha": 0.5, "beta": 2.0})], (5,), {"w": real(5, 3), "b": real(3)}),
-    "gemm transposed": ([("Gemm", ["x", "w"], "y", {"transB": 1})], (5,), {"w": real(3, 5)}),
-    "gemm with one bias": ([("Gemm", ["x", "w", "b"], "y", {})], (5,), {"w": real(5, 3), "b": real(1)}),
-    "matmul and constant": (
-        [("MatMul", ["x", "w"], "a", {}), ("Add", ["b", "a"], "y", {})],
-        (5,),
-        {"w": real(5, 3), "b": real(3)},
-    ),
-    "relu": ([("Relu", ["x"], "y", {})], IMAGE, None),
-    "max pool": (
-        [("MaxPool", ["x"], "y", {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]})],
-        IMAGE,
-        None,
-    ),
-    "average pool": ([("AveragePool", ["x"], "y", {"kernel_shape": [3, 2], "strides": [2, 1]})], IMAGE, None),
-    "average pool with padding": (
-        [("AveragePool", ["x"], "y", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1})],
-        IMAGE,
-        None,
-    ),
-    "global average pool": ([("GlobalAveragePool", ["x"], "y", {})], IMAGE, None),
-    "flatten": ([("Flatten", ["x"], "y", {})], IMAGE, None),
-    "reshape": ([("Reshape", ["x", "to"], "y", {})], IMAGE, {"to": np.array([0, -1])}),
-    "add": ([("Relu", ["x"], "a", {}), ("Add", ["x", "a"], "y", {})], IMAGE, None),
-    "batch normalization of a conv": (
-        [("Conv", ["x", "w", "b"], "a", {}), ("BatchNormalization", ["a", "s", "o", "m", "v"], "y", {"epsilon": 1e-3})],
-        IMAGE,
-        {**CONV, "s": real(4), "o": real(4), "m": real(4), "v": np.exp(real(4))},
-    ),
-    "identity and dropout": (
-        [("Identity", ["x"], "a", {}), ("Relu", ["a"], "b", {}), ("Dropout", ["b"], "y", {})],
-        IMAGE,
-        None,
-    ),
-}  # fmt: skip
+def test_batch_normalization_folds_into_a_convolution(tmp_path):
+    weights = {"w": real(4, 3, 3, 2), "b": real(4), "s": real(4), "o": real(4), "m": real(4), "v": np.exp(real(4))}
+    nodes = [("Conv", ["x", "w", "b"], "a", {}), ("BatchNormalization", ["a", "s", "o", "m", "v"], "y", {})]
+    check_folded(tmp_path, model(nodes, IMAGE, weights), IMAGE)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_operator_equals_onnxruntime(name, tmp_path):
-    nodes, shape, weights = OPERATORS[name]
-    check(tmp_path, model(nodes, shape, weights), shape)
-
-
-def test_constant_nodes_are_constants(tmp_path):
-    proto = model([("MatMul", ["x", "c"], "y", {})], (5,))
-    proto.graph.node.insert(0, helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(real(5, 2))))
-    check(tmp_path, proto, (5,))
+def test_a_constant_folds_into_a_matrix_product(tmp_path):
+    nodes = [("MatMul", ["x", "w"], "a", {}), ("Add", ["b", "a"], "y", {})]
+    check_folded(tmp_path, model(nodes, (5,), {"w": real(5, 3), "b": real(3)}), (5,))
 
 
 def test_batch_normalization_alone_runs_but_does_not_fold(tmp_path):
     weights = {"s": real(3), "o": real(3), "m": real(3), "v": np.exp(real(3))}
     proto = model([("BatchNormalization", ["x", "s", "o", "m", "v"], "y", {})], IMAGE, weights)
-    graph = check(tmp_path, proto, IMAGE, folded=False)
+    graph = check(tmp_path, proto, IMAGE)
     with pytest.raises(InputError, match="batchnormalization_y: no convolution or matrix product to fold it into"):
         fold(graph)
 
 
 def test_what_the_result_does_not_need_is_dropped(tmp_path):
     proto = model([("Relu", ["x"], "y", {}), ("Flatten", ["x"], "unused", {})], IMAGE)
-    assert [node.output for node in fold(check(tmp_path, proto, IMAGE)).nodes] == ["y"]
+    assert [node.output for node in fold(check_folded(tmp_path, proto, IMAGE)).nodes] == ["y"]
 
 
 def test_digits_equals_onnxruntime():
@@ -148,12 +76,15 @@ def test_held_out_digits_are_no_training_digits():
     assert not any(image.tobytes() in seen for image in held_out)
 
 
-PADDED_MEAN = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+TWICE = np.array([1, 1, 2, 2], np.float32)
+REACHES_OUT = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_mode": 1, "count_include_pad": 1}
 HALF_NAN = np.array([[1, 2], [np.nan, 3]], np.float32)
 # operator, attributes, shape of x, the operator's other inputs by name, what the message holds
 REFUSED = [
-    ("Sigmoid", {}, IMAGE, {}, r"this operator is not supported; supported are Add, .*Reshape"),
-    ("Conv", {"group": 3}, IMAGE, {"w": real(3, 1, 3, 3)}, "group must be 1, not 3"),
+    ("Tanh", {}, IMAGE, {}, r"this operator is not supported; supported are Add, .*Squeeze"),
+    ("Sub", {}, IMAGE, {"b": real(1)}, "supported only where all that it reads is constant"),
+    ("Conv", {"group": 3}, IMAGE, {"w": real(4, 1, 3, 3)}, "4 outputs do not divide into 3 groups"),
+    ("Conv", {"group": 2}, IMAGE, {"w": real(4, 1, 3, 3)}, "weights for 2 input channels, but there are 3"),
     ("Conv", {}, IMAGE, {"w": real(3, 3, 2)}, "expected two spatial axes"),
     ("Conv", {}, IMAGE, {"w": real(4, 2, 3, 3)}, "weights for 2 input channels, but there are 3"),
     ("Conv", {}, IMAGE, {"w": real(4, 3, 9, 9)}, "does not fit into 7 x 6"),
@@ -164,12 +95,25 @@ REFUSED = [
     ("Gemm", {}, (5,), {"w": real(6, 3)}, "weights for 6 input channels, but there are 5"),
     ("MatMul", {}, (2,), {"w": HALF_NAN}, "weights w must be finite, but hold NaN or infinity"),
     ("MatMul", {}, (2,), {"w": np.ones((2, 2), np.int32)}, "weights w must be real numbers, not int32"),
+    ("MatMul", {}, (2,), {"w": np.full((2, 2), 1e300)}, "weights w must be finite"),
     ("MatMul", {}, IMAGE, {"w": real(6, 3)}, r"expected \(batch, features\) by"),
-    ("MaxPool", {"kernel_shape": [2, 2], "ceil_mode": 1}, IMAGE, {}, "ceil_mode must be 0, not 1"),
-    ("AveragePool", PADDED_MEAN, IMAGE, {}, "count_include_pad=1"),
+    ("MaxPool", {"kernel_shape": [2, 2], "storage_order": 1}, IMAGE, {}, "storage_order must be 0, not 1"),
+    ("MaxPool", {"kernel_shape": [2, 2], "pads": [0, 2, 0, 0]}, IMAGE, {}, "padding must be smaller than the kernel"),
+    ("AveragePool", REACHES_OUT, (3, 8, 8), {}, "ceil_mode=1 with padding that counts"),
+    ("ReduceMean", {"axes": [1]}, IMAGE, {}, r"only the mean of whole maps .* not of axes \(1,\)"),
     ("Flatten", {"axis": 2}, IMAGE, {}, "axis must be 1, not 2"),
     ("Reshape", {}, IMAGE, {"to": np.array([0, 3, 42])}, r"only a reshape to \(batch, 126\)"),
+    ("Reshape", {}, IMAGE, {"to": np.array([1, 126])}, r"only a reshape to \(batch, 126\) .* not to \(1, 126\)"),
+    ("Reshape", {"allowzero": 1}, IMAGE, {"to": np.array([0, 126])}, r"only a reshape to \(batch, 126\)"),
+    ("Squeeze", {}, IMAGE, {"axes": np.array([2, 3])}, r"only the axes 2 and 3 of a map of one row and column"),
     ("Add", {}, IMAGE, {"c": real(3, 7, 6)}, "is no offset per channel"),
+    ("Concat", {"axis": 2}, IMAGE, {}, "axis must be 1, the channels, not 2"),
+    ("Clip", {}, IMAGE, {"low": np.array(np.nan, np.float32)}, "bounds must be numbers, not nan and None"),
+    ("Clip", {}, IMAGE, {"low": real(2)}, r"input low must be one number, not \(2,\)"),
+    ("LeakyRelu", {"alpha": 0.1}, IMAGE, {}, "alpha must be a power of two below 1, such as 0.125, not 0.1"),
+    ("LeakyRelu", {"alpha": -0.5}, IMAGE, {}, "alpha must be a power of two below 1"),
+    ("Dropout", {}, IMAGE, {"ratio": np.float32(0.5), "training": np.array(True)}, "training_mode must be false"),
+    ("BatchNormalization", {"training_mode": 1}, IMAGE, {name: real(3) for name in "somv"}, "training_mode must be 0"),
     (
         "BatchNormalization",
         {},
@@ -177,8 +121,26 @@ REFUSED = [
         {"s": real(3), "o": real(3), "m": real(3), "v": np.array([1, -1, 1], np.float32)},
         "variance plus epsilon must be positive",
     ),
-    ("MatMul", {}, (2,), {"w": np.full((2, 2), 1e300)}, "weights w must be finite"),
-]
+    ("Resize", {"mode": "linear"}, IMAGE, {"roi": real(0), "scales": TWICE}, "mode must be nearest, not linear"),
+    ("Resize", {}, IMAGE, {"roi": real(0), "scales": TWICE * 2}, "batch and channels must stay as they are"),
+    ("Resize", {}, IMAGE, {"roi": real(0), "scales": TWICE**1.5}, "times one whole number, not 7 x 6 to 19 x 16"),
+    ("Resize", {}, IMAGE, {"roi": real(0), "scales": 1 / TWICE}, "times one whole number, not 7 x 6 to 3 x 3"),
+    ("Resize", {}, IMAGE, {"roi": real(0)}, "expected constant scales or sizes"),
+    (
+        "Resize",
+        {"coordinate_transformation_mode": "align_corners", "nearest_mode": "floor"},
+        IMAGE,
+        {"roi": real(0), "scales": TWICE},
+        "align_corners with floor does not repeat every value 2 times",
+    ),
+    (
+        "Resize",
+        {"coordinate_transformation_mode": "tf_crop_and_resize"},
+        IMAGE,
+        {"roi": real(0), "scales": TWICE},
+        "coordinate_transformation_mode tf_crop_and_resize is not supported",
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("operator", "attributes", "shape", "weights", "message"), REFUSED)
@@ -228,7 +190,24 @@ def test_refused_files(tmp_path):
 def test_two_inputs_are_refused(tmp_path):
     proto = model([("Add", ["x", "z"], "y", {})], IMAGE)
     proto.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", *IMAGE]))
-    with pytest.raises(InputError, match="one input and one output, not 2 and 1"):
+    with pytest.raises(InputError, match="one input and at least one output, not 2 and 1"):
+        import_onnx(saved(tmp_path, proto))
+
+
+def test_old_versions_are_refused(tmp_path):
+    with pytest.raises(InputError, match="expected ONNX opset 11 or newer, not 10"):
+        import_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], IMAGE, opset=10)))
+
+
+def test_operators_of_others_are_refused(tmp_path):
+    proto = model([("com.example:Relu", ["x"], "y", {})], IMAGE, domains=["com.example"])
+    with pytest.raises(InputError, match=r"node relu_y \(Relu\): operators of com.example are not supported"):
+        import_onnx(saved(tmp_path, proto))
+
+
+def test_outputs_that_are_no_results_are_refused(tmp_path):
+    proto = model([("Relu", ["x"], "a", {}), ("Add", ["b", "b"], "y", {})], IMAGE, {"b": real(1)})
+    with pytest.raises(InputError, match="output y does not depend on the input"):
         import_onnx(saved(tmp_path, proto))
 
 
