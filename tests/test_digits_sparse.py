@@ -1,6 +1,7 @@
 """The digits network at 80 % zeros of 4 bits (`examples/digits/digits_sparse.onnx`), without torch."""
 
 import importlib
+import runpy
 import shutil
 import sys
 from dataclasses import replace
@@ -22,7 +23,8 @@ from roundel.modules import fold
 from roundel.onnx_import import import_onnx
 from roundel.opq_report import layer_codes, layer_weights
 
-DIGITS = Path(__file__).parents[1] / "examples" / "digits"
+ROOT = Path(__file__).parents[1]
+DIGITS = ROOT / "examples" / "digits"
 PARAMS = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
 CODECS = [
     CodecParams(packing=Packing.RICE, width=4, slices=1),
@@ -81,6 +83,15 @@ def test_at_most_half_a_point_is_lost() -> None:
         name: value.tolist() for name, value in codes().items()
     }
     assert all(node.code_width == 4 for node in sparse.nodes if isinstance(node, Conv | Dense))
+
+
+def test_the_page_is_what_its_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    text = (ROOT / "docs" / "finetuning.md").read_text()
+    page = tmp_path / "finetuning.md"
+    page.write_text(text)
+    runpy.run_path(str(ROOT / "docs" / "finetuning.py"))["main"](page)
+    assert page.read_text() == text, "run `python docs/finetuning.py`"
 
 
 def test_the_script_that_makes_it_runs(
