@@ -72,8 +72,9 @@ class RiceSymbol(wiring.Component):
     def _level(self, m: Module, level: Value) -> Value:
         """The number of the level that begins at bit 0; returns its length, 0 to 15."""
         header = self.header
-        ones = named(m, trailing_ones(level[:7] & ones_below(header.level_limit, 7)), "level_ones")
-        ended = named(m, ones != header.level_limit, "level_ended")
+        limit = ones_below(header.level_limit, 7)
+        ones = named(m, trailing_ones(level[:7] & limit), "level_ones")
+        ended = named(m, (~level[:7] & limit).any(), "level_ended")
         rest = field(level, ones, 9)
         low = Mux(ended, rest[1:9] & ones_below(header.level_bits, 8), rest[:8] & ones_below(header.level_extra, 8))
         rank = named(m, (ones << header.level_bits)[:11] + low, "level_rank")
