@@ -1,16 +1,23 @@
 """Unified modules: the operators of a float network grouped so that each group rounds once, at its end.
 
 [P] the network is restructured into unified modules; [R] which ones: convolution or matrix product + folded batch
-normalization + bias + residual addition + ReLU. Max pooling and flattening follow a module and keep its format: the
-greatest of requantized values is the requantized greatest value, as requantization is monotonic.
+normalization + bias + residual addition + activation. What only moves values (maximum pooling, upsampling, flattening)
+follows a module and keeps its format: the greatest of requantized values is the requantized greatest value, as
+requantization is monotonic. Average pooling, a sum that no convolution can take in and concatenation round for
+themselves, activation included.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.errors import InputError
-from roundel.graph import Add, Affine, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals, Relu
+from golden.rounding import Ints
+from roundel.activation import ACTIVATIONS, Activation
+from roundel.fold import ELEMENTWISE, MOVERS, fold, is_private, maker
+from roundel.graph import Add, Concat, Conv, Dense, Flatten, Graph, Node, Quantize
+
+__all__ = ["Module", "feature_order", "fold", "input_quantizer", "unify"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,119 +26,132 @@ class Module:
 
     Parameters
     ----------
-    node
-        The operator that it starts with.
+    nodes
+        Its operators in dataflow order. The first names it: a convolution, a matrix product, an operator that joins,
+        averages or moves, or an activation or quantization that no module can take in.
     sources
         Modules (or the network's input) whose results it reads, a residual last.
-    tensor
-        The float tensor that it computes, before ReLU.
-    relu
-        Whether ReLU follows.
     """
 
-    node: Node
+    nodes: tuple[Node, ...]
     sources: tuple[str, ...]
-    tensor: str
-    relu: bool
+
+    @property
+    def node(self) -> Node:
+        """The operator that it starts with."""
+        return self.nodes[0]
 
     @property
     def name(self) -> str:
         """The name of its first operator, which names the integer layer and its result."""
         return self.node.name
 
-    def reference(self, values: dict[str, Reals]) -> Reals:
-        """What the module computes in float, from all tensors of the float network."""
-        return np.maximum(values[self.tensor], 0) if self.relu else values[self.tensor]
+    @property
+    def tensor(self) -> str:
+        """The float tensor that it computes."""
+        return self.nodes[-1].output
 
+    @property
+    def moves(self) -> bool:
+        """Whether it only moves values, so that its result has the format of its source."""
+        return isinstance(self.node, MOVERS)
 
-def fold(graph: Graph) -> Graph:
-    """Drop what the result does not need, and fold every `Affine` into the convolution or matrix product before it.
+    @property
+    def is_weighted(self) -> bool:
+        """Whether it multiplies weights."""
+        return isinstance(self.node, Conv | Dense)
 
-    Raises
-    ------
-    InputError
-        An `Affine` has no such operator before it, or one that others read as well.
-    """
-    needed, nodes = {graph.result}, []
-    for node in reversed(graph.nodes):
-        if node.output in needed:
-            needed.update(node.inputs)
-            nodes.append(node)
-    graph = replace(graph, nodes=tuple(reversed(nodes)))
-    folded: dict[str, Node] = {}
-    for node in graph.nodes:
-        if isinstance(node, Affine):
-            before = folded.get(node.inputs[0])
-            if not isinstance(before, Conv | Dense) or not _is_private(graph, node.inputs[0]):
-                raise InputError(f"{graph.file}: node {node.name}: no convolution or matrix product to fold it into")
-            del folded[before.output]
-            axes = (-1,) + (1,) * (before.weights.ndim - 1) if isinstance(before, Conv) else (1, -1)
-            weights, bias = before.weights * node.scale.reshape(axes), before.bias * node.scale + node.offset
-            node = replace(before, weights=weights, bias=bias, output=node.output)
-        folded[node.output] = node
-    return replace(graph, nodes=tuple(folded.values()))
+    @property
+    def activation(self) -> Activation:
+        """All its activations as one."""
+        activation = Activation()
+        for node in self.nodes:
+            if isinstance(node, ACTIVATIONS):
+                activation = activation.then(node)
+        return activation
+
+    @property
+    def quantizer(self) -> Quantize | None:
+        """What fixes its output's format, if the network says it; always its last operator."""
+        last = self.nodes[-1]
+        return last if isinstance(last, Quantize) else None
 
 
 def unify(graph: Graph) -> tuple[Module, ...]:
-    """Group the nodes of a folded graph into modules, in dataflow order.
-
-    Raises
-    ------
-    InputError
-        A ReLU that cannot be joined with a module, because others read what it reads.
-    """
+    """Group the nodes of a graph in its normal form (`fold`) into modules, in dataflow order."""
     made_by = {graph.source: graph.source}  # the module that makes each tensor
     modules: dict[str, Module] = {}
+    given = input_quantizer(graph)
     for node in graph.nodes:
         sources = tuple(made_by[name] for name in node.inputs)
-        if isinstance(node, Relu):
-            owner = _owner(graph, modules, node)
-            modules[owner] = replace(modules[owner], relu=True)
-            made_by[node.output] = sources[0]
-            continue
+        owner = modules.get(sources[0]) if isinstance(node, ELEMENTWISE) else None
         host = _host(graph, modules, made_by, node) if isinstance(node, Add) else None
-        if host is not None:
+        if node is given:
+            made_by[node.output] = graph.source
+            continue
+        if owner is not None and _takes(graph, modules, owner, node):
+            module = replace(owner, nodes=(*owner.nodes, node))
+        elif host is not None:
             other = next(made_by[name] for name in node.inputs if name != host.tensor)
-            module = replace(host, sources=(*host.sources, other), tensor=node.output)
+            module = replace(host, nodes=(*host.nodes, node), sources=(*host.sources, other))
         else:
-            module = Module(node=node, sources=sources, tensor=node.output, relu=False)
+            module = Module(nodes=(node,), sources=sources)
         modules[module.name] = module
         made_by[node.output] = module.name
     return tuple(modules.values())
 
 
-def spatial(graph: Graph, tensor: str) -> tuple[int, ...] | None:
-    """Shape (channels, rows, columns) of the map whose features `tensor` lists in ONNX's order, None if there is none.
+def input_quantizer(graph: Graph) -> Quantize | None:
+    """What fixes the format of the network's input, if the network says it."""
+    readers = graph.readers(graph.source)
+    only = readers[0] if is_private(graph, graph.source) else None
+    return only if isinstance(only, Quantize) and only.output not in graph.results else None
 
-    Integer maps are flattened with the channel fastest, ONNX's with the column fastest: who reads a flattened tensor
-    has to know.
+
+def feature_order(graph: Graph, tensor: str) -> Ints | None:
+    """Where each feature of a flattened tensor in the integer network is found in ONNX's, None if at the same place.
+
+    Integer maps are flattened with the channel fastest, ONNX's with the column fastest: who reads a flattened tensor,
+    or a concatenation of such, has to know.
     """
-    node = next((node for node in graph.nodes if node.output == tensor), None)
-    if isinstance(node, Relu | Add):
-        return spatial(graph, node.inputs[0])
-    if not isinstance(node, Flatten):
+    node = maker(graph, tensor)
+    if isinstance(node, Flatten) and len(graph.shapes[node.inputs[0]]) == 3:
+        shape = graph.shapes[node.inputs[0]]
+        order = np.arange(np.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()
+    elif isinstance(node, Concat) and len(graph.shapes[tensor]) == 1:
+        order = np.concatenate(list(_concatenated_orders(graph, node)))
+    elif isinstance(node, (Flatten, Add, *ELEMENTWISE)):
+        return feature_order(graph, node.inputs[0])
+    else:
         return None
-    shape = graph.shapes[node.inputs[0]]
-    return shape if len(shape) == 3 else spatial(graph, node.inputs[0])
+    return None if np.array_equal(order, np.arange(len(order))) else order
 
 
-def _is_private(graph: Graph, tensor: str) -> bool:
-    """Whether exactly one node reads `tensor`, once, and nobody outside the network does."""
-    readers = graph.readers(tensor)
-    return tensor != graph.result and len(readers) == 1 and readers[0].inputs.count(tensor) == 1
+def _concatenated_orders(graph: Graph, node: Concat) -> Iterator[Ints]:
+    start = 0
+    for name in node.inputs:
+        size, order = graph.shapes[name][0], feature_order(graph, name)
+        yield start + (np.arange(size) if order is None else order)
+        start += size
 
 
-def _owner(graph: Graph, modules: dict[str, Module], relu: Node) -> str:
-    """Name of the module that `relu` joins: the one before it, looking through pooling, which ReLU commutes with."""
-    tensor = relu.inputs[0]
-    while _is_private(graph, tensor):
-        module = next((module for module in modules.values() if module.tensor == tensor), None)
-        if module is None:
-            break
-        if not isinstance(module.node, MaxPool | Flatten):
-            return module.name
-        tensor = module.node.inputs[0]
-    raise InputError(f"{graph.file}: node {relu.name}: Relu must follow an operator whose result nothing else reads")
+def _takes(graph: Graph, modules: dict[str, Module], owner: Module, node: Node) -> bool:
+    """Whether `owner` can take in an activation or quantization of its result."""
+    if owner.moves or owner.quantizer is not None:  # the same quantization again, and only that, changes nothing
+        return isinstance(node, Quantize) and _same(_quantizer(modules, owner), node)
+    return is_private(graph, node.inputs[0])
+
+
+def _quantizer(modules: dict[str, Module], module: Module) -> Quantize | None:
+    """What fixed the format of a module's result, be it before it was moved."""
+    while module.moves and module.sources[0] in modules:
+        module = modules[module.sources[0]]
+    return module.quantizer
+
+
+def _same(one: Quantize | None, two: Quantize) -> bool:
+    fields = ("scale", "zero_point", "low", "high")
+    return one is not None and all(getattr(one, field) == getattr(two, field) for field in fields)
 
 
 def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add: Node) -> Module | None:
@@ -139,7 +159,7 @@ def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add
     order = [graph.source, *modules]
     last = max(add.inputs, key=lambda name: order.index(made_by[name]))
     module = modules.get(made_by[last])
-    if module is None or module.tensor != last or not _is_private(graph, last):
+    if module is None or module.tensor != last or not is_private(graph, last):
         return None
-    plain = isinstance(module.node, Conv | Dense) and len(module.sources) == 1 and not module.relu
+    plain = isinstance(module.node, Conv | Dense) and len(module.nodes) == 1
     return module if plain and made_by[add.inputs[0]] != made_by[add.inputs[1]] else None

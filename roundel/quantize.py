@@ -5,24 +5,29 @@
 a window of a few bits around the maximum-magnitude estimate. docs/quantization.md is the normative text.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import inf, log10
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import layers
-from golden.conv import im2col
 from golden.errors import InputError
 from golden.formats import Format
-from golden.layers import Layer, Requantized
+from golden.layers import Concat, Layer, Requantized, Weighted
 from golden.network import Network
-from golden.rounding import Ints
-from roundel.graph import Add, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals
-from roundel.modules import Module, fold, spatial, unify
-from roundel.search import Options, WeightedSearch, estimate, search_input, search_output, squared_error
+from roundel.activation import Activation
+from roundel.calibration import Codes, Floats, steps_in_batches
+from roundel.given import Given, given_format, given_weights
+from roundel.graph import Graph, Reals
+from roundel.lowering import Lowering
+from roundel.modules import Module, feature_order, fold, input_quantizer, unify
+from roundel.search import Options, search_input, squared_error
+
+__all__ = ["Choice", "Given", "Options", "Quantized", "quantize"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -36,9 +41,12 @@ class Choice:
     name
         The module.
     n_x, n_w, n_b, n_o
-        Fractional bits of input, weights, bias and output; None for what the module does not have.
+        Fractional bits of input, weights, bias and output; None for what the module does not have. Where channels
+        differ, `n_w` is the least of them.
+    n_w_most
+        The greatest N_w of any channel; None without weights.
     shift
-        The requantizer's shift.
+        The requantizer's shift; of channels that differ the least.
     error
         `||O - O_q||^2` over all calibration images.
     sqnr_db
@@ -48,6 +56,7 @@ class Choice:
     name: str
     n_x: int
     n_w: int | None
+    n_w_most: int | None = None
     n_b: int | None
     n_o: int
     shift: int
@@ -57,14 +66,19 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """The integer network and the table of choices, in dataflow order."""
+    """The integer network, the modules it came from, and the table of choices, in dataflow order."""
 
     network: Network
+    modules: tuple[Module, ...]
     choices: tuple[Choice, ...]
 
 
 def quantize(
-    graph: Graph, images: NDArray[Any], options: Options | None = None, progress: Progress | None = None
+    graph: Graph,
+    images: NDArray[Any],
+    options: Options | None = None,
+    progress: Progress | None = None,
+    given: Mapping[str, Given] = MappingProxyType({}),
 ) -> Quantized:
     """Quantize `graph`.
 
@@ -78,11 +92,14 @@ def quantize(
         How to quantize.
     progress
         Called with (modules done, modules in all, name of the next one).
+    given
+        Weights that are integers already, by module; those of which the network itself says so need not be named.
 
     Raises
     ------
     InputError
-        Images of another shape or not finite, or a network that has no integer form here.
+        Images of another shape or not finite, a network that has no integer form here, or options or weights for a
+        module that there is not.
     """
     options = options or Options()
     if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
@@ -90,162 +107,99 @@ def quantize(
         raise InputError(f"calibration images: expected {expected}, not {images.shape}")
     graph = fold(graph)
     modules = unify(graph)
-    if not modules:
-        raise InputError(f"{graph.file}: expected a network with at least one layer")
-    reals = graph.values(images)
-    network = Network(source=graph.source, input=search_input(images, options), layers=())
-    values, formats = {graph.source: network.encode(images)}, {graph.source: network.input}
+    results = _results(graph, modules)
+    _check_names(graph, modules, {"module_bits": options.module_bits, "given": given})
+    given = {**given_weights(graph), **given}
+    floats = Floats(graph, images, [module.tensor for module in modules])
+    flow = _Flow(graph, images, modules, _input(graph, images, options))
     choices = []
     for index, module in enumerate(modules):
         if progress:
             progress(index, len(modules), module.name)
-        reference = _integer_order(module.reference(reals).astype(np.float64), spatial(graph, module.tensor))
-        inputs = [(values[name], formats[name]) for name in module.sources]
-        layer = _Lowering(graph, module, inputs, reference, options).layer()
-        result = layer.compute(*(integers for integers, _ in inputs)).outputs
-        values[module.name], formats[module.name] = result, layer.output
-        network = replace(network, layers=(*network.layers, layer))
-        if isinstance(layer, Requantized):
-            error = squared_error(result, layer.output.fraction, reference)
+        reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
+        inputs = flow.inputs(module)
+        layer = Lowering(graph, module, inputs, reference, options, given.get(module.name)).layer()
+        error = flow.run(layer, inputs, reference)
+        if isinstance(layer, Requantized | Concat):
             choices.append(_choice(layer, inputs[0][1], error, reference))
     if progress:
         progress(len(modules), len(modules), "")
-    return Quantized(network=network, choices=tuple(choices))
+    network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=results)
+    return Quantized(network=network, modules=modules, choices=tuple(choices))
 
 
-@dataclass(frozen=True, eq=False)
-class _Lowering:
-    """One module on its way to an integer layer.
+class _Flow:
+    """The integer network as far as it is made, and what it gives on the calibration images."""
 
-    Parameters
-    ----------
-    graph, module
-        What to lower.
-    inputs
-        What its sources hold on the calibration images, and their formats.
-    reference
-        What it should give, in the integer network's order of axes.
-    options
-        How to quantize.
-    """
+    def __init__(self, graph: Graph, images: NDArray[Any], modules: tuple[Module, ...], form: Format) -> None:
+        self.input = form
+        self.layers: list[Layer] = []
+        self._reads = Counter(name for module in modules for name in module.sources)
+        encoded = Network(source=graph.source, input=form, layers=()).encode(images)
+        self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
 
-    graph: Graph
-    module: Module
-    inputs: list[tuple[Ints, Format]]
-    reference: Reals
-    options: Options
+    def inputs(self, module: Module) -> list[tuple[Codes, Format]]:
+        """What a module reads; forgotten here if no later one does."""
+        found = [self._values[name] for name in module.sources]
+        self._reads.subtract(module.sources)
+        for name in set(module.sources):
+            if not self._reads[name]:
+                del self._values[name]
+        return found
 
-    def layer(self) -> Layer:
-        """The integer layer with the best fractional bits."""
-        if not np.isfinite(self.reference).all():
-            where = f"{self.graph.file}: node {self.module.name}"
-            raise InputError(f"{where}: expected finite results on the calibration images, but some are infinite")
-        try:
-            return self._layer(self.module.node)
-        except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart
-            raise InputError(f"{self.graph.file}: node {error}") from error
-
-    def _layer(self, node: Node) -> Layer:
-        match node:
-            case Conv() | Dense():
-                return self._weighted(node)
-            case Add():
-                return self._add()
-            case AveragePool():
-                return self._average(node)
-            case MaxPool():
-                return layers.MaxPool(**self._common(self.inputs[0][1]), window=node.window)
-            case Flatten():
-                return layers.Flatten(**self._common(self.inputs[0][1]))
-        raise ValueError(f"{node.name}: {type(node).__name__} has no integer form")
-
-    def _common(self, output: Format) -> dict[str, Any]:
-        return {"name": self.module.name, "sources": self.module.sources, "output": output}
-
-    def _output(self, signed: bool) -> Format:
-        """The output's format before its fractional bits are chosen; ReLU makes it unsigned, which gains a bit."""
-        return Format(width=self.options.activation_bits, signed=signed and not self.module.relu, fraction=0)
-
-    def _weighted(self, node: Conv | Dense) -> Layer:
-        integers, x = self.inputs[0]
-        if isinstance(node, Conv):
-            matrix, window = node.matrix, node.window
-            columns = im2col(integers, window)
-        else:
-            matrix, window = _integer_rows(node.weights, spatial(self.graph, node.inputs[0])), None
-            columns = integers
-        residual = self.inputs[1] if len(self.inputs) > 1 else None
-        found = WeightedSearch(
-            columns=columns,
-            weights=matrix,
-            bias=node.bias,
-            x=x,
-            residual=residual,
-            output=self._output(signed=True),
-            target=self.reference.reshape(-1, len(node.bias)),
-            options=self.options,
-        ).best()
-        return layers.Weighted(
-            **self._common(found.output),
-            rounding=self.options.rounding,
-            weights=found.w.encode(matrix),
-            bias=found.b.encode(node.bias),
-            x=x,
-            w=found.w,
-            b=found.b,
-            window=window,
-            residual=residual[1] if residual else None,
-        )
-
-    def _add(self) -> Layer:
-        (_, x), (_, y) = self.inputs
-        output = replace(self._output(x.signed or y.signed), fraction=max(x.fraction, y.fraction))
-        return self._finish(layers.Add(**self._common(output), rounding=self.options.rounding, x=x, y=y))
-
-    def _average(self, node: AveragePool) -> Layer:
-        x = self.inputs[0][1]
-        window = node.over(self.graph.shapes[node.inputs[0]])
-        w = Format(width=self.options.weight_bits, signed=True, fraction=0)
-        if window.taps & (window.taps - 1) == 0:
-            w = replace(w, fraction=window.taps.bit_length() - 1)  # exact: the multiplier is 1
-        else:
-            w = replace(w, fraction=estimate(np.asarray(1 / window.taps), w))
-        output = replace(self._output(x.signed), fraction=x.fraction + w.fraction)
-        rounding = self.options.rounding
-        return self._finish(layers.AveragePool(**self._common(output), rounding=rounding, x=x, w=w, window=window))
-
-    def _finish(self, layer: Requantized) -> Layer:
-        """A layer without weights of its own, made with shift 0, gets the best fractional bits of its output."""
-        accumulators = layer.compute(*(integers for integers, _ in self.inputs)).accumulators
-        assert accumulators is not None
-        target = self.reference.reshape(accumulators.shape)
-        _, output = search_output(accumulators, layer.accumulator_fraction, layer.output, target, self.options)
-        return replace(layer, output=output)
+    def run(self, layer: Layer, inputs: list[tuple[Codes, Format]], reference: Reals) -> float:
+        """Append a layer, run it, and give its `||O - O_q||^2`."""
+        outputs, error = np.empty(reference.shape, np.int16), 0.0
+        for part, step in steps_in_batches(layer, [codes for codes, _ in inputs]):
+            outputs[part] = step.outputs
+            error += squared_error(step.outputs, layer.output.fraction, reference[part])
+        self.layers.append(layer)
+        if self._reads[layer.name]:
+            self._values[layer.name] = outputs, layer.output
+        return error
 
 
-def _integer_order(values: Reals, flattened: tuple[int, ...] | None) -> Reals:
-    """A float tensor (batch, channels, rows, columns), or the features of one, in the integer order: channel last."""
-    if flattened is not None:
-        values = values.reshape(-1, *flattened).transpose(0, 2, 3, 1)
-        return values.reshape(len(values), -1)
-    return values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+def _input(graph: Graph, images: NDArray[Any], options: Options) -> Format:
+    quantizer = input_quantizer(graph)
+    return search_input(images, options) if quantizer is None else given_format(graph, quantizer, Activation())[0]
 
 
-def _integer_rows(weights: Reals, flattened: tuple[int, ...] | None) -> Reals:
-    """The rows of a matrix that multiplies the features of a (channels, rows, columns) map, in the integer order."""
-    return weights if flattened is None else _integer_order(weights.T, flattened).T
+def _results(graph: Graph, modules: tuple[Module, ...]) -> tuple[str, ...]:
+    """The modules whose results are the network's, in the order of the graph's results."""
+    made_by = {node.output: module.name for module in modules for node in module.nodes}
+    for tensor in graph.results:
+        if tensor not in made_by:
+            raise InputError(f"{graph.file}: output {tensor}: expected at least one layer before it")
+    return tuple(dict.fromkeys(made_by[tensor] for tensor in graph.results))
 
 
-def _choice(layer: Requantized, x: Format, error: float, reference: Reals) -> Choice:
-    power = float(np.vdot(reference, reference))
-    weighted = layer if isinstance(layer, layers.Weighted) else None
+def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, Mapping[str, Any]]) -> None:
+    weighted = [module.name for module in modules if module.is_weighted]
+    for what, names in named.items():
+        for name in names:
+            if name not in weighted:
+                raise InputError(f"{graph.file}: {what}: no module {name} with weights, expected {', '.join(weighted)}")
+
+
+def _integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
+    """A float tensor in the integer network's order: channel last, also in a flattened map."""
+    if values.ndim == 4:
+        return values.transpose(0, 2, 3, 1)
+    order = feature_order(graph, tensor)
+    return values if order is None else values[:, order]
+
+
+def _choice(layer: Requantized | Concat, x: Format, error: float, reference: Reals) -> Choice:
+    power = float(np.sum(np.square(reference, dtype=np.float64)))
+    weighted = layer if isinstance(layer, Weighted) else None
     return Choice(
         name=layer.name,
         n_x=x.fraction,
         n_w=weighted.w.fraction if weighted else None,
+        n_w_most=int(weighted.weight_fractions.max()) if weighted else None,
         n_b=weighted.b.fraction if weighted else None,
         n_o=layer.output.fraction,
-        shift=layer.shift,
+        shift=int(min(layer.shifts)),
         error=error,
         sqnr_db=10 * log10(power / error) if power and error else inf,
     )

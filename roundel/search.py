@@ -1,19 +1,21 @@
 """The search for fractional bits: exhaustive over a few bits around the maximum-magnitude estimate [R]."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import frexp
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.checks import check_integer
-from golden.conv import matmul
-from golden.formats import Format, align
+from golden.checks import check_bool, check_integer
+from golden.formats import Format
 from golden.layers import MAX_SHIFT
 from golden.rounding import Ints, Rounding, round_shift
+from roundel.activation import Activation
 from roundel.graph import Reals
+
+Errors = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,15 @@ class Options:
         Of every requantizer.
     window
         How many fractional bits to try below and above each maximum-magnitude estimate, 0 to 8.
+    per_channel
+        Whether every output channel has its own N_w, and so its own shift.
+    module_bits
+        Weight bits, 2 to 8, of modules that differ from `weight_bits`, by name.
+    positions
+        At how many positions (images times rows times columns) a module's candidates are compared, the same number in
+        each image; all where there are no more.
+    seed
+        Of the choice of those positions.
     """
 
     weight_bits: int = 8
@@ -37,11 +48,24 @@ class Options:
     bias_bits: int = 8
     rounding: Rounding = Rounding.HALF_UP
     window: int = 2
+    per_channel: bool = False
+    module_bits: Mapping[str, int] = field(default_factory=dict)
+    positions: int = 4096
+    seed: int = 1
 
     def __post_init__(self) -> None:
         ranges = {"weight_bits": (2, 8), "activation_bits": (2, 8), "bias_bits": (2, 16), "window": (0, 8)}
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
+        for name, bits in self.module_bits.items():
+            check_integer(f"module_bits[{name!r}]", bits, 2, 8)
+        check_bool("per_channel", self.per_channel)
+        check_integer("positions", self.positions, 1, 2**31)
+        check_integer("seed", self.seed, 0, 2**63)
+
+    def bits_of(self, module: str) -> int:
+        """Weight bits of a module."""
+        return self.module_bits.get(module, self.weight_bits)
 
 
 def estimate(values: NDArray[Any], form: Format) -> int:
@@ -54,6 +78,17 @@ def estimate(values: NDArray[Any], form: Format) -> int:
         return 0
     # high / greatest = mantissa * 2**exponent with the mantissa in [0.5, 1), so its base-2 logarithm rounds down to:
     return frexp(form.limits[1] / greatest)[1] - 1
+
+
+def around(middle: int, window: int, low: int, high: int) -> range:
+    """Whole numbers within `window` of `middle` and within `low` to `high`; if there are none the nearest bound.
+
+    Where the bounds contradict each other, `low` holds.
+    """
+    first, last = max(middle - window, low), min(middle + window, high)
+    if first > last:
+        first = last = max(min(middle, high), low)
+    return range(first, last + 1)
 
 
 def squared_error(integers: Ints, fraction: int, reference: Reals) -> float:
@@ -74,123 +109,90 @@ def search_input(images: NDArray[Any], options: Options) -> Format:
     return min(tries, key=lambda form: squared_error(form.encode(images), form.fraction, images))
 
 
-def search_output(
-    accumulators: Ints, fraction: int, form: Format, target: Reals, options: Options
-) -> tuple[float, Format]:
-    """Least error and the output format that reaches it; of equals that with the fewest fractional bits.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Goal:
+    """What a module's requantizer should give, and in what.
+
+    Parameters
+    ----------
+    values
+        The real results, (positions, channels).
+    form
+        Width and sign of the output.
+    fixed
+        Whether `form` says the fractional bits as well, so that there is nothing to search.
+    activation
+        What the requantizer applies.
+    options
+        Rounding and window.
+    """
+
+    values: Reals
+    form: Format
+    fixed: bool
+    activation: Activation
+    options: Options
+    _scaled: dict[int, Reals] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def estimate(self) -> int:
+        """Fractional bits to search around."""
+        return self.form.fraction if self.fixed else estimate(self.values, self.form)
+
+    def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
+        """Fractional bits to try, ascending, for accumulators of any of those fractional bits."""
+        if self.fixed:
+            return [self.form.fraction]
+        middle, window = self.estimate, self.options.window
+        tries = (around(middle, window, n - MAX_SHIFT, n) for n in set(accumulator_fractions))
+        return sorted(set().union(*tries))
+
+    def errors(self, accumulators: Ints, fractions: Ints, n_o: int) -> Errors:
+        """`||O - O_q||^2` of every channel at `n_o` fractional bits; infinite where no shift leads there.
+
+        Parameters
+        ----------
+        accumulators
+            What enters the requantizer, (positions, channels).
+        fractions
+            Its fractional bits, (channels,).
+        n_o
+            Fractional bits of the output.
+        """
+        shifts, leak = fractions - n_o, self.activation.leak
+        possible = (shifts >= 0) & (shifts + leak <= MAX_SHIFT)
+        if not possible.any():
+            return np.full(len(shifts), np.inf)
+        bounded = np.clip(shifts, 0, MAX_SHIFT - leak)
+        amount = bounded[0] if (bounded == bounded[0]).all() else bounded  # shifting by a scalar is faster
+        if leak:
+            amount = np.where(accumulators < 0, amount + leak, amount)
+        form = replace(self.form, fraction=n_o)
+        integers = round_shift(accumulators, amount, self.options.rounding)
+        np.clip(integers, *(self.activation.bounds(form) or form.limits), out=integers)
+        difference = integers - self._scaled_values(n_o)
+        errors = np.einsum("pc,pc->c", difference, difference)
+        return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
+
+    def _scaled_values(self, n_o: int) -> Reals:
+        """The real results in units of the output's integers; every candidate asks for them."""
+        if n_o not in self._scaled:
+            self._scaled[n_o] = np.ldexp(self.values, n_o)
+        return self._scaled[n_o]
+
+
+def search_output(accumulators: Ints, fractions: Ints, goal: Goal) -> Format:
+    """The output format of least error; of equals that with the fewest fractional bits.
 
     Parameters
     ----------
     accumulators
-        What enters the requantizer, integers with `fraction` fractional bits.
-    form
-        Width and sign of the output.
-    target
-        The real numbers to come close to, in the shape of `accumulators`.
-    options
-        Rounding and window.
+        What enters the requantizer, (positions, channels).
+    fractions
+        Its fractional bits, (channels,).
+    goal
+        What should come out.
     """
-    tries = []
-    for n_o in _around(estimate(target, form), options.window, fraction - MAX_SHIFT, fraction):
-        integers = np.clip(round_shift(accumulators, fraction - n_o, options.rounding), *form.limits)
-        tries.append((squared_error(integers, n_o, target), replace(form, fraction=n_o)))
-    return min(tries, key=lambda pair: pair[0])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Triple:
-    """Formats of weights, bias and output."""
-
-    w: Format
-    b: Format
-    output: Format
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class WeightedSearch:
-    """The joint search of one weighted module.
-
-    Parameters
-    ----------
-    columns
-        What multiplies the weights, (positions, reduction) integers of the format `x`.
-    weights, bias
-        Real, (reduction, outputs) and (outputs,).
-    x
-        Format of the input.
-    residual
-        Integers (batch, ..., outputs) that are added before the requantizer, and their format; None without any.
-    output
-        Width and sign of the output.
-    target
-        What the module should give, real, (positions, outputs).
-    options
-        Widths, rounding and window.
-    """
-
-    columns: Ints
-    weights: Reals
-    bias: Reals
-    x: Format
-    residual: tuple[Ints, Format] | None
-    output: Format
-    target: Reals
-    options: Options
-
-    def best(self) -> Triple:
-        """The triple with the least error, by trying all; of equals the first in ascending (N_w, N_b, N_o)."""
-        return min(self._tries(), key=lambda pair: pair[0])[1]
-
-    def _tries(self) -> Iterator[tuple[float, Triple]]:
-        options = self.options
-        for w in self._weight_formats():
-            products = matmul(self.columns, w.encode(self.weights))
-            n_acc = self.x.fraction + w.fraction
-            seen = set()
-            for b in self._bias_formats(n_acc):
-                bias = align(b.encode(self.bias), n_acc - b.fraction, options.rounding)
-                if bias.tobytes() in seen:
-                    continue  # the same integers as with fewer fractional bits
-                seen.add(bias.tobytes())
-                accumulators, fraction = self._with_residual(products + bias, n_acc)
-                error, output = search_output(accumulators, fraction, self.output, self.target, options)
-                yield error, Triple(w=w, b=b, output=output)
-
-    def _weight_formats(self) -> list[Format]:
-        """Around the estimate, but no finer than a shift of `MAX_SHIFT` takes to the output's estimate.
-
-        The bound only matters to weights so small against bias or residual that they hardly count. The accumulator
-        never needs more than `MAX_SHIFT` bits of alignment to a residual.
-        """
-        form = Format(width=self.options.weight_bits, signed=True, fraction=0)
-        middle = estimate(self.weights, form)
-        high = estimate(self.target, self.output) + MAX_SHIFT - self.x.fraction
-        low = min(middle - self.options.window, high)
-        if self.residual is not None:
-            low = max(low, self.residual[1].fraction - MAX_SHIFT - self.x.fraction)
-        return [replace(form, fraction=n) for n in _around(middle, self.options.window, low, high)]
-
-    def _bias_formats(self, n_acc: int) -> list[Format]:
-        form = Format(width=self.options.bias_bits, signed=True, fraction=0)
-        tries = _around(estimate(self.bias, form), self.options.window, n_acc - MAX_SHIFT, n_acc + MAX_SHIFT)
-        return [replace(form, fraction=n) for n in tries]
-
-    def _with_residual(self, accumulators: Ints, n_acc: int) -> tuple[Ints, int]:
-        """Accumulators and residual on the finer of their two scales, and its fractional bits."""
-        if self.residual is None:
-            return accumulators, n_acc
-        residual, form = self.residual
-        fraction = max(n_acc, form.fraction)
-        residual = residual.reshape(accumulators.shape) << fraction - form.fraction
-        return (accumulators << fraction - n_acc) + residual, fraction
-
-
-def _around(middle: int, window: int, low: int, high: int) -> range:
-    """Whole numbers within `window` of `middle` and within `low` to `high`; if there are none the nearest bound.
-
-    Where the bounds contradict each other, `low` holds.
-    """
-    first, last = max(middle - window, low), min(middle + window, high)
-    if first > last:
-        first = last = max(min(middle, high), low)
-    return range(first, last + 1)
+    tries = goal.fractions(fractions.tolist())
+    errors = [goal.errors(accumulators, fractions, n_o).sum() for n_o in tries]
+    return replace(goal.form, fraction=tries[int(np.argmin(errors))])

@@ -1,0 +1,86 @@
+"""What a network says about its own quantization: weights that are integers already, formats that are fixed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import frexp
+
+import numpy as np
+
+from golden.errors import InputError
+from golden.formats import Format, signed_width
+from golden.rounding import Ints
+from roundel.activation import Activation
+from roundel.graph import Clip, Conv, Dense, Graph, Quantize
+
+MAX_WIDTH = 8  # of weights and activations
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """Weights that are integers already.
+
+    Parameters
+    ----------
+    codes
+        int64 in the shape of the node's weights, after folding (`roundel.fold`).
+    format
+        What they count: 2 to 8 bits, signed.
+    fractions
+        N_w of each output channel, (outputs,), where they differ; None: that of `format`.
+    """
+
+    codes: Ints
+    format: Format
+    fractions: tuple[int, ...] | None = None
+
+
+def given_weights(graph: Graph) -> Mapping[str, Given]:
+    """The weights that are whole multiples of a step, by node.
+
+    Raises
+    ------
+    InputError
+        A step is no power of two, or its multiples need more than 8 bits.
+    """
+    found = {}
+    for node in graph.nodes:
+        if isinstance(node, Conv | Dense) and node.step is not None:
+            where = f"{graph.file}: node {node.name}"
+            steps = np.broadcast_to(node.step, node.bias.shape)
+            fractions = tuple(fraction_of(float(step), f"{where}: step of the weights") for step in steps)
+            axes = (-1,) + (1,) * (node.weights.ndim - 1) if isinstance(node, Conv) else (1, -1)
+            codes = np.rint(node.weights.astype(np.float64) / steps.reshape(axes)).astype(np.int64)
+            width = max(node.code_width or 2, signed_width(int(codes.min(initial=0)), int(codes.max(initial=0))), 2)
+            if width > MAX_WIDTH:
+                raise InputError(f"{where}: expected weights of at most {MAX_WIDTH} bits, not {width}")
+            form = Format(width=width, signed=True, fraction=min(fractions))
+            found[node.name] = Given(codes=codes, format=form, fractions=fractions if len(set(fractions)) > 1 else None)
+    return found
+
+
+def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> tuple[Format, Activation]:
+    """The narrowest format of all integers that `quantizer` leaves of what `activation` gives, and both as one clamp.
+
+    Raises
+    ------
+    InputError
+        Its scale is no power of two, or the integers less the zero point need more than 8 bits.
+    """
+    where = f"{graph.file}: node {quantizer.name}"
+    fraction = fraction_of(quantizer.scale, f"{where}: scale")
+    ends = [(end - quantizer.zero_point) * quantizer.scale for end in (quantizer.low, quantizer.high)]
+    both = activation.then(Clip(name="", inputs=(), output="", low=ends[0], high=ends[1]))
+    low, high = (round(end / quantizer.scale) for end in (both.low, both.high))
+    width = max(2, signed_width(low, high) if low < 0 else high.bit_length())
+    if width > MAX_WIDTH:
+        expected = f"integers of at most {MAX_WIDTH} bits after its zero point is taken off"
+        raise InputError(f"{where}: expected {expected}, not {low} to {high}")
+    return Format(width=width, signed=low < 0, fraction=fraction), both
+
+
+def fraction_of(scale: float, what: str) -> int:
+    """Fractional bits of a scale that is a power of two; InputError that names `what` if it is none."""
+    half, exponent = frexp(scale)
+    if half != 0.5:
+        raise InputError(f"{what}: expected a power of two, not {scale:.9g}")
+    return 1 - exponent

@@ -1,0 +1,242 @@
+"""One unified module on its way to an integer layer: formats chosen, constants encoded."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import layers
+from golden.conv import Window, patches, window_count
+from golden.errors import InputError
+from golden.formats import Format
+from golden.layers import MAX_SHIFT, Layer
+from golden.rounding import Ints
+from roundel.calibration import Codes, sample_positions, steps_in_batches
+from roundel.given import Given, given_format
+from roundel.graph import Add, AveragePool, Concat, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals, Upsample
+from roundel.modules import Module, feature_order
+from roundel.search import Goal, Options, around, estimate, search_output, squared_error
+from roundel.search_weights import WeightedSearch
+
+MULTIPLIER_BITS = 12  # of a mean whose number of taps is no power of two: 1 / taps to one part in 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Lowering:
+    """One module on its way to an integer layer.
+
+    Parameters
+    ----------
+    graph, module
+        What to lower.
+    inputs
+        What its sources hold on the calibration images, and their formats.
+    reference
+        What it should give, real, in the integer network's order of axes and features.
+    options
+        How to quantize.
+    given
+        Its weights, where they are integers already.
+    """
+
+    graph: Graph
+    module: Module
+    inputs: list[tuple[Codes, Format]]
+    reference: Reals
+    options: Options
+    given: Given | None
+
+    def layer(self) -> Layer:
+        """The integer layer with the best fractional bits."""
+        if not np.isfinite(self.reference).all():
+            where = f"{self.graph.file}: node {self.module.name}"
+            raise InputError(f"{where}: expected finite results on the calibration images, but some are infinite")
+        try:
+            self._check_orders()
+            return self._layer(self.module.node)
+        except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart
+            raise InputError(f"{self.graph.file}: node {error}") from error
+
+    def _layer(self, node: Node) -> Layer:
+        form = self.inputs[0][1]
+        match node:
+            case Conv() | Dense():
+                return self._weighted(node)
+            case Add():
+                return self._add()
+            case AveragePool():
+                return self._average(node)
+            case MaxPool():
+                return layers.MaxPool(**self._common(form), window=node.window)
+            case Upsample():
+                return layers.Upsample(**self._common(form), factor=node.factor)
+            case Flatten():
+                return layers.Flatten(**self._common(form))
+            case Concat():
+                return self._concat()
+        return self._elementwise()
+
+    def _common(self, output: Format) -> dict[str, Any]:
+        return {"name": self.module.name, "sources": self.module.sources, "output": output}
+
+    def _requantized(self, output: Format) -> dict[str, Any]:
+        activation = self._goal.activation
+        rest = {"rounding": self.options.rounding, "bounds": activation.bounds(output), "leak": activation.leak}
+        return self._common(output) | rest
+
+    @cached_property
+    def _sample(self) -> Ints:
+        images, positions = len(self.reference), int(np.prod(self.reference.shape[1:-1]))
+        return sample_positions(images, positions, self.options.positions, self.options.seed)
+
+    def _sampled(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The sampled positions of a tensor (batch, ..., channels) that has as many as the result."""
+        return values[np.unravel_index(self._sample, values.shape[:-1])]
+
+    @cached_property
+    def _goal(self) -> Goal:
+        """What should come out. An output that cannot be negative is unsigned, which gains a bit."""
+        activation, quantizer = self.module.activation, self.module.quantizer
+        if quantizer is not None:
+            form, activation = given_format(self.graph, quantizer, activation)
+        else:
+            inputs_signed = isinstance(self.module.node, Conv | Dense) or any(x.signed for _, x in self.inputs)
+            signed = activation.signed and inputs_signed
+            form = Format(width=self.options.activation_bits, signed=signed, fraction=0)
+        return Goal(
+            values=self._sampled(self.reference).astype(np.float64),
+            form=form,
+            fixed=quantizer is not None,
+            activation=activation,
+            options=self.options,
+        )
+
+    def _weighted(self, node: Conv | Dense) -> Layer:
+        codes, x = self.inputs[0]
+        window, taps, groups = None, 1, 1
+        if isinstance(node, Conv):
+            window, taps, groups = node.window, node.window.taps, node.groups
+            columns = _columns(codes, window, self._sample)
+        else:
+            columns = self._sampled(codes)
+        residual = None
+        if len(self.inputs) > 1:
+            residual = self._sampled(self.inputs[1][0]).astype(np.int64), self.inputs[1][1]
+        found = WeightedSearch(
+            columns=columns,
+            weights=self._matrix(node),
+            bias=node.bias,
+            x=x,
+            groups=groups,
+            taps=taps,
+            residual=residual,
+            bits=self.given.format.width if self.given else self.options.bits_of(self.module.name),
+            goal=self._goal,
+            given=self._given_matrix(node),
+        ).best()
+        return layers.Weighted(
+            **self._requantized(found.output),
+            weights=found.weights,
+            bias=found.b.encode(node.bias),
+            x=x,
+            w=found.w,
+            b=found.b,
+            window=window,
+            residual=residual[1] if residual else None,
+            groups=groups,
+            w_fractions=found.w_fractions,
+        )
+
+    def _matrix(self, node: Conv | Dense) -> NDArray[Any]:
+        """The weights as a matrix, its rows in the integer order."""
+        if isinstance(node, Conv):
+            return node.matrix
+        order = feature_order(self.graph, node.inputs[0])
+        return node.weights if order is None else node.weights[order]
+
+    def _given_matrix(self, node: Conv | Dense) -> tuple[Ints, Ints] | None:
+        if self.given is None:
+            return None
+        if self.given.codes.shape != node.weights.shape:
+            raise ValueError(f"{node.name}: codes {self.given.codes.shape} for weights {node.weights.shape}")
+        fractions = self.given.fractions or [self.given.format.fraction] * len(node.bias)
+        matrix = self._matrix(replace(node, weights=self.given.codes.astype(np.float64)))
+        return matrix.astype(np.int64), np.asarray(fractions, dtype=np.int64)
+
+    def _add(self) -> Layer:
+        (one, x), (two, y) = self.inputs
+        output = replace(self._goal.form, fraction=max(x.fraction, y.fraction))
+        layer = layers.Add(**self._common(output), rounding=self.options.rounding, x=x, y=y)
+        pair = (self._sampled(codes).astype(np.int64) for codes in (one, two))
+        return self._finish(layer, layer.compute(*pair).accumulators)
+
+    def _check_orders(self) -> None:
+        """Raise ValueError if a flattened map is added to features that have no such order."""
+        for node in self.module.nodes:
+            if isinstance(node, Add):
+                orders = [feature_order(self.graph, name) for name in node.inputs]
+                one, two = (None if order is None else order.tolist() for order in orders)
+                if one != two:
+                    raise ValueError(f"{node.name}: a flattened map cannot be added to features that are none")
+
+    def _average(self, node: AveragePool) -> Layer:
+        """The multiplier is exact where all windows have a power of two of taps, else as fine as it can be."""
+        shape = self.graph.shapes[node.inputs[0]]
+        window, rows, columns = node.over(shape), shape[1], shape[2]
+        counts = np.asarray(window.taps) if node.count_padding else window_count(rows, columns, window)
+        w = Format(width=MULTIPLIER_BITS, signed=True, fraction=0)
+        w = replace(w, fraction=estimate(1 / np.maximum(counts, 1), w))
+        if (counts == window.taps).all() and window.taps & (window.taps - 1) == 0:
+            w = replace(w, fraction=window.taps.bit_length() - 1)
+        return self._pool(window, w, count_padding=node.count_padding)
+
+    def _pool(self, window: Window, w: Format, *, count_padding: bool) -> Layer:
+        codes, x = self.inputs[0]
+        output = replace(self._goal.form, fraction=x.fraction + w.fraction)
+        layer = layers.AveragePool(
+            **self._common(output), rounding=self.options.rounding, x=x, w=w, window=window, count_padding=count_padding
+        )
+        parts = [step.accumulators for _, step in steps_in_batches(layer, [codes])]
+        accumulators = np.concatenate([part for part in parts if part is not None])
+        return self._finish(layer, accumulators[self._sample])
+
+    def _finish(self, layer: layers.Requantized, accumulators: Ints | None) -> Layer:
+        """A layer without weights of its own, made with shift 0, gets the best fractional bits of its output."""
+        assert accumulators is not None
+        output = search_output(accumulators, layer.accumulator_fractions.repeat(accumulators.shape[1]), self._goal)
+        return replace(layer, **self._requantized(output))
+
+    def _concat(self) -> Layer:
+        """Concatenation, or one tensor by itself, moved to the fractional bits of least error."""
+        goal, forms = self._goal, tuple(form for _, form in self.inputs)
+        fractions = [form.fraction for form in forms]
+        tries: Any = [goal.form.fraction]
+        if not goal.fixed:
+            tries = around(goal.estimate, self.options.window, max(fractions) - MAX_SHIFT, min(fractions) + MAX_SHIFT)
+        sampled = [self._sampled(codes).astype(np.int64) for codes, _ in self.inputs]
+
+        def candidate(fraction: int) -> Layer:
+            output = replace(goal.form, fraction=fraction)
+            return layers.Concat(**self._common(output), rounding=self.options.rounding, inputs=forms)
+
+        def error(layer: Layer) -> float:
+            return squared_error(layer.compute(*sampled).outputs, layer.output.fraction, goal.values)
+
+        found = min(map(candidate, tries), key=error)
+        if goal.activation.leak or goal.activation.bounds(found.output) is not None:
+            raise ValueError(f"{self.module.name}: a concatenation or flattened tensor takes no Clip or LeakyRelu")
+        return found
+
+    def _elementwise(self) -> Layer:
+        """An activation or quantization by itself: a mean of one value each, or if need be a concatenation of one."""
+        if self.inputs[0][0].ndim != 4 or (self._goal.fixed and self._goal.form.fraction > self.inputs[0][1].fraction):
+            return self._concat()
+        return self._pool(Window(kernel=(1, 1)), Format(width=2, signed=True, fraction=0), count_padding=True)
+
+
+def _columns(codes: Codes, window: Window, positions: Ints) -> Codes:
+    """Some rows of `golden.conv.im2col`, without making the others: (len(positions), taps * channels)."""
+    view = patches(codes, window)
+    return view[np.unravel_index(positions, view.shape[:3])].reshape(len(positions), -1)

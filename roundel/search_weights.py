@@ -1,0 +1,182 @@
+"""The joint search of (N_w, N_b, N_o) of one weighted module: every triple in the window [R]."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.conv import grouped_matmul
+from golden.formats import Format, align
+from golden.layers import MAX_SHIFT
+from golden.rounding import Ints
+from roundel.graph import Reals
+from roundel.search import Errors, Goal, around, estimate
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Triple:
+    """What was found.
+
+    Parameters
+    ----------
+    weights
+        Integers, (reduction, outputs).
+    w, b, output
+        Formats of weights, bias and output.
+    w_fractions
+        N_w of each output where they differ, else None; `w` has the least of them.
+    """
+
+    weights: Ints
+    w: Format
+    b: Format
+    output: Format
+    w_fractions: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WeightedSearch:
+    """The joint search of one weighted module.
+
+    Parameters
+    ----------
+    columns
+        What multiplies the weights, (positions, taps * channels) integers of the format `x`.
+    weights, bias
+        Real, (taps * channels / groups, outputs) and (outputs,).
+    x
+        Format of the input.
+    groups, taps
+        As in `golden.conv.grouped_matmul`.
+    residual
+        Integers (positions, outputs) that are added before the requantizer, and their format; None without any.
+    bits
+        Width of the weights.
+    goal
+        What should come out; its options say the rest.
+    given
+        Integers to take for the weights, (taps * channels / groups, outputs), and N_w of each output; None searches.
+    """
+
+    columns: NDArray[np.signedinteger[Any]]
+    weights: Reals
+    bias: Reals
+    x: Format
+    groups: int
+    taps: int
+    residual: tuple[Ints, Format] | None
+    bits: int
+    goal: Goal
+    given: tuple[Ints, Ints] | None = None
+
+    def best(self) -> Triple:
+        """The triple with the least error, by trying all; of equals the first in ascending (N_w, N_b, N_o).
+
+        Per channel the error of a channel depends on its own N_w and the common N_b and N_o only: for each of those
+        pairs, every channel takes its best N_w. The common N_w of all channels are among those tried, so the error is
+        never greater than with one N_w.
+        """
+        weights = self._weight_fractions()
+        accumulators = np.stack(weights)
+        fractions = self.x.fraction + accumulators
+        outputs = self.goal.fractions(np.unique(self._with_residual_fraction(fractions)).tolist())
+        biases = self._bias_fractions(np.unique(fractions).tolist())
+        table = np.stack([self._errors(n_w, biases, outputs) for n_w in weights])
+        if self.goal.options.per_channel:
+            n_b, n_o = np.unravel_index(np.argmin(table.min(axis=0).sum(axis=-1)), table.shape[1:3])
+            chosen = table[:, n_b, n_o].argmin(axis=0)
+        else:
+            first, n_b, n_o = np.unravel_index(np.argmin(table.sum(axis=-1)), table.shape[:3])
+            chosen = np.full(len(self.bias), first)
+        n_w = accumulators[chosen, np.arange(len(chosen))]
+        return self._triple(n_w, biases[n_b], outputs[n_o])
+
+    def _triple(self, n_w: Ints, n_b: int, n_o: int) -> Triple:
+        same = bool((n_w == n_w[0]).all())
+        return Triple(
+            weights=self._encode(n_w),
+            w=Format(width=self.bits, signed=True, fraction=int(n_w.min())),
+            b=Format(width=self.goal.options.bias_bits, signed=True, fraction=n_b),
+            output=replace(self.goal.form, fraction=n_o),
+            w_fractions=None if same else tuple(n_w.tolist()),
+        )
+
+    def _errors(self, n_w: Ints, biases: list[int], outputs: list[int]) -> Errors:
+        """Errors of all candidates with those N_w, (N_b, N_o, channels)."""
+        products = grouped_matmul(self.columns, self._encode(n_w), self.groups, self.taps)
+        n_acc = self.x.fraction + n_w
+        table = np.full((len(biases), len(outputs), len(n_w)), np.inf)
+        seen: dict[bytes, Errors] = {}
+        for row, (bias, possible) in zip(table, self._aligned(n_acc, biases), strict=True):
+            if bias.tobytes() not in seen:  # else the same integers as with fewer fractional bits
+                accumulators, fractions = self._with_residual(products + bias, n_acc)
+                seen[bias.tobytes()] = np.stack([self.goal.errors(accumulators, fractions, n) for n in outputs])
+            row[:, possible] = seen[bias.tobytes()][:, possible]
+        return table
+
+    def _aligned(self, n_acc: Ints, biases: list[int]) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
+        """The bias as it is added, with each N_b, and for which channels that is possible."""
+        for n_b in biases:
+            form = Format(width=self.goal.options.bias_bits, signed=True, fraction=n_b)
+            left = n_acc - n_b
+            possible = np.abs(left) <= MAX_SHIFT
+            yield align(form.encode(self.bias), np.where(possible, left, 0), self.goal.options.rounding), possible
+
+    def _weight_fractions(self) -> list[Ints]:
+        """N_w of all channels to try: each common to all, and per channel also around each channel's own estimate.
+
+        None is finer than a shift of `MAX_SHIFT` takes to the output's estimate. That only matters to weights so small
+        against bias or residual that they hardly count. The accumulator never needs more than `MAX_SHIFT` bits of
+        alignment to a residual, either way, and is as fine as an output whose format is fixed.
+        """
+        outputs = len(self.bias)
+        if self.given is not None:
+            return [self.given[1]]
+        window, form = self.goal.options.window, Format(width=self.bits, signed=True, fraction=0)
+        low, high = self._weight_bounds()
+        middle = estimate(self.weights, form)
+        tries = around(middle, window, min(middle - window, high) if low is None else low, high)
+        common = [np.full(outputs, n) for n in tries]
+        if not self.goal.options.per_channel:
+            return common
+        own = np.asarray([estimate(column, form) if column.any() else middle for column in self.weights.T])
+        least = np.iinfo(np.int64).min if low is None else low
+        return common + [np.maximum(np.minimum(own + n, high), least) for n in range(-window, window + 1)]
+
+    def _weight_bounds(self) -> tuple[int | None, int]:
+        """Least N_w, if there is any, and greatest."""
+        n_x, n_o = self.x.fraction, self.goal.estimate
+        n_r = None if self.residual is None else self.residual[1].fraction
+        lows, highs = [], [n_o + MAX_SHIFT - self.goal.activation.leak]
+        if n_r is not None:
+            lows.append(n_r - MAX_SHIFT)
+            highs.append(n_r + MAX_SHIFT)
+        if self.goal.fixed and (n_r is None or n_r < n_o):
+            lows.append(n_o)
+        return max(lows) - n_x if lows else None, min(highs) - n_x
+
+    def _bias_fractions(self, accumulator_fractions: list[int]) -> list[int]:
+        form = Format(width=self.goal.options.bias_bits, signed=True, fraction=0)
+        middle, window = estimate(self.bias, form), self.goal.options.window
+        tries = (around(middle, window, n - MAX_SHIFT, n + MAX_SHIFT) for n in accumulator_fractions)
+        return sorted(set().union(*tries))
+
+    def _encode(self, n_w: Ints) -> Ints:
+        """Integers of the weights with N_w of each output: as `Format.encode`, of which there is one for all."""
+        if self.given is not None:
+            return self.given[0]
+        low, high = Format(width=self.bits, signed=True, fraction=0).limits
+        return np.clip(np.rint(np.ldexp(self.weights.astype(np.float64), n_w)), low, high).astype(np.int64)
+
+    def _with_residual_fraction(self, n_acc: Ints) -> Ints:
+        return n_acc if self.residual is None else np.maximum(n_acc, self.residual[1].fraction)
+
+    def _with_residual(self, accumulators: Ints, n_acc: Ints) -> tuple[Ints, Ints]:
+        """Accumulators and residual on the finer of their two scales, and its fractional bits, by channel."""
+        fractions = self._with_residual_fraction(n_acc)
+        if self.residual is None:
+            return accumulators, fractions
+        residual, form = self.residual
+        return (accumulators << fractions - n_acc) + (residual << fractions - form.fraction), fractions
