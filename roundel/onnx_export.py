@@ -90,7 +90,8 @@ class _Writer:
             return self.constant(f"{node.name}.weight", node.weights.astype(np.float32))
         step, codes = np.asarray(node.step, dtype=np.float32), codes_of(node)
         sizes = [-1 if index == axis else 1 for index in range(codes.ndim)]
-        exact = np.array_equal(codes * (step.reshape(sizes) if step.ndim else step), node.weights)
+        values = codes.astype(np.float32) * (step.reshape(sizes) if step.ndim else step)  # as a runtime computes them
+        exact = np.array_equal(values, node.weights)
         if np.abs(codes).max(initial=0) > 127 or not exact:
             raise InputError(f"{self.file}: node {node.name}: expected weights of -127 to 127 times their step")
         inputs = [

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import cos, isfinite, pi
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -32,9 +33,7 @@ class FrozenLevels:
     """
 
     def __init__(self, weights: NDArray[Any], plan: LayerPlan | None):
-        self.mask = torch.tensor(weights if plan is None else plan.mask, dtype=torch.float32)
-        if plan is None:
-            self.mask.fill_(1)
+        self.mask = torch.tensor(np.ones_like(weights) if plan is None else plan.mask, dtype=torch.float32)
         self.levels = plan.levels if plan else None
         self.latent = (torch.tensor(weights, dtype=torch.float32) * self.mask).requires_grad_()
 

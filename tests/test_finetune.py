@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from golden.opq_params import OpqParams
 from roundel import graph
 from roundel.finetune import FinetuneOptions, Tuned, finetune
 from roundel.graph import Conv, Dense, Graph
+from roundel.onnx_export import export_onnx
+from roundel.onnx_import import import_onnx
 from roundel.opq_report import codes_of, layer_weights
 from tests.every_node import every_node, images, shaped
 
@@ -213,6 +216,19 @@ def test_weight_decay_makes_codes_smaller(seed: int) -> None:
 
     free, decayed = (finetune(network, plans, x, labels, replace(SHORT, weight_decay=d)) for d in (0.0, 1.0))
     assert total(decayed) < total(free)
+
+
+def test_any_step_goes_through_onnx(seed: int, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    network, _, x, labels = task(seed)
+    plans = opq(layer_weights(network), replace(PARAMS, power_of_two=False))
+    tuned = finetune(network, plans, x, labels, replace(SHORT, epochs=1)).graph
+    export_onnx(tuned, tmp_path / "tuned.onnx")
+    again = import_onnx(tmp_path / "tuned.onnx")
+    np.testing.assert_allclose(again.run(x), tuned.run(x), rtol=1e-5, atol=1e-5)
+    for node, kept in zip(weighted(tuned), weighted(again), strict=True):
+        assert kept.step == np.float32(plans[node.name].levels.step)  # type: ignore[union-attr]
+        assert np.array_equal(codes_of(node), codes_of(kept))
 
 
 # ---- what is refused
