@@ -13,10 +13,10 @@ from golden.codec_params import CodecParams, Packing
 from golden.network import run
 from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams
+from roundel.fold import fold
 from roundel.graph import Conv, Dense, Graph
 from roundel.images import Images, load_images
 from roundel.markdown import markdown_table
-from roundel.modules import fold
 from roundel.onnx_import import import_onnx
 from roundel.opq_report import layer_codes, layer_weights, opq_table
 from roundel.quantize import quantize
@@ -67,7 +67,7 @@ def accuracy_table(before: Graph, plans: dict[str, LayerPlan], after: Graph) -> 
 
 def integer(graph: Graph, calibration: Images, held_out: Images, bits: int) -> float:
     """Accuracy of the integer network with activations of so many bits."""
-    network = quantize(graph, calibration.images, Options(weight_bits=4, activation_bits=bits)).network
+    network = quantize(graph, calibration.images, Options(activation_bits=bits)).network
     return held_out.accuracy(run(network, network.encode(held_out.images)))
 
 

@@ -12,10 +12,10 @@ from figures import replace as put
 
 from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams, Weighting
+from roundel.fold import fold
 from roundel.graph import Graph
 from roundel.images import Images, load_images
 from roundel.markdown import markdown_table
-from roundel.modules import fold
 from roundel.onnx_import import import_onnx
 from roundel.opq_report import layer_weights, opq_table
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from golden.checks import check_integer
 from golden.errors import InputError
 from golden.opq import LayerPlan
+from roundel.fold import fold
 from roundel.graph import Conv, Dense, Graph, Node
-from roundel.modules import fold
 
 Progress = Callable[[int, int, str], None]
 Augment = Callable[[Any, Any], Any]

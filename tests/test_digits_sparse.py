@@ -15,13 +15,16 @@ from onnx import numpy_helper
 
 from golden.codec import decode, encode
 from golden.codec_params import CodecParams, Packing
+from golden.network import run
 from golden.opq import opq
 from golden.opq_params import OpqParams
+from roundel.fold import fold
 from roundel.graph import Conv, Dense
 from roundel.images import load_images
-from roundel.modules import fold
 from roundel.onnx_import import import_onnx
 from roundel.opq_report import layer_codes, layer_weights
+from roundel.quantize import quantize
+from roundel.search import Options
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "examples" / "digits"
@@ -83,6 +86,22 @@ def test_at_most_half_a_point_is_lost() -> None:
         name: value.tolist() for name, value in codes().items()
     }
     assert all(node.code_width == 4 for node in sparse.nodes if isinstance(node, Conv | Dense))
+
+
+def test_the_integer_network_has_the_same_codes_and_loses_at_most_half_a_point() -> None:
+    dense, sparse = import_onnx(DIGITS / "digits.onnx"), import_onnx(DIGITS / "digits_sparse.onnx")
+    calibration, held_out = (load_images(DIGITS / f"{name}.npz", dense) for name in ("calibration", "heldout"))
+    network = quantize(sparse, calibration.images, Options(activation_bits=8)).network
+    for layer in network.weighted:
+        expected = codes()[layer.name]
+        if expected.ndim == 4:
+            assert np.array_equal(layer.weights, expected.transpose(2, 3, 1, 0).reshape(layer.weights.shape))
+        else:  # features of a map stand in another order
+            assert np.array_equal(np.sort(layer.weights, axis=0), np.sort(expected, axis=0))
+        assert layer.w.fraction == -np.log2(constants()[f"{layer.name}.step"])
+    assert {layer.name for layer in network.weighted} == codes().keys()
+    scores = run(network, network.encode(held_out.images))
+    assert held_out.accuracy(scores) >= held_out.accuracy(dense.run(held_out.images)) - 0.005
 
 
 def test_the_page_is_what_its_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

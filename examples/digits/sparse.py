@@ -18,8 +18,8 @@ from golden.codec_params import CodecParams, Packing
 from golden.opq import opq
 from golden.opq_params import OpqParams, Weighting
 from roundel.finetune import FinetuneOptions, finetune
+from roundel.fold import fold
 from roundel.graph import Conv, Dense, Graph
-from roundel.modules import fold
 from roundel.onnx_export import export_onnx
 from roundel.onnx_import import import_onnx
 from roundel.opq_report import layer_codes, layer_weights, opq_table
