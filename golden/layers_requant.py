@@ -59,7 +59,11 @@ class Factor:
         return {"scale": scale.view(np.uint32).astype(np.int64)}
 
     def _fixed(self, params: RequantParams, shift: Ints) -> dict[str, Ints]:
-        """[S] TFLite's QuantizeMultiplier: the nearest multiplier with its top bit set, 0 for factors too small."""
+        """[S] TFLite's QuantizeMultiplier: the nearest multiplier with its top bit set.
+
+        A shift that its field does not hold becomes a multiplier of 1 with the greatest shift, which rounds every
+        accumulator as the longer shift would; for `fixed32`, to 0 as in TFLite.
+        """
         doubling = params.scheme is Scheme.FIXED32  # a signed multiplier, whose product is divided by 2**31 beforehand
         width = params.scheme.multiplier_width - doubling
         half, exponent = np.frexp(self.x * self.w / self.o)
@@ -67,10 +71,14 @@ class Factor:
         carry = multiplier >> width  # rounded up to the next power of two
         amount = shift - exponent - carry + (0 if doubling else width)
         if amount.min(initial=0) < 0:
-            beyond = f"{params.scheme.value} multiplies by less than {1 if doubling else 2**width}"
-            raise ValueError(f"{beyond}, not by 2**{-int(amount.min()) + (0 if doubling else width)} or so")
-        small = amount > next(field for field in params.runtime_fields if field.name == "shift").limits[1]
-        return {"multiplier": np.where(small, 0, multiplier >> carry), "shift": np.where(small, 0, amount)}
+            most = 0 if doubling else width
+            least = most - 1 - int(amount.min())
+            raise ValueError(f"{params.scheme.value} multiplies by less than 2**{most}, not by 2**{least} or more")
+        limit = next(field for field in params.runtime_fields if field.name == "shift").limits[1]
+        return {
+            "multiplier": np.where(amount > limit, 1, multiplier >> carry),
+            "shift": np.minimum(amount, limit),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
