@@ -78,24 +78,22 @@ class RiceSlice(wiring.Component):
         m.d.comb += symbol.header.eq(self.header)
         self._bits(m)
 
-        place_bits = self.depth.bit_length() - 1
+        depth_bits = self.depth.bit_length() - 1
         row = Signal(range(self.depth + MOST_ZEROS))  # of the next symbol, from the beat's first on
-        place, beats = row[:place_bits], row[place_bits:]
-        left = symbol.left
+        place, beats = row[:depth_bits], row[depth_bits:]
         m.d.comb += [
-            left.eq(self.rows - row - self.short),
-            self.now.eq((beats == 0) & left.any()),
-            self.next.eq((beats == 1) & left.any()),
+            # Only asked for in this beat and in the next one.
+            symbol.left.eq(self.rows - row[: depth_bits + 1] - self.short),
+            self.now.eq((beats == 0) & symbol.left.any()),
+            self.next.eq((beats == 1) & symbol.left.any()),
         ]
-        stepped = Cat(place, (beats - self.step)[: len(beats)])
         with m.If(self.start):
             m.d.sync += row.eq(0)
         with m.Elif(self.decode):
-            m.d.sync += row.eq(stepped + symbol.zeros + symbol.coded)
+            m.d.sync += row.eq(place + symbol.zeros + symbol.coded)
         with m.Elif(self.step):
-            m.d.sync += row.eq(stepped)
-
-        self._beat(m, self._code(m, left), place, beats)
+            m.d.sync += beats.eq(beats - 1)
+        self._beat(m, self._code(m), place, beats)
         return m
 
     def _bits(self, m: Module) -> None:
@@ -114,14 +112,14 @@ class RiceSlice(wiring.Component):
         with m.If(self.take):
             m.d.sync += held.eq(self.word[1:])
 
-    def _code(self, m: Module, left: Value) -> Value:
+    def _code(self, m: Module) -> Value:
         """The code of the last symbol, 0 if it has none; says whether it is wrong."""
         symbol, width = self.symbol, self.decoder.width
-        coded, outside, rank = Signal(), Signal(), Signal(width, reset_less=True)
+        coded, wrong, rank = Signal(), Signal(), Signal(width, reset_less=True)
         with m.If(self.start):
-            m.d.sync += [coded.eq(0), outside.eq(0)]
+            m.d.sync += [coded.eq(0), wrong.eq(0)]
         with m.Elif(self.decode):
-            m.d.sync += [coded.eq(symbol.coded), outside.eq(symbol.outside), rank.eq(symbol.rank)]
+            m.d.sync += [coded.eq(symbol.coded), wrong.eq(symbol.wrong), rank.eq(symbol.rank)]
         if self.decoder.table:
             code = named(m, (rank + 1)[:width], "code")
             fits = rank + 1 < self.header.codes
@@ -130,7 +128,7 @@ class RiceSlice(wiring.Component):
             size = named(m, (self.header.base - 1)[: width - 1] + rank[1:] + rank[0], "size")
             code = named(m, (size ^ (~rank[0]).replicate(len(size)))[:width], "code")
             fits = ~size[width - 1 :].any()
-        m.d.comb += self.wrong.eq((left < 0) | (coded & (outside | ~fits)))
+        m.d.comb += self.wrong.eq(wrong | (coded & ~fits))
         return code & coded.replicate(width)
 
     def _beat(self, m: Module, code: Value, place: Value, beats: Value) -> None:

@@ -28,12 +28,14 @@ class RiceSymbol(wiring.Component):
     header : In(header_layout())
     window : In(32)
         The next bits of the slice.
-    left : In(signed)
+    left : In
         Rows that the slice has left: a run that reaches the last of them ends the symbol.
     zeros : Out
         Rows of zeros.
     coded : Out(1)
-        A level follows them; its number is `rank`, modulo `2**width`, and `outside` says that it is larger.
+        A level follows them; its number is `rank`.
+    wrong : Out(1)
+        There are more zeros than rows left, or the number does not fit `rank`.
     run_length : Out(5), level_length : Out(4)
         Bits of the run, of the level; those of the symbol are their sum.
     """
@@ -43,11 +45,11 @@ class RiceSymbol(wiring.Component):
             {
                 "header": In(header_layout()),
                 "window": In(WORD),
-                "left": In(range(-MOST_ZEROS - 1, rows + 1)),
+                "left": In(range(rows + 1)),
                 "zeros": Out(range(MOST_ZEROS + 1)),
                 "coded": Out(1),
                 "rank": Out(width),
-                "outside": Out(1),
+                "wrong": Out(1),
                 "run_length": Out(range(18)),
                 "level_length": Out(range(16)),
             }
@@ -63,23 +65,30 @@ class RiceSymbol(wiring.Component):
         m.d.comb += [
             self.zeros.eq((Cat(ones & ~goes_on.replicate(3), goes_on) << run_bits)[: len(self.zeros)] | low),
             self.coded.eq(~goes_on & (self.zeros != self.left)),
+            self.run_length.eq(Mux(goes_on, RUN_LIMIT, ones + (run_bits + 1))),
         ]
-        m.d.comb += self.run_length.eq(Mux(goes_on, RUN_LIMIT, ones + (run_bits + 1)))
-        level_length = self._level(m, named(m, field(rest, run_bits, 15), "level"))
-        m.d.comb += self.level_length.eq(level_length & self.coded.replicate(4))
+        length, large = self._level(m, named(m, field(rest, run_bits, 15), "level"))
+        past = named(m, self.zeros > self.left, "past")
+        m.d.comb += [
+            self.level_length.eq(length & self.coded.replicate(len(length))),
+            self.wrong.eq(past | (self.coded & large)),
+        ]
         return m
 
-    def _level(self, m: Module, level: Value) -> Value:
-        """The number of the level that begins at bit 0; returns its length, 0 to 15."""
+    def _level(self, m: Module, level: Value) -> tuple[Value, Value]:
+        """Number the level that begins at bit 0; returns its length, 0 to 15, and 1 if `rank` is too small for it."""
         header = self.header
         limit = ones_below(header.level_limit, 7)
         ones = named(m, trailing_ones(level[:7] & limit), "level_ones")
         ended = named(m, (~level[:7] & limit).any(), "level_ended")
         rest = field(level, ones, 9)
         low = Mux(ended, rest[1:9] & ones_below(header.level_bits, 8), rest[:8] & ones_below(header.level_extra, 8))
-        rank = named(m, (ones << header.level_bits)[:11] + low, "level_rank")
-        m.d.comb += [self.rank.eq(rank), self.outside.eq(rank[len(self.rank) :].any())]
-        return named(m, (ones + Mux(ended, header.level_bits + 1, header.level_extra))[:4], "level_length")
+        width = len(self.rank)
+        high = named(m, (ones << header.level_bits)[:11], "level_high")
+        rank = named(m, high[:width] + low[:width], "level_rank")
+        large = Cat(high[width:], low[width:], rank[width]).any()
+        m.d.comb += self.rank.eq(rank)
+        return named(m, (ones + Mux(ended, header.level_bits + 1, header.level_extra))[:4], "level_length"), large
 
 
 def field(bits: Value, first: Value, width: int) -> Value:
