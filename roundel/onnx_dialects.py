@@ -36,7 +36,7 @@ def quantize_linear(op: Operator) -> None:
         x = op.weights(0)
         codes = np.clip(np.rint(x / _along(op, scale, x.ndim)) + _along(op, zero, x.ndim), low, high)
         op.scope.constants[op.output] = codes.astype(np.int64).astype(zero.dtype)
-    else:
+    elif not _follow_host(op):
         op.scope.codes[op.output] = _activation(op, "", scale, int(_only(op, zero)), (low, high), "ROUND")
 
 
@@ -48,6 +48,8 @@ def dequantize_linear(op: Operator) -> Node | None:
         _limits(op, codes.dtype)  # integers only
         integers = codes.astype(np.int64) - _along(op, zero, codes.ndim).astype(np.int64)
         _set_weights(op, integers, _along(op, scale, codes.ndim))
+        return None
+    if _follow_host(op):
         return None
     if name not in op.scope.codes:
         op.fail(f"input {name} must be constant integers or come from QuantizeLinear")
@@ -72,6 +74,8 @@ def quant(op: Operator) -> Node | None:
     if op.get("narrow", 0):
         low, high = (low + 1, high) if signed else (low, high - 1)
     scale, zero = _scale(op), op.weights(2)
+    if _follow_host(op):
+        return None
     if not op.is_constant(0):
         if zero.any():
             op.fail("an activation must have a zero point of 0")
@@ -81,6 +85,14 @@ def quant(op: Operator) -> Node | None:
         op.fail("zeropt must be whole numbers")
     _set_weights(op, integers.astype(np.int64), scale)
     return None
+
+
+def _follow_host(op: Operator) -> bool:
+    """What is left to the host stays so: it need not quantize what it computes itself."""
+    host = op.scope.hosted.get(op.inputs[0])
+    if host is not None:
+        op.scope.hosted[op.output] = host
+    return host is not None
 
 
 def _activation(

@@ -57,8 +57,9 @@ def _convert(model: onnx.ModelProto, file: str) -> Graph:
             nodes.append(node)
             scope.names.add(node.name)
             scope.shapes[node.output] = _result_shape(operator, node)
-    results = [_result(item.name, scope) for item in proto.output]
-    host = tuple(scope.hosted[item.name] for item in proto.output if item.name in scope.hosted)
+    outputs = [scope.aliases.get(item.name, item.name) for item in proto.output]
+    results = [_result(name, scope) for name in outputs]
+    host = tuple(scope.hosted[name] for name in dict.fromkeys(outputs) if name in scope.hosted)
     return Graph(
         file=file,
         source=source,
@@ -95,7 +96,7 @@ def _nodes(operator: Operator) -> tuple[Node, ...]:
 
 def _result(name: str, scope: Scope) -> str:
     """The tensor behind an output of the file."""
-    name = scope.hosted[name].tensor if name in scope.hosted else scope.aliases.get(name, name)
+    name = scope.hosted[name].tensor if name in scope.hosted else name
     if name in scope.codes:
         raise InputError(f"{scope.file}: output {name} holds integers: expected DequantizeLinear before it")
     if name not in scope.shapes:

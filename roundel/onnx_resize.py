@@ -1,15 +1,16 @@
 """Enlarging by the nearest value: the one kind of Resize that is only a repetition of values."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundel import graph
-from roundel.graph import Node
+from roundel.graph import Node, Reals
 from roundel.onnx_scope import BATCH, Operator
 
-NEAREST = {
+NEAREST: dict[str, Callable[[Reals], Reals]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),

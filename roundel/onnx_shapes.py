@@ -97,4 +97,7 @@ def reshape(op: Operator) -> Node | None:
     if not keeps_batch or (op.get("allowzero", 0) and 0 in target) or (len(after) != 1 and tuple(after) != before):
         sizes = ", ".join("batch" if size == BATCH else str(size) for size in target)
         op.fail(f"only a reshape to (batch, {prod(before)}) is supported, not to ({sizes})")
-    return graph.Flatten(**op.common()) if len(after) == 1 else identity(op)
+    if len(after) == 1:
+        return graph.Flatten(**op.common())
+    identity(op)
+    return None
