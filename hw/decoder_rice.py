@@ -1,6 +1,6 @@
 """The core of a decoder of `rice` streams: slices that decode side by side, and words in the order of need."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from golden.decoder import DecoderParams
@@ -80,7 +80,7 @@ class RiceCore(wiring.Component):
         more = self.chunks.payload.weights - 1  # what lies before the last weight
         with m.If(start):
             m.d.sync += rows.eq((more >> (count.bit_length() - 1)) + 1)
-            m.d.sync += short.eq(Cat(index > more % count for index in range(count)))
+            m.d.sync += short.eq(Cat(Const(0), *(more % count < index for index in range(1, count))))
         with m.Elif(step):
             m.d.sync += rows.eq(rows - self.depth)
         for index, each in enumerate(self.slices):
