@@ -71,15 +71,17 @@ class DecoderParams:
         CodecError
             The stream is damaged or made for another decoder; `bit` is what the hardware reports.
         """
-        return decode(self._as_seen(data))
+        return decode(self.as_seen(data))
 
-    def _as_seen(self, data: bytes) -> bytes:
+    def as_seen(self, data: bytes) -> bytes:
         """The stream with impossible values in place of those that only other decoders take."""
         if len(data) < 20:
             return data
         packing, width, lanes = data[4:7]
         levels, _, slices, _ = data[12:16]
         seen = bytearray(data)
+        if not self.table:
+            seen[12] = 0
         for at, fits in (
             (4, packing == PACKINGS.index(self.packing)),
             (5, width == self.width),

@@ -14,7 +14,8 @@ The core turns the chunks of a segment into beats of codes:
   the next cycle. `fault_bit` is the position of the fault (docs/codecs.md) relative to bit 0 of the chunk that is
   offered, or that comes next if none is: negative in chunks that were taken.
 - A segment that ends before its weights are complete is a fault of the core, as are words left. A stream that ends in a
-  segment looks like a segment that ends there. No segment is empty: that is a fault of the frame.
+  segment looks like a segment that ends there; then, and only then, the last chunk may be empty (`start` and `end` are
+  0) and not `first`. No segment is empty as a whole: that is a fault of the frame.
 - While `clear` is high there are no chunks, and the state becomes that of before the first chunk. It is also that after
   the last beat of a segment, with no cycle between.
 """

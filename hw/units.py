@@ -7,10 +7,12 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from golden.decoder import DecoderParams
 from golden.greedy_nms import GreedyParams
 from golden.mac import MacParams
 from golden.nms import NmsParams
 from golden.requant import RequantParams
+from hw.decoder import Decoder
 from hw.greedy_nms import GreedyNms
 from hw.mac import MacArray
 from hw.nms import Nms
@@ -246,6 +248,18 @@ _GREEDY_CONFIGS: dict[str, dict[str, Any]] = {
 """1, 2 and 4 lanes, both forms, thresholds from any overlap to none, a single box, 1,024 boxes."""
 
 
+_DECODER_CONFIGS: dict[str, dict[str, Any]] = {
+    "mask_8": {"packing": "mask", "bus": 64, "lanes": 8, "width": 4},
+    "mask_16": {"packing": "mask", "bus": 128, "lanes": 16, "width": 4},
+    "mask_4_table_of_8": {"packing": "mask", "bus": 128, "lanes": 4, "width": 3, "table": True},
+    "mask_16_table_of_32": {"packing": "mask", "bus": 64, "lanes": 16, "width": 5, "table": True},
+    "mask_8_narrow": {"packing": "mask", "bus": 128, "lanes": 8, "width": 2},
+    "mask_32_slow_bus": {"packing": "mask", "bus": 32, "lanes": 32, "width": 8},
+    "mask_8_odd": {"packing": "mask", "bus": 32, "lanes": 8, "width": 7},
+}
+"""Every format, bus, number of lanes; narrow, wide and odd codes, identity and tables."""
+
+
 UNITS: Mapping[str, Unit] = MappingProxyType(
     {
         unit.name: unit
@@ -283,6 +297,14 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 component=GreedyNms,
                 bench="sim.tb_greedy_nms",
                 configs=MappingProxyType(_GREEDY_CONFIGS),
+            ),
+            Unit(
+                name="decoder",
+                summary="decoder of sparse weights: a stream of bytes in, dense weights out, a beat at a time",
+                params=DecoderParams,
+                component=Decoder,
+                bench="sim.tb_decoder",
+                configs=MappingProxyType(_DECODER_CONFIGS),
             ),
         )
     }

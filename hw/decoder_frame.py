@@ -1,0 +1,170 @@
+"""The frame of a weight stream: header, lengths of segments, the stream's end, and all faults in their order."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.bits import WORD
+from golden.decoder import DecoderParams
+from hw.arith import named
+from hw.decoder_core import chunk_layout, header_layout
+from hw.decoder_header import HeaderReader
+from hw.decoder_words import POSITION, WordCursor, input_layout
+
+LENGTH = 17
+"""Bits of the words left in a segment. No decoder uses up more than 2^17 - 1 of them: a symbol has at most 32 bits, and
+a segment 65536 weights. A greater length is as good as that."""
+
+
+class State(enum.Enum, shape=2):
+    """What the next word is."""
+
+    HEADER = 0
+    LENGTH = 1  # of a segment; or there is none
+    PAYLOAD = 2
+    END = 3  # nothing, up to the last
+
+
+def status_layout() -> data.StructLayout:
+    """`done` for one cycle after each stream; `error`, with `bit`, from where it is found until the next one starts."""
+    return data.StructLayout({"done": 1, "error": 1, "bit": POSITION})
+
+
+class Frame(wiring.Component):
+    """Follows a stream word by word, payload beat by beat.
+
+    Faults are found in their order in the stream, as the frame does not go on behind a segment before the core is
+    through with it. Only two have to wait for the stream's last beat: that the header is too short, and that there are
+    bytes that make no whole word.
+
+    Parameters
+    ----------
+    params
+        See `golden.decoder.DecoderParams`.
+    reach
+        Bits of the core's `fault_bit`.
+
+    Members
+    -------
+    inputs : In(stream.Signature(input_layout(params)))
+    status : Out(status_layout())
+    chunks : Out(stream.Signature(chunk_layout(params))), header : Out(header_layout()), clear : Out(1)
+    fault : In(1), fault_bit : In(signed(reach))
+        See `hw.decoder_core`.
+    index : Out(8), level : Out(8), write : Out(1), wrong : In(1)
+        See `hw.decoder_levels`.
+    ending : Out(1)
+        The segment is the stream's last.
+    idle : In(1)
+        All beats of weights have been taken; a stream is not done before.
+    """
+
+    def __init__(self, params: DecoderParams, reach: int):
+        self.params = params
+        super().__init__(
+            {
+                "inputs": In(stream.Signature(input_layout(params))),
+                "status": Out(status_layout()),
+                "chunks": Out(stream.Signature(chunk_layout(params))),
+                "header": Out(header_layout()),
+                "clear": Out(1),
+                "fault": In(1),
+                "fault_bit": In(signed(reach)),
+                "index": Out(8),
+                "level": Out(8),
+                "write": Out(1),
+                "wrong": In(1),
+                "ending": Out(1),
+                "idle": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.reader = reader = HeaderReader(self.params)
+        m.submodules.cursor = cursor = WordCursor(self.params)
+        wiring.connect(m, wiring.flipped(self.inputs), cursor.inputs)
+        m.d.comb += [self.header.eq(reader.header), reader.wrong.eq(self.wrong), reader.word.eq(cursor.word)]
+        m.d.comb += [self.index.eq(reader.index), self.level.eq(reader.level), self.write.eq(reader.write)]
+
+        state, error, header = Signal(State), Signal(), Signal()
+        count = Signal(WORD, reset_less=True)  # weights that are not yet complete
+        left = Signal(LENGTH, reset_less=True)  # words of the segment
+        first = Signal(reset_less=True)
+        after = self._weights(m, reader.below, count)
+        taken = named(m, self.chunks.valid & self.chunks.ready, "taken")
+        within = named(m, left <= cursor.size - cursor.index, "within")  # the segment ends in this beat
+        one = named(m, cursor.index + 1, "one")
+        m.d.comb += [cursor.to.eq(one), self.clear.eq((state == State.HEADER) | (state == State.END))]
+
+        with m.If(state == State.HEADER):
+            m.d.comb += reader.valid.eq(cursor.there & ~reader.complete)
+            m.d.comb += cursor.go.eq(reader.valid & reader.ready)
+            m.d.comb += error.eq(Mux(reader.complete, reader.fault, cursor.ended))
+            m.d.comb += header.eq(reader.complete | reader.early)
+            with m.If(reader.counts):
+                m.d.sync += count.eq(cursor.word)
+            with m.If(reader.complete):
+                m.d.sync += state.eq(State.LENGTH)
+        with m.Elif(state == State.LENGTH):
+            m.d.comb += error.eq(Mux(count.any(), cursor.ended, cursor.there))
+            m.d.comb += cursor.go.eq(cursor.there)
+            m.d.sync += [first.eq(1), left.eq(cursor.word[:LENGTH] | cursor.word[LENGTH:].any().replicate(LENGTH))]
+            with m.If(cursor.there | cursor.ended):
+                m.d.sync += state.eq(Mux(count.any(), State.PAYLOAD, State.END))
+        with m.Elif(state == State.PAYLOAD):
+            m.d.comb += self.chunks.valid.eq((cursor.there | (cursor.ended & ~first)) & left.any())
+            m.d.comb += error.eq(self.fault | ~left.any() | (cursor.ended & first))
+            m.d.comb += [cursor.go.eq(taken), cursor.to.eq(self.chunks.p.end)]
+            with m.If(taken):
+                m.d.sync += [first.eq(0), left.eq(left - (self.chunks.p.end - self.chunks.p.start))]
+                with m.If(within):
+                    m.d.sync += [count.eq(after), state.eq(State.LENGTH)]
+                with m.Elif(self.inputs.p.last):
+                    m.d.sync += left.eq(0)  # which is a fault
+        with m.Else():
+            m.d.comb += [cursor.drop.eq(1), cursor.finish.eq(self.inputs.valid & self.inputs.p.last & self.idle)]
+            with m.If(cursor.finish):
+                m.d.sync += state.eq(State.HEADER)
+        with m.If(error):
+            m.d.sync += state.eq(State.END)
+
+        m.d.comb += [
+            self.chunks.p.data.eq(self.inputs.p.data),
+            self.chunks.p.start.eq(cursor.index),
+            self.chunks.p.end.eq(Mux(within, cursor.index + left, cursor.size)),
+            self.chunks.p.first.eq(first),
+            self.chunks.p.last.eq(within | self.inputs.p.last),
+            reader.start.eq(cursor.finish),
+        ]
+        self._status(m, reader, cursor, error, header)
+        return m
+
+    def _weights(self, m: Module, below: Value, count: Value) -> Value:
+        """Say how many weights the segment has; return how many come after it."""
+        below = Cat(below, Const(0, WORD - len(below)))
+        whole = named(m, (count & ~below).any(), "whole")
+        segment = named(m, (below + 1) & ~below, "segment")
+        after = named(m, Mux(whole, (count - segment)[:WORD], 0), "after")
+        m.d.comb += self.chunks.p.weights.eq(Mux(whole, segment, count))
+        m.d.comb += self.ending.eq(~after.any())
+        return after
+
+    def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> None:
+        """Keep what is wrong, and where: in the header, where the core says, at the next word, or at the end."""
+        status = self.status
+        incomplete = named(m, cursor.finish & (reader.short | cursor.size_bytes[:2].any()), "incomplete")
+        where = Signal(signed(POSITION))
+        with m.If(cursor.finish):
+            m.d.comb += where.eq(cursor.size_bytes << 3)
+        with m.Elif(header):
+            m.d.comb += where.eq(reader.fault_bit)
+        with m.Elif(self.fault):
+            m.d.comb += where.eq(self.fault_bit)
+        with m.Else():
+            m.d.comb += where.eq(cursor.index << 5)
+        m.d.sync += status.done.eq(cursor.finish)
+        with m.If(reader.valid):
+            m.d.sync += status.error.eq(0)
+        with m.If(error | incomplete):
+            m.d.sync += [status.error.eq(1), status.bit.eq(where + Mux(header, 0, cursor.base))]

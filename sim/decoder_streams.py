@@ -1,0 +1,80 @@
+"""Weight streams for the benches of decoders: sound ones of every kind, damaged ones, and foreign ones."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from golden.codec import encode, fit, write
+from golden.codec_params import CodecParams, Packing
+from golden.decoder import DecoderParams
+from golden.rounding import Ints
+
+COUNTS = (0, 1, 2, 7, 8, 31, 33, 63, 64, 65, 128, 200, 300)
+ZEROS = (0.0, 0.3, 0.5, 0.8, 0.9, 0.97, 1.0)
+
+
+def codec_params(rng: np.random.Generator, params: DecoderParams, segment: int | None = None) -> CodecParams:
+    """What a stream may be made with for a decoder; a random codebook if it has one."""
+    levels = None
+    if params.table:
+        others = rng.permutation(np.setdiff1d(np.arange(-128, 128), [0]))
+        levels = (0, *others[: rng.integers(1, min(32, 1 << params.width))].tolist())
+    lanes = int(rng.choice([4, 8, 16, 32])) if params.packing is Packing.RELATIVE else params.lanes
+    return CodecParams(
+        packing=params.packing,
+        width=params.width,
+        lanes=lanes,
+        slices=params.slices,
+        segment=segment or int(rng.choice([64, 128, 1 << 15])),
+        levels=levels,
+    )
+
+
+def weights(rng: np.random.Generator, params: CodecParams, count: int, zeros: float) -> Ints:
+    """(count,) weights of the codebook, `zeros` of them about 0."""
+    levels = params.level_of_code[1 : params.codes].astype(np.int64)
+    return np.where(rng.random(count) < zeros, 0, rng.choice(levels, count))
+
+
+def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = None) -> bytes:
+    """A stream for a decoder, as the encoder would make it, or with other lengths of runs."""
+    form = codec_params(rng, params)
+    if count is None:
+        count = int(rng.choice(COUNTS))
+    values = weights(rng, form, count, float(rng.choice(ZEROS)))
+    if params.packing is Packing.MASK or rng.random() < 0.7:
+        return encode(values, form)
+    return write(values, replace(fit(values, form), run_bits=int(rng.integers(0, 9))))
+
+
+def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
+    """A stream cut, lengthened, without a word, with a byte or a word replaced, or with some bits flipped."""
+    data = bytearray(stream)
+    at = 4 * int(rng.integers(len(data) // 4))
+    match rng.integers(6):
+        case 0:
+            data = data[: rng.integers(len(data))]
+        case 1:
+            data += rng.bytes(int(rng.integers(1, 9)))
+        case 2:
+            del data[at : at + 4]
+        case 3:
+            data[rng.integers(len(data))] = rng.integers(256)
+        case 4:
+            data[at : at + 4] = rng.bytes(4)
+        case _:
+            for bit in rng.integers(8 * len(data), size=rng.integers(1, 4)):
+                data[bit // 8] ^= 1 << bit % 8
+    return bytes(data)
+
+
+def foreign(rng: np.random.Generator, params: DecoderParams) -> bytes:
+    """A sound stream for a decoder that differs in one way."""
+    others: list[dict[str, Any]] = [
+        {"width": params.width - 1 if params.width > 2 else 3},
+        {"lanes": 32 if params.lanes < 32 else 16},
+        {"packing": Packing.RELATIVE if params.packing is Packing.MASK else Packing.MASK, "slices": 1},
+        {"table": not params.table, "width": min(params.width, 5)},
+    ]
+    return sound(rng, replace(params, **others[rng.integers(len(others))]))
