@@ -1,7 +1,7 @@
-"""Runs every weighted layer of an integer network on the RTL of the MAC array, and compares with golden.
+"""Runs the weighted layers of an integer network on the RTL of the MAC array, and compares with golden.
 
-Layers between them (pooling, flattening) run in golden; each layer on the array is fed with what the array itself gave
-for the layers before it, so the network's result is the RTL's.
+Layers between them (pooling, flattening, what the array cannot do) run in golden; each layer on the array is fed with
+what the array itself gave for the layers before it, so the network's result is the RTL's. `bounds` clamp behind it.
 """
 
 import os
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,15 @@ from numpy.typing import NDArray
 
 from golden.errors import ToolError
 from golden.layers import Step, Weighted
+from golden.mac import MacParams
 from golden.network import Network
 from golden.rounding import Ints
-from golden.tiling import Schedule, assemble, schedule
+from golden.tiling import Schedule, assemble, concatenate, schedule, tiles
 from roundel.array_design import Array
 from sim.bench import PERIOD_NS
 from sim.runner import run
 
-BENCH = "sim.tb_mac"
+BENCH, SPARSE_BENCH = "sim.tb_mac", "sim.tb_sparse_mac"
 BATCH = 50  # images per simulation; fixed, so that no figure depends on the number of cores
 SEED = 1  # of cocotb, which draws nothing here: beats are given and nobody stalls
 OUTPUTS = "outputs.npz"  # what the bench leaves in its folder
@@ -74,13 +76,18 @@ class NetworkRun:
         One row per weighted layer, in dataflow order.
     outputs
         What the RTL gave for each of them, by name: (images, ..., channels).
-    result
-        The network's result, (images, ..., channels).
+    results
+        The network's results by name, (images, ..., channels).
     """
 
     layers: tuple[LayerRun, ...]
     outputs: dict[str, Ints] = field(repr=False)
-    result: Ints = field(repr=False)
+    results: dict[str, Ints] = field(repr=False)
+
+    @property
+    def result(self) -> Ints:
+        """The network's result; of several, the last."""
+        return list(self.results.values())[-1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,8 +112,17 @@ class Replay:
     speed: float
 
 
-def simulate(array: Array, beats: Schedule) -> Replay:
+def simulate(array: Array, beats: Schedule, stream: bytes | None = None) -> Replay:
     """Run a schedule through the RTL, without stalls.
+
+    Parameters
+    ----------
+    array
+        What is built.
+    beats
+        What is driven.
+    stream
+        The weights of a tile for an array behind a decoder: they come again for each tile, instead of those of `beats`.
 
     Raises
     ------
@@ -116,7 +132,11 @@ def simulate(array: Array, beats: Schedule) -> Replay:
     folder = Path(tempfile.mkdtemp(prefix="roundel-"))  # stays, with its log, where anything below raises
     beats.save(folder / "stimulus.npz")
     config = {"params": array.params.as_dict(), "latency": array.latency, "stimulus": str(folder / "stimulus.npz")}
-    result = run(array.design, BENCH, seed=SEED, config=config, folder=folder)
+    if stream is not None:
+        (folder / "stream.rws").write_bytes(stream)
+        config["stream"] = str(folder / "stream.rws")
+    bench = BENCH if stream is None else SPARSE_BENCH
+    result = run(array.design, bench, seed=SEED, config=config, folder=folder)
     if not (folder / OUTPUTS).exists():
         raise ToolError(f"{array.name} gave no results: {', '.join(result.failures)}\nlog: {folder / 'run.log'}")
     cycles, seconds = clock(folder)
@@ -135,28 +155,36 @@ def clock(folder: Path) -> tuple[int, float]:
 
 
 def run_on_array(
-    network: Network, images: Ints, arrays: Mapping[str, Array], done: Callable[[str], None] = lambda _: None
+    network: Network,
+    images: Ints,
+    arrays: Mapping[str, Array],
+    done: Callable[[str], None] = lambda _: None,
+    *,
+    streams: Mapping[str, bytes] = MappingProxyType({}),
 ) -> NetworkRun:
-    """Run `network` with every weighted layer on the RTL.
+    """Run `network` with weighted layers on the RTL.
 
     Parameters
     ----------
     network
-        Without residuals.
+        What to run.
     images
         As `Network.encode` gives them.
     arrays
-        The array of each weighted layer, by its name.
+        The array of each layer that is to run on one, by its name; the others run in golden.
     done
         Called with a layer's name whenever `BATCH` images are through it: `rounds(images)` times per layer.
+    streams
+        The weights of each layer whose array is behind a decoder, by its name.
     """
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    one = partial(_run_batch, network, arrays=arrays, streams=streams, done=done)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        runs = list(pool.map(partial(_run_batch, network, arrays=arrays, done=done), batches))
+        runs = list(pool.map(one, batches))
     return NetworkRun(
         layers=tuple(_total(rows) for rows in zip(*(run.layers for run in runs), strict=True)),
         outputs={name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs},
-        result=np.concatenate([run.result for run in runs]),
+        results={name: np.concatenate([run.results[name] for run in runs]) for name in runs[0].results},
     )
 
 
@@ -195,27 +223,78 @@ def difference(layer: str, outputs: NDArray[Any], expected: NDArray[Any]) -> lis
     ]
 
 
-def _run_batch(network: Network, images: Ints, arrays: Mapping[str, Array], done: Callable[[str], None]) -> NetworkRun:
+def _run_batch(
+    network: Network,
+    images: Ints,
+    arrays: Mapping[str, Array],
+    streams: Mapping[str, bytes],
+    done: Callable[[str], None],
+) -> NetworkRun:
     values = {network.source: images}
     rows: list[LayerRun] = []
     outputs: dict[str, Ints] = {}
     for layer in network.layers:
         step = layer.compute(*(values[name] for name in layer.sources))
         values[layer.name] = step.outputs
-        if isinstance(layer, Weighted):
-            row, result = _run_layer(layer, step, arrays[layer.name])
+        if isinstance(layer, Weighted) and layer.name in arrays:
+            row, result = _run_layer(layer, step, arrays[layer.name], streams.get(layer.name))
             rows.append(row)
             values[layer.name] = outputs[layer.name] = result
             done(layer.name)
-    return NetworkRun(layers=tuple(rows), outputs=outputs, result=values[network.layers[-1].name])
+    results = {name: values[name] for name in network.output_names}
+    return NetworkRun(layers=tuple(rows), outputs=outputs, results=results)
 
 
-def _run_layer(layer: Weighted, step: Step, array: Array) -> tuple[LayerRun, Ints]:
+def layer_schedule(params: MacParams, layer: Weighted, columns: Ints) -> Schedule:
+    """The beats of one layer: for every tile, every group of channels as a product of its own.
+
+    Parameters
+    ----------
+    params
+        Of the array.
+    layer
+        What runs.
+    columns
+        (positions, taps * channels), as `golden.layers.Step` has them.
+    """
+    split = columns.reshape(len(columns), layer.taps, layer.groups, -1)
+    weights, bias = (np.split(values, layer.groups, axis=-1) for values in (layer.weights, layer.aligned_bias))
+    channels = layer.weights.shape[1] // layer.groups
+    runtime = {name: _by_channel(values, len(layer.bias)) for name, values in layer.runtime().items()}
+    parts = []
+    for tile in tiles(len(columns), params.depth):
+        for group in range(layer.groups):
+            own = slice(group * channels, (group + 1) * channels)
+            acts = split[tile, :, group].reshape(tile.stop - tile.start, -1)
+            settings = {name: values[own] for name, values in runtime.items()}
+            parts.append(schedule(params, acts, weights[group], bias[group], settings))
+    return concatenate(parts)
+
+
+def layer_outputs(params: MacParams, layer: Weighted, outputs: Ints, positions: int) -> Ints:
+    """What the array gave for `layer_schedule`, output beats (beats, columns), as (positions, channels)."""
+    channels, start, rows = layer.weights.shape[1] // layer.groups, 0, []
+    for tile in tiles(positions, params.depth):
+        size = tile.stop - tile.start
+        beats, parts = size * -(-channels // params.columns), []
+        for _ in range(layer.groups):
+            parts.append(assemble(params, outputs[start : start + beats], size, channels))
+            start += beats
+        rows.append(np.concatenate(parts, axis=1))
+    return np.clip(np.concatenate(rows), *layer.limits)
+
+
+def _by_channel(values: Ints, channels: int) -> Ints:
+    """One set of run-time parameters for each output channel."""
+    return values if len(values) == channels else np.repeat(values, channels, axis=0)
+
+
+def _run_layer(layer: Weighted, step: Step, array: Array, stream: bytes | None) -> tuple[LayerRun, Ints]:
     """`step` gives the operands and the shape of the result; its outputs are not used."""
     assert step.columns is not None
     positions, channels = len(step.columns), layer.weights.shape[1]
-    beats = schedule(array.params, step.columns, layer.weights, layer.aligned_bias, {"shift": layer.shift})
-    replay = simulate(array, beats)
+    beats = layer_schedule(array.mac, layer, step.columns)
+    replay = simulate(array, beats, stream)
     row = LayerRun(
         layer=layer.name,
         array=array.name,
@@ -226,7 +305,7 @@ def _run_layer(layer: Weighted, step: Step, array: Array) -> tuple[LayerRun, Int
         cycles=replay.cycles,
         faults=replay.faults,
     )
-    return row, assemble(array.params, replay.outputs, positions, channels).reshape(step.outputs.shape)
+    return row, layer_outputs(array.mac, layer, replay.outputs, positions).reshape(step.outputs.shape)
 
 
 def _total(rows: tuple[LayerRun, ...]) -> LayerRun:

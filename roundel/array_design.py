@@ -1,7 +1,7 @@
 """Which MAC arrays an integer network needs, and each of them as Verilog, manifest and simulator."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +10,14 @@ import numpy as np
 
 from golden.errors import InputError
 from golden.formats import signed_width
+from golden.layers import Weighted
 from golden.mac import MacParams
 from golden.network import Network
 from golden.requant import RequantParams, Scheme
+from golden.sparse_mac import SparseMacParams
 from hw.emit import manifest, to_verilog
 from hw.mac import MacArray
+from hw.sparse_mac import SparseMac
 from sim.runner import Design, build
 
 
@@ -27,7 +30,7 @@ class Array:
     name
         Of the Verilog module.
     params
-        What it was generated from.
+        What it was generated from: with a decoder before its weight port or without.
     latency
         Cycles from a beat to its result.
     verilog, manifest
@@ -35,10 +38,15 @@ class Array:
     """
 
     name: str
-    params: MacParams
+    params: MacParams | SparseMacParams
     latency: int
     verilog: str = field(repr=False)
     manifest: dict[str, Any] = field(repr=False)
+
+    @property
+    def mac(self) -> MacParams:
+        """The array alone."""
+        return self.params.mac if isinstance(self.params, SparseMacParams) else self.params
 
     @property
     def design(self) -> Design:
@@ -46,26 +54,37 @@ class Array:
         return Design(sources=(self.verilog,), top=self.name, optimize=3)
 
 
+def unsupported(layer: Weighted) -> str | None:
+    """Why the array cannot run a layer, in a few words; None if it can. `bounds` clamp behind the array."""
+    if layer.residual is not None:
+        return "adds a residual, which the MAC array cannot do"
+    if layer.leak:
+        return "shifts by the sign (LeakyRelu), which the requantizer cannot do"
+    if layer.requant is Scheme.SHIFT and layer.output.zero:
+        return "adds a zero point, which the shift requantizer cannot do"
+    wide = max(layer.x.width, layer.w.width)
+    return f"has operands of {wide} bits, more than 8" if wide > 8 else None
+
+
 def array_params(network: Network, *, lanes: int = 16, columns: int = 16, depth: int = 256) -> dict[str, MacParams]:
-    """For each weighted layer, by name, the array it runs on: equal for as many layers as possible.
+    """For each weighted layer that the array can run, by name, the array: equal for as many layers as possible.
 
     Accumulator and bias are as wide as the widest layer needs; what is fixed at generation and differs between layers
-    (operand widths, signs, rounding) makes arrays differ.
+    (operand widths, signs, rounding, requantizer) makes arrays differ.
 
     Raises
     ------
     InputError
-        The network has no weighted layer, or one that the array cannot run; the message names it.
+        The network has no weighted layer, or one whose sums are too wide; the message names it.
     """
     if not network.weighted:
         raise InputError("expected a network with at least one convolution or dense layer")
-    reduction = max(len(layer.weights) for layer in network.weighted)
-    biases = np.concatenate([layer.aligned_bias for layer in network.weighted])
+    able = [layer for layer in network.weighted if unsupported(layer) is None]
+    reduction = max((len(layer.weights) for layer in able), default=1)
+    biases = np.concatenate([[0], *(layer.aligned_bias for layer in able)])
     bias_width = max(2, signed_width(int(biases.min()), int(biases.max())))
     found = {}
-    for layer in network.weighted:
-        if layer.residual is not None:
-            raise InputError(f"layer {layer.name}: adds a residual, which the MAC array cannot do")
+    for layer in able:
         try:
             found[layer.name] = MacParams(
                 lanes=lanes,
@@ -76,9 +95,9 @@ def array_params(network: Network, *, lanes: int = 16, columns: int = 16, depth:
                 weight_width=layer.w.width,
                 reduction=reduction,
                 bias_width=bias_width,
-                per_channel=False,
+                per_channel=any(np.any(values != values[0]) for values in layer.runtime().values()),
                 requant=RequantParams(
-                    scheme=Scheme.SHIFT,
+                    scheme=layer.requant,
                     out_width=layer.output.width,
                     out_signed=layer.output.signed,
                     rounding=layer.rounding,
@@ -89,16 +108,16 @@ def array_params(network: Network, *, lanes: int = 16, columns: int = 16, depth:
     return found
 
 
-def generate_arrays(layers: Mapping[str, MacParams]) -> dict[str, Array]:
+def generate_arrays(layers: Mapping[str, MacParams | SparseMacParams]) -> dict[str, Array]:
     """The array of each layer, by the layer's name; layers of equal parameters share one."""
-    distinct = list(dict.fromkeys(layers.values()))
+    distinct: list[MacParams | SparseMacParams] = list(dict.fromkeys(layers.values()))
     arrays = {params: generate_array(_name(params, distinct), params) for params in distinct}
     return {name: arrays[params] for name, params in layers.items()}
 
 
-def generate_array(name: str, params: MacParams) -> Array:
-    """An array as Verilog."""
-    component = MacArray(params)
+def generate_array(name: str, params: MacParams | SparseMacParams) -> Array:
+    """An array as Verilog, behind its decoder where there is one."""
+    component = SparseMac(params) if isinstance(params, SparseMacParams) else MacArray(params)
     return Array(
         name=name,
         params=params,
@@ -115,14 +134,16 @@ def build_arrays(arrays: Iterable[Array]) -> None:
         list(pool.map(build, distinct.values()))
 
 
-def _name(params: MacParams, distinct: list[MacParams]) -> str:
+def _name(params: MacParams | SparseMacParams, distinct: Sequence[MacParams | SparseMacParams]) -> str:
     """`mac`, or where there are several, with activations and outputs, `mac_u8_s8`, and a number if need be."""
+    kind = "sparse_mac" if isinstance(params, SparseMacParams) else "mac"
     if len(distinct) == 1:
-        return "mac"
+        return kind
 
-    def label(each: MacParams) -> str:
-        operands = (each.act_signed, each.act_width), (each.requant.out_signed, each.requant.out_width)
-        return "_".join(["mac", *(f"{'s' if signed else 'u'}{width}" for signed, width in operands)])
+    def label(each: MacParams | SparseMacParams) -> str:
+        mac = each.mac if isinstance(each, SparseMacParams) else each
+        operands = (mac.act_signed, mac.act_width), (mac.requant.out_signed, mac.requant.out_width)
+        return "_".join([kind, *(f"{'s' if signed else 'u'}{width}" for signed, width in operands)])
 
     twins = [each for each in distinct if label(each) == label(params)]
     return label(params) if len(twins) == 1 else f"{label(params)}_{twins.index(params)}"

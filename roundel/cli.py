@@ -14,15 +14,11 @@ from amaranth.hdl import UnusedElaboratable
 from golden.errors import InputError, MismatchError, ToolError
 from hw.emit import manifest, to_verilog
 from hw.units import UNITS
+from roundel.cli_compress import compress, run
+from roundel.cli_options import CELLS, JSON, OUTPUT, SEED
 from roundel.console import err, out, steps, table
 from roundel.output import output_folder, write_json
 from roundel.settings import find_unit, make_params, parse_settings
-
-SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of everything random.")
-JSON = click.option(
-    "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
-)
-OUTPUT = click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Output folder.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,16 +102,6 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
         err.print(f"[red]{case.unit} {case.name}[/red]: {result.failures[0]} (log in {result.folder})")
     err.print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     sys.exit(1 if failed else 0)
-
-
-CELLS = click.option(
-    "--cells",
-    "libraries",
-    multiple=True,
-    default=["reference"],
-    show_default=True,
-    help="`reference` or a Liberty file (.lib, .lib.gz); may be given several times.",
-)
 
 
 @cli.command()
@@ -265,6 +251,10 @@ def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: b
         table(f"{boxes}, {options.method}", ("image", "boxes", "kept"), suppression.cells(result))
         if result.rtl:
             out.print(str(result.rtl))
+
+
+cli.add_command(compress)
+cli.add_command(run)
 
 
 def main(arguments: list[str] | None = None) -> None:

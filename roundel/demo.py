@@ -109,8 +109,7 @@ class Demo:
     def accuracy(self, scores: Any, count: int | None = None) -> float:
         """Part of the first `count` held-out images, all by default, that `scores` gets right."""
         assert self.held_out.labels is not None
-        part = Images(images=self.held_out.images[:count], labels=self.held_out.labels[:count])
-        return part.accuracy(scores[:count])
+        return self.held_out.first(count).accuracy(scores[:count])
 
 
 def run_demo(options: Options, progress: Progress = silent) -> Demo:
@@ -238,7 +237,7 @@ def _load(options: Options) -> tuple[Graph, Images, Images]:
 def _designs(arrays: Mapping[str, Array]) -> dict[str, tuple[str, dict[str, Any]]]:
     """The arrays as they were simulated, and their requantizer alone."""
     designs = {array.name: (array.verilog, array.manifest) for array in arrays.values()}
-    for params in dict.fromkeys(array.params.requant for array in arrays.values()):
+    for params in dict.fromkeys(array.mac.requant for array in arrays.values()):
         name = _requant_name(params)
         component = Requantizer(params)
         designs[name] = (to_verilog(component, name), manifest(name, component, params))

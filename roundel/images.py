@@ -26,6 +26,11 @@ class Images:
     images: NDArray[Any]
     labels: NDArray[Any] | None
 
+    def first(self, count: int | None) -> "Images":
+        """The first `count` of them, all if None."""
+        labels = None if self.labels is None else self.labels[:count]
+        return Images(images=self.images[:count], labels=labels)
+
     def accuracy(self, scores: NDArray[Any]) -> float:
         """Part of the images, 0 to 1, whose greatest score (batch, classes) is their label's; ties go to the first."""
         if self.labels is None:
@@ -34,12 +39,17 @@ class Images:
 
 
 def load_images(path: str | Path, graph: Graph) -> Images:
-    """Read the arrays `images` and, where there are any, `labels`.
+    """`read_images` as `graph` takes them."""
+    return read_images(path, graph.shape)
+
+
+def read_images(path: str | Path, shape: tuple[int, ...]) -> Images:
+    """Read the arrays `images`, each of `shape`, and, where there are any, `labels`.
 
     Raises
     ------
     InputError
-        The file is missing, no `.npz`, or its arrays are not what `graph` takes: one line with file and array.
+        The file is missing, no `.npz`, or its arrays are not such: one line with file and array.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: expected an .npz file, but there is none")
@@ -51,8 +61,8 @@ def load_images(path: str | Path, graph: Graph) -> Images:
     images, labels = arrays.get("images"), arrays.get("labels")
     if images is None or images.ndim == 0:
         raise InputError(f"{path}: expected an array named images")
-    expected = f"(count, {', '.join(map(str, graph.shape))})"
-    if images.shape[1:] != graph.shape or len(images) == 0:
+    expected = f"(count, {', '.join(map(str, shape))})"
+    if images.shape[1:] != shape or len(images) == 0:
         raise InputError(f"{path}: images: expected shape {expected}, not {images.shape}")
     if images.dtype.kind not in "uif" or not np.isfinite(images).all():
         raise InputError(f"{path}: images: expected finite real numbers")

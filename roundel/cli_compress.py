@@ -1,0 +1,142 @@
+"""The commands `compress` and `run`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from golden.codec_params import Packing
+from golden.errors import InputError
+from golden.opq_params import Weighting
+from roundel.cli_options import JSON, OUTPUT
+from roundel.console import err, out, steps, table
+from roundel.output import output_folder
+
+FILE = click.Path(path_type=Path)
+BITS = click.IntRange(2, 8)
+
+
+@click.command()
+@click.argument("model", type=FILE, metavar="MODEL.onnx")
+@click.option("--calibration", type=FILE, required=True, help="Images to choose fractional bits on (.npz, `images`).")
+@click.option("--held-out", type=FILE, help="Images and labels (.npz) to report the accuracy of.")
+@click.option("--sparsity", type=float, help="Part of all weights that OPQ prunes, 0 to below 1.")
+@click.option("--bits", type=float, help="Mean bits of a code in OPQ, 2 to 8; without it the search chooses weights.")
+@click.option(
+    "--weighting",
+    type=click.Choice([item.value for item in Weighting]),
+    default=Weighting.SIZE.value,
+    show_default=True,
+    help="How OPQ weighs the errors of layers.",
+)
+@click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Of weights that OPQ does not quantize.")
+@click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Of activations.")
+@click.option("--per-channel", is_flag=True, help="A shift for every output channel instead of one for a layer.")
+@click.option(
+    "--finetune", "training", type=FILE, help="Images to fine-tune on (.npz, `images`, `labels`); needs torch."
+)
+@click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over these images.")
+@click.option(
+    "--codec",
+    type=click.Choice([item.value for item in Packing]),
+    default=Packing.RICE.value,
+    show_default=True,
+    help="Format of the weight streams.",
+)
+@click.option("--lanes", type=int, default=16, show_default=True, help="Of the array: 4, 8, 16 or 32.")
+@click.option("--columns", type=int, default=16, show_default=True, help="Of the array, 1 to 64.")
+@click.option(
+    "--slices", type=int, default=4, show_default=True, help="Parts of a rice stream that decode in parallel."
+)
+@OUTPUT
+@JSON
+def compress(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
+    """Compress a trained network: network.npz, streams/, report.md and report.json.
+
+    Weights are pruned and quantized by OPQ (--sparsity, --bits), or by the joint search of fractional bits, which
+    chooses biases and activations either way.
+    """
+    from roundel.compress import compress as run_compress
+    from roundel.compress_files import write_compressed
+    from roundel.compress_report import MODULES, STREAMS, cells, summary
+
+    options = _options(model, given)
+    with output_folder(folder) as work:
+        found = write_compressed(run_compress(options, steps), work)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for title, columns, rows in (("Unified modules", MODULES, "modules"), ("Weight streams", STREAMS, "streams")):
+        table(title, [head for head, *_ in columns], cells(columns, found[rows]))
+    for line in summary(found):
+        out.print(line)
+    out.print(f"all figures: {folder / 'report.md'}")
+
+
+def _options(model: Path, given: dict[str, Any]) -> Any:
+    """The options of `roundel.compress`; InputError for what its parts refuse."""
+    from roundel.compress import CompressOptions, opq_params
+    from roundel.finetune import FinetuneOptions
+    from roundel.search import Options
+    from roundel.streams import StreamOptions
+
+    epochs = given["epochs"]
+    if epochs and not given["training"]:
+        raise InputError("--epochs: expected --finetune as well")
+    try:
+        return CompressOptions(
+            model=model,
+            calibration=given["calibration"],
+            held_out=given["held_out"],
+            opq=opq_params(given["sparsity"], given["bits"], given["weighting"], given["weight_bits"]),
+            search=Options(**{name: given[name] for name in ("weight_bits", "activation_bits", "per_channel")}),
+            streams=StreamOptions(
+                packing=given["codec"], **{name: given[name] for name in ("lanes", "columns", "slices")}
+            ),
+            training=given["training"],
+            finetune=FinetuneOptions(epochs=epochs) if epochs else FinetuneOptions(),
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.option("--input", "images", type=FILE, required=True, help="Images (.npz, `images`; `labels` if there are any).")
+@click.option(
+    "--on",
+    type=click.Choice(["golden", "rtl"]),
+    default="golden",
+    show_default=True,
+    help="NumPy, or decoder and MAC array under Verilator.",
+)
+@click.option("--count", type=click.IntRange(1), help="Only the first images of the file.")
+@OUTPUT
+@JSON
+def run(model: Path, images: Path, on: str, count: int | None, folder: Path, as_json: bool) -> None:
+    """Run a compressed network bit-exactly: outputs.npz and run.json.
+
+    MODEL is a folder that `roundel compress` wrote, or the network.npz in it. Exit code 1 if RTL and golden differ.
+    """
+    from roundel import run as running
+    from roundel.compress_files import read_compressed
+    from roundel.images import read_images
+
+    stored = read_compressed(model)
+    chosen = read_images(images, stored.shape).first(count)
+    with output_folder(folder) as work:
+        result = running.run_rtl(stored, chosen, steps) if on == "rtl" else running.run_golden(stored, chosen)
+        found = running.write_run(result, work)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        if result.layers:
+            heads = ("layer", "positions", "products", "channels", "cycles", "beats per cycle")
+            table(f"{model} on RTL", heads, running.cells(result))
+        for line in running.summary(found):
+            out.print(line)
+    for line in result.different:
+        err.print(f"[red]{line}[/red]")
+    sys.exit(1 if result.different else 0)

@@ -1,0 +1,19 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of everything random.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
+)
+OUTPUT = click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Output folder.")
+CELLS = click.option(
+    "--cells",
+    "libraries",
+    multiple=True,
+    default=["reference"],
+    show_default=True,
+    help="`reference` or a Liberty file (.lib, .lib.gz); may be given several times.",
+)

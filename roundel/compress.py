@@ -1,0 +1,251 @@
+"""One-shot compression: a trained network becomes an integer network and its weight streams.
+
+docs/compress.md tells the whole way: fold, prune and quantize weights (OPQ), fine-tune if asked to, search fractional
+bits, pack the weights.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from golden.errors import InputError
+from golden.network import Network, run
+from golden.opq import LayerPlan, opq
+from golden.opq_params import OpqParams, Weighting
+from roundel.finetune import FinetuneOptions, finetune
+from roundel.given import given_weights
+from roundel.graph import Conv, Dense, Graph
+from roundel.images import Images, load_images
+from roundel.modules import fold, unify
+from roundel.onnx_import import import_onnx
+from roundel.opq_report import layer_weights
+from roundel.quantize import Quantized, quantize
+from roundel.search import Options
+from roundel.streams import LayerStream, StreamOptions, network_streams
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
+"""Called with title and number of steps of each part; what it gives is called after each step, as `console.steps`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressOptions:
+    """What to compress, and how.
+
+    Parameters
+    ----------
+    model, calibration
+        The trained network (ONNX), and images for choosing fractional bits (npz, array `images`).
+    held_out
+        Images with `labels` that neither training nor calibration saw; None reports no accuracy.
+    opq
+        Pruning and quantization from the weights alone; None leaves weights to the joint search. Steps are powers of
+        two, so that they are part of the shift.
+    search
+        The joint search of fractional bits.
+    streams
+        How weights are packed, and for which array.
+    training
+        Images, with `labels` or without, to fine-tune on; None does not.
+    finetune
+        How to fine-tune.
+    """
+
+    model: Path
+    calibration: Path
+    held_out: Path | None = None
+    opq: OpqParams | None = None
+    search: Options = field(default_factory=Options)
+    streams: StreamOptions = field(default_factory=StreamOptions)
+    training: Path | None = None
+    finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Accuracy:
+    """On held-out images.
+
+    Attributes
+    ----------
+    images
+        How many.
+    float32, integer
+        Part of them, 0 to 1, that the network as it was and the integer network get right.
+    """
+
+    images: int
+    float32: float
+    integer: float
+
+    @property
+    def points_lost(self) -> float:
+        """In percentage points."""
+        return 100 * (self.float32 - self.integer)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compressed:
+    """What compression made.
+
+    Attributes
+    ----------
+    options
+        What was asked for.
+    graph
+        The network as imported, before anything was folded.
+    tuned
+        The float network that was quantized, batch normalization folded: with OPQ its weights are pruned and quantized.
+    plans
+        OPQ's plan of each layer; empty without OPQ.
+    losses
+        Mean loss of each epoch of fine-tuning.
+    quantized
+        The integer network and the choices of the search.
+    streams
+        One for each weighted layer.
+    accuracy
+        None without held-out images.
+    """
+
+    options: CompressOptions
+    graph: Graph
+    tuned: Graph
+    plans: Mapping[str, LayerPlan]
+    losses: tuple[float, ...]
+    quantized: Quantized
+    streams: tuple[LayerStream, ...]
+    accuracy: Accuracy | None
+
+    @property
+    def network(self) -> Network:
+        return self.quantized.network
+
+
+def opq_params(sparsity: float | None, bits: float | None, weighting: str, weight_bits: int) -> OpqParams | None:
+    """What `--sparsity`, `--bits` and `--weighting` ask for; None if neither of the first two is given.
+
+    No code is wider than `bits` rounded up, so that a whole number gives every layer the same number of levels.
+
+    Raises
+    ------
+    InputError
+        A number out of range.
+    """
+    if sparsity is None and bits is None:
+        return None
+    width = ceil(bits) if bits is not None else weight_bits
+    try:
+        return OpqParams(
+            sparsity=sparsity or 0.0, bits=bits, max_width=width, weighting=Weighting(weighting), power_of_two=True
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+
+
+def compress(options: CompressOptions, progress: Progress) -> Compressed:
+    """Do everything but write it down.
+
+    Raises
+    ------
+    InputError
+        A file is missing or not what it should be, or the network has no integer form; the message names it.
+    """
+    original = import_onnx(options.model)
+    calibration = load_images(options.calibration, original)
+    held_out = _labelled(options.held_out, original)
+    training = None if options.training is None else load_images(options.training, original)
+    graph, plans = prune(fold(original), options.opq)
+    losses: tuple[float, ...] = ()
+    if training is not None:
+        graph, losses = tune(original, plans, training, options.finetune, progress)
+    with progress("joint search", len(unify(graph))) as step:
+        quantized = quantize(graph, calibration.images, options.search, _each(step), given_weights(graph))
+    with progress("weight streams", len(quantized.network.weighted)) as step:
+        streams = network_streams(quantized.network, options.streams, step)
+    return Compressed(
+        options=options,
+        graph=original,
+        tuned=graph,
+        plans=plans,
+        losses=losses,
+        quantized=quantized,
+        streams=streams,
+        accuracy=_accuracy(original, quantized.network, held_out),
+    )
+
+
+def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:
+    """A folded graph with pruned and quantized weights, and the plan of each layer; without `params` as it was.
+
+    Raises
+    ------
+    InputError
+        No weights, or weights that a file already gives as integers.
+    """
+    if params is None:
+        return graph, {}
+    done = [node.name for node in graph.nodes if isinstance(node, Conv | Dense) and node.step is not None]
+    if done:
+        where = f"{graph.file}: node {done[0]}"
+        raise InputError(f"{where}: its weights are integers already, expected none of --sparsity and --bits")
+    try:
+        plans = opq(layer_weights(graph), params)
+    except ValueError as error:
+        raise InputError(f"{graph.file}: node {error}") from None
+    nodes = [_planned(node, plans[node.name]) if isinstance(node, Conv | Dense) else node for node in graph.nodes]
+    return replace(graph, nodes=tuple(nodes)), plans
+
+
+def _planned(node: Conv | Dense, plan: LayerPlan) -> Conv | Dense:
+    weights = plan.values.astype(np.float32)
+    if plan.levels is None:
+        return replace(node, weights=weights)
+    return replace(
+        node, weights=weights, step=np.asarray(plan.levels.step, dtype=np.float32), code_width=plan.levels.width
+    )
+
+
+def tune(
+    graph: Graph, plans: Mapping[str, LayerPlan], training: Images, options: FinetuneOptions, progress: Progress
+) -> tuple[Graph, tuple[float, ...]]:
+    """The fine-tuned network, folded, and the loss of each epoch.
+
+    Raises
+    ------
+    InputError
+        There is nothing frozen to tune around, torch is missing, or what `roundel.finetune` refuses.
+    """
+    if not plans:
+        raise InputError("--finetune: expected --sparsity or --bits as well, which fix masks and steps")
+    with progress("fine-tuning", options.epochs) as step:
+        tuned = finetune(graph, plans, training.images, training.labels, options, progress=_each(step))
+    return tuned.graph, tuned.losses
+
+
+def _each(step: Callable[[str], None]) -> Callable[[int, int, str], None]:
+    """What is called with (done, all, name) as what is called after each step."""
+    return lambda done, total, name: step(name) if done else None
+
+
+def _labelled(path: Path | None, graph: Graph) -> Images | None:
+    """Images with labels."""
+    if path is None:
+        return None
+    images = load_images(path, graph)
+    if images.labels is None:
+        raise InputError(f"{path}: expected an array named labels")
+    return images
+
+
+def _accuracy(graph: Graph, network: Network, images: Images | None) -> Accuracy | None:
+    if images is None:
+        return None
+    integers = run(network, network.encode(images.images))
+    return Accuracy(
+        images=len(images.images),
+        float32=images.accuracy(graph.run(images.images)),
+        integer=images.accuracy(integers),
+    )

@@ -1,0 +1,117 @@
+"""The folder of a compressed network: `network.npz`, its weight streams and the report; written here, and read again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.codec import decode
+from golden.codec_params import CodecError
+from golden.errors import InputError
+from golden.network import Network
+from golden.network_file import load, load_meta, save
+from roundel.compress import Compressed
+from roundel.compress_report import report, report_lines
+from roundel.onnx_export import export_onnx
+from roundel.output import write_json
+from roundel.streams import StreamOptions, array_order
+
+NETWORK, STREAMS = "network.npz", "streams"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stored:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    path
+        The network's file.
+    network
+        The integer network.
+    shape
+        Of an image: (channels, rows, columns) or (features,).
+    options
+        How its streams were made.
+    streams
+        The stream of each weighted layer by name.
+    """
+
+    path: Path
+    network: Network
+    shape: tuple[int, ...]
+    options: StreamOptions
+    streams: dict[str, bytes]
+
+
+def write_compressed(result: Compressed, work: Path) -> dict[str, Any]:
+    """Write all files into `work`; returns what `report.json` holds."""
+    (work / STREAMS).mkdir()
+    files = {stream.layer: f"{STREAMS}/{index:03}.rws" for index, stream in enumerate(result.streams)}
+    for stream in result.streams:
+        (work / files[stream.layer]).write_bytes(stream.data)
+    found = report(result, files)
+    meta = {
+        "model": result.options.model.name,
+        "input_shape": list(result.graph.shape),
+        "streams": result.options.streams.as_dict() | {"files": files},
+    }
+    save(result.network, work / NETWORK, meta)
+    if result.plans:
+        export_onnx(result.tuned, work / "tuned.onnx")
+    write_json(work / "report.json", found)
+    (work / "report.md").write_text("\n".join(report_lines(found)) + "\n")
+    return found
+
+
+def read_compressed(path: Path) -> Stored:
+    """Read a folder, or the network file in it; every stream must hold the weights of its layer.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged, or does not belong to the others: one line that names it.
+    """
+    path = path / NETWORK if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{path}: expected a network that `roundel compress` wrote, but there is none")
+    network, meta = load(path), load_meta(path)
+    shape, kept = meta.get("input_shape"), meta.get("streams")
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise InputError(f"{path}: meta: input_shape: expected a list of sizes")
+    if not isinstance(kept, dict) or not isinstance(files := kept.get("files"), dict):
+        raise InputError(f"{path}: meta: streams: expected an object with files")
+    try:
+        options = StreamOptions(**{name: value for name, value in kept.items() if name != "files"})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: meta: streams: {error}") from None
+    streams = {}
+    for layer in network.weighted:
+        file = path.parent / _inside(path, layer.name, files.get(layer.name))
+        streams[layer.name] = _read_stream(file)
+        _check_stream(file, streams[layer.name], array_order(layer, options), layer.name)
+    return Stored(path=path, network=network, shape=tuple(shape), options=options, streams=streams)
+
+
+def _inside(path: Path, layer: str, name: object) -> str:
+    """A file's name, which must not lead out of the folder."""
+    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{path}: meta: streams: expected a file beside it for layer {layer}, not {name!r}")
+    return name
+
+
+def _read_stream(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def _check_stream(file: Path, stream: bytes, expected: Any, layer: str) -> None:
+    try:
+        weights = decode(stream)
+    except CodecError as error:
+        raise InputError(f"{file}: {error}") from None
+    if not np.array_equal(weights, expected.ravel()):
+        raise InputError(f"{file}: expected the weights of layer {layer}, but it holds others")

@@ -1,0 +1,225 @@
+"""The report of a compression: one JSON value, and the same as a page a person can read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from golden.opq_params import OpqParams
+from roundel.array_design import unsupported
+from roundel.compress import Compressed
+from roundel.markdown import markdown_table
+from roundel.modules_table import modules_table
+from roundel.opq_report import layer_codes, opq_table
+from roundel.streams import LayerStream
+
+Row = dict[str, Any]
+
+
+def report(result: Compressed, files: Mapping[str, str]) -> Row:
+    """Everything that is known of `result`, as JSON has it.
+
+    Parameters
+    ----------
+    result
+        What compression made.
+    files
+        The stream file of each weighted layer.
+    """
+    table = modules_table(result.graph, result.quantized.modules)
+    sizes = {stream.layer: len(stream.data) for stream in result.streams}
+    return {
+        "model": result.options.model.name,
+        "options": _options(result),
+        "size": size(result),
+        "accuracy": _accuracy(result),
+        "quantizations": {"before": table.before, "after": table.after},
+        "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
+        "layers": [_layer(choice) for choice in result.quantized.choices],
+        "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
+        "streams": [_stream(stream, files) for stream in result.streams],
+        "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
+        "golden_only": {layer.name: why for layer in result.network.weighted if (why := unsupported(layer))},
+        "losses": list(result.losses),
+    }
+
+
+def size(result: Compressed) -> Row:
+    """Bytes of all weights and biases: as float32, and as streams and integers.
+
+    `codes_bytes` leaves out where the weights are that are not zero: the rate that papers quote, which no file has.
+    """
+    layers = result.network.weighted
+    biases = sum((len(layer.bias) * layer.b.width + 7) // 8 for layer in layers)
+    count = sum(layer.weights.size for layer in layers)
+    dense = 4 * (count + sum(len(layer.bias) for layer in layers))
+    codes = sum(stream.nonzero * layer.w.width for stream, layer in zip(result.streams, layers, strict=True)) / 8
+    streams = sum(len(stream.data) for stream in result.streams)
+    return {
+        "weights": count,
+        "zeros": 1 - sum(stream.nonzero for stream in result.streams) / max(count, 1),
+        "float32_bytes": dense,
+        "stream_bytes": streams,
+        "bias_bytes": biases,
+        "codes_bytes": codes,
+        "ratio": dense / max(streams + biases, 1),
+        "ratio_without_positions": dense / max(codes + biases, 1),
+    }
+
+
+def report_lines(found: Row) -> list[str]:
+    """The page."""
+    parts = [
+        [f"# {found['model']}, compressed", "", *summary(found)],
+        ["## Layers", "", *_table(LAYERS, found["layers"])],
+        ["## Weight streams", "", *_table(STREAMS, found["streams"])],
+    ]
+    if found["opq"]:
+        note = (
+            "Predicted under a Laplace model, measured on the weights, before any fine-tuning. `floor`: entropy of the"
+        )
+        parts.append(
+            [
+                "## Pruning and quantization (OPQ)",
+                "",
+                *_table(OPQ, found["opq"]),
+                "",
+                f"{note} codes, positions counted.",
+            ]
+        )
+    saved = "{before} quantization operations one operator at a time, {after} as modules.".format(
+        **found["quantizations"]
+    )
+    parts.append(["## Unified modules", "", *_table(MODULES, found["modules"]), "", saved])
+    return [line for part in parts for line in (*part, "")][:-1]
+
+
+def summary(found: Row) -> list[str]:
+    """The figures that matter most, one line each."""
+    sizes, accuracy = found["size"], found["accuracy"]
+    after = sizes["stream_bytes"] + sizes["bias_bytes"]
+    lines = [
+        f"- {sizes['weights']:,} weights, {sizes['zeros']:.1%} of them zero.",
+        f"- {sizes['float32_bytes']:,} bytes in float32, {after:,} as weight streams and integer biases: "
+        f"{sizes['ratio']:.1f}x smaller, positions and headers counted; "
+        f"{sizes['ratio_without_positions']:.1f}x without positions.",
+    ]
+    if accuracy:
+        right = f"{accuracy['integer']:.2%} of {accuracy['images']} held-out images right"
+        lines.append(f"- {right}, {accuracy['float32']:.2%} in float: {accuracy['points_lost']:.2f} points lost.")
+    lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in found["host"]]
+    lines += [f"- Layer {name} runs in golden only: it {why}." for name, why in found["golden_only"].items()]
+    return lines
+
+
+def _options(result: Compressed) -> Row:
+    options, search = result.options, result.options.search
+    return {
+        "calibration": options.calibration.name,
+        "opq": _opq(options.opq),
+        "weight_bits": search.weight_bits,
+        "activation_bits": search.activation_bits,
+        "bias_bits": search.bias_bits,
+        "per_channel": search.per_channel,
+        "rounding": search.rounding.value,
+        "streams": options.streams.as_dict(),
+    }
+
+
+def _opq(params: OpqParams | None) -> Row | None:
+    if params is None:
+        return None
+    return {
+        "sparsity": params.sparsity,
+        "bits": params.bits,
+        "max_width": params.max_width,
+        "weighting": params.weighting.value,
+        "power_of_two": params.power_of_two,
+    }
+
+
+def _accuracy(result: Compressed) -> Row | None:
+    found = result.accuracy
+    return None if found is None else vars(found) | {"points_lost": found.points_lost}
+
+
+def _layer(choice: Any) -> Row:
+    row = dict(vars(choice))
+    return row | {"sqnr_db": row["sqnr_db"] if isfinite(row["sqnr_db"]) else None}
+
+
+def _stream(stream: LayerStream, files: Mapping[str, str]) -> Row:
+    return {
+        "layer": stream.layer,
+        "file": files[stream.layer],
+        "weights": stream.weights,
+        "nonzero": stream.nonzero,
+        "bytes": len(stream.data),
+        "bits_per_weight": stream.bits_per_weight,
+        "blocks": stream.blocks,
+        "zero_blocks": stream.zero_blocks,
+    }
+
+
+Column = tuple[str, str, str]
+"""Head, key and format of a column."""
+LAYERS: tuple[Column, ...] = (
+    ("layer", "name", ""),
+    ("N_x", "n_x", ""),
+    ("N_w", "n_w", ""),
+    ("N_b", "n_b", ""),
+    ("N_o", "n_o", ""),
+    ("shift", "shift", ""),
+    ("SQNR, dB", "sqnr_db", ".1f"),
+)
+STREAMS: tuple[Column, ...] = (
+    ("layer", "layer", ""),
+    ("file", "file", ""),
+    ("weights", "weights", ","),
+    ("not zero", "nonzero", ","),
+    ("bytes", "bytes", ","),
+    ("bits per weight", "bits_per_weight", ".2f"),
+    ("blocks", "blocks", ","),
+    ("all zero", "zero_blocks", ","),
+)
+OPQ: tuple[Column, ...] = (
+    ("layer", "layer", ""),
+    ("weights", "weights", ","),
+    ("pruned", "pruned", ".1%"),
+    ("zeros", "zeros", ".1%"),
+    ("bits", "width", ""),
+    ("step", "step", ".3g"),
+    ("Laplace b", "laplace_scale", ".3g"),
+    ("distance from Laplace", "laplace_distance", ".3f"),
+    ("pruning error, predicted", "pruning_predicted", ".2e"),
+    ("measured", "pruning_measured", ".2e"),
+    ("rounding error, predicted", "rounding_predicted", ".2e"),
+    ("measured", "rounding_measured", ".2e"),
+    ("float32 bytes", "float32_bytes", ",.0f"),
+    ("codes", "codes_bytes", ",.0f"),
+    ("floor", "entropy_bytes", ",.0f"),
+    ("stream", "stream_bytes", ",.0f"),
+    ("over floor", "over_floor", ".1%"),
+)
+MODULES: tuple[Column, ...] = (
+    ("module", "module", ""),
+    ("operators", "operators", ""),
+    ("quantizations before", "before", ""),
+    ("after", "after", ""),
+)
+
+
+def cells(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The rows as text; empty where there is nothing."""
+    return [[_cell(row[key], form) for _, key, form in columns] for row in rows]
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return markdown_table([head for head, *_ in columns], cells(columns, rows))
+
+
+def _cell(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return format(value, form)
