@@ -60,7 +60,7 @@ def ends(form):
 
 
 def clip(layer, value):
-    for low, high in (ends(layer["output"]), layer.get("bounds") or (value, value)):
+    for low, high in (ends(layer["output"]), *([layer["bounds"]] if layer.get("bounds") else [])):
         value = min(max(value, low), high)
     return value
 
