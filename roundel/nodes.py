@@ -79,10 +79,10 @@ class Conv(Node):
         matrix = self.weights.reshape(self.groups, outputs // self.groups, -1)
         y = np.empty((len(x), outputs, rows, columns), np.result_type(x, matrix))
         count = max(1, COLUMNS // (x.shape[1] * self.window.taps * rows * columns))
-        for first in range(0, len(x), count):
-            windows = _windows(x[first : first + count], self.window).transpose(0, 5, 3, 4, 1, 2)
-            products = matrix @ windows.reshape(len(windows), self.groups, -1, rows * columns)
-            y[first : first + count] = products.reshape(-1, outputs, rows, columns)
+        for first in range(0, len(x), count):  # one product for many images: BLAS is slow in small ones
+            windows = _windows(x[first : first + count], self.window).transpose(5, 3, 4, 0, 1, 2)
+            products = matrix @ windows.reshape(self.groups, matrix.shape[2], -1)
+            y[first : first + count] = products.reshape(outputs, -1, rows, columns).transpose(1, 0, 2, 3)
         return np.asarray(y + self.bias[:, None, None])
 
 
