@@ -9,9 +9,11 @@ from golden.decoder import DecoderParams
 from hw.decoder_frame import Frame, status_layout
 from hw.decoder_levels import LevelTable
 from hw.decoder_mask import MaskCore
+from hw.decoder_relative import RelativeCore
+from hw.decoder_rice import RiceCore
 from hw.decoder_words import input_layout
 
-CORES = {Packing.MASK: MaskCore}
+CORES = {Packing.MASK: MaskCore, Packing.RELATIVE: RelativeCore, Packing.RICE: RiceCore}
 
 
 def weights_layout(params: DecoderParams) -> data.StructLayout:

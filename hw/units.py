@@ -256,6 +256,10 @@ _DECODER_CONFIGS: dict[str, dict[str, Any]] = {
     "mask_8_narrow": {"packing": "mask", "bus": 128, "lanes": 8, "width": 2},
     "mask_32_slow_bus": {"packing": "mask", "bus": 32, "lanes": 32, "width": 8},
     "mask_8_odd": {"packing": "mask", "bus": 32, "lanes": 8, "width": 7},
+    "relative_8": {"packing": "relative", "bus": 64, "lanes": 8, "width": 4},
+    "relative_16_table_of_16": {"packing": "relative", "bus": 128, "lanes": 16, "width": 4, "table": True},
+    "relative_4_narrow": {"packing": "relative", "bus": 32, "lanes": 4, "width": 2},
+    "relative_32_wide": {"packing": "relative", "bus": 32, "lanes": 32, "width": 8},
 }
 """Every format, bus, number of lanes; narrow, wide and odd codes, identity and tables."""
 
