@@ -260,7 +260,7 @@ def layer_schedule(params: MacParams, layer: Weighted, columns: Ints) -> Schedul
     split = columns.reshape(len(columns), layer.taps, layer.groups, -1)
     weights, bias = (np.split(values, layer.groups, axis=-1) for values in (layer.weights, layer.aligned_bias))
     channels = layer.weights.shape[1] // layer.groups
-    runtime = {name: _by_channel(values, len(layer.bias)) for name, values in layer.runtime().items()}
+    runtime = {name: np.broadcast_to(values, len(layer.bias)) for name, values in layer.runtime().items()}
     parts = []
     for tile in tiles(len(columns), params.depth):
         for group in range(layer.groups):
@@ -281,12 +281,8 @@ def layer_outputs(params: MacParams, layer: Weighted, outputs: Ints, positions: 
             parts.append(assemble(params, outputs[start : start + beats], size, channels))
             start += beats
         rows.append(np.concatenate(parts, axis=1))
-    return np.clip(np.concatenate(rows), *layer.limits)
-
-
-def _by_channel(values: Ints, channels: int) -> Ints:
-    """One set of run-time parameters for each output channel."""
-    return values if len(values) == channels else np.repeat(values, channels, axis=0)
+    values = np.concatenate(rows)
+    return values if layer.bounds is None else np.clip(values, *layer.bounds)
 
 
 def _run_layer(layer: Weighted, step: Step, array: Array, stream: bytes | None) -> tuple[LayerRun, Ints]:

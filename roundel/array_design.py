@@ -13,7 +13,7 @@ from golden.formats import signed_width
 from golden.layers import Weighted
 from golden.mac import MacParams
 from golden.network import Network
-from golden.requant import RequantParams, Scheme
+from golden.requant import RequantParams
 from golden.sparse_mac import SparseMacParams
 from hw.emit import manifest, to_verilog
 from hw.mac import MacArray
@@ -60,8 +60,6 @@ def unsupported(layer: Weighted) -> str | None:
         return "adds a residual, which the MAC array cannot do"
     if layer.leak:
         return "shifts by the sign (LeakyRelu), which the requantizer cannot do"
-    if layer.requant is Scheme.SHIFT and layer.output.zero:
-        return "adds a zero point, which the shift requantizer cannot do"
     wide = max(layer.x.width, layer.w.width)
     return f"has operands of {wide} bits, more than 8" if wide > 8 else None
 
@@ -95,7 +93,7 @@ def array_params(network: Network, *, lanes: int = 16, columns: int = 16, depth:
                 weight_width=layer.w.width,
                 reduction=reduction,
                 bias_width=bias_width,
-                per_channel=any(np.any(values != values[0]) for values in layer.runtime().values()),
+                per_channel=any(len(np.unique(values)) > 1 for values in layer.runtime().values()),
                 requant=RequantParams(
                     scheme=layer.requant,
                     out_width=layer.output.width,

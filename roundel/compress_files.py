@@ -1,4 +1,4 @@
-"""The folder of a compressed network: `network.npz`, its weight streams and the report; written here, and read again."""
+"""The folder of a compressed network: `network.npz`, its weight streams, the report. Written here, and read again."""
 
 from dataclasses import dataclass
 from pathlib import Path

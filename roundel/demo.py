@@ -16,7 +16,7 @@ from golden.rounding import Ints
 from hw.emit import manifest, to_verilog
 from hw.requant import Requantizer
 from roundel.array import NetworkRun, differences, rounds, run_on_array
-from roundel.array_design import Array, array_params, build_arrays, generate_arrays
+from roundel.array_design import Array, array_params, build_arrays, generate_arrays, unsupported
 from roundel.compare import Row, requant_jobs, run_jobs
 from roundel.graph import Graph, Reals
 from roundel.images import Images, load_images
@@ -129,6 +129,9 @@ def run_demo(options: Options, progress: Progress = silent) -> Demo:
         quantized = quantize(graph, calibration.images)
         done("")
     network = quantized.network
+    for layer in network.weighted:
+        if why := unsupported(layer):
+            raise InputError(f"{options.model}: layer {layer.name} {why}")
     inputs = network.encode(held_out.images)
     some = inputs[: options.digits]
     with progress("build simulators", 1) as done:

@@ -11,13 +11,15 @@ from golden.conv import Window
 from golden.errors import InputError, ToolError
 from golden.formats import Format
 from golden.layers import Flatten, MaxPool, Weighted
-from golden.network import Network, steps
+from golden.network import Network, outputs, steps
+from golden.requant import Scheme
 from golden.rounding import Rounding
 from roundel.array import Replay, difference, differences, rounds, run_on_array
-from roundel.array_design import array_params, build_arrays, generate_array, generate_arrays
+from roundel.array_design import array_params, build_arrays, generate_array, generate_arrays, unsupported
 from sim.runner import Result
 
 SMALL = {"lanes": 4, "columns": 4, "depth": 8}  # builds in seconds; ragged edges in all directions
+ONE = Window(kernel=(1, 1))
 SIGNED, UNSIGNED = (Format(width=8, signed=signed, fraction=0) for signed in (True, False))
 RNG = np.random.default_rng(5)
 
@@ -32,9 +34,8 @@ def weighted(name, source, x, output, products, channels, window=None, **more):
         bias=RNG.integers(-128, 128, channels),
         x=x,
         w=replace(SIGNED, fraction=8),
-        b=replace(SIGNED, fraction=4),
         window=window,
-        **more,
+        **{"b": replace(SIGNED, fraction=4)} | more,
     )
 
 
@@ -62,7 +63,7 @@ def arrays(network):
     return generate_arrays(array_params(network, **SMALL))
 
 
-def perfect(array, beats, corrupt=0):
+def perfect(array, beats, stream=None, corrupt=0):
     """In place of `simulate`: what golden says, `corrupt` added to the very first value."""
     outputs = beats.outputs.copy()
     outputs[0, 0] += corrupt
@@ -117,7 +118,7 @@ def test_rtl_that_rounds_otherwise_is_found(network, images, arrays):
 
 
 def test_layers_are_fed_with_what_the_rtl_gave(network, images, arrays, monkeypatch):
-    monkeypatch.setattr(roundel.array, "simulate", lambda array, beats: perfect(array, beats, -1000))
+    monkeypatch.setattr(roundel.array, "simulate", lambda array, beats, stream: perfect(array, beats, stream, -1000))
     monkeypatch.setattr(roundel.array, "BATCH", len(images))
     run = run_on_array(network, images, arrays)
     conv, _, _, dense = steps(network, images)
@@ -155,11 +156,45 @@ def test_a_simulation_without_results_is_a_tool_error(network, images, arrays, m
         run_on_array(network, images, arrays)
 
 
-def test_what_the_array_cannot_run(network):
-    residual = weighted("sum", "flat", UNSIGNED, SIGNED, 20, 20, residual=UNSIGNED)
-    residual = replace(residual, sources=("flat", "flat"))
-    with pytest.raises(InputError, match="layer sum: adds a residual, which the MAC array cannot do"):
-        array_params(replace(network, layers=(*network.layers, residual)))
+@pytest.fixture(scope="module")
+def varied():
+    """What networks may ask of an array: groups, a shift for each channel, bounds, another requantizer, no array."""
+    window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+    scaled = replace(SIGNED, fraction=-3, mantissa=1.3)
+    layers = (
+        weighted("grouped", "image", SIGNED, UNSIGNED, 9 * 2, 6, window, groups=2, bounds=(3, 90)),
+        weighted("depthwise", "grouped", UNSIGNED, UNSIGNED, 9, 6, window, groups=6),
+        weighted("by_channel", "depthwise", UNSIGNED, SIGNED, 6, 5, ONE, w_fractions=(5, 7, 8, 6, 9)),
+        weighted("leaky", "by_channel", SIGNED, SIGNED, 5, 5, ONE, leak=3),
+        replace(weighted("sum", "leaky", SIGNED, SIGNED, 5, 5, ONE, residual=SIGNED), sources=("leaky", "by_channel")),
+        weighted("scaled", "sum", SIGNED, scaled, 5, 4, ONE, b=SIGNED, requant=Scheme.FIXED16),
+    )
+    return Network(source="image", input=SIGNED, layers=layers, results=("by_channel", "scaled"))
+
+
+def test_every_kind_of_weighted_layer(varied):
+    """On RTL where the array can do it, else in golden; either way every result is golden's."""
+    images = np.random.default_rng(7).integers(-128, 128, (2, 4, 4, 4))
+    arrays = generate_arrays(array_params(varied, **SMALL))
+    assert set(arrays) == {"grouped", "depthwise", "by_channel", "scaled"}
+    assert [arrays[name].mac.per_channel for name in ("depthwise", "by_channel")] == [False, True]
+    build_arrays(arrays.values())
+    run = run_on_array(varied, images, arrays)
+    golden = list(steps(varied, images))
+    assert differences(run, golden) == []
+    assert [row.layer for row in run.layers] == list(arrays)
+    for name, values in outputs(varied, images).items():
+        np.testing.assert_array_equal(run.results[name], values)
+    assert all(len(np.unique(step.outputs)) > 3 for step in golden)  # no layer that everything clamps in
+
+
+def test_what_the_array_cannot_run(network, varied):
+    assert {layer.name: unsupported(layer) for layer in varied.weighted if unsupported(layer)} == {
+        "leaky": "shifts by the sign (LeakyRelu), which the requantizer cannot do",
+        "sum": "adds a residual, which the MAC array cannot do",
+    }
+    wide = replace(network.layers[-1], w=replace(SIGNED, width=9, fraction=8))
+    assert unsupported(wide) == "has operands of 9 bits, more than 8"
     with pytest.raises(InputError, match="at least one convolution or dense layer"):
         array_params(Network(source="x", input=SIGNED, layers=()))
     with pytest.raises(InputError, match="layer conv: lanes must be 1 to 64, not 65"):
