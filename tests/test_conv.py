@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from golden.conv import Window, convolve, im2col, matmul, window_max, window_sum
+from golden.conv import Window, convolve, im2col, matmul, window_count, window_max, window_sum
 
 WINDOWS = [
     Window(kernel=(3, 3)),
@@ -62,15 +62,17 @@ def test_windows_by_definition(window):
     rng = np.random.default_rng(2)
     x = rng.integers(-100, 100, (2, 6, 7, 3))
     rows, columns = window.output_size(6, 7)
-    matrix, greatest, summed = im2col(x, window), window_max(x, window, -100), window_sum(x, window)
+    matrix, greatest, summed = im2col(x, window, 7), window_max(x, window, -100), window_sum(x, window)
+    counted = window_count(6, 7, window)
     assert matrix.shape == (2 * rows * columns, window.taps * 3)
     for index, (n, row, column) in enumerate(np.ndindex(2, rows, columns)):
         values = list(taps(x, window, n, row, column))
-        assert matrix[index].tolist() == [0 if value is None else value for _, value in values]
+        assert matrix[index].tolist() == [7 if value is None else value for _, value in values]
         for channel in range(3):
             real = [value for c, value in values if c == channel and value is not None]
             assert greatest[n, row, column, channel] == max(real, default=-100)
             assert summed[n, row, column, channel] == sum(real)
+            assert counted[row, column] == len(real)
 
 
 @given(
@@ -113,6 +115,7 @@ def test_matmul_refuses_what_64_bits_cannot_hold():
         ({"kernel": [3, 3]}, TypeError, r"kernel must be a tuple of 2 integers, not \[3, 3\]"),
         ({"kernel": (3, 3), "pad": (0, 0, -1, 0)}, ValueError, r"pad must be 4 integers of at least 0"),
         ({"kernel": (3, 3), "stride": (0, 1)}, ValueError, r"stride must be 2 integers of at least 1"),
+        ({"kernel": (3, 4097)}, ValueError, r"kernel must be 2 integers of at most 4096, not \(3, 4097\)"),
     ],
 )
 def test_window_says_what_is_wrong(wrong, error, message):

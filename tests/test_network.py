@@ -1,5 +1,6 @@
 """Integer layers and networks, against exact rational arithmetic in plain Python."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from golden.conv import Window
 from golden.formats import Format, accumulator_width, align, signed_width
 from golden.layers import Add, AveragePool, Flatten, MaxPool, Weighted
-from golden.network import Network, run, steps
+from golden.network import Network, outputs, run, steps
 from golden.rounding import Rounding
 
 I8, U8 = Format(width=8, signed=True, fraction=4), Format(width=8, signed=False, fraction=5)
@@ -211,6 +212,28 @@ def test_run_does_not_depend_on_the_batch():
     assert len(np.unique(whole)) > 1
 
 
+def test_several_results():
+    """In the order that they are named in; `run` gives the last, and without any named, the last layer's."""
+    rng = np.random.default_rng(7)
+    network = small_network(rng)
+    images = rng.integers(0, 32, (5, 4, 4, 1))
+    every = {step.layer.name: step.outputs for step in steps(network, images)}
+    assert list(outputs(network, images)) == ["last"]
+    heads = replace(network, results=("flat", "one"))
+    found = outputs(heads, images, batch=2)
+    assert list(found) == ["flat", "one"]
+    for name, values in found.items():
+        assert np.array_equal(values, every[name])
+    assert np.array_equal(run(heads, images), every["one"])
+    assert heads.output == heads.layers[0].output
+
+
+@pytest.mark.parametrize("results", [("none",), ("last", "last"), ("image",)])
+def test_results_must_be_layers(results):
+    with pytest.raises(ValueError, match="results must name layers, each once, not"):
+        replace(small_network(np.random.default_rng(8)), results=results)
+
+
 def test_encode_puts_the_channel_last():
     network = Network(source="image", input=Format(width=8, signed=False, fraction=1), layers=())
     images = np.arange(2 * 3 * 2 * 2).reshape(2, 3, 2, 2)
@@ -250,5 +273,8 @@ def test_networks_validate_themselves():
         Network(source="x", input=I8, layers=(layer,))
     with pytest.raises(ValueError, match="its name is taken"):
         Network(source="x", input=U8, layers=(layer, layer))
+    wide = Format(width=17, signed=True, fraction=0)
+    with pytest.raises(ValueError, match="x: activations have at most 16 bits, not 17"):
+        Network(source="x", input=wide, layers=())
     with pytest.raises(ValueError, match="width must be 2 to 32 bits, not 1"):
         Format(width=1, signed=True, fraction=0)
