@@ -48,6 +48,9 @@ __all__ = [
 ]
 
 
+AT_ONCE = 32  # images: their activations take 1 GB in ResNet-18
+
+
 @dataclass(frozen=True, kw_only=True)
 class HostOperator:
     """An operator at the end of the network that is left to whoever reads the results.
@@ -116,9 +119,13 @@ class Graph:
         return self.outputs(images)[self.result]
 
     def outputs(self, images: NDArray[Any]) -> dict[str, Reals]:
-        """The network's outputs by name, for images (batch, *shape)."""
-        values = self.values(images)
-        return {name: values[name] for name in self.results}
+        """The network's outputs by name, for images (batch, *shape); some images at a time, which bounds the memory."""
+        parts: dict[str, list[Reals]] = {name: [] for name in self.results}
+        for first in range(0, len(images), AT_ONCE):
+            values = self.values(images[first : first + AT_ONCE])
+            for name, part in parts.items():
+                part.append(values[name])
+        return {name: np.concatenate(part) for name, part in parts.items()}
 
     def readers(self, tensor: str) -> list[Node]:
         """The nodes that read `tensor`."""

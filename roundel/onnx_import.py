@@ -108,7 +108,8 @@ def _result_shape(operator: Operator, node: Node) -> tuple[int, ...]:
     """Shape of a node's output without the batch, by running it on one blank image."""
     blank = (np.zeros((1, *operator.scope.shapes[name]), np.float32) for name in node.inputs)
     try:
-        return node.compute(*blank).shape[1:]
+        with np.errstate(all="ignore"):
+            return node.compute(*blank).shape[1:]
     except MemoryError:
         operator.fail("its padded input does not fit in memory")
     except ValueError as error:

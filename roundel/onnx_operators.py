@@ -21,6 +21,8 @@ Builder = Callable[[Operator], Node | tuple[Node, ...] | None]
 def _conv(op: Operator) -> Node:
     weights, groups = op.weights(1), op.get("group", 1)
     bias = op.weights(2) if op.has(2) else np.zeros(len(weights), np.float32)
+    if bias.shape != (len(weights),):
+        op.fail(f"expected a bias for each of {len(weights)} outputs, not {bias.shape}")
     window = op.window(weights.shape[2:])
     return graph.Conv(**op.common(), weights=weights, bias=bias, window=window, groups=groups, **op.levels(1, axis=0))
 
@@ -29,10 +31,14 @@ def _gemm(op: Operator) -> Node:
     op.require(transA=0)
     if len(op.shape(0)) != 1:
         op.fail(f"expected (batch, features), not {len(op.shape(0)) + 1} axes")
+    if op.weights(1).ndim != 2:
+        op.fail(f"expected weights of two axes, not {op.weights(1).shape}")
     turned, alpha = bool(op.get("transB", 0)), np.float32(op.get("alpha", 1.0))
     weights = op.weights(1).T if turned else op.weights(1)
     bias = op.weights(2) if op.has(2) else np.zeros(1, np.float32)
-    bias = np.broadcast_to(bias * np.float32(op.get("beta", 1.0)), (1, weights.shape[1]))[0]
+    if bias.shape not in ((), (1,), (1, 1), (weights.shape[1],), (1, weights.shape[1])):
+        op.fail(f"expected a bias for each of {weights.shape[1]} outputs, not {bias.shape}")
+    bias = np.broadcast_to(bias.reshape(-1) * np.float32(op.get("beta", 1.0)), weights.shape[1])
     levels = op.levels(1, axis=0 if turned else 1)
     if levels:
         levels["step"] = levels["step"] * abs(alpha)
@@ -53,6 +59,8 @@ def _batch_normalization(op: Operator) -> Node:
     variance += op.get("epsilon", 1e-5)
     if not (variance > 0).all():
         op.fail("variance plus epsilon must be positive")
+    if not all(values.shape == op.shape(0)[:1] for values in (scale, offset, mean, variance)):
+        op.fail(f"expected scale, offset, mean and variance for each of {op.shape(0)[0]} channels")
     factor = scale / np.sqrt(variance)
     return graph.Affine(
         **op.common(), scale=factor.astype(np.float32), offset=(offset - mean * factor).astype(np.float32)

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
 from golden.errors import InputError
 from roundel.images import load_images
@@ -90,6 +91,10 @@ REFUSED = [
     ("Conv", {}, IMAGE, {"w": real(4, 3, 9, 9)}, "does not fit into 7 x 6"),
     ("Conv", {}, IMAGE, {"w": np.full((1, 3, 1, 1), np.inf, np.float32)}, "weights w must be finite"),
     ("Conv", {"auto_pad": "NEARLY"}, IMAGE, {"w": real(4, 3, 3, 3)}, "auto_pad must be .*, not NEARLY"),
+    ("Conv", {}, IMAGE, {"w": real(4, 3, 3, 3), "b": real(3)}, r"a bias for each of 4 outputs, not \(3,\)"),
+    ("Gemm", {}, (5,), {"w": real(5, 3), "b": real(2)}, r"a bias for each of 3 outputs, not \(2,\)"),
+    ("Gemm", {}, (5,), {"w": real(5)}, r"expected weights of two axes, not \(5,\)"),
+    ("BatchNormalization", {}, IMAGE, {name: 1 + real(2) ** 2 for name in "somv"}, "for each of 3 channels"),
     ("Gemm", {"transA": 1}, (5,), {"w": real(5, 3)}, "transA must be 0, not 1"),
     ("Gemm", {}, IMAGE, {"w": real(6, 3)}, r"expected \(batch, features\)"),
     ("Gemm", {}, (5,), {"w": real(6, 3)}, "weights for 6 input channels, but there are 5"),
@@ -197,6 +202,21 @@ def test_two_inputs_are_refused(tmp_path):
 def test_old_versions_are_refused(tmp_path):
     with pytest.raises(InputError, match="expected ONNX opset 11 or newer, not 10"):
         import_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], IMAGE, opset=10)))
+
+
+def test_the_newest_version_that_onnx_knows(tmp_path):
+    """Which may be newer than what onnxruntime runs: against ONNX's own reference."""
+    nodes = [
+        ("Conv", ["x", "w"], "a", {"strides": [2, 2]}),
+        ("Clip", ["a", "", "high"], "b", {}),
+        ("GlobalAveragePool", ["b"], "c", {}),
+        ("Flatten", ["c"], "y", {}),
+    ]
+    weights = {"w": real(4, 3, 2, 2), "high": np.float32(0.5)}
+    proto = model(nodes, IMAGE, weights, opset=onnx.defs.onnx_opset_version())
+    x = RNG.normal(size=(2, *IMAGE)).astype(np.float32)
+    expected = ReferenceEvaluator(proto).run(None, {"x": x})[0]
+    np.testing.assert_allclose(import_onnx(saved(tmp_path, proto)).run(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_operators_of_others_are_refused(tmp_path):
