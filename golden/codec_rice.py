@@ -62,6 +62,17 @@ def rounds(codes: Codes, params: CodecParams) -> Ints:
     return np.asarray(count.max(axis=0))
 
 
+def cycles(codes: Codes, params: CodecParams) -> Ints:
+    """(beats,): what each beat takes if a cycle hands out one word: its rounds, and their words beyond the first."""
+    count = np.maximum(rounds(codes, params), 1)
+    first = np.cumsum(count) - count
+    words = np.zeros(int(count.sum()), dtype=np.int64)
+    for index in range(params.slices):
+        _, beats, number = _encode_slice(codes[index :: params.slices], params)
+        words += np.bincount(first[beats] + number, minlength=len(words))
+    return np.asarray(np.add.reduceat(np.maximum(words, 1), first))
+
+
 def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
     """The codes of all segments, which are followed side by side, a round at a time."""
     tracks = _Tracks(words, segments, params)

@@ -260,6 +260,13 @@ _DECODER_CONFIGS: dict[str, dict[str, Any]] = {
     "relative_16_table_of_16": {"packing": "relative", "bus": 128, "lanes": 16, "width": 4, "table": True},
     "relative_4_narrow": {"packing": "relative", "bus": 32, "lanes": 4, "width": 2},
     "relative_32_wide": {"packing": "relative", "bus": 32, "lanes": 32, "width": 8},
+    "rice_16_4_slices": {"packing": "rice", "bus": 64, "lanes": 16, "width": 4, "slices": 4},
+    "rice_4_1_slice": {"packing": "rice", "bus": 32, "lanes": 4, "width": 2, "slices": 1},
+    "rice_8_2_slices_table_of_8": {"packing": "rice", "bus": 128, "lanes": 8, "width": 3, "slices": 2, "table": True},
+    "rice_8_8_slices": {"packing": "rice", "bus": 32, "lanes": 8, "width": 8, "slices": 8},
+    "rice_32_8_slices_table_of_32": {"packing": "rice", "bus": 64, "lanes": 32, "width": 5, "slices": 8, "table": True},
+    "rice_4_4_slices": {"packing": "rice", "bus": 128, "lanes": 4, "width": 6, "slices": 4},
+    "rice_32_1_slice": {"packing": "rice", "bus": 64, "lanes": 32, "width": 7, "slices": 1},
 }
 """Every format, bus, number of lanes; narrow, wide and odd codes, identity and tables."""
 

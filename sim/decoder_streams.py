@@ -7,6 +7,7 @@ import numpy as np
 
 from golden.codec import encode, fit, write
 from golden.codec_params import CodecParams, Packing
+from golden.codec_rice_tables import MAX_LEVEL_BITS, MAX_LEVEL_EXTRA, MAX_LEVEL_LIMIT, MAX_RUN_BITS, level_fields
 from golden.decoder import DecoderParams
 from golden.rounding import Ints
 
@@ -31,10 +32,29 @@ def codec_params(rng: np.random.Generator, params: DecoderParams, segment: int |
     )
 
 
-def weights(rng: np.random.Generator, params: CodecParams, count: int, zeros: float) -> Ints:
-    """(count,) weights of the codebook, `zeros` of them about 0."""
-    levels = params.level_of_code[1 : params.codes].astype(np.int64)
+def weights(rng: np.random.Generator, params: CodecParams, count: int, zeros: float, codes: Ints | None = None) -> Ints:
+    """(count,) weights, `zeros` of them about 0, the others of all codes or of some."""
+    levels = params.level_of_code[slice(1, params.codes) if codes is None else codes].astype(np.int64)
     return np.where(rng.random(count) < zeros, 0, rng.choice(levels, count))
+
+
+def odd_rice(rng: np.random.Generator, params: CodecParams, count: int, zeros: float) -> bytes:
+    """A stream of `rice` with any parameters, of codes that can be written with them."""
+    most = {"run_bits": MAX_RUN_BITS, "level_bits": MAX_LEVEL_BITS}
+    most |= {"level_limit": MAX_LEVEL_LIMIT, "level_extra": MAX_LEVEL_EXTRA}
+    chosen = {name: int(rng.choice([0, high, rng.integers(high + 1)])) for name, high in most.items()}
+    if params.levels is None:
+        chosen["base"] = int(rng.integers(1, (1 << (params.width - 1)) + 1))
+    params = replace(params, **chosen)
+    return write(weights(rng, params, count, zeros, np.flatnonzero(level_fields(params)[1] >= 0)), params)
+
+
+def long_runs(rng: np.random.Generator, params: DecoderParams) -> bytes:
+    """A stream of `rice` with a segment of the greatest length, and runs of the greatest length."""
+    form = replace(codec_params(rng, params, 1 << 16), run_bits=MAX_RUN_BITS, level_bits=MAX_LEVEL_BITS, level_limit=1)
+    values = weights(rng, form, 70_000, 1 - 1 / 7_000)
+    values[20_000:60_000] = 0
+    return write(values, form)
 
 
 def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = None) -> bytes:
@@ -45,6 +65,8 @@ def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = N
     values = weights(rng, form, count, float(rng.choice(ZEROS)))
     if params.packing is Packing.MASK or rng.random() < 0.7:
         return encode(values, form)
+    if params.packing is Packing.RICE:
+        return odd_rice(rng, form, count, float(rng.choice(ZEROS)))
     return write(values, replace(fit(values, form), run_bits=int(rng.integers(0, 9))))
 
 
