@@ -105,6 +105,7 @@ class Lowering:
             inputs_signed = isinstance(self.module.node, Conv | Dense) or any(x.signed for _, x in self.inputs)
             signed = activation.signed and inputs_signed
             form = Format(width=self.options.activation_bits, signed=signed, fraction=0)
+            form = replace(form, fraction=estimate(self.reference, form))
         return Goal(
             values=self._sampled(self.reference).astype(np.float64),
             form=form,
@@ -214,7 +215,9 @@ class Lowering:
         fractions = [form.fraction for form in forms]
         tries: Any = [goal.form.fraction]
         if not goal.fixed:
-            tries = around(goal.estimate, self.options.window, max(fractions) - MAX_SHIFT, min(fractions) + MAX_SHIFT)
+            tries = around(
+                goal.form.fraction, self.options.window, max(fractions) - MAX_SHIFT, min(fractions) + MAX_SHIFT
+            )
         sampled = [self._sampled(codes).astype(np.int64) for codes, _ in self.inputs]
 
         def candidate(fraction: int) -> Layer:

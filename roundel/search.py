@@ -118,9 +118,9 @@ class Goal:
     values
         The real results, (positions, channels).
     form
-        Width and sign of the output.
+        Width, sign and the fractional bits to search around.
     fixed
-        Whether `form` says the fractional bits as well, so that there is nothing to search.
+        Whether those are the ones to have, so that there is nothing to search.
     activation
         What the requantizer applies.
     options
@@ -134,16 +134,11 @@ class Goal:
     options: Options
     _scaled: dict[int, Reals] = field(default_factory=dict, init=False, repr=False)
 
-    @property
-    def estimate(self) -> int:
-        """Fractional bits to search around."""
-        return self.form.fraction if self.fixed else estimate(self.values, self.form)
-
     def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
         """Fractional bits to try, ascending, for accumulators of any of those fractional bits."""
         if self.fixed:
             return [self.form.fraction]
-        middle, window = self.estimate, self.options.window
+        middle, window = self.form.fraction, self.options.window
         tries = (around(middle, window, n - MAX_SHIFT, n) for n in set(accumulator_fractions))
         return sorted(set().union(*tries))
 

@@ -78,19 +78,20 @@ class WeightedSearch:
         pairs, every channel takes its best N_w. The common N_w of all channels are among those tried, so the error is
         never greater than with one N_w.
         """
-        weights = self._weight_fractions()
-        accumulators = np.stack(weights)
-        fractions = self.x.fraction + accumulators
-        outputs = self.goal.fractions(np.unique(self._with_residual_fraction(fractions)).tolist())
-        biases = self._bias_fractions(np.unique(fractions).tolist())
+        weights = np.stack(self._weight_fractions())
+        fractions = self._summed_fractions(self.x.fraction + weights)
+        outputs = self.goal.fractions(np.unique(fractions).tolist())
+        biases = self._bias_fractions(np.unique(self.x.fraction + weights).tolist())
         table = np.stack([self._errors(n_w, biases, outputs) for n_w in weights])
         if self.goal.options.per_channel:
-            n_b, n_o = np.unravel_index(np.argmin(table.min(axis=0).sum(axis=-1)), table.shape[1:3])
+            pairs = table.min(axis=0).sum(axis=-1)
+            n_b, n_o = np.unravel_index(np.argmin(pairs), pairs.shape)
             chosen = table[:, n_b, n_o].argmin(axis=0)
         else:
-            first, n_b, n_o = np.unravel_index(np.argmin(table.sum(axis=-1)), table.shape[:3])
+            triples = table.sum(axis=-1)
+            first, n_b, n_o = np.unravel_index(np.argmin(triples), triples.shape)
             chosen = np.full(len(self.bias), first)
-        n_w = accumulators[chosen, np.arange(len(chosen))]
+        n_w = weights[chosen, np.arange(len(chosen))]
         return self._triple(n_w, biases[n_b], outputs[n_o])
 
     def _triple(self, n_w: Ints, n_b: int, n_o: int) -> Triple:
@@ -111,7 +112,7 @@ class WeightedSearch:
         seen: dict[bytes, Errors] = {}
         for row, (bias, possible) in zip(table, self._aligned(n_acc, biases), strict=True):
             if bias.tobytes() not in seen:  # else the same integers as with fewer fractional bits
-                accumulators, fractions = self._with_residual(products + bias, n_acc)
+                accumulators, fractions = self._summed(products + bias, n_acc)
                 seen[bias.tobytes()] = np.stack([self.goal.errors(accumulators, fractions, n) for n in outputs])
             row[:, possible] = seen[bias.tobytes()][:, possible]
         return table
@@ -142,12 +143,11 @@ class WeightedSearch:
         if not self.goal.options.per_channel:
             return common
         own = np.asarray([estimate(column, form) if column.any() else middle for column in self.weights.T])
-        least = np.iinfo(np.int64).min if low is None else low
-        return common + [np.maximum(np.minimum(own + n, high), least) for n in range(-window, window + 1)]
+        return common + [np.clip(own + n, low, high) for n in range(-window, window + 1)]
 
     def _weight_bounds(self) -> tuple[int | None, int]:
         """Least N_w, if there is any, and greatest."""
-        n_x, n_o = self.x.fraction, self.goal.estimate
+        n_x, n_o = self.x.fraction, self.goal.form.fraction
         n_r = None if self.residual is None else self.residual[1].fraction
         lows, highs = [], [n_o + MAX_SHIFT - self.goal.activation.leak]
         if n_r is not None:
@@ -170,12 +170,13 @@ class WeightedSearch:
         low, high = Format(width=self.bits, signed=True, fraction=0).limits
         return np.clip(np.rint(np.ldexp(self.weights.astype(np.float64), n_w)), low, high).astype(np.int64)
 
-    def _with_residual_fraction(self, n_acc: Ints) -> Ints:
+    def _summed_fractions(self, n_acc: Ints) -> Ints:
+        """Fractional bits of what enters the requantizer."""
         return n_acc if self.residual is None else np.maximum(n_acc, self.residual[1].fraction)
 
-    def _with_residual(self, accumulators: Ints, n_acc: Ints) -> tuple[Ints, Ints]:
+    def _summed(self, accumulators: Ints, n_acc: Ints) -> tuple[Ints, Ints]:
         """Accumulators and residual on the finer of their two scales, and its fractional bits, by channel."""
-        fractions = self._with_residual_fraction(n_acc)
+        fractions = self._summed_fractions(n_acc)
         if self.residual is None:
             return accumulators, fractions
         residual, form = self.residual

@@ -318,6 +318,7 @@ def test_refused_options():
     ("wrong", "message"),
     [
         ({"step": np.asarray(0.3)}, r"node conv_a: step of the weights: expected a power of two, not 0\.3"),
+        ({"step": np.asarray(4.0)}, r"node conv_a: shift must be 0 to 31, not -1"),  # finer than 4 / 16 is the output
         ({"step": np.asarray(2.0**-9)}, r"node conv_a: expected weights of at most 8 bits, not \d+"),
     ],
 )

@@ -19,6 +19,7 @@ CASES = [
     Options(weight_bits=4),
     Options(activation_bits=4),
     Options(weight_bits=4, activation_bits=4, bias_bits=4),
+    *(Options(weight_bits=bits, activation_bits=bits, per_channel=True) for bits in (8, 4, 3)),
 ]
 
 
@@ -27,9 +28,9 @@ def main() -> None:
     calibration = load_images(FOLDER / "calibration.npz", graph)
     held_out = load_images(FOLDER / "heldout.npz", graph)
     expected = graph.run(held_out.images).astype(np.float64)
-    print("| weights | activations | bias | window | held-out digits right | same as float | SQNR of the scores, dB |")
-    print("|---|---|---|---|---|---|---|")
-    print(f"| float | float | float | - | {held_out.accuracy(expected):.2%} | 100.00% | - |")
+    print("| weights | activations | bias | window | shifts | digits right | same as float | SQNR of the scores, dB |")
+    print("|---|---|---|---|---|---|---|---|")
+    print(f"| float | float | float | - | - | {held_out.accuracy(expected):.2%} | 100.00% | - |")
     for case in CASES:
         network = quantize(graph, calibration.images, case).network
         integers = run(network, network.encode(held_out.images))
@@ -37,7 +38,8 @@ def main() -> None:
         same = (integers.argmax(axis=1) == expected.argmax(axis=1)).mean()
         sqnr = 10 * np.log10(np.sum(expected**2) / error)
         bits = f"{case.weight_bits} | {case.activation_bits} | {case.bias_bits} | {case.window}"
-        print(f"| {bits} | {held_out.accuracy(integers):.2%} | {same:.2%} | {sqnr:.1f} |")
+        shifts = "per channel" if case.per_channel else "per layer"
+        print(f"| {bits} | {shifts} | {held_out.accuracy(integers):.2%} | {same:.2%} | {sqnr:.1f} |")
 
 
 if __name__ == "__main__":
