@@ -134,8 +134,11 @@ class Requantized(Layer):
         )
 
     def runtime(self, *, negative: bool = False) -> dict[str, Ints]:
-        """The requantizer's run-time parameters, by channel; those for negative accumulators, where `leak` differs."""
-        return self._factor.runtime(self.requantizer, self.output.zero, self.leak if negative else 0)
+        """The requantizer's run-time parameters, by channel; those for `negative` accumulators, which leak."""
+        leak = self.leak if negative else 0
+        if self.requant is Scheme.SHIFT:
+            return {"shift": self.shifts + leak}
+        return self._factor.runtime(self.requantizer, self.output.zero, leak)
 
     @property
     def _factor(self) -> Factor:

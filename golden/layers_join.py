@@ -1,13 +1,13 @@
 """Layers that join tensors which exist already: sums and concatenations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from golden.formats import Format, align, signed_width
 from golden.layers_base import MAX_SHIFT, Layer, Requantized, Step
 from golden.layers_requant import OPERAND_WIDTH, SCHEMES, Operand
-from golden.requant import Scheme
+from golden.requant import RequantParams, Scheme
 from golden.rounding import Ints, Rounding
 
 GUARD = 6  # fractional bits beyond the output's of what a scaled sum adds
@@ -57,12 +57,25 @@ class Add(Requantized):
         ends = [[limit - form.zero << self._up(form) for limit in form.limits] for form in self.expects]
         return signed_width(*(sum(pair) for pair in zip(*ends, strict=True)))
 
+    @property
+    def requantizer(self) -> RequantParams:
+        """Of the sum; where operands are rescaled before, a multiplier of 1 does what is left."""
+        base = super().requantizer
+        return base if self.requant is Scheme.SHIFT else replace(base, scheme=Scheme.FIXED16)
+
+    def runtime(self, *, negative: bool = False) -> dict[str, Ints]:
+        if self.requant is Scheme.SHIFT:
+            return super().runtime(negative=negative)
+        shift = self.shifts + (self.leak if negative else 0)
+        return {"multiplier": np.asarray(1), "shift": shift, "zero_point": np.asarray(self.output.zero)}
+
     def _up(self, form: Format) -> int:
         return self.accumulator_fraction - form.fraction
 
     def _check_factors(self) -> None:
         for operand in self.operands:
             operand.check()
+        super()._check_factors()
 
     def compute(self, *inputs: Ints) -> Step:
         if self.requant is Scheme.SHIFT:

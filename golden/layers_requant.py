@@ -38,7 +38,7 @@ class Factor:
     shift: Ints
 
     def runtime(self, params: RequantParams, zero: int, leak: int = 0) -> dict[str, Ints]:
-        """The run-time parameters of `params` for this factor times `2**-leak`, each (channels,) or ().
+        """The run-time parameters of `params`, whose scheme multiplies, for this factor times `2**-leak`, by channel.
 
         Raises
         ------
@@ -46,8 +46,6 @@ class Factor:
             The factor is greater than what the scheme can multiply by.
         """
         shift = self.shift + leak
-        if params.scheme is Scheme.SHIFT:
-            return {"shift": shift}
         fields = self._float(shift) if params.scheme is Scheme.FLOAT32 else self._fixed(params, shift)
         return fields | {"zero_point": np.asarray(zero)}
 

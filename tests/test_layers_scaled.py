@@ -10,9 +10,11 @@ from onnx import TensorProto
 
 from golden.conv import Window
 from golden.formats import Format
-from golden.layers import Add, AveragePool, Concat, Weighted
+from golden.layers import Add, AveragePool, Concat, Requantized, Weighted
+from golden.network import steps
 from golden.requant import Scheme
 from golden.rounding import Rounding
+from tests.random_network import random_network
 from tests.test_layers import channels_last, onnx
 from tests.test_requant import gemmlowp
 
@@ -194,6 +196,24 @@ def test_add_against_onnxruntime():
 
 def scale_and_zero(form):
     return np.array(form.scale, np.float32), np.array(form.zero, np.uint8)
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, Scheme.SHIFT])
+def test_the_requantizer_that_hardware_has_gives_the_outputs(scheme, seed):
+    """`golden.requant` with the parameters that a layer names, those of negative accumulators apart, then its clamp."""
+    network, images = random_network(seed, scheme)
+    seen = set()
+    for step in steps(network, images):
+        layer = step.layer
+        if isinstance(layer, Requantized):
+            acc = step.accumulators
+            plain = layer.requantizer.compute(acc, layer.runtime())
+            leaked = layer.requantizer.compute(acc, layer.runtime(negative=True))
+            results = np.clip(np.where(acc < 0, leaked, plain), *layer.limits)
+            assert np.array_equal(results, step.outputs.reshape(acc.shape))
+            assert np.abs(acc).max() < 1 << layer.requantizer_width - 1
+            seen.add(type(layer))
+    assert seen == {Weighted, Add, AveragePool}
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES, Scheme.SHIFT])
