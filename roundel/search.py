@@ -50,7 +50,7 @@ class Options:
     window: int = 2
     per_channel: bool = False
     module_bits: Mapping[str, int] = field(default_factory=dict)
-    positions: int = 4096
+    positions: int = 2048
     seed: int = 1
 
     def __post_init__(self) -> None:
