@@ -146,7 +146,8 @@ def grouped_matmul(columns: Array, weights: Array, groups: int, taps: int) -> In
     held = weights.reshape(taps, rows // taps, groups, outputs // groups)
     if rows == taps:
         _bound(rows, columns, weights)
-        return np.asarray(np.einsum("mtg,tgo->mgo", lanes[..., 0], held[:, 0])).reshape(-1, outputs)
+        sums = np.einsum("mtg,tog->mog", lanes[..., 0], np.ascontiguousarray(held[:, 0].transpose(0, 2, 1)))
+        return np.asarray(sums).transpose(0, 2, 1).reshape(-1, outputs)
     left = lanes.transpose(2, 0, 1, 3).reshape(groups, -1, rows)
     right = held.transpose(2, 0, 1, 3).reshape(groups, rows, -1)
     return matmul(left, right).transpose(1, 0, 2).reshape(-1, outputs)
