@@ -16,6 +16,7 @@ from roundel.output import output_folder
 
 FILE = click.Path(path_type=Path)
 BITS = click.IntRange(2, 8)
+TUNING = ("epochs", "learning_rate", "weight_decay")
 
 
 @click.command()
@@ -37,7 +38,9 @@ BITS = click.IntRange(2, 8)
 @click.option(
     "--finetune", "training", type=FILE, help="Images to fine-tune on (.npz, `images`, `labels`); needs torch."
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over these images.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over these images; 30 if not given.")
+@click.option("--learning-rate", type=float, help="Of fine-tuning; 0.002 if not given.")
+@click.option("--weight-decay", type=float, help="Of fine-tuning: above 0 more codes become 0; 0 if not given.")
 @click.option(
     "--codec",
     type=click.Choice([item.value for item in Packing]),
@@ -82,9 +85,9 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
     from roundel.search import Options
     from roundel.streams import StreamOptions
 
-    epochs = given["epochs"]
-    if epochs and not given["training"]:
-        raise InputError("--epochs: expected --finetune as well")
+    tuning = {name: given[name] for name in TUNING if given[name] is not None}
+    if tuning and not given["training"]:
+        raise InputError(f"--{next(iter(tuning)).replace('_', '-')}: expected --finetune as well")
     try:
         return CompressOptions(
             model=model,
@@ -96,7 +99,7 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
                 packing=given["codec"], **{name: given[name] for name in ("lanes", "columns", "slices")}
             ),
             training=given["training"],
-            finetune=FinetuneOptions(epochs=epochs) if epochs else FinetuneOptions(),
+            finetune=FinetuneOptions(**tuning),
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None

@@ -136,6 +136,8 @@ def opq_params(sparsity: float | None, bits: float | None, weighting: str, weigh
     """
     if sparsity is None and bits is None:
         return None
+    if bits is not None and not 2 <= bits <= 8:
+        raise InputError(f"--bits: expected 2 to 8, not {bits}")
     width = ceil(bits) if bits is not None else weight_bits
     try:
         return OpqParams(

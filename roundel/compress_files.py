@@ -59,7 +59,7 @@ def write_compressed(result: Compressed, work: Path) -> dict[str, Any]:
     }
     save(result.network, work / NETWORK, meta)
     if result.plans:
-        export_onnx(result.tuned, work / "tuned.onnx")
+        export_onnx(result.tuned, work / "quantized.onnx")
     write_json(work / "report.json", found)
     (work / "report.md").write_text("\n".join(report_lines(found)) + "\n")
     return found

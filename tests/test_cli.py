@@ -5,16 +5,7 @@ import json
 import pytest
 
 from hw.units import UNITS
-from roundel.cli import main
-
-
-def call(*arguments: object) -> int:
-    """Exit code of the command line."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    code = stop.value.code
-    assert isinstance(code, int)
-    return code
+from tests.command import call
 
 
 def test_generate_writes_verilog_and_manifest(tmp_path, capsys):

@@ -15,11 +15,11 @@ from golden.nms import NmsParams
 from golden.psrr import psrr_nms
 from golden.psrr_presets import PRESETS, preset
 from roundel import nms_rtl
-from roundel.cli import main
 from roundel.detections import read_detections
 from roundel.nms import by_class, joined
 from roundel.nms_pictures import CLASS_COLOURS, OTHERS, palette
 from roundel.scenes import KINDS, scenes
+from tests.command import call
 
 # Two copies of one object and a neighbour of another class in image 7; the object again, alone, in image 3.
 BOXES = [[0, 0, 100, 100], [200, 200, 300, 260], [4, 4, 104, 104], [0, 0, 100, 100], [2, 2, 102, 102]]
@@ -30,15 +30,6 @@ KEPT = [1, 2, 3, 4]
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "nms.md").read_text()
-
-
-def call(*arguments: object) -> int:
-    """Exit code of the command line."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    code = stop.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def written(folder, **change):

@@ -1,0 +1,195 @@
+"""`roundel compress` and `roundel run` on the digits network: what they write, promise and refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.codec import decode
+from golden.network_file import load
+from roundel.images import load_images
+from roundel.onnx_import import import_onnx
+from tests.command import call
+
+DIGITS = Path(__file__).parents[1] / "examples" / "digits"
+MODEL, SPARSE = DIGITS / "digits.onnx", DIGITS / "digits_sparse.onnx"
+IMAGES = ("--calibration", DIGITS / "calibration.npz", "--held-out", DIGITS / "heldout.npz")
+SMALL = ("--lanes", 4, "--columns", 4, "--slices", 2)
+
+
+def read(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory):
+    """The fine-tuned network, compressed for a small array."""
+    folder = tmp_path_factory.mktemp("compressed") / "sparse"
+    assert call("compress", SPARSE, *IMAGES, *SMALL, "-o", folder) == 0
+    return folder
+
+
+def test_dense_at_8_bits_loses_at_most_half_a_point(tmp_path):
+    assert call("compress", MODEL, *IMAGES, "-o", tmp_path) == 0
+    found = read(tmp_path)
+    assert found["accuracy"]["images"] == 400
+    assert found["accuracy"]["points_lost"] <= 0.5
+    assert found["quantizations"] == {"before": 10, "after": 4}  # 3 convolutions of 3 operators, a matrix product
+    assert found["opq"] == []
+
+
+def test_sparse_and_4_bits_is_20_times_smaller_and_loses_at_most_half_a_point(tmp_path):
+    """Of the fine-tuned network, against the float network it came from."""
+    assert call("compress", SPARSE, *IMAGES, "-o", tmp_path) == 0
+    found, model = read(tmp_path), import_onnx(MODEL)
+    held_out = load_images(DIGITS / "heldout.npz", model)
+    assert 100 * (held_out.accuracy(model.run(held_out.images)) - found["accuracy"]["integer"]) <= 0.5
+    size = found["size"]
+    files = sum(file.stat().st_size for file in (tmp_path / "streams").iterdir())
+    assert size["stream_bytes"] == files
+    assert size["float32_bytes"] == 4 * (15_248 + 90)
+    assert size["ratio"] == size["float32_bytes"] / (files + size["bias_bytes"])
+    assert size["ratio"] >= 20
+
+
+def test_one_shot_pruning_and_quantization(tmp_path, capsys):
+    assert call("compress", MODEL, *IMAGES, "--sparsity", 0.8, "--bits", 4, "-o", tmp_path, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == read(tmp_path)
+    assert found["size"]["zeros"] >= round(0.8 * 15_248) / 15_248
+    rows = {row["layer"]: row for row in found["opq"]}
+    assert set(rows) == {"conv1", "conv2", "conv3", "dense", "all"}
+    network = load(tmp_path / "network.npz")
+    for layer in network.weighted:
+        assert layer.w.width == rows[layer.name]["width"] <= 4
+        assert 2.0**-layer.w.fraction == rows[layer.name]["step"]
+        assert np.mean(layer.weights == 0) == pytest.approx(rows[layer.name]["zeros"])
+    # what was compressed, as ONNX, gives the same network again
+    again = tmp_path / "again"
+    assert call("compress", tmp_path / "quantized.onnx", *IMAGES, "-o", again) == 0
+    for one, other in zip(network.weighted, load(again / "network.npz").weighted, strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)
+    page = (tmp_path / "report.md").read_text()
+    for title in ("Layers", "Weight streams", "Pruning and quantization (OPQ)", "Unified modules"):
+        assert f"\n## {title}\n" in page
+
+
+def test_pruning_alone_leaves_the_bits_to_the_search(tmp_path):
+    assert call("compress", MODEL, *IMAGES, "--sparsity", 0.5, "--weight-bits", 6, "-o", tmp_path) == 0
+    network = load(tmp_path / "network.npz")
+    assert {layer.w.width for layer in network.weighted} == {6}
+    assert np.concatenate([layer.weights.ravel() for layer in network.weighted]).astype(bool).mean() <= 0.5
+
+
+@pytest.mark.parametrize("codec", ["mask", "relative", "rice"])
+def test_every_codec_holds_the_same_weights(codec, tmp_path, sparse):
+    assert call("compress", SPARSE, *IMAGES, *SMALL, "--codec", codec, "-o", tmp_path) == 0
+    for file in sorted((tmp_path / "streams").iterdir()):
+        np.testing.assert_array_equal(decode(file.read_bytes()), decode((sparse / "streams" / file.name).read_bytes()))
+
+
+def test_the_same_command_writes_the_same_bytes(tmp_path, sparse):
+    assert call("compress", SPARSE, *IMAGES, *SMALL, "-o", tmp_path / "twice") == 0
+    files = [file.relative_to(sparse) for file in sorted(sparse.rglob("*")) if file.is_file()]
+    assert files
+    for file in files:
+        assert (tmp_path / "twice" / file).read_bytes() == (sparse / file).read_bytes(), file
+
+
+def test_golden_and_rtl_give_the_same_integers(sparse, tmp_path, capsys):
+    """Every weighted layer through decoder and array."""
+    for on in ("golden", "rtl"):
+        arguments = ("run", sparse, "--input", DIGITS / "heldout.npz", "--count", 3, "--on", on)
+        assert call(*arguments, "-o", tmp_path / on, "--json") == 0
+        assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / on / "run.json").read_text())
+    golden, rtl = (np.load(tmp_path / on / "outputs.npz") for on in ("golden", "rtl"))
+    assert golden.files == rtl.files == ["dense", "dense.real"]
+    np.testing.assert_array_equal(golden["dense"], rtl["dense"])
+    found = json.loads((tmp_path / "rtl" / "run.json").read_text())
+    assert found["equal"] is True
+    assert [row["layer"] for row in found["layers"]] == ["conv1", "conv2", "conv3", "dense"]
+    # the integers stand for numbers close to the float network's
+    expected = import_onnx(SPARSE).run(np.load(DIGITS / "heldout.npz")["images"][:3])
+    assert np.abs(golden["dense.real"] - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_rtl_that_differs_is_named_with_exit_code_1(sparse, tmp_path, monkeypatch, capsys):
+    import roundel.run
+
+    line = "conv2: 1 of 9 outputs differ, first [0]: RTL 1, golden 2"
+    monkeypatch.setattr(roundel.run, "differences", lambda *_: [line])
+    arguments = ("run", sparse, "--input", DIGITS / "heldout.npz", "--count", 1, "--on", "rtl", "-o", tmp_path)
+    assert call(*arguments) == 1
+    assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sparsity", 1), "sparsity must be 0 to below 1, not 1.0"),
+        (("--bits", 1), "--bits: expected 2 to 8, not 1.0"),
+        (("--lanes", 5), "lanes must be a power of two, not 5"),
+        (("--columns", 0), "columns must be 1 to 64, not 0"),
+        (("--epochs", 3), "--epochs: expected --finetune as well"),
+        (("--finetune", DIGITS / "calibration.npz"), "--finetune: expected --sparsity or --bits as well"),
+        (("--held-out", DIGITS / "digits.onnx"), "digits.onnx: not a valid .npz file of arrays"),
+    ],
+)
+def test_bad_options(arguments, message, tmp_path, capsys):
+    assert call("compress", MODEL, *IMAGES[:2], *arguments, "-o", tmp_path / "out") == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_integers_are_not_pruned_again(tmp_path, capsys):
+    assert call("compress", SPARSE, *IMAGES, "--sparsity", 0.9, "-o", tmp_path / "out") == 2
+    assert "digits_sparse.onnx: node conv1: its weights are integers already" in capsys.readouterr().err
+
+
+def damage_network(folder):
+    path = folder / "network.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_stream(folder):
+    path = folder / "streams" / "001.rws"
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+def swap_streams(folder):
+    (folder / "streams" / "001.rws").write_bytes((folder / "streams" / "002.rws").read_bytes())
+
+
+def lose_stream(folder):
+    (folder / "streams" / "003.rws").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (damage_network, "network.npz: expected a network file"),
+        (damage_stream, "001.rws: weight stream, bit "),
+        (swap_streams, "001.rws: expected the weights of layer conv2, but it holds others"),
+        (lose_stream, "003.rws: cannot be read (No such file or directory)"),
+        (shutil.rmtree, "expected a network that `roundel compress` wrote, but there is none"),
+    ],
+)
+def test_damaged_folders(harm, message, sparse, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(sparse, folder)
+    harm(folder)
+    assert call("run", folder, "--input", DIGITS / "heldout.npz", "-o", tmp_path / "out") == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_of_another_shape(sparse, tmp_path, capsys):
+    np.savez(tmp_path / "images.npz", images=np.zeros((2, 1, 9, 8)))
+    assert call("run", sparse, "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 2
+    assert "images: expected shape (count, 1, 8, 8), not (2, 1, 9, 8)" in capsys.readouterr().err
