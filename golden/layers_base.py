@@ -11,6 +11,7 @@ from golden.requant import RequantParams, Scheme
 from golden.rounding import Ints, Rounding, round_shift
 
 MAX_SHIFT = 31
+MAX_BOUNDS = (-(1 << 31), (1 << 31) - 1)  # of a clamp, whatever the output's width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,6 +170,8 @@ class Requantized(Layer):
         """Raise ValueError for parameters that no requantizer has; call it when all others are checked."""
         try:
             check_integer("leak", self.leak, 0, MAX_SHIFT)
+            for bound in self.bounds or ():
+                check_integer("bounds", bound, *MAX_BOUNDS)
             if self.requantizer_width > 63:
                 raise ValueError(f"sums of {self.requantizer_width} bits do not fit into 64-bit integers")
             if self.limits[0] > self.limits[1]:

@@ -274,6 +274,8 @@ def test_widths_of_sums_and_means_hold_their_extremes(signed, zero):
         ({"w_fractions": (7,) * 5 + (-4,)}, "conv: shift must be 0 to 31, not -1"),
         ({"leak": 22}, "conv: shift and leak must be at most 31, not 32"),
         ({"leak": -1}, "conv: leak must be 0 to 31, not -1"),
+        ({"bounds": (np.int64(0), 3)}, r"conv: bounds must be an integer, not np.int64\(0\)"),
+        ({"bounds": (0, 1 << 31)}, "conv: bounds must be -2147483648 to 2147483647, not 2147483648"),
         ({"bounds": (200, 300)}, r"conv: bounds \(200, 300\) leave nothing of \(-128, 127\)"),
     ],
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from golden.errors import InputError
 from golden.network import Network, outputs
 from golden.network_file import HEADER, load, save
+from golden.requant import Scheme
 from tests.random_network import SHAPE, random_network
 
 
@@ -21,6 +22,14 @@ def written(tmp_path_factory):
     """The bytes of a network file."""
     path = tmp_path_factory.mktemp("network") / "network.npz"
     save(random_network(0)[0], path)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory):
+    """The same with scales that are no powers of two."""
+    path = tmp_path_factory.mktemp("network") / "scaled.npz"
+    save(random_network(0, Scheme.FIXED32)[0], path)
     return path.read_bytes()
 
 
@@ -193,8 +202,8 @@ def survive(path):
 
 
 @given(st.data())
-def test_mutated_headers(written, tmp_path_factory, data):
-    contents = members(written)
+def test_mutated_headers(written, scaled, tmp_path_factory, data):
+    contents = members(data.draw(st.sampled_from([written, scaled])))
     header = json.loads(contents[HEADER])
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.sampled_from(list(places(header))))
