@@ -1,6 +1,6 @@
 """Figures of the joint search: how long it takes, and how much memory, for a network of ResNet-18's shape.
 
-`python -m roundel.bench_search` prints the table of `docs/quantization.md`.
+`python -m roundel.bench_search` prints the tables of `docs/quantization.md`.
 """
 
 import resource
@@ -136,7 +136,10 @@ def _peak_memory() -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
+    graph = resnet18(seed=1)
+    table = modules_table(graph, unify(fold(graph)))
+    print(f"quantization operations before and after: {table.before}, {table.after}\n")
     print("| shifts | positions | seconds | most memory, GiB | SQNR of the scores, dB |")
     print("|---|---|---|---|---|")
     for case in (*variants(), replace(variants()[0], positions=512), replace(variants()[0], positions=8192)):
