@@ -98,6 +98,14 @@ def test_weights_that_are_turned_keep_their_steps(tmp_path, seed):
     np.testing.assert_array_equal(dense.step, constants["s"])
 
 
+@pytest.mark.parametrize(("codes", "width"), [([0, 0], 2), ([1, -2], 2), ([2, 0], 3), ([0, -5], 4), ([127, 0], 8)])
+def test_width_is_the_least_that_holds_the_integers(codes, width, tmp_path):
+    constants = {"c": np.array([codes], np.int8), "s": np.float32(0.5)}
+    nodes = [("DequantizeLinear", ["c", "s"], "w", {}), ("MatMul", ["x", "w"], "y", {})]
+    [dense] = check(tmp_path, model(nodes, (1,), constants), (1,)).nodes
+    assert dense.code_width == width
+
+
 def test_integers_that_are_read_twice_are_quantized_once(tmp_path):
     first, second = pair("x", "a", "s")
     again = ("DequantizeLinear", ["a_codes", "s"], "b", {})
@@ -166,11 +174,11 @@ def test_qonnx_is_what_it_says(operator, signed, narrow, mode, tmp_path, seed):
     assert len(np.unique(expected)) > 4
 
 
-def refused_qdq(scale=0.1, zero=None, again=0.1, **attributes):
+def refused_qdq(scale=0.1, zero=None, again=None, **attributes):
     """A pair with a fault."""
     nodes = pair("x", "y", "s", None if zero is None else "z", **attributes)
     constants = {"s": np.asarray(scale, np.float32)} | ({} if zero is None else {"z": zero})
-    if again != 0.1:
+    if again is not None:  # another scale, and no zero point
         nodes[1] = ("DequantizeLinear", ["y_codes", "t"], "y", {})
         constants["t"] = np.float32(again)
     return nodes, constants
@@ -193,6 +201,7 @@ REFUSED = {
     "scale per channel": (refused_qdq(scale=[0.1] * 4, zero=np.zeros(4, np.int8)), "scale or zero point per channel"),
     "scale of 0": (refused_qdq(scale=0.0), "scales must be positive"),
     "another scale": (refused_qdq(again=0.2), "must be those of quantizelinear_y_codes, 0.1 and 0"),
+    "another zero point": (refused_qdq(zero=np.uint8(1), again=np.float32(0.1)), "must be those of .*, 0.1 and 1"),
     "floating point": (refused_qdq(zero=np.zeros((), ml_dtypes.float8_e4m3fn)), "only integers .*, not float8"),
     "step per input": (refused_weights(), r"expected a step per output \(axis 0\), not axis 1"),
     "bits": (refused_quant(bits=3.5), "bitwidth must be a whole number of 2 to 32 bits, not 3.5"),

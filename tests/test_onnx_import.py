@@ -78,7 +78,15 @@ def test_held_out_digits_are_no_training_digits():
 
 
 TWICE = np.array([1, 1, 2, 2], np.float32)
+DOUBLED = {"roi": real(0), "scales": TWICE}
 REACHES_OUT = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_mode": 1, "count_include_pad": 1}
+
+
+def shifted(coordinates, nearest="floor"):
+    """Attributes of a Resize."""
+    return {"coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
+
+
 HALF_NAN = np.array([[1, 2], [np.nan, 3]], np.float32)
 # operator, attributes, shape of x, the operator's other inputs by name, what the message holds
 REFUSED = [
@@ -126,25 +134,17 @@ REFUSED = [
         {"s": real(3), "o": real(3), "m": real(3), "v": np.array([1, -1, 1], np.float32)},
         "variance plus epsilon must be positive",
     ),
-    ("Resize", {"mode": "linear"}, IMAGE, {"roi": real(0), "scales": TWICE}, "mode must be nearest, not linear"),
+    ("Resize", {"mode": "linear"}, IMAGE, DOUBLED, "mode must be nearest, not linear"),
     ("Resize", {}, IMAGE, {"roi": real(0), "scales": TWICE * 2}, "batch and channels must stay as they are"),
     ("Resize", {}, IMAGE, {"roi": real(0), "scales": TWICE**1.5}, "times one whole number, not 7 x 6 to 19 x 16"),
     ("Resize", {}, IMAGE, {"roi": real(0), "scales": 1 / TWICE}, "times one whole number, not 7 x 6 to 3 x 3"),
     ("Resize", {}, IMAGE, {"roi": real(0)}, "expected constant scales or sizes"),
-    (
-        "Resize",
-        {"coordinate_transformation_mode": "align_corners", "nearest_mode": "floor"},
-        IMAGE,
-        {"roi": real(0), "scales": TWICE},
-        "align_corners with floor does not repeat every value 2 times",
-    ),
-    (
-        "Resize",
-        {"coordinate_transformation_mode": "tf_crop_and_resize"},
-        IMAGE,
-        {"roi": real(0), "scales": TWICE},
-        "coordinate_transformation_mode tf_crop_and_resize is not supported",
-    ),
+    ("Resize", {}, IMAGE, {"roi": real(0), "scales": TWICE[::-1]}, "batch and channels must stay as they are"),
+    ("Resize", {}, IMAGE, {"roi": real(0), "scales": TWICE[[2, 0, 2, 2]]}, "batch and channels must stay as they are"),
+    ("Resize", shifted("align_corners", "floor"), IMAGE, DOUBLED, "does not repeat every value"),
+    ("Resize", shifted("asymmetric", "ceil"), IMAGE, DOUBLED, "asymmetric with ceil does not"),
+    ("Resize", shifted("asymmetric", "round_prefer_ceil"), IMAGE, DOUBLED, "does not repeat"),
+    ("Resize", shifted("tf_crop_and_resize"), IMAGE, DOUBLED, "tf_crop_and_resize is not"),
 ]  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def squeeze(rng, opset):
 def resize(rng, opset):
     """Every combination of attributes that only repeats values, in whatever way the size is given."""
     factor = int(rng.integers(2, 4))
-    modes = [("align_corners", "round_prefer_floor")] if factor == 2 else []
+    modes = [("align_corners", "round_prefer_floor"), ("asymmetric", "round_prefer_floor")] if factor == 2 else []
     modes += [("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")]
     modes += [("pytorch_half_pixel", "round_prefer_floor")]
     modes += [("half_pixel_symmetric", "round_prefer_ceil")] if opset >= 19 else []
@@ -304,6 +304,26 @@ def test_softmax_and_sigmoid_at_the_end_are_left_to_the_host(opset, tmp_path):
         HostOperator(name="sigmoid_q", operator="Sigmoid", tensor="x"),
         HostOperator(name="softmax_p", operator="Softmax", tensor="a", axis=3),
     )
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_softmax_works_along_the_last_axis(opset, tmp_path):
+    """Unless told otherwise; before opset 13 along all from the second on, of which only one may be there."""
+    [host] = import_onnx(saved(tmp_path, model([("Softmax", ["x"], "y", {})], (5,), opset=opset))).host
+    assert host.axis == 1
+    path = saved(tmp_path, model([("Softmax", ["x"], "y", {})], IMAGE, opset=opset))
+    if opset >= 13:
+        assert import_onnx(path).host[0].axis == 3
+    else:
+        with pytest.raises(InputError, match="axis must be the last one before opset 13, not 1"):
+            import_onnx(path)
+
+
+def test_an_output_under_two_names_is_left_to_the_host_once(tmp_path):
+    nodes = [("Softmax", ["x"], "p", {}), ("Identity", ["p"], "q", {})]
+    graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("p", "q"))))
+    assert graph.results == ("x",)
+    assert len(graph.host) == 1
 
 
 def test_softmax_and_sigmoid_elsewhere_are_refused(tmp_path):
