@@ -42,7 +42,7 @@ def odd_rice(rng: np.random.Generator, params: CodecParams, count: int, zeros: f
     """A stream of `rice` with any parameters, of codes that can be written with them."""
     most = {"run_bits": MAX_RUN_BITS, "level_bits": MAX_LEVEL_BITS}
     most |= {"level_limit": MAX_LEVEL_LIMIT, "level_extra": MAX_LEVEL_EXTRA}
-    chosen = {name: int(rng.choice([0, high, rng.integers(high + 1)])) for name, high in most.items()}
+    chosen: dict[str, Any] = {name: int(high * min(1, max(0, rng.uniform(-1, 2)))) for name, high in most.items()}
     if params.levels is None:
         chosen["base"] = int(rng.integers(1, (1 << (params.width - 1)) + 1))
     params = replace(params, **chosen)

@@ -1,0 +1,52 @@
+"""How many cycles a decoder of `rice` streams takes. `tests/test_decoder.py` runs the hardware against it."""
+
+import numpy as np
+import pytest
+
+from golden.codec import decode_codes, encode
+from golden.codec_header import header_words
+from golden.codec_laplace import laplace_levels
+from golden.codec_params import CodecParams
+from golden.codec_rice import cycles
+from tests import codec_reference
+
+
+def plain_cycles(stream: bytes, count: int, params: CodecParams) -> list[int]:
+    """Cycles of each beat of the first segment, from the plain decoder: one a round, one for each word but one."""
+    words = codec_reference.Words(stream)
+    words.at = header_words(0) + 1
+    head = {"slices": params.slices, "run": params.run_bits, "low": params.level_bits, "limit": params.level_limit}
+    head |= {"extra": params.level_extra, "levels": 0, "base": params.base, "width": params.width}
+    sources = [codec_reference.Bits(words) for _ in range(params.slices)]
+    rows = [len(range(index, count, params.slices)) for index in range(params.slices)]
+    parts: list[list[int]] = [[] for _ in rows]
+    found = []
+    depth = params.lanes // params.slices
+    for beat in range(-(-count // params.lanes)):
+        took = 0
+        while waiting := [
+            index for index, part in enumerate(parts) if len(part) < min(depth * (beat + 1), rows[index])
+        ]:
+            before = words.at
+            for index in waiting:
+                assert codec_reference.symbol(sources[index], parts[index], rows[index], head)
+            took += max(1, words.at - before)
+        found.append(max(1, took))
+    return found
+
+
+@pytest.mark.parametrize(("lanes", "slices"), [(4, 1), (8, 2), (16, 4), (8, 8), (32, 8)])
+@pytest.mark.parametrize("density", [0.05, 0.5, 1.0])
+def test_cycles(lanes: int, slices: int, density: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = laplace_levels(rng, int(rng.integers(500, 600)), density=density, rho=0.7)
+    stream = encode(weights, CodecParams(lanes=lanes, slices=slices))
+    params, codes = decode_codes(stream)
+    assert cycles(codes, params).tolist() == plain_cycles(stream, len(weights), params)
+
+
+def test_weights_per_cycle(seed: int) -> None:
+    """16 lanes, 4 slices, 90 % zeros: 8 dense weights a cycle are asked for."""
+    weights = laplace_levels(np.random.default_rng(seed), 30_000, density=0.1, rho=0.7)
+    params, codes = decode_codes(encode(weights, CodecParams(lanes=16, slices=4)))
+    assert len(codes) / cycles(codes, params).sum() >= 8
