@@ -1,5 +1,8 @@
 """The decoder of sparse weights: a stream of bytes in, beats of dense weights out."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -13,7 +16,11 @@ from hw.decoder_relative import RelativeCore
 from hw.decoder_rice import RiceCore
 from hw.decoder_words import input_layout
 
-CORES = {Packing.MASK: MaskCore, Packing.RELATIVE: RelativeCore, Packing.RICE: RiceCore}
+CORES: Mapping[Packing, Callable[[DecoderParams], Any]] = {
+    Packing.MASK: MaskCore,
+    Packing.RELATIVE: RelativeCore,
+    Packing.RICE: RiceCore,
+}
 
 
 def weights_layout(params: DecoderParams) -> data.StructLayout:

@@ -11,8 +11,9 @@ The core turns the chunks of a segment into beats of codes:
 - It takes the `last` chunk when, and only when, the segment's last beat is taken from it (in the same cycle): the
   frame then knows that the segment is complete. Until then the frame stands.
 - It raises `fault` with `fault_bit`, and gives no beat in that cycle nor after it, until the frame raises `clear`, in
-  the next cycle. `fault_bit` is the position of the fault (docs/codecs.md) relative to bit 0 of the chunk that is
-  offered, or that comes next if none is: negative in chunks that were taken.
+  the next cycle; whether it takes a chunk then does not matter. `fault_bit` is the position of the fault
+  (docs/codecs.md) relative to bit 0 of the chunk that is offered, or that comes next if none is: negative in chunks
+  that were taken.
 - A segment that ends before its weights are complete is a fault of the core, as are words left. A stream that ends in a
   segment looks like a segment that ends there; then, and only then, the last chunk may be empty (`start` and `end` are
   0) and not `first`. No segment is empty as a whole: that is a fault of the frame.

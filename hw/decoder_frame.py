@@ -92,6 +92,7 @@ class Frame(wiring.Component):
         left = Signal(LENGTH, reset_less=True)  # words of the segment
         first = Signal(reset_less=True)
         after = self._weights(m, reader.below, count)
+        found = self._status(m, reader, cursor, error, header)
         taken = named(m, self.chunks.valid & self.chunks.ready, "taken")
         within = named(m, left <= cursor.size - cursor.index, "within")  # the segment ends in this beat
         one = named(m, cursor.index + 1, "one")
@@ -108,14 +109,14 @@ class Frame(wiring.Component):
                 m.d.sync += state.eq(State.LENGTH)
         with m.Elif(state == State.LENGTH):
             m.d.comb += error.eq(Mux(count.any(), cursor.ended, cursor.there))
-            m.d.comb += cursor.go.eq(cursor.there)
+            m.d.comb += cursor.go.eq(cursor.there & count.any())
             m.d.sync += [first.eq(1), left.eq(cursor.word[:LENGTH] | cursor.word[LENGTH:].any().replicate(LENGTH))]
             with m.If(cursor.there | cursor.ended):
                 m.d.sync += state.eq(Mux(count.any(), State.PAYLOAD, State.END))
         with m.Elif(state == State.PAYLOAD):
             m.d.comb += self.chunks.valid.eq((cursor.there | (cursor.ended & ~first)) & left.any())
             m.d.comb += error.eq(self.fault | ~left.any() | (cursor.ended & first))
-            m.d.comb += [cursor.go.eq(taken), cursor.to.eq(self.chunks.p.end)]
+            m.d.comb += [cursor.go.eq(taken & ~error), cursor.to.eq(self.chunks.p.end)]
             with m.If(taken):
                 m.d.sync += [first.eq(0), left.eq(left - (self.chunks.p.end - self.chunks.p.start))]
                 with m.If(within):
@@ -123,7 +124,8 @@ class Frame(wiring.Component):
                 with m.Elif(self.inputs.p.last):
                     m.d.sync += left.eq(0)  # which is a fault
         with m.Else():
-            m.d.comb += [cursor.drop.eq(1), cursor.finish.eq(self.inputs.valid & self.inputs.p.last & self.idle)]
+            m.d.comb += cursor.drop.eq(~found)
+            m.d.comb += cursor.finish.eq(self.inputs.valid & self.inputs.p.last & self.idle & ~found)
             with m.If(cursor.finish):
                 m.d.sync += state.eq(State.HEADER)
         with m.If(error):
@@ -137,7 +139,6 @@ class Frame(wiring.Component):
             self.chunks.p.last.eq(within | self.inputs.p.last),
             reader.start.eq(cursor.finish),
         ]
-        self._status(m, reader, cursor, error, header)
         return m
 
     def _weights(self, m: Module, below: Value, count: Value) -> Value:
@@ -150,21 +151,22 @@ class Frame(wiring.Component):
         m.d.comb += self.ending.eq(~after.any())
         return after
 
-    def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> None:
-        """Keep what is wrong, and where: in the header, where the core says, at the next word, or at the end."""
-        status = self.status
+    def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> Value:
+        """Keep what is wrong, and where: in the header, where the core says, at the next word, or at the stream's end.
+
+        The sum is formed a cycle later, in which the cursor must stand: the value returned.
+        """
         incomplete = named(m, cursor.finish & (reader.short | cursor.size_bytes[:2].any()), "incomplete")
-        where = Signal(signed(POSITION))
-        with m.If(cursor.finish):
-            m.d.comb += where.eq(cursor.size_bytes << 3)
-        with m.Elif(header):
-            m.d.comb += where.eq(reader.fault_bit)
-        with m.Elif(self.fault):
-            m.d.comb += where.eq(self.fault_bit)
-        with m.Else():
-            m.d.comb += where.eq(cursor.index << 5)
-        m.d.sync += status.done.eq(cursor.finish)
-        with m.If(reader.valid):
-            m.d.sync += status.error.eq(0)
-        with m.If(error | incomplete):
-            m.d.sync += [status.error.eq(1), status.bit.eq(where + Mux(header, 0, cursor.base))]
+        found, absolute = Signal(), Signal(reset_less=True)
+        where = Signal(signed(max(len(self.fault_bit), len(reader.fault_bit) + 1)), reset_less=True)
+        m.d.sync += [found.eq(error), self.status.done.eq(cursor.finish)]
+        with m.If(error):
+            m.d.sync += absolute.eq(header)
+            m.d.sync += where.eq(Mux(header, reader.fault_bit, Mux(self.fault, self.fault_bit, cursor.index << 5)))
+        base = Mux(found & absolute, 0, cursor.base)
+        with m.If(found | incomplete):
+            m.d.sync += self.status.bit.eq(base + Mux(found, where, cursor.size_bytes << 3))
+            m.d.sync += self.status.error.eq(1)
+        with m.Elif(reader.valid):
+            m.d.sync += self.status.error.eq(0)
+        return found

@@ -2,7 +2,7 @@
 
 from math import gcd
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from golden.decoder import DecoderParams
@@ -93,11 +93,20 @@ class MaskCore(wiring.Component):
 
 
 def zeros_below(m: Module, absent: Value) -> list[Value]:
-    """For each lane, and for the end, how many lanes below are `absent`."""
-    counts: list[Value] = [Const(0, len(absent).bit_length())]
-    for lane in range(len(absent)):
-        counts.append(named(m, (counts[-1] + absent[lane])[: len(counts[0])], f"zeros_{lane + 1}"))
-    return counts
+    """For each lane, and for the end, how many lanes below are `absent`: counts of halves, added to those behind."""
+
+    def counts(low: int, high: int) -> list[Value]:
+        """For each lane of a range but the first, and for its end."""
+        if high - low == 1:
+            return [absent[low]]
+        middle = (low + high) // 2
+        lower = counts(low, middle)
+        bits = (high - low).bit_length()
+        sums = [(lower[-1] + upper)[:bits] for upper in counts(middle, high)]
+        return lower + [named(m, value, f"zeros_{low}_{at}") for at, value in enumerate(sums, start=middle + 1)]
+
+    width = len(absent).bit_length()
+    return [Cat(count, Const(0, width))[:width] for count in (Const(0, 1), *counts(0, len(absent)))]
 
 
 def expand(m: Module, codes: list[Value], zeros: list[Value], step: int = 1) -> list[Value]:
