@@ -138,14 +138,22 @@ def squeeze(rng, opset):
     return [pool, ("Squeeze", ["a", "axes"], "y", {})], {"axes": np.array([-1, 2])}
 
 
+REPEATING = [
+    ("align_corners", "round_prefer_floor", (2,)),
+    ("asymmetric", "floor", (2, 3)),
+    ("asymmetric", "round_prefer_floor", (2,)),
+    ("half_pixel", "round_prefer_ceil", (2, 3)),
+    ("half_pixel", "round_prefer_floor", (2, 3)),
+    ("half_pixel_symmetric", "round_prefer_ceil", (2, 3)),
+    ("pytorch_half_pixel", "round_prefer_floor", (2, 3)),
+]  # how positions are computed, how they are rounded, by which factors values are then only repeated
+
+
 def resize(rng, opset):
     """Every combination of attributes that only repeats values, in whatever way the size is given."""
     factor = int(rng.integers(2, 4))
-    modes = [("align_corners", "round_prefer_floor"), ("asymmetric", "round_prefer_floor")] if factor == 2 else []
-    modes += [("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")]
-    modes += [("pytorch_half_pixel", "round_prefer_floor")]
-    modes += [("half_pixel_symmetric", "round_prefer_ceil")] if opset >= 19 else []
-    coordinates, nearest = modes[rng.integers(len(modes))]
+    modes = [mode for mode in REPEATING if (mode[0] != "half_pixel_symmetric" or opset >= 19) and factor in mode[2]]
+    coordinates, nearest, _ = modes[rng.integers(len(modes))]
     attributes = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
     if rng.random() < 0.5:
         constants, inputs = {"scales": np.array([1, 1, factor, factor], np.float32)}, ["x", "roi", "scales"]
@@ -183,6 +191,17 @@ def test_operator_equals_onnxruntime(case, opset, tmp_path, seed):
         shape = (5,) if case in FLAT else IMAGE
         batch = 3 if case is resize else "batch"
         check(tmp_path, model(nodes, shape, weights, opset=opset, batch=batch), shape)
+
+
+@pytest.mark.parametrize(("coordinates", "nearest", "factors"), REPEATING)
+def test_every_way_to_repeat_values(coordinates, nearest, factors, tmp_path):
+    for factor in factors:
+        attributes = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
+        scales = np.array([1, 1, factor, factor], np.float32)
+        proto = model([("Resize", ["x", "", "s"], "y", attributes)], IMAGE, {"s": scales}, opset=19)
+        [node] = check(tmp_path, proto, IMAGE).nodes
+        assert isinstance(node, Upsample)
+        assert node.factor == factor
 
 
 def test_padding_of_dilated_kernels_is_worked_out(tmp_path, seed):
