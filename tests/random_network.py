@@ -22,10 +22,11 @@ class Random:
     def bit(self):
         return bool(self.rng.integers(2))
 
-    def activation(self, fraction):
-        """A format of about this fraction, scaled where the requantizer can do it."""
+    def activation(self, fraction, *, zero=False):
+        """A format of about this fraction, scaled where the requantizer can do it; shifts may be given a `zero` too."""
         if self.scheme is Scheme.SHIFT:
-            return Format(width=int(self.rng.integers(5, 9)), signed=self.bit(), fraction=fraction)
+            offset = int(self.rng.integers(0, 16)) if zero else 0
+            return Format(width=int(self.rng.integers(5, 9)), signed=self.bit(), fraction=fraction, zero=offset)
         scale = float(np.float32(self.rng.uniform(0.5, 2) * 2.0**-fraction))
         return Format.of_scale(width=8, signed=False, scale=scale, zero=int(self.rng.integers(0, 256)))
 
@@ -68,10 +69,10 @@ class Random:
         )  # fmt: skip
 
     def network(self):
-        source = self.formats["image"] = self.activation(3)
+        source = self.formats["image"] = self.activation(3, zero=True)
         same, pair = Window(kernel=(3, 3), pad=(1, 1, 1, 1)), Window(kernel=(2, 3), stride=(2, 2), pad=(0, 1, 0, 2))
         self.weighted("conv", "image", channels=4, outputs=4, groups=2, window=same)
-        residual = ["conv"] if self.scheme is Scheme.SHIFT else []
+        residual = ["image"] if self.scheme is Scheme.SHIFT else []
         self.weighted("depthwise", "conv", *residual, channels=4, outputs=4, groups=4, window=same)
         conv, depthwise = self.formats["conv"], self.formats["depthwise"]
         self.add(Add, "sum", "conv", "depthwise", x=conv, y=depthwise, **self.activated(self.activation(1)))
@@ -80,7 +81,7 @@ class Random:
         self.add(AveragePool, "mean", "sum", count_padding=self.bit(), **mean, **self.activated(self.activation(1)))
         self.add(MaxPool, "max", "sum", window=pair, output=total)
         inputs = (self.formats["mean"], total)
-        self.add(Concat, "concat", "mean", "max", inputs=inputs, output=self.activation(1), **self.how())
+        self.add(Concat, "concat", "mean", "max", inputs=inputs, output=self.activation(1, zero=True), **self.how())
         self.weighted("head", "concat", channels=8, outputs=3, window=Window(kernel=(2, 2), dilation=(2, 1)))
         self.add(Upsample, "up", "head", factor=2, output=self.formats["head"])
         self.add(Flatten, "flat", "up", output=self.formats["head"])

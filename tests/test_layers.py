@@ -128,13 +128,14 @@ def test_grouped_matmul_refuses_what_64_bits_cannot_hold():
     rounding=st.sampled_from(Rounding),
     bounds=st.none() | st.just((-50, 60)),
     leak=st.integers(0, 3),
+    n_o=st.sampled_from([3, 7]),
 )
-def test_weighted_layer_by_channel_is_its_definition(seed, fractions, residual, rounding, bounds, leak):
+def test_weighted_layer_by_channel_is_its_definition(seed, fractions, residual, rounding, bounds, leak, n_o):
     """Fractional bits of weights by channel, a residual finer or coarser than some of them, a leak, a clamp."""
     rng = np.random.default_rng(seed)
     r = residual and Format(width=8, signed=True, fraction=residual)
     layer = Weighted(
-        name="dense", sources=("x", "r")[: 2 if r else 1], output=Format(width=8, signed=True, fraction=3),
+        name="dense", sources=("x", "r")[: 2 if r else 1], output=Format(width=8, signed=True, fraction=n_o),
         x=U8, w=Format(width=8, signed=True, fraction=0), b=Format(width=8, signed=True, fraction=6), residual=r,
         weights=rng.integers(-128, 128, (5, 3)), bias=rng.integers(-128, 128, 3),
         w_fractions=tuple(fractions), rounding=rounding, bounds=bounds, leak=leak,
@@ -150,7 +151,7 @@ def test_weighted_layer_by_channel_is_its_definition(seed, fractions, residual, 
         value = total / 2**leak if total < 0 else total
         assert outputs[n, j] == stored(value, layer.output, rounding, bounds or (-128, 127))
     finest = np.maximum(5 + np.array(fractions), residual or 0)
-    assert layer.shifts.tolist() == (finest - 3).tolist()
+    assert layer.shifts.tolist() == (finest - n_o).tolist()
 
 
 def test_one_shift_where_channels_agree_and_none_where_they_differ():

@@ -15,7 +15,7 @@ from golden.network import steps
 from golden.requant import Scheme
 from golden.rounding import Rounding
 from tests.random_network import random_network
-from tests.test_layers import channels_last, onnx
+from tests.test_layers import channels_last, onnx, rounded
 from tests.test_requant import gemmlowp
 
 BIAS = Format(width=32, signed=True, fraction=0)
@@ -144,6 +144,54 @@ def test_factors_beyond_the_field_round_as_they_should(scheme, rounding):
         down = (step.accumulators[:, j] < 0) & (rounding is Rounding.FLOOR)
         assert step.outputs.reshape(-1, 6)[:, j].tolist() == (100 - down).tolist()
         assert (step.accumulators[:, j] < 0).any()
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    exponent=st.integers(-40, 0),
+    scheme=st.sampled_from([Scheme.FIXED8, Scheme.FIXED16]),
+    rounding=st.sampled_from(Rounding),
+)
+def test_narrow_accumulators_with_any_factor(seed, exponent, scheme, rounding):
+    """16 bits, where the shift's field ends at 31: the definition in exact arithmetic, however small the factor."""
+    rng = np.random.default_rng(seed)
+    x = Format(width=8, signed=False, fraction=0)
+    layer = Weighted(
+        name="dense", sources=("x",), output=scaled(2.0**-exponent * rng.uniform(0.5, 2), -3, signed=True),
+        x=x, w=Format(width=8, signed=True, fraction=0), b=BIAS, requant=scheme, rounding=rounding,
+        weights=np.array([[-128, -1, 127]]), bias=np.zeros(3, np.int64),
+    )  # fmt: skip
+    assert layer.requantizer.acc_width == 16
+    values = rng.integers(0, 256, (20, 1))
+    bits = scheme.multiplier_width
+    factor = Fraction(1 / layer.output.mantissa)  # in binary64, as the definition has it
+    scale = Fraction(int(factor * 2**bits + Fraction(1, 2)), 2**bits) * Fraction(2) ** layer.output.fraction
+    for value, outputs in zip(values, layer.compute(values).outputs, strict=True):
+        exact = [int(value[0]) * weight * scale for weight in (-128, -1, 127)]
+        assert outputs.tolist() == [min(max(rounded(number, rounding) - 3, -128), 127) for number in exact]
+
+
+def test_binary32_factors_are_onnxruntimes():
+    """Scales multiplied and divided in binary32, from left to right, as QLinearConv has them."""
+    rng = np.random.default_rng(10)
+    scales = rng.uniform(0.001, 0.1, 6).astype(np.float32)
+    for _ in range(50):
+        x, output = (scaled(scale) for scale in rng.uniform(0.001, 1, 2))
+        layer = convolution(rng, x=x, output=output, scales=scales)
+        expected = np.float32(x.scale) * scales / np.float32(output.scale)
+        assert layer.runtime()["scale"].tolist() == expected.view(np.uint32).tolist()
+
+
+def test_how_much_coarser_an_operand_may_be():
+    """`fixed32` multiplies by less than 1: operands are lifted by 16 bits, of which a sum takes 6 back."""
+
+    def add(scale):
+        x, output = scaled(scale), scaled(1.0)
+        return Add(name="add", sources=("x", "y"), output=output, x=x, y=output, **how(Scheme.FIXED32))
+
+    assert add(1023.0).compute(np.array([[1]]), np.array([[0]])).outputs.item() == 255
+    with pytest.raises(ValueError, match=r"add: fixed32 multiplies by less than 2\*\*0"):
+        add(1024.0)
 
 
 def test_factors_too_small_for_fixed32_give_the_zero_point():

@@ -126,14 +126,16 @@ def test_accumulator_width_is_enough_and_not_too_much(bits, w_bits, signed, redu
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("fraction", [4, 8, 12])
-def test_requantizer_width_holds_sum_and_residual(fraction, signed):
+@pytest.mark.parametrize("fraction", [-6, 4, 8, 12])
+@pytest.mark.parametrize("zero", [0, 120])
+def test_requantizer_width_holds_sum_and_residual(fraction, signed, zero):
     """The array's accumulator at its extremes plus the residual at its own, in units of the finer of the two."""
-    residual = Format(width=8, signed=signed, fraction=fraction)
+    residual = Format(width=8, signed=signed, fraction=fraction, zero=zero)
     layer = dense(np.random.default_rng(0), residual=residual)
     half = 1 << (layer.accumulator_width - 1)
     unit = max(8, fraction)
-    ends = [a * 2 ** (unit - 8) + r * 2 ** (unit - fraction) for a in (-half, half - 1) for r in residual.limits]
+    additions = [(r - zero) * 2 ** (unit - fraction) for r in residual.limits]
+    ends = [a * 2 ** (unit - 8) + r for a in (-half, half - 1) for r in additions]
     limit = 1 << (layer.requantizer_width - 1)
     assert all(-limit <= end < limit for end in ends)
     assert layer.requantizer_width <= signed_width(min(ends), max(ends)) + 1

@@ -60,6 +60,8 @@ def test_numpy_opens_it(written):
         assert json.loads(archive[HEADER])["meta"] == META
         assert np.array_equal(archive["0.weights"], network.layers[0].weights)
         assert archive["0.weights"].dtype == np.int8
+        assert archive.zip.namelist() == sorted(archive.zip.namelist())
+        assert {info.date_time for info in archive.zip.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert archive["0.bias"].dtype == np.int16
 
 
