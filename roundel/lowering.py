@@ -195,6 +195,8 @@ class Lowering:
 
     def _pool(self, window: Window, w: Format, *, count_padding: bool) -> Layer:
         codes, x = self.inputs[0]
+        if self._goal.fixed:  # which may be finer than the input: a multiplier twice as large is a bit more
+            w = replace(w, fraction=max(w.fraction, self._goal.form.fraction - x.fraction))
         output = replace(self._goal.form, fraction=x.fraction + w.fraction)
         layer = layers.AveragePool(
             **self._common(output), rounding=self.options.rounding, x=x, w=w, window=window, count_padding=count_padding
@@ -229,14 +231,16 @@ class Lowering:
 
         found = min(map(candidate, tries), key=error)
         if goal.activation.leak or goal.activation.bounds(found.output) is not None:
-            raise ValueError(f"{self.module.name}: a concatenation or flattened tensor takes no Clip or LeakyRelu")
+            what = "Clip, LeakyRelu or a narrow range"
+            raise ValueError(f"{self.module.name}: {what} cannot follow a concatenation, or features by itself")
         return found
 
     def _elementwise(self) -> Layer:
-        """An activation or quantization by itself: a mean of one value each, or if need be a concatenation of one."""
-        if self.inputs[0][0].ndim != 4 or (self._goal.fixed and self._goal.form.fraction > self.inputs[0][1].fraction):
+        """An activation or quantization by itself: a mean of one value each, of features a concatenation of one."""
+        if self.inputs[0][0].ndim != 4:
             return self._concat()
-        return self._pool(Window(kernel=(1, 1)), Format(width=2, signed=True, fraction=0), count_padding=True)
+        w = Format(width=MULTIPLIER_BITS, signed=True, fraction=0)
+        return self._pool(Window(kernel=(1, 1)), w, count_padding=True)
 
 
 def _columns(codes: Codes, window: Window, positions: Ints) -> Codes:

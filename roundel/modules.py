@@ -15,7 +15,7 @@ import numpy as np
 from golden.rounding import Ints
 from roundel.activation import ACTIVATIONS, Activation
 from roundel.fold import ELEMENTWISE, MOVERS, fold, is_private, maker
-from roundel.graph import Add, Concat, Conv, Dense, Flatten, Graph, Node, Quantize
+from roundel.graph import Add, Clip, Concat, Conv, Dense, Flatten, Graph, LeakyRelu, Node, Quantize
 
 __all__ = ["Module", "feature_order", "fold", "input_quantizer", "unify"]
 
@@ -137,6 +137,8 @@ def _concatenated_orders(graph: Graph, node: Concat) -> Iterator[Ints]:
 
 def _takes(graph: Graph, modules: dict[str, Module], owner: Module, node: Node) -> bool:
     """Whether `owner` can take in an activation or quantization of its result."""
+    if isinstance(owner.node, Concat) and isinstance(node, Clip | LeakyRelu):
+        return False  # it only shifts, and clamps to its format
     if owner.moves or owner.quantizer is not None:  # the same quantization again, and only that, changes nothing
         return isinstance(node, Quantize) and _same(_quantizer(modules, owner), node)
     return is_private(graph, node.inputs[0])

@@ -1,6 +1,6 @@
 """The table of unified modules: what each takes in, and how many quantization operations that saves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roundel.fold import MOVERS, maker, needed
@@ -57,7 +57,8 @@ def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
 
     A naive flow quantizes what every operator computes: convolution, batch normalization, activation, sum, mean,
     concatenation. What only moves values needs no quantization. A `Quantize` is the quantization of what the operator
-    before it computes, and one of its own where there is none. Operators that no result needs are left out.
+    before it computes, and one of its own where there is none or others read that as well. Operators that no result
+    needs are left out.
     """
     owner = {node.name: module.name for module in modules for node in module.nodes}
     parts: dict[str, list[Node]] = {module.name: [] for module in modules}
@@ -71,7 +72,7 @@ def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
         ModuleRow(
             module=module.name,
             operators=tuple(type(node).__name__ for node in parts[module.name]),
-            before=sum(_naive(graph, parts[module.name])),
+            before=sum(_naive(graph, node, module) for node in parts[module.name]),
             after=int(not module.moves),
         )
         for module in modules
@@ -79,9 +80,9 @@ def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
     return ModulesTable(rows=tuple(rows))
 
 
-def _naive(graph: Graph, nodes: Iterable[Node]) -> Iterable[int]:
-    for node in nodes:
-        if isinstance(node, Quantize):
-            yield int(isinstance(maker(graph, node.inputs[0]), (*MOVERS, Quantize, type(None))))
-        else:
-            yield int(not isinstance(node, MOVERS))
+def _naive(graph: Graph, node: Node, module: Module) -> int:
+    """Quantization operations of one operator by itself."""
+    if isinstance(node, Quantize):
+        own = (*MOVERS, Quantize, type(None))
+        return int(node.name == module.name or isinstance(maker(graph, node.inputs[0]), own))
+    return int(not isinstance(node, MOVERS))

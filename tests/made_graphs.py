@@ -82,7 +82,8 @@ def residual_network(rng):
 
 def ratio_db(signal, noisy):
     """Signal to noise ratio, dB."""
-    return 10 * np.log10(np.sum(signal**2) / np.sum((signal - noisy) ** 2))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(np.sum(signal**2) / np.sum((signal - noisy) ** 2))
 
 
 def sqnr(graph, quantized, images):

@@ -220,6 +220,20 @@ def test_the_table_counts_quantizations():
     assert (table.before, table.after, table.saved) == (12, 6, 6)
 
 
+def test_the_table_of_quantizers():
+    """The quantization of a result that others read as well is one of its own, on either side."""
+    rng = np.random.default_rng(12)
+    nodes = [quantizer("x", "q"), conv(rng, "q", "a", 2, 2), quantizer("a", "b"), conv(rng, "b", "c", 2, 2)]
+    graph = network((2, 4, 4), *nodes, quantizer("c", "d"), node(MaxPool, "c", "y", window=SINGLE), results=("d", "y"))
+    table = modules_table(graph, unify(fold(graph)))
+    assert [(row.module, " ".join(row.operators), row.before, row.after) for row in table.rows] == [
+        ("conv_a", "Conv Quantize", 1, 1),
+        ("conv_c", "Conv", 1, 1),
+        ("quantize_d", "Quantize", 1, 1),
+        ("maxpool_y", "MaxPool", 0, 0),
+    ]
+
+
 def test_the_table_leaves_out_what_nothing_needs():
     graph = moved_network(np.random.default_rng(8))
     table = modules_table(graph, unify(fold(graph)))

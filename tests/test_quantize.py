@@ -167,6 +167,27 @@ def test_an_activation_by_itself_is_a_layer(activation):
     assert integers.output.signed is not isinstance(activation, Relu)
 
 
+@pytest.mark.parametrize("alone", [node(Clip, "c", "y", low=-1.0, high=1.5), node(LeakyRelu, "c", "y", slope=0.125)])
+def test_a_concatenation_leaves_clamps_to_a_layer_of_their_own(alone):
+    rng = np.random.default_rng(27)
+    parts = [conv(rng, "x", "a", 2, 3), conv(rng, "x", "b", 2, 3)]
+    graph = network((2, 4, 4), *parts, node(Concat, ("a", "b"), "c"), alone)
+    images = real(rng, 8, 2, 4, 4)
+    quantized = quantize(graph, images)
+    assert [layer.name for layer in quantized.network.layers] == ["conv_a", "conv_b", "concat_c", alone.name]
+    assert sqnr(graph, quantized, images) > 28
+
+
+def test_a_mean_may_be_finer_than_what_it_averages():
+    """The file says so: the multiplier makes up for bits that the sum does not have."""
+    rng = np.random.default_rng(28)
+    nodes = [quantizer("x", "a", 0.25), node(AveragePool, "a", "b", window=HALVES), quantizer("b", "c", 2.0**-7)]
+    graph = network((2, 4, 4), *nodes, node(Relu, "c", "d"), quantizer("d", "y", 2.0**-6))
+    quantized = quantize(graph, 0.3 * real(rng, 8, 2, 4, 4))
+    assert [layer.output.fraction for layer in quantized.network.layers] == [7, 6]
+    assert sqnr(graph, quantized, 0.3 * real(rng, 8, 2, 4, 4)) == np.inf
+
+
 def test_features_with_a_relu_of_their_own():
     rng = np.random.default_rng(23)
     graph = network((4,), dense(rng, "x", "a", 4, 4), node(Relu, "a", "b"), node(Add, ("a", "b"), "y"))
@@ -296,7 +317,7 @@ def test_refusals():
     refuses(
         network((4,), head, node(Concat, ("a", "x"), "b"), clip),
         real(rng, 30, 4),
-        r"made\.onnx: node concat_b: a concatenation or flattened tensor takes no Clip",
+        r"made\.onnx: node clip_c: Clip, LeakyRelu or a narrow range cannot follow .* features by itself",
     )
     mixed = [conv(rng, "x", "a", 3, 2, SINGLE), node(Flatten, "a", "b"), dense(rng, "b", "c", 16, 16)]
     mixed = network((3, 2, 4), *mixed, node(Add, ("b", "c"), "y"))
