@@ -173,6 +173,14 @@ def test_leak_equals_onnxruntime():
     assert (step.accumulators < 0).any()
 
 
+def test_leak_begins_below_zero():
+    """Halves of -3 to 1 where the sum is negative, ties up."""
+    plain = Format(width=8, signed=True, fraction=0)
+    layer = Add(name="add", sources=("x", "y"), output=plain, x=plain, y=plain, leak=1)
+    result = layer.compute(np.array([[-3, -2, -1, 0, 1]]), np.zeros((1, 5), np.int64)).outputs
+    assert result.tolist() == [[-1, -1, 0, 0, 1]]
+
+
 def test_bounds_are_a_clip():
     """ReLU6 at 4 fractional bits ends at 96."""
     rng = np.random.default_rng(3)

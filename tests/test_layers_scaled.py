@@ -171,6 +171,18 @@ def test_narrow_accumulators_with_any_factor(seed, exponent, scheme, rounding):
         assert outputs.tolist() == [min(max(rounded(number, rounding) - 3, -128), 127) for number in exact]
 
 
+@pytest.mark.parametrize("scheme", [Scheme.FIXED8, Scheme.FIXED16])
+def test_a_multiplier_that_rounds_up_to_a_power_of_two(scheme):
+    """A factor just below 1 becomes 1, whose multiplier has its top bit set."""
+    output = Format(width=8, signed=True, fraction=7, mantissa=1 + 2.0**-30)
+    rng = np.random.default_rng(11)
+    plain = Format(width=8, signed=False, fraction=0)
+    layer = convolution(rng, scheme, x=plain, output=output, w_fractions=(7,) * 6, w_mantissas=None)
+    assert layer.runtime()["multiplier"].tolist() == [2 ** (scheme.multiplier_width - 1)] * 6
+    step = layer.compute(rng.integers(0, 2, (1, 4, 4, 4)))
+    assert np.array_equal(step.outputs.reshape(-1, 6), np.clip(step.accumulators, -128, 127))
+
+
 def test_binary32_factors_are_onnxruntimes():
     """Scales multiplied and divided in binary32, from left to right, as QLinearConv has them."""
     rng = np.random.default_rng(10)
