@@ -1,22 +1,18 @@
 """The frame of a weight stream: header, lengths of segments, the stream's end, and all faults in their order."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.bits import WORD
 from golden.decoder import DecoderParams
 from hw.arith import named
 from hw.decoder_core import chunk_layout, header_layout
 from hw.decoder_header import HeaderReader
+from hw.decoder_segments import SegmentCounter
 from hw.decoder_words import POSITION, WordCursor, input_layout
 
-LENGTH = 17
-"""Bits of the words left in a segment. No decoder uses up more than 2^17 - 1 of them: a symbol has at most 32 bits, and
-a segment 65536 weights. A greater length is as good as that."""
 
-
-class State(enum.Enum, shape=2):
+class State(enum.Enum, shape=2):  # type: ignore[call-arg]
     """What the next word is."""
 
     HEADER = 0
@@ -83,18 +79,32 @@ class Frame(wiring.Component):
         m = Module()
         m.submodules.reader = reader = HeaderReader(self.params)
         m.submodules.cursor = cursor = WordCursor(self.params)
+        m.submodules.segments = segments = SegmentCounter(self.params)
         wiring.connect(m, wiring.flipped(self.inputs), cursor.inputs)
         m.d.comb += [self.header.eq(reader.header), reader.wrong.eq(self.wrong), reader.word.eq(cursor.word)]
         m.d.comb += [self.index.eq(reader.index), self.level.eq(reader.level), self.write.eq(reader.write)]
+        m.d.comb += [
+            segments.word.eq(cursor.word),
+            segments.announce.eq(reader.counts),
+            segments.below.eq(reader.below),
+            segments.room.eq(cursor.size - cursor.index),
+            segments.final.eq(self.inputs.p.last),
+            self.ending.eq(segments.ending),
+            self.chunks.p.data.eq(self.inputs.p.data),
+            self.chunks.p.start.eq(cursor.index),
+            self.chunks.p.end.eq(cursor.index + segments.size),
+            self.chunks.p.first.eq(segments.first),
+            self.chunks.p.last.eq(segments.within | self.inputs.p.last),
+            self.chunks.p.weights.eq(segments.weights),
+        ]
+        self._follow(m, reader, cursor, segments)
+        return m
 
+    def _follow(self, m: Module, reader: HeaderReader, cursor: WordCursor, segments: SegmentCounter) -> None:
+        """From header to end, or from a fault to the end."""
         state, error, header = Signal(State), Signal(), Signal()
-        count = Signal(WORD, reset_less=True)  # weights that are not yet complete
-        left = Signal(LENGTH, reset_less=True)  # words of the segment
-        first = Signal(reset_less=True)
-        after = self._weights(m, reader.below, count)
         found = self._status(m, reader, cursor, error, header)
-        taken = named(m, self.chunks.valid & self.chunks.ready, "taken")
-        within = named(m, left <= cursor.size - cursor.index, "within")  # the segment ends in this beat
+        taken = named(m, self.chunks.valid & self.chunks.ready & ~error, "taken")
         one = named(m, cursor.index + 1, "one")
         m.d.comb += [cursor.to.eq(one), self.clear.eq((state == State.HEADER) | (state == State.END))]
 
@@ -103,53 +113,30 @@ class Frame(wiring.Component):
             m.d.comb += cursor.go.eq(reader.valid & reader.ready)
             m.d.comb += error.eq(Mux(reader.complete, reader.fault, cursor.ended))
             m.d.comb += header.eq(reader.complete | reader.early)
-            with m.If(reader.counts):
-                m.d.sync += count.eq(cursor.word)
             with m.If(reader.complete):
                 m.d.sync += state.eq(State.LENGTH)
         with m.Elif(state == State.LENGTH):
-            m.d.comb += error.eq(Mux(count.any(), cursor.ended, cursor.there))
-            m.d.comb += cursor.go.eq(cursor.there & count.any())
-            m.d.sync += [first.eq(1), left.eq(cursor.word[:LENGTH] | cursor.word[LENGTH:].any().replicate(LENGTH))]
-            with m.If(cursor.there | cursor.ended):
-                m.d.sync += state.eq(Mux(count.any(), State.PAYLOAD, State.END))
+            m.d.comb += error.eq(Mux(segments.more, cursor.ended, cursor.there))
+            m.d.comb += segments.begin.eq(cursor.there & segments.more)
+            m.d.comb += cursor.go.eq(segments.begin)
+            with m.If(segments.begin):
+                m.d.sync += state.eq(State.PAYLOAD)
+            with m.Elif(cursor.ended):
+                m.d.sync += state.eq(State.END)
         with m.Elif(state == State.PAYLOAD):
-            m.d.comb += self.chunks.valid.eq((cursor.there | (cursor.ended & ~first)) & left.any())
-            m.d.comb += error.eq(self.fault | ~left.any() | (cursor.ended & first))
-            m.d.comb += [cursor.go.eq(taken & ~error), cursor.to.eq(self.chunks.p.end)]
-            with m.If(taken):
-                m.d.sync += [first.eq(0), left.eq(left - (self.chunks.p.end - self.chunks.p.start))]
-                with m.If(within):
-                    m.d.sync += [count.eq(after), state.eq(State.LENGTH)]
-                with m.Elif(self.inputs.p.last):
-                    m.d.sync += left.eq(0)  # which is a fault
+            m.d.comb += self.chunks.valid.eq((cursor.there | (cursor.ended & ~segments.first)) & ~segments.void)
+            m.d.comb += error.eq(self.fault | segments.void | (cursor.ended & segments.first))
+            m.d.comb += [segments.take.eq(taken), cursor.go.eq(taken), cursor.to.eq(self.chunks.p.end)]
+            with m.If(taken & segments.within):
+                m.d.sync += state.eq(State.LENGTH)
         with m.Else():
             m.d.comb += cursor.drop.eq(~found)
             m.d.comb += cursor.finish.eq(self.inputs.valid & self.inputs.p.last & self.idle & ~found)
+            m.d.comb += reader.start.eq(cursor.finish)
             with m.If(cursor.finish):
                 m.d.sync += state.eq(State.HEADER)
         with m.If(error):
             m.d.sync += state.eq(State.END)
-
-        m.d.comb += [
-            self.chunks.p.data.eq(self.inputs.p.data),
-            self.chunks.p.start.eq(cursor.index),
-            self.chunks.p.end.eq(Mux(within, cursor.index + left, cursor.size)),
-            self.chunks.p.first.eq(first),
-            self.chunks.p.last.eq(within | self.inputs.p.last),
-            reader.start.eq(cursor.finish),
-        ]
-        return m
-
-    def _weights(self, m: Module, below: Value, count: Value) -> Value:
-        """Say how many weights the segment has; return how many come after it."""
-        below = Cat(below, Const(0, WORD - len(below)))
-        whole = named(m, (count & ~below).any(), "whole")
-        segment = named(m, (below + 1) & ~below, "segment")
-        after = named(m, Mux(whole, (count - segment)[:WORD], 0), "after")
-        m.d.comb += self.chunks.p.weights.eq(Mux(whole, segment, count))
-        m.d.comb += self.ending.eq(~after.any())
-        return after
 
     def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> Value:
         """Keep what is wrong, and where: in the header, where the core says, at the next word, or at the stream's end.

@@ -107,10 +107,10 @@ def _symbol(bits: _Bits, part: list[int], rows: int, params: CodecParams) -> Non
         return
     ones = bits.ones(params.level_limit)
     rest = bits.take(params.level_extra if ones == params.level_limit else params.level_bits)
-    code = int(params.code_of_rank[(ones << params.level_bits) + rest])
-    if code < 0:
+    rank = (ones << params.level_bits) + rest
+    if rank >= len(params.code_of_rank) or params.code_of_rank[rank] < 0:
         raise _EndError
-    part.append(code)
+    part.append(int(params.code_of_rank[rank]))
 
 
 _FORMATS: dict[Packing, Callable[[list[int], list[int], int, CodecParams], None]] = {

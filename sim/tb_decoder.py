@@ -24,7 +24,7 @@ from sim.decoder_streams import codec_params, foreign, long_runs, mutated, sound
 from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
 
 PATIENCE = 2_000  # cycles without a beat or an end of a stream, with nobody stalling
-SOUND, DAMAGED = 30, 90  # streams of a run
+SOUND, DAMAGED = 25, 45  # streams of a run
 
 
 def bus_beats(params: DecoderParams, streams: Sequence[bytes], rng: np.random.Generator | None = None) -> list[int]:
