@@ -63,6 +63,13 @@ def dequantize_linear(op: Operator) -> Node | None:
     return op.scope.codes[name]
 
 
+def clip_codes(op: Operator, low: float | None, high: float | None) -> None:
+    """Integers of fewer values than their type has: how QDQ is written for widths that older versions lack."""
+    pair = op.scope.codes[op.inputs[0]]
+    low, high = (bound if given is None else int(given) for bound, given in ((pair.low, low), (pair.high, high)))
+    op.scope.codes[op.output] = replace(pair, output="", low=max(pair.low, low), high=min(pair.high, high))
+
+
 def quant(op: Operator) -> Node | None:
     """QONNX: integers of any width and back, in one operator."""
     bits, signed, mode = op.scalar(3), bool(op.get("signed", 1)), op.get("rounding_mode", "ROUND").upper()

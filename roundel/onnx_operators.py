@@ -90,10 +90,13 @@ def _relu(op: Operator) -> Node:
     return graph.Relu(**op.common())
 
 
-def _clip(op: Operator) -> Node:
+def _clip(op: Operator) -> Node | None:
     low, high = op.scalar(1), op.scalar(2)
     if np.isnan([low or 0, high or 0]).any():
         op.fail(f"bounds must be numbers, not {low} and {high}")
+    if op.inputs[0] in op.scope.codes:
+        onnx_dialects.clip_codes(op, low, high)
+        return None
     return graph.Clip(**op.common(), low=low, high=high)
 
 

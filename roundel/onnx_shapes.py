@@ -12,7 +12,16 @@ from roundel.graph import Node
 from roundel.onnx_scope import BATCH, Levels, Operator
 
 MOVING = ("Cast", "Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
-FOLDED = (*MOVING, "Add", "Ceil", "Div", "Floor", "Mul", "Sub")  # worked out at once where all they read is constant
+FOLDED = (
+    *MOVING,
+    "Add",
+    "Ceil",
+    "Clip",
+    "Div",
+    "Floor",
+    "Mul",
+    "Sub",
+)  # worked out at once where all they read is constant
 
 
 def fold(op: Operator) -> None:

@@ -128,6 +128,27 @@ def test_types_of_the_newest_versions(tmp_path, seed):
     assert (node.low, node.high, node.zero_point) == (0, 65535, 700)
 
 
+def test_integers_may_be_clipped(tmp_path):
+    """As widths are written that a version of ONNX does not have: weights of 3 bits, activations of 5."""
+    first, last = pair("x", "a", "s", "z")
+    constants = {"s": np.float32(0.125), "z": np.int8(-2), "low": np.int8(-16), "high": np.int8(15)}
+    constants |= {"c": np.array([[-9, 2, 7]] * 4, np.int8), "least": np.int8(-4), "most": np.int8(3)}
+    nodes = [
+        first,
+        ("Clip", ["a_codes", "low", "high"], "clipped", {}),
+        ("DequantizeLinear", ["clipped", *last[1][1:]], "a", {}),
+        ("Clip", ["c", "least", "most"], "d", {}),
+        ("DequantizeLinear", ["d", "s"], "w", {}),
+        ("MatMul", ["a", "w"], "y", {}),
+    ]
+    quantize, dense = check(tmp_path, model(nodes, (4,), constants), (4,)).nodes
+    assert (quantize.low, quantize.high) == (-16, 15)
+    assert dense.code_width == 3
+    nodes[1] = ("Clip", ["a_codes", "", "high"], "clipped", {})
+    quantize = check(tmp_path, model(nodes, (4,), constants), (4,)).nodes[0]
+    assert (quantize.low, quantize.high) == (-128, 15)
+
+
 def test_what_the_host_computes_may_be_quantized_after(tmp_path):
     nodes = [("Sigmoid", ["x"], "a", {}), *pair("a", "y", "s")]
     graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, {"s": np.float32(1 / 255)})))
