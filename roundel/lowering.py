@@ -171,7 +171,9 @@ class Lowering:
         output = replace(self._goal.form, fraction=max(x.fraction, y.fraction))
         layer = layers.Add(**self._common(output), rounding=self.options.rounding, x=x, y=y)
         pair = (self._sampled(codes).astype(np.int64) for codes in (one, two))
-        return self._finish(layer, layer.compute(*pair).accumulators)
+        accumulators = layer.compute(*pair).accumulators
+        assert accumulators is not None
+        return self._finish(layer, accumulators)
 
     def _check_orders(self) -> None:
         """Raise ValueError if a flattened map is added to features that have no such order."""
@@ -201,13 +203,20 @@ class Lowering:
         layer = layers.AveragePool(
             **self._common(output), rounding=self.options.rounding, x=x, w=w, window=window, count_padding=count_padding
         )
-        parts = [step.accumulators for _, step in steps_in_batches(layer, [codes])]
-        accumulators = np.concatenate([part for part in parts if part is not None])
-        return self._finish(layer, accumulators[self._sample])
+        return self._finish(layer, self._sampled_accumulators(layer, codes))
 
-    def _finish(self, layer: layers.Requantized, accumulators: Ints | None) -> Layer:
+    def _sampled_accumulators(self, layer: layers.Requantized, codes: Codes) -> Ints:
+        """What enters the requantizer of a layer at the sampled positions, (positions, channels)."""
+        first, found = 0, []
+        for _, step in steps_in_batches(layer, [codes]):
+            assert step.accumulators is not None
+            last = first + len(step.accumulators)
+            found.append(step.accumulators[self._sample[(self._sample >= first) & (self._sample < last)] - first])
+            first = last
+        return np.concatenate(found)
+
+    def _finish(self, layer: layers.Requantized, accumulators: Ints) -> Layer:
         """A layer without weights of its own, made with shift 0, gets the best fractional bits of its output."""
-        assert accumulators is not None
         output = search_output(accumulators, layer.accumulator_fractions.repeat(accumulators.shape[1]), self._goal)
         return replace(layer, **self._requantized(output))
 
