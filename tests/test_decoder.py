@@ -67,7 +67,8 @@ def test_streams_made_for_it_are_decoded(params: DecoderParams, seed: int) -> No
     ],
 )
 def test_streams_made_for_others_are_refused(params: DecoderParams, made: dict[str, Any], bit: int) -> None:
-    stream = encode([0, 1, -1, 0], CodecParams(**{"packing": "mask", "lanes": 8, "width": 4} | made))
+    form: dict[str, Any] = {"packing": "mask", "lanes": 8, "width": 4} | made
+    stream = encode([0, 1, -1, 0], CodecParams(**form))
     decode(stream)
     with pytest.raises(CodecError) as caught:
         params.decode(stream)
