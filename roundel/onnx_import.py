@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from onnx.inliner import inline_local_functions
 
 from golden.errors import InputError
 from roundel.graph import Graph, Node
@@ -34,6 +35,8 @@ def import_onnx(path: str | Path) -> Graph:
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
+        if model.functions:  # operators that the file defines itself, as torch's newer exporter once did
+            model = inline_local_functions(model)
     except Exception as error:  # protobuf, checker and external data each raise their own kinds
         raise InputError(f"{path}: not a valid ONNX model: {_first_line(error)}") from error
     return _convert(model, str(path))

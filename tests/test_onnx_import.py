@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from golden.errors import InputError
+from roundel.graph import Add, Relu
 from roundel.images import load_images
 from roundel.modules import fold
 from roundel.onnx_import import import_onnx
@@ -217,6 +218,34 @@ def test_the_newest_version_that_onnx_knows(tmp_path):
     x = RNG.normal(size=(2, *IMAGE)).astype(np.float32)
     expected = ReferenceEvaluator(proto).run(None, {"x": x})[0]
     np.testing.assert_allclose(import_onnx(saved(tmp_path, proto)).run(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_functions_of_the_file_are_what_they_are_made_of(tmp_path):
+    """Relu of a sum, as an operator that the file defines itself."""
+    body = [helper.make_node("Add", ["a", "b"], ["c"]), helper.make_node("Relu", ["c"], ["d"])]
+    function = helper.make_function("own", "AddRelu", ["a", "b"], ["d"], body, [helper.make_opsetid("", 17)])
+    nodes = [("Relu", ["x"], "r", {}), ("own:AddRelu", ["x", "r"], "y", {})]
+    proto = model(nodes, IMAGE, domains=["own"])
+    proto.functions.append(function)
+    assert [type(node) for node in check(tmp_path, proto, IMAGE).nodes] == [Relu, Add, Relu]
+
+
+def test_weights_beside_the_file(tmp_path):
+    proto = model([("Conv", ["x", "w"], "y", {})], IMAGE, {"w": real(8, 3, 3, 3)})
+    expected = check(tmp_path, proto, IMAGE)
+    path = tmp_path / "outside.onnx"
+    onnx.save(proto, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    np.testing.assert_array_equal(import_onnx(path).nodes[0].weights, expected.nodes[0].weights)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match="not a valid ONNX model") as caught:
+        import_onnx(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_constants_under_other_names(tmp_path):
+    """As the newer exporter shares weights."""
+    nodes = [("Identity", ["w"], "v", {}), ("MatMul", ["x", "v"], "y", {})]
+    check_folded(tmp_path, model(nodes, (5,), {"w": real(5, 2)}), (5,))
 
 
 def test_operators_of_others_are_refused(tmp_path):
