@@ -39,7 +39,10 @@ def import_onnx(path: str | Path) -> Graph:
             model = inline_local_functions(model)
     except Exception as error:  # protobuf, checker and external data each raise their own kinds
         raise InputError(f"{path}: not a valid ONNX model: {_first_line(error)}") from error
-    return _convert(model, str(path))
+    try:
+        return _convert(model, str(path))
+    except InputError as error:  # names in a damaged file may hold anything
+        raise InputError(" ".join(str(error).splitlines())) from error
 
 
 def _convert(model: onnx.ModelProto, file: str) -> Graph:

@@ -193,6 +193,13 @@ def test_refused_files(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_names_of_several_lines_are_told_in_one(tmp_path):
+    proto = model([("Tanh", ["x"], "y", {})], IMAGE)
+    proto.graph.node[0].name = "two\nlines"
+    with pytest.raises(InputError, match=r"node two lines \(Tanh\)"):
+        import_onnx(saved(tmp_path, proto))
+
+
 def test_two_inputs_are_refused(tmp_path):
     proto = model([("Add", ["x", "z"], "y", {})], IMAGE)
     proto.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", *IMAGE]))
