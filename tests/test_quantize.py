@@ -227,6 +227,18 @@ def test_any_scale_gives_a_valid_network(what, scale, per_channel):
     assert sqnr(graph, quantized, images) > 20
 
 
+def test_a_leak_leaves_room_in_the_shift():
+    """Weights that hardly count against the bias would take the longest shift, and negative values one more."""
+    rng = np.random.default_rng(29)
+    head = conv(rng, "x", "a", 2, 3)
+    head = replace(head, weights=head.weights * np.float32(1e-8))
+    graph = network((2, 4, 4), head, node(LeakyRelu, "a", "y", slope=2.0**-5))
+    images = real(rng, 4, 2, 4, 4)
+    quantized = quantize(graph, images, Options(bias_bits=16))
+    assert quantized.choices[0].shift == 31 - 5
+    assert sqnr(graph, quantized, images) > 30
+
+
 def test_zero_weights_and_zero_images():
     rng = np.random.default_rng(15)
     zero = replace(dense(rng, "x", "y", 4, 2), weights=np.zeros((4, 2), np.float32), bias=np.zeros(2, np.float32))
