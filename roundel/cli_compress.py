@@ -10,12 +10,14 @@ import click
 from golden.codec_params import Packing
 from golden.errors import InputError
 from golden.opq_params import Weighting
+from golden.rounding import Rounding
 from roundel.cli_options import JSON, OUTPUT
-from roundel.console import err, out, steps, table
+from roundel.console import err, out, shortened, steps, table
 from roundel.output import output_folder
 
 FILE = click.Path(path_type=Path)
 BITS = click.IntRange(2, 8)
+SEARCH = ("weight_bits", "activation_bits", "bias_bits", "per_channel")
 TUNING = ("epochs", "learning_rate", "weight_decay")
 
 
@@ -34,6 +36,14 @@ TUNING = ("epochs", "learning_rate", "weight_decay")
 )
 @click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Of weights that OPQ does not quantize.")
 @click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Of activations.")
+@click.option("--bias-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Of biases.")
+@click.option(
+    "--rounding",
+    type=click.Choice([item.value for item in Rounding]),
+    default=Rounding.HALF_UP.value,
+    show_default=True,
+    help="Of the requantizers; files that are quantized already usually mean half_even.",
+)
 @click.option("--per-channel", is_flag=True, help="A shift for every output channel instead of one for a layer.")
 @click.option(
     "--finetune", "training", type=FILE, help="Images to fine-tune on (.npz, `images`, `labels`); needs torch."
@@ -72,7 +82,8 @@ def compress(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
         click.echo(json.dumps(found))
         return
     for title, columns, rows in (("Unified modules", MODULES, "modules"), ("Weight streams", STREAMS, "streams")):
-        table(title, [head for head, *_ in columns], cells(columns, found[rows]))
+        shown = [column for column in columns if column[1] != "file"]
+        table(title, [head for head, *_ in shown], shortened(cells(shown, found[rows])))
     for line in summary(found):
         out.print(line)
     out.print(f"all figures: {folder / 'report.md'}")
@@ -94,7 +105,7 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
             calibration=given["calibration"],
             held_out=given["held_out"],
             opq=opq_params(given["sparsity"], given["bits"], given["weighting"], given["weight_bits"]),
-            search=Options(**{name: given[name] for name in ("weight_bits", "activation_bits", "per_channel")}),
+            search=Options(rounding=Rounding(given["rounding"]), **{name: given[name] for name in SEARCH}),
             streams=StreamOptions(
                 packing=given["codec"], **{name: given[name] for name in ("lanes", "columns", "slices")}
             ),
@@ -137,7 +148,7 @@ def run(model: Path, images: Path, on: str, count: int | None, folder: Path, as_
     else:
         if result.layers:
             heads = ("layer", "positions", "products", "channels", "cycles", "beats per cycle")
-            table(f"{model} on RTL", heads, running.cells(result))
+            table(f"{model} on RTL", heads, shortened(running.cells(result)))
         for line in running.summary(found):
             out.print(line)
     for line in result.different:
