@@ -58,6 +58,32 @@ def given_weights(graph: Graph) -> Mapping[str, Given]:
     return found
 
 
+def check_powers(graph: Graph) -> None:
+    """Raise InputError if a scale is no power of two: what shifts cannot do is not approximated."""
+    scales = {}
+    for node in graph.nodes:
+        if isinstance(node, Conv | Dense) and node.step is not None:
+            scales[f"node {node.name}: step of the weights"] = [float(step) for step in node.step.ravel()]
+        elif isinstance(node, Quantize):
+            scales[f"node {node.name}: scale"] = [node.scale]
+    wrong = {
+        what: next(s for s in values if not is_power(s))
+        for what, values in scales.items()
+        if not all(map(is_power, values))
+    }
+    if wrong:
+        first, scale = next(iter(wrong.items()))
+        raise InputError(
+            f"{graph.file}: {first}: expected a power of two, not {scale:.9g} (one of {len(wrong)} tensors with such "
+            "scales): --requant keeps them, --refit moves them, `roundel advise` tells what that costs"
+        )
+
+
+def is_power(scale: float) -> bool:
+    """Whether a positive scale is a power of two."""
+    return frexp(scale)[0] == 0.5
+
+
 def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> tuple[Format, Activation]:
     """The narrowest format of all integers that `quantizer` leaves of what `activation` gives, and both as one clamp.
 
@@ -80,7 +106,6 @@ def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> t
 
 def fraction_of(scale: float, what: str) -> int:
     """Fractional bits of a scale that is a power of two; InputError that names `what` if it is none."""
-    half, exponent = frexp(scale)
-    if half != 0.5:
+    if not is_power(scale):
         raise InputError(f"{what}: expected a power of two, not {scale:.9g}")
-    return 1 - exponent
+    return 1 - frexp(scale)[1]

@@ -104,7 +104,7 @@ class Lowering:
         else:
             inputs_signed = isinstance(self.module.node, Conv | Dense) or any(x.signed for _, x in self.inputs)
             signed = activation.signed and inputs_signed
-            form = Format(width=self.options.activation_bits, signed=signed, fraction=0)
+            form = Format(width=self.options.bits_after(self.module.name), signed=signed, fraction=0)
             form = replace(form, fraction=estimate(self.reference, form))
         return Goal(
             values=self._sampled(self.reference).astype(np.float64),
@@ -236,7 +236,7 @@ class Lowering:
             return layers.Concat(**self._common(output), rounding=self.options.rounding, inputs=forms)
 
         def error(layer: Layer) -> float:
-            return squared_error(layer.compute(*sampled).outputs, layer.output.fraction, goal.values)
+            return squared_error(layer.compute(*sampled).outputs, layer.output, goal.values)
 
         found = min(map(candidate, tries), key=error)
         if goal.activation.leak or goal.activation.bounds(found.output) is not None:

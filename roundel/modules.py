@@ -77,15 +77,18 @@ class Module:
         return last if isinstance(last, Quantize) else None
 
 
-def unify(graph: Graph) -> tuple[Module, ...]:
-    """Group the nodes of a graph in its normal form (`fold`) into modules, in dataflow order."""
+def unify(graph: Graph, *, residuals: bool = True) -> tuple[Module, ...]:
+    """Group the nodes of a graph in its normal form (`fold`) into modules, in dataflow order.
+
+    Without `residuals` every sum is a module of its own: only shifts can add a tensor to products before they round.
+    """
     made_by = {graph.source: graph.source}  # the module that makes each tensor
     modules: dict[str, Module] = {}
     given = input_quantizer(graph)
     for node in graph.nodes:
         sources = tuple(made_by[name] for name in node.inputs)
         owner = modules.get(sources[0]) if isinstance(node, ELEMENTWISE) else None
-        host = _host(graph, modules, made_by, node) if isinstance(node, Add) else None
+        host = _host(graph, modules, made_by, node) if residuals and isinstance(node, Add) else None
         if node is given:
             made_by[node.output] = graph.source
             continue

@@ -7,7 +7,7 @@ a window of a few bits around the maximum-magnitude estimate. docs/quantization.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log10
 from types import MappingProxyType
 from typing import Any
@@ -21,10 +21,11 @@ from golden.layers import Concat, Layer, Requantized, Weighted
 from golden.network import Network
 from roundel.activation import Activation
 from roundel.calibration import Codes, Floats, steps_in_batches
-from roundel.given import Given, given_format, given_weights
+from roundel.given import Given, check_powers, given_format, given_weights
 from roundel.graph import Graph, Reals
 from roundel.lowering import Lowering
 from roundel.modules import Module, feature_order, fold, input_quantizer, unify
+from roundel.scaled import ScaledLowering, file_format
 from roundel.search import Options, search_input, squared_error
 
 __all__ = ["Choice", "Given", "Options", "Quantized", "quantize"]
@@ -106,10 +107,13 @@ def quantize(
         expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
         raise InputError(f"calibration images: expected {expected}, not {images.shape}")
     graph = fold(graph)
-    modules = unify(graph)
+    if not options.scaled:
+        check_powers(graph)
+    modules = unify(graph, residuals=not options.scaled)
     results = _results(graph, modules)
     _check_names(graph, modules, {"module_bits": options.module_bits, "given": given})
-    given = {**given_weights(graph), **given}
+    given = given if options.scaled else {**given_weights(graph), **given}
+    lowering = ScaledLowering if options.scaled else Lowering
     floats = Floats(graph, images, [module.tensor for module in modules])
     flow = _Flow(graph, images, modules, _input(graph, images, options))
     choices = []
@@ -118,7 +122,7 @@ def quantize(
             progress(index, len(modules), module.name)
         reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
         inputs = flow.inputs(module)
-        layer = Lowering(graph, module, inputs, reference, options, given.get(module.name)).layer()
+        layer = lowering(graph, module, inputs, reference, options, given.get(module.name)).layer()
         error = flow.run(layer, inputs, reference)
         if isinstance(layer, Requantized | Concat):
             choices.append(_choice(layer, inputs[0][1], error, reference))
@@ -152,7 +156,7 @@ class _Flow:
         outputs, error = np.empty(reference.shape, np.int16), 0.0
         for part, step in steps_in_batches(layer, [codes for codes, _ in inputs]):
             outputs[part] = step.outputs
-            error += squared_error(step.outputs, layer.output.fraction, reference[part])
+            error += squared_error(step.outputs, layer.output, reference[part])
         self.layers.append(layer)
         if self._reads[layer.name]:
             self._values[layer.name] = outputs, layer.output
@@ -161,7 +165,9 @@ class _Flow:
 
 def _input(graph: Graph, images: NDArray[Any], options: Options) -> Format:
     quantizer = input_quantizer(graph)
-    return search_input(images, options) if quantizer is None else given_format(graph, quantizer, Activation())[0]
+    if quantizer is None:
+        return search_input(images, replace(options, activation_bits=options.bits_after(graph.source)))
+    return file_format(graph, quantizer) if options.scaled else given_format(graph, quantizer, Activation())[0]
 
 
 def _results(graph: Graph, modules: tuple[Module, ...]) -> tuple[str, ...]:

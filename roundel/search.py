@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from golden.checks import check_bool, check_integer
 from golden.formats import Format
 from golden.layers import MAX_SHIFT
+from golden.layers_requant import SCHEMES
+from golden.requant import Scheme
 from golden.rounding import Ints, Rounding, round_shift
 from roundel.activation import Activation
 from roundel.graph import Reals
@@ -36,6 +38,11 @@ class Options:
         Whether every output channel has its own N_w, and so its own shift.
     module_bits
         Weight bits, 2 to 8, of modules that differ from `weight_bits`, by name.
+    output_bits
+        Bits, 2 to 8, of results that differ from `activation_bits`, by module or by the network's input.
+    requant
+        What requantizers do. `SHIFT` searches fractional bits; with any other scheme every scale that the network says
+        stays as it is, and nothing is searched (`roundel.scaled`).
     positions
         At how many positions (images times rows times columns) a module's candidates are compared, the same number in
         each image; all where there are no more.
@@ -50,6 +57,8 @@ class Options:
     window: int = 2
     per_channel: bool = False
     module_bits: Mapping[str, int] = field(default_factory=dict)
+    output_bits: Mapping[str, int] = field(default_factory=dict)
+    requant: Scheme = Scheme.SHIFT
     positions: int = 2048
     seed: int = 1
 
@@ -57,8 +66,11 @@ class Options:
         ranges = {"weight_bits": (2, 8), "activation_bits": (2, 8), "bias_bits": (2, 16), "window": (0, 8)}
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
-        for name, bits in self.module_bits.items():
-            check_integer(f"module_bits[{name!r}]", bits, 2, 8)
+        for what in ("module_bits", "output_bits"):
+            for name, bits in getattr(self, what).items():
+                check_integer(f"{what}[{name!r}]", bits, 2, 8)
+        if self.requant not in SCHEMES:
+            raise ValueError(f"requant must be one of {[scheme.value for scheme in SCHEMES]}, not {self.requant}")
         check_bool("per_channel", self.per_channel)
         check_integer("positions", self.positions, 1, 2**31)
         check_integer("seed", self.seed, 0, 2**63)
@@ -66,6 +78,15 @@ class Options:
     def bits_of(self, module: str) -> int:
         """Weight bits of a module."""
         return self.module_bits.get(module, self.weight_bits)
+
+    def bits_after(self, module: str) -> int:
+        """Bits of a module's result, or of the network's input."""
+        return self.output_bits.get(module, self.activation_bits)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether scales need not be powers of two."""
+        return self.requant is not Scheme.SHIFT
 
 
 def estimate(values: NDArray[Any], form: Format) -> int:
@@ -91,22 +112,27 @@ def around(middle: int, window: int, low: int, high: int) -> range:
     return range(first, last + 1)
 
 
-def squared_error(integers: Ints, fraction: int, reference: Reals) -> float:
-    """`||O - O_q||^2` of integers with `fraction` fractional bits."""
-    difference = np.ldexp(integers.astype(np.float64), -fraction) - reference
+def squared_error(integers: Ints, form: Format, reference: Reals) -> float:
+    """`||O - O_q||^2` of integers of a format."""
+    difference = form.decode(integers) - reference
     return float(np.vdot(difference, difference))
 
 
 def search_input(images: NDArray[Any], options: Options) -> Format:
-    """Format of the network's input with the least error; of equals that with the fewest fractional bits.
+    """Format of the network's input with the least error.
 
     Unsigned if no calibration image is negative anywhere. Images of small integers keep N = 0: they stay as they are.
     """
-    images = np.asarray(images, dtype=np.float64)
     form = Format(width=options.activation_bits, signed=bool(images.min() < 0), fraction=0)
-    middle = estimate(images, form)
+    return nearest_format(images, form, options)
+
+
+def nearest_format(values: NDArray[Any], form: Format, options: Options) -> Format:
+    """`form` with the fractional bits that cost `values` the least error; of equals with the fewest."""
+    values = np.asarray(values, dtype=np.float64)
+    middle = estimate(values, form)
     tries = [replace(form, fraction=n) for n in range(middle - form.width, middle + options.window + 1)]
-    return min(tries, key=lambda form: squared_error(form.encode(images), form.fraction, images))
+    return min(tries, key=lambda form: squared_error(form.encode(values), form, values))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
