@@ -9,17 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from golden.decoder import DecoderParams
 from golden.errors import InputError
 from golden.mac import MacParams
 from golden.requant import RequantParams, Scheme
 from hw.emit import to_verilog
 from hw.mac import MacArray
 from hw.units import UNITS
+from roundel import stimulus_decoder
 from roundel.stimulus import Accumulators, digits, from_file, runtime
 from roundel.stimulus_mac import MacExample, mac_example
 from roundel.stimulus_nms import box_stream, variants
 from synth.fpga import place_ecp5
 from synth.measure import measure_operator
+from synth.measure_decoder import decoder_scheme, measure_decoder
 from synth.measure_mac import measure_mac
 from synth.measure_nms import Params, measure_nms, nms_scheme
 from synth.reader import read_library
@@ -157,6 +160,25 @@ def nms_jobs(cells: Sequence[Path], *, common: Mapping[str, Any] | None = None, 
     ]
 
 
+def decoder_jobs(cells: Sequence[Path], *, common: Mapping[str, Any] | None = None, fpga: bool = False) -> list[Job]:
+    """Every format on every library, on weights of the digits network and on Laplace weights."""
+    examples = stimulus_decoder.examples()
+
+    def measure(library: Path, params: DecoderParams, example: stimulus_decoder.Example) -> Row:
+        row = measure_decoder(params, library, example.streams(params))
+        return row | (fpga_figures(UNITS["decoder"].component(params), "decoder") if fpga else {})
+
+    return [
+        Job(
+            name=f"{decoder_scheme(params)} on {library.name}: {example.source}",
+            measure=partial(measure, library, params, example),
+        )
+        for library in cells
+        for params in stimulus_decoder.variants(common or {})
+        for example in examples
+    ]
+
+
 def fpga_figures(component: Any, top: str) -> Row:
     """The columns of a report that place and route on ECP5 gives; Fmax includes paths from and to ports.
 
@@ -188,5 +210,11 @@ def _nms(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: i
     return nms_jobs(cells, common=common, fpga=fpga)
 
 
-COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac, "nms": _nms})
+def _decoder(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: int, file: Path | None) -> list[Job]:
+    if file:
+        raise InputError(f"{file}: compare decoder takes no stimulus file, only weights of its own")
+    return decoder_jobs(cells, common=common, fpga=fpga)
+
+
+COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac, "nms": _nms, "decoder": _decoder})
 """What `roundel compare` knows: a unit's jobs, from libraries, `--set`, FPGA or not, images, stimulus file."""

@@ -9,6 +9,7 @@ from roundel.markdown import markdown_table
 from roundel.output import write_json
 from roundel.plots import bars, figure
 from roundel.ratios import REQUANT_FIGURES, Row, libraries, ratios
+from roundel.report_decoder import DECODER_COLUMNS, decoder_cells, decoder_section
 from roundel.report_nms import NMS_COLUMNS, nms_cells, nms_section
 from roundel.report_parts import fpga_lines, slug
 
@@ -26,6 +27,8 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
         parts.append(mac_section(arrays, folder))
     if suppressors := [row for row in rows if row["unit"] in NMS_UNITS]:
         parts.append(nms_section(suppressors, folder))
+    if decoders := [row for row in rows if row["unit"] == "decoder"]:
+        parts.append(decoder_section(decoders, folder))
     (folder / "report.md").write_text("\n".join(line for part in parts for line in part).rstrip() + "\n")
 
 
@@ -35,6 +38,7 @@ def show(rows: Sequence[Row]) -> None:
         ("requant", ("requant",), _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)),
         ("mac", ("mac",), _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)),
         ("nms", NMS_UNITS, NMS_COLUMNS, nms_cells, (0, 1, 5, 6, 7, 11)),
+        ("decoder", ("decoder",), DECODER_COLUMNS, decoder_cells, (0, 1, 2, 3, 4, 12)),
     )
     for unit, names, columns, cells, kept in units:
         chosen = [row for row in rows if row["unit"] in names]
