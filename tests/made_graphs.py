@@ -1,10 +1,13 @@
 """Float networks made node by node, with random weights."""
 
 import numpy as np
+import pytest
 
 from golden.conv import Window
+from golden.errors import InputError
 from golden.network import run
 from roundel.graph import Add, Affine, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Node, Relu
+from roundel.quantize import quantize
 
 PADDED = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
 HALVES = Window(kernel=(2, 2), stride=(2, 2))
@@ -92,3 +95,10 @@ def sqnr(graph, quantized, images):
     expected = graph.run(images).astype(np.float64)
     expected = expected.transpose(0, 2, 3, 1) if expected.ndim == 4 else expected
     return ratio_db(expected, quantized.network.output.decode(result))
+
+
+def refuses(graph, images, message, **arguments):
+    """Check that quantization fails with one line."""
+    with pytest.raises(InputError, match=message) as caught:
+        quantize(graph, images, **arguments)
+    assert "\n" not in str(caught.value)

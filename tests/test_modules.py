@@ -1,5 +1,6 @@
 """Unified modules: the normal form computes the same, the grouping is what the rules say, the table counts right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,19 @@ def test_a_quantizer_ends_a_module():
         ("add_y", ("conv_h", "maxpool_c"), "Add"),
     ]
     assert input_quantizer(fold(graph)).output == "q"
+
+
+def test_only_the_quantization_of_the_moved_tensor_itself_is_repeated():
+    """A quantizer like that of an earlier module rounds what came in between."""
+    rng = np.random.default_rng(13)
+    first = [conv(rng, "x", "a", 2, 2), quantizer("a", "b"), conv(rng, "b", "c", 2, 2)]
+    pools = [node(MaxPool, "c", "d", window=HALVES), quantizer("d", "e")]
+    graph = network((2, 4, 4), *first, *pools, results=("c", "e"))
+    assert grouped(graph)[2:] == [("maxpool_d", ("conv_c",), "MaxPool"), ("quantize_e", ("maxpool_d",), "Quantize")]
+    again = network(
+        (2, 4, 4), *first[:2], *[replace(item, inputs=("b",)) for item in pools[:1]], pools[1], results=("b", "e")
+    )
+    assert grouped(again)[1:] == [("maxpool_d", ("conv_a",), "MaxPool Quantize")]
 
 
 def test_the_table_counts_quantizations():

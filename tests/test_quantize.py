@@ -1,4 +1,4 @@
-"""Whole networks through the joint quantization: close to float, bit-exact on the array, refusals."""
+"""Whole networks through the joint quantization: close to float, bit-exact on the array; what is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,22 +8,18 @@ import pytest
 
 from golden import layers
 from golden.conv import Window
-from golden.errors import InputError
 from golden.formats import Format
 from golden.mac import MacParams
 from golden.network import outputs, run, steps
-from golden.rounding import Rounding
 from roundel.given import Given
 from roundel.graph import (
     Add,
     AveragePool,
     Clip,
     Concat,
-    Conv,
     Flatten,
     LeakyRelu,
     MaxPool,
-    Quantize,
     Relu,
     Upsample,
 )
@@ -42,6 +38,7 @@ from tests.made_graphs import (
     node,
     ratio_db,
     real,
+    refuses,
     residual_network,
     sqnr,
 )
@@ -178,16 +175,6 @@ def test_a_concatenation_leaves_clamps_to_a_layer_of_their_own(alone):
     assert sqnr(graph, quantized, images) > 28
 
 
-def test_a_mean_may_be_finer_than_what_it_averages():
-    """The file says so: the multiplier makes up for bits that the sum does not have."""
-    rng = np.random.default_rng(28)
-    nodes = [quantizer("x", "a", 0.25), node(AveragePool, "a", "b", window=HALVES), quantizer("b", "c", 2.0**-7)]
-    graph = network((2, 4, 4), *nodes, node(Relu, "c", "d"), quantizer("d", "y", 2.0**-6))
-    quantized = quantize(graph, 0.3 * real(rng, 8, 2, 4, 4))
-    assert [layer.output.fraction for layer in quantized.network.layers] == [7, 6]
-    assert sqnr(graph, quantized, 0.3 * real(rng, 8, 2, 4, 4)) == np.inf
-
-
 def test_features_with_a_relu_of_their_own():
     rng = np.random.default_rng(23)
     graph = network((4,), dense(rng, "x", "a", 4, 4), node(Relu, "a", "b"), node(Add, ("a", "b"), "y"))
@@ -259,59 +246,22 @@ def test_progress_and_determinism():
     assert quantize(graph, images, options).choices == first.choices
 
 
-def quantizer(x, y, scale, low=-128, high=127, zero_point=0):
-    """A quantization of tensor `x`, as files in a quantization dialect have them."""
-    return node(Quantize, x, y, scale=scale, zero_point=zero_point, low=low, high=high)
-
-
-def dialect_network(rng, **wrong):
-    """Everything quantized by the file, to powers of two."""
-    head = conv(rng, "q", "a", 2, 4)
-    steps = np.asarray([0.125, 0.0625, 0.125, 0.25])
-    codes = rng.integers(-7, 8, head.weights.shape)
-    weights = (codes * steps.reshape(-1, 1, 1, 1)).astype(np.float32)
-    bias = np.rint(head.bias * 64) / np.float32(64)  # so that accumulators hold it, whatever the channel
-    head = Conv(**{**vars(head), "weights": weights, "bias": bias, "step": steps, "code_width": 4, **wrong})
-    graph = network(
-        (2, 6, 6),
-        quantizer("x", "q", 0.0625, low=0, high=255, zero_point=128),
-        head,
-        node(Relu, "a", "b"),
-        quantizer("b", "c", 0.125),
-        node(MaxPool, "c", "d", window=HALVES),
-        quantizer("d", "e", 0.125),
-        conv(rng, "e", "f", 4, 3),
-        quantizer("f", "g", 0.25, low=-100, high=100),
-        node(AveragePool, "g", "h", window=None),
-        quantizer("h", "y", 0.03125),
-    )
-    return graph, codes
-
-
-def test_a_dialect_says_formats_and_weights():
-    rng = np.random.default_rng(25)
-    graph, codes = dialect_network(rng)
-    images = real(rng, 64, 2, 6, 6)
-    quantized = quantize(graph, images, Options(bias_bits=16, rounding=Rounding.HALF_EVEN))
-    integers = quantized.network
-    first, _, second, mean = integers.layers
-    assert integers.input == Format(width=8, signed=True, fraction=4)
-    assert np.array_equal(first.weights, codes.transpose(2, 3, 1, 0).reshape(-1, 4))
-    assert (first.w_fractions, first.w.width) == ((3, 4, 3, 2), 4)
-    assert first.output == Format(width=7, signed=False, fraction=3)  # 0 to 127 after the ReLU
-    assert (second.output, second.bounds) == (Format(width=8, signed=True, fraction=2), (-100, 100))
-    assert mean.output == Format(width=8, signed=True, fraction=5)
-    step = next(iter(steps(integers, integers.encode(images))))
-    assert np.array_equal(first.output.decode(step.outputs), graph.values(images)["c"].transpose(0, 2, 3, 1))
-    assert quantized.choices[0].sqnr_db == np.inf
-    assert sqnr(graph, quantized, images) > 25
-
-
-def refuses(graph, images, message, **arguments):
-    """Check that quantization fails with one line."""
-    with pytest.raises(InputError, match=message) as caught:
-        quantize(graph, images, **arguments)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("window", "count_padding", "fraction"),
+    [
+        (HALVES, True, 2),  # a quarter is a shift
+        (Window(kernel=(3, 3)), True, 14),  # 1820 / 2**14 is a ninth
+        (PADDED, False, 12),  # 1/9, 1/6 and 1/4: 1024 / 2**12 is the greatest; 2048 would not fit
+        (replace(HALVES, pad=(1, 1, 0, 0)), False, 10),  # 1/4, 1/2 and 1: 1024 / 2**10
+    ],
+)
+def test_multipliers_of_means(window, count_padding, fraction):
+    rng = np.random.default_rng(32)
+    graph = network((2, 4, 4), node(AveragePool, "x", "y", window=window, count_padding=count_padding))
+    images = real(rng, 8, 2, 4, 4)
+    quantized = quantize(graph, images)
+    assert quantized.network.layers[0].w.fraction == fraction
+    assert sqnr(graph, quantized, images) > 34
 
 
 def test_refusals():
@@ -345,33 +295,6 @@ def test_refused_options():
     refuses(graph, images, r"made\.onnx: node dense_y: codes \(3, 4\) for weights \(4, 3\)", given={"dense_y": one})
     named = Options(module_bits={"other": 4})
     refuses(graph, images, r"module_bits: no module other with weights, expected dense_y", options=named)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"step": np.asarray(0.3)}, r"node conv_a: step of the weights: expected a power of two, not 0\.3"),
-        ({"step": np.asarray(4.0)}, r"node conv_a: shift must be 0 to 31, not -1"),  # finer than 4 / 16 is the output
-        ({"step": np.asarray(2.0**-9)}, r"node conv_a: expected weights of at most 8 bits, not \d+"),
-    ],
-)
-def test_refused_steps(wrong, message):
-    rng = np.random.default_rng(19)
-    graph, _ = dialect_network(rng, **wrong)
-    refuses(graph, real(rng, 4, 2, 6, 6), message)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"scale": 0.1}, r"node quantize_q: scale: expected a power of two, not 0\.1"),
-        ({"scale": 0.5, "low": 0, "high": 255, "zero_point": 3}, r"expected integers of at most 8 bits .* -3 to 252"),
-    ],
-)
-def test_refused_quantizers(wrong, message):
-    rng = np.random.default_rng(26)
-    graph = network((4,), quantizer("x", "q", **wrong), dense(rng, "q", "y", 4, 3))
-    refuses(graph, real(rng, 4, 4), message)
 
 
 @pytest.fixture(scope="module")
