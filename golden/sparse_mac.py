@@ -11,6 +11,9 @@ from golden.decoder import DecoderParams
 from golden.mac import MacParams
 from golden.rounding import Ints
 
+DECODER: dict[str, Any] = {"packing": Packing.RICE, "lanes": 16, "width": 8, "slices": 4}
+"""What a decoder is unless told: the one for the array that `MacParams` is unless told."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SparseMacParams:
@@ -21,8 +24,8 @@ class SparseMacParams:
     mac
         The array, or its keyword arguments.
     decoder
-        The decoder before its weight port, or its keyword arguments. It gives weights of the array's width, to its
-        lanes.
+        The decoder before its weight port, or its keyword arguments where they are not `DECODER`. It gives weights of
+        the array's width, to its lanes.
 
     Raises
     ------
@@ -31,17 +34,16 @@ class SparseMacParams:
     """
 
     mac: MacParams = field(default_factory=MacParams)
-    decoder: DecoderParams = field(
-        default_factory=lambda: DecoderParams(packing=Packing.RICE, lanes=16, width=8, slices=4)
-    )
+    decoder: DecoderParams = field(default_factory=lambda: DecoderParams(**DECODER))
 
     def __post_init__(self) -> None:
+        if isinstance(self.mac, Mapping):
+            object.__setattr__(self, "mac", MacParams(**self.mac))
+        if isinstance(self.decoder, Mapping):
+            object.__setattr__(self, "decoder", DecoderParams(**(DECODER | dict(self.decoder))))
         for name, kind in (("mac", MacParams), ("decoder", DecoderParams)):
-            value = getattr(self, name)
-            if isinstance(value, Mapping):
-                object.__setattr__(self, name, kind(**value))
-            elif not isinstance(value, kind):
-                raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")
         if self.mac.lanes != self.decoder.lanes:
             raise ValueError(f"mac and decoder must have the same lanes, not {self.mac.lanes} and {self.decoder.lanes}")
         if self.mac.weight_width != self.decoder.weight_width:

@@ -1,9 +1,9 @@
 """What the units are, for people and programs."""
 
 import dataclasses
-from enum import Enum
 from typing import Any
 
+from golden.checks import plain
 from hw.units import UNITS
 
 
@@ -13,7 +13,7 @@ def describe_units() -> list[dict[str, Any]]:
         {
             "unit": unit.name,
             "summary": unit.summary,
-            "parameters": _defaults(unit.params),
+            "parameters": _defaults(unit.params()),
             "configs": {name: dict(keywords) for name, keywords in unit.configs.items()},
         }
         for unit in UNITS.values()
@@ -21,11 +21,9 @@ def describe_units() -> list[dict[str, Any]]:
 
 
 def _defaults(params: Any, prefix: str = "") -> dict[str, Any]:
-    """Parameters by the key that `--set` takes, those of an inner parameter object after a dot."""
-    defaults: dict[str, Any] = {}
+    """What a parameter object holds, by the key that `--set` takes, that of an inner one after a dot."""
+    found: dict[str, Any] = {}
     for field in dataclasses.fields(params):
-        if dataclasses.is_dataclass(field.type):
-            defaults |= _defaults(field.type, f"{prefix}{field.name}.")
-        else:
-            defaults[prefix + field.name] = field.default.value if isinstance(field.default, Enum) else field.default
-    return defaults
+        value, key = getattr(params, field.name), prefix + field.name
+        found |= _defaults(value, f"{key}.") if dataclasses.is_dataclass(value) else {key: plain(value)}
+    return found

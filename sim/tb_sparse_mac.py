@@ -13,7 +13,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from golden.codec import decode, encode
+from golden.codec import encode
+from golden.codec_header import read_header
 from golden.rounding import limits
 from golden.sparse_mac import SparseMacParams
 from golden.tiling import Schedule, schedule, tiles, weight_beats
@@ -111,11 +112,11 @@ async def drive(
     return received | {"data": received["data"].reshape(-1, mac.columns)}, sink.cycles
 
 
-def replayed(settings: dict[str, Any], params: SparseMacParams) -> SparseScenario:
+def replayed(settings: dict[str, Any]) -> SparseScenario:
     """The scenario of the configuration's files."""
     beats, stream = Schedule.load(Path(settings["stimulus"])), Path(settings["stream"]).read_bytes()
-    count = len(beats.weights) * params.mac.lanes // len(decode(stream))
-    return SparseScenario(name="stimulus", beats=beats, streams=(stream,) * count)
+    _, count = read_header(np.frombuffer(stream, dtype="<u4"))
+    return SparseScenario(name="stimulus", beats=beats, streams=(stream,) * (beats.weights.size // count))
 
 
 @cocotb.test()
@@ -124,7 +125,7 @@ async def matches_golden(dut: Any) -> None:
     settings = config()
     params = SparseMacParams(**settings["params"])
     stalls, replay = settings.get("stalls", 0.0), "stimulus" in settings
-    todo = [replayed(settings, params)] if replay else scenarios(generator(), params)
+    todo = [replayed(settings)] if replay else scenarios(generator(), params)
     await start(dut)
     done = [0]
     cocotb.start_soon(watch(dut, done))
