@@ -130,7 +130,7 @@ class Frame(wiring.Component):
             with m.If(taken & segments.within):
                 m.d.sync += state.eq(State.LENGTH)
         with m.Else():
-            m.d.comb += cursor.drop.eq(~found)
+            m.d.comb += cursor.drop.eq(1)
             m.d.comb += cursor.finish.eq(self.inputs.valid & self.inputs.p.last & self.idle & ~found)
             m.d.comb += reader.start.eq(cursor.finish)
             with m.If(cursor.finish):

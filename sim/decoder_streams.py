@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from golden.codec import encode, fit, write
+from golden.codec_header import header_words
 from golden.codec_params import CodecParams, Packing
 from golden.codec_rice_tables import MAX_LEVEL_BITS, MAX_LEVEL_EXTRA, MAX_LEVEL_LIMIT, MAX_RUN_BITS, level_fields
 from golden.decoder import DecoderParams
@@ -71,10 +72,10 @@ def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = N
 
 
 def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
-    """A stream cut, lengthened, without a word, with a byte or a word replaced, or with some bits flipped."""
+    """A stream cut, lengthened, without a word, with other bytes or bits, or a header or segment of another size."""
     data = bytearray(stream)
     at = 4 * int(rng.integers(len(data) // 4))
-    match rng.integers(6):
+    match rng.integers(8):
         case 0:
             data = data[: rng.integers(len(data))]
         case 1:
@@ -85,10 +86,36 @@ def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
             data[rng.integers(len(data))] = rng.integers(256)
         case 4:
             data[at : at + 4] = rng.bytes(4)
+        case 5:
+            data = data[: rng.integers(1, 4 * header_words(data[12]))]
+            data[rng.choice([0, 4, len(data) - 1]) % len(data)] ^= 1 << rng.integers(8)
+        case 6:
+            _resize(rng, data)
         case _:
             for bit in rng.integers(8 * len(data), size=rng.integers(1, 4)):
                 data[bit // 8] ^= 1 << bit % 8
     return bytes(data)
+
+
+def _resize(rng: np.random.Generator, data: bytearray) -> None:
+    """Give the first segment a word more or less than it needs, or a length beyond all measure."""
+    start = 4 * header_words(data[12])
+    length = int.from_bytes(data[start : start + 4], "little")
+    end = start + 4 + 4 * length
+    filler = bytes([rng.choice([0, 255])]) * 4
+    match rng.integers(4):
+        case 0:
+            length += 1
+            data[end:end] = filler
+        case 1:
+            length -= length > 0
+            data[end - 4 : end] = filler
+        case 2:
+            length -= length > 0
+            data[end - 4 : end] = b""
+        case _:
+            length += 1 << int(rng.integers(15, 32))
+    data[start : start + 4] = length.to_bytes(4, "little")
 
 
 def foreign(rng: np.random.Generator, params: DecoderParams) -> bytes:
