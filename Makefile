@@ -34,9 +34,11 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/python docs/nms_figures.py
 	$(BIN)/python docs/nms_accuracy.py
 	$(BIN)/python docs/opq.py
+	$(BIN)/python docs/finetuning.py
+	$(BIN)/python docs/compress.py
 
 rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
-	for unit in requant mac nms greedy_nms; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
+	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
 
 bench: $(INSTALLED) ## work per cycle, speed, average precision: build/bench/bench.json
 	$(BIN)/roundel bench -o $(OUT)/bench

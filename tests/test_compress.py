@@ -1,6 +1,7 @@
 """`roundel compress` and `roundel run` on the digits network: what they write, promise and refuse."""
 
 import json
+import runpy
 import shutil
 from pathlib import Path
 
@@ -193,3 +194,12 @@ def test_images_of_another_shape(sparse, tmp_path, capsys):
     np.savez(tmp_path / "images.npz", images=np.zeros((2, 1, 9, 8)))
     assert call("run", sparse, "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 2
     assert "images: expected shape (count, 1, 8, 8), not (2, 1, 9, 8)" in capsys.readouterr().err
+
+
+def test_the_page_is_what_its_command_writes(tmp_path, monkeypatch):
+    docs = DIGITS.parents[1] / "docs"
+    monkeypatch.syspath_prepend(str(docs))
+    text, page = (docs / "compress.md").read_text(), tmp_path / "compress.md"
+    page.write_text(text)
+    runpy.run_path(str(docs / "compress.py"))["main"](page)
+    assert page.read_text() == text, "run `python docs/compress.py`"
