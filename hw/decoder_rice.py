@@ -116,12 +116,12 @@ class RiceCore(wiring.Component):
             words.take.eq(need.any() & words.some),
             words.round.eq(~done.any() & decode.any()),
         ]
-        m.d.sync += done.eq((done | decode) & ((need & ~take).any() & ~self.clear).replicate(count))
+        m.d.sync += done.eq((done | decode) & (need & ~take).any().replicate(count))
         for index, each in enumerate(self.slices):
             m.d.comb += [
                 each.word.eq(words.word),
                 each.decode.eq(decode[index]),
                 each.take.eq(take[index]),
             ]
-        starved = named(m, words.used_up & need.any() & ~decode.any() & now.any(), "starved")
+        starved = named(m, words.used_up & need.any() & now.any(), "starved")
         return starved, named(m, (wrong & before).any(), "blamed"), refused

@@ -1,6 +1,6 @@
 """The words of a segment, one after the other, for a decoder of `rice` streams."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,6 +81,5 @@ class RiceWords(wiring.Component):
             m.d.sync += at.eq(0)
         with m.Elif(self.take):
             m.d.sync += at.eq(after)
-        with m.If(self.round | self.take):
-            m.d.sync += taken.eq(Mux(self.round, Const(0), taken) + self.take)
+        m.d.sync += taken.eq(Mux(self.round, 0, taken) + self.take)
         return m

@@ -72,10 +72,10 @@ def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = N
 
 
 def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
-    """A stream cut, lengthened, without a word, with other bytes or bits, or a header or segment of another size."""
+    """A stream cut, lengthened, without a word, with other bytes or bits, or cut in its header."""
     data = bytearray(stream)
     at = 4 * int(rng.integers(len(data) // 4))
-    match rng.integers(8):
+    match rng.integers(7):
         case 0:
             data = data[: rng.integers(len(data))]
         case 1:
@@ -89,16 +89,15 @@ def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
         case 5:
             data = data[: rng.integers(1, 4 * header_words(data[12]))]
             data[rng.choice([0, 4, len(data) - 1]) % len(data)] ^= 1 << rng.integers(8)
-        case 6:
-            _resize(rng, data)
         case _:
             for bit in rng.integers(8 * len(data), size=rng.integers(1, 4)):
                 data[bit // 8] ^= 1 << bit % 8
     return bytes(data)
 
 
-def _resize(rng: np.random.Generator, data: bytearray) -> None:
-    """Give the first segment a word more or less than it needs, or a length beyond all measure."""
+def resized(rng: np.random.Generator, stream: bytes) -> bytes:
+    """A stream whose first segment has a word more or less than it needs, or a length beyond all measure."""
+    data = bytearray(stream)
     start = 4 * header_words(data[12])
     length = int.from_bytes(data[start : start + 4], "little")
     end = start + 4 + 4 * length
@@ -108,14 +107,15 @@ def _resize(rng: np.random.Generator, data: bytearray) -> None:
             length += 1
             data[end:end] = filler
         case 1:
-            length -= length > 0
+            length -= 1
             data[end - 4 : end] = filler
         case 2:
-            length -= length > 0
+            length -= 1
             data[end - 4 : end] = b""
         case _:
             length += 1 << int(rng.integers(15, 32))
-    data[start : start + 4] = length.to_bytes(4, "little")
+    data[start : start + 4] = (length & 0xFFFFFFFF).to_bytes(4, "little")
+    return bytes(data)
 
 
 def foreign(rng: np.random.Generator, params: DecoderParams) -> bytes:

@@ -1,13 +1,18 @@
 """How many cycles a decoder of `rice` streams takes. `tests/test_decoder.py` runs the hardware against it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from golden.codec import decode_codes, encode
-from golden.codec_header import header_words
+from golden.codec import decode, decode_codes, encode
+from golden.codec_header import header_words, write_header
 from golden.codec_laplace import laplace_levels
-from golden.codec_params import CodecParams
+from golden.codec_params import CodecError, CodecParams
 from golden.codec_rice import cycles
+from hw.emit import to_verilog
+from hw.units import UNITS
+from sim.runner import Design, run
 from tests import codec_reference
 
 
@@ -50,3 +55,30 @@ def test_weights_per_cycle(seed: int) -> None:
     weights = laplace_levels(np.random.default_rng(seed), 30_000, density=0.1, rho=0.7)
     params, codes = decode_codes(encode(weights, CodecParams(lanes=16, slices=4)))
     assert len(codes) / cycles(codes, params).sum() >= 8
+
+
+# In one round, a slice takes the segment's last word, the next one lacks a word, and one behind it has a wrong level.
+MEETING = (
+    (38, "139e1384 0441739c 7b9ce79c b84e1242 000039c9"),
+    (74, "7044149c c8be7cf3 e7392889 82e4bcf9 c973f9ce ce644e49 0004a2cb 0003e4ff 00000739"),
+)
+
+
+def test_faults_that_meet_in_a_round(tmp_path: Path, seed: int) -> None:
+    params = CodecParams(width=4, lanes=16, slices=4, segment=128, level_extra=4)
+    streams = []
+    for count, payload in MEETING:
+        words = [int(word, 16) for word in payload.split()]
+        damaged = np.array([*write_header(params, count), len(words), *words], dtype="<u4").tobytes()
+        with pytest.raises(CodecError, match="the segment ends, expected a word of slice"):
+            decode(damaged)
+        streams += [damaged, encode([0, 3, 0, -8, 0, 0, 1, 5], params)]
+    stimulus = tmp_path / "streams.npz"
+    np.savez(
+        stimulus, bytes=np.frombuffer(b"".join(streams), np.uint8), ends=np.cumsum([len(data) for data in streams])
+    )
+    unit = UNITS["decoder"]
+    keywords = unit.configs["rice_16_4_slices"]
+    design = Design(sources=(to_verilog(unit.component(unit.params(**keywords)), unit.name),), top=unit.name)
+    result = run(design, unit.bench, seed=seed, config={"params": dict(keywords), "stimulus": str(stimulus)})
+    assert result.passed, result.failures[0]
