@@ -19,6 +19,16 @@ _SOFTWARE = {
     "software.psrr_numpy_over_greedy_numpy": "times NumPy greedy",
     "software.psrr_numpy_over_greedy_compiled": "times compiled greedy",
 }
+_BY_ZEROS = {
+    "codec.bits_per_weight": ("Bits per weight, by zeros", "format"),
+    "codec.over_floor": ("Per cent over the entropy, by zeros", "format"),
+    "codec.weights_per_round": ("Weights per round, by zeros", "format"),
+    "codec.encode_speed": ("Million weights encoded in a second, by zeros", "format"),
+    "codec.decode_speed": ("Million weights decoded in a second, by zeros", "format"),
+    "decoder.weights_per_cycle": ("Decoder, dense weights a cycle, by zeros", "scheme"),
+    "decoder.nonzero_per_cycle": ("Decoder, weights a cycle that are not zero, by zeros", "scheme"),
+    "decoder.cycles_between_streams": ("Decoder, cycles between two streams, by zeros", "scheme"),
+}
 _PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept an image"}
 
 
@@ -27,7 +37,8 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     precisions = [row for row in rows if "scene" in row["params"]]
     rates = [row for row in rows if "scheme" in row["params"] and "images" in row["params"]]
     software = [row for row in rows if row["name"] in _SOFTWARE]
-    rest = [row for row in rows if not any(row in special for special in (precisions, rates, software))]
+    packed = [row for row in rows if row["name"] in _BY_ZEROS]
+    rest = [row for row in rows if not any(row in special for special in (precisions, rates, software, packed))]
     found = []
     if rest:
         cells = [[_title(row), figure(row), row["unit"]] for row in rest]
@@ -37,12 +48,23 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         found.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
     if software:
         found.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
+    for name, (title, key) in _BY_ZEROS.items():
+        if chosen := [row for row in packed if row["name"] == name]:
+            found.append(_by_zeros(title, chosen, key))
     for name, title in _PRECISIONS.items():
         if chosen := [row for row in precisions if row["name"] == name]:
             scenes = dict.fromkeys(row["params"]["scene"] for row in chosen)
             renamed = [row | {"name": row["params"]["scene"]} for row in chosen]
             found.append(_pivot(title, renamed, ("method",), {scene: scene for scene in scenes}))
     return found
+
+
+def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
+    """A column for each part of zeros."""
+    scale = 1e-6 if rows[0]["unit"] == "weights/s" else 1
+    names = [f"{zeros:.0%}" for zeros in sorted({row["params"]["zeros"] for row in rows})]
+    renamed = [row | {"name": f"{row['params']['zeros']:.0%}", "value": scale * row["value"]} for row in rows]
+    return _pivot(title, renamed, (key,), {name: name for name in names})
 
 
 def figure(row: Row) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from roundel.markdown import markdown_table
 from roundel.plots import COLOURS, bars, figure
 from roundel.ratios import Row, libraries
 from roundel.report_parts import fpga_lines, slug
+from roundel.stimulus_decoder import DIGITS_NETWORK
 from synth.measure_decoder import DRAM_PJ_PER_BIT
 from synth.measure_nms import SRAM_PJ_PER_BIT
 
@@ -45,9 +47,9 @@ def _preamble(rows: Sequence[Row]) -> list[str]:
     return [
         f"Codes of {width} bits in streams as docs/codecs.md defines them: of the digits network (a stream for each",
         "layer, in the order of an array of 16 columns, with the zeros that pad its edges), and of Laplace weights,",
-        f"seed 1, {rows[-1]['ops']:,} each. All streams of a stimulus are sent without stalls, once and then twice; the",
-        "difference counts, headers and lengths included. `bits/weight` is of the whole streams, `weights/cycle` of all",
-        "cycles.",
+        f"seed 1, {rows[-1]['ops']:,} each. All streams of a stimulus are sent without stalls, once and then twice;",
+        "the difference counts, headers and lengths included. `bits/weight` is of the whole streams, `weights/cycle`",
+        "of all cycles.",
         "",
         "`area`, `delay` and `pJ/weight` are those of the whole unit, with what reads headers, finds faults and holds",
         "the output. `core` is what a format needs for itself, the buffer that cuts fields out of the stream included.",
@@ -87,14 +89,14 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         left, right = drawing.subplots(1, 2)
         for colour, name in zip(COLOURS, names, strict=False):
             here = [row for row in rows if row["scheme"] == name]
-            places = [(row["weights_per_cycle"], row["bits_per_weight"]) for row in here]
-            left.plot(*zip(*sorted(places), strict=True), "o-", color=colour, label=name, markersize=5, linewidth=1)
+            _points(left, [row for row in here if row["stimulus"] != DIGITS_NETWORK], "o-", colour, name)
+            _points(left, [row for row in here if row["stimulus"] == DIGITS_NETWORK], "*", colour, None)
         left.set_xlim(0)
         left.set_ylim(0)
         left.set_xlabel("dense weights per cycle")
         left.set_ylabel("bits per weight")
         left.legend(frameon=False, fontsize=9)
-        left.set_title("Size and speed, a point for each stimulus")
+        left.set_title("Size and speed: Laplace weights (o), digits network (*)")
         core = [row["area_core_um2"] / 1000 for row in sizes]
         held = [row["area_core_registers_um2"] / 1000 for row in sizes]
         whole = [row["area_um2"] / 1000 for row in sizes]
@@ -106,3 +108,8 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         bars(right, names, parts, [f"{area:.0f}" for area in whole], "area, 1000 µm²")
         right.legend(frameon=False, loc="upper right")
         right.set_title("Area of logic and registers")
+
+
+def _points(axes: Any, rows: Sequence[Row], marker: str, colour: str, label: str | None) -> None:
+    speeds, sizes = [row["weights_per_cycle"] for row in rows], [row["bits_per_weight"] for row in rows]
+    axes.plot(speeds, sizes, marker, color=colour, label=label, markersize=5 if "o" in marker else 11, linewidth=1)

@@ -23,6 +23,7 @@ from roundel.stimulus import DIGITS
 from roundel.streams import StreamOptions, array_order
 from synth.measure_decoder import WeightStreams
 
+DIGITS_NETWORK = "digits network"
 ZEROS = (0.5, 0.8, 0.9, 0.95)
 RHO = 0.7  # of magnitudes up to 7, which codes of 4 bits hold
 WEIGHTS = 1 << 15  # of a stream: a segment
@@ -71,9 +72,9 @@ class Example:
 
 
 def laplace_weights(count: int, zeros: float, width: int, *, seed: int = 1) -> Ints:
-    """(count,) pruned Laplace weights; of each width so fine that the greatest magnitude is as rare as at 4 bits."""
+    """(count,) pruned Laplace weights; more bits make finer steps, so that the greatest magnitude stays as rare."""
     most = limits(width, True)[1]
-    rho = RHO ** (limits(WIDTH, True)[1] / most)
+    rho = RHO ** ((limits(WIDTH, True)[1] - 1) / (most - 1))
     return laplace_levels(np.random.default_rng(seed), count, density=1 - zeros, rho=rho, most=most).astype(np.int64)
 
 
@@ -90,8 +91,8 @@ def examples() -> list[Example]:
     network = quantize(graph, images, Options(), given=given_weights(graph)).network
     zeros = float(np.mean(np.concatenate([layer.weights.ravel() for layer in network.weighted]) == 0))
     return [
-        Example(source="digits network", zeros=zeros, network=network),
-        *(Example(source=f"Laplace weights, {zeros:.0%} zeros", zeros=zeros) for zeros in ZEROS),
+        Example(source=DIGITS_NETWORK, zeros=zeros, network=network),
+        *(Example(source=f"Laplace, {zeros:.0%} zeros", zeros=zeros) for zeros in ZEROS),
     ]
 
 

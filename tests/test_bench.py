@@ -7,10 +7,12 @@ import pytest
 
 import roundel.bench
 from golden.box_format import BoxFormat
+from golden.decoder import DecoderParams
 from golden.errors import MismatchError
 from golden.mac import MacParams
 from golden.requant import RequantParams
-from roundel import bench_nms
+from hw.units import UNITS
+from roundel import bench_codec, bench_decoder, bench_nms
 from roundel.array import Replay
 from roundel.bench import BENCHES, bench, measurements
 from roundel.bench_show import tables
@@ -25,6 +27,7 @@ SMALL = MacParams(lanes=4, columns=4, depth=8, reduction=72)
 def small(monkeypatch):
     """Two requantizers and a small array with a layer to match."""
     monkeypatch.setattr(roundel.bench, "RESULTS", 300)
+    monkeypatch.setattr(bench_decoder, "WEIGHTS", 800)
     for name, value in (("MAP", 4), ("CHANNELS", 8), ("OUTPUTS", 8)):
         monkeypatch.setattr(roundel.bench, name, value)
     for name, value in (("BOXES", 60), ("IMAGES", 3), ("FORMAT", BoxFormat(width=200, height=120, classes=1))):
@@ -33,6 +36,7 @@ def small(monkeypatch):
         "mac": [SMALL],
         "requant": [RequantParams(), RequantParams(scheme="fixed32")],
         "codec": [],
+        "decoder": [bench_decoder.Rate(DecoderParams(**UNITS["decoder"].configs["mask_8"]), 0.5)],
         "nms": [bench_nms.Rate("psrr parallel", 2), bench_nms.Software(60)],
     }
     for name, given in variants.items():
@@ -90,6 +94,35 @@ def test_suppression_takes_two_boxes_a_cycle_with_two_lanes(small, seed):
     )
 
 
+def test_mask_gives_all_lanes_every_cycle(small, seed):
+    rows = bench(["decoder"], seed=seed)
+    check(rows)
+    values = {row["name"]: row["value"] for row in rows}
+    assert values["decoder.weights_per_cycle"] == 8
+    # 5 words of header, a length, and the registers between input and output
+    assert 5 <= values["decoder.cycles_between_streams"] <= 16
+    assert 3 < values["decoder.nonzero_per_cycle"] < 5
+    (line,) = {title: cells for title, _, cells in tables(rows)}["Decoder, dense weights a cycle, by zeros"]
+    assert line == ["mask, 8 lanes", "8.000"]
+
+
+def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_density(monkeypatch):
+    monkeypatch.setattr(bench_codec, "TIMED", 1000)
+    monkeypatch.setattr(bench_codec, "SIZED", 1000)
+    rows = [row for variant in bench_codec.variants() for row in variant.rows(seed=1)]
+    found = {title: (heads, cells) for title, heads, cells in tables(rows)}
+    heads, cells = found["Million weights decoded in a second, by zeros"]
+    assert heads == ["format", "50%", "80%", "90%", "95%"]
+    assert [line[0] for line in cells] == ["mask", "relative", "rice"]
+    speeds = {
+        (row["params"]["format"], row["params"]["zeros"]): row["value"]
+        for row in rows
+        if row["name"] == "codec.decode_speed"
+    }
+    assert float(cells[2][1].replace(",", "")) == pytest.approx(speeds["rice", 0.5] / 1e6, rel=0.05, abs=0.001)
+    assert [line[0] for line in found["Weights per round, by zeros"][1]] == ["rice"]
+
+
 def test_tables_have_every_row_once(small, seed):
     """Rows that are about the same thing share a line; the rest have a line each."""
     rows = bench(["nms", "requant"], seed=seed)
@@ -109,7 +142,7 @@ def test_progress_is_told_of_every_measurement(small, monkeypatch):
         monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], measure=lambda params, seed: []))
     done = []
     assert bench([], seed=1, done=done.append) == []
-    assert done == ["mac", "requant", "requant", "nms", "nms"]
+    assert done == ["mac", "requant", "requant", "decoder", "nms", "nms"]
     assert len(done) == measurements([])
     assert measurements(["mac", "mac"]) == 1
 
@@ -126,6 +159,7 @@ def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):
         main(["bench", "mac", "nope", "-o", str(tmp_path / "out")])
     assert end.value.code == 2
     assert (
-        capsys.readouterr().err == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, nms\n"
+        capsys.readouterr().err
+        == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, decoder, nms\n"
     )
     assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from golden.decoder import DecoderParams
 from golden.errors import InputError
 from golden.nms import NmsParams
 from golden.requant import RequantParams, Scheme
@@ -16,6 +17,7 @@ from roundel.ratios import ratios
 from roundel.report import show, write_report
 from roundel.report_parts import frequency
 from roundel.stimulus import Accumulators, digits, from_file, runtime
+from synth.reference import REFERENCE
 
 ACC = Accumulators(
     source="two layers",
@@ -221,3 +223,69 @@ def test_what_an_fpga_has_too_few_of():
 def test_suppression_units_take_no_stimulus_file(tmp_path):
     with pytest.raises(InputError, match=r"a\.npz: compare nms takes no stimulus file"):
         COMPARISONS["nms"]([], {}, False, 1, tmp_path / "a.npz")
+
+
+def decoder(scheme: str, stimulus: str, speed: float, fpga: dict[str, object]) -> dict[str, object]:
+    """A row of a decoder."""
+    names = ("internal", "switching", "energy_logic_pj_per_op", "energy_registers_pj_per_op")
+    return {
+        "unit": "decoder",
+        "scheme": scheme,
+        "params": DecoderParams().as_dict(),
+        "cells": "a",
+        "area_um2": 4000.0,
+        "area_nand2": 800.0,
+        "area_registers_um2": 1500.0,
+        "area_core_um2": 3000.0,
+        "area_core_registers_um2": 1000.0,
+        "area_core_logic_nand2": 400.0,
+        "area_core_registers_nand2": 200.0,
+        "delay_ns": 9.0,
+        "delay_core_ns": 7.0,
+        "ops": 32768,
+        "stimulus": stimulus,
+        "bits_per_weight": 1.5,
+        "cycles": 100,
+        "weights_per_cycle": speed,
+        "energy_pj_per_op": 0.625,
+        **dict.fromkeys(names, 0.25),
+        "energy_clock_gates_pj_per_op": 0.125,
+        "leakage": 0.0,
+        "saved_sram_pj_per_op": 0.375,
+        "saved_dram_pj_per_op": 50.0,
+        "verified": True,
+        **fpga,
+    }
+
+
+DECODERS = [
+    decoder(scheme, stimulus, speed, PLACED)
+    for scheme, speed in (("mask, 8 lanes", 8.0), ("rice, 16 lanes, 4 slices", 12.5))
+    for stimulus in ("digits network", "Laplace, 90% zeros")
+]
+
+
+def test_decoders_are_reported_by_stimulus_their_size_once(tmp_path, capsys):
+    write_report(DECODERS, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text()) == DECODERS
+    page = (tmp_path / "report.md").read_text()
+    assert "![Size, speed and area of each decoder on a](decoder_a.png)" in page
+    assert (tmp_path / "decoder_a.png").stat().st_size > 1000
+    assert page.count("| mask, 8 lanes | 4,000 | 800 | 1,500 | 400 | 200 | 9.00 | 7.00 |") == 1
+    spent = "0.625 | 0.250 | 0.250 | 0.125 | 0.250 | 0.250 | 0.375 | 50.0 | yes |"
+    assert f"| rice, 16 lanes, 4 slices | Laplace, 90% zeros | 1.500 | 12.50 | {spent}" in page
+    assert page.count("| mask, 8 lanes | 10 | 20 | 0 | 30 | 101.2 |") == 1
+    assert "Codes of 4 bits" in page
+    show(DECODERS)
+    assert "decoder on a" in capsys.readouterr().out
+
+
+def test_decoders_take_no_stimulus_file(tmp_path):
+    with pytest.raises(InputError, match=r"a\.npz: compare decoder takes no stimulus file"):
+        COMPARISONS["decoder"]([], {}, False, 1, tmp_path / "a.npz")
+
+
+def test_every_format_is_measured_on_every_stimulus():
+    jobs = COMPARISONS["decoder"]([REFERENCE], {}, False, 1, None)
+    assert len({job.name for job in jobs}) == len(jobs) == 5 * 5
+    assert jobs[0].name == "mask, 8 lanes on reference.lib: digits network"
