@@ -3,8 +3,9 @@
 `python -m roundel.bench_codec` prints the tables of `docs/codecs.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,12 @@ class Format:
         return rows
 
     def speeds(self, seed: int) -> list[Row]:
-        """Of software, on one core."""
+        """Of software, on one core, by its processor time."""
         params, weights = PARAMS[self.packing], self._weights(TIMED, seed)
         stream, about = encode(weights, params), self._about(seed, TIMED)
         return [
-            row("codec.encode_speed", TIMED / seconds(lambda: encode(weights, params), 3), "weights/s", about),
-            row("codec.decode_speed", TIMED / seconds(lambda: decode(stream), 3), "weights/s", about),
+            row("codec.encode_speed", TIMED / _seconds(lambda: encode(weights, params)), "weights/s", about),
+            row("codec.decode_speed", TIMED / _seconds(lambda: decode(stream)), "weights/s", about),
         ]
 
     def _about(self, seed: int, weights: int) -> dict[str, Any]:
@@ -74,6 +75,10 @@ class Format:
 
     def _weights(self, count: int, seed: int) -> np.ndarray:
         return laplace_levels(np.random.default_rng(seed), count, density=self.density, rho=RHO)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    return seconds(call, 3, process_time)
 
 
 def variants() -> Sequence[Format]:
