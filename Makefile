@@ -30,6 +30,8 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/roundel compare requant mac --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
 	$(BIN)/roundel compare nms --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/nms
 	$(BIN)/roundel bench nms -o $(OUT)/figures/nms
+	$(BIN)/roundel compare decoder --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/decoder
+	$(BIN)/roundel bench decoder -o $(OUT)/figures/decoder
 	$(BIN)/python docs/figures.py $(OUT)/figures
 	$(BIN)/python docs/nms_figures.py
 	$(BIN)/python docs/nms_accuracy.py

@@ -1,18 +1,20 @@
 """Write the figures of README.md and docs/ from reports: `python docs/figures.py FOLDER`, or `make figures`.
 
 FOLDER holds what `roundel compare requant mac` wrote, FOLDER/nms what `roundel compare nms --fpga ecp5` and `roundel
-bench nms` did; what is not there stays as it is. Puts tables between the markers of the pages and copies two pictures.
-Nothing between the markers is written by hand.
+bench nms` did, FOLDER/decoder the same for `decoder`; what is not there stays as it is. Puts tables between the markers
+of the pages and copies pictures. Nothing between the markers is written by hand.
 """
 
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from roundel.markdown import markdown_table
 from roundel.ratios import libraries, ratios
+from roundel.report_decoder import one_each
 from roundel.report_parts import frequency
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,10 +102,10 @@ def suppression(rows: list[dict[str, Any]]) -> str:
     return "\n".join(markdown_table(heads, cells))
 
 
-def suppression_fpga(rows: list[dict[str, Any]]) -> str:
+def on_fpga(rows: list[dict[str, Any]]) -> str:
     """The same units on ECP5."""
     cells = []
-    for row in (row for row in rows if row["cells"] == rows[0]["cells"]):
+    for row in one_each([row for row in rows if row["cells"] == rows[0]["cells"]]):
         counts = [f"{row[name]:,}" for name in ("lut", "ff", "dsp", "bram")]
         cells.append([f"`{row['scheme']}`", *counts, frequency(row)])
     return "\n".join(markdown_table(("", "LUT4", "FF", "DSP", "block RAM", "Fmax, MHz"), cells))
@@ -142,6 +144,63 @@ def suppression_software(bench: list[dict[str, Any]]) -> str:
     return "\n".join(markdown_table(["us an image", *(f"{size:,} boxes" for size in sizes)], cells))
 
 
+def decoder_sizes(rows: list[dict[str, Any]]) -> str:
+    """Area in NAND2 and longest path of every decoder and of its core, a row each for every library."""
+    heads = ("", "NAND2", "core: logic", "core: registers", "longest path, ns", "of the core")
+    cells = []
+    for library in libraries(rows):
+        for row in one_each([row for row in rows if row["cells"] == library]):
+            names = ("area_nand2", "area_core_logic_nand2", "area_core_registers_nand2")
+            sizes = [f"{row[name]:,.0f}" for name in names]
+            paths = [f"{row[name]:.1f}" for name in ("delay_ns", "delay_core_ns")]
+            cells.append([f"{short(library)}: `{row['scheme']}`", *sizes, *paths])
+    return "\n".join(markdown_table(heads, cells))
+
+
+def decoder_packing(rows: list[dict[str, Any]]) -> str:
+    """Bits per weight and weights per cycle, the same for every library."""
+    rows = [row for row in rows if row["cells"] == rows[0]["cells"]]
+    return by_stimulus(rows, lambda row: f"{row['bits_per_weight']:.3f} / {row['weights_per_cycle']:.2f}")
+
+
+def decoder_energy(rows: list[dict[str, Any]]) -> str:
+    """Energy of a dense weight, a row for each decoder and library."""
+    named = [row | {"scheme": f"{short(row['cells'])}: `{row['scheme']}`"} for row in rows]
+    return by_stimulus(named, lambda row: f"{row['energy_pj_per_op']:.2f}")
+
+
+def decoder_traffic(rows: list[dict[str, Any]]) -> str:
+    """Energy that a memory saves, SRAM / DRAM."""
+    rows = [row for row in rows if row["cells"] == rows[0]["cells"]]
+    return by_stimulus(rows, lambda row: f"{row['saved_sram_pj_per_op']:.2f} / {row['saved_dram_pj_per_op']:.0f}")
+
+
+def by_stimulus(rows: list[dict[str, Any]], cell: Callable[[dict[str, Any]], str]) -> str:
+    """A line for each scheme, a column for each stimulus."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        lines.setdefault(row["scheme"], []).append(cell(row))
+    heads = ["", *dict.fromkeys(row["stimulus"] for row in rows)]
+    return "\n".join(markdown_table(heads, [[name, *found] for name, found in lines.items()]))
+
+
+def decoder_rates(bench: list[dict[str, Any]]) -> str:
+    """Weights per cycle within a stream, and cycles between two."""
+    lines: dict[str, dict[float, dict[str, float]]] = {}
+    for row in bench:
+        about = lines.setdefault(row["params"]["scheme"], {}).setdefault(row["params"]["zeros"], {})
+        about[row["name"].removeprefix("decoder.")] = row["value"]
+    zeros = sorted({part for found in lines.values() for part in found})
+    cells = []
+    for scheme, found in lines.items():
+        waits = sorted({f"{about['cycles_between_streams']:.0f}" for about in found.values()}, key=int)
+        rates = [f"{found[part]['weights_per_cycle']:.2f}" for part in zeros]
+        cells.append([f"`{scheme}`", *rates, " to ".join(dict.fromkeys((waits[0], waits[-1])))])
+    return "\n".join(
+        markdown_table(["", *(f"{part:.0%} zeros" for part in zeros), "cycles between two streams"], cells)
+    )
+
+
 def short(library: str) -> str:
     """The library's name without its corner."""
     return NAMES.get(library, library.split("__")[0].split("_stdcell")[0])
@@ -168,11 +227,19 @@ def main(folder: Path) -> None:
     if (folder / "nms" / "report.json").exists():
         rows = json.loads((folder / "nms" / "report.json").read_text())
         write("README.md", {"nms": suppressors(rows)})
-        write("docs/nms_hardware.md", {"costs": suppression(rows), "fpga": suppression_fpga(rows)})
+        write("docs/nms_hardware.md", {"costs": suppression(rows), "fpga": on_fpga(rows)})
         shutil.copy(folder / "nms" / "nms_roundel_reference.png", pictures / "nms_cost.png")
     if (folder / "nms" / "bench.json").exists():
         rows = json.loads((folder / "nms" / "bench.json").read_text())
         write("docs/nms_hardware.md", {"speed": suppression_speed(rows), "software": suppression_software(rows)})
+    if (folder / "decoder" / "report.json").exists():
+        rows = json.loads((folder / "decoder" / "report.json").read_text())
+        tables = {"packing": decoder_packing(rows), "sizes": decoder_sizes(rows), "energy": decoder_energy(rows)}
+        write("docs/decoder_cost.md", tables | {"traffic": decoder_traffic(rows), "fpga": on_fpga(rows)})
+        shutil.copy(folder / "decoder" / "decoder_roundel_reference.png", pictures / "decoder_cost.png")
+    if (folder / "decoder" / "bench.json").exists():
+        rows = json.loads((folder / "decoder" / "bench.json").read_text())
+        write("docs/decoder_cost.md", {"rates": decoder_rates(rows)})
 
 
 def write(page: str, tables: dict[str, str]) -> None:
