@@ -4,7 +4,7 @@ For every scale that the network gives: the nearest shift, what can be folded wh
 calibration images, alone and all together, and the requantizers' area that it saves.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import log2
 from typing import Any
@@ -23,7 +23,7 @@ from roundel.opq_report import codes_of
 from roundel.quantize import Quantized, quantize
 from roundel.refit import Refit, refit
 from roundel.refit_moves import SAME, Move, plain, width_of
-from roundel.requant_area import LayerArea, layer_areas
+from roundel.requant_area import LayerArea
 from roundel.search import Options
 
 Values = dict[str, Reals]
@@ -84,13 +84,13 @@ class Advised:
     file_db
         SQNR of the results as the file computes them: against the same network without rounding of activations.
     kept_db, moved_db
-        The same of the two integer networks.
+        The same of the two integer networks; None also for one that was not asked for.
     kept, moved
-        The integer networks: scales kept, scales moved.
+        The integer networks: scales kept, scales moved; None for one that was not asked for.
     refit
         The float network that `moved` came from.
     areas
-        Of each layer's requantizer; empty if not asked for.
+        Of each layer's requantizer, by `roundel.requant_area.layer_areas`; empty if nobody measured.
     """
 
     rows: tuple[Row, ...]
@@ -98,10 +98,10 @@ class Advised:
     file_db: float | None
     kept_db: float | None
     moved_db: float | None
-    kept: Quantized
-    moved: Quantized
+    kept: Quantized | None
+    moved: Quantized | None
     refit: Refit
-    areas: tuple[LayerArea, ...]
+    areas: tuple[LayerArea, ...] = ()
 
 
 def advise(
@@ -110,7 +110,7 @@ def advise(
     *,
     scheme: Scheme = Scheme.FIXED16,
     options: Options | None = None,
-    areas: bool = False,
+    networks: Collection[str] = ("kept", "moved"),
     progress: Callable[[str], None] = lambda name: None,
 ) -> Advised:
     """Advise on a network as imported.
@@ -125,10 +125,10 @@ def advise(
         The requantizer that would keep the scales.
     options
         How to quantize what the network leaves open.
-    areas
-        Whether to measure requantizers, which takes a while the first time.
+    networks
+        Which integer networks to make.
     progress
-        Called after each tensor and each layer with its name: `tensors(graph)` times, and once for each layer measured.
+        Called after each tensor of `given_nodes` with its name.
 
     Raises
     ------
@@ -139,9 +139,9 @@ def advise(
     folded = fold(graph)
     if not given_nodes(folded):
         raise InputError(f"{graph.file}: expected a quantized network (QDQ or QONNX), but it gives no scale")
-    kept = quantize(graph, images, replace(options, requant=scheme))
     fitted = refit(graph, images[:AT_ONCE])
-    moved = quantize(fitted.graph, images, fitted.options(options))
+    kept = quantize(graph, images, replace(options, requant=scheme)) if "kept" in networks else None
+    moved = quantize(fitted.graph, images, fitted.options(options)) if "moved" in networks else None
     exact = unrounded(folded)
     alone = _Alone(folded, exact, fitted.moves, images[:AT_ONCE])
     rows = []
@@ -152,12 +152,11 @@ def advise(
         rows=tuple(rows),
         scheme=scheme,
         file_db=alone.file_db,
-        kept_db=network_db(graph, kept.network, exact, images),
-        moved_db=network_db(graph, moved.network, exact, images),
+        kept_db=network_db(graph, kept.network, exact, images) if kept else None,
+        moved_db=network_db(graph, moved.network, exact, images) if moved else None,
         kept=kept,
         moved=moved,
         refit=fitted,
-        areas=tuple(layer_areas(kept.network, progress)) if areas else (),
     )
 
 

@@ -1,27 +1,20 @@
-"""The advice as rows of plain values, as a table, and as a page."""
+"""The advice as plain values, as tables, and as a page."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from roundel.advisor import Advised, Row
+from roundel.advisor import Advised
 from roundel.markdown import markdown_table
 
-COLUMNS = (
-    "tensor",
-    "role",
-    "scale",
-    "zero point",
-    "nearest",
-    "ratio",
-    "fold",
-    "SQNR, dB",
-    "moved",
-    "results, moved alone",
-)
+Found = Mapping[str, Any]
+
+TENSORS = ("tensor", "role", "scale", "zero point", "nearest", "ratio", "SQNR, dB", "moved", "results, moved alone")
+FOLDS = ("tensor", "what becomes of it")
 AREAS = ("requantizer of", "bits in", "out", "keeps the scale, um2", "shift, um2", "saved, um2")
 
 
 def advice(advised: Advised) -> dict[str, Any]:
-    """Everything as JSON has it; SQNR in dB, null where there is no error."""
+    """Everything as JSON has it; SQNR in dB, null where there is no error or no such network."""
     return {
         "requant": advised.scheme.value,
         "results_db": {"file": advised.file_db, "kept": advised.kept_db, "moved": advised.moved_db},
@@ -30,60 +23,60 @@ def advice(advised: Advised) -> dict[str, Any]:
     }
 
 
-def advice_cells(advised: Advised) -> list[list[str]]:
-    """The cells of the table with `COLUMNS`."""
-    return [_cells(row) for row in advised.rows]
-
-
-def area_cells(advised: Advised) -> list[list[str]]:
-    """The cells of the table with `AREAS`."""
-    return [
-        [item.layer, str(item.acc_width), str(item.out_width)]
-        + [f"{value:,.0f}" for value in (item.kept_um2, item.shift_um2, item.saved_um2)]
-        for item in advised.areas
-    ]
-
-
-def advice_lines(advised: Advised) -> list[str]:
+def advice_lines(found: Found) -> list[str]:
     """What it comes to, a line each."""
-    moved = sum(row.ratio != 1 or row.ratio_most != 1 for row in advised.rows)
-    scheme = advised.scheme.value
+    moved = sum(row["ratio"] != 1 or row["ratio_most"] != 1 for row in found["tensors"])
+    results = [f"{_db(found['results_db']['file'])} as the file computes them"]
+    for name, option in (("kept", f"--requant {found['requant']}"), ("moved", "--refit")):
+        if found["results_db"][name] is not None:
+            results.append(f"{_db(found['results_db'][name])} in integers with `{option}`")
     lines = [
-        f"- {len(advised.rows)} tensors with a scale, {moved} of them no power of two.",
-        f"- SQNR of the results, against real activations: {_db(advised.file_db)} as the file computes them, "
-        f"{_db(advised.kept_db)} in integers with `--requant {scheme}`, {_db(advised.moved_db)} with `--refit`.",
+        f"- {len(found['tensors'])} tensors with a scale, {moved} of them no power of two.",
+        f"- SQNR of the results, against real activations: {', '.join(results)}.",
     ]
-    if advised.areas:
-        kept, shift = (sum(getattr(area, name) for area in advised.areas) for name in ("kept_um2", "shift_um2"))
+    if found["requantizers"]:
+        kept, shift = (sum(row[name] for row in found["requantizers"]) for name in ("kept_um2", "shift_um2"))
         lines.append(
-            f"- Requantizers of one column of every layer: {kept:,.0f} um2 with {scheme}, {shift:,.0f} with shifts, "
-            f"{kept / shift:.1f} times less."
+            f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {found['requant']}, {shift:,.0f} with "
+            f"shifts, {kept / shift:.1f} times less."
         )
     return lines
 
 
-def advice_page(advised: Advised, model: str) -> list[str]:
+def tables(found: Found) -> list[tuple[tuple[str, ...], list[list[str]]]]:
+    """Columns and cells of each table."""
+    rows = found["tensors"]
+    every = [(TENSORS, [_tensor(row) for row in rows]), (FOLDS, [[row["tensor"], row["fold"]] for row in rows])]
+    if found["requantizers"]:
+        every.append((AREAS, [_area(row) for row in found["requantizers"]]))
+    return every
+
+
+def advice_table(found: Found) -> list[str]:
+    """All tables as Markdown."""
+    return "\n\n".join("\n".join(markdown_table(*table)) for table in tables(found)).splitlines()
+
+
+def advice_page(found: Found, model: str) -> list[str]:
     """The page."""
-    lines = [f"# {model}: scales as powers of two", "", *advice_lines(advised), ""]
-    lines += markdown_table(COLUMNS, advice_cells(advised))
-    if advised.areas:
-        lines += ["", *markdown_table(AREAS, area_cells(advised))]
-    return lines
+    return [f"# {model}: scales as powers of two", "", *advice_lines(found), "", *advice_table(found)]
 
 
-def _cells(row: Row) -> list[str]:
+def _tensor(row: Found) -> list[str]:
     return [
-        row.tensor,
-        row.role,
-        _range(f"{row.scale:.4g}", f"{row.scale_most:.4g}"),
-        "" if row.role == "weights" else str(row.zero_point),
-        _range(f"2^{-row.shift_most}", f"2^{-row.shift}"),
-        _range(f"{row.ratio:.3f}", f"{row.ratio_most:.3f}"),
-        row.fold,
-        _db(row.before_db, ""),
-        _db(row.after_db, ""),
-        _db(row.results_db, ""),
+        row["tensor"],
+        row["role"],
+        _range(f"{row['scale']:.4g}", f"{row['scale_most']:.4g}"),
+        "" if row["role"] == "weights" else str(row["zero_point"]),
+        _range(f"2^{-row['shift_most']}", f"2^{-row['shift']}"),
+        _range(f"{row['ratio']:.3f}", f"{row['ratio_most']:.3f}"),
+        *(_db(row[name], "") for name in ("before_db", "after_db", "results_db")),
     ]
+
+
+def _area(row: Found) -> list[str]:
+    areas = (row["kept_um2"], row["shift_um2"], row["saved_um2"])
+    return [row["layer"], str(row["acc_width"]), str(row["out_width"]), *(f"{value:,.0f}" for value in areas)]
 
 
 def _range(low: str, high: str) -> str:

@@ -14,6 +14,7 @@ from amaranth.hdl import UnusedElaboratable
 from golden.errors import InputError, MismatchError, ToolError
 from hw.emit import manifest, to_verilog
 from hw.units import UNITS
+from roundel.cli_advise import advise
 from roundel.cli_compress import compress, run
 from roundel.cli_options import CELLS, JSON, OUTPUT, SEED
 from roundel.console import err, out, steps, table
@@ -253,6 +254,7 @@ def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: b
             out.print(str(result.rtl))
 
 
+cli.add_command(advise)
 cli.add_command(compress)
 cli.add_command(run)
 

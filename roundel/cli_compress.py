@@ -9,7 +9,9 @@ import click
 
 from golden.codec_params import Packing
 from golden.errors import InputError
+from golden.layers_requant import SCHEMES
 from golden.opq_params import Weighting
+from golden.requant import Scheme
 from golden.rounding import Rounding
 from roundel.cli_options import JSON, OUTPUT
 from roundel.console import err, out, shortened, steps, table
@@ -34,6 +36,22 @@ TUNING = ("epochs", "learning_rate", "weight_decay")
     show_default=True,
     help="How OPQ weighs the errors of layers.",
 )
+@click.option(
+    "--steps",
+    "opq_steps",
+    type=click.Choice(["power_of_two", "free"]),
+    default="power_of_two",
+    show_default=True,
+    help="Of OPQ's weights; free ones need --requant.",
+)
+@click.option(
+    "--requant",
+    type=click.Choice([scheme.value for scheme in SCHEMES]),
+    default=Scheme.SHIFT.value,
+    show_default=True,
+    help="What requantizers do; all but shift keep scales that are no powers of two.",
+)
+@click.option("--refit", is_flag=True, help="Move such scales to powers of two; see `roundel advise`.")
 @click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Of weights that OPQ does not quantize.")
 @click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Of activations.")
 @click.option("--bias-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Of biases.")
@@ -104,8 +122,15 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
             model=model,
             calibration=given["calibration"],
             held_out=given["held_out"],
-            opq=opq_params(given["sparsity"], given["bits"], given["weighting"], given["weight_bits"]),
-            search=Options(rounding=Rounding(given["rounding"]), **{name: given[name] for name in SEARCH}),
+            opq=opq_params(
+                given["sparsity"], given["bits"], given["weighting"], given["weight_bits"], given["opq_steps"]
+            ),
+            search=Options(
+                rounding=Rounding(given["rounding"]),
+                requant=Scheme(given["requant"]),
+                **{name: given[name] for name in SEARCH},
+            ),
+            refit=given["refit"],
             streams=StreamOptions(
                 packing=given["codec"], **{name: given[name] for name in ("lanes", "columns", "slices")}
             ),

@@ -9,15 +9,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.errors import InputError
 from golden.network import Network, run
 from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams, Weighting
+from golden.requant import Scheme
+from roundel.advisor import Advised, advise, given_nodes
 from roundel.finetune import FinetuneOptions, finetune
-from roundel.given import given_weights
 from roundel.graph import Conv, Dense, Graph
 from roundel.images import Images, load_images
 from roundel.modules import fold, unify
@@ -42,10 +45,12 @@ class CompressOptions:
     held_out
         Images with `labels` that neither training nor calibration saw; None reports no accuracy.
     opq
-        Pruning and quantization from the weights alone; None leaves weights to the joint search. Steps are powers of
-        two, so that they are part of the shift.
+        Pruning and quantization from the weights alone; None leaves weights to the joint search. Steps that are powers
+        of two are part of the shift.
     search
-        The joint search of fractional bits.
+        The joint search of fractional bits; its `requant` keeps scales that are no powers of two.
+    refit
+        Whether to move such scales to powers of two.
     streams
         How weights are packed, and for which array.
     training
@@ -59,6 +64,7 @@ class CompressOptions:
     held_out: Path | None = None
     opq: OpqParams | None = None
     search: Options = field(default_factory=Options)
+    refit: bool = False
     streams: StreamOptions = field(default_factory=StreamOptions)
     training: Path | None = None
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
@@ -104,8 +110,10 @@ class Compressed:
         Mean loss of each epoch of fine-tuning.
     quantized
         The integer network and the choices of the search.
+    advised
+        What the advisor says of scales that are no powers of two; None without any.
     streams
-        One for each weighted layer.
+        One for each weighted layer whose weights have at most 8 bits.
     accuracy
         None without held-out images.
     """
@@ -116,6 +124,7 @@ class Compressed:
     plans: Mapping[str, LayerPlan]
     losses: tuple[float, ...]
     quantized: Quantized
+    advised: Advised | None
     streams: tuple[LayerStream, ...]
     accuracy: Accuracy | None
 
@@ -124,8 +133,10 @@ class Compressed:
         return self.quantized.network
 
 
-def opq_params(sparsity: float | None, bits: float | None, weighting: str, weight_bits: int) -> OpqParams | None:
-    """What `--sparsity`, `--bits` and `--weighting` ask for; None if neither of the first two is given.
+def opq_params(
+    sparsity: float | None, bits: float | None, weighting: str, weight_bits: int, steps: str = "power_of_two"
+) -> OpqParams | None:
+    """What `--sparsity`, `--bits`, `--weighting` and `--steps` ask for; None if neither of the first two is given.
 
     No code is wider than `bits` rounded up, so that a whole number gives every layer the same number of levels.
 
@@ -141,7 +152,11 @@ def opq_params(sparsity: float | None, bits: float | None, weighting: str, weigh
     width = ceil(bits) if bits is not None else weight_bits
     try:
         return OpqParams(
-            sparsity=sparsity or 0.0, bits=bits, max_width=width, weighting=Weighting(weighting), power_of_two=True
+            sparsity=sparsity or 0.0,
+            bits=bits,
+            max_width=width,
+            weighting=Weighting(weighting),
+            power_of_two=steps == "power_of_two",
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
@@ -163,8 +178,7 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
     losses: tuple[float, ...] = ()
     if training is not None:
         graph, losses = tune(original, plans, training, options.finetune, progress)
-    with progress("joint search", len(unify(graph))) as step:
-        quantized = quantize(graph, calibration.images, options.search, _each(step), given_weights(graph))
+    graph, quantized, advised = to_integers(graph, calibration.images, options, progress)
     with progress("weight streams", len(quantized.network.weighted)) as step:
         streams = network_streams(quantized.network, options.streams, step)
     return Compressed(
@@ -174,9 +188,35 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
         plans=plans,
         losses=losses,
         quantized=quantized,
+        advised=advised,
         streams=streams,
         accuracy=_accuracy(original, quantized.network, held_out),
     )
+
+
+def to_integers(
+    graph: Graph, images: NDArray[Any], options: CompressOptions, progress: Progress
+) -> tuple[Graph, Quantized, Advised | None]:
+    """The float network that was quantized, the integer network, and the advice where scales are no powers of two.
+
+    Raises
+    ------
+    InputError
+        Such scales and no choice of what to do with them, both choices, or a choice and nothing that it could act on.
+    """
+    search = options.search
+    if options.refit and search.scaled:
+        raise InputError(f"--refit: expected none of --requant, which keeps the scales, not {search.requant.value}")
+    if options.refit or (search.scaled and given_nodes(graph)):
+        which, scheme = ("moved", Scheme.FIXED16) if options.refit else ("kept", search.requant)
+        with progress("scales", len(given_nodes(graph))) as step:
+            plain = replace(search, requant=Scheme.SHIFT)
+            advised = advise(graph, images, scheme=scheme, options=plain, networks=(which,), progress=step)
+        quantized = advised.moved or advised.kept
+        assert quantized is not None
+        return (advised.refit.graph if options.refit else graph), quantized, advised
+    with progress("joint search", len(unify(graph))) as step:
+        return graph, quantize(graph, images, search, _each(step)), None
 
 
 def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:

@@ -15,7 +15,7 @@ from roundel.compress import Compressed
 from roundel.compress_report import report, report_lines
 from roundel.onnx_export import export_onnx
 from roundel.output import write_json
-from roundel.streams import StreamOptions, array_order
+from roundel.streams import StreamOptions, array_order, has_stream
 
 NETWORK, STREAMS = "network.npz", "streams"
 
@@ -87,7 +87,7 @@ def read_compressed(path: Path) -> Stored:
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: meta: streams: {error}") from None
     streams = {}
-    for layer in network.weighted:
+    for layer in filter(has_stream, network.weighted):
         file = path.parent / _inside(path, layer.name, files.get(layer.name))
         streams[layer.name] = _read_stream(file)
         _check_stream(file, streams[layer.name], array_order(layer, options), layer.name)

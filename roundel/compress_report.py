@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from golden.opq_params import OpqParams
+from roundel.advisor_report import advice, advice_lines, advice_table
 from roundel.array_design import unsupported
 from roundel.compress import Compressed
 from roundel.markdown import markdown_table
 from roundel.modules_table import modules_table
 from roundel.opq_report import layer_codes, opq_table
-from roundel.streams import LayerStream
+from roundel.streams import LayerStream, has_stream
 
 Row = dict[str, Any]
 
@@ -34,6 +37,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> Row:
         "accuracy": _accuracy(result),
         "quantizations": {"before": table.before, "after": table.after},
         "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
+        "advice": advice(result.advised) if result.advised else None,
         "layers": [_layer(choice) for choice in result.quantized.choices],
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "streams": [_stream(stream, files) for stream in result.streams],
@@ -52,11 +56,14 @@ def size(result: Compressed) -> Row:
     biases = sum((len(layer.bias) * layer.b.width + 7) // 8 for layer in layers)
     count = sum(layer.weights.size for layer in layers)
     dense = 4 * (count + sum(len(layer.bias) for layer in layers))
-    codes = sum(stream.nonzero * layer.w.width for stream, layer in zip(result.streams, layers, strict=True)) / 8
+    nonzero = {layer.name: int(np.count_nonzero(layer.weights)) for layer in layers}
+    codes = sum(nonzero[layer.name] * layer.w.width for layer in layers) / 8
+    wide = [layer for layer in layers if not has_stream(layer)]  # stored as they are
     streams = sum(len(stream.data) for stream in result.streams)
+    streams += sum((layer.weights.size * layer.w.width + 7) // 8 for layer in wide)
     return {
         "weights": count,
-        "zeros": 1 - sum(stream.nonzero for stream in result.streams) / max(count, 1),
+        "zeros": 1 - sum(nonzero.values()) / max(count, 1),
         "float32_bytes": dense,
         "stream_bytes": streams,
         "bias_bytes": biases,
@@ -70,9 +77,11 @@ def report_lines(found: Row) -> list[str]:
     """The page."""
     parts = [
         [f"# {found['model']}, compressed", "", *summary(found)],
-        ["## Layers", "", *_table(LAYERS, found["layers"])],
+        ["## Layers", "", *_table(LAYERS if found["options"]["requant"] == "shift" else SCALED, found["layers"])],
         ["## Weight streams", "", *_table(STREAMS, found["streams"])],
     ]
+    if found["advice"]:
+        parts.append(["## Scales", "", *advice_lines(found["advice"]), "", *advice_table(found["advice"])])
     if found["opq"]:
         note = (
             "Predicted under a Laplace model, measured on the weights, before any fine-tuning. `floor`: entropy of the"
@@ -106,6 +115,11 @@ def summary(found: Row) -> list[str]:
     if accuracy:
         right = f"{accuracy['integer']:.2%} of {accuracy['images']} held-out images right"
         lines.append(f"- {right}, {accuracy['float32']:.2%} in float: {accuracy['points_lost']:.2f} points lost.")
+    if found["advice"]:
+        how = (
+            "moved to powers of two (--refit)" if found["options"]["refit"] else f"kept by {found['advice']['requant']}"
+        )
+        lines.append(f"- Scales that are no powers of two: {how}.")
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in found["host"]]
     lines += [f"- Layer {name} runs in golden only: it {why}." for name, why in found["golden_only"].items()]
     return lines
@@ -121,6 +135,8 @@ def _options(result: Compressed) -> Row:
         "bias_bits": search.bias_bits,
         "per_channel": search.per_channel,
         "rounding": search.rounding.value,
+        "requant": search.requant.value,
+        "refit": options.refit,
         "streams": options.streams.as_dict(),
     }
 
@@ -169,6 +185,13 @@ LAYERS: tuple[Column, ...] = (
     ("N_b", "n_b", ""),
     ("N_o", "n_o", ""),
     ("shift", "shift", ""),
+    ("SQNR, dB", "sqnr_db", ".1f"),
+)
+SCALED: tuple[Column, ...] = (
+    ("layer", "name", ""),
+    ("requantizer", "requant", ""),
+    ("scale", "scale", ".6g"),
+    ("zero point", "zero_point", ""),
     ("SQNR, dB", "sqnr_db", ".1f"),
 )
 STREAMS: tuple[Column, ...] = (

@@ -47,7 +47,9 @@ class Choice:
     n_w_most
         The greatest N_w of any channel; None without weights.
     shift
-        The requantizer's shift; of channels that differ the least.
+        The requantizer's shift; of channels that differ the least. Where scales are kept, only a part of its factor.
+    requant, scale, zero_point
+        The requantizer; scale and zero point of its output.
     error
         `||O - O_q||^2` over all calibration images.
     sqnr_db
@@ -61,6 +63,9 @@ class Choice:
     n_b: int | None
     n_o: int
     shift: int
+    requant: str
+    scale: float
+    zero_point: int
     error: float
     sqnr_db: float
 
@@ -206,6 +211,9 @@ def _choice(layer: Requantized | Concat, x: Format, error: float, reference: Rea
         n_b=weighted.b.fraction if weighted else None,
         n_o=layer.output.fraction,
         shift=int(min(layer.shifts)),
+        requant=layer.requant.value,
+        scale=layer.output.scale,
+        zero_point=layer.output.zero,
         error=error,
         sqnr_db=10 * log10(power / error) if power and error else inf,
     )

@@ -42,28 +42,34 @@ class LayerArea:
         return self.kept_um2 - self.shift_um2
 
 
-def layer_areas(network: Network, done: Callable[[str], None] = lambda name: None) -> list[LayerArea]:
-    """The areas of all layers of a network that keeps its scales; `done` is called after each with its name.
+def requantized(network: Network) -> list[Requantized]:
+    """The layers that have a requantizer."""
+    return [layer for layer in network.layers if isinstance(layer, Requantized)]
+
+
+def layer_areas(network: Network, done: Callable[[str], None] = lambda name: None) -> tuple[LayerArea, ...]:
+    """The areas of all `requantized` layers of a network that keeps its scales; `done` is called after each.
 
     Signed results in all of them: a sign changes next to nothing, and each distinct design takes a while at first.
     """
     found = []
-    for layer in network.layers:
-        if isinstance(layer, Requantized):
-            params = replace(layer.requantizer, acc_width=-(-layer.requantizer_width // GRAIN) * GRAIN, out_signed=True)
-            params = replace(params, acc_width=max(16, params.acc_width))
-            shift = replace(params, scheme=Scheme.SHIFT, rounding=Rounding.HALF_UP)
-            found.append(
-                LayerArea(
-                    layer=layer.name,
-                    acc_width=params.acc_width,
-                    out_width=params.out_width,
-                    kept_um2=_area(params),
-                    shift_um2=_area(shift),
-                )
-            )
-            done(layer.name)
-    return found
+    for layer in requantized(network):
+        found.append(_layer_area(layer))
+        done(layer.name)
+    return tuple(found)
+
+
+def _layer_area(layer: Requantized) -> LayerArea:
+    width = max(16, -(-layer.requantizer_width // GRAIN) * GRAIN)
+    kept = replace(layer.requantizer, scheme=layer.requant, acc_width=width, out_signed=True)
+    shift = replace(kept, scheme=Scheme.SHIFT, rounding=Rounding.HALF_UP)
+    return LayerArea(
+        layer=layer.name,
+        acc_width=width,
+        out_width=kept.out_width,
+        kept_um2=_area(kept),
+        shift_um2=_area(shift),
+    )
 
 
 def _area(params: RequantParams) -> float:

@@ -14,6 +14,8 @@ from golden.network import Network
 from golden.rounding import Ints
 from golden.tiling import weight_beats
 
+MAX_WIDTH = 8  # of a code
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions:
@@ -84,6 +86,11 @@ class LayerStream:
         return 8 * len(self.data) / self.weights
 
 
+def has_stream(layer: Weighted) -> bool:
+    """Whether there is a format for its weights, which files quantized elsewhere may have too wide."""
+    return layer.w.width <= MAX_WIDTH
+
+
 def array_order(layer: Weighted, options: StreamOptions) -> Ints:
     """(beats, lanes): the layer's weights in the array's order (`golden.tiling.weight_beats`), group by group."""
     groups = np.split(layer.weights, layer.groups, axis=1)
@@ -107,9 +114,9 @@ def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:
 def network_streams(
     network: Network, options: StreamOptions, done: Callable[[str], None] = lambda name: None
 ) -> tuple[LayerStream, ...]:
-    """The streams of all weighted layers, in dataflow order; `done` is called after each with its name."""
+    """The streams of all weighted layers that have one, in dataflow order; `done` is called after each."""
     streams = []
-    for layer in network.weighted:
+    for layer in filter(has_stream, network.weighted):
         streams.append(layer_stream(layer, options))
         done(layer.name)
     return tuple(streams)
