@@ -35,7 +35,7 @@ FORMATS: tuple[dict[str, Any], ...] = (
     {"packing": Packing.MASK, "bus": 128, "lanes": 16},
     {"packing": Packing.RELATIVE, "bus": 32, "lanes": 16},
     {"packing": Packing.RICE, "bus": 32, "lanes": 16, "slices": 1},
-    {"packing": Packing.RICE, "bus": 64, "lanes": 16, "slices": 4},
+    {"packing": Packing.RICE, "bus": 32, "lanes": 16, "slices": 4},
 )
 """Each with the narrowest bus that does not slow it down."""
 
