@@ -2,7 +2,9 @@
 
 import csv
 import json
+import runpy
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from golden.nms import NmsParams
 from golden.requant import RequantParams, Scheme
 from golden.rounding import Rounding
 from roundel.compare import COMPARISONS, requant_variants
+from roundel.measurement import row as measured
 from roundel.ratios import ratios
 from roundel.report import show, write_report
 from roundel.report_parts import frequency
@@ -278,6 +281,26 @@ def test_decoders_are_reported_by_stimulus_their_size_once(tmp_path, capsys):
     assert "Codes of 4 bits" in page
     show(DECODERS)
     assert "decoder on a" in capsys.readouterr().out
+
+
+def test_tables_of_the_pages_have_a_line_for_each_decoder():
+    figures = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "figures.py"))
+    lines = figures["decoder_packing"](DECODERS).splitlines()
+    assert lines[0] == "|  | digits network | Laplace, 90% zeros |"
+    assert lines[2:] == [
+        "| mask, 8 lanes | 1.500 / 8.00 | 1.500 / 8.00 |",
+        "| rice, 16 lanes, 4 slices | 1.500 / 12.50 | 1.500 / 12.50 |",
+    ]
+    assert figures["decoder_sizes"](DECODERS).splitlines()[2] == "| a: `mask, 8 lanes` | 800 | 400 | 200 | 9.0 | 7.0 |"
+    assert "| a: `mask, 8 lanes` | 0.62 | 0.62 |" in figures["decoder_energy"](DECODERS)
+    assert "| mask, 8 lanes | 0.38 / 50 | 0.38 / 50 |" in figures["decoder_traffic"](DECODERS)
+    assert len(figures["on_fpga"](DECODERS).splitlines()) == 2 + 2
+    bench = [
+        measured(f"decoder.{name}", value, "", {"scheme": "relative, 16 lanes", "zeros": zeros})
+        for zeros, speed, wait in ((0.0, 1.0, 26), (0.9, 8.75, 12))
+        for name, value in (("weights_per_cycle", speed), ("cycles_between_streams", wait))
+    ]
+    assert figures["decoder_rates"](bench).splitlines()[2] == "| `relative, 16 lanes` | 1.00 | 8.75 | 12 to 26 |"
 
 
 def test_decoders_take_no_stimulus_file(tmp_path):
