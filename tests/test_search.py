@@ -13,6 +13,7 @@ from golden.formats import Format
 from golden.layers import Weighted
 from golden.network import Network, run
 from golden.rounding import Rounding
+from roundel import calibration
 from roundel.calibration import Floats, sample_positions
 from roundel.given import Given
 from roundel.graph import Add, AveragePool, Clip, Concat, Flatten, LeakyRelu, MaxPool, Relu, Upsample
@@ -293,6 +294,17 @@ def test_fewer_positions_find_almost_the_minimum():
     for whole, part in zip(every[:1], some[:1], strict=True):  # the same inputs still
         assert whole.error <= part.error < 1.2 * whole.error
     assert all(part.sqnr_db > whole.sqnr_db - 1.5 for whole, part in zip(every, some, strict=True))
+
+
+def test_the_size_of_batches_changes_nothing(monkeypatch):
+    rng = np.random.default_rng(17)
+    graph, images = residual_network(rng), real(rng, 8, 3, 8, 8)
+    whole = quantize(graph, images, Options(positions=300))
+    monkeypatch.setattr(calibration, "BATCH_VALUES", 600)
+    parts = quantize(graph, images, Options(positions=300))
+    for one, two in zip(whole.choices, parts.choices, strict=True):
+        assert replace(one, error=0.0, sqnr_db=0.0) == replace(two, error=0.0, sqnr_db=0.0)
+        assert one.error == pytest.approx(two.error)
 
 
 def test_floats_forget_what_nobody_reads_any_more():
