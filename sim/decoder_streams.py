@@ -13,6 +13,7 @@ from golden.decoder import DecoderParams
 from golden.rounding import Ints
 
 COUNTS = (0, 1, 2, 7, 8, 31, 33, 63, 64, 65, 128, 200, 300)
+FIELDS = range(4, 20)  # bytes of a header before its levels
 ZEROS = (0.0, 0.3, 0.5, 0.8, 0.9, 0.97, 1.0)
 
 
@@ -87,7 +88,7 @@ def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
         case 4:
             data[at : at + 4] = rng.bytes(4)
         case 5:
-            data = data[: rng.integers(1, 4 * header_words(data[12]))]
+            data = data[: 4 * rng.integers(1, header_words(data[12]))]
             data[rng.choice([0, 4, len(data) - 1]) % len(data)] ^= 1 << rng.integers(8)
         case _:
             for bit in rng.integers(8 * len(data), size=rng.integers(1, 4)):
@@ -115,6 +116,18 @@ def resized(rng: np.random.Generator, stream: bytes) -> bytes:
         case _:
             length += 1 << int(rng.integers(15, 32))
     data[start : start + 4] = (length & 0xFFFFFFFF).to_bytes(4, "little")
+    return bytes(data)
+
+
+def misheaded(rng: np.random.Generator, stream: bytes) -> bytes:
+    """A stream with a field of its header one off, or with a level or its padding in place of another level."""
+    data = bytearray(stream)
+    end = 4 * header_words(data[12])
+    if end > FIELDS.stop and rng.random() < 0.5:
+        data[rng.integers(FIELDS.stop, end)] = data[rng.integers(FIELDS.stop, end)]
+    else:
+        at = int(rng.choice(FIELDS))
+        data[at] = (data[at] + rng.choice([-1, 1])) % 256
     return bytes(data)
 
 

@@ -21,7 +21,7 @@ from golden.decoder import DecoderParams
 from golden.rounding import Ints
 from sim.bench import config, generator, start
 from sim.decoder_reference import sound_weights
-from sim.decoder_streams import codec_params, foreign, long_runs, mutated, resized, sound, weights
+from sim.decoder_streams import codec_params, foreign, long_runs, misheaded, mutated, resized, sound, weights
 from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
 
 PATIENCE = 2_000  # cycles without a beat or an end of a stream, with nobody stalling
@@ -159,6 +159,7 @@ async def matches_golden(dut: Any) -> None:
             streams.append(foreign(rng, params))
         if rng.random() < 0.5:
             streams.append(resized(rng, sound(rng, params, int(rng.integers(1, 150)))))
+            streams.append(misheaded(rng, sound(rng, params, int(rng.integers(1, 150)))))
     streams += [b"", b"RWS", sound(rng, params, 1500)]
     if params.packing is Packing.RICE:
         streams.append(long_runs(rng, params))
