@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import frexp
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.errors import InputError
 from golden.formats import Format, signed_width
@@ -13,6 +15,7 @@ from roundel.activation import Activation
 from roundel.graph import Clip, Conv, Dense, Graph, Quantize
 
 MAX_WIDTH = 8  # of weights and activations
+MAX_BIAS_WIDTH = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +35,11 @@ class Given:
     codes: Ints
     format: Format
     fractions: tuple[int, ...] | None = None
+
+    @property
+    def weight_fractions(self) -> Ints:
+        """N_w of each output channel, or () where all have the same."""
+        return np.asarray(self.fractions or self.format.fraction, dtype=np.int64)
 
 
 def given_weights(graph: Graph) -> Mapping[str, Given]:
@@ -56,6 +64,20 @@ def given_weights(graph: Graph) -> Mapping[str, Given]:
             form = Format(width=width, signed=True, fraction=min(fractions))
             found[node.name] = Given(codes=codes, format=form, fractions=fractions if len(set(fractions)) > 1 else None)
     return found
+
+
+def given_bias(bias: NDArray[Any], fractions: Ints) -> Format | None:
+    """The format of a bias that counts units of the accumulator, `2**-fractions` of each channel; None of any other.
+
+    So quantized networks have it, in 32 bits. A bias of zeros is exact in any format.
+    """
+    units = np.ldexp(bias.astype(np.float64), fractions)
+    if not bias.any() or not np.array_equal(units, np.rint(units)):
+        return None
+    fraction = int(fractions.max())
+    integers = np.ldexp(bias.astype(np.float64), fraction)
+    width = max(2, signed_width(int(integers.min()), int(integers.max())))
+    return Format(width=width, signed=True, fraction=fraction) if width <= MAX_BIAS_WIDTH else None
 
 
 def check_powers(graph: Graph) -> None:

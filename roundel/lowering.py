@@ -14,7 +14,7 @@ from golden.formats import Format
 from golden.layers import MAX_SHIFT, Layer
 from golden.rounding import Ints
 from roundel.calibration import Codes, sample_positions, steps_in_batches
-from roundel.given import Given, given_format
+from roundel.given import Given, given_bias, given_format
 from roundel.graph import Add, AveragePool, Concat, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals, Upsample
 from roundel.modules import Module, feature_order
 from roundel.search import Goal, Options, around, estimate, search_output, squared_error
@@ -136,6 +136,7 @@ class Lowering:
             bits=self.given.format.width if self.given else self.options.bits_of(self.module.name),
             goal=self._goal,
             given=self._given_matrix(node),
+            given_bias=self._given_bias(node, x),
         ).best()
         return layers.Weighted(
             **self._requantized(found.output),
@@ -162,9 +163,12 @@ class Lowering:
             return None
         if self.given.codes.shape != node.weights.shape:
             raise ValueError(f"{node.name}: codes {self.given.codes.shape} for weights {node.weights.shape}")
-        fractions = self.given.fractions or [self.given.format.fraction] * len(node.bias)
         matrix = self._matrix(replace(node, weights=self.given.codes.astype(np.float64)))
-        return matrix.astype(np.int64), np.asarray(fractions, dtype=np.int64)
+        return matrix.astype(np.int64), np.broadcast_to(self.given.weight_fractions, node.bias.shape)
+
+    def _given_bias(self, node: Conv | Dense, x: Format) -> Format | None:
+        """A format of the bias that is exact, where the network gives whole numbers of the accumulator's units."""
+        return None if self.given is None else given_bias(node.bias, x.fraction + self.given.weight_fractions)
 
     def _add(self) -> Layer:
         (one, x), (two, y) = self.inputs

@@ -58,6 +58,8 @@ class WeightedSearch:
         What should come out; its options say the rest.
     given
         Integers to take for the weights, (taps * channels / groups, outputs), and N_w of each output; None searches.
+    given_bias
+        A format that holds the bias exactly; None searches.
     """
 
     columns: NDArray[np.signedinteger[Any]]
@@ -70,6 +72,7 @@ class WeightedSearch:
     bits: int
     goal: Goal
     given: tuple[Ints, Ints] | None = None
+    given_bias: Format | None = None
 
     def best(self) -> Triple:
         """The triple with the least error, by trying all; of equals the first in ascending (N_w, N_b, N_o).
@@ -99,7 +102,7 @@ class WeightedSearch:
         return Triple(
             weights=self._encode(n_w),
             w=Format(width=self.bits, signed=True, fraction=int(n_w.min())),
-            b=Format(width=self.goal.options.bias_bits, signed=True, fraction=n_b),
+            b=self._bias_format(n_b),
             output=replace(self.goal.form, fraction=n_o),
             w_fractions=None if same else tuple(n_w.tolist()),
         )
@@ -120,7 +123,7 @@ class WeightedSearch:
     def _aligned(self, n_acc: Ints, biases: list[int]) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
         """The bias as it is added, with each N_b, and for which channels that is possible."""
         for n_b in biases:
-            form = Format(width=self.goal.options.bias_bits, signed=True, fraction=n_b)
+            form = self._bias_format(n_b)
             left = n_acc - n_b
             possible = np.abs(left) <= MAX_SHIFT
             yield align(form.encode(self.bias), np.where(possible, left, 0), self.goal.options.rounding), possible
@@ -157,8 +160,13 @@ class WeightedSearch:
             lows.append(n_o)
         return max(lows) - n_x if lows else None, min(highs) - n_x
 
+    def _bias_format(self, n_b: int) -> Format:
+        return self.given_bias or Format(width=self.goal.options.bias_bits, signed=True, fraction=n_b)
+
     def _bias_fractions(self, accumulator_fractions: list[int]) -> list[int]:
-        form = Format(width=self.goal.options.bias_bits, signed=True, fraction=0)
+        if self.given_bias is not None:
+            return [self.given_bias.fraction]
+        form = self._bias_format(0)
         middle, window = estimate(self.bias, form), self.goal.options.window
         tries = (around(middle, window, n - MAX_SHIFT, n + MAX_SHIFT) for n in accumulator_fractions)
         return sorted(set().union(*tries))
