@@ -43,7 +43,8 @@ class RiceCore(wiring.Component):
         m.d.comb += [words.chunks.payload.eq(self.chunks.payload), words.chunks.valid.eq(self.chunks.valid)]
         m.d.comb += self.chunks.ready.eq(words.chunks.ready)
 
-        running, step = Signal(), named(m, self.beats.valid & self.beats.ready, "step")
+        running = Signal()
+        step = named(m, self.beats.valid & self.beats.ready, "step")
         m.d.comb += words.start.eq(self.chunks.valid & ~running)
         last = self._rows(m, words.start, step)
         m.d.comb += words.finish.eq(step & last)
@@ -56,9 +57,7 @@ class RiceCore(wiring.Component):
         starved, blamed, refused = self._round(m, running, step, now, wrong)
         complete = named(m, running & ~refused & ~now.any(), "complete")
         surplus = named(m, complete & last & ~words.used_up, "surplus")
-        codes = Cat(
-            self.slices[lane % len(self.slices)].codes[lane // len(self.slices)] for lane in range(self.decoder.lanes)
-        )
+        codes = Cat(each.codes[row] for row in range(self.depth) for each in self.slices)
         m.d.comb += [
             self.beats.valid.eq(complete & ~surplus),
             self.beats.payload.codes.eq(codes),
@@ -98,13 +97,13 @@ class RiceCore(wiring.Component):
 
         Returns
         -------
-        The words are used up; a slice before the one that found that is wrong; some slice was wrong in the last round.
+        starved, blamed, refused
+            A slice lacks a word that the segment does not have; one before it is wrong in this round; one was wrong in
+            the round before.
         """
         words, count = self.words, len(self.slices)
-        done, decode = (
-            Signal(count),
-            Signal(count),
-        )  # slices that have decoded their symbol of the round; that do it now
+        done = Signal(count)  # slices that have decoded their symbol of the round
+        decode = Signal(count)  # slices that do so now
         refused = named(m, running & ~done.any() & wrong.any(), "refused")
         begins = now | (self._all("next") & step.replicate(count))
         waiting = named(m, begins & ~done & (running & ~refused).replicate(count), "waiting")

@@ -57,20 +57,24 @@ def test_weights_per_cycle(seed: int) -> None:
     assert len(codes) / cycles(codes, params).sum() >= 8
 
 
-# In one round, a slice takes the segment's last word, the next one lacks a word, and one behind it has a wrong level.
+LACKS, OUTSIDE = "the segment ends, expected a word of slice", "a level of slice . that is outside the codebook"
 MEETING = (
-    (38, "139e1384 0441739c 7b9ce79c b84e1242 000039c9"),
-    (74, "7044149c c8be7cf3 e7392889 82e4bcf9 c973f9ce ce644e49 0004a2cb 0003e4ff 00000739"),
+    # In one round, a slice takes the segment's last word, the next one lacks a word, one behind it has a wrong level.
+    (LACKS, 38, "139e1384 0441739c 7b9ce79c b84e1242 000039c9"),
+    (LACKS, 74, "7044149c c8be7cf3 e7392889 82e4bcf9 c973f9ce ce644e49 0004a2cb 0003e4ff 00000739"),
+    # One with a wrong level stands before one that lacks a word, and a word was taken in the round.
+    (OUTSIDE, 58, "9e4a2149 f45f9173 448b90a5 0b9c273c 0024f09e 0000709c"),
+    (OUTSIDE, 62, "e7392122 052c997c 2e09e085 5fe7f382 008bce7c 00072149"),
 )
 
 
 def test_faults_that_meet_in_a_round(tmp_path: Path, seed: int) -> None:
     params = CodecParams(width=4, lanes=16, slices=4, segment=128, level_extra=4)
     streams = []
-    for count, payload in MEETING:
+    for message, count, payload in MEETING:
         words = [int(word, 16) for word in payload.split()]
         damaged = np.array([*write_header(params, count), len(words), *words], dtype="<u4").tobytes()
-        with pytest.raises(CodecError, match="the segment ends, expected a word of slice"):
+        with pytest.raises(CodecError, match=message):
             decode(damaged)
         streams += [damaged, encode([0, 3, 0, -8, 0, 0, 1, 5], params)]
     stimulus = tmp_path / "streams.npz"
