@@ -23,11 +23,6 @@ CORES: Mapping[Packing, Callable[[DecoderParams], Any]] = {
 }
 
 
-def core(params: DecoderParams) -> Any:
-    """The core of the format, with the ports of `hw.decoder_core.core_signature`."""
-    return CORES[params.packing](params)
-
-
 def weights_layout(params: DecoderParams) -> data.StructLayout:
     """A beat of weights, lane 0 first; `zero`: all of them are 0, announced; `last` of the stream."""
     weights = data.ArrayLayout(signed(params.weight_width), params.lanes)
@@ -56,7 +51,7 @@ class Decoder(wiring.Component):
 
     def __init__(self, params: DecoderParams):
         self.params = params
-        self.core = core(params)
+        self.core = CORES[params.packing](params)
         self.frame = Frame(params, len(self.core.fault_bit))
         self.table = LevelTable(params.width, params.lanes) if params.table else None
         super().__init__(

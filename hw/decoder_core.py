@@ -16,7 +16,7 @@ The core turns the chunks of a segment into beats of codes:
   that were taken.
 - A segment that ends before its weights are complete is a fault of the core, as are words left. A stream that ends in a
   segment looks like a segment that ends there; then, and only then, the last chunk may be empty (`start` and `end` are
-  0) and not `first`. No segment is empty as a whole: that is a fault of the frame.
+  0). No segment is empty as a whole: that is a fault of the frame.
 - While `clear` is high there are no chunks, and the state becomes that of before the first chunk. It is also that after
   the last beat of a segment, with no cycle between.
 """
@@ -48,7 +48,6 @@ def chunk_layout(params: DecoderParams) -> data.StructLayout:
             "data": params.bus,
             "start": range(max(2, words)),
             "end": range(words + 1),
-            "first": 1,
             "last": 1,
             "weights": range(MAX_SEGMENT + 1),
         }

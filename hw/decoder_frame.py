@@ -93,7 +93,6 @@ class Frame(wiring.Component):
             self.chunks.p.data.eq(self.inputs.p.data),
             self.chunks.p.start.eq(cursor.index),
             self.chunks.p.end.eq(cursor.index + segments.size),
-            self.chunks.p.first.eq(segments.first),
             self.chunks.p.last.eq(segments.within | self.inputs.p.last),
             self.chunks.p.weights.eq(segments.weights),
         ]
