@@ -242,12 +242,11 @@ def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, Laye
 
 
 def _planned(node: Conv | Dense, plan: LayerPlan) -> Conv | Dense:
-    weights = plan.values.astype(np.float32)
     if plan.levels is None:
-        return replace(node, weights=weights)
-    return replace(
-        node, weights=weights, step=np.asarray(plan.levels.step, dtype=np.float32), code_width=plan.levels.width
-    )
+        return replace(node, weights=plan.values.astype(np.float32))
+    step = np.asarray(plan.levels.step, dtype=np.float32)
+    weights = plan.levels.codes.astype(np.float32) * step  # as any runtime computes them
+    return replace(node, weights=weights, step=step, code_width=plan.levels.width)
 
 
 def tune(
