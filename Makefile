@@ -33,6 +33,7 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/roundel compare decoder --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/decoder
 	$(BIN)/roundel bench decoder -o $(OUT)/figures/decoder
 	$(BIN)/python docs/figures.py $(OUT)/figures
+	$(BIN)/python docs/decoder_rice.py
 	$(BIN)/python docs/nms_figures.py
 	$(BIN)/python docs/nms_accuracy.py
 	$(BIN)/python docs/opq.py
