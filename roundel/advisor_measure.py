@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import Network, outputs
+from golden.network import outputs
 from roundel.graph import Clip, Graph, Quantize, Reals
 from roundel.modules import feature_order
+from roundel.quantize import Quantized
 
 
 def joined(values: Mapping[str, Reals], names: tuple[str, ...]) -> Reals:
@@ -37,16 +38,20 @@ def clip_of(node: Quantize) -> Clip:
     return Clip(name=node.name, inputs=node.inputs, output=node.output, low=low, high=high)
 
 
-def network_db(graph: Graph, network: Network, exact: Graph, images: NDArray[Any]) -> float | None:
-    """SQNR of an integer network's results."""
+def network_db(quantized: Quantized | None, exact: Graph, images: NDArray[Any]) -> float | None:
+    """SQNR of an integer network's results against those of `exact`; None also without a network."""
+    if quantized is None:
+        return None
+    network, found = quantized.network, []
     formats = {layer.name: layer.output for layer in network.layers}
-    found, signal = [], exact.outputs(images)
-    names = dict(zip(network.output_names, graph.results, strict=True))
-    for layer, codes in outputs(network, network.encode(images)).items():
-        values, order = formats[layer].decode(codes), feature_order(exact, names[layer])
+    made_by = {node.output: module.name for module in quantized.modules for node in module.nodes}
+    codes = outputs(network, network.encode(images))
+    for tensor in exact.results:
+        layer = made_by[tensor]
+        values, order = formats[layer].decode(codes[layer]), feature_order(exact, tensor)
         if values.ndim == 4:
             values = values.transpose(0, 3, 1, 2)
         elif order is not None:
             values = values[:, np.argsort(order)]
         found.append(values.ravel())
-    return sqnr_db(joined(signal, graph.results), np.concatenate(found))
+    return sqnr_db(joined(exact.outputs(images), exact.results), np.concatenate(found))

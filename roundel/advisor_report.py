@@ -8,8 +8,12 @@ from roundel.markdown import markdown_table
 
 Found = Mapping[str, Any]
 
-TENSORS = ("tensor", "role", "scale", "zero point", "nearest", "ratio", "SQNR, dB", "moved", "results, moved alone")
+TENSORS = ("tensor", "scale", "zero", "nearest", "ratio", "SQNR", "moved", "results")
 FOLDS = ("tensor", "what becomes of it")
+NOTE = (
+    "In the table SQNR, in dB: of the tensor as it is, of the tensor moved, and of the results with it alone moved. "
+    "Weights of the file are taken for exact."
+)
 AREAS = ("requantizer of", "bits in", "out", "keeps the scale, um2", "shift, um2", "saved, um2")
 
 
@@ -40,7 +44,7 @@ def advice_lines(found: Found) -> list[str]:
             f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {found['requant']}, {shift:,.0f} with "
             f"shifts, {kept / shift:.1f} times less."
         )
-    return lines
+    return [*lines, f"- {NOTE}"]
 
 
 def tables(found: Found) -> list[tuple[tuple[str, ...], list[list[str]]]]:
@@ -65,7 +69,6 @@ def advice_page(found: Found, model: str) -> list[str]:
 def _tensor(row: Found) -> list[str]:
     return [
         row["tensor"],
-        row["role"],
         _range(f"{row['scale']:.4g}", f"{row['scale_most']:.4g}"),
         "" if row["role"] == "weights" else str(row["zero_point"]),
         _range(f"2^{-row['shift_most']}", f"2^{-row['shift']}"),

@@ -83,10 +83,12 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
         if isinstance(node, Quantize) and isinstance(moved, Quantize) and not _is_format(graph, moved):
             widths[_source(graph, node)] = width_of(node)
             clamp = _clamp(graph, node, moved, values[node.inputs[0]])
-            if clamp is None:
-                renamed[node.output] = renamed.get(node.inputs[0], node.inputs[0])
+            source = renamed.get(node.inputs[0], node.inputs[0])
+            needs_name = node.output in graph.results and source in {graph.source, *graph.results, *renamed.values()}
+            if clamp is None and not needs_name:
+                renamed[node.output] = source
                 continue
-            moved = clamp
+            moved = clamp or Clip(name=node.name, inputs=node.inputs, output=node.output, low=None, high=None)
         nodes.append(replace(moved, inputs=tuple(renamed.get(name, name) for name in moved.inputs)))
     fitted = _with_results(replace(graph, nodes=tuple(nodes)), renamed)
     return Refit(

@@ -9,6 +9,7 @@ import pytest
 
 from golden.network import outputs, run
 from golden.requant import Scheme
+from roundel.advisor import advise
 from roundel.advisor_measure import unrounded
 from roundel.fold import fold
 from roundel.given import is_power
@@ -215,3 +216,25 @@ def test_natural_scales(seed):
     assert natural_scale(item, rare) < 0.1 * 215 / 127  # clamping one costs less than the steps of all
     [item] = network((4,), quantizer("x", "y", 0.1, -128)).nodes
     assert natural_scale(item, values) == 0.1
+
+
+def test_results_keep_their_names_and_number(seed):
+    """Two results that are one tensor in two scales, neither of which a power of two, and their source as a third."""
+    rng = np.random.default_rng(seed)
+    graph = network(
+        (3, 6, 6),
+        conv(rng, "x", "a", 3, 4),
+        quantizer("a", "b", 0.3, 0),
+        quantizer("a", "c", 0.7, 0),
+        results=("a", "b", "c"),
+    )
+    images = real(rng, 8, 3, 6, 6)
+    fitted = refit(graph, images)
+    found = fitted.graph.outputs(images)
+    assert list(found) == ["a", "b", "c"]
+    for name, values in graph.outputs(images).items():
+        np.testing.assert_allclose(values, found[name], atol=0.36)
+    assert not any(isinstance(item, Quantize) for item in fitted.graph.nodes)
+    assert quantize(fitted.graph, images, fitted.options(Options())).network.layers
+    advised = advise(graph, images)
+    assert advised.moved_db > advised.file_db  # finer scales than 0.3 and 0.7
