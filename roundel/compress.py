@@ -237,7 +237,10 @@ def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, Laye
         plans = opq(layer_weights(graph), params)
     except ValueError as error:
         raise InputError(f"{graph.file}: node {error}") from None
-    nodes = [_planned(node, plans[node.name]) if isinstance(node, Conv | Dense) else node for node in graph.nodes]
+    nodes = [
+        _planned(node, plans[node.name]) if isinstance(node, Conv | Dense) and node.name in plans else node
+        for node in graph.nodes
+    ]
     return replace(graph, nodes=tuple(nodes)), plans
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.conv import Window
 from golden.errors import InputError
 from roundel.activation import ACTIVATIONS
 from roundel.graph import Affine, Conv, Dense, Flatten, Graph, MaxPool, Node, Quantize, Upsample
@@ -21,12 +22,13 @@ def fold(graph: Graph) -> Graph:
     """The normal form of `graph`.
 
     Operators that no result needs are dropped, every `Affine` is folded into the convolution or matrix product before
-    it, and activations that follow pooling, upsampling or flattening move before it, to the operator they belong to.
+    it, or becomes a convolution of one weight a channel, and activations that follow pooling, upsampling or flattening
+    move before it, to the operator they belong to.
 
     Raises
     ------
     InputError
-        An `Affine` has no such operator before it, or one that others read as well.
+        An `Affine` of features has no such operator before it, or one that others read as well.
     """
     graph = _without_affine(needed(graph))
     for node in graph.nodes:
@@ -62,12 +64,28 @@ def _without_affine(graph: Graph) -> Graph:
     for node in graph.nodes:
         if isinstance(node, Affine):
             before = folded.get(node.inputs[0])
-            if not isinstance(before, Conv | Dense) or not is_private(graph, node.inputs[0]):
-                raise InputError(f"{graph.file}: node {node.name}: no convolution or matrix product to fold it into")
-            del folded[before.output]
-            node = _scaled(before, node)
+            if isinstance(before, Conv | Dense) and is_private(graph, node.inputs[0]):
+                del folded[before.output]
+                node = _scaled(before, node)
+            else:
+                node = _alone(graph, node)
         folded[node.output] = node
     return replace(graph, nodes=tuple(folded.values()))
+
+
+def _alone(graph: Graph, node: Affine) -> Conv:
+    """A factor and an offset for each channel as a convolution of one weight a channel."""
+    if len(graph.shapes[node.inputs[0]]) != 3:
+        raise InputError(f"{graph.file}: node {node.name}: no convolution or matrix product to fold it into")
+    return Conv(
+        name=node.name,
+        inputs=node.inputs,
+        output=node.output,
+        weights=node.scale.reshape(-1, 1, 1, 1),
+        bias=node.offset,
+        window=Window(kernel=(1, 1)),
+        groups=len(node.scale),
+    )
 
 
 def _scaled(node: Conv | Dense, affine: Affine) -> Conv | Dense:

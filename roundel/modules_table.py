@@ -64,7 +64,7 @@ def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
     parts: dict[str, list[Node]] = {module.name: [] for module in modules}
     for node in needed(graph).nodes:
         before = maker(graph, node.inputs[0])
-        if isinstance(node, Affine) and before is not None:  # folded into what it follows
+        if isinstance(node, Affine) and node.name not in owner and before is not None:  # folded into what it follows
             owner[node.name] = owner[before.name]
         if node.name in owner:  # all but what quantizes the network's input
             parts[owner[node.name]].append(node)

@@ -65,6 +65,11 @@ class Conv(Node):
     code_width: int | None = None
 
     @property
+    def scales_channels(self) -> bool:
+        """Whether there is one weight a channel: a factor, which pruning has no business with."""
+        return self.weights.shape[1:] == (1, 1, 1) and self.groups == len(self.weights)
+
+    @property
     def matrix(self) -> Reals:
         """The weights as (taps * channels / groups, outputs), in the order of `golden.conv.im2col`."""
         return self.weights.transpose(2, 3, 1, 0).reshape(-1, len(self.weights))

@@ -15,8 +15,9 @@ BYTES = ("float32_bytes", "codes_bytes", "floor_bytes", "entropy_bytes", "stream
 
 
 def layer_weights(graph: Graph) -> dict[str, Reals]:
-    """The weights of all layers that have any, by name: what `golden.opq.opq` takes, if `graph` is folded."""
-    return {node.name: node.weights for node in graph.nodes if isinstance(node, Conv | Dense)}
+    """The weights to prune, by layer: what `golden.opq.opq` takes, if `graph` is folded. Factors of channels are none."""
+    nodes = (node for node in graph.nodes if isinstance(node, Conv | Dense))
+    return {node.name: node.weights for node in nodes if isinstance(node, Dense) or not node.scales_channels}
 
 
 def codes_of(node: Conv | Dense) -> Ints:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from golden.conv import window_max
 from golden.errors import InputError
 from golden.formats import Format
+from golden.opq_params import OpqParams
 from golden.rounding import Rounding, round_shift
 from roundel.activation import Activation
+from roundel.compress import prune
 from roundel.fold import fold
 from roundel.graph import (
     Add,
@@ -31,6 +33,7 @@ from roundel.graph import (
 from roundel.modules import feature_order, input_quantizer, unify
 from roundel.modules_table import modules_table
 from roundel.onnx_import import import_onnx
+from roundel.quantize import quantize
 from tests.made_graphs import HALVES, SINGLE, affine, conv, dense, network, node, real, residual_network
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
@@ -142,10 +145,10 @@ def test_folding_scales_the_step_with_the_weights():
     assert np.array_equal(multiples, codes * np.array([1, -1, 0]).reshape(-1, 1, 1, 1))
 
 
-def test_an_affine_without_a_convolution_is_refused():
+def test_an_affine_of_features_without_a_matrix_product_is_refused():
     rng = np.random.default_rng(5)
     with pytest.raises(InputError, match=r"made\.onnx: node norm_y: no convolution or matrix product"):
-        fold(network((2, 4, 4), affine(rng, "x", "y", 2)))
+        fold(network((2,), affine(rng, "x", "y", 2)))
 
 
 def test_modules_of_a_residual_network():
@@ -291,3 +294,28 @@ def test_two_results_keep_their_modules():
         ("averagepool_c", ("relu_b",), "AveragePool"),
         ("relu_d", ("averagepool_c",), "Relu"),
     ]
+
+
+def test_a_network_that_normalizes_before_it_convolves():
+    """The input's normalization, and one ahead of an activation: modules of their own, which no pruning touches."""
+    rng = np.random.default_rng(5)
+    factors = [
+        Affine(name=f"n{k}", inputs=(x,), output=y, scale=rng.normal(size=4), offset=rng.normal(size=4))
+        for k, (x, y) in enumerate((("x", "a"), ("c", "d")))
+    ]
+    nodes = (factors[0], conv(rng, "a", "b", 4, 4), node(Add, ("a", "b"), "c"), factors[1], node(Relu, "d", "e"))
+    graph = network((4, 6, 6), *nodes, conv(rng, "e", "f", 4, 3))
+    images = rng.normal(size=(16, 4, 6, 6)).astype(np.float32)
+    np.testing.assert_allclose(fold(graph).run(images), graph.run(images), rtol=1e-4, atol=1e-4)
+    found = quantize(graph, images)
+    rows = {row.module: (row.operators, row.before, row.after) for row in modules_table(graph, found.modules).rows}
+    assert rows == {
+        "n0": (("Affine",), 1, 1),
+        "conv_b": (("Conv", "Add"), 2, 1),
+        "n1": (("Affine", "Relu"), 2, 1),
+        "conv_f": (("Conv",), 1, 1),
+    }
+    assert found.choices[-1].sqnr_db > 30
+    pruned, plans = prune(fold(graph), OpqParams(sparsity=0.5, bits=4, max_width=4, power_of_two=True))
+    assert list(plans) == ["conv_b", "conv_f"]
+    assert [item.step is None for item in pruned.nodes if isinstance(item, Conv)] == [True, False, True, False]

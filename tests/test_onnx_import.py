@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from golden.errors import InputError
-from roundel.graph import Add, Relu
+from roundel.graph import Add, Conv, Relu
 from roundel.images import load_images
 from roundel.modules import fold
 from roundel.onnx_import import import_onnx
@@ -45,10 +45,18 @@ def test_a_constant_folds_into_a_matrix_product(tmp_path):
     check_folded(tmp_path, model(nodes, (5,), {"w": real(5, 3), "b": real(3)}), (5,))
 
 
-def test_batch_normalization_alone_runs_but_does_not_fold(tmp_path):
+def test_batch_normalization_alone_becomes_a_convolution_of_one_weight_a_channel(tmp_path):
     weights = {"s": real(3), "o": real(3), "m": real(3), "v": np.exp(real(3))}
     proto = model([("BatchNormalization", ["x", "s", "o", "m", "v"], "y", {})], IMAGE, weights)
-    graph = check(tmp_path, proto, IMAGE)
+    (node,) = fold(check_folded(tmp_path, proto, IMAGE)).nodes
+    assert isinstance(node, Conv)
+    assert node.scales_channels
+
+
+def test_batch_normalization_of_features_alone_does_not_fold(tmp_path):
+    weights = {"s": real(5), "o": real(5), "m": real(5), "v": np.exp(real(5))}
+    proto = model([("BatchNormalization", ["x", "s", "o", "m", "v"], "y", {})], (5,), weights)
+    graph = check(tmp_path, proto, (5,))
     with pytest.raises(InputError, match="batchnormalization_y: no convolution or matrix product to fold it into"):
         fold(graph)
 
