@@ -88,6 +88,7 @@ class Frame(wiring.Component):
             segments.announce.eq(reader.counts),
             segments.below.eq(reader.below),
             segments.room.eq(cursor.size - cursor.index),
+            segments.whole.eq(self.params.words - cursor.index),
             segments.final.eq(self.inputs.p.last),
             self.ending.eq(segments.ending),
             self.chunks.p.data.eq(self.inputs.p.data),
@@ -105,6 +106,9 @@ class Frame(wiring.Component):
         found = self._status(m, reader, cursor, error, header)
         taken = named(m, self.chunks.valid & self.chunks.ready & ~error, "taken")
         one = named(m, cursor.index + 1, "one")
+        over = named(m, self.inputs.valid & self.inputs.p.last & self.idle, "over")
+        incomplete = named(m, reader.short | cursor.size_bytes[:2].any(), "incomplete")
+        judged = Signal()
         m.d.comb += [cursor.to.eq(one), self.clear.eq((state == State.HEADER) | (state == State.END))]
 
         with m.If(state == State.HEADER):
@@ -130,7 +134,9 @@ class Frame(wiring.Component):
                 m.d.sync += state.eq(State.LENGTH)
         with m.Else():
             m.d.comb += cursor.drop.eq(1)
-            m.d.comb += cursor.finish.eq(self.inputs.valid & self.inputs.p.last & self.idle & ~found)
+            m.d.comb += error.eq(over & incomplete & ~found & ~judged)
+            m.d.comb += cursor.finish.eq(over & (judged | ~(incomplete | found)))
+            m.d.sync += judged.eq(error)
             m.d.comb += reader.start.eq(cursor.finish)
             with m.If(cursor.finish):
                 m.d.sync += state.eq(State.HEADER)
@@ -138,21 +144,23 @@ class Frame(wiring.Component):
             m.d.sync += state.eq(State.END)
 
     def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> Value:
-        """Keep what is wrong, and where: in the header, where the core says, at the next word, or at the stream's end.
+        """Keep what is wrong, and where: in the header, where the core says, at the end, or at the next word.
 
         The sum is formed a cycle later, in which the cursor must stand: the value returned.
         """
-        incomplete = named(m, cursor.finish & (reader.short | cursor.size_bytes[:2].any()), "incomplete")
         found, absolute = Signal(), Signal(reset_less=True)
         where = Signal(signed(max(len(self.fault_bit), len(reader.fault_bit) + 1)), reset_less=True)
         m.d.sync += [found.eq(error), self.status.done.eq(cursor.finish)]
         with m.If(error):
-            m.d.sync += absolute.eq(header)
-            m.d.sync += where.eq(Mux(header, reader.fault_bit, Mux(self.fault, self.fault_bit, cursor.index << 5)))
-        base = Mux(found & absolute, 0, cursor.base)
-        with m.If(found | incomplete):
-            m.d.sync += self.status.bit.eq(base + Mux(found, where, cursor.size_bytes << 3))
-            m.d.sync += self.status.error.eq(1)
+            m.d.sync += [absolute.eq(header), where.eq(cursor.index << 5)]
+            with m.If(header):
+                m.d.sync += where.eq(reader.fault_bit)
+            with m.Elif(self.fault):
+                m.d.sync += where.eq(self.fault_bit)
+            with m.Elif(cursor.drop):
+                m.d.sync += where.eq(cursor.size_bytes << 3)
+        with m.If(found):
+            m.d.sync += [self.status.error.eq(1), self.status.bit.eq(Mux(absolute, 0, cursor.base) + where)]
         with m.Elif(reader.valid):
             m.d.sync += self.status.error.eq(0)
         return found

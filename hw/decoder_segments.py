@@ -28,8 +28,8 @@ class SegmentCounter(wiring.Component):
         The word says how many weights the stream has, or how many words the segment that begins.
     below : In(16)
         Ones in place of the bits of a number of weights that are less than a whole segment.
-    room : In(range(words + 1)), final : In(1)
-        Words that the bus offers, and whether there are no more behind them.
+    room : In(range(words + 1)), whole : In(range(words + 1)), final : In(1)
+        Words that the bus offers; how many it would if there were more behind them; that there are none.
     take : In(1)
         Those of the segment are taken.
     weights : Out(17), more : Out(1), ending : Out(1)
@@ -51,6 +51,7 @@ class SegmentCounter(wiring.Component):
                 "begin": In(1),
                 "below": In(16),
                 "room": In(words),
+                "whole": In(words),
                 "final": In(1),
                 "take": In(1),
                 "weights": Out(range(MAX_SEGMENT + 1)),
@@ -69,14 +70,15 @@ class SegmentCounter(wiring.Component):
         left = Signal(LENGTH, reset_less=True)  # words
         first = Signal(reset_less=True)
         below = Cat(self.below, Const(0, WORD - len(self.below)))
-        whole = named(m, (count & ~below).any(), "whole")
+        full = named(m, (count & ~below).any(), "full")
         segment = named(m, (below + 1) & ~below, "segment")
-        after = named(m, Mux(whole, (count - segment)[:WORD], 0), "after")
+        after = named(m, Mux(full, (count - segment)[:WORD], 0), "after")
+        small = len(self.room)
         m.d.comb += [
-            self.weights.eq(Mux(whole, segment, count)),
+            self.weights.eq(Mux(full, segment, count)),
             self.more.eq(count.any()),
             self.ending.eq(~after.any()),
-            self.within.eq(left <= self.room),
+            self.within.eq(~left[small:].any() & (left[:small] <= self.room)),
             self.size.eq(Mux(self.within, left, self.room)),
             self.first.eq(first),
             self.void.eq(~left.any()),
@@ -88,5 +90,5 @@ class SegmentCounter(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [first.eq(1), left.eq(self.word[:LENGTH] | self.word[LENGTH:].any().replicate(LENGTH))]
         with m.Elif(self.take):
-            m.d.sync += [first.eq(0), left.eq(Mux(self.final, 0, left - self.size))]
+            m.d.sync += [first.eq(0), left.eq(Mux(self.final, 0, left - self.whole))]
         return m
