@@ -19,6 +19,7 @@ from golden.errors import InputError
 from golden.formats import Format
 from golden.layers import Concat, Layer, Requantized, Weighted
 from golden.network import Network
+from golden.rounding import Rounding
 from roundel.activation import Activation
 from roundel.calibration import Codes, Floats, steps_in_batches
 from roundel.given import Given, check_powers, given_format, given_weights
@@ -127,7 +128,8 @@ def quantize(
             progress(index, len(modules), module.name)
         reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
         inputs = flow.inputs(module)
-        layer = lowering(graph, module, inputs, reference, options, given.get(module.name)).layer()
+        asked = _rounded(graph, module, options)
+        layer = lowering(graph, module, inputs, reference, asked, given.get(module.name)).layer()
         error = flow.run(layer, inputs, reference)
         if isinstance(layer, Requantized | Concat):
             choices.append(_choice(layer, inputs[0][1], error, reference))
@@ -173,6 +175,17 @@ def _input(graph: Graph, images: NDArray[Any], options: Options) -> Format:
     if quantizer is None:
         return search_input(images, replace(options, activation_bits=options.bits_after(graph.source)))
     return file_format(graph, quantizer) if options.scaled else given_format(graph, quantizer, Activation())[0]
+
+
+def _rounded(graph: Graph, module: Module, options: Options) -> Options:
+    """The options with the rounding that the network says, unless it is to the nearest, halves whichever way."""
+    quantizer = module.quantizer
+    if quantizer is None or quantizer.rounding == "ROUND":
+        return options
+    if quantizer.rounding != "FLOOR":
+        where = f"{graph.file}: node {quantizer.name}"
+        raise InputError(f"{where}: expected activations rounded by ROUND or FLOOR, not {quantizer.rounding}")
+    return replace(options, rounding=Rounding.FLOOR)
 
 
 def _results(graph: Graph, modules: tuple[Module, ...]) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from roundel.opq_report import codes_of
 from roundel.search import nearest_format
 
 BIAS_WIDTH = 32
-ROUNDINGS = {"ROUND": Rounding.HALF_EVEN, "FLOOR": Rounding.FLOOR}
 MULTIPLIER_BITS = 17  # of a mean whose number of taps is no power of two: 1 / taps to one part in 60,000
 ROOM = 8  # bits by which an exact mean is shifted left first: `fixed32` cannot multiply by 1 or more
 
@@ -55,13 +54,12 @@ class ScaledLowering(Lowering):
     def _rounding(self) -> Rounding:
         """That of the scheme where it has one of its own, else what the network says."""
         scheme, quantizer = self.options.requant, self.module.quantizer
-        said = "ROUND" if quantizer is None else quantizer.rounding
-        own = "rounding" in scheme.fixed
-        if said != "ROUND" and (own or said not in ROUNDINGS):
-            raise ValueError(f"{self.module.name}: {scheme.value} cannot round as {said}")
-        if own:
+        nearest = quantizer is None or quantizer.rounding == "ROUND"
+        if "rounding" in scheme.fixed:
+            if not nearest:
+                raise ValueError(f"{self.module.name}: {scheme.value} has a rounding of its own, it cannot do FLOOR")
             return scheme.default_rounding
-        return self.options.rounding if quantizer is None else ROUNDINGS[said]
+        return Rounding.HALF_EVEN if quantizer and nearest else self.options.rounding
 
     @property
     def _activation(self) -> Activation:

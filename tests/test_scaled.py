@@ -188,20 +188,33 @@ def test_what_cannot_be_kept_is_refused_in_one_line(tmp_path):
         Options(requant=Scheme.THRESHOLD)
 
 
-def test_other_roundings_are_kept_or_refused(tmp_path, seed):
-    """QONNX says how to round. floor(x / s) of a plain copy tells them apart."""
+def rounded_model(tmp_path, scale, mode):
+    """A plain copy, then QONNX's integers of 8 bits."""
     domain = "qonnx.custom_op.general"
-    constants = {"s": np.float32(0.1), "z": np.float32(0), "n": np.float32(8), "w": np.eye(2, dtype=np.float32)}
-    nodes = [("Gemm", ["x", "w"], "a", {}), (f"{domain}:Quant", ["a", "s", "z", "n"], "y", {"rounding_mode": "FLOOR"})]
-    graph = import_onnx(saved(tmp_path, model(nodes, (2,), constants, domains=[domain])))
-    images = np.random.default_rng(seed).integers(-64, 64, (32, 2)).astype(np.float32) / 64
-    [layer] = (integers := quantize(graph, images, Options(requant=Scheme.FIXED16)).network).layers
-    assert layer.rounding is Rounding.FLOOR
+    constants = {"s": np.float32(scale), "z": np.float32(0), "n": np.float32(8), "w": np.eye(2, dtype=np.float32)}
+    nodes = [("Gemm", ["x", "w"], "a", {}), (f"{domain}:Quant", ["a", "s", "z", "n"], "y", {"rounding_mode": mode})]
+    return import_onnx(saved(tmp_path, model(nodes, (2,), constants, domains=[domain])))
+
+
+@pytest.mark.parametrize(("scale", "requant"), [(0.1, Scheme.FIXED16), (0.125, Scheme.SHIFT)])
+def test_floor_is_kept(scale, requant, tmp_path, seed):
+    """On average half a step is lost; to the nearest none would be."""
+    graph = rounded_model(tmp_path, scale, "FLOOR")
+    images = np.random.default_rng(seed).integers(-64, 64, (64, 2)).astype(np.float32) / 64
+    integers = quantize(graph, images, Options(requant=requant)).network
+    assert integers.layers[-1].rounding is Rounding.FLOOR
     got = integers.output.decode(run(integers, integers.encode(images)))
-    assert np.abs(got - graph.run(images)).max() < 0.101
-    assert np.mean(got - images) == pytest.approx(-0.05, abs=0.02)
-    with pytest.raises(InputError, match="node gemm_a: float32 cannot round as FLOOR"):
-        quantize(graph, images, Options(requant=Scheme.FLOAT32))
+    assert np.abs(got - graph.run(images)).max() < scale * 1.01  # weights of 1 are rounded, which may cross a step
+    assert np.mean(got - images) == pytest.approx(-scale / 2, abs=0.02)
+
+
+def test_other_roundings_are_refused(tmp_path):
+    images = np.ones((1, 2), np.float32)
+    with pytest.raises(InputError, match="node gemm_a: float32 has a rounding of its own, it cannot do FLOOR"):
+        quantize(rounded_model(tmp_path, 0.1, "FLOOR"), images, Options(requant=Scheme.FLOAT32))
+    for requant in (Scheme.SHIFT, Scheme.FIXED16):
+        with pytest.raises(InputError, match="node quant_y: expected activations rounded by ROUND or FLOOR, not CEIL"):
+            quantize(rounded_model(tmp_path, 0.125, "CEIL"), images, Options(requant=requant))
 
 
 def test_sums_are_layers_of_their_own(seed):
