@@ -103,7 +103,7 @@ class Frame(wiring.Component):
     def _follow(self, m: Module, reader: HeaderReader, cursor: WordCursor, segments: SegmentCounter) -> None:
         """From header to end, or from a fault to the end."""
         state, error, header = Signal(State), Signal(), Signal()
-        found = self._status(m, reader, cursor, error, header)
+        self._status(m, reader, cursor, error, header)
         taken = named(m, self.chunks.valid & self.chunks.ready & ~error, "taken")
         one = named(m, cursor.index + 1, "one")
         over = named(m, self.inputs.valid & self.inputs.p.last & self.idle, "over")
@@ -134,8 +134,8 @@ class Frame(wiring.Component):
                 m.d.sync += state.eq(State.LENGTH)
         with m.Else():
             m.d.comb += cursor.drop.eq(1)
-            m.d.comb += error.eq(over & incomplete & ~found & ~judged)
-            m.d.comb += cursor.finish.eq(over & (judged | ~(incomplete | found)))
+            m.d.comb += error.eq(over & incomplete & ~judged)
+            m.d.comb += cursor.finish.eq(over & (judged | ~incomplete))
             m.d.sync += judged.eq(error)
             m.d.comb += reader.start.eq(cursor.finish)
             with m.If(cursor.finish):
@@ -143,10 +143,10 @@ class Frame(wiring.Component):
         with m.If(error):
             m.d.sync += state.eq(State.END)
 
-    def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> Value:
+    def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> None:
         """Keep what is wrong, and where: in the header, where the core says, at the end, or at the next word.
 
-        The sum is formed a cycle later, in which the cursor must stand: the value returned.
+        The sum is formed a cycle later; the cursor does not go on in the cycle of an error.
         """
         found, absolute = Signal(), Signal(reset_less=True)
         where = Signal(signed(max(len(self.fault_bit), len(reader.fault_bit) + 1)), reset_less=True)
@@ -163,4 +163,3 @@ class Frame(wiring.Component):
             m.d.sync += [self.status.error.eq(1), self.status.bit.eq(Mux(absolute, 0, cursor.base) + where)]
         with m.Elif(reader.valid):
             m.d.sync += self.status.error.eq(0)
-        return found
