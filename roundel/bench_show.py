@@ -62,9 +62,11 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
     """A column for each part of zeros."""
     scale = 1e-6 if rows[0]["unit"] == "weights/s" else 1
-    names = [f"{zeros:.0%}" for zeros in sorted({row["params"]["zeros"] for row in rows})]
-    renamed = [row | {"name": f"{row['params']['zeros']:.0%}", "value": scale * row["value"]} for row in rows]
-    return _pivot(title, renamed, (key,), {name: name for name in names})
+    lines: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: float(row["params"]["zeros"])):
+        lines.setdefault(row["params"][key], []).append(f"{scale * row['value']:.4g}")
+    zeros = sorted({row["params"]["zeros"] for row in rows})
+    return title, [key, *(f"{part:.0%}" for part in zeros)], [[name, *found] for name, found in lines.items()]
 
 
 def figure(row: Row) -> str:

@@ -103,7 +103,7 @@ def test_mask_gives_all_lanes_every_cycle(small, seed):
     assert 5 <= values["decoder.cycles_between_streams"] <= 16
     assert 3 < values["decoder.nonzero_per_cycle"] < 5
     (line,) = {title: cells for title, _, cells in tables(rows)}["Decoder, dense weights a cycle, by zeros"]
-    assert line == ["mask, 8 lanes", "8.000"]
+    assert line == ["mask, 8 lanes", "8"]
 
 
 def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_density(monkeypatch):
@@ -119,7 +119,7 @@ def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_dens
         for row in rows
         if row["name"] == "codec.decode_speed"
     }
-    assert float(cells[2][1].replace(",", "")) == pytest.approx(speeds["rice", 0.5] / 1e6, rel=0.05, abs=0.001)
+    assert float(cells[2][1]) == pytest.approx(speeds["rice", 0.5] / 1e6, rel=1e-3)
     assert [line[0] for line in found["Weights per round, by zeros"][1]] == ["rice"]
 
 
