@@ -1,4 +1,4 @@
-"""A weighted layer as the beats of the MAC array, and its outputs back: every group of channels a product of its own."""
+"""A weighted layer as beats of the MAC array, and its outputs back: every group of channels is a product of its own."""
 
 import numpy as np
 
