@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.errors import InputError
-from golden.network import Network, run
+from golden.network import Network, outputs
 from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams, Weighting
 from golden.requant import Scheme
@@ -79,7 +79,7 @@ class Accuracy:
     images
         How many.
     float32, integer
-        Part of them, 0 to 1, that the network as it was and the integer network get right.
+        Part of them, 0 to 1, that the first result of the network as it was and of the integer network gets right.
     """
 
     images: int
@@ -275,19 +275,18 @@ def _each(step: Callable[[str], None]) -> Callable[[int, int, str], None]:
 
 
 def _labelled(path: Path | None, graph: Graph) -> Images | None:
-    """Images with labels."""
+    """Images, each with the label of one of the first result's scores."""
     if path is None:
         return None
     images = load_images(path, graph)
-    if images.labels is None:
-        raise InputError(f"{path}: expected an array named labels")
+    images.labels_of(graph.shapes[graph.result])
     return images
 
 
 def _accuracy(graph: Graph, network: Network, images: Images | None) -> Accuracy | None:
     if images is None:
         return None
-    integers = run(network, network.encode(images.images))
+    integers = outputs(network, network.encode(images.images))[network.output_names[0]]
     return Accuracy(
         images=len(images.images),
         float32=images.accuracy(graph.run(images.images)),

@@ -144,8 +144,8 @@ def summary(found: dict[str, Any]) -> list[str]:
 
 
 def accuracy(run: Run) -> float | None:
-    """Part of the images that the last result gets right; None without labels or scores."""
-    scores = list(run.results.values())[-1]
+    """Part of the images that the first result gets right; None without labels or scores."""
+    scores = next(iter(run.results.values()))
     if run.images.labels is None or scores.ndim != 2:
         return None
     return run.images.accuracy(scores)

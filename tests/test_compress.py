@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from golden.codec import decode
 from golden.network_file import load
@@ -15,6 +17,7 @@ from roundel.onnx_import import import_onnx
 from tests.command import call
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
+MAPS = Path(__file__).parent / "networks" / "two_scales_script.onnx"  # its results are maps
 MODEL, SPARSE = DIGITS / "digits.onnx", DIGITS / "digits_sparse.onnx"
 IMAGES = ("--calibration", DIGITS / "calibration.npz", "--held-out", DIGITS / "heldout.npz")
 SMALL = ("--lanes", 4, "--columns", 4, "--slices", 2)
@@ -187,6 +190,43 @@ def test_damaged_folders(harm, message, sparse, tmp_path, capsys):
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_accuracy_is_that_of_the_first_result(tmp_path):
+    """Of two results, in float and in integers alike; they contradict each other."""
+    weights = np.array([[4.0, -4.0], [-4.0, 4.0]], np.float32)
+    nodes = [helper.make_node("Gemm", ["x", name], [name + "_scores"]) for name in ("right", "wrong")]
+    scores = [helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, ["n", 2]) for node in nodes]
+    held = [numpy_helper.from_array(weights, "right"), numpy_helper.from_array(-weights, "wrong")]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])
+    graph = helper.make_graph(nodes, "two", [x], scores, held)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "two.onnx"
+    )
+    images = tmp_path / "images.npz"
+    np.savez(images, images=np.eye(2, dtype=np.float32), labels=np.arange(2))
+    arguments = (tmp_path / "two.onnx", "--calibration", images, "--held-out", images)
+    assert call("compress", *arguments, "-o", tmp_path / "two") == 0
+    accuracy = read(tmp_path / "two")["accuracy"]
+    assert (accuracy["float32"], accuracy["integer"]) == (1.0, 1.0)
+    assert call("run", tmp_path / "two", "--input", images, "-o", tmp_path / "out") == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "message"),
+    [
+        (MODEL, 10, "labels: expected 0 to 9, not 10 to 10"),
+        (MAPS, 0, "labels: expected a network of one score a class"),
+    ],
+)
+def test_labels_that_no_result_can_be_right_about(model, labels, message, tmp_path, capsys):
+    shape = import_onnx(model).shape
+    np.savez(tmp_path / "images.npz", images=np.ones((4, *shape), np.float32), labels=np.full(4, labels))
+    images = ("--calibration", tmp_path / "images.npz", "--held-out", tmp_path / "images.npz")
+    assert call("compress", model, *images, "-o", tmp_path / "out") == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

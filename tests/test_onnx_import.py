@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from golden.errors import InputError
 from roundel.graph import Add, Conv, Relu
-from roundel.images import load_images
+from roundel.images import Images, load_images
 from roundel.modules import fold
 from roundel.onnx_import import import_onnx
 from tests.onnx_models import check, model, saved
@@ -323,8 +323,18 @@ def test_labels_are_optional(tmp_path):
     np.savez(path, images=np.zeros((2, 1, 8, 8)))
     images = load_images(path, import_onnx(DIGITS / "digits.onnx"))
     assert images.labels is None
-    with pytest.raises(InputError, match="expected labels"):
+    with pytest.raises(InputError, match=r"images\.npz: expected an array named labels"):
         images.accuracy(np.zeros((2, 10)))
+
+
+def test_accuracy_needs_a_score_for_every_label():
+    images = Images(images=np.zeros((3, 4)), labels=np.array([0, 2, 1]), file="some.npz")
+    assert images.accuracy(np.eye(3)) == pytest.approx(1 / 3)
+    assert images.accuracy(np.zeros((3, 3))) == pytest.approx(1 / 3)  # a tie goes to the first
+    with pytest.raises(InputError, match=r"some\.npz: labels: expected 0 to 1, not 0 to 2"):
+        images.accuracy(np.zeros((3, 2)))
+    with pytest.raises(InputError, match="one score a class, not results of"):
+        images.accuracy(np.zeros((3, 8, 6, 6)))
 
 
 def test_the_file_itself_is_valid():
