@@ -146,6 +146,7 @@ def test_each_requantizer_is_measured_once(monkeypatch, digits):
         assert area.acc_width % 8 == 0
         assert 0 <= area.acc_width - max(16, layers[area.layer].requantizer_width) < 8
     assert {params.scheme for params in asked} == {Scheme.FIXED16, Scheme.SHIFT}
+    assert {params.acc_width for params in asked} == {area.acc_width for area in areas}
     assert all(isinstance(params, RequantParams) and params.out_width == 8 for params in asked)
 
 

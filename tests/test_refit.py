@@ -238,3 +238,51 @@ def test_results_keep_their_names_and_number(seed):
     assert quantize(fitted.graph, images, fitted.options(Options())).network.layers
     advised = advise(graph, images)
     assert advised.moved_db > advised.file_db  # finer scales than 0.3 and 0.7
+
+
+def ranged_network(rng, low, high, bias):
+    """One convolution and the range of its integers, which is a result."""
+    first = replace(conv(rng, "x", "a", 3, 4), bias=np.full(4, bias, np.float32))
+    return network((3, 6, 6), first, quantizer("a", "y", 0.11, low, low, high))
+
+
+def test_a_range_from_0_stays_unsigned(seed):
+    """Although nothing is negative on the calibration images, it is an activation."""
+    rng = np.random.default_rng(seed)
+    graph, images = ranged_network(rng, 0, 255, 12.0), real(rng, 8, 3, 6, 6)
+    fitted = refit(graph, images)
+    assert graph.values(images)["a"].min() > 0
+    [layer] = quantize(fitted.graph, images, fitted.options(Options())).network.layers
+    assert not layer.output.signed
+    assert fitted.graph.run(1000 * images).min() == 0
+
+
+def test_a_range_that_clamps_stays(seed):
+    """As ReLU6 does where it has become the end of a range; one that nothing reaches is dropped."""
+    rng = np.random.default_rng(seed)
+    graph, images = ranged_network(rng, 0, 15, 0.5), real(rng, 8, 3, 6, 6)
+    fitted = refit(graph, images)
+    assert graph.values(images)["a"].max() > 15 * 0.11 + 1
+    assert fitted.graph.run(images).max() == pytest.approx(15 * 0.11)
+    wide = refit(ranged_network(np.random.default_rng(seed), -128, 127, 0.5), images)
+    assert [type(item) for item in wide.graph.nodes] == [Conv, Clip]
+    assert (wide.graph.nodes[1].low, wide.graph.nodes[1].high) == (0, None)
+
+
+def test_the_same_integers_again_add_nothing(seed):
+    """Behind a pooling that two read, a clamp could not join the module that it belongs to."""
+    rng = np.random.default_rng(seed)
+    graph = network(
+        (3, 6, 6),
+        conv(rng, "x", "a", 3, 4),
+        quantizer("a", "b", 0.005, 3),
+        node(MaxPool, "b", "c", window=HALVES),
+        quantizer("c", "d", 0.005, 3),
+        conv(rng, "d", "e", 4, 2),
+        conv(rng, "d", "f", 4, 2),
+        node(Add, ("e", "f"), "y"),
+    )
+    images = real(rng, 8, 3, 6, 6)
+    assert graph.values(images)["a"].max() > 0.005 * 127  # clamped, so that the first stays as a clamp
+    kinds = [type(item) for item in refit(graph, images).graph.nodes]
+    assert kinds == [Conv, Clip, MaxPool, Conv, Conv, Add]

@@ -39,6 +39,8 @@ def test_digits_equal_onnxruntime_in_all_bits_with_float32():
     expected = every_tensor(path, [name], images.astype(np.float32))[name]
     for scheme, most, part in zip(SCHEMES, (0, 1, 1), (0, 0.15, 0.02), strict=True):
         integers = quantize(graph, calibration, Options(requant=scheme)).network
+        if scheme is not Scheme.FIXED32:  # which has its own
+            assert {layer.rounding for layer in integers.weighted} == {Rounding.HALF_EVEN}
         difference = np.abs(run(integers, integers.encode(images)) - codes_of(expected, integers.output))
         assert difference.max() <= most
         assert np.mean(difference > 0) <= part
@@ -130,6 +132,26 @@ def test_powers_of_two_are_shifts_and_equal_onnxruntime_in_all_bits(tmp_path, se
     assert len(np.unique(result)) > 30
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_means_of_one_scale(count, tmp_path, seed):
+    """Half to even as exact fractions have it; of 9 taps, 1 / 9 is as fine as no mean of 8 bits can tell."""
+    constants = {"s": np.float32(0.1), "z": np.int8(7)}
+    window = {"kernel_shape": [count, count], "strides": [count, count]}
+    nodes = [*pair("x", "x_q", "s", "z"), ("AveragePool", ["x_q"], "a", window), *pair("a", "y", "s", "z")]
+    graph = import_onnx(saved(tmp_path, model(nodes, (2, 12, 12), constants)))
+    images = np.random.default_rng(seed).normal(scale=9, size=(4, *graph.shape)).astype(np.float32)
+    for scheme in SCHEMES[1:]:
+        integers = quantize(graph, images, Options(requant=scheme)).network
+        codes = integers.encode(images)
+        got = run(integers, codes)
+        blocks = codes.reshape(4, 12 // count, count, 12 // count, count, 2).swapaxes(2, 3)
+        sums = (blocks - 7).sum(axis=(3, 4))
+        means = [Fraction(int(total), count**2) for total in sums.ravel()]
+        if scheme is Scheme.FIXED16:
+            assert got.ravel().tolist() == [round(mean) + 7 for mean in means]
+        assert max(abs(mean + 7 - value) for mean, value in zip(means, got.ravel().tolist(), strict=True)) <= 0.5
+
+
 def test_biases_are_those_of_the_file(tmp_path, seed):
     """Whole numbers of `s_x * s_w`, also where that is no power of two; weights keep their codes."""
     rng = np.random.default_rng(seed)
@@ -158,6 +180,9 @@ def test_networks_without_scales_get_some_by_their_greatest_weights(seed):
     assert ratio_db(graph.run(images).astype(np.float64), got) > 30
     for layer in integers.weighted:
         np.testing.assert_array_equal(np.abs(layer.weights).max(axis=0), 127)
+    signs = {layer.name: layer.output.signed for layer in integers.layers}
+    assert not signs["conv_a"]  # ReLU behind it
+    assert signs["conv_main"]
 
 
 def test_one_step_for_all_channels_is_that_of_the_greatest(seed):
