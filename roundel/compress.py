@@ -233,8 +233,11 @@ def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, Laye
     if done:
         where = f"{graph.file}: node {done[0]}"
         raise InputError(f"{where}: its weights are integers already, expected none of --sparsity and --bits")
+    weights = layer_weights(graph)
+    if not weights:
+        raise InputError(f"{graph.file}: expected weights for --sparsity and --bits, but no layer has any")
     try:
-        plans = opq(layer_weights(graph), params)
+        plans = opq(weights, params)
     except ValueError as error:
         raise InputError(f"{graph.file}: node {error}") from None
     nodes = [

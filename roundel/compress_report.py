@@ -63,13 +63,13 @@ def size(result: Compressed) -> Row:
     streams += sum((layer.weights.size * layer.w.width + 7) // 8 for layer in wide)
     return {
         "weights": count,
-        "zeros": 1 - sum(nonzero.values()) / max(count, 1),
+        "zeros": 1 - sum(nonzero.values()) / count if count else 0.0,
         "float32_bytes": dense,
         "stream_bytes": streams,
         "bias_bytes": biases,
         "codes_bytes": codes,
-        "ratio": dense / max(streams + biases, 1),
-        "ratio_without_positions": dense / max(codes + biases, 1),
+        "ratio": dense / (streams + biases) if count else 1.0,
+        "ratio_without_positions": dense / (codes + biases) if count else 1.0,
     }
 
 

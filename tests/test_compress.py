@@ -230,6 +230,21 @@ def test_labels_that_no_result_can_be_right_about(model, labels, message, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_network_without_weights(tmp_path, capsys):
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "bare", [x], [y])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "bare.onnx"
+    )
+    np.savez(tmp_path / "images.npz", images=np.eye(3, dtype=np.float32))
+    arguments = ("compress", tmp_path / "bare.onnx", "--calibration", tmp_path / "images.npz", "-o", tmp_path / "out")
+    assert call(*arguments, "--bits", 4) == 2
+    assert "bare.onnx: expected weights for --sparsity and --bits, but no layer has any" in capsys.readouterr().err
+    assert call(*arguments) == 0
+    size = read(tmp_path / "out")["size"]
+    assert (size["weights"], size["zeros"], size["ratio"]) == (0, 0.0, 1.0)
+
+
 def test_images_of_another_shape(sparse, tmp_path, capsys):
     np.savez(tmp_path / "images.npz", images=np.zeros((2, 1, 9, 8)))
     assert call("run", sparse, "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 2
