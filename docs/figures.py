@@ -159,20 +159,25 @@ def decoder_sizes(rows: list[dict[str, Any]]) -> str:
 
 def decoder_packing(rows: list[dict[str, Any]]) -> str:
     """Bits per weight and weights per cycle, the same for every library."""
-    rows = [row for row in rows if row["cells"] == rows[0]["cells"]]
-    return by_stimulus(rows, lambda row: f"{row['bits_per_weight']:.3f} / {row['weights_per_cycle']:.2f}")
+    return by_stimulus(named(rows), lambda row: f"{row['bits_per_weight']:.3f} / {row['weights_per_cycle']:.2f}")
 
 
 def decoder_energy(rows: list[dict[str, Any]]) -> str:
     """Energy of a dense weight, a row for each decoder and library."""
-    named = [row | {"scheme": f"{short(row['cells'])}: `{row['scheme']}`"} for row in rows]
-    return by_stimulus(named, lambda row: f"{row['energy_pj_per_op']:.2f}")
+    every = [row | {"scheme": f"{short(row['cells'])}: `{row['scheme']}`"} for row in rows]
+    return by_stimulus(every, lambda row: f"{row['energy_pj_per_op']:.2f}")
 
 
 def decoder_traffic(rows: list[dict[str, Any]]) -> str:
     """Energy that a memory saves, SRAM / DRAM."""
-    rows = [row for row in rows if row["cells"] == rows[0]["cells"]]
-    return by_stimulus(rows, lambda row: f"{row['saved_sram_pj_per_op']:.2f} / {row['saved_dram_pj_per_op']:.0f}")
+    return by_stimulus(
+        named(rows), lambda row: f"{row['saved_sram_pj_per_op']:.2f} / {row['saved_dram_pj_per_op']:.0f}"
+    )
+
+
+def named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the first library, schemes in code style."""
+    return [row | {"scheme": f"`{row['scheme']}`"} for row in rows if row["cells"] == rows[0]["cells"]]
 
 
 def by_stimulus(rows: list[dict[str, Any]], cell: Callable[[dict[str, Any]], str]) -> str:

@@ -288,12 +288,12 @@ def test_tables_of_the_pages_have_a_line_for_each_decoder():
     lines = figures["decoder_packing"](DECODERS).splitlines()
     assert lines[0] == "|  | digits network | Laplace, 90% zeros |"
     assert lines[2:] == [
-        "| mask, 8 lanes | 1.500 / 8.00 | 1.500 / 8.00 |",
-        "| rice, 16 lanes, 4 slices | 1.500 / 12.50 | 1.500 / 12.50 |",
+        "| `mask, 8 lanes` | 1.500 / 8.00 | 1.500 / 8.00 |",
+        "| `rice, 16 lanes, 4 slices` | 1.500 / 12.50 | 1.500 / 12.50 |",
     ]
     assert figures["decoder_sizes"](DECODERS).splitlines()[2] == "| a: `mask, 8 lanes` | 800 | 400 | 200 | 9.0 | 7.0 |"
     assert "| a: `mask, 8 lanes` | 0.62 | 0.62 |" in figures["decoder_energy"](DECODERS)
-    assert "| mask, 8 lanes | 0.38 / 50 | 0.38 / 50 |" in figures["decoder_traffic"](DECODERS)
+    assert "| `mask, 8 lanes` | 0.38 / 50 | 0.38 / 50 |" in figures["decoder_traffic"](DECODERS)
     assert len(figures["on_fpga"](DECODERS).splitlines()) == 2 + 2
     bench = [
         measured(f"decoder.{name}", value, "", {"scheme": "relative, 16 lanes", "zeros": zeros})
