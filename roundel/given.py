@@ -121,7 +121,7 @@ def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> t
     low, high = (round(end / quantizer.scale) for end in (both.low, both.high))
     width = max(2, signed_width(low, high) if low < 0 else high.bit_length())
     if width > MAX_WIDTH:
-        expected = f"integers of at most {MAX_WIDTH} bits after its zero point is taken off"
+        expected = f"integers of at most {MAX_WIDTH} bits after its zero point is taken off (or --requant, --refit)"
         raise InputError(f"{where}: expected {expected}, not {low} to {high}")
     return Format(width=width, signed=low < 0, fraction=fraction), both
 

@@ -131,11 +131,12 @@ class ScaledLowering(Lowering):
         """As for shifts, but 1 / taps is finer, as it is all that is not exact."""
         window = node.over(self.graph.shapes[node.inputs[0]])
         exponent = (window.taps - 1).bit_length()
-        exact = node.count_padding and window.taps == 1 << exponent
-        least = exponent if node.count_padding else 0  # a window within the map has all taps, one at an edge maybe one
+        full = node.count_padding or not any(window.pad)  # else a window at an edge may have as little as one tap
+        exact = full and window.taps == 1 << exponent
+        least = exponent if full else 0
         fraction = exponent + ROOM if exact else least + MULTIPLIER_BITS - 2
         w = Format(width=max(2, fraction - least + 2), signed=True, fraction=fraction)
-        return self._pool(window, w, count_padding=node.count_padding)
+        return self._pool(window, w, count_padding=full)
 
     def _elementwise(self) -> Layer:
         if self.inputs[0][0].ndim != 4:

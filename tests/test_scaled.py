@@ -143,6 +143,7 @@ def test_means_of_one_scale(count, tmp_path, seed):
     for scheme in SCHEMES[1:]:
         integers = quantize(graph, images, Options(requant=scheme)).network
         codes = integers.encode(images)
+        assert integers.layers[-1].w.width == {2: 10, 3: 17}[count]
         got = run(integers, codes)
         blocks = codes.reshape(4, 12 // count, count, 12 // count, count, 2).swapaxes(2, 3)
         sums = (blocks - 7).sum(axis=(3, 4))
