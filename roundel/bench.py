@@ -16,7 +16,7 @@ from golden.rounding import limits
 from golden.tiling import schedule
 from hw.emit import to_verilog
 from hw.requant import Requantizer
-from roundel import bench_codec, bench_decoder, bench_nms
+from roundel import bench_codec, bench_decoder, bench_nms, bench_search
 from roundel.array import clock, simulate
 from roundel.array_design import generate_array
 from roundel.compare import requant_variants
@@ -126,5 +126,6 @@ BENCHES: Mapping[str, Benchmark] = {
     "requant": Benchmark(variants=lambda: requant_variants({}), measure=_requant),
     "codec": Benchmark(variants=bench_codec.variants, measure=lambda variant, seed: variant.rows(seed)),
     "decoder": Benchmark(variants=bench_decoder.variants, measure=lambda variant, seed: variant.rows(seed)),
+    "search": Benchmark(variants=bench_search.variants, measure=lambda variant, seed: variant.rows(seed)),
     "nms": Benchmark(variants=bench_nms.variants, measure=lambda variant, seed: variant.rows(seed)),
 }

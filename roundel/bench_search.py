@@ -101,16 +101,23 @@ class Case:
 
     per_channel: bool
     positions: int = Options().positions
+    size: int = SIZE
+    images: int = IMAGES
+
+    @property
+    def shifts(self) -> str:
+        """In words."""
+        return "per channel" if self.per_channel else "per layer"
 
     def rows(self, seed: int) -> list[Row]:
         """Seconds, memory, and what comes out on other images."""
-        graph, options = resnet18(seed), Options(per_channel=self.per_channel, positions=self.positions)
-        about = {"network": "resnet18", "images": IMAGES, "size": SIZE, "seed": seed}
-        about |= {"per_channel": self.per_channel, "positions": self.positions}
+        graph, options = resnet18(seed, self.size), Options(per_channel=self.per_channel, positions=self.positions)
+        about = {"network": "resnet18", "images": self.images, "size": self.size, "seed": seed}
+        about |= {"shifts": self.shifts, "positions": self.positions}
         start = perf_counter()
-        quantized = quantize(graph, smooth_images(seed + 1, IMAGES), options)
+        quantized = quantize(graph, smooth_images(seed + 1, self.images, self.size), options)
         taken = perf_counter() - start
-        images = smooth_images(seed + 2, 4)
+        images = smooth_images(seed + 2, 4, self.size)
         expected = graph.run(images).astype(np.float64)
         got = quantized.network.output.decode(run(quantized.network, quantized.network.encode(images), batch=1))
         noise = np.sum((expected - got) ** 2)
@@ -144,9 +151,8 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for case in (*variants(), replace(variants()[0], positions=512), replace(variants()[0], positions=8192)):
         found = {item["name"].removeprefix("search."): item["value"] for item in case.rows(seed=1)}
-        shifts = "per channel" if case.per_channel else "per layer"
         cells = (f"{found['seconds']:.0f}", f"{found['memory']:.1f}", f"{found['sqnr']:.1f}")
-        print(f"| {shifts} | {case.positions} | {' | '.join(cells)} |", flush=True)
+        print(f"| {case.shifts} | {case.positions} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,13 @@ _BY_ZEROS = {
     "decoder.nonzero_per_cycle": ("Decoder, weights a cycle that are not zero, by zeros", "scheme"),
     "decoder.cycles_between_streams": ("Decoder, cycles between two streams, by zeros", "scheme"),
 }
+_SEARCH = {
+    "search.seconds": "seconds",
+    "search.memory": "most memory, GiB",
+    "search.sqnr": "SQNR, dB",
+    "search.quantizations_before": "quantizations",
+    "search.quantizations_after": "as modules",
+}
 _PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept an image"}
 
 
@@ -38,7 +45,8 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     rates = [row for row in rows if "scheme" in row["params"] and "images" in row["params"]]
     software = [row for row in rows if row["name"] in _SOFTWARE]
     packed = [row for row in rows if row["name"] in _BY_ZEROS]
-    rest = [row for row in rows if not any(row in special for special in (precisions, rates, software, packed))]
+    search = [row for row in rows if row["name"] in _SEARCH]
+    rest = [row for row in rows if not any(row in part for part in (precisions, rates, software, packed, search))]
     found = []
     if rest:
         cells = [[_title(row), figure(row), row["unit"]] for row in rest]
@@ -48,6 +56,10 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         found.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
     if software:
         found.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
+    if search:
+        about = search[0]["params"]
+        title = f"Joint search of {about['network']}, {about['images']} images"
+        found.append(_pivot(title, search, ("shifts",), _SEARCH))
     for name, (title, key) in _BY_ZEROS.items():
         if chosen := [row for row in packed if row["name"] == name]:
             found.append(_by_zeros(title, chosen, key))

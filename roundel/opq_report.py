@@ -15,7 +15,7 @@ BYTES = ("float32_bytes", "codes_bytes", "floor_bytes", "entropy_bytes", "stream
 
 
 def layer_weights(graph: Graph) -> dict[str, Reals]:
-    """The weights to prune, by layer: what `golden.opq.opq` takes, if `graph` is folded. Factors of channels are none."""
+    """The weights to prune, by layer: what `golden.opq.opq` takes, if `graph` is folded. Factors of channels stay."""
     nodes = (node for node in graph.nodes if isinstance(node, Conv | Dense))
     return {node.name: node.weights for node in nodes if isinstance(node, Dense) or not node.scales_channels}
 

@@ -12,7 +12,7 @@ from golden.errors import MismatchError
 from golden.mac import MacParams
 from golden.requant import RequantParams
 from hw.units import UNITS
-from roundel import bench_codec, bench_decoder, bench_nms
+from roundel import bench_codec, bench_decoder, bench_nms, bench_search
 from roundel.array import Replay
 from roundel.bench import BENCHES, bench, measurements
 from roundel.bench_show import tables
@@ -36,6 +36,7 @@ def small(monkeypatch):
         "mac": [SMALL],
         "requant": [RequantParams(), RequantParams(scheme="fixed32")],
         "codec": [],
+        "search": [bench_search.Case(per_channel=True, positions=16, size=32, images=1)],
         "decoder": [bench_decoder.Rate(DecoderParams(**UNITS["decoder"].configs["mask_8"]), 0.5)],
         "nms": [bench_nms.Rate("psrr parallel", 2), bench_nms.Software(60)],
     }
@@ -123,6 +124,17 @@ def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_dens
     assert [line[0] for line in found["Weights per round, by zeros"][1]] == ["rice"]
 
 
+def test_the_joint_search_has_a_line(small):
+    rows = bench(["search"], seed=1)
+    check(rows)
+    values = {row["name"]: row["value"] for row in rows}
+    # 20 convolutions and their normalizations, 17 activations, 8 sums, a mean, a matrix product; 20 + 2 modules
+    assert (values["search.quantizations_before"], values["search.quantizations_after"]) == (20 + 20 + 17 + 8 + 2, 22)
+    (found,) = tables(rows)
+    assert found[1][1:] == ["seconds", "most memory, GiB", "SQNR, dB", "quantizations", "as modules"]
+    assert (found[2][0][0], found[2][0][4:]) == ("per channel", ["67", "22"])
+
+
 def test_tables_have_every_row_once(small, seed):
     """Rows that are about the same thing share a line; the rest have a line each."""
     rows = bench(["nms", "requant"], seed=seed)
@@ -142,7 +154,7 @@ def test_progress_is_told_of_every_measurement(small, monkeypatch):
         monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], measure=lambda params, seed: []))
     done = []
     assert bench([], seed=1, done=done.append) == []
-    assert done == ["mac", "requant", "requant", "decoder", "nms", "nms"]
+    assert done == ["mac", "requant", "requant", "decoder", "search", "nms", "nms"]
     assert len(done) == measurements([])
     assert measurements(["mac", "mac"]) == 1
 
@@ -160,6 +172,6 @@ def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):
     assert end.value.code == 2
     assert (
         capsys.readouterr().err
-        == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, decoder, nms\n"
+        == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, decoder, search, nms\n"
     )
     assert list(tmp_path.iterdir()) == []
