@@ -127,6 +127,8 @@ def summary(found: Row) -> list[str]:
 
 def _options(result: Compressed) -> Row:
     options, search = result.options, result.options.search
+    if options.refit and result.advised:  # widths of the file
+        search = result.advised.refit.options(search)
     return {
         "calibration": options.calibration.name,
         "opq": _opq(options.opq),

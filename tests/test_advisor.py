@@ -180,6 +180,8 @@ def test_compress_says_what_it_did(options, tmp_path):
     assert found["options"]["refit"] is not kept
     assert found["options"]["requant"] == (options[1] if kept else "shift")
     assert (f"kept by {options[-1]}" if kept else "moved to powers of two (--refit)") in page
+    assert found["options"]["per_channel"] is not kept  # of the search, which kept scales have none of
+    assert found["options"]["bias_bits"] == (8 if kept else 16)
     network = load(tmp_path / "network.npz")
     assert {layer.requant.value for layer in network.weighted} == {found["options"]["requant"]}
 
