@@ -62,7 +62,7 @@ def units(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        out.print(f"[bold]{row['unit']}[/bold]: {row['summary']}; {len(row['configs'])} configurations to verify")
+        out.print(f"{row['unit']}: {row['summary']}; {len(row['configs'])} configurations to verify")
         table("", ("parameter", "default"), [(name, str(value)) for name, value in row["parameters"].items()])
 
 
@@ -100,7 +100,7 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
         table(f"RTL against golden, seed {seed}", ("unit and configuration", "result"), cells)
     failed = [(case, result) for case, result in results if not result.passed]
     for case, result in failed:
-        err.print(f"[red]{case.unit} {case.name}[/red]: {result.failures[0]} (log in {result.folder})")
+        err.print(f"{case.unit} {case.name}: {result.failures[0]} (log in {result.folder})", style="red")
     err.print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     sys.exit(1 if failed else 0)
 

@@ -177,5 +177,5 @@ def run(model: Path, images: Path, on: str, count: int | None, folder: Path, as_
         for line in running.summary(found):
             out.print(line)
     for line in result.different:
-        err.print(f"[red]{line}[/red]")
+        err.print(line, style="red")
     sys.exit(1 if result.different else 0)

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, markup=False)  # names of layers may look like markup
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], console: Console = out) -> None:
@@ -40,6 +40,6 @@ class Steps:
 def steps(title: str, total: int) -> Iterator[Steps]:
     """Show a progress bar on stderr while the block runs; nothing where that is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    step = TextColumn("{task.fields[step]}")
+    step = TextColumn("{task.fields[step]}", markup=False)
     with Progress(*columns, step, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield Steps(progress, total, title)

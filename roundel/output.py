@@ -1,5 +1,6 @@
 """Files that a command leaves behind: all of them or none."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ from typing import Any
 
 from golden.errors import InputError
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
@@ -21,7 +24,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        `path` cannot be a folder, or cannot be written.
+        `path` cannot be a folder, or cannot be written, or there is no room for what the block writes.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +36,10 @@ def output_folder(path: Path) -> Iterator[Path]:
     try:
         yield work
         _move(work, path)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -1,10 +1,11 @@
 """Runs a compressed network bit-exactly: in NumPy, or with its weighted layers on RTL, behind the weight decoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,10 +164,18 @@ def write_run(run: Run, work: Path) -> dict[str, Any]:
         real = formats[name].decode(values).astype(np.float32)
         arrays[name] = values
         arrays[f"{name}.real"] = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
-    np.savez(work / "outputs.npz", allow_pickle=False, **arrays)
+    _write_npz(work / "outputs.npz", arrays)
     found = as_dict(run)
     write_json(work / "run.json", found)
     return found
+
+
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """As `numpy.savez`, which takes names for arguments of its own."""
+    with ZipFile(path, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
 
 
 def _encode(stored: Stored, images: Images) -> Ints:

@@ -1,5 +1,6 @@
 """`roundel compress` and `roundel run` on the digits network: what they write, promise and refuse."""
 
+import errno
 import json
 import runpy
 import shutil
@@ -243,6 +244,34 @@ def test_a_network_without_weights(tmp_path, capsys):
     assert call(*arguments) == 0
     size = read(tmp_path / "out")["size"]
     assert (size["weights"], size["zeros"], size["ratio"]) == (0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["a[/b]", "a|b", "file", "allow_pickle", "two\nlines", "../above"])
+def test_layers_of_any_name(name, tmp_path, capsys):
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy")
+    weights = numpy_helper.from_array(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"], name=name)], "named", [x], [y], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "n.onnx")
+    np.savez(tmp_path / "images.npz", images=np.eye(2, dtype=np.float32))
+    assert call("compress", tmp_path / "n.onnx", "--calibration", tmp_path / "images.npz", "-o", tmp_path / "n") == 0
+    assert name.splitlines()[0] in capsys.readouterr().out
+    page = (tmp_path / "n" / "report.md").read_text().splitlines()
+    tables = [line.replace(r"\|", "").count("|") for line in page if line.startswith("|")]
+    assert set(tables) == {8, 9, 5}  # layers, streams, modules: every row has its table's columns
+    assert call("run", tmp_path / "n", "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 0
+    with np.load(tmp_path / "out" / "outputs.npz") as found:
+        assert found.files == [name, f"{name}.real"]
+        np.testing.assert_allclose(found[f"{name}.real"], [[1, 2], [3, 4]], atol=0.05)
+
+
+def test_no_room_for_the_output(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("roundel.compress_files.save", full)
+    assert call("compress", SPARSE, *IMAGES, "-o", tmp_path / "out") == 2
+    assert capsys.readouterr().err.endswith("out: cannot be written (No space left on device)\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_images_of_another_shape(sparse, tmp_path, capsys):
