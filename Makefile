@@ -39,6 +39,7 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/python docs/opq.py
 	$(BIN)/python docs/finetuning.py
 	$(BIN)/python docs/compress.py
+	$(BIN)/python docs/advisor.py --area
 
 rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
 	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
