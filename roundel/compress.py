@@ -104,6 +104,7 @@ class Compressed:
         The network as imported, before anything was folded.
     tuned
         The float network that was quantized, batch normalization folded: with OPQ its weights are pruned and quantized.
+        Before `refit`, if that was asked for.
     plans
         OPQ's plan of each layer; empty without OPQ.
     losses
@@ -178,7 +179,7 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
     losses: tuple[float, ...] = ()
     if training is not None:
         graph, losses = tune(original, plans, training, options.finetune, progress)
-    graph, quantized, advised = to_integers(graph, calibration.images, options, progress)
+    quantized, advised = to_integers(graph, calibration.images, options, progress)
     with progress("weight streams", len(quantized.network.weighted)) as step:
         streams = network_streams(quantized.network, options.streams, step)
     return Compressed(
@@ -196,8 +197,8 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
 
 def to_integers(
     graph: Graph, images: NDArray[Any], options: CompressOptions, progress: Progress
-) -> tuple[Graph, Quantized, Advised | None]:
-    """The float network that was quantized, the integer network, and the advice where scales are no powers of two.
+) -> tuple[Quantized, Advised | None]:
+    """The integer network, and the advice where scales are no powers of two.
 
     Raises
     ------
@@ -214,9 +215,9 @@ def to_integers(
             advised = advise(graph, images, scheme=scheme, options=plain, networks=(which,), progress=step)
         quantized = advised.moved or advised.kept
         assert quantized is not None
-        return (advised.refit.graph if options.refit else graph), quantized, advised
+        return quantized, advised
     with progress("joint search", len(unify(graph))) as step:
-        return graph, quantize(graph, images, search, _each(step)), None
+        return quantize(graph, images, search, _each(step)), None
 
 
 def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:

@@ -81,6 +81,20 @@ def test_one_shot_pruning_and_quantization(tmp_path, capsys):
         assert f"\n## {title}\n" in page
 
 
+def test_free_steps_are_moved(tmp_path):
+    """Pruned weights stay zeros; what OPQ did is told, and compresses to the same again."""
+    arguments = (*IMAGES, "--refit")
+    opq = ("--sparsity", 0.5, "--bits", 4, "--steps", "free")
+    assert call("compress", MODEL, *arguments, *opq, "-o", tmp_path / "one") == 0
+    found, network = read(tmp_path / "one"), load(tmp_path / "one" / "network.npz")
+    assert [np.log2(row["step"]).is_integer() for row in found["opq"][:-1]] == [False] * 4
+    assert found["size"]["zeros"] >= found["opq"][-1]["zeros"] >= 0.5
+    assert {layer.requant.value for layer in network.weighted} == {"shift"}
+    assert call("compress", tmp_path / "one" / "quantized.onnx", *arguments, "-o", tmp_path / "two") == 0
+    for one, two in zip(network.weighted, load(tmp_path / "two" / "network.npz").weighted, strict=True):
+        np.testing.assert_array_equal(one.weights, two.weights)
+
+
 def test_pruning_alone_leaves_the_bits_to_the_search(tmp_path):
     assert call("compress", MODEL, *IMAGES, "--sparsity", 0.5, "--weight-bits", 6, "-o", tmp_path) == 0
     network = load(tmp_path / "network.npz")
