@@ -9,7 +9,7 @@ import numpy as np
 from golden.codec import decode
 from golden.codec_params import CodecError
 from golden.errors import InputError
-from golden.network import Network
+from golden.network import Network, run
 from golden.network_file import load, load_meta, save
 from roundel.compress import Compressed
 from roundel.compress_report import report, report_lines
@@ -77,9 +77,7 @@ def read_compressed(path: Path) -> Stored:
     if not path.is_file():
         raise InputError(f"{path}: expected a network that `roundel compress` wrote, but there is none")
     network, meta = load(path), load_meta(path)
-    shape, kept = meta.get("input_shape"), meta.get("streams")
-    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape):
-        raise InputError(f"{path}: meta: input_shape: expected a list of sizes")
+    shape, kept = _shape(path, network, meta.get("input_shape")), meta.get("streams")
     if not isinstance(kept, dict) or not isinstance(files := kept.get("files"), dict):
         raise InputError(f"{path}: meta: streams: expected an object with files")
     try:
@@ -91,12 +89,23 @@ def read_compressed(path: Path) -> Stored:
         file = path.parent / _inside(path, layer.name, files.get(layer.name))
         streams[layer.name] = _read_stream(file)
         _check_stream(file, streams[layer.name], array_order(layer, options), layer.name)
-    return Stored(path=path, network=network, shape=tuple(shape), options=options, streams=streams)
+    return Stored(path=path, network=network, shape=shape, options=options, streams=streams)
+
+
+def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
+    """The shape of the images that the file names; one blank image of it has to go through the layers."""
+    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
+        raise InputError(f"{path}: meta: input_shape: expected a list of sizes")
+    try:
+        run(network, network.encode(np.zeros((1, *shape), np.float32)))
+    except (TypeError, ValueError, MemoryError):
+        raise InputError(f"{path}: meta: input_shape: expected images that the layers can take, not {shape}") from None
+    return tuple(shape)
 
 
 def _inside(path: Path, layer: str, name: object) -> str:
     """A file's name, which must not lead out of the folder."""
-    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+    if not isinstance(name, str) or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"{path}: meta: streams: expected a file beside it for layer {layer}, not {name!r}")
     return name
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from golden.codec import decode
-from golden.network_file import load
+from golden.network_file import load, load_meta, save
 from roundel.images import load_images
 from roundel.onnx_import import import_onnx
 from tests.command import call
@@ -185,6 +185,28 @@ def swap_streams(folder):
 
 def lose_stream(folder):
     (folder / "streams" / "003.rws").unlink()
+
+
+@pytest.mark.parametrize("shape", [None, [], [True, 8, 8], [2, 8, 8], [64], [1, 8, 8, 1], [1, 2, 2], [1, 8, 2**50]])
+def test_shapes_of_images_that_no_layer_takes(shape, sparse, tmp_path, capsys):
+    shutil.copytree(sparse, tmp_path / "copy")
+    file = tmp_path / "copy" / "network.npz"
+    save(load(file), file, load_meta(file) | {"input_shape": shape})
+    assert call("run", tmp_path / "copy", "--input", DIGITS / "heldout.npz", "-o", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "network.npz: meta: input_shape: expected " in error
+    assert error.count("\n") == 1
+
+
+def test_names_of_streams_that_are_none(sparse, tmp_path, capsys):
+    shutil.copytree(sparse, tmp_path / "copy")
+    file = tmp_path / "copy" / "network.npz"
+    meta = load_meta(file)
+    for name in ("/etc/passwd", "../000.rws", "a\0b", 3):
+        streams = meta["streams"] | {"files": meta["streams"]["files"] | {"conv1": name}}
+        save(load(file), file, meta | {"streams": streams})
+        assert call("run", tmp_path / "copy", "--input", DIGITS / "heldout.npz", "-o", tmp_path / "out") == 2
+        assert "meta: streams: expected a file beside it for layer conv1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
