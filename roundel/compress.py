@@ -146,6 +146,8 @@ def opq_params(
     InputError
         A number out of range.
     """
+    if steps != "power_of_two" and bits is None:
+        raise InputError(f"--steps {steps}: expected --bits as well, without which OPQ has no steps")
     if sparsity is None and bits is None:
         return None
     if bits is not None and not 2 <= bits <= 8:

@@ -151,6 +151,7 @@ def test_rtl_that_differs_is_named_with_exit_code_1(sparse, tmp_path, monkeypatc
         (("--bits", 1), "--bits: expected 2 to 8, not 1.0"),
         (("--lanes", 5), "lanes must be a power of two, not 5"),
         (("--columns", 0), "columns must be 1 to 64, not 0"),
+        (("--sparsity", 0.5, "--steps", "free"), "--steps free: expected --bits as well"),
         (("--epochs", 3), "--epochs: expected --finetune as well"),
         (("--finetune", DIGITS / "calibration.npz"), "--finetune: expected --sparsity or --bits as well"),
         (("--held-out", DIGITS / "digits.onnx"), "digits.onnx: not a valid .npz file of arrays"),
