@@ -49,7 +49,7 @@ def table() -> list[str]:
         assert result.accuracy is not None
         cells = [
             f"{found['zeros']:.1%}",
-            f"{found['stream_bytes'] + found['bias_bytes']:,}",
+            f"{found['total_bytes']:,}",
             f"{found['ratio']:.1f}",
             f"{found['ratio_without_positions']:.1f}",
             f"{result.accuracy.integer:.2%}",

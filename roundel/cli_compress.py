@@ -58,9 +58,7 @@ TUNING = ("epochs", "learning_rate", "weight_decay")
 @click.option(
     "--rounding",
     type=click.Choice([item.value for item in Rounding]),
-    default=Rounding.HALF_UP.value,
-    show_default=True,
-    help="Of the requantizers; files that are quantized already usually mean half_even.",
+    help="Of the requantizers; if not given half_up, and half_even for files whose activations are quantized already.",
 )
 @click.option("--per-channel", is_flag=True, help="A shift for every output channel instead of one for a layer.")
 @click.option(
@@ -125,11 +123,8 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
             opq=opq_params(
                 given["sparsity"], given["bits"], given["weighting"], given["weight_bits"], given["opq_steps"]
             ),
-            search=Options(
-                rounding=Rounding(given["rounding"]),
-                requant=Scheme(given["requant"]),
-                **{name: given[name] for name in SEARCH},
-            ),
+            search=Options(requant=Scheme(given["requant"]), **{name: given[name] for name in SEARCH}),
+            rounding=Rounding(given["rounding"]) if given["rounding"] else None,
             refit=given["refit"],
             streams=StreamOptions(
                 packing=given["codec"], **{name: given[name] for name in ("lanes", "columns", "slices")}

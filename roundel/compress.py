@@ -19,9 +19,10 @@ from golden.network import Network, outputs
 from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams, Weighting
 from golden.requant import Scheme
+from golden.rounding import Rounding
 from roundel.advisor import Advised, advise, given_nodes
 from roundel.finetune import FinetuneOptions, finetune
-from roundel.graph import Conv, Dense, Graph
+from roundel.graph import Conv, Dense, Graph, Quantize
 from roundel.images import Images, load_images
 from roundel.modules import fold, unify
 from roundel.onnx_import import import_onnx
@@ -64,6 +65,7 @@ class CompressOptions:
     held_out: Path | None = None
     opq: OpqParams | None = None
     search: Options = field(default_factory=Options)
+    rounding: Rounding | None = None
     refit: bool = False
     streams: StreamOptions = field(default_factory=StreamOptions)
     training: Path | None = None
@@ -174,6 +176,7 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
         A file is missing or not what it should be, or the network has no integer form; the message names it.
     """
     original = import_onnx(options.model)
+    options = replace(options, search=replace(options.search, rounding=options.rounding or usual_rounding(original)))
     calibration = load_images(options.calibration, original)
     held_out = _labelled(options.held_out, original)
     training = None if options.training is None else load_images(options.training, original)
@@ -195,6 +198,12 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
         streams=streams,
         accuracy=_accuracy(original, quantized.network, held_out),
     )
+
+
+def usual_rounding(graph: Graph) -> Rounding:
+    """Of requantizers, for a network of which nothing else is known."""
+    quantized = any(isinstance(node, Quantize) for node in graph.nodes)
+    return Rounding.HALF_EVEN if quantized else Rounding.HALF_UP
 
 
 def to_integers(

@@ -1,11 +1,12 @@
 """The report of a compression: one JSON value, and the same as a page a person can read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
 
+from golden.layers import Layer, Requantized, Weighted
 from golden.opq_params import OpqParams
 from roundel.advisor_report import advice, advice_lines, advice_table
 from roundel.array_design import unsupported
@@ -13,6 +14,7 @@ from roundel.compress import Compressed
 from roundel.markdown import markdown_table
 from roundel.modules_table import modules_table
 from roundel.opq_report import layer_codes, opq_table
+from roundel.quantize import Choice
 from roundel.streams import LayerStream, has_stream
 
 Row = dict[str, Any]
@@ -30,6 +32,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> Row:
     """
     table = modules_table(result.graph, result.quantized.modules)
     sizes = {stream.layer: len(stream.data) for stream in result.streams}
+    layers = {layer.name: layer for layer in result.network.layers}
     return {
         "model": result.options.model.name,
         "options": _options(result),
@@ -38,7 +41,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> Row:
         "quantizations": {"before": table.before, "after": table.after},
         "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
         "advice": advice(result.advised) if result.advised else None,
-        "layers": [_layer(choice) for choice in result.quantized.choices],
+        "layers": [_layer(choice, layers[choice.name]) for choice in result.quantized.choices],
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
@@ -48,7 +51,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> Row:
 
 
 def size(result: Compressed) -> Row:
-    """Bytes of all weights and biases: as float32, and as streams and integers.
+    """Bytes of all weights and biases: as float32; as streams, integers, and parameters of the requantizers.
 
     `codes_bytes` leaves out where the weights are that are not zero: the rate that papers quote, which no file has.
     """
@@ -61,16 +64,27 @@ def size(result: Compressed) -> Row:
     wide = [layer for layer in layers if not has_stream(layer)]  # stored as they are
     streams = sum(len(stream.data) for stream in result.streams)
     streams += sum((layer.weights.size * layer.w.width + 7) // 8 for layer in wide)
+    settings = sum(parameter_bits(layer) for layer in layers) / 8
+    rest = biases + ceil(settings)
     return {
         "weights": count,
         "zeros": 1 - sum(nonzero.values()) / count if count else 0.0,
         "float32_bytes": dense,
         "stream_bytes": streams,
         "bias_bytes": biases,
+        "parameter_bytes": ceil(settings),
+        "total_bytes": streams + rest,
         "codes_bytes": codes,
-        "ratio": dense / (streams + biases) if count else 1.0,
-        "ratio_without_positions": dense / (codes + biases) if count else 1.0,
+        "ratio": dense / (streams + rest) if count else 1.0,
+        "ratio_without_positions": dense / (codes + rest) if count else 1.0,
     }
+
+
+def parameter_bits(layer: Weighted) -> int:
+    """Bits of the run-time parameters of a layer's requantizer: once, or where channels differ for each of them."""
+    values, fields = layer.runtime(), layer.requantizer.runtime_fields
+    each = len(layer.bias) if any(len(np.unique(values[field.name])) > 1 for field in fields) else 1
+    return each * sum(field.width for field in fields)
 
 
 def report_lines(found: Row) -> list[str]:
@@ -83,18 +97,7 @@ def report_lines(found: Row) -> list[str]:
     if found["advice"]:
         parts.append(["## Scales", "", *advice_lines(found["advice"]), "", *advice_table(found["advice"])])
     if found["opq"]:
-        note = (
-            "Predicted under a Laplace model, measured on the weights, before any fine-tuning. `floor`: entropy of the"
-        )
-        parts.append(
-            [
-                "## Pruning and quantization (OPQ)",
-                "",
-                *_table(OPQ, found["opq"]),
-                "",
-                f"{note} codes, positions counted.",
-            ]
-        )
+        parts.append(["## Pruning and quantization (OPQ)", "", *_table(OPQ, found["opq"]), "", OPQ_NOTE])
     saved = "{before} quantization operations one operator at a time, {after} as modules.".format(
         **found["quantizations"]
     )
@@ -105,10 +108,10 @@ def report_lines(found: Row) -> list[str]:
 def summary(found: Row) -> list[str]:
     """The figures that matter most, one line each."""
     sizes, accuracy = found["size"], found["accuracy"]
-    after = sizes["stream_bytes"] + sizes["bias_bytes"]
     lines = [
         f"- {sizes['weights']:,} weights, {sizes['zeros']:.1%} of them zero.",
-        f"- {sizes['float32_bytes']:,} bytes in float32, {after:,} as weight streams and integer biases: "
+        f"- {sizes['float32_bytes']:,} bytes in float32, "
+        f"{sizes['total_bytes']:,} as weight streams, integer biases and requantizer parameters: "
         f"{sizes['ratio']:.1f}x smaller, positions and headers counted; "
         f"{sizes['ratio_without_positions']:.1f}x without positions.",
     ]
@@ -136,11 +139,17 @@ def _options(result: Compressed) -> Row:
         "activation_bits": search.activation_bits,
         "bias_bits": search.bias_bits,
         "per_channel": search.per_channel,
-        "rounding": search.rounding.value,
+        "rounding": _roundings(result),
         "requant": search.requant.value,
         "refit": options.refit,
         "streams": options.streams.as_dict(),
     }
+
+
+def _roundings(result: Compressed) -> str:
+    """Of all requantizers: what a file or a scheme says comes before what was asked for."""
+    found = {layer.rounding.value for layer in result.network.layers if isinstance(layer, Requantized)}
+    return ", ".join(sorted(found))
 
 
 def _opq(params: OpqParams | None) -> Row | None:
@@ -160,8 +169,11 @@ def _accuracy(result: Compressed) -> Row | None:
     return None if found is None else vars(found) | {"points_lost": found.points_lost}
 
 
-def _layer(choice: Any) -> Row:
-    row = dict(vars(choice))
+def _layer(choice: Choice, layer: Layer) -> Row:
+    row = vars(choice) | {
+        "weight_bits": layer.w.width if isinstance(layer, Weighted) else None,
+        "output_bits": layer.output.width,
+    }
     return row | {"sqnr_db": row["sqnr_db"] if isfinite(row["sqnr_db"]) else None}
 
 
@@ -187,6 +199,8 @@ LAYERS: tuple[Column, ...] = (
     ("N_b", "n_b", ""),
     ("N_o", "n_o", ""),
     ("shift", "shift", ""),
+    ("weight bits", "weight_bits", ""),
+    ("output bits", "output_bits", ""),
     ("SQNR, dB", "sqnr_db", ".1f"),
 )
 SCALED: tuple[Column, ...] = (
@@ -194,6 +208,8 @@ SCALED: tuple[Column, ...] = (
     ("requantizer", "requant", ""),
     ("scale", "scale", ".6g"),
     ("zero point", "zero_point", ""),
+    ("weight bits", "weight_bits", ""),
+    ("output bits", "output_bits", ""),
     ("SQNR, dB", "sqnr_db", ".1f"),
 )
 STREAMS: tuple[Column, ...] = (
@@ -221,15 +237,23 @@ OPQ: tuple[Column, ...] = (
     ("measured", "rounding_measured", ".2e"),
     ("float32 bytes", "float32_bytes", ",.0f"),
     ("codes", "codes_bytes", ",.0f"),
-    ("floor", "entropy_bytes", ",.0f"),
+    ("floor", "floor_bytes", ",.0f"),
+    ("entropy", "entropy_bytes", ",.0f"),
     ("stream", "stream_bytes", ",.0f"),
-    ("over floor", "over_floor", ".1%"),
+    ("over entropy", "over_floor", ".1%"),
 )
 MODULES: tuple[Column, ...] = (
     ("module", "module", ""),
     ("operators", "operators", ""),
     ("quantizations before", "before", ""),
     ("after", "after", ""),
+)
+
+
+OPQ_NOTE = (
+    "Errors: predicted under a Laplace model, measured on the weights, before any fine-tuning. `codes` leaves "
+    "positions out; `floor` is the least under the Laplace model, `entropy` that of the codes as they are, both with "
+    "positions."
 )
 
 

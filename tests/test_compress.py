@@ -55,7 +55,9 @@ def test_sparse_and_4_bits_is_20_times_smaller_and_loses_at_most_half_a_point(tm
     files = sum(file.stat().st_size for file in (tmp_path / "streams").iterdir())
     assert size["stream_bytes"] == files
     assert size["float32_bytes"] == 4 * (15_248 + 90)
-    assert size["ratio"] == size["float32_bytes"] / (files + size["bias_bytes"])
+    assert size["bias_bytes"] == 16 + 32 + 32 + 10
+    assert size["parameter_bytes"] == 3  # four shifts of 5 bits
+    assert size["ratio"] == size["float32_bytes"] / (files + 90 + 3)
     assert size["ratio"] >= 20
 
 
@@ -93,6 +95,21 @@ def test_free_steps_are_moved(tmp_path):
     assert call("compress", tmp_path / "one" / "quantized.onnx", *arguments, "-o", tmp_path / "two") == 0
     for one, two in zip(network.weighted, load(tmp_path / "two" / "network.npz").weighted, strict=True):
         np.testing.assert_array_equal(one.weights, two.weights)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "rounding"),
+    [
+        (MODEL, (), "half_up"),
+        (MODEL, ("--rounding", "floor"), "floor"),
+        (DIGITS / "digits_qdq.onnx", ("--refit",), "half_even"),
+        (DIGITS / "digits_qdq.onnx", ("--requant", "fixed32"), "half_away"),  # has no other
+    ],
+)
+def test_the_rounding_is_what_the_file_means_unless_told(model, arguments, rounding, tmp_path):
+    assert call("compress", model, *IMAGES[:2], *arguments, "-o", tmp_path) == 0
+    assert read(tmp_path)["options"]["rounding"] == rounding
+    assert {layer.rounding.value for layer in load(tmp_path / "network.npz").weighted} == {rounding}
 
 
 def test_pruning_alone_leaves_the_bits_to_the_search(tmp_path):
@@ -294,7 +311,7 @@ def test_layers_of_any_name(name, tmp_path, capsys):
     assert name.splitlines()[0] in capsys.readouterr().out
     page = (tmp_path / "n" / "report.md").read_text().splitlines()
     tables = [line.replace(r"\|", "").count("|") for line in page if line.startswith("|")]
-    assert set(tables) == {8, 9, 5}  # layers, streams, modules: every row has its table's columns
+    assert set(tables) == {10, 9, 5}  # layers, streams, modules: every row has its table's columns
     assert call("run", tmp_path / "n", "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 0
     with np.load(tmp_path / "out" / "outputs.npz") as found:
         assert found.files == [name, f"{name}.real"]
