@@ -9,8 +9,7 @@ from roundel.plots import COLOURS, bars, figure
 from roundel.ratios import Row, libraries
 from roundel.report_parts import fpga_lines, slug
 from roundel.stimulus_decoder import DIGITS_NETWORK
-from synth.measure_decoder import DRAM_PJ_PER_BIT
-from synth.measure_nms import SRAM_PJ_PER_BIT
+from synth.energy_parts import DRAM_PJ_PER_BIT, SRAM_PJ_PER_BIT
 
 DECODER_COLUMNS = (
     *("scheme", "stimulus", "bits/weight", "weights/cycle", "pJ/weight", "logic", "registers", "clock gates"),

@@ -7,7 +7,7 @@ from roundel.markdown import markdown_table
 from roundel.plots import bars, figure
 from roundel.ratios import Row, libraries, ratios
 from roundel.report_parts import fpga_lines, slug
-from synth.measure_nms import SRAM_PJ_PER_BIT
+from synth.energy_parts import SRAM_PJ_PER_BIT
 
 BASELINE = "greedy, 1 lane"
 NMS_COLUMNS = (

@@ -13,20 +13,17 @@ from golden.decoder import DecoderParams
 from hw.decoder import CORES
 from hw.emit import to_verilog
 from hw.units import UNITS
+from synth.energy_parts import DRAM_PJ_PER_BIT, SRAM_PJ_PER_BIT, energy_per_op
 from synth.flow import MappingOptions
 from synth.mapping import Mapped, map_design
-from synth.measure import Measurement, cached_row, code_digest, nand2_area, prove_and_estimate
-from synth.measure_nms import PART_NAMES, PARTS, SRAM_PJ_PER_BIT
-from synth.netlist import Instance, read_netlist
-from synth.power import Energy
+from synth.measure import cached_row, code_digest, nand2_area, prove_and_estimate
+from synth.netlist import read_netlist
 from synth.reader import read_library
 from synth.timing import analyse
 
 FLOW = MappingOptions(full_adders=False)
 """The adders of a decoder are short, and their carries lie on its longest path: full-adder cells make it slower, and
 hardly smaller."""
-DRAM_PJ_PER_BIT = 1300 / 64
-"""[P] Horowitz, ISSCC 2014: 1,300 to 2,600 pJ for 64 bits of DRAM at 45 nm; the lesser."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,7 +105,7 @@ def _row(params: DecoderParams, cells: Path, stimulus: WeightStreams) -> dict[st
         "bits_per_weight": bits,
         "cycles": cycles,
         "weights_per_cycle": stimulus.weights / cycles,
-        **_energy(first, every, stimulus.weights),
+        **energy_per_op(first, every, stimulus.weights),
         "saved_sram_pj_per_op": SRAM_PJ_PER_BIT * (params.weight_width - bits),
         "saved_dram_pj_per_op": DRAM_PJ_PER_BIT * (params.weight_width - bits),
         "verified": first.proof.passed and every.proof.passed,
@@ -136,27 +133,3 @@ def _sizes(params: DecoderParams, mapped: Mapped, cells: Path) -> dict[str, floa
 def _delay(mapped: Mapped, cells: Path) -> float:
     """The longest path, ns."""
     return analyse(read_netlist(mapped.json, read_library(cells), mapped.top)).delay_ns
-
-
-def _energy(first: Measurement, every: Measurement, weights: int) -> dict[str, float]:
-    """The columns of what a weight costs: `every` has `weights` more than `first`."""
-    before, after = _parts(first), _parts(every)
-    parts = {name: (after[name] + before[name] * -1) * (1 / weights) for name in PART_NAMES}
-    total = sum(parts.values(), Energy())
-    return {
-        "energy_pj_per_op": total.total,
-        "internal": total.internal,
-        "switching": total.switching,
-        "leakage": total.leakage,
-        **{f"energy_{name}_pj_per_op": part.total for name, part in parts.items()},
-    }
-
-
-def _parts(run: Measurement) -> dict[str, Energy]:
-    """Energy of a whole run, pJ."""
-
-    def part(instance: Instance) -> str:
-        return PARTS.get(instance.cell.kind, "logic") if instance.cell else "logic"
-
-    spent = run.power.by(part)
-    return {name: spent.get(name, Energy()) * run.cycles for name in PART_NAMES}

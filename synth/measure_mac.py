@@ -12,7 +12,7 @@ from hw.emit import to_verilog
 from hw.mac import MacArray
 from hw.requant import requant_core
 from sim.runner import Design
-from synth.cell_library import Kind
+from synth.energy_parts import part_of
 from synth.mapping import map_design, map_smallest
 from synth.measure import cached_row, code_digest, nand2_area, prove_and_estimate
 from synth.netlist import read_netlist
@@ -25,7 +25,6 @@ BENCH = "sim.tb_mac"
 ENERGY_COLUMNS = 4  # a netlist of 16 columns takes Verilator many minutes to build, and columns are all alike
 FLOWS = ({"keep_trees": True}, {"multiplier": "rows"}, {"abc": "area_flow"})
 """What `map_smallest` tries beside the default; more takes minutes for a whole array."""
-PARTS = {Kind.FLIP_FLOP: "registers", Kind.LATCH: "registers", Kind.CLOCK_GATE: "clock_gates"}
 
 
 def measure_mac(
@@ -77,7 +76,7 @@ def _row(params: MacParams, cells: Path, part: MacParams, driven: Schedule, sour
     result = prove_and_estimate(netlist, cells, bench=BENCH, config=config, stimulus=driven.save)
     operations = len(driven.activations) * part.lanes * part.columns
     per_operation = result.cycles / operations
-    parts = result.power.by(lambda item: PARTS.get(item.cell.kind, "logic") if item.cell else "memory")
+    parts = result.power.by(part_of)
     total = sum(parts.values(), Energy()) * per_operation
     return {
         "unit": "mac",

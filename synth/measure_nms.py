@@ -12,13 +12,12 @@ from hw.emit import to_verilog
 from hw.units import UNITS
 from sim.box_images import BoxImage
 from sim.box_run import save_images
-from synth.cell_library import Kind
+from synth.energy_parts import PART_NAMES, SRAM_PJ_PER_BIT, energy_per_op
 from synth.flow import MappingOptions
 from synth.mapping import Mapped, map_design
-from synth.measure import Measurement, cached_row, code_digest, nand2_area, prove_and_estimate
+from synth.measure import cached_row, code_digest, nand2_area, prove_and_estimate
 from synth.memory_use import Memory, MemoryUse, memory_use
-from synth.netlist import Instance, read_netlist
-from synth.power import Energy
+from synth.netlist import read_netlist
 from synth.reader import read_library
 from synth.timing import analyse
 
@@ -26,10 +25,6 @@ FLOW = MappingOptions(keep_trees=True)
 """3 % smaller than the default for one lane of each unit; other changes are worth less than 1 %, and minutes each."""
 GATES = 30_000
 """Cells of the largest netlist that is simulated: Verilator takes a minute to build 20,000, and six for 54,000."""
-SRAM_PJ_PER_BIT = 10 / 64
-"""[P] Horowitz, ISSCC 2014: an 8 KiB SRAM at 45 nm gives a word of 64 bits for 10 pJ. Smaller memories cost less."""
-PARTS = {Kind.FLIP_FLOP: "registers", Kind.LATCH: "registers", Kind.CLOCK_GATE: "clock_gates"}
-PART_NAMES = ("logic", "registers", "clock_gates")
 MEMORIES = {"buffer": "boxes", "scan": "boxes", "pass": "windows"}
 """What a memory is for, by a word of its name; all others are queues."""
 
@@ -172,30 +167,11 @@ def _energy(
     mapped: Mapped, cells: Path, config: Mapping[str, Any], stream: BoxStream, bench: str, *, measured: bool
 ) -> dict[str, Any]:
     """The columns of a row that come from the netlist's activity."""
-    columns = [f"energy_{part}_pj_per_op" for part in PART_NAMES]
     if not measured:
-        return dict.fromkeys(["energy_pj_per_op", "internal", "switching", "leakage", *columns]) | {"verified": True}
+        columns = ["energy_pj_per_op", "internal", "switching", "leakage"]
+        columns += [f"energy_{part}_pj_per_op" for part in PART_NAMES]
+        return dict.fromkeys(columns) | {"verified": True}
     first, every = (
         prove_and_estimate(mapped, cells, bench=bench, config=config, stimulus=write) for write in stream.runs
     )
-    before, after = _parts(first), _parts(every)
-    parts = [(after[name] + before[name] * -1) * (1 / stream.boxes) for name in PART_NAMES]
-    total = sum(parts, Energy())
-    return {
-        "energy_pj_per_op": total.total,
-        "internal": total.internal,
-        "switching": total.switching,
-        "leakage": total.leakage,
-        **{column: part.total for column, part in zip(columns, parts, strict=True)},
-        "verified": every.proof.passed,
-    }
-
-
-def _parts(run: Measurement) -> dict[str, Energy]:
-    """Energy of a whole run, pJ."""
-
-    def part(instance: Instance) -> str:
-        return PARTS.get(instance.cell.kind, "logic") if instance.cell else "memory"
-
-    spent = run.power.by(part)
-    return {name: spent.get(name, Energy()) * run.cycles for name in PART_NAMES}
+    return energy_per_op(first, every, stream.boxes) | {"verified": every.proof.passed}
