@@ -136,7 +136,7 @@ def replayed(settings: dict[str, Any]) -> SparseScenario:
 
 @cocotb.test()
 async def matches_golden(dut: Any) -> None:
-    """After a damaged stream and a reset: every output equals golden, in order, whatever the stalls; no stream fails."""
+    """After a damaged stream and a reset, every output equals golden whatever the stalls, and no stream fails."""
     settings = config()
     params = SparseMacParams(**settings["params"])
     stalls, replay = settings.get("stalls", 0.0), "stimulus" in settings
