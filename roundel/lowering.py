@@ -57,7 +57,9 @@ class Lowering:
             self._check_orders()
             return self._layer(self.module.node)
         except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart
-            raise InputError(f"{self.graph.file}: node {error}") from error
+            name = self.module.name
+            said = str(error) if str(error).startswith(name) else f"{name}: {error}"
+            raise InputError(f"{self.graph.file}: node {said}") from error
 
     def _layer(self, node: Node) -> Layer:
         form = self.inputs[0][1]

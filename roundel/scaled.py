@@ -158,9 +158,13 @@ class ScaledLowering(Lowering):
 
 
 def greatest_step(node: Conv | Dense, width: int, *, per_channel: bool) -> NDArray[np.float32]:
-    """The step at which the greatest weight, of all or of each output, becomes the greatest integer of `width` bits."""
+    """The step at which the greatest weight, of all or of each output, becomes the greatest integer of `width` bits.
+
+    Weights so small that no float32 is such a step become 0.
+    """
     axes = tuple(range(1, node.weights.ndim)) if isinstance(node, Conv) else 0
     greatest = np.abs(node.weights).max(axis=axes)
     if not per_channel:
         greatest = np.full_like(greatest, greatest.max())
-    return np.asarray(np.where(greatest > 0, greatest, 1) / (2 ** (width - 1) - 1), np.float32)
+    least = np.finfo(np.float32).tiny * 2**width
+    return np.asarray(np.where(greatest > least, greatest, 1) / (2 ** (width - 1) - 1), np.float32)

@@ -202,6 +202,15 @@ def quantizer_model(tmp_path, scale, zero, bias=0):
     return import_onnx(saved(tmp_path, model(nodes, (2,), constants)))
 
 
+def test_weights_that_no_step_reaches_become_zero(seed):
+    node = conv(np.random.default_rng(seed), "x", "y", 2, 3)
+    node.weights[1] *= np.float32(1e-42)
+    steps = greatest_step(node, 8, per_channel=True)
+    assert steps.dtype == np.float32
+    assert steps[1] == np.float32(1 / 127)
+    assert (steps > 0).all()
+
+
 def test_what_cannot_be_kept_is_refused_in_one_line(tmp_path):
     options, images = Options(requant=Scheme.FIXED16), np.ones((1, 2), np.float32)
     graph = quantizer_model(tmp_path, 0.1, np.uint16(7))
