@@ -32,6 +32,8 @@ class Stored:
         The integer network.
     shape
         Of an image: (channels, rows, columns) or (features,).
+    results
+        The layer behind each output of the ONNX file, by the output's name.
     options
         How its streams were made.
     streams
@@ -41,6 +43,7 @@ class Stored:
     path: Path
     network: Network
     shape: tuple[int, ...]
+    results: dict[str, str]
     options: StreamOptions
     streams: dict[str, bytes]
 
@@ -55,6 +58,7 @@ def write_compressed(result: Compressed, work: Path) -> dict[str, Any]:
     meta = {
         "model": result.options.model.name,
         "input_shape": list(result.graph.shape),
+        "results": {name: result.quantized.results[tensor] for name, tensor in result.graph.names.items()},
         "streams": result.options.streams.as_dict() | {"files": files},
     }
     save(result.network, work / NETWORK, meta)
@@ -78,6 +82,7 @@ def read_compressed(path: Path) -> Stored:
         raise InputError(f"{path}: expected a network that `roundel compress` wrote, but there is none")
     network, meta = load(path), load_meta(path)
     shape, kept = _shape(path, network, meta.get("input_shape")), meta.get("streams")
+    results = _results(path, network, meta.get("results"))
     if not isinstance(kept, dict) or not isinstance(files := kept.get("files"), dict):
         raise InputError(f"{path}: meta: streams: expected an object with files")
     try:
@@ -89,7 +94,7 @@ def read_compressed(path: Path) -> Stored:
         file = path.parent / _inside(path, layer.name, files.get(layer.name))
         streams[layer.name] = _read_stream(file)
         _check_stream(file, streams[layer.name], array_order(layer, options), layer.name)
-    return Stored(path=path, network=network, shape=shape, options=options, streams=streams)
+    return Stored(path=path, network=network, shape=shape, results=results, options=options, streams=streams)
 
 
 def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
@@ -101,6 +106,13 @@ def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
     except (TypeError, ValueError, MemoryError):
         raise InputError(f"{path}: meta: input_shape: expected images that the layers can take, not {shape}") from None
     return tuple(shape)
+
+
+def _results(path: Path, network: Network, results: Any) -> dict[str, str]:
+    """The layer behind each output, which the file names; the names are members of an npz file."""
+    if not isinstance(results, dict) or not results or not set(map(str, results.values())) <= set(network.output_names):
+        raise InputError(f"{path}: meta: results: expected one of {', '.join(network.output_names)} for each name")
+    return results
 
 
 def _inside(path: Path, layer: str, name: object) -> str:

@@ -3,7 +3,8 @@
 The nodes themselves are in `roundel.nodes` and can be imported from here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,9 @@ class Graph:
         Shape of every tensor, without the batch.
     host
         What the file does to the results and the network here does not.
+    names
+        The result behind each output of the file, by the output's name; what the host computes is not there, but what
+        it reads.
     """
 
     file: str
@@ -100,6 +104,7 @@ class Graph:
     results: tuple[str, ...]
     shapes: dict[str, tuple[int, ...]]
     host: tuple[HostOperator, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def result(self) -> str:

@@ -66,6 +66,8 @@ def _convert(model: onnx.ModelProto, file: str) -> Graph:
     outputs = [scope.aliases.get(item.name, item.name) for item in proto.output]
     results = [_result(name, scope) for name in outputs]
     host = tuple(scope.hosted[name] for name in dict.fromkeys(outputs) if name in scope.hosted)
+    items = zip(proto.output, outputs, results, strict=True)
+    names = {tensor if name in scope.hosted else item.name: tensor for item, name, tensor in items}
     return Graph(
         file=file,
         source=source,
@@ -74,6 +76,7 @@ def _convert(model: onnx.ModelProto, file: str) -> Graph:
         results=tuple(dict.fromkeys(results)),
         shapes=scope.shapes,
         host=host,
+        names=names,
     )
 
 

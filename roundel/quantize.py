@@ -73,11 +73,12 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """The integer network, the modules it came from, and the table of choices, in dataflow order."""
+    """The integer network, its modules and the table of choices in dataflow order, and the layer of each result."""
 
     network: Network
     modules: tuple[Module, ...]
     choices: tuple[Choice, ...]
+    results: Mapping[str, str]
 
 
 def quantize(
@@ -135,8 +136,9 @@ def quantize(
             choices.append(_choice(layer, inputs[0][1], error, reference))
     if progress:
         progress(len(modules), len(modules), "")
-    network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=results)
-    return Quantized(network=network, modules=modules, choices=tuple(choices))
+    last = tuple(dict.fromkeys(results.values()))
+    network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last)
+    return Quantized(network=network, modules=modules, choices=tuple(choices), results=results)
 
 
 class _Flow:
@@ -188,13 +190,13 @@ def _rounded(graph: Graph, module: Module, options: Options) -> Options:
     return replace(options, rounding=Rounding.FLOOR)
 
 
-def _results(graph: Graph, modules: tuple[Module, ...]) -> tuple[str, ...]:
-    """The modules whose results are the network's, in the order of the graph's results."""
+def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:
+    """The modules whose results are the network's, in the order of the graph's results, by tensor."""
     made_by = {node.output: module.name for module in modules for node in module.nodes}
     for tensor in graph.results:
         if tensor not in made_by:
             raise InputError(f"{graph.file}: output {tensor}: expected at least one layer before it")
-    return tuple(dict.fromkeys(made_by[tensor] for tensor in graph.results))
+    return {tensor: made_by[tensor] for tensor in graph.results}
 
 
 def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, Mapping[str, Any]]) -> None:

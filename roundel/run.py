@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from golden.codec_header import read_header
 from golden.codec_params import CodecParams, Packing
 from golden.decoder import DecoderParams
-from golden.network import Network, outputs, steps
+from golden.network import outputs, steps
 from golden.rounding import Ints
 from golden.sparse_mac import SparseMacParams
 from roundel.array import LayerRun, differences, rounds, run_on_array
@@ -31,12 +31,12 @@ class Run:
 
     Attributes
     ----------
-    network
+    stored
         What ran.
     images
         What it ran on.
     results
-        By name, (images, ..., channels) integers.
+        By the name of the ONNX file's output, (images, ..., channels) integers.
     layers
         One row for each layer that ran on RTL; empty on golden.
     host
@@ -45,7 +45,7 @@ class Run:
         Where RTL and golden differ, one line a layer, in dataflow order: empty as it should be.
     """
 
-    network: Network
+    stored: Stored
     images: Images
     results: dict[str, Ints]
     layers: tuple[LayerRun, ...] = ()
@@ -55,7 +55,7 @@ class Run:
 
 def run_golden(stored: Stored, images: Images) -> Run:
     """Run in NumPy, integers only."""
-    return Run(network=stored.network, images=images, results=outputs(stored.network, _encode(stored, images)))
+    return Run(stored=stored, images=images, results=_named(stored, outputs(stored.network, _encode(stored, images))))
 
 
 def run_rtl(stored: Stored, images: Images, progress: Progress) -> Run:
@@ -76,9 +76,9 @@ def run_rtl(stored: Stored, images: Images, progress: Progress) -> Run:
     with progress("layers on RTL", rounds(inputs) * len(arrays)) as done:
         found = run_on_array(network, inputs, arrays, done, streams=stored.streams)
     return Run(
-        network=network,
+        stored=stored,
         images=images,
-        results=found.results,
+        results=_named(stored, found.results),
         layers=found.layers,
         host=host,
         different=tuple(differences(found, steps(network, inputs))),
@@ -159,9 +159,9 @@ def write_run(run: Run, work: Path) -> dict[str, Any]:
     they stand for, axes in ONNX's order.
     """
     arrays: dict[str, NDArray[Any]] = {}
-    formats = {layer.name: layer.output for layer in run.network.layers}
+    formats = {layer.name: layer.output for layer in run.stored.network.layers}
     for name, values in run.results.items():
-        real = formats[name].decode(values).astype(np.float32)
+        real = formats[run.stored.results[name]].decode(values).astype(np.float32)
         arrays[name] = values
         arrays[f"{name}.real"] = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
     _write_npz(work / "outputs.npz", arrays)
@@ -176,6 +176,11 @@ def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
+
+
+def _named(stored: Stored, results: Mapping[str, Ints]) -> dict[str, Ints]:
+    """Results of layers as outputs of the ONNX file."""
+    return {name: results[layer] for name, layer in stored.results.items()}
 
 
 def _encode(stored: Stored, images: Images) -> Ints:
