@@ -57,8 +57,8 @@ class Lowering:
             self._check_orders()
             return self._layer(self.module.node)
         except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart
-            name = self.module.name
-            said = str(error) if str(error).startswith(name) else f"{name}: {error}"
+            named = str(error).startswith(tuple(f"{node.name}: " for node in self.module.nodes))
+            said = str(error) if named else f"{self.module.name}: {error}"
             raise InputError(f"{self.graph.file}: node {said}") from error
 
     def _layer(self, node: Node) -> Layer:
