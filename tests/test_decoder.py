@@ -13,6 +13,7 @@ from golden.codec_params import CodecError, CodecParams, Packing
 from golden.decoder import DecoderParams
 from sim.decoder_reference import sound_weights
 from sim.decoder_streams import foreign, mutated, sound
+from sim.tb_decoder import DAMAGED
 from tests import rtl
 
 MASK = DecoderParams(packing=Packing.MASK, lanes=8, width=4)
@@ -128,3 +129,7 @@ def test_foreign_streams_are_refused_in_the_header(seed: int) -> None:
 @pytest.mark.parametrize("case", rtl.rtl_cases("decoder"))
 def test_rtl_equals_golden(case: Any, seed: int) -> None:
     rtl.check(case, seed)
+
+
+def test_at_least_a_thousand_damaged_streams_reach_the_rtl() -> None:
+    assert DAMAGED * len(rtl.rtl_cases("decoder")) >= 1000
