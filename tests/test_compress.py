@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -335,12 +336,18 @@ def test_images_of_another_shape(sparse, tmp_path, capsys):
 
 
 def test_the_page_is_what_its_command_writes(tmp_path, monkeypatch):
+    """Numbers may be a little off: float sums in another order, on another machine, may tip a choice of the search."""
     docs = DIGITS.parents[1] / "docs"
     monkeypatch.syspath_prepend(str(docs))
     text, page = (docs / "compress.md").read_text(), tmp_path / "compress.md"
     page.write_text(text)
     runpy.run_path(str(docs / "compress.py"))["main"](page)
-    assert page.read_text() == text, "run `python docs/compress.py`"
+    number = re.compile(r"\d[\d,]*(?:\.\d+)?")
+    assert number.sub("#", page.read_text()) == number.sub("#", text), "run `python docs/compress.py`"
+    found, written = (
+        [float(item.replace(",", "")) for item in number.findall(each)] for each in (page.read_text(), text)
+    )
+    np.testing.assert_allclose(found, written, rtol=0.02, atol=0.6, err_msg="run `python docs/compress.py`")
 
 
 def test_outputs_have_the_names_of_the_file(tmp_path):
