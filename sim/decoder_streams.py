@@ -14,6 +14,7 @@ from golden.rounding import Ints
 
 COUNTS = (0, 1, 2, 7, 8, 31, 33, 63, 64, 65, 128, 200, 300)
 FIELDS = range(4, 20)  # bytes of a header before its levels
+EDGES = (*range(11), 16, 17, 32, 33, 64, 65, 128, 129, 255)  # least and greatest of all fields, and one beyond
 ZEROS = (0.0, 0.3, 0.5, 0.8, 0.9, 0.97, 1.0)
 
 
@@ -129,6 +130,17 @@ def misheaded(rng: np.random.Generator, stream: bytes) -> bytes:
         at = int(rng.choice(FIELDS))
         data[at] = (data[at] + rng.choice([-1, 1])) % 256
     return bytes(data)
+
+
+def bounded(stream: bytes) -> list[bytes]:
+    """A stream with every field of its header but the count at, and just beyond, what any field can be."""
+    found = []
+    for at in (*FIELDS[:4], *FIELDS[8:]):
+        for value in EDGES:
+            data = bytearray(stream)
+            data[at] = value
+            found.append(bytes(data))
+    return found
 
 
 def foreign(rng: np.random.Generator, params: DecoderParams) -> bytes:

@@ -21,7 +21,7 @@ from golden.decoder import DecoderParams
 from golden.rounding import Ints
 from sim.bench import config, generator, start
 from sim.decoder_reference import sound_weights
-from sim.decoder_streams import codec_params, foreign, long_runs, misheaded, mutated, resized, sound, weights
+from sim.decoder_streams import bounded, codec_params, foreign, long_runs, misheaded, mutated, resized, sound, weights
 from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
 
 PATIENCE = 2_000  # cycles without a beat or an end of a stream, with nobody stalling
@@ -160,7 +160,7 @@ async def matches_golden(dut: Any) -> None:
         if rng.random() < 0.5:
             streams.append(resized(rng, sound(rng, params, int(rng.integers(1, 150)))))
             streams.append(misheaded(rng, sound(rng, params, int(rng.integers(1, 150)))))
-    streams += [b"", b"RWS", sound(rng, params, 1500)]
+    streams += [b"", b"RWS", sound(rng, params, 1500), *bounded(sound(rng, params, 20))]
     if params.packing is Packing.RICE:
         streams.append(long_runs(rng, params))
     harness = Harness(dut, params, stalls, 10)
