@@ -1,6 +1,5 @@
 """Write the table of docs/compress.md: `python docs/compress.py`, half a minute: what becomes of the digits network."""
 
-from contextlib import contextmanager
 from pathlib import Path
 
 from figures import replace as put
@@ -8,6 +7,7 @@ from figures import replace as put
 from roundel.compress import CompressOptions, compress, opq_params
 from roundel.compress_report import size
 from roundel.markdown import markdown_table
+from roundel.progress import silent
 from roundel.search import Options
 from roundel.streams import StreamOptions
 
@@ -26,12 +26,6 @@ ROWS = {
     "`digits_sparse.onnx --codec mask`": {"streams": StreamOptions(packing="mask")},
 }
 """What is compressed, as the page names it, and how."""
-
-
-@contextmanager
-def silent(title: str, total: int):
-    """No progress."""
-    yield lambda name: None
 
 
 def main(page: Path = PAGE) -> None:

@@ -5,7 +5,6 @@ bits, pack the weights.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -27,12 +26,10 @@ from roundel.images import Images, load_images
 from roundel.modules import fold, unify
 from roundel.onnx_import import import_onnx
 from roundel.opq_report import layer_weights
+from roundel.progress import Progress
 from roundel.quantize import Quantized, quantize
 from roundel.search import Options
 from roundel.streams import LayerStream, StreamOptions, network_streams
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
-"""Called with title and number of steps of each part; what it gives is called after each step, as `console.steps`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """The main job from start to end: a trained network, its integers, its layers on RTL, and what its arithmetic costs."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from math import isfinite
@@ -22,21 +21,12 @@ from roundel.graph import Graph, Reals
 from roundel.images import Images, load_images
 from roundel.onnx_import import import_onnx
 from roundel.output import write_json
+from roundel.progress import Progress, silent
 from roundel.quantize import Quantized, quantize
 from roundel.stimulus import DIGITS, from_network
 from sim.verilator import find_verilator
 from synth.reader import read_library
 from synth.reference import REFERENCE
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
-"""Called with title and number of steps of each part; what it gives is called after each step, as `console.steps`."""
-
-
-@contextmanager
-def silent(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """No progress at all."""
-    yield lambda name: None
-
 
 TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")
 

@@ -1,7 +1,6 @@
 """Runs a compressed network bit-exactly: in NumPy, or with its weighted layers on RTL, behind the weight decoder."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from roundel.array_design import array_params, build_arrays, generate_arrays, un
 from roundel.compress_files import Stored
 from roundel.images import Images
 from roundel.output import write_json
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
+from roundel.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

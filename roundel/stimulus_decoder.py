@@ -13,12 +13,9 @@ from golden.decoder import DecoderParams
 from golden.errors import InputError
 from golden.network import Network
 from golden.rounding import Ints, limits
-from roundel.given import given_weights
 from roundel.images import load_images
-from roundel.modules import fold
 from roundel.onnx_import import import_onnx
 from roundel.quantize import quantize
-from roundel.search import Options
 from roundel.stimulus import DIGITS
 from roundel.streams import StreamOptions, array_order
 from synth.measure_decoder import WeightStreams
@@ -86,9 +83,9 @@ def examples() -> list[Example]:
     InputError
         The example's files are not beside the program.
     """
-    graph = fold(import_onnx(DIGITS / "digits_sparse.onnx"))
+    graph = import_onnx(DIGITS / "digits_sparse.onnx")
     images = load_images(DIGITS / "calibration.npz", graph).images
-    network = quantize(graph, images, Options(), given=given_weights(graph)).network
+    network = quantize(graph, images).network
     zeros = float(np.mean(np.concatenate([layer.weights.ravel() for layer in network.weighted]) == 0))
     return [
         Example(source=DIGITS_NETWORK, zeros=zeros, network=network),
