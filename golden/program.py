@@ -201,18 +201,20 @@ class Descriptor:
             low, high = limits(items[name].bits, items[name].signed)
             if not low <= value <= high:
                 raise ValueError(f"{self.opcode.name}: {name} must be {low} to {high}, not {value}")
+        complete = {name: self.values.get(name, 0) for name in items if name != "opcode"}
+        object.__setattr__(self, "values", complete)
 
     def __getattr__(self, name: str) -> int:
         """The value of a field."""
-        if name.startswith("_") or all(item.name != name for item in FIELDS[self.opcode]):
+        if name.startswith("_") or name not in self.values:
             raise AttributeError(name)
-        return self.values.get(name, 0)
+        return self.values[name]
 
     def pack(self) -> bytes:
         """`DESCRIPTOR_BYTES` bytes."""
         word, at = 0, 0
         for item in FIELDS[self.opcode]:
-            value = int(self.opcode) if item.name == "opcode" else self.values.get(item.name, 0)
+            value = int(self.opcode) if item.name == "opcode" else self.values[item.name]
             word |= (value & (1 << item.bits) - 1) << at
             at += item.bits
         return word.to_bytes(DESCRIPTOR_BYTES, "little")
