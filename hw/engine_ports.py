@@ -20,9 +20,11 @@ def descriptor_layout(opcode: Opcode) -> data.StructLayout:
 def beat_layout(params: EngineParams) -> data.StructLayout:
     """From the feeder to the array: bytes of a word, signed, borders and flips done.
 
-    A beat without `compute` only fills the window of a depthwise layer; its flags are 0.
+    A beat without `compute` only fills the window of a depthwise layer; its flags are 0. `first` and `last`: of the
+    steps of an output block; `swap` (`swap_params`): the first computing beat of a step (of an output block); `final`:
+    all computing beats of the very last step of a tile.
     """
-    flags = dict.fromkeys(("compute", "first", "last", "swap", "swap_params"), 1)
+    flags = dict.fromkeys(("compute", "first", "last", "swap", "swap_params", "final"), 1)
     position = Shape.cast(range(params.depth))
     return data.StructLayout({"data": data.ArrayLayout(signed(8), params.lanes), "position": position} | flags)
 
