@@ -1,0 +1,71 @@
+"""Reads words of the activation memory ahead of whoever takes them."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from golden.engine_params import EngineParams
+from hw.delay import delay
+from hw.engine_memory import ActivationMemory
+from hw.engine_ports import read_port, word, word_address
+
+
+def tagged(shape) -> data.StructLayout:
+    """Something with a mark that travels beside it."""
+    return data.StructLayout({"value": shape, "mark": 1})
+
+
+class WordReader(wiring.Component):
+    """Asks for a word only when its FIFO has room for it: a word a cycle as long as the memory is free.
+
+    A word is offered `LATENCY` cycles after its address was taken.
+
+    Parameters
+    ----------
+    params
+        The engine.
+
+    Members
+    -------
+    addresses : In(stream.Signature(tagged(word_address(params))))
+    memory : Out(read_port(params))
+    words : Out(stream.Signature(tagged(word(params))))
+        With the marks of their addresses.
+    """
+
+    DEPTH = 16  # words asked for or waiting; from 5 on nothing is lost, the others bridge cycles without the memory
+    LATENCY = ActivationMemory.READ_LATENCY + 1
+
+    addresses: stream.Interface
+    memory: wiring.PureInterface
+    words: stream.Interface
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        super().__init__(
+            {
+                "addresses": In(stream.Signature(tagged(word_address(params)))),
+                "memory": Out(read_port(params)),
+                "words": Out(stream.Signature(tagged(word(params)))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=len(self.words.payload.as_value()), depth=self.DEPTH)
+        request, addresses, words = self.memory.request, self.addresses, self.words
+        room = Signal(range(self.DEPTH + 1), init=self.DEPTH)
+        asked, taken = request.valid & request.ready, words.valid & words.ready
+        m.d.sync += room.eq(room - asked + taken)
+        m.d.comb += [
+            request.valid.eq(addresses.valid & (room != 0)),
+            request.payload.eq(addresses.p.value),
+            addresses.ready.eq(request.ready & (room != 0)),
+            fifo.w_en.eq(self.memory.valid),
+            fifo.w_data.eq(Cat(self.memory.data, delay(m, addresses.p.mark, ActivationMemory.READ_LATENCY, "mark"))),
+            words.valid.eq(fifo.r_rdy),
+            words.payload.eq(fifo.r_data),
+            fifo.r_en.eq(words.ready),
+        ]
+        return m
