@@ -1,0 +1,231 @@
+"""The engine's array: beats of activations meet held weights, are summed up, and leave as words of the memory."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.engine_params import EngineParams
+from hw.decoder import weights_layout
+from hw.double_buffer import BlockLoader
+from hw.engine_column import EngineColumn, control_layout
+from hw.engine_ports import beat_layout, column_layout, layer_layout, word
+from hw.two_port_memory import TwoPortMemory
+
+STEERING = ("position", "first", "last", "swap_params")  # what goes along with the numbers of a beat
+
+
+def activity_layout() -> data.StructLayout:
+    """What the array does in a cycle: multiplies, or lets a beat wait, and what for."""
+    return data.StructLayout(dict.fromkeys(("computing", "results", "weights", "parameters", "residual"), 1))
+
+
+class EngineArray(wiring.Component):
+    """`columns` sums of `lanes` products, a memory of partial sums, and requantizers. One beat per cycle.
+
+    As in `hw.mac.MacArray`, a beat goes to all columns; a position starts with `first`, may come in consecutive beats,
+    and leaves with `last`, `latency` cycles after that beat was taken. The next block of weights and the next columns'
+    parameters load in the background, a beat a column, column 0 first. The beat that says `swap` (`swap_params`) waits
+    for them and is the first to use them: without a bubble if `columns` beats (for parameters `columns + 2`) passed
+    since the last swap. The very first beat swaps both.
+
+    Everything that a beat needs it waits for at the entrance, its residual too. The pipeline behind stands while a
+    result waits in `results` and another one behind it.
+
+    Parameters
+    ----------
+    params
+        See `golden.engine_params.EngineParams`.
+
+    Members
+    -------
+    beats : In(stream.Signature(beat_layout(params)))
+    weights : In(stream.Signature(weights_layout(params.decoder)))
+        Blocks, one column a beat; `last` with the last column of a tile's last block.
+    columns : In(stream.Signature(column_layout(params)))
+    residuals : In(stream.Signature(word(params)))
+        Signed bytes, a word for every `last` beat of a layer with `has_residual`, in their order.
+    layer : In(layer_layout())
+        Stands still from the first beat of a layer to its last result.
+    results : Out(stream.Signature(word(params)))
+    activity : Out(activity_layout())
+        At most one bit is set.
+    weights_error : Out(1)
+        A `last` of the weights that is not where the beats' `final` says. Stays until reset.
+
+    Attributes
+    ----------
+    latency
+        Cycles from a `last` beat to its result.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.parts = [EngineColumn(params) for _ in range(params.columns)]
+        self.stages = self.parts[0].requant.latency
+        self.latency = 3 + self.stages
+        super().__init__(
+            {
+                "beats": In(stream.Signature(beat_layout(params))),
+                "weights": In(stream.Signature(weights_layout(params.decoder))),
+                "columns": In(stream.Signature(column_layout(params))),
+                "residuals": In(stream.Signature(word(params))),
+                "layer": In(layer_layout()),
+                "results": Out(stream.Signature(word(params))),
+                "activity": Out(activity_layout()),
+                "weights_error": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        advance, claimed = Signal(), Signal()
+        m.submodules.weights_loader = weights = BlockLoader(self.params.columns)
+        m.submodules.columns_loader = columns = BlockLoader(self.params.columns)
+        for loader, source in ((weights, self.weights), (columns, self.columns)):
+            m.d.comb += [loader.valid.eq(source.valid), source.ready.eq(loader.ready)]
+        self._accept(m, advance, weights.full, columns.full & ~claimed)
+        stages = self._pipeline(m, advance)
+        arriving, multiplying, adding, *finishing, leaving = stages
+
+        control = Signal(control_layout(self.stages))
+        m.d.comb += [
+            control.operand.eq(arriving.valid),
+            control.swap_weights.eq(arriving.valid & self.beats.p.swap),
+            control.dot.eq(advance & multiplying.valid),
+            control.swap_bias.eq(advance & multiplying.valid & multiplying.swap_params),
+            control.swap_runtime.eq(advance & adding.valid & adding.swap_params),
+            control.total.eq(advance & adding.valid),
+            control.requant.eq(Cat(advance & stage.valid & stage.last for stage in finishing)),
+            weights.take.eq(control.swap_weights),
+            columns.take.eq(control.swap_runtime),
+        ]
+        with m.If(columns.take):
+            m.d.sync += claimed.eq(0)  # by a beat on its way to take the parameters that wait
+        with m.If(arriving.valid & arriving.swap_params):
+            m.d.sync += claimed.eq(1)
+        self._memory(m, advance, multiplying, adding, control)
+        self._columns(m, control, weights.load, columns.load)
+        self._residuals(m, advance)
+        self._results(m, advance, leaving.valid & leaving.last)
+        self._check_weights(m, weights)
+        return m
+
+    def _accept(self, m: Module, advance: Value, weights_full: Value, columns_full: Value) -> None:
+        """A beat is taken when all that it needs is there."""
+        beat, waiting = self.beats.p, self.beats.valid
+        needs_residual = beat.compute & beat.last & self.layer.has_residual
+        reasons = {
+            "results": ~advance,
+            "weights": beat.swap & ~weights_full,
+            "parameters": beat.swap_params & ~columns_full,
+            "residual": needs_residual & ~self.residuals.valid,
+        }
+        for name, reason in reasons.items():
+            m.d.comb += self.activity[name].eq(waiting & reason)
+            waiting = waiting & ~reason
+        m.d.comb += [
+            self.beats.ready.eq(~Cat(*reasons.values()).any()),
+            self.residuals.ready.eq(waiting & needs_residual),
+            self.activity.computing.eq(waiting & beat.compute),
+        ]
+
+    def _pipeline(self, m: Module, advance: Value) -> list[data.View]:
+        """What steers computing beats, one stage per register: the first is the beat being taken."""
+        beat = self.beats.p
+        layout = data.StructLayout({"valid": 1, **{name: beat.shape()[name].shape for name in STEERING}})
+        arriving = Signal(layout)
+        m.d.comb += arriving.valid.eq(self.activity.computing)
+        m.d.comb += [arriving[name].eq(beat[name]) for name in STEERING]
+        stages = [arriving]
+        for index in range(self.latency):
+            stage = Signal(layout, name=f"stage_{index}")
+            with m.If(advance):
+                m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        return stages
+
+    def _columns(self, m: Module, control: Value, load_weights: Value, load_columns: Value) -> None:
+        """What goes to all columns: operand and windows; which of them a loaded beat is for."""
+        beat, taken = self.beats.p, self.beats.valid & self.beats.ready
+        operand = Signal(self.parts[0].operand.shape(), reset_less=True)
+        with m.If(self.activity.computing):
+            m.d.sync += operand.eq(self.parts[0].dot.prepare(beat.data))
+        rows = [beat.data]  # of the window: this beat, and those before
+        for tap in range(1, self.params.taps):
+            row = Signal.like(beat.data, name=f"row_{tap}", reset_less=True)
+            with m.If(taken):
+                m.d.sync += row.eq(rows[-1])
+            rows.append(row)
+        for index, column in enumerate(self.parts):
+            m.submodules[f"column_{index}"] = column
+            m.d.comb += [
+                column.control.eq(control),
+                column.layer.eq(self.layer),
+                column.operand.eq(operand),
+                Cat(column.broadcast).eq(Cat(beat.data)),
+                Cat(column.window).eq(Cat(row[index] for row in rows)),
+                column.weights.eq(self.weights.p.weights),
+                column.load_weights.eq(load_weights[index]),
+                column.parameters.eq(self.columns.p),
+                column.load_parameters.eq(load_columns[index]),
+            ]
+
+    def _memory(self, m: Module, advance: Value, multiplying: data.View, adding: data.View, control: data.View) -> None:
+        """Read while multiplying, write while adding; a sum that is not written yet is passed on in its column."""
+        width = self.params.mac.acc_width
+        m.submodules.memory = words = TwoPortMemory(width=width * self.params.columns, depth=self.params.depth)
+        again = adding.valid & (adding.position == multiplying.position)
+        source = Signal(
+            data.StructLayout(dict.fromkeys(("from_bias", "from_total", "from_stored"), 1)), reset_less=True
+        )
+        with m.If(advance):
+            m.d.sync += [
+                source.from_bias.eq(multiplying.first),
+                source.from_total.eq(~multiplying.first & again),
+                source.from_stored.eq(~multiplying.first & ~again),
+            ]
+        m.d.comb += [control[name].eq(source[name]) for name in source.shape().members]
+        m.d.comb += [
+            words.read_en.eq(advance & multiplying.valid & ~multiplying.first & ~again),
+            words.read_addr.eq(multiplying.position),
+            words.write_en.eq(advance & adding.valid & ~adding.last),
+            words.write_addr.eq(adding.position),
+            words.write_data.eq(Cat(column.total for column in self.parts)),
+        ]
+        for index, column in enumerate(self.parts):
+            m.d.comb += column.stored.eq(words.read_data[index * width :][:width])
+
+    def _residuals(self, m: Module, advance: Value) -> None:
+        """A residual goes along with its beat until the sum is made."""
+        residual = self.residuals.p
+        for stage in ("multiplying", "adding"):
+            register = Signal.like(residual, name=f"residual_{stage}", reset_less=True)
+            with m.If(advance & self.layer.has_residual):
+                m.d.sync += register.eq(residual)
+            residual = register
+        for index, column in enumerate(self.parts):
+            m.d.comb += column.residual.eq(residual.word_select(index, 8))
+
+    def _results(self, m: Module, advance: Value, valid: Value) -> None:
+        """A result that is not taken moves aside, so that whether the pipeline advances comes from a register."""
+        made = Cat(column.byte for column in self.parts)
+        aside, full = Signal.like(self.results.p, reset_less=True), Signal()
+        m.d.comb += [
+            advance.eq(~full),
+            self.results.valid.eq(full | valid),
+            self.results.p.eq(Mux(full, aside, made)),
+        ]
+        with m.If(self.results.ready):
+            m.d.sync += full.eq(0)
+        with m.Elif(valid & ~full):
+            m.d.sync += [full.eq(1), aside.eq(made)]
+
+    def _check_weights(self, m: Module, loader: BlockLoader) -> None:
+        """Whether the stream of weights ends with the tile's last block."""
+        beat, ends = self.weights.p, Signal()
+        with m.If(loader.load.any() & (beat.last & ~loader.load[-1])):
+            m.d.sync += self.weights_error.eq(1)
+        with m.If(loader.load[-1]):
+            m.d.sync += ends.eq(beat.last)
+        with m.If(loader.take & (ends != self.beats.p.final)):
+            m.d.sync += self.weights_error.eq(1)
