@@ -12,6 +12,7 @@ from hw.engine_feed_fifo import SmallFifo
 from hw.engine_feed_rows import FeedBeats, FeedRows
 from hw.engine_feed_steps import FeedSteps
 from hw.engine_feed_tiles import FeedTiles
+from hw.engine_memory import ActivationMemory
 from hw.engine_ports import beat_layout, feed_port, step_layout, unit_port
 
 CREDITS = 8
@@ -37,7 +38,7 @@ class Feeder(wiring.Component):
     params
         See `golden.engine_params.EngineParams`.
     latency
-        Cycles from a request to its data, 2 to 5: `ActivationMemory.FEED_LATENCY`.
+        Cycles from a request to its data, 2 to 5.
 
     Members
     -------
@@ -57,7 +58,7 @@ class Feeder(wiring.Component):
         Cycles from `start` to the first beat.
     """
 
-    def __init__(self, params: EngineParams, *, latency: int = 3):
+    def __init__(self, params: EngineParams, *, latency: int = ActivationMemory.FEED_LATENCY):
         assert 2 <= latency <= CREDITS - 3, latency
         self.params, self.latency = params, latency
         self.fill = 4 + latency + 2
