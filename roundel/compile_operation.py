@@ -1,0 +1,219 @@
+"""Operations: what one COMPUTE does to whole tensors, wherever they will be, and the streams that it reads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.codec import encode
+from golden.codec_params import CodecParams
+from golden.engine_params import EngineParams
+from golden.errors import InputError
+from golden.formats import signed_width
+from golden.program import pack_column
+from golden.requant import Scheme
+from golden.rounding import Ints, limits
+from roundel.compile_tensor import Tensor
+
+Weights = NDArray[np.int8]
+
+MAX_PIECES = 16  # of a weight that is too wide, which add up to it
+FIELD_LIMITS = {"dy": limits(8, True), "dx": limits(16, True)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Steps:
+    """The weight blocks of one output block, in order.
+
+    Parameters
+    ----------
+    plane
+        (steps,): which of the source's each meets.
+    row, byte
+        (steps,): rows and bytes of a row from output position (0, 0) to the first beat's lane 0.
+    weights
+        (steps, columns, lanes); of a depthwise operation (steps, columns, taps and zeros behind them).
+    """
+
+    plane: Ints
+    row: Ints
+    byte: Ints
+    weights: Weights
+
+    def __len__(self) -> int:
+        return len(self.plane)
+
+    def kept(self) -> "Steps":
+        """Without blocks that are all zero, but for one if there is nothing else."""
+        keep = np.asarray(self.weights.any(axis=(1, 2)))
+        if not keep.any():
+            keep[0] = True
+        return self if keep.all() else Steps(**{name: values[keep] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation:
+    """What one COMPUTE does to whole tensors.
+
+    Parameters
+    ----------
+    layer
+        The network's layer that it belongs to.
+    source, residual, target
+        What it reads, adds (or None) and makes.
+    steps
+        Of every output block, zeros left out.
+    dense
+        How many steps there were with them.
+    columns
+        Bias, shift, residual_shift and what else the requantizer takes, (blocks, columns) each.
+    stride
+        Rows of the map from one output row to the next.
+    x_step, every, lead
+        See docs/engine.md.
+    pad
+        The byte that stands outside the map.
+    low, high
+        Clamp of the result, before `flip_target`.
+    leak
+        See docs/engine.md.
+    depthwise, maximum, upsample, flip_target
+        See docs/engine.md.
+    macs
+        Products that the network asks for.
+    """
+
+    layer: str
+    source: Tensor
+    target: Tensor
+    steps: tuple[Steps, ...]
+    dense: int
+    columns: dict[str, Ints]
+    x_step: int
+    low: int
+    high: int
+    residual: Tensor | None = None
+    stride: int = 1
+    every: int = 1
+    lead: int = 0
+    pad: int = 0
+    leak: int = 0
+    depthwise: bool = False
+    maximum: bool = False
+    upsample: bool = False
+    flip_target: bool = False
+    macs: int = 0
+
+    @property
+    def kept(self) -> int:
+        """Steps of all output blocks."""
+        return sum(map(len, self.steps))
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """What it reads."""
+        return (self.source,) if self.residual is None else (self.source, self.residual)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Least and greatest row of all steps."""
+        return min(int(one.row.min()) for one in self.steps), max(int(one.row.max()) for one in self.steps)
+
+    def rows_of(self, first: int, last: int) -> tuple[int, int]:
+        """Rows of the source, from the first to behind the last, that output rows `first` to below `last` read."""
+        rows = self.source.storage.rows
+        if self.upsample:
+            return first // 2, min(rows, (last + 1) // 2)
+        low, high = self.reach
+        start = min(max(0, first * self.stride + low), rows - 1)
+        return start, min(rows, max((last - 1) * self.stride + high + 1, start + 1))
+
+    def check_sums(self, params: EngineParams) -> None:
+        """Raise InputError where a bias, a sum or its sum with the residual does not fit the array's registers."""
+        bias, steps = self.columns["bias"], self.steps
+        if signed_width(int(bias.min()), int(bias.max())) > params.bias_width:
+            raise InputError(f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits")
+        if self.maximum:
+            return
+        held = [one.weights.astype(np.int64) for one in steps]
+        ups = np.stack([np.maximum(one, 0).sum(axis=(0, 2)) for one in held])
+        downs = np.stack([np.minimum(one, 0).sum(axis=(0, 2)) for one in held])
+        low, high = self.source.range
+        low, high = min(low, 0), max(high, 0)
+        most, least = bias + ups * high + downs * low, bias + ups * low + downs * high
+        if self.residual is not None:
+            up = self.columns["residual_shift"]
+            most = np.maximum(most, most + (self.residual.range[1] << up))
+            least = np.minimum(least, least + (self.residual.range[0] << up))
+        width = signed_width(int(least.min()), int(most.max()))
+        if width > params.mac.acc_width:
+            raise InputError(f"{self.layer}: sums need {width} bits, but the array's have {params.mac.acc_width}")
+
+
+def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
+    """Weights of `width` bits that add up to `weights`; one set if these fit.
+
+    Raises
+    ------
+    InputError
+        More than `MAX_PIECES` would be needed.
+    """
+    low, high = limits(width, True)
+    found: list[Weights] = []
+    while not found or weights.any():
+        if len(found) == MAX_PIECES:
+            raise InputError(f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits")
+        part = np.clip(weights, low, high)
+        found.append(part.astype(np.int8))
+        weights = weights - part
+    return found
+
+
+def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, Ints]:
+    """Values of each channel (channels,), or of all (1,), at their places: (blocks, columns); zeros elsewhere."""
+    planes, found = target.storage.planes, {}
+    for name, each in values.items():
+        spread = np.zeros(planes * lanes, dtype=np.int64)
+        spread[target.slots] = each
+        found[name] = spread.reshape(planes, lanes)
+    return found
+
+
+def parameter_stream(
+    operation: Operation, blocks: range, params: EngineParams, places: Iterable[tuple[Ints, Ints, Ints]]
+) -> bytes:
+    """Columns' parameters and steps of some output blocks; `places` has offset, dy and dx of each block's steps."""
+    stream = []
+    for block, (offset, dy, dx) in zip(blocks, places, strict=True):
+        for name, values in (("dy", dy), ("dx", dx)):
+            low, high = FIELD_LIMITS[name]
+            if values.min() < low or values.max() > high:
+                raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
+        each = [{name: int(values[block, column]) for name, values in operation.columns.items()}
+                for column in range(params.columns)]  # fmt: skip
+        stream += [pack_column(params, values) for values in each]
+        form = np.dtype([("offset", "<i4"), ("dy", "i1"), ("last", "u1"), ("dx", "<i2")])
+        steps = np.zeros(len(offset), dtype=form)
+        steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
+        steps["last"][-1] = 1
+        stream.append(steps.tobytes())
+    return b"".join(stream)
+
+
+def encode_weights(weights: Weights, params: EngineParams) -> bytes:
+    """Weight blocks in order, (..., columns, lanes), as a stream for the engine's decoder."""
+    coder = CodecParams(
+        packing=params.packing, width=params.weight_width, lanes=params.lanes, slices=params.decoder.slices
+    )
+    return encode(weights, coder)
+
+
+def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
+    """A weight and what the requantizer takes with it so that an activation stays what it is."""
+    one = np.ones(1, dtype=np.int64)
+    return {
+        Scheme.SHIFT: (1, {"shift": 0 * one}),
+        Scheme.FIXED32: (2, {"multiplier": one << 30, "shift": 0 * one}),
+        Scheme.FLOAT32: (1, {"scale": one * 0x3F800000}),
+    }.get(params.scheme, (1, {"multiplier": one, "shift": 0 * one}))
