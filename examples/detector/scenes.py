@@ -32,6 +32,7 @@ ATTEMPTS = 30  # at placing a digit
 INK = 4  # of 16: a box is around the pixels that have so much
 PARTS = {"heldout": 400, "validation": 197, "training": 1200}
 COUNTS = {"heldout": 200, "calibration": 32}
+FILES = (("heldout", "heldout", 2), ("calibration", "training", 3))  # name, part of the digits, seed of the scenes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,7 +180,7 @@ def take(source: Glyphs, seed: int, count: int) -> list[Scene]:
 
 def main() -> None:
     parts = glyphs()
-    for name, part, seed in (("heldout", "heldout", 2), ("calibration", "training", 3)):
+    for name, part, seed in FILES:
         np.savez_compressed(Path(__file__).parent / f"{name}.npz", **as_arrays(take(parts[part], seed, COUNTS[name])))
 
 
