@@ -76,21 +76,25 @@ def expected(params, tiles):
 class Run:
     """What comes of transfers: `columns`, `steps`, the bus' end `inputs`, and the error with its cycle."""
 
-    def __init__(self, params, transfers, blocks, *, flows=lambda: True, steps_flow=None, cycles=None):
+    def __init__(self, params, transfers, blocks, *, flows=lambda: True, steps_flow=None, columns=True):
         unit, self.error = Parameters(params), None
         notes = [{"blocks": count, "address": ADDRESS * (at + 1)} for at, count in enumerate(blocks)]
         beats = [beat for data in transfers for beat in bus_beats(params, data)]
         self.inputs, self.tiles = Source(unit.inputs, beats, flows), Source(unit.tiles, notes, flows)
-        self.columns, self.steps = Sink(unit.columns, flows), Sink(unit.steps, steps_flow or flows)
-        still = 0
+        self.columns, self.steps = (
+            Sink(unit.columns, lambda: columns and flows()),
+            Sink(unit.steps, steps_flow or flows),
+        )
+        still, left = 0, len(beats)
 
         def each(ctx, cycle):
-            nonlocal still
+            nonlocal still, left
             if ctx.get(unit.error):
                 self.error = self.error or ctx.get(unit.error_address)
                 assert ctx.get(unit.error_address) == self.error
-            still = 0 if self.inputs.payloads else still + 1
-            return still == 100 or cycle == cycles
+            still = 0 if len(self.inputs.payloads) != left else still + 1
+            left = len(self.inputs.payloads)
+            return still == 100
 
         simulate(unit, [self.inputs, self.tiles, self.columns, self.steps], each)
 
@@ -126,7 +130,7 @@ def test_goes_ahead_of_the_steps_in_use(seed):
     """While nobody takes steps, those that may wait, and the columns behind them, come in."""
     rng = np.random.default_rng(seed)
     tile = [([random_column(TINY, rng) for _ in range(4)], random_steps(rng, 1)) for _ in range(AHEAD + 4)]
-    run = Run(TINY, [packed(TINY, tile)], [len(tile)], steps_flow=lambda: False, cycles=300)
+    run = Run(TINY, [packed(TINY, tile)], [len(tile)], steps_flow=lambda: False)
     assert len(run.columns.taken) == 4 * (AHEAD + 2)  # of blocks whose step waits, and of the one whose step cannot
 
 
@@ -134,6 +138,7 @@ DAMAGE = {  # of the second of three tiles, and how many steps and blocks' colum
     "a step less": (lambda data, flag: data[:-STEP_BYTES], 5, 4),
     "a step more": (lambda data, flag: data + data[-STEP_BYTES:], 6, 4),
     "half a step": (lambda data, flag: data[: -STEP_BYTES // 2], 6, 4),
+    "a byte less": (lambda data, flag: data[:-1], 6, 4),
     "no last step": (lambda data, flag: data[:flag] + b"\0" + data[flag + 1 :], 6, 4),
     "an early last step": (lambda data, flag: data[: flag - 8] + b"\1" + data[flag - 7 :], 5, 4),
     "half a column": (lambda data, flag: data[: STEP_BYTES // 2], 3, 2),
@@ -158,3 +163,12 @@ def test_a_damaged_stream_is_an_error(name, damage, seed):
     columns, found = expected(params, tiles)
     assert run.columns.taken == columns[: blocks_before * params.columns]
     assert run.steps.taken == found[:steps_before]
+
+
+def test_an_array_that_takes_nothing_does_not_hold_the_bus_after_an_error(seed):
+    rng = np.random.default_rng(seed)
+    tile = random_tile(TINY, rng)
+    run = Run(TINY, [b"\0" * STEP_BYTES, packed(TINY, tile)], [1, len(tile)], steps_flow=lambda: False, columns=False)
+    assert run.error == ADDRESS
+    assert not run.inputs.payloads
+    assert not run.columns.taken
