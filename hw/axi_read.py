@@ -1,0 +1,143 @@
+"""An AXI4 master that reads for several channels."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from hw.arith import named, select
+from hw.axi import ADDRESS, CACHE, INCR, OKAY, check_master, command_layout, read_layout, read_signature
+from hw.axi_read_channel import ReadChannel, burst_layout
+
+
+class ReadMaster(wiring.Component):
+    """Transfers become bursts, and their beats streams; channels take turns, burst by burst.
+
+    A channel asks for a burst only when its FIFO has room for all of it, so that the master takes every beat at once
+    and no channel ever waits for another one's consumer. Two cycles pass from a command to ARVALID, and two from a
+    beat on the bus to the stream; both sustain one beat per cycle. After `stop` and `idle`, a reset makes everything
+    as new; what lies in the FIFOs goes with it.
+
+    Parameters
+    ----------
+    data_width
+        Bits of a beat: 32, 64 or 128.
+    channels
+        Streams, at least one.
+    burst
+        Most beats of a burst, a power of two from 1 to 256. Bursts end at multiples of it.
+    outstanding
+        Most bursts that are asked for and have not come, of all channels together; at least 2.
+    fifo
+        Beats of a channel's FIFO, at least `burst`; `4 * burst` by default, which covers a latency of three bursts.
+
+    Members
+    -------
+    bus : Out(read_signature(data_width))
+    commands : In(stream.Signature(command_layout())).array(channels)
+        Transfers, of which two wait in each channel. The low bits of an address within a beat are ignored.
+    outputs : Out(stream.Signature(read_layout(data_width))).array(channels)
+        Beats of the transfers, with their bytes counted from the lowest.
+    stop : In(1)
+        Ask for nothing more. What was asked for still comes.
+    idle : Out(1)
+        Nothing is outstanding.
+    error : Out(1), error_address : Out(32), error_channel : Out(range(channels))
+        A beat came with another response than OKAY: the first one, held. Its data go to the stream all the same.
+    """
+
+    def __init__(
+        self, *, data_width: int, channels: int, burst: int = 16, outstanding: int = 4, fifo: int | None = None
+    ):
+        self.fifo = 4 * burst if fifo is None else fifo
+        check_master(data_width=data_width, burst=burst, outstanding=outstanding, fifo=self.fifo, channels=channels)
+        self.data_width, self.channels, self.burst, self.outstanding = data_width, channels, burst, outstanding
+        super().__init__(
+            {
+                "bus": Out(read_signature(data_width)),
+                "commands": In(stream.Signature(command_layout())).array(channels),
+                "outputs": Out(stream.Signature(read_layout(data_width))).array(channels),
+                "stop": In(1),
+                "idle": Out(1),
+                "error": Out(1),
+                "error_address": Out(ADDRESS),
+                "error_channel": Out(range(max(2, channels))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        channels = []
+        for number in range(self.channels):
+            channel = ReadChannel(data_width=self.data_width, burst=self.burst, fifo=self.fifo)
+            m.submodules[f"channel{number}"] = channel
+            wiring.connect(m, channel.commands, wiring.flipped(self.commands[number]))
+            wiring.connect(m, wiring.flipped(self.outputs[number]), channel.outputs)
+            channels.append(channel)
+        asked = data.StructLayout({"burst": burst_layout(self.data_width), "channel": len(self.error_channel)})
+        m.submodules.asked = queue = SyncFIFO(width=asked.size, depth=self.outstanding)
+        m.d.comb += self.idle.eq(~queue.r_rdy)
+        self._ask(m, channels, queue)
+        self._take(m, channels, queue, data.View(asked, queue.r_data))
+        return m
+
+    def _ask(self, m: Module, channels: list[ReadChannel], queue: SyncFIFO) -> None:
+        """Grant one request when AR is free; what was asked for goes into the queue as well."""
+        bus = self.bus
+        turn, burst = self._turn(m, channels), Signal(burst_layout(self.data_width))
+        requests = Cat(channel.request for channel in channels)
+        free = ~bus.arvalid | bus.arready
+        go = named(m, free & requests.any() & queue.w_rdy & ~self.stop, "go")
+        m.d.comb += [
+            burst.eq(select([channel.burst.as_value() for channel in channels], turn)),
+            *(channel.grant.eq(go & (turn == number)) for number, channel in enumerate(channels)),
+            queue.w_en.eq(go),
+            queue.w_data.eq(Cat(burst, turn)),
+            bus.arsize.eq((self.data_width // 8).bit_length() - 1),
+            bus.arburst.eq(INCR),
+            bus.arcache.eq(CACHE),
+        ]
+        with m.If(free):
+            m.d.sync += bus.arvalid.eq(go)
+        with m.If(go):
+            m.d.sync += [bus.araddr.eq(Cat(Const(0, len(burst.tail)), burst.word)), bus.arlen.eq(burst.length)]
+
+    def _turn(self, m: Module, channels: list[ReadChannel]) -> Signal:
+        """The next channel with a request after the one that was granted last."""
+        turn, before = Signal.like(self.error_channel), Signal.like(self.error_channel)
+        numbered = list(reversed(list(enumerate(channels))))
+        for number, channel in numbered:
+            with m.If(channel.request):
+                m.d.comb += turn.eq(number)
+        for number, channel in numbered[:-1]:
+            with m.If(channel.request & (before < number)):
+                m.d.comb += turn.eq(number)
+        for number, channel in numbered:
+            with m.If(channel.grant):
+                m.d.sync += before.eq(number)
+        return turn
+
+    def _take(self, m: Module, channels: list[ReadChannel], queue: SyncFIFO, head: data.View) -> None:
+        """Give each beat to the channel that asked for it."""
+        bus, offset = self.bus, self.burst.bit_length() - 1
+        place = Signal(8)  # of the beat in its burst
+        taken = named(m, bus.rvalid & queue.r_rdy, "taken")
+        last = named(m, bus.rlast & head.burst.final, "last")
+        for number, channel in enumerate(channels):
+            m.d.comb += [
+                channel.put.eq(taken & (head.channel == number)),
+                channel.beat.data.eq(bus.rdata),
+                channel.beat.last.eq(last),
+                channel.beat.tail.eq(Mux(last, head.burst.tail, self.data_width // 8 - 1)),
+            ]
+        m.d.comb += [bus.rready.eq(1), queue.r_en.eq(taken & bus.rlast)]
+        with m.If(taken):
+            m.d.sync += place.eq(Mux(bus.rlast, 0, place + 1))
+        with m.If(taken & (bus.rresp != OKAY) & ~self.error):
+            within = (head.burst.word[:offset] + place)[:offset]  # a burst does not leave its multiple
+            lane = Const(0, len(head.burst.tail))
+            m.d.sync += [
+                self.error.eq(1),
+                self.error_address.eq(Cat(lane, within, head.burst.word[offset:])),
+                self.error_channel.eq(head.channel),
+            ]
