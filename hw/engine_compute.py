@@ -1,0 +1,215 @@
+"""The engine's compute unit: streams of weights and parameters, feeder, array, residuals, results."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from golden.engine_params import EngineParams
+from golden.program import ErrorCode, Opcode, Region
+from hw.arith import named
+from hw.decoder import Decoder
+from hw.engine_array import EngineArray
+from hw.engine_feeder import Feeder
+from hw.engine_fetch import fault_layout
+from hw.engine_memory import ActivationMemory
+from hw.engine_parameters import Parameters
+from hw.engine_ports import (
+    OUTER_ADDRESS,
+    bus_layout,
+    descriptor_layout,
+    feed_port,
+    read_port,
+    transfer_layout,
+    unit_port,
+    write_port,
+)
+from hw.engine_queue import NUMBER
+from hw.engine_residual import Residual
+from hw.engine_streams import Streams
+from hw.engine_target import Target
+
+STREAMS = 32  # weight streams that may be on their way to the decoder
+
+
+def activity_layout() -> data.StructLayout:
+    """What the unit does in a cycle: it multiplies, or lets a beat wait, and what for; at most one of them."""
+    return data.StructLayout(
+        dict.fromkeys(("computing", "waiting_weights", "waiting_parameters", "waiting_memory"), 1),
+    )
+
+
+class Compute(wiring.Component):
+    """Runs COMPUTE descriptors, one at a time.
+
+    Weights and parameters of the next one are asked for as soon as those of the present one have been, so that they
+    wait at the array when it begins: they depend on no token.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+
+    Members
+    -------
+    unit : In(unit_port(Opcode.COMPUTE))
+    number : In(24)
+        Of its descriptor.
+    next : In(descriptor_layout(Opcode.COMPUTE)), next_number : In(24), next_valid : In(1)
+        The one behind it, if it is known.
+    shift : In(1)
+        `next` becomes `unit.descriptor` with the coming edge.
+    valid : In(1)
+        `unit.descriptor` is a COMPUTE descriptor, started or not.
+    bases : In(32).array(4)
+    parameters_command, weights_command : Out(stream.Signature(transfer_layout()))
+    parameters_data, weights_data : In(stream.Signature(bus_layout(params)))
+        Channels of the bus reader.
+    feed : Out(feed_port(params)), residual : Out(read_port(params)), target : Out(write_port(params))
+        The activation memory.
+    parameters_number, weights_number : Out(24)
+        Descriptor of the stream that was asked for last, and of the one that is being decoded.
+    activity : Out(activity_layout())
+    moving : Out(1)
+        Something goes on inside.
+    fault : Out(fault_layout())
+        A stream is damaged; held.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.array = EngineArray(params)
+        self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
+        descriptor = descriptor_layout(Opcode.COMPUTE)
+        channel = {
+            "command": Out(stream.Signature(transfer_layout())),
+            "data": In(stream.Signature(bus_layout(params))),
+        }
+        super().__init__(
+            {
+                "unit": In(unit_port(Opcode.COMPUTE)),
+                "number": In(NUMBER),
+                "valid": In(1),
+                "next": In(descriptor),
+                "next_number": In(NUMBER),
+                "next_valid": In(1),
+                "shift": In(1),
+                "bases": In(OUTER_ADDRESS).array(len(Region)),
+                **{f"parameters_{name}": member for name, member in channel.items()},
+                **{f"weights_{name}": member for name, member in channel.items()},
+                "feed": Out(feed_port(params)),
+                "residual": Out(read_port(params)),
+                "target": Out(write_port(params)),
+                "parameters_number": Out(NUMBER),
+                "weights_number": Out(NUMBER),
+                "activity": Out(activity_layout()),
+                "moving": Out(1),
+                "fault": Out(fault_layout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.array, m.submodules.feeder = array, feeder = self.array, self.feeder
+        m.submodules.residual = residual = Residual(self.params)
+        m.submodules.target = target = Target(self.params)
+        m.submodules.parameters = parameters = Parameters(self.params)
+        layer, unit = self.unit.descriptor, self.unit
+        for part in (feeder, residual, target):
+            m.d.comb += [part.unit.start.eq(unit.start), part.unit.descriptor.eq(layer)]
+        m.d.comb += [unit.busy.eq(target.unit.busy), unit.done.eq(target.unit.done)]
+        m.d.comb += [array.layer[name].eq(layer[name]) for name in array.layer.shape().members]
+        wiring.connect(m, feeder.beats, array.beats)
+        wiring.connect(m, parameters.columns, array.columns)
+        wiring.connect(m, parameters.steps, feeder.steps)
+        wiring.connect(m, residual.words, array.residuals)
+        wiring.connect(m, array.results, target.results)
+        wiring.connect(m, wiring.flipped(self.parameters_data), parameters.inputs)
+        wiring.connect(m, feeder.memory, wiring.flipped(self.feed))
+        wiring.connect(m, residual.memory, wiring.flipped(self.residual))
+        wiring.connect(m, target.memory, wiring.flipped(self.target))
+        m.submodules.streams = streams = self._streams(m, parameters)
+        m.submodules.decoder = decoder = Decoder(self.params.decoder)
+        wiring.connect(m, wiring.flipped(self.weights_data), decoder.inputs)
+        self._weights(m, decoder, streams, parameters)
+        self._activity(m)
+        return m
+
+    def _streams(self, m: Module, parameters: Parameters) -> Streams:
+        """Ask for the streams of the present descriptor, then for those of the next."""
+        streams = Streams()
+        asked, ahead, use_next = Signal(), Signal(), Signal()  # present's, next's streams; streams work for `next`
+        present = named(m, self.valid & ~asked, "present")
+        following = named(m, self.next_valid & ~ahead & ~present, "following")
+        choice = named(m, Mux(streams.unit.busy, use_next, following), "choice")
+        m.d.comb += [
+            streams.unit.start.eq(~streams.unit.busy & ~self.shift & (present | following)),
+            *(outer.eq(base) for outer, base in zip(streams.bases, self.bases, strict=True)),
+            *(
+                streams.unit.descriptor[name].eq(Mux(choice, self.next[name], self.unit.descriptor[name]))
+                for name in self.next.shape().members
+            ),
+        ]
+        with m.If(streams.unit.start):
+            m.d.sync += [use_next.eq(following), asked.eq(asked | present), ahead.eq(ahead | following)]
+            m.d.sync += self.parameters_number.eq(Mux(following, self.next_number, self.number))
+        with m.If(self.unit.done):
+            m.d.sync += asked.eq(0)
+        with m.If(self.shift):
+            m.d.sync += [asked.eq(ahead), ahead.eq(0), use_next.eq(0)]
+        wiring.connect(m, streams.parameters, wiring.flipped(self.parameters_command))
+        wiring.connect(m, streams.tiles, parameters.tiles)
+        return streams
+
+    def _weights(self, m: Module, decoder: Decoder, streams: Streams, parameters: Parameters) -> None:
+        """Weights to the array, and what is wrong with a stream.
+
+        The array says that one is too short or too long. It is decoded to its end all the same: damage comes first.
+        """
+        array, status, fault = self.array, decoder.status, Signal(fault_layout())
+        m.submodules.numbers = numbers = SyncFIFO(width=NUMBER, depth=STREAMS)
+        command, outer = streams.weights, self.weights_command
+        m.d.comb += [
+            outer.valid.eq(command.valid & numbers.w_rdy),
+            outer.p.eq(command.p),
+            command.ready.eq(outer.ready & numbers.w_rdy),
+            numbers.w_en.eq(outer.valid & outer.ready),
+            numbers.w_data.eq(self.parameters_number),
+            numbers.r_en.eq(status.done),
+            self.weights_number.eq(numbers.r_data),
+            array.weights.valid.eq(decoder.outputs.valid),
+            array.weights.p.eq(decoder.outputs.p),
+            decoder.outputs.ready.eq(array.weights.ready | array.weights_error),
+            self.fault.eq(fault),
+        ]
+        begun = Signal()  # a stream whose end has not come
+        with m.If(status.done):
+            m.d.sync += begun.eq(0)
+        with m.Elif(decoder.outputs.valid & decoder.outputs.ready):
+            m.d.sync += begun.eq(1)
+        with m.If(fault.code.any()):
+            pass
+        with m.Elif(status.error):
+            m.d.sync += [
+                fault.code.eq(ErrorCode.WEIGHTS),
+                fault.address.eq(status.bit),
+                fault.number.eq(numbers.r_data),
+            ]
+        with m.Elif(array.weights_error & ~begun):
+            m.d.sync += [fault.code.eq(ErrorCode.WEIGHTS), fault.number.eq(self.number)]
+            m.d.sync += fault.address.eq(self.unit.descriptor.weights_bytes << 3)
+        with m.Elif(parameters.error):
+            m.d.sync += [fault.code.eq(ErrorCode.PARAMETERS), fault.number.eq(self.parameters_number)]
+            m.d.sync += fault.address.eq(parameters.error_address)
+
+    def _activity(self, m: Module) -> None:
+        array, feeder = self.array.activity, self.feeder
+        waiting = array.residual | array.results | feeder.waiting_memory
+        flows = (feeder.beats, self.array.weights, self.array.columns, self.array.results, feeder.memory.request)
+        m.d.comb += [
+            self.activity.computing.eq(array.computing),
+            self.activity.waiting_weights.eq(array.weights),
+            self.activity.waiting_parameters.eq(array.parameters | feeder.waiting_step),
+            self.activity.waiting_memory.eq(waiting & ~array.computing),
+            self.moving.eq(Cat(flow.valid & flow.ready for flow in flows).any()),
+        ]

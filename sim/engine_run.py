@@ -1,0 +1,212 @@
+"""Runs a program on the RTL of the engine, from outside the simulator."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import golden
+import hw
+from golden.engine_params import EngineParams
+from golden.errors import InputError, MismatchError, ToolError
+from golden.program import Region
+from hw.emit import to_verilog
+from hw.engine_control import BASES, register_table
+from hw.engine_core import flags
+from sim import cache
+from sim.engine_top import SETTINGS, EngineTop
+from sim.runner import Design, run
+
+Bytes = NDArray[np.uint8]
+PAGE = 4096
+MOST = 1 << 26  # bytes of the simulated memory
+FILLER = 0xA5  # between regions, where nothing may be written
+LIMIT = 10_000_000  # cycles
+OFFSETS = {register.name: register.offset for register in register_table()}
+START, RESET, CLEAR = 1, 2, 4  # bits of the control register
+QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an array; a port named interrupt
+UNITS = ("load", "compute", "store")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A descriptor that ran.
+
+    Attributes
+    ----------
+    index
+        Its number in the program.
+    unit
+        One of `UNITS`.
+    start, end
+        Cycles in which it started and was through, counted from the simulation's start.
+    flags
+        In how many cycles of these each flag of the engine's activity was set, by name.
+    """
+
+    index: int
+    unit: str
+    start: int
+    end: int
+    flags: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRun:
+    """What came of a run.
+
+    Attributes
+    ----------
+    regions
+        The outer memory afterwards, each region as (bytes,) uint8.
+    answers
+        What the script read, in order.
+    rows
+        Descriptors in the order in which they ended.
+    """
+
+    regions: dict[Region, Bytes]
+    answers: list[int]
+    rows: list[Row] = field(repr=False)
+
+    @property
+    def registers(self) -> dict[str, int]:
+        """The registers that `whole_run` read at its end, by name."""
+        return dict(zip(OFFSETS, self.answers[-len(OFFSETS) :], strict=True))
+
+
+def whole_run(limit: int = LIMIT) -> list[list[Any]]:
+    """The script of a plain run: start, wait for the interrupt, read all registers."""
+    return [["write", OFFSETS["control"], START], ["wait", limit], *read_all()]
+
+
+def read_all() -> list[list[Any]]:
+    """Steps that read all registers, in the order of the table."""
+    return [["read", offset] for offset in OFFSETS.values()]
+
+
+def place(regions: Mapping[Region, Bytes]) -> tuple[dict[Region, int], Bytes]:
+    """Where each region begins in one memory, and that memory; a page or more lies between them."""
+    bases, at = {}, PAGE
+    for region in Region:
+        bases[region] = at
+        at += -(-len(regions.get(region, ())) // PAGE) * PAGE + PAGE
+    if at > MOST:
+        raise InputError(f"regions: {at} bytes do not fit into the {MOST} of the simulated memory")
+    image = np.full(at, FILLER, np.uint8)
+    for region, content in regions.items():
+        image[bases[region] : bases[region] + len(content)] = content
+    return bases, image
+
+
+def simulate(
+    params: EngineParams,
+    regions: Mapping[Region, Bytes],
+    *,
+    script: Sequence[Sequence[Any]] | None = None,
+    settings: Mapping[str, int] | None = None,
+    seed: int = 1,
+    trace: str | None = None,
+    folder: Path | None = None,
+) -> EngineRun:
+    """Follow a script on the engine whose outer memory holds these regions.
+
+    Parameters
+    ----------
+    params
+        Of the engine, which is built if the cache does not hold it.
+    regions
+        Contents, program and weights in `Region.PROGRAM`; not changed.
+    script
+        See `sim.tb_engine`; `whole_run` by default. The base registers and the interrupt are set before.
+    settings
+        Of the memory, see `sim.engine_top.SETTINGS`; 20 cycles of latency and no stalls by default.
+    seed
+        Of the memory's stalls.
+    trace
+        "vcd" for waves.
+    folder
+        Where to run, kept afterwards; a temporary one by default, kept only if something is wrong.
+
+    Raises
+    ------
+    InputError
+        The regions do not fit.
+    MismatchError
+        The script did not come to its end, or the engine wrote outside its regions.
+    ToolError
+        Build or simulation crashed.
+    """
+    bases, image = place(regions)
+    work = folder or Path(tempfile.mkdtemp(prefix="roundel-"))
+    work.mkdir(parents=True, exist_ok=True)
+    image.tofile(work / "memory.bin")
+    setup = [["write", OFFSETS[name], bases[region]] for name, region in zip(BASES, Region, strict=True)]
+    setup.append(["write", OFFSETS["interrupt"], 1])
+    steps = [*setup, *(whole_run() if script is None else script)]
+    given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": seed, "size": len(image)} | dict(settings or {})
+    try:
+        result = run(
+            design(params, trace), "sim.tb_engine", seed=seed, config={"settings": given, "script": steps}, folder=work
+        )
+    except ToolError:
+        if folder is None:
+            shutil.rmtree(work)
+        raise
+    if not result.passed:
+        raise MismatchError(f"the engine's RTL: {result.failures[0]} (log in {work})")
+    found = _collect(work, regions, bases, image)
+    if folder is None:
+        shutil.rmtree(work)
+    return found
+
+
+def design(params: EngineParams, trace: str | None = None) -> Design:
+    """The simulated top of an engine; its Verilog is cached by the sources of everything that can go into it."""
+    packages = [Path(str(package.__file__)).parent for package in (golden, hw)]
+    texts = [file.read_text() for package in packages for file in sorted(package.glob("*.py"))]
+    parts = [json.dumps(params.as_dict()), Path(__file__).with_name("engine_top.py").read_text(), *texts]
+
+    def make(folder: Path) -> None:
+        (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"))
+
+    text = (cache.cached("engine", parts, make) / "engine.v").read_text()
+    text = "".join(f"/* verilator lint_off {name} */\n" for name in QUIET) + text
+    return Design(sources=(text, *EngineTop.sources), top="engine_top", trace=trace, optimize=3)
+
+
+def _collect(work: Path, regions: Mapping[Region, Bytes], bases: Mapping[Region, int], image: Bytes) -> EngineRun:
+    after = np.fromfile(work / "dumped.bin", np.uint8)
+    kept = np.ones(len(image), bool)
+    for region, content in regions.items():
+        kept[bases[region] : bases[region] + len(content)] = False
+    strays = np.flatnonzero(kept & (after != image))
+    if strays.size:
+        raise MismatchError(f"the engine's RTL wrote outside its regions, first at {strays[0]:#x} (run in {work})")
+    return EngineRun(
+        regions={region: after[bases[region] :][: len(content)] for region, content in regions.items()},
+        answers=json.loads((work / "answers.json").read_text()),
+        rows=_rows((work / "trace.txt").read_text()),
+    )
+
+
+def _rows(text: str) -> list[Row]:
+    """Starts and ends become descriptors."""
+    open_rows: dict[int, tuple[int, int, list[int]]] = {}
+    rows = []
+    for line in text.splitlines():
+        cycle, unit, ended, number, *sums = map(int, line.split())
+        if not ended:
+            open_rows[unit] = cycle, number, sums
+            continue
+        start, begun, before = open_rows.pop(unit)
+        assert begun == number, line
+        counted = {name: now - then for name, now, then in zip(flags(), sums, before, strict=True)}
+        rows.append(Row(index=number, unit=UNITS[unit], start=start, end=cycle, flags=counted))
+    return rows
