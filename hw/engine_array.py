@@ -22,11 +22,11 @@ def activity_layout() -> data.StructLayout:
 class EngineArray(wiring.Component):
     """`columns` sums of `lanes` products, a memory of partial sums, and requantizers. One beat per cycle.
 
-    As in `hw.mac.MacArray`, a beat goes to all columns; a position starts with `first`, may come in consecutive beats,
-    and leaves with `last`, `latency` cycles after that beat was taken. The next block of weights and the next columns'
-    parameters load in the background, a beat a column, column 0 first. The beat that says `swap` (`swap_params`) waits
-    for them and is the first to use them: without a bubble if `columns` beats (for parameters `columns + 2`) passed
-    since the last swap. The very first beat swaps both.
+    As in `hw.mac.MacArray`, a beat goes to all columns; a position starts with `first`, comes once with every block of
+    weights, and leaves with `last`, `latency` cycles after that beat was taken. The next block of weights and the next
+    columns' parameters load in the background, a beat a column, column 0 first. The beat that says `swap`
+    (`swap_params`) waits for them and is the first to use them: without a bubble if `columns` beats (for parameters
+    `columns + dot_stages + 1`) passed since the last swap. The very first beat swaps both.
 
     Everything that a beat needs it waits for at the entrance, its residual too. The pipeline behind stands while a
     result waits in `results` and another one behind it.
@@ -61,8 +61,8 @@ class EngineArray(wiring.Component):
     def __init__(self, params: EngineParams):
         self.params = params
         self.parts = [EngineColumn(params) for _ in range(params.columns)]
-        self.stages = self.parts[0].requant.latency
-        self.latency = 3 + self.stages
+        self.dot_stages, self.requant_stages = self.parts[0].dot.latency, self.parts[0].requant.latency
+        self.latency = 2 + self.dot_stages + self.requant_stages
         super().__init__(
             {
                 "beats": In(stream.Signature(beat_layout(params))),
@@ -85,16 +85,19 @@ class EngineArray(wiring.Component):
             m.d.comb += [loader.valid.eq(source.valid), source.ready.eq(loader.ready)]
         self._accept(m, advance, weights.full, columns.full & ~claimed)
         stages = self._pipeline(m, advance)
-        arriving, multiplying, adding, *finishing, leaving = stages
+        arriving, leaving = stages[0], stages[-1]
+        multiplying, (adding, *finishing) = stages[1 : 1 + self.dot_stages], stages[1 + self.dot_stages : -1]
+        reading, starting = stages[self.dot_stages - 1], multiplying[-1]
 
-        control = Signal(control_layout(self.stages))
+        control = Signal(control_layout(self.dot_stages, self.requant_stages))
         m.d.comb += [
             control.operand.eq(arriving.valid),
             control.swap_weights.eq(arriving.valid & self.beats.p.swap),
-            control.dot.eq(advance & multiplying.valid),
-            control.swap_bias.eq(advance & multiplying.valid & multiplying.swap_params),
+            control.dot.eq(Cat(advance & stage.valid for stage in multiplying)),
+            control.swap_bias.eq(advance & reading.valid & reading.swap_params),
             control.swap_runtime.eq(advance & adding.valid & adding.swap_params),
             control.total.eq(advance & adding.valid),
+            control.first.eq(starting.first),
             control.requant.eq(Cat(advance & stage.valid & stage.last for stage in finishing)),
             weights.take.eq(control.swap_weights),
             columns.take.eq(control.swap_runtime),
@@ -103,7 +106,7 @@ class EngineArray(wiring.Component):
             m.d.sync += claimed.eq(0)  # by a beat on its way to take the parameters that wait
         with m.If(arriving.valid & arriving.swap_params):
             m.d.sync += claimed.eq(1)
-        self._memory(m, advance, multiplying, adding, control)
+        self._memory(m, advance, reading, adding)
         self._columns(m, control, weights.load, columns.load)
         self._residuals(m, advance)
         self._results(m, advance, leaving.valid & leaving.last)
@@ -149,7 +152,7 @@ class EngineArray(wiring.Component):
         beat, taken = self.beats.p, self.beats.valid & self.beats.ready
         operand = Signal(self.parts[0].operand.shape(), reset_less=True)
         with m.If(self.activity.computing):
-            m.d.sync += operand.eq(self.parts[0].dot.prepare(beat.data))
+            m.d.sync += operand.eq(self.parts[0].dot.structure.prepare(beat.data))
         rows = [beat.data]  # of the window: this beat, and those before
         for tap in range(1, self.params.taps):
             row = Signal.like(beat.data, name=f"row_{tap}", reset_less=True)
@@ -170,24 +173,16 @@ class EngineArray(wiring.Component):
                 column.load_parameters.eq(load_columns[index]),
             ]
 
-    def _memory(self, m: Module, advance: Value, multiplying: data.View, adding: data.View, control: data.View) -> None:
-        """Read while multiplying, write while adding; a sum that is not written yet is passed on in its column."""
+    def _memory(self, m: Module, advance: Value, reading: data.View, adding: data.View) -> None:
+        """Read two cycles before adding, write while adding.
+
+        A position comes again with the next block of weights, `columns` cycles later at the least: its sum is there.
+        """
         width = self.params.mac.acc_width
         m.submodules.memory = words = TwoPortMemory(width=width * self.params.columns, depth=self.params.depth)
-        again = adding.valid & (adding.position == multiplying.position)
-        source = Signal(
-            data.StructLayout(dict.fromkeys(("from_bias", "from_total", "from_stored"), 1)), reset_less=True
-        )
-        with m.If(advance):
-            m.d.sync += [
-                source.from_bias.eq(multiplying.first),
-                source.from_total.eq(~multiplying.first & again),
-                source.from_stored.eq(~multiplying.first & ~again),
-            ]
-        m.d.comb += [control[name].eq(source[name]) for name in source.shape().members]
         m.d.comb += [
-            words.read_en.eq(advance & multiplying.valid & ~multiplying.first & ~again),
-            words.read_addr.eq(multiplying.position),
+            words.read_en.eq(advance & reading.valid & ~reading.first),
+            words.read_addr.eq(reading.position),
             words.write_en.eq(advance & adding.valid & ~adding.last),
             words.write_addr.eq(adding.position),
             words.write_data.eq(Cat(column.total for column in self.parts)),
@@ -198,7 +193,7 @@ class EngineArray(wiring.Component):
     def _residuals(self, m: Module, advance: Value) -> None:
         """A residual goes along with its beat until the sum is made."""
         residual = self.residuals.p
-        for stage in ("multiplying", "adding"):
+        for stage in range(self.dot_stages + 2):
             register = Signal.like(residual, name=f"residual_{stage}", reset_less=True)
             with m.If(advance & self.layer.has_residual):
                 m.d.sync += register.eq(residual)

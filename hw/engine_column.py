@@ -9,31 +9,25 @@ from golden.mac import Structure
 from hw.arith import named
 from hw.dot_product import weight_layout
 from hw.double_buffer import DoubleBuffer
+from hw.engine_dot import EngineDot
 from hw.engine_ports import column_layout, layer_layout
 from hw.engine_requant import EngineRequant
-from hw.mac_column import DOTS
 
 
-def control_layout(stages: int) -> data.StructLayout:
-    """What steers all columns alike; `stages` of the requantizer."""
+def control_layout(dot: int, requant: int) -> data.StructLayout:
+    """What steers all columns alike; so many register stages have the sum of products and the requantizer."""
     return data.StructLayout(
         {
             "operand": 1,  # register the operand
             "swap_weights": 1,  # the operand registered in this cycle is the first to meet the next weights
-            "dot": 1,  # register the sum of products
-            "swap_bias": 1,  # the sum of the next cycle is the first with the next bias
+            "dot": dot,  # register its stages; what the sum starts from goes with the last
+            "swap_bias": 1,  # the sum that starts in the next cycle is the first with the next bias
             "swap_runtime": 1,  # the sum registered in this cycle is the first with the next requantizer's parameters
-            # A sum starts from exactly one of the bias, the sum just made (not in the memory yet) and the memory.
-            "from_bias": 1,
-            "from_total": 1,
-            "from_stored": 1,
-            "total": 1,  # register the running sum, and the residual beside it
-            "requant": stages,
+            "first": 1,  # the sum starts from the bias, not from the memory
+            "total": 1,  # register the running sum
+            "requant": requant,
         }
     )
-
-
-REGISTERED = True
 
 
 def own_lanes(params: EngineParams) -> int:
@@ -42,7 +36,7 @@ def own_lanes(params: EngineParams) -> int:
 
 
 class EngineColumn(wiring.Component):
-    """Operand to sum of products, to running sum, to the requantizer: 3 cycles and the requantizer's.
+    """Operand to sum of products, to running sum, to the requantizer: 2 cycles, and those of both ends.
 
     Parameters
     ----------
@@ -51,7 +45,7 @@ class EngineColumn(wiring.Component):
 
     Members
     -------
-    control : In(control_layout(stages))
+    control : In(control_layout(dot, requant))
     layer : In(layer_layout())
     operand : In(operand_layout)
         Of all columns, registered.
@@ -62,7 +56,7 @@ class EngineColumn(wiring.Component):
     weights : In(weight_layout(params.mac)), load_weights : In(1)
     parameters : In(column_layout(params)), load_parameters : In(1)
     residual : In(signed(8))
-        Of the position whose sum is registered.
+        Of the position whose sum was registered in the cycle before.
     stored : In(signed(acc_width))
         The running sum from the memory.
     total : Out(signed(acc_width))
@@ -73,14 +67,14 @@ class EngineColumn(wiring.Component):
 
     def __init__(self, params: EngineParams):
         self.params = params
-        self.dot = DOTS[params.structure](params.mac)
+        self.dot = EngineDot(params)
         self.requant = EngineRequant(params)
         total, byte = signed(params.mac.acc_width), signed(8)
         super().__init__(
             {
-                "control": In(control_layout(self.requant.latency)),
+                "control": In(control_layout(self.dot.latency, self.requant.latency)),
                 "layer": In(layer_layout()),
-                "operand": In(self.dot.operand_layout(params.mac)),
+                "operand": In(self.dot.operand.shape()),
                 "broadcast": In(data.ArrayLayout(byte, own_lanes(params))),
                 "window": In(data.ArrayLayout(byte, params.taps)),
                 "weights": In(weight_layout(params.mac)),
@@ -105,16 +99,20 @@ class EngineColumn(wiring.Component):
             weights.swap.eq(control.swap_weights),
             self.dot.operand.eq(self._operand(m)),
             self.dot.weights.eq(weights.active),
+            self.dot.enable.eq(control.dot),
         ]
-        dot = Signal(self.dot.dot.shape(), reset_less=True)
-        with m.If(control.dot):
-            m.d.sync += dot.eq(self.dot.dot)
-
-        aligned = self._parameters(m, "aligned", control.swap_bias, ("bias", "residual_shift"))
-        runtime = self._parameters(m, "runtime", control.swap_runtime, ("runtime",)).runtime
-        total = Signal(self.total.shape(), reset_less=True)
-        self._accumulate(m, aligned.bias, total, dot)
-        self._requantize(m, total, aligned.residual_shift, runtime)
+        bias = self._parameters(m, "bias", control.swap_bias, ("bias",)).bias
+        runtime = self._parameters(m, "runtime", control.swap_runtime, ("residual_shift", "runtime"))
+        m.submodules.requant = requant = self.requant
+        m.d.comb += [
+            requant.enable.eq(control.requant),
+            requant.acc.eq(self._accumulate(m, bias)),
+            requant.residual.eq(self.residual),
+            requant.residual_shift.eq(runtime.residual_shift),
+            requant.runtime.eq(runtime.runtime),
+            requant.layer.eq(self.layer),
+            self.byte.eq(requant.byte),
+        ]
         return m
 
     def _operand(self, m: Module) -> Value:
@@ -125,13 +123,10 @@ class EngineColumn(wiring.Component):
         for tap in range(self.params.taps):
             with m.If(self.layer.depthwise):
                 m.d.comb += lanes[tap].eq(self.window[tap])
-        own = self.dot.prepare(lanes)
-        if REGISTERED:
-            held = Signal(len(own), name="own", reset_less=True)
-            with m.If(self.control.operand):
-                m.d.sync += held.eq(own)
-            own = held
-        shared = self.operand.as_value()
+        prepared, shared = self.dot.structure.prepare(lanes), self.operand.as_value()
+        own = Signal(len(prepared), reset_less=True)
+        with m.If(self.control.operand):
+            m.d.sync += own.eq(prepared)
         return Cat(own, shared[len(own) :]) if len(own) < len(shared) else own
 
     def _parameters(self, m: Module, name: str, swap: Value, fields: tuple[str, ...]) -> data.View:
@@ -142,37 +137,19 @@ class EngineColumn(wiring.Component):
         m.d.comb += [buffer.load.eq(self.load_parameters), buffer.swap.eq(swap)]
         return buffer.active
 
-    def _accumulate(self, m: Module, bias: Value, total: Signal, dot: Value) -> None:
+    def _accumulate(self, m: Module, bias: Value) -> Value:
         """The running sum, or the running maximum: then the adder subtracts, and its sign chooses."""
-        control, maximum = self.control, self.layer.maximum
-        start = Signal.like(total, name="start")
-        m.d.comb += start.eq(
-            Mux(control.from_bias, bias, 0)
-            | Mux(control.from_total, total, 0)
-            | Mux(control.from_stored, self.stored, 0)
-        )
-        sum_or_difference = named(m, start + (dot ^ maximum.replicate(len(dot)).as_signed()) + maximum, "sum")
+        control, maximum, dot = self.control, self.layer.maximum, self.dot.dot
+        start, total = (Signal(self.total.shape(), name=name, reset_less=True) for name in ("start", "running"))
+        with m.If(control.dot[-1]):
+            m.d.sync += start.eq(Mux(control.first, bias, self.stored))
+        found = named(m, start + (dot ^ maximum.replicate(len(dot)).as_signed()) + maximum, "sum")
         with m.If(~maximum):
-            m.d.comb += self.total.eq(sum_or_difference)
-        with m.Elif(sum_or_difference < 0):
+            m.d.comb += self.total.eq(found)
+        with m.Elif(found < 0):
             m.d.comb += self.total.eq(dot)
         with m.Else():
             m.d.comb += self.total.eq(start)
         with m.If(control.total):
             m.d.sync += total.eq(self.total)
-
-    def _requantize(self, m: Module, total: Value, shift: Value, runtime: Value) -> None:
-        """The requantizer, and the residual of the same position, shifted while its sum is made."""
-        m.submodules.requant = requant = self.requant
-        m.d.comb += [
-            requant.enable.eq(self.control.requant),
-            requant.acc.eq(total),
-            requant.runtime.eq(runtime),
-            requant.layer.eq(self.layer),
-            self.byte.eq(requant.byte),
-        ]
-        if requant.is_shift:
-            residual = Signal.like(requant.residual, name="residual_shifted", reset_less=True)
-            with m.If(self.control.total):
-                m.d.sync += residual.eq(Mux(self.layer.has_residual, self.residual << shift, 0))
-            m.d.comb += requant.residual.eq(residual)
+        return total

@@ -19,9 +19,9 @@ _WINDOW = 8  # bits of a floor that, with its sign, holds every value that no cl
 
 
 class EngineRequant(wiring.Component):
-    """`clamp(requantized(acc + residual), low, high)` as a byte; docs/engine.md says it exactly.
+    """`clamp(requantized(acc + (residual << residual_shift)), low, high)` as a byte; docs/engine.md says it exactly.
 
-    The sum of `acc` and `residual` is taken modulo `2**acc_width`: programs keep within it.
+    That sum is taken modulo `2**acc_width`: programs keep within it.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ class EngineRequant(wiring.Component):
     enable : In(latency)
         Clock enables of the register stages, the first one's in bit 0.
     acc : In(signed(acc_width))
-    residual : In(signed(acc_width))
-        Scheme `shift` only: already shifted, 0 where there is none.
+    residual : In(signed(8)), residual_shift : In(5)
+        Beside `acc`, like `runtime`. Only scheme `shift` uses them.
     runtime : In(layout)
-        The column's run-time parameters; beside `acc`.
+        The column's run-time parameters.
     layer : In(layer_layout())
     byte : Out(8)
         Registered.
@@ -61,7 +61,8 @@ class EngineRequant(wiring.Component):
             {
                 "enable": In(self.latency),
                 "acc": In(total),
-                **({"residual": In(total)} if self.is_shift else {}),
+                "residual": In(signed(8)),
+                "residual_shift": In(5),
                 "runtime": In(runtime_layout(requant)),
                 "layer": In(layer_layout()),
                 "byte": Out(8),
@@ -101,8 +102,9 @@ class EngineRequant(wiring.Component):
         width = self.params.mac.acc_width
         total = Signal(signed(width), reset_less=True)
         amounts = Signal(data.ArrayLayout(self._amount, 2), reset_less=True)  # of sums from 0 up, and below
+        residual = Mux(self.layer.has_residual, self.residual << self.residual_shift, 0)
         with m.If(self.enable[0]):
-            m.d.sync += [total.eq(self.acc + self.residual), amounts[0].eq(self.runtime.shift)]
+            m.d.sync += [total.eq(self.acc + residual), amounts[0].eq(self.runtime.shift)]
             m.d.sync += amounts[1].eq(self._leaking())
 
         sign = total[-1]
