@@ -5,6 +5,7 @@ import numpy as np
 from golden.engine_params import EngineParams
 
 SIZES = [(4, 64), (8, 64), (16, 64), (32, 64), (4, 128), (8, 128), (16, 128), (32, 128)]  # lanes, bus
+LONGEST = 10_000  # cycles of a descriptor: far more than any here takes
 
 
 def params_of(lanes, bus):

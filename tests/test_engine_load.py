@@ -8,7 +8,7 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from hw.engine_load import Load
-from tests.engine_moves import SIZES, outer_bytes, params_of, pieces, random_move, runs, totals
+from tests.engine_moves import LONGEST, SIZES, outer_bytes, params_of, pieces, random_move, runs, totals
 
 
 class Bus:
@@ -76,6 +76,7 @@ async def run(ctx, unit, bus, values, bases):
         await ctx.tick()
         ctx.set(unit.unit.start, 0)
         assert ctx.get(unit.unit.busy)
+        assert bus.cycle < LONGEST
     done = bus.cycle
     await ctx.tick()
     assert not ctx.get(unit.unit.busy) | ctx.get(unit.unit.done)

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from hw.engine_memory import ActivationMemory
 from hw.engine_store import Store
-from tests.engine_moves import SIZES, params_of, random_move, runs, totals
+from tests.engine_moves import LONGEST, SIZES, params_of, random_move, runs, totals
 
 
 class Storing(wiring.Component):
@@ -26,10 +26,13 @@ class Storing(wiring.Component):
 
 
 class Bus:
-    """A bus writer: a command, then its beats; `written` some cycles later."""
+    """A bus writer: a command, then its beats; `written` some cycles later.
+
+    With stalls, some writers take a command only when all before it were answered.
+    """
 
     def __init__(self, params, rng, stalls):
-        self.params, self.rng, self.stalls = params, rng, stalls
+        self.params, self.rng, self.stalls, self.alone = params, rng, stalls, stalls and rng.random() < 0.4
         self.cycle, self.last_beat, self.commands, self.found = 0, 0, [], []
         self.answers, self.open = [], b""
 
@@ -42,7 +45,8 @@ class Bus:
         answer = bool(self.answers and self.answers[0] <= self.cycle and self.chance())
         ctx.set(unit.written, answer)
         del self.answers[:answer]
-        ctx.set(unit.command.ready, self.chance())
+        alone = not self.answers and len(self.commands) == len(self.found)
+        ctx.set(unit.command.ready, (alone or not self.alone) and self.chance())
         if ctx.get(unit.command.valid) and ctx.get(unit.command.ready):
             self.commands.append(ctx.get(unit.command.payload))
         ctx.set(unit.data.ready, len(self.commands) > len(self.found) and self.chance())
@@ -91,6 +95,7 @@ async def run(ctx, bench, bus, values, bases):
         await ctx.tick()
         ctx.set(unit.unit.start, 0)
         assert ctx.get(unit.unit.busy)
+        assert bus.cycle < LONGEST
     done = bus.cycle
     ctx.set(unit.written, 0)
     await ctx.tick()

@@ -15,6 +15,7 @@ from hw.engine_residual import Residual
 from hw.engine_target import Target
 
 PARAMS = EngineParams(lanes=4, columns=4, banks=2, memory=1024, depth=16)
+LONGEST = 10_000  # cycles of a layer: far more than any here takes
 
 
 def layer(rng, prefix, **given):
@@ -73,6 +74,7 @@ async def run_target(ctx, unit, values, results, flows):
         ctx.set(unit.unit.start, 0)
         cycle += 1
         assert ctx.get(unit.unit.busy)
+        assert cycle < LONGEST
     assert given == len(results)
     await ctx.tick()
     assert not ctx.get(unit.unit.busy) | ctx.get(unit.unit.done)
@@ -136,6 +138,7 @@ async def run_residual(ctx, unit, values, flows):
         ctx.set(residual.unit.start, 0)
         cycle += 1
         assert ctx.get(residual.unit.busy)
+        assert cycle < LONGEST
     await ctx.tick()
     assert not ctx.get(residual.unit.busy) | ctx.get(residual.words.valid)
     return found, cycle
