@@ -15,6 +15,7 @@ from golden.errors import InputError, MismatchError, ToolError
 from hw.emit import manifest, to_verilog
 from hw.units import UNITS
 from roundel.cli_advise import advise
+from roundel.cli_compile import compile_command
 from roundel.cli_compress import compress, run
 from roundel.cli_options import CELLS, JSON, OUTPUT, SEED
 from roundel.console import err, out, steps, table
@@ -255,6 +256,7 @@ def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: b
 
 
 cli.add_command(advise)
+cli.add_command(compile_command)
 cli.add_command(compress)
 cli.add_command(run)
 

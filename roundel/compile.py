@@ -1,5 +1,6 @@
 """The compiler: an integer network becomes a program of the engine. docs/engine.md is the normative text."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from golden.engine_params import EngineParams
 from golden.errors import InputError
 from golden.network import Network
-from golden.program import DESCRIPTOR_BYTES, HEADER_BYTES, Descriptor, Opcode, Program, Region
+from golden.program import DESCRIPTOR_BYTES, HEADER_BYTES, TERMINATOR, Descriptor, Opcode, Program, Region
 from golden.rounding import Ints
+from roundel.compile_boxes import RECORD_BYTES, Head, check_heads, records_bytes
 from roundel.compile_emit import ALIGN, Streams
 from roundel.compile_lower import Lowering, Shape
 from roundel.compile_memory import Plan, Planner
@@ -38,6 +40,8 @@ class Compiled:
         The network's input.
     outputs
         The network's results by name.
+    heads
+        The scales of a detector, whose records are at the start of region `OUTPUT`.
     tensors
         What can be read when the program is through: results, and with `trace` every layer's.
     tasks
@@ -52,6 +56,7 @@ class Compiled:
     sizes: dict[Region, int]
     source: Tensor
     outputs: tuple[str, ...]
+    heads: tuple[Head, ...]
     tensors: dict[str, Tensor]
     tasks: tuple[Task, ...]
     plan: Plan
@@ -74,8 +79,19 @@ class Compiled:
         """The network's results after a run."""
         return {name: self.read(name, regions) for name in self.outputs}
 
+    def records(self, regions: Regions) -> bytes:
+        """The boxes kept after a run, 16 bytes each, without what ends them (docs/engine.md)."""
+        data = regions[Region.OUTPUT].tobytes()
+        label = 10  # where it is in a record
+        for at in range(0, len(data), RECORD_BYTES):
+            if int.from_bytes(data[at + label : at + label + 2], "little") == TERMINATOR:
+                return data[:at]
+        raise ValueError("no record ends the boxes: the program has not run to its end")
 
-def compile_network(network: Network, shape: Shape, params: EngineParams, *, trace: bool = False) -> Compiled:
+
+def compile_network(
+    network: Network, shape: Shape, params: EngineParams, *, heads: Sequence[Head] = (), trace: bool = False
+) -> Compiled:
     """Compile a network.
 
     Parameters
@@ -86,6 +102,9 @@ def compile_network(network: Network, shape: Shape, params: EngineParams, *, tra
         Of an image: (rows, columns, channels), or (features,).
     params
         The engine's.
+    heads
+        The scales of a detector, whose boxes are stored. Their tensors are not, and without `trace` nor are the
+        network's results.
     trace
         Whether every layer's result is stored, not only the network's.
 
@@ -95,45 +114,50 @@ def compile_network(network: Network, shape: Shape, params: EngineParams, *, tra
         A layer that the engine cannot run or that does not fit: one line that begins with its name.
     """
     lowered = Lowering(network, shape, params)
-    names = [layer.name for layer in network.layers] if trace else list(network.output_names)
-    source = lowered.tensors[network.source]
-    wanted = {name: lowered.tensors[name] for name in names}
-    stored = {tensor.storage.root[0] for tensor in wanted.values()}
-    results = {lowered.tensors[name].storage.root[0] for name in network.output_names}
-    planner = Planner(
-        operations=lowered.operations, outer=stored, source=source.storage, words=params.words - 1, depth=params.depth
-    )
-    plan = planner.plan()
-    roots = [one.storage.root[0] for one in lowered.tensors.values()]
-    roots += [one.target.storage.root[0] for one in lowered.operations]
-    sizes = _outer(roots, source.storage, results, stored | plan.streamed, params.bus_bytes)
+    check_heads(heads, lowered.tensors, params)
+    headed = {name: lowered.dense(name) for head in heads for name in (head.cls, head.box)}
+    lowered.check_sums()
+    outputs = () if heads else network.output_names
+    names = [layer.name for layer in network.layers] if trace else list(outputs)
+    source, wanted = lowered.tensors[network.source], {name: lowered.tensors[name] for name in names}
+    stored = _roots(wanted.values())
+    plan = Planner(
+        operations=lowered.operations, outer=stored, source=source.storage, words=params.words - 1, depth=params.depth,
+        pinned=_roots(headed.values()),
+    ).plan()  # fmt: skip
+    results = _roots(lowered.tensors[name] for name in network.output_names)
+    sizes = dict.fromkeys(Region, 0) | {Region.OUTPUT: records_bytes(params) if heads else 0}
+    kept = {one for one in lowered.storages if one in stored | plan.streamed | {source.storage}}
+    _place_outside([one for one in lowered.storages if one in kept], source.storage, results, sizes, params.bus_bytes)
     streams = Streams(params=params)
     layers = {layer.name: index for index, layer in enumerate(network.layers)}
     schedule = Schedule(plan=plan, streams=streams, source=source.storage, stored=stored, layers=layers)
-    tasks = order(schedule.run(lowered.operations), lambda: fence(streams, params.words - 1))
+    schedule.run(lowered.operations)
+    schedule.boxes(heads, headed, offset=0)
+    tasks = order(schedule.tasks, lambda: fence(streams, params.words - 1))
     program = _program(tasks, params)
     image = program.pack()
     image += bytes(-len(image) % ALIGN) + bytes(streams.data)
     sizes[Region.PROGRAM] = len(image)
     return Compiled(
-        params=params, program=program, image=image, sizes=sizes, source=source, outputs=network.output_names,
-        tensors=wanted, tasks=tuple(tasks), plan=plan,
+        params=params, program=program, image=image, sizes=sizes, source=source, outputs=outputs, tensors=wanted,
+        heads=tuple(heads), tasks=tuple(tasks), plan=plan,
     )  # fmt: skip
 
 
-def _outer(
-    roots: list[Storage], source: Storage, results: set[Storage], kept: set[Storage], align: int
-) -> dict[Region, int]:
-    """Give storages places in the outer memory; returns the bytes of every region."""
-    sizes = dict.fromkeys(Region, 0)
+def _roots(tensors: Iterable[Tensor]) -> set[Storage]:
+    return {tensor.storage.root[0] for tensor in tensors}
+
+
+def _place_outside(
+    roots: list[Storage], source: Storage, results: set[Storage], sizes: dict[Region, int], align: int
+) -> None:
+    """Give storages places in the outer memory, behind what its regions hold by `sizes`, which grow."""
     for root in roots:
-        if root.outer is None and (root is source or root in kept):
-            region = Region.INPUT if root is source else Region.OUTPUT if root in results else Region.SCRATCH
-            row = root.outer_row(align)
-            root.outer = Outer(region=region, offset=sizes[region], row=row, plane=row * root.rows)
-            size = row * root.rows * root.planes
-            sizes[region] += size + -size % ALIGN
-    return sizes
+        region = Region.INPUT if root is source else Region.OUTPUT if root in results else Region.SCRATCH
+        start, row = sizes[region] + -sizes[region] % ALIGN, root.outer_row(align)
+        root.outer = Outer(region=region, offset=start, row=row, plane=row * root.rows)
+        sizes[region] = start + row * root.rows * root.planes
 
 
 def _program(tasks: list[Task], params: EngineParams) -> Program:

@@ -69,8 +69,8 @@ class Tiling:
         """Whole rows where they fit, tiles of about the same size; of even size with `even` (depth of at least 4)."""
         unit = 2 if even else 1
         most = max(unit, min(columns, depth // unit) // unit * unit)
-        tile_w = _balanced(columns, most, unit)
-        tile_h = _balanced(rows, max(unit, depth // tile_w // unit * unit), unit)
+        tile_w = balanced(columns, most, unit)
+        tile_h = balanced(rows, max(unit, depth // tile_w // unit * unit), unit)
         tiles_x, tiles_y = -(-columns // tile_w), -(-rows // tile_h)
         return cls(
             tile_w=tile_w, tile_h=tile_h, tiles_x=tiles_x, tiles_y=tiles_y,
@@ -78,7 +78,7 @@ class Tiling:
         )  # fmt: skip
 
 
-def _balanced(size: int, most: int, unit: int) -> int:
+def balanced(size: int, most: int, unit: int) -> int:
     """The size of pieces, multiples of `unit` and at most `most`, when as few as possible are about the same size."""
     pieces = -(-size // min(size, most))
     return -(-size // (pieces * unit)) * unit

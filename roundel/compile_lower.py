@@ -61,8 +61,22 @@ class Lowering:
                 raise
             except (ValueError, KeyError) as error:
                 raise InputError(f"{layer.name}: cannot be compiled for images of {shape} ({error})") from None
+
+    def check_sums(self) -> None:
+        """Raise InputError for an operation whose sums do not fit the array."""
         for operation in self.operations:
-            operation.check_sums(params)
+            operation.check_sums(self.params)
+
+    @property
+    def storages(self) -> list[Storage]:
+        """All maps that are no parts of others, in order."""
+        tensors = [*self.tensors.values(), *(one.target for one in self.operations)]
+        return list(dict.fromkeys(tensor.storage.root[0] for tensor in tensors))
+
+    def dense(self, name: str) -> Tensor:
+        """A tensor, or a copy of it, whose channels follow one another."""
+        tensor = self.tensors[name]
+        return self.repacked(name, tensor, dense_slots(len(tensor.slots)))
 
     def _input(self, network: Network, shape: Shape) -> Tensor:
         if len(shape) not in (1, 3) or min(shape) < 1:

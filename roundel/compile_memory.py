@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from golden.errors import InputError
-from roundel.compile_emit import Tiling
+from roundel.compile_emit import Tiling, balanced
 from roundel.compile_operation import Operation
 from roundel.compile_tensor import Storage, Tensor
 
@@ -81,6 +81,8 @@ class Planner:
         That of the input, which is loaded.
     words, depth
         Of the activation memory, and of the accumulator memory.
+    pinned
+        Storages that stay on chip to the end.
     """
 
     operations: Sequence[Operation]
@@ -88,6 +90,7 @@ class Planner:
     source: Storage
     words: int
     depth: int
+    pinned: set[Storage] = field(default_factory=set)
     streamed: set[Storage] = field(default_factory=set)
     lives: dict[Storage, tuple[int, int]] = field(init=False)
 
@@ -97,6 +100,8 @@ class Planner:
             for tensor in (*operation.operands, operation.target):
                 root = tensor.storage.root[0]
                 self.lives[root] = self.lives.get(root, (index, index))[0], index
+        for root in self.pinned:
+            self.lives[root] = self.lives[root][0], len(self.operations)
 
     def plan(self) -> Plan:
         """The plan with as few streamed maps as a greedy choice finds.
@@ -127,6 +132,7 @@ class Planner:
 
     def _spill(self, candidates: list[Storage], layer: str) -> None:
         """Stream the storage that costs least traffic for the room that it takes; of equal ones the greatest."""
+        candidates = [one for one in candidates if one not in self.pinned]
         if not candidates:
             raise InputError(f"{layer}: the rows that it needs at once do not fit into {self.words} words on chip")
         self.streamed.add(min(candidates, key=lambda one: (self._traffic(one), -one.words, self.lives[one])))
@@ -191,9 +197,11 @@ class Planner:
         rows, even = operation.target.storage.rows, 2 if operation.upsample else 1
         most = max(unit, rows // STREAMED_BANDS // unit * unit)
         for height in (*range(most, unit, -unit), *range(unit, 0, -even)):
-            buffers = _place(_needs(operation, roles, min(height, rows)), taken, self.words, copies)
+            step = unit if height > unit else even
+            height = balanced(rows, height, step)
+            buffers = _place(_needs(operation, roles, height), taken, self.words, copies)
             if buffers is not None:
-                return Bands(rows=min(height, rows), buffers=buffers)
+                return Bands(rows=height, buffers=buffers)
         return None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from golden.program import Opcode, Region, WeightStep, pack_column
 from golden.rounding import Ints
+from roundel.compile_boxes import Head, boxes_fields, records_bytes
 from roundel.compile_emit import Place, Streams, compute, move, outer_spans
 from roundel.compile_memory import Buffer, Plan, cut
 from roundel.compile_operation import Operation
@@ -55,6 +56,19 @@ class Schedule:
             for turn, rows in enumerate(cut(operation.target.storage.rows, bands.rows)):
                 self._band(operation, bands.buffers, turn, rows)
         return self.tasks
+
+    def boxes(self, heads: Sequence[Head], tensors: Mapping[str, Tensor], offset: int) -> None:
+        """Behind all operations: boxes of tensors that are on chip, whose records go to `offset` of region `OUTPUT`."""
+        for head in heads:
+            maps = [tensors[name] for name in (head.cls, head.box)]
+            cls, box = (self._place(one, None, 0, (0, one.storage.rows)) for one in maps)
+            values = boxes_fields(head, cls, box, offset, last=head is heads[-1])
+            span = np.array([[offset, offset + records_bytes(self.streams.params)]])
+            self._add(
+                Opcode.BOXES, head.cls, values,
+                reads=np.concatenate([cls.spans(maps[0].storage.planes), box.spans(maps[1].storage.planes)]),
+                writes=outer_line(Region.OUTPUT, span),
+            )  # fmt: skip
 
     def _band(self, operation: Operation, buffers: dict[str, Buffer], turn: int, rows: tuple[int, int]) -> None:
         """Loads, computations and stores of some output rows."""

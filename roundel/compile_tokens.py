@@ -9,6 +9,7 @@ none, a computation of a single word is put there (`fence`).
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -52,6 +53,12 @@ class Task:
         """0 load, 1 compute, 2 store."""
         return UNITS[self.opcode]
 
+    @cached_property
+    def ends(self) -> dict[str, tuple[int, int]]:
+        """Where all that it reads and all that it writes begins and ends; (0, 0) for nothing."""
+        spans = {"reads": self.reads, "writes": self.writes}
+        return {name: (int(one.min()), int(one.max())) if len(one) else (0, 0) for name, one in spans.items()}
+
 
 def outer_line(region: int, spans: Ints) -> Ints:
     """Spans of an outer region as such of one line of addresses, on which words on chip come first."""
@@ -60,11 +67,15 @@ def outer_line(region: int, spans: Ints) -> Ints:
 
 def conflict(a: Task, b: Task) -> bool:
     """Whether two tasks touch the same memory, one of them writing."""
-    return _meet(a.writes, b.writes) or _meet(a.writes, b.reads) or _meet(a.reads, b.writes)
+    return _meet(a, "writes", b, "writes") or _meet(a, "writes", b, "reads") or _meet(a, "reads", b, "writes")
 
 
-def _meet(a: Ints, b: Ints) -> bool:
-    return len(a) > 0 and len(b) > 0 and bool(((a[:, None, 0] < b[:, 1]) & (b[:, 0] < a[:, None, 1])).any())
+def _meet(a: Task, mine: str, b: Task, its: str) -> bool:
+    (first, last), (start, stop) = a.ends[mine], b.ends[its]
+    if first >= stop or start >= last:  # most pairs: nothing else is fast enough for thousands of tasks
+        return False
+    x, y = getattr(a, mine), getattr(b, its)
+    return bool(((x[:, None, 0] < y[:, 1]) & (y[:, 0] < x[:, None, 1])).any())
 
 
 def order(tasks: Sequence[Task], fence: Callable[[], Task]) -> list[Task]:
