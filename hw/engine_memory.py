@@ -92,7 +92,8 @@ class ActivationMemory(wiring.Component):
         m.d.comb += self.feed.valid.eq(delay(m, request.valid, self.FEED_LATENCY, "feed_valid", reset=True))
         chosen = []
         for byte in range(lanes):
-            index = delay(m, (bank + (shift > byte))[: len(bank)], 1, f"feed_index{byte}")
+            behind = shift > byte if byte < lanes - 1 else 0  # the last byte never is of the second word
+            index = delay(m, (bank + behind)[: len(bank)], 1, f"feed_index{byte}")
             choices = [one.read_data.word_select(byte, 8) for one in banks]
             chosen.append(delay(m, select(choices, index), 1, f"feed_byte{byte}"))
         rotated, amount = Cat(chosen), delay(m, shift, 2, "feed_shift")
