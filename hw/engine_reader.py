@@ -1,6 +1,6 @@
 """Reads words of the activation memory ahead of whoever takes them."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -11,7 +11,7 @@ from hw.engine_memory import ActivationMemory
 from hw.engine_ports import read_port, word, word_address
 
 
-def tagged(shape) -> data.StructLayout:
+def tagged(shape: ShapeLike) -> data.StructLayout:
     """Something with a mark that travels beside it."""
     return data.StructLayout({"value": shape, "mark": 1})
 

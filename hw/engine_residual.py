@@ -15,8 +15,9 @@ class Residual(wiring.Component):
     """Words in the order of results, read ahead, their top bits inverted if the layer says so.
 
     The first word is offered `1 + WordReader.LATENCY` cycles after `start`, then one a cycle as long as the memory is
-    free; up to `WordReader.DEPTH` words are read ahead. `done` comes in the cycle after the last word was taken, or,
-    for a layer without residual, in the cycle after `start`.
+    free; up to `WordReader.DEPTH` words are read ahead. So the last of N words that never wait is taken in cycle
+    `N + WordReader.LATENCY` after `start`. `done` comes in the cycle after the last word was taken, or, for a layer
+    without residual, in the cycle after `start`.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """What LOAD and STORE descriptors mean, spelled out, for the tests of both units."""
 
 import numpy as np
+from amaranth.sim import Simulator
 
 from golden.engine_params import EngineParams
 
@@ -58,3 +59,18 @@ def outer_bytes(address, count):
     """What the outer memory holds: something else at every address."""
     places = (address + np.arange(count, dtype=np.uint64)) % (1 << 32)
     return ((places * 2654435761 >> 13) & 0xFF).astype(np.uint8).tobytes()
+
+
+async def begin(ctx, unit, values, bases):
+    """`start` and what goes with it; it is for the caller to end it after a cycle."""
+    for port, base in zip(unit.bases, bases, strict=True):
+        ctx.set(port, base)
+    ctx.set(unit.unit.descriptor, values)
+    ctx.set(unit.unit.start, 1)
+
+
+def simulate(unit, bench):
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

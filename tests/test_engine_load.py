@@ -5,10 +5,20 @@ from collections import deque
 import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
-from amaranth.sim import Simulator
 
 from hw.engine_load import Load
-from tests.engine_moves import LONGEST, SIZES, outer_bytes, params_of, pieces, random_move, runs, totals
+from tests.engine_moves import (
+    LONGEST,
+    SIZES,
+    begin,
+    outer_bytes,
+    params_of,
+    pieces,
+    random_move,
+    runs,
+    simulate,
+    totals,
+)
 
 
 class Bus:
@@ -56,14 +66,6 @@ def expected_writes(params, values, bases):
     ]
 
 
-async def begin(ctx, unit, values, bases):
-    """`start` and what goes with it; it is for the caller to end it after a cycle."""
-    for port, base in zip(unit.bases, bases, strict=True):
-        ctx.set(port, base)
-    ctx.set(unit.unit.descriptor, values)
-    ctx.set(unit.unit.start, 1)
-
-
 async def run(ctx, unit, bus, values, bases):
     """Writes of one descriptor, and the cycle of `done`."""
     writes, request = [], unit.memory.request
@@ -81,13 +83,6 @@ async def run(ctx, unit, bus, values, bases):
     await ctx.tick()
     assert not ctx.get(unit.unit.busy) | ctx.get(unit.unit.done)
     return writes, done
-
-
-def simulate(unit, bench):
-    simulator = Simulator(unit)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
 
 
 @pytest.mark.parametrize("stalls", [False, True])

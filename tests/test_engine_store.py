@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
-from amaranth.sim import Simulator
 
 from hw.engine_memory import ActivationMemory
 from hw.engine_store import Store
-from tests.engine_moves import LONGEST, SIZES, params_of, random_move, runs, totals
+from tests.engine_moves import LONGEST, SIZES, begin, params_of, random_move, runs, simulate, totals
 
 
 class Storing(wiring.Component):
@@ -76,14 +75,6 @@ async def fill(ctx, memory, content, lanes):
     ctx.set(memory.load.request.valid, 0)
 
 
-async def begin(ctx, unit, values, bases):
-    """`start` and what goes with it; it is for the caller to end it after a cycle."""
-    for port, base in zip(unit.bases, bases, strict=True):
-        ctx.set(port, base)
-    ctx.set(unit.unit.descriptor, values)
-    ctx.set(unit.unit.start, 1)
-
-
 async def run(ctx, bench, bus, values, bases):
     """One descriptor, the memory now and then taken by another; returns the cycle of `done`."""
     unit, feed = bench.store, bench.memory.feed.request
@@ -101,13 +92,6 @@ async def run(ctx, bench, bus, values, bases):
     await ctx.tick()
     assert not ctx.get(unit.unit.busy) | ctx.get(unit.unit.done)
     return done
-
-
-def simulate(unit, bench):
-    simulator = Simulator(unit)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
 
 
 def expected_runs(params, content, values, bases):
