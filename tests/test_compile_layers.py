@@ -1,0 +1,244 @@
+"""The compiler layer by layer: other requantizers, layouts and special cases, and what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.conv import Window
+from golden.engine_params import EngineParams
+from golden.errors import InputError
+from golden.formats import Format
+from golden.head import HeadParams
+from golden.layers import Add, AveragePool, Concat, Flatten, MaxPool, Upsample, Weighted
+from golden.network import Network
+from golden.program import Opcode
+from golden.requant import Scheme
+from golden.rounding import Rounding
+from roundel.compile import compile_network
+from roundel.compile_boxes import Head
+from roundel.compile_emit import Tiling
+from tests.random_network import Random
+from tests.test_compile import check, engine
+
+U8, S8 = Format(width=8, signed=False, fraction=3), Format(width=8, signed=True, fraction=3)
+SAME = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+
+
+def weighted(name, source, channels, outputs, window=SAME, *, x=U8, output=U8, seed=5, **fields):
+    rng = np.random.default_rng(seed)
+    rows = (window.taps if window else 1) * channels // fields.get("groups", 1)
+    return Weighted(
+        **{
+            "name": name, "sources": (source,), "x": x, "output": output, "window": window,
+            "w": Format(width=8, signed=True, fraction=7), "b": Format(width=16, signed=True, fraction=8),
+            "weights": rng.integers(-128, 128, (rows, outputs)), "bias": rng.integers(-999, 999, outputs),
+        } | fields
+    )  # fmt: skip
+
+
+def network(*layers, form=U8):
+    return Network(source="image", input=form, layers=layers)
+
+
+def image_of(*shape, form=U8):
+    return np.random.default_rng(3).integers(*form.limits, shape, endpoint=True)
+
+
+def tasks_of(compiled, layer):
+    return [one for one in compiled.tasks if one.layer == layer and one.opcode is Opcode.COMPUTE]
+
+
+@pytest.mark.parametrize("scheme", [Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32])
+def test_requantizers_that_multiply(scheme, seed):
+    rng = Random(seed, scheme)
+    rounding = EngineParams(scheme=scheme).rounding
+    rng.how = lambda: {"requant": scheme, "rounding": rounding}
+    rng.activated = lambda output: {**rng.how(), "output": output, "bounds": (3, 200)}
+    rng.formats["image"] = rng.activation(3)
+    rng.weighted("conv", "image", channels=3, outputs=9, window=SAME)
+    rng.weighted("depthwise", "conv", channels=9, outputs=9, groups=9, window=SAME)
+    pool = Window(kernel=(2, 2), stride=(2, 2))
+    rng.add(MaxPool, "max", "depthwise", window=pool, output=rng.formats["depthwise"])
+    mean = {"x": rng.formats["max"], "w": Format(width=8, signed=True, fraction=7), "window": pool}
+    rng.add(AveragePool, "mean", "max", **mean, **rng.activated(rng.activation(2)))
+    rng.add(Upsample, "up", "mean", factor=2, output=rng.formats["mean"])
+    forms = (rng.formats["up"],)
+    rng.add(Concat, "concat", "up", inputs=forms, output=forms[0], **rng.how())
+    made = Network(source="image", input=rng.formats["image"], layers=tuple(rng.layers))
+    for name in ("tiny", "small"):
+        check(made, image_of(9, 8, 3), engine(name, scheme=scheme, rounding=rounding))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7, 8, 9])
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+def test_first_layers(channels, size):
+    window = Window(kernel=(size, size), stride=(2, 2), pad=(size // 2,) * 4)
+    compiled = check(
+        network(weighted("conv", "image", channels, 5, window)), image_of(9, 11, channels), engine("small")
+    )
+    if channels < 8:  # taps of a kernel row lie side by side in the lanes
+        assert tasks_of(compiled, "conv")[0].steps[1] == size * -(-size * channels // 8)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_layers(kernel, stride, dilation, multiplier):
+    reach = (kernel - 1) * dilation // 2
+    window = Window(kernel=(kernel,) * 2, stride=(stride,) * 2, pad=(reach,) * 4, dilation=(dilation,) * 2)
+    layer = weighted("conv", "image", 9, 9 * multiplier, window, groups=9)
+    next_layer = weighted("next", "conv", 9 * multiplier, 3, Window(kernel=(1, 1)))
+    compiled = check(network(layer, next_layer), image_of(12, 14, 9), engine("small"))
+    task = tasks_of(compiled, "conv")[0]
+    assert task.values["depthwise"]
+    if kernel == 3 and dilation == 1:  # one pass over a row for all its taps
+        assert task.steps[0] == 3 * 2 * multiplier
+
+
+def test_a_matrix_product_behind_a_map():
+    layers = weighted("conv", "image", 3, 9), Flatten(name="flat", sources=("conv",), output=U8)
+    check(network(*layers, weighted("dense", "flat", 4 * 5 * 9, 11, None)), image_of(4, 5, 3), engine("small"))
+
+
+@pytest.mark.parametrize("features", [3, 8, 50])
+def test_networks_of_features(features):
+    layers = weighted("a", "image", features, 9, None), weighted("b", "a", 9, 3, None)
+    check(network(*layers), image_of(features), engine("small"))
+
+
+def test_a_product_at_every_position():
+    check(network(weighted("dense", "image", 9, 4, None)), image_of(4, 5, 9), engine("small"))
+
+
+@pytest.mark.parametrize("fraction", [3, 8, 12, 14])
+def test_residuals_of_any_fraction(fraction):
+    """Up to more fractional bits than the products have: weights then count more than eight bits."""
+    fine, form = (Format(width=8, signed=signed, fraction=fraction) for signed in (False, True))
+    first = weighted("conv", "image", 9, 9, output=fine, w=form, bias=np.zeros(9, int))
+    coarse = Format(width=8, signed=True, fraction=8)
+    second = weighted("sum", "image", 9, 9, residual=fine, sources=("image", "conv"), w=coarse, seed=6)
+    check(network(first, second), image_of(6, 7, 9), engine("small"))
+
+
+@pytest.mark.parametrize("size", [(2, 2), (7, 7), (12, 5)])
+def test_means(size):
+    layer = AveragePool(name="mean", sources=("image",), x=U8, output=S8, window=Window(kernel=size, stride=size),
+                        w=Format(width=8, signed=True, fraction=12))  # fmt: skip
+    check(network(layer), image_of(24, 14, 9), engine("small"))
+
+
+def test_tensors_concatenated_twice_and_from_the_input():
+    layers = (
+        weighted("a", "image", 3, 5),
+        Concat(name="one", sources=("a", "image"), inputs=(U8, U8), output=U8),
+        Concat(name="two", sources=("a", "one", "a"), inputs=(U8, U8, U8), output=U8),
+        weighted("b", "two", 18, 3),
+    )
+    compiled = check(network(*layers), image_of(5, 6, 3), engine("small"))
+    assert len(tasks_of(compiled, "one")) == 1  # the image is copied, `a` is made in its place
+    assert len(tasks_of(compiled, "two")) == 2  # `one` is made in its place
+
+
+def test_tiles_cover_the_map():
+    for rows, columns, depth, even in (
+        (5, 7, 8, False),
+        (100, 100, 512, False),
+        (6, 1000, 64, False),
+        (6, 10, 16, True),
+    ):
+        tiling = Tiling.of(rows, columns, depth, even=even)
+        assert tiling.tile_w * tiling.tile_h <= depth
+        assert (tiling.tiles_x - 1) * tiling.tile_w + tiling.last_w == columns
+        assert (tiling.tiles_y - 1) * tiling.tile_h + tiling.last_h == rows
+        assert 0 < tiling.last_w <= tiling.tile_w
+        assert 0 < tiling.last_h <= tiling.tile_h
+        assert not even or tiling.tile_w % 2 == tiling.tile_h % 2 == 0
+
+
+def test_one_image_on_chip_is_one_of_each():
+    """3 x 3, 8 x 8, 8 to 8 channels: too small to be split."""
+    compiled = check(network(weighted("conv", "image", 8, 8)), image_of(8, 8, 8), engine("small"))
+    assert [one.opcode.name for one in compiled.program.descriptors] == ["LOAD", "COMPUTE", "STORE", "END"]
+
+
+def test_a_large_image_is_loaded_beside_the_computing():
+    compiled = compile_network(network(weighted("conv", "image", 3, 8)), (64, 64, 3), engine("small"))
+    operations = [one.opcode.name[0] for one in compiled.tasks]
+    assert "".join(operations).startswith("LLCSLCS")
+
+
+def test_full_hd_fits_into_128_kib():
+    """The first layers of a detector; no row is too long."""
+    half = Window(kernel=(3, 3), stride=(2, 2), pad=(1, 1, 1, 1))
+    layers = weighted("a", "image", 3, 16, half), weighted("b", "a", 16, 32, half)
+    compiled = compile_network(network(*layers), (1080, 1920, 3), engine("small"))
+    assert {one.name for one in compiled.plan.streamed} >= {"image", "a"}
+
+
+EIGHT = (8, 8, 9)
+REFUSED = {
+    "conv: requantizes by fixed16": (weighted("conv", "image", 9, 4, requant=Scheme.FIXED16, b=Format(
+        width=16, signed=True, fraction=0)), {}),
+    "conv: rounds floor": (weighted("conv", "image", 9, 4, rounding=Rounding.FLOOR), {}),
+    "conv: the engine keeps at most 8 bits": (weighted("conv", "image", 9, 4, output=Format(
+        width=12, signed=True, fraction=3)), {}),
+    "conv: a bias of": (weighted("conv", "image", 9, 4), {"bias_width": 8}),
+    "conv: sums need": (weighted("conv", "image", 9, 4), {"reduction": 4, "bias_width": 18}),
+    "conv: a kernel reaches": (weighted("conv", "image", 9, 4, Window(kernel=(2, 1), pad=(300, 0, 0, 0))), {}),
+    "conv: expected 7 input channels": (weighted("conv", "image", 7, 4), {}),
+    "conv: cannot be compiled": (weighted("conv", "image", 9, 4, Window(kernel=(9, 9))), {}),
+    "up: the engine upsamples by powers of two": (Upsample(name="up", sources=("image",), factor=3, output=U8), {}),
+    "mean: the engine cannot average windows of": (AveragePool(
+        name="mean", sources=("image",), x=U8, output=U8, window=SAME, w=Format(width=8, signed=True, fraction=9),
+        count_padding=False), {}),
+    "conv: the rows that it needs at once do not fit": (weighted("conv", "image", 9, 99), {"memory": 1024}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message):
+    layer, fields = REFUSED[message]
+    with pytest.raises(InputError, match=f"^{message}"):
+        compile_network(network(layer), EIGHT, engine("small", **fields))
+
+
+def test_flattened_maps_are_not_concatenated():
+    flat = Flatten(name="flat", sources=("image",), output=U8)
+    joined = Concat(name="join", sources=("flat", "flat"), inputs=(U8, U8), output=U8)
+    with pytest.raises(InputError, match=r"^join: the engine cannot concatenate flattened"):
+        compile_network(network(flat, joined), EIGHT, engine("small"))
+
+
+def test_sums_and_leaks_need_shifts():
+    fixed = {"requant": Scheme.FIXED16, "output": U8}
+    leaky = weighted("conv", "image", 9, 4, requant=Scheme.FIXED16, leak=2, b=Format(width=16, signed=True, fraction=0))
+    for layer in (leaky, Add(name="sum", sources=("image", "image"), x=U8, y=U8, **fixed)):
+        with pytest.raises(InputError, match=f"^{layer.name}: a .* needs an engine that shifts"):
+            compile_network(network(layer), EIGHT, engine("small", scheme="fixed16"))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 9), (8, 8, 9, 1)])
+def test_bad_shapes(shape):
+    with pytest.raises(InputError, match=r"^input shape: expected"):
+        compile_network(network(weighted("conv", "image", 9, 4)), shape, engine("small"))
+
+
+HEAD = HeadParams(columns=8, rows=8, stride=8, classes=10, threshold=0, shift=0, width=96, height=96)
+
+
+@pytest.mark.parametrize(
+    ("message", "changes", "fields"),
+    [
+        ("cls: the engine has no box unit", {}, {"nms": None}),
+        ("cls: width: expected the box unit's 96, not 64", {"width": 64}, {}),
+        ("cls: expected a layer's result of", {"classes": 11}, {}),
+        ("cls: expected a layer's result of", {"rows": 7}, {}),
+    ],
+)
+def test_heads_that_do_not_fit(message, changes, fields):
+    layers = weighted("cls", "image", 9, 10, output=S8), weighted("box", "image", 9, 4)
+    head = Head(cls="cls", box="box", params=replace(HEAD, **changes))
+    with pytest.raises(InputError, match=f"^{message}"):
+        compile_network(network(*layers), EIGHT, engine("small", **fields), heads=[head])
