@@ -77,6 +77,11 @@ def _touched(one, image, params):
     nothing = np.zeros(0, np.int64)
     if one.opcode is Opcode.COMPUTE:
         return {"chip": (_read_words(one, image, params), _written_words(one, params))}
+    if one.opcode is Opcode.BOXES:
+        places = np.arange(one.width * one.height)
+        cls = one.cls + np.arange(-(-one.classes // params.lanes))[:, None] * one.cls_plane + places
+        records = one.offset + np.arange(16 * (params.nms.capacity + 1) * one.last)
+        return {"chip": (np.union1d(cls, one.box + places), nothing), one.region: (nothing, records)}
     plane, run = (axis.reshape(-1, 1) for axis in np.mgrid[: one.planes, : one.runs])
     chip = one.chip + plane * one.chip_plane + run * one.chip_run + np.arange(-(-one.run_bytes // params.lanes))
     outer = one.offset + plane * one.outer_plane + run * one.outer_run + np.arange(one.run_bytes)

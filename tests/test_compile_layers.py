@@ -242,3 +242,14 @@ def test_heads_that_do_not_fit(message, changes, fields):
     head = Head(cls="cls", box="box", params=replace(HEAD, **changes))
     with pytest.raises(InputError, match=f"^{message}"):
         compile_network(network(*layers), EIGHT, engine("small", **fields), heads=[head])
+
+
+def test_streams_too_long_for_one_transfer_are_split(monkeypatch):
+    monkeypatch.setattr("roundel.compile_emit.STREAM_LIMIT", 2000)
+    compiled = check(network(weighted("conv", "image", 9, 40)), image_of(6, 7, 9), engine("small"))
+    found = tasks_of(compiled, "conv")
+    assert len(found) > 1
+    assert all(max(one.values["weights_bytes"], one.values["parameters_bytes"]) <= 2000 for one in found)
+    monkeypatch.setattr("roundel.compile_emit.STREAM_LIMIT", 500)
+    with pytest.raises(InputError, match=r"^conv: an output block's weights take"):
+        compile_network(network(weighted("conv", "image", 9, 40)), (6, 7, 9), engine("small"))
