@@ -1,6 +1,8 @@
-"""All of the engine but its registers: fetch, units, activation memory, bus masters. One run, from reset to reset."""
+"""All of the engine but its registers: fetch, units, activation memory, bus. One run, from reset to reset."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,8 +10,8 @@ from golden.engine_params import EngineParams
 from golden.program import ErrorCode, Opcode, Region
 from hw.arith import named, select
 from hw.axi import read_signature, write_signature
-from hw.axi_read import ReadMaster
-from hw.axi_write import WriteMaster
+from hw.engine_boxes import Boxes
+from hw.engine_bus import BOXES, FETCH, LOAD, PARAMETERS, STORE, WEIGHTS, EngineBus
 from hw.engine_compute import Compute
 from hw.engine_compute import activity_layout as compute_activity
 from hw.engine_fetch import UNITS, Fetch, fault_layout
@@ -20,9 +22,8 @@ from hw.engine_queue import NUMBER, DescriptorQueue
 from hw.engine_store import Store
 from hw.engine_tokens import Tokens
 from hw.engine_watchdog import Watchdog
-from hw.engine_writes import Writes
 
-FETCH, LOAD, PARAMETERS, WEIGHTS = range(4)  # channels of the bus reader
+OPCODE, FLAGS = slice(0, 4), slice(4, 8)  # of a descriptor
 
 
 def flags() -> tuple[str, ...]:
@@ -83,11 +84,20 @@ class EngineCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         params = self.params
+        m.submodules.bus = bus = EngineBus(params)
         m.submodules.fetch = fetch = Fetch(params)
         m.submodules.memory = memory = ActivationMemory(params)
         m.submodules.tokens = tokens = Tokens(len(UNITS))
         m.submodules.load, m.submodules.store = load, store = Load(params), Store(params)
         m.submodules.compute = compute = Compute(params)
+        boxes = None
+        if params.nms is not None:
+            m.submodules.boxes = boxes = Boxes(params)
+            self._writer(m, boxes, bus.writers[BOXES], memory.boxes)
+            m.d.comb += [self.boxes.eq(boxes.count), self.boxes_valid.eq(boxes.unit.done)]
+            m.d.comb += self.dropped.eq(boxes.dropped)
+            self._bases(m, boxes)
+        self._writer(m, store, bus.writers[STORE], memory.store)
         queues = [DescriptorQueue(params, opcodes) for opcodes in UNITS]
         for name, queue, pieces in zip(("load", "compute", "store"), queues, fetch.pieces, strict=True):
             m.submodules[f"queue_{name}"] = queue
@@ -97,116 +107,99 @@ class EngineCore(wiring.Component):
             (compute.residual, memory.residual),
             (compute.target, memory.target),
             (load.memory, memory.load),
-            (store.memory, memory.store),
+            (bus.read, wiring.flipped(self.read)),
+            (bus.write, wiring.flipped(self.write)),
         ):
             wiring.connect(m, source, sink)
-        for unit in (load, store, compute):
-            m.d.comb += [inner.eq(base) for inner, base in zip(unit.bases, self.bases, strict=True)]
-        m.d.comb += fetch.base.eq(self.bases[Region.PROGRAM])
-        done = self._dispatch(m, queues, tokens, load, compute, store)
-        reader, writer = self._bus(m, fetch, load, compute, store)
-
-        ports = [load.memory.request, store.memory.request, *fetch.pieces]
-        moved = Cat(compute.moving, tokens.start, done, *(port.valid & port.ready for port in ports))
-        m.submodules.watchdog = watchdog = Watchdog()
-        m.d.comb += [
-            watchdog.progress.eq(moved.any() | ~self.idle),
-            watchdog.active.eq(tokens.active.any()),
-            self.activity.flags.eq(Cat(compute.activity, ~tokens.active[1], *self._beats())),
-            self.activity.started.eq(tokens.start),
-            self.activity.finished.eq(done),
-            Cat(self.activity.numbers).eq(Cat(queue.present_number for queue in queues)),
-        ]
-        left = Cat(queue.present_valid | queue.waiting_valid for queue in queues)
-        m.d.sync += self.finished.eq(fetch.ended & ~left.any())
-        numbers = [queue.present_number for queue in queues]
-        asked = select(
-            [fetch.number, numbers[0], compute.parameters_number, compute.parameters_number], reader.error_channel
-        )
-        self._fault(
-            m,
-            (reader.error, ErrorCode.READ, reader.error_address, asked),
-            (writer.error, ErrorCode.WRITE, writer.error_address, numbers[2]),
-            (fetch.fault.code.any(), fetch.fault.code, fetch.fault.address, fetch.fault.number),
-            (compute.fault.code.any(), compute.fault.code, compute.fault.address, compute.fault.number),
-            (watchdog.expired, ErrorCode.DEADLOCK, 0, numbers[1]),
-        )
-        return m
-
-    def _dispatch(
-        self, m: Module, queues: list[DescriptorQueue], tokens: Tokens, load: Load, compute: Compute, store: Store
-    ) -> Signal:
-        """Descriptors to their units when their tokens are there; which units are through in this cycle."""
-        done = Signal(len(UNITS))
-        m.d.comb += [
-            tokens.there.eq(Cat(queue.present_valid for queue in queues)),
-            tokens.done.eq(done),
-            done.eq(Cat(load.unit.done, compute.unit.done, store.unit.done)),
-        ]
-        for index, (queue, unit) in enumerate(zip(queues, (load, compute, store), strict=True)):
-            m.d.comb += [
-                tokens.flags[index].eq(queue.present[4:8]),
-                queue.take.eq(done[index]),
-                unit.unit.start.eq(tokens.start[index]),
-                unit.unit.descriptor.eq(queue.present),
-            ]
-        queue = queues[1]
-        m.d.comb += [
-            compute.number.eq(queue.present_number),
-            compute.valid.eq(queue.present_valid & (queue.present[:4] == Opcode.COMPUTE)),
-            compute.next.eq(queue.waiting),
-            compute.next_number.eq(queue.waiting_number),
-            compute.next_valid.eq(queue.waiting_valid & (queue.waiting[:4] == Opcode.COMPUTE)),
-            compute.shift.eq(queue.move),
-        ]
-        return done
-
-    def _bus(
-        self, m: Module, fetch: Fetch, load: Load, compute: Compute, store: Store
-    ) -> tuple[ReadMaster, WriteMaster]:
-        """Both masters, and who uses them."""
-        params = self.params
-        m.submodules.reader = reader = ReadMaster(
-            data_width=params.bus,
-            channels=4,
-            burst=params.burst,
-            outstanding=max(2, params.outstanding),
-            fifo=params.fifo,
-        )
-        m.submodules.writer = writer = WriteMaster(data_width=params.bus, burst=params.burst)
-        wiring.connect(m, reader.bus, wiring.flipped(self.read))
-        wiring.connect(m, writer.bus, wiring.flipped(self.write))
         for channel, command, beats in (
             (FETCH, fetch.command, fetch.data),
             (LOAD, load.command, load.data),
             (PARAMETERS, compute.parameters_command, compute.parameters_data),
             (WEIGHTS, compute.weights_command, compute.weights_data),
         ):
-            wiring.connect(m, command, reader.commands[channel])
-            wiring.connect(m, reader.outputs[channel], beats)
-        m.submodules.writes = writes = Writes(params, 1)
-        wiring.connect(m, store.command, writes.units[0].command)
-        wiring.connect(m, store.data, writes.units[0].data)
-        wiring.connect(m, writes.writer.command, writer.commands)
-        wiring.connect(m, writes.writer.data, writer.inputs)
+            wiring.connect(m, command, bus.commands[channel])
+            wiring.connect(m, bus.outputs[channel], beats)
+        for unit in (load, store, compute):
+            self._bases(m, unit)
+        m.d.comb += [fetch.base.eq(self.bases[Region.PROGRAM]), bus.stop.eq(self.stop), self.idle.eq(bus.idle)]
+        done = self._dispatch(m, queues, tokens, (load, compute, store), boxes)
+        self._look_ahead(m, queues[1], compute)
+        left = Cat(queue.present_valid | queue.waiting_valid for queue in queues)
+        m.d.sync += self.finished.eq(fetch.ended & ~left.any())
+
+        numbers = [queue.present_number for queue in queues]
+        moving = Cat(port.request.valid & port.request.ready for port in (memory.load, memory.store, memory.boxes))
         m.d.comb += [
-            store.written.eq(writes.units[0].written),
-            writes.writer.written.eq(writer.done),
-            reader.stop.eq(self.stop),
-            writer.stop.eq(self.stop),
-            self.idle.eq(reader.idle & writer.idle),
+            self.activity.flags.eq(Cat(compute.activity, ~tokens.active[1], bus.beats)),
+            self.activity.started.eq(tokens.start),
+            self.activity.finished.eq(done),
+            Cat(self.activity.numbers).eq(Cat(numbers)),
         ]
-        return reader, writer
+        m.submodules.watchdog = watchdog = Watchdog()
+        m.d.comb += [
+            watchdog.progress.eq(Cat(moving, compute.moving, tokens.start, done, fetch.moving, ~bus.idle).any()),
+            watchdog.active.eq(tokens.active.any()),
+        ]
+        self._fault(m, bus, fetch, compute, watchdog, numbers)
+        return m
 
-    def _beats(self) -> tuple[Value, Value]:
-        """Whether a beat is read, and written, in this cycle."""
-        return self.read.rvalid & self.read.rready, self.write.wvalid & self.write.wready
+    def _bases(self, m: Module, unit: Any) -> None:
+        m.d.comb += [inner.eq(base) for inner, base in zip(unit.bases, self.bases, strict=True)]
 
-    def _fault(self, m: Module, *sources: tuple[Value, Value | ErrorCode, Value | int, Value]) -> None:
-        """Keep the first one; of those of a cycle, the first of the list."""
+    def _writer(self, m: Module, unit: Any, port: wiring.PureInterface, memory: wiring.PureInterface) -> None:
+        """A unit that takes words from the activation memory to the bus."""
+        wiring.connect(m, unit.memory, memory)
+        wiring.connect(m, unit.command, port.command)
+        wiring.connect(m, unit.data, port.data)
+        m.d.comb += unit.written.eq(port.written)
+
+    def _dispatch(
+        self, m: Module, queues: list[DescriptorQueue], tokens: Tokens, units: tuple[Any, ...], boxes: Boxes | None
+    ) -> Signal:
+        """Descriptors to their units when their tokens are there; which units are through in this cycle."""
+        done = Signal(len(UNITS))
+        m.d.comb += [tokens.there.eq(Cat(queue.present_valid for queue in queues)), tokens.done.eq(done)]
+        for index, (queue, unit) in enumerate(zip(queues, units, strict=True)):
+            served = [(unit.unit, queue.present[OPCODE] != Opcode.BOXES)]
+            if boxes is not None and unit is units[1]:
+                served.append((boxes.unit, queue.present[OPCODE] == Opcode.BOXES))
+            for port, chosen in served:
+                m.d.comb += [port.start.eq(tokens.start[index] & chosen), port.descriptor.eq(queue.present)]
+            m.d.comb += [
+                tokens.flags[index].eq(queue.present[FLAGS]),
+                queue.take.eq(done[index]),
+                done[index].eq(Cat(port.done for port, _ in served).any()),
+            ]
+        return done
+
+    def _look_ahead(self, m: Module, queue: DescriptorQueue, compute: Compute) -> None:
+        """What the compute unit knows of its queue."""
+        m.d.comb += [
+            compute.number.eq(queue.present_number),
+            compute.valid.eq(queue.present_valid & (queue.present[OPCODE] == Opcode.COMPUTE)),
+            compute.next.eq(queue.waiting),
+            compute.next_number.eq(queue.waiting_number),
+            compute.next_valid.eq(queue.waiting_valid & (queue.waiting[OPCODE] == Opcode.COMPUTE)),
+            compute.shift.eq(queue.move),
+        ]
+
+    def _fault(
+        self, m: Module, bus: EngineBus, fetch: Fetch, compute: Compute, watchdog: Watchdog, numbers: list[Signal]
+    ) -> None:
+        """Keep the first one; of those of a cycle, the first of this list."""
         fault = Signal(fault_layout())
+        loads, computes, stores = numbers
+        asked = select([fetch.number, loads, compute.parameters_number, compute.parameters_number], bus.channel)
         m.d.comb += self.fault.eq(fault)
         quiet = named(m, ~fault.code.any(), "quiet")
-        for wrong, code, address, number in reversed(sources):
+        for wrong, code, address, number in reversed(
+            (
+                (bus.read_error, ErrorCode.READ, bus.read_address, asked),
+                (bus.write_error, ErrorCode.WRITE, bus.write_address, select([stores, computes], bus.writer)),
+                (fetch.fault.code.any(), fetch.fault.code, fetch.fault.address, fetch.fault.number),
+                (compute.fault.code.any(), compute.fault.code, compute.fault.address, compute.fault.number),
+                (watchdog.expired, ErrorCode.DEADLOCK, 0, computes),
+            )
+        ):
             with m.If(quiet & wrong):
                 m.d.sync += [fault.code.eq(code), fault.address.eq(address), fault.number.eq(number)]

@@ -51,6 +51,8 @@ class Fetch(wiring.Component):
         Of the descriptor that comes next or is coming.
     ended : Out(1)
         The program's END was reached, and all before it handed on.
+    moving : Out(1)
+        A beat of a descriptor is taken.
     fault : Out(fault_layout())
         Held.
     """
@@ -65,6 +67,7 @@ class Fetch(wiring.Component):
                 "pieces": Out(stream.Signature(piece_layout(params))).array(len(UNITS)),
                 "number": Out(NUMBER),
                 "ended": Out(1),
+                "moving": Out(1),
                 "fault": Out(fault_layout()),
             }
         )
@@ -139,6 +142,7 @@ class Fetch(wiring.Component):
         end = named(m, self.data.p.data[: COMMON[0].bits] == Opcode.END, "end")
         m.d.comb += [
             self.data.ready.eq(go & (~first | known)),
+            self.moving.eq(self.data.ready),
             *(port.valid.eq(there & (unit == index)) for index, port in enumerate(self.pieces)),
             *(port.p.eq(piece) for port in self.pieces),
         ]

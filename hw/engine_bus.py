@@ -1,0 +1,106 @@
+"""The engine's side of the outer memory: both AXI4 masters, and the unit that writes."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.engine_params import EngineParams
+from hw.axi import read_signature, write_signature
+from hw.axi_read import ReadMaster
+from hw.axi_write import WriteMaster
+from hw.engine_ports import OUTER_ADDRESS, bus_layout, transfer_layout
+from hw.engine_writes import Writes, writer_port
+
+FETCH, LOAD, PARAMETERS, WEIGHTS = range(4)
+"""Channels of the reader."""
+STORE, BOXES = range(2)
+"""Writers."""
+
+
+class EngineBus(wiring.Component):
+    """Four readers, and writers that take turns.
+
+    Parameters
+    ----------
+    params
+        See `golden.engine_params.EngineParams`.
+
+    Members
+    -------
+    read : Out(read_signature(bus)), write : Out(write_signature(bus))
+        AXI4.
+    commands : In(stream.Signature(transfer_layout())).array(4)
+    outputs : Out(stream.Signature(bus_layout(params))).array(4)
+        What is read: see `hw.axi_read.ReadMaster`.
+    writers : In(writer_port(params)).array
+        STORE, and BOXES if the engine has them.
+    stop : In(1), idle : Out(1)
+        Begin nothing more; nothing is owed.
+    read_error, write_error : Out(1), read_address, write_address : Out(32)
+        A response was not OKAY; held.
+    channel : Out(2), writer : Out(1)
+        Whose it was.
+    beats : Out(2)
+        A beat is read, written in this cycle.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.writes = Writes(params, 1 if params.nms is None else 2)
+        super().__init__(
+            {
+                "read": Out(read_signature(params.bus)),
+                "write": Out(write_signature(params.bus)),
+                "commands": In(stream.Signature(transfer_layout())).array(4),
+                "outputs": Out(stream.Signature(bus_layout(params))).array(4),
+                "writers": In(writer_port(params)).array(len(self.writes.units)),
+                "stop": In(1),
+                "idle": Out(1),
+                "read_error": Out(1),
+                "read_address": Out(OUTER_ADDRESS),
+                "channel": Out(2),
+                "write_error": Out(1),
+                "write_address": Out(OUTER_ADDRESS),
+                "writer": Out(1),
+                "beats": Out(2),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self.params
+        m.submodules.reader = reader = ReadMaster(
+            data_width=params.bus,
+            channels=len(self.commands),
+            burst=params.burst,
+            outstanding=max(2, params.outstanding),
+            fifo=params.fifo,
+        )
+        m.submodules.writer = writer = WriteMaster(data_width=params.bus, burst=params.burst)
+        m.submodules.writes = writes = self.writes
+        wiring.connect(m, reader.bus, wiring.flipped(self.read))
+        wiring.connect(m, writer.bus, wiring.flipped(self.write))
+        for outer, inner in zip(self.commands, reader.commands, strict=True):
+            wiring.connect(m, wiring.flipped(outer), inner)
+        for outer, inner in zip(self.outputs, reader.outputs, strict=True):
+            wiring.connect(m, inner, wiring.flipped(outer))
+        for outer, inner in zip(self.writers, writes.units, strict=True):
+            wiring.connect(m, wiring.flipped(outer), inner)
+        wiring.connect(m, writes.writer.command, writer.commands)
+        wiring.connect(m, writes.writer.data, writer.inputs)
+        m.d.comb += [
+            writes.writer.written.eq(writer.done),
+            reader.stop.eq(self.stop),
+            writer.stop.eq(self.stop),
+            self.idle.eq(reader.idle & writer.idle),
+            self.read_error.eq(reader.error),
+            self.read_address.eq(reader.error_address),
+            self.channel.eq(reader.error_channel),
+            self.write_error.eq(writer.error),
+            self.write_address.eq(writer.error_address),
+            self.beats[0].eq(self.read.rvalid & self.read.rready),
+            self.beats[1].eq(self.write.wvalid & self.write.wready),
+        ]
+        with m.If(~writer.error):
+            m.d.sync += self.writer.eq(writes.owner)
+        return m
