@@ -1,6 +1,8 @@
 """The engine's array against docs/engine.md, "The array" and "Requantization", written down with plain integers."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from amaranth.sim import Simulator
 
 from golden.engine_params import EngineParams
 from golden.requant import Scheme
+from golden.rounding import Rounding
 from hw.engine_array import EngineArray
 
 SMALL = {"depth": 8, "reduction": 256, "bias_width": 20, "memory": 1 << 10}
@@ -26,6 +29,14 @@ class Traffic:
     results: list[int] = field(default_factory=list)
 
 
+ROUND = {
+    Rounding.HALF_UP: lambda x: floor(x + Fraction(1, 2)),
+    Rounding.HALF_EVEN: round,
+    Rounding.HALF_AWAY: lambda x: floor(x + Fraction(1, 2)) if x > 0 else ceil(x - Fraction(1, 2)),
+    Rounding.FLOOR: floor,
+}
+
+
 def pack(values):
     """Bytes to a word, lane 0 lowest."""
     return sum((int(value) & 0xFF) << 8 * lane for lane, value in enumerate(values))
@@ -38,11 +49,14 @@ def random_columns(rng, params):
     block = {"bias": rng.integers(-limit, limit, count), "residual_shift": rng.integers(0, 10, count)}
     if params.scheme is Scheme.SHIFT:
         return block | {"shift": rng.integers(0, 20, count)}
-    top = 1 << params.scheme.multiplier_width
-    shift = rng.integers(top.bit_length() + 2, top.bit_length() + 16, count)
+    if params.scheme is Scheme.FLOAT32:
+        scale = rng.uniform(1e-5, 1e-2, count).astype(np.float32)
+        return block | {"scale": scale.view(np.int32).astype(np.int64), "zero_point": rng.integers(-128, 128, count)}
+    width = params.scheme.multiplier_width
+    signed = params.scheme is Scheme.FIXED32  # and a fraction of 31 bits, before its shift
     return block | {
-        "multiplier": rng.integers(1, top, count),
-        "shift": shift,
+        "multiplier": rng.integers(1 << width - 2, 1 << width - signed, count),
+        "shift": rng.integers(0, 16, count) if signed else rng.integers(width + 2, width + 16, count),
         "zero_point": rng.integers(-128, 128, count),
     }
 
@@ -52,12 +66,10 @@ def requantized(params, layer, block, acc, residual):
     if params.scheme is Scheme.SHIFT:
         total = [int(a) + (int(r) << int(s)) for a, r, s in zip(acc, residual, block["residual_shift"], strict=True)]
         amounts = [int(s) + (layer["leak"] if t < 0 else 0) for s, t in zip(block["shift"], total, strict=True)]
-        value = [t + (1 << a >> 1) >> a for t, a in zip(total, amounts, strict=True)]  # half up
+        value = [ROUND[params.rounding](Fraction(t, 1 << a)) for t, a in zip(total, amounts, strict=True)]
     else:
-        value = [
-            (int(a) * int(k) + (1 << int(s) >> 1) >> int(s)) + int(z)
-            for a, k, s, z in zip(acc, block["multiplier"], block["shift"], block["zero_point"], strict=True)
-        ]
+        runtime = {name: block[name] for name in block if name not in ("bias", "residual_shift")}
+        value = params.mac.requant.compute(acc, runtime).tolist()
     flip = 0x80 if layer["flip_target"] else 0
     return [(min(max(v, layer["low"]), layer["high"]) & 0xFF) ^ flip for v in value]
 
@@ -231,10 +243,29 @@ def test_eight_lanes(name, seed):
     assert drive(params, layer, traffic, seed=seed, stalls=STALLS)["results"] == traffic.results
 
 
-def test_requantizer_that_multiplies(seed):
+@pytest.mark.parametrize("scheme", ["fixed8", "fixed16", "fixed32", "float32"])
+def test_requantizers_that_multiply(scheme, seed):
     layer = layer_of(low=-100, high=120, flip_target=1)
-    params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "scheme": "fixed16"})
+    params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "scheme": scheme})
     traffic = make_traffic(np.random.default_rng(seed), params, layer)
+    assert drive(params, layer, traffic, seed=seed, stalls=STALLS)["results"] == traffic.results
+
+
+@pytest.mark.parametrize("rounding", [one.value for one in Rounding])
+def test_roundings(rounding, seed):
+    """All shifts, halves among them; the greatest sums too."""
+    layer = layer_of(leak=1, low=-256, high=255)
+    params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "rounding": rounding})
+    traffic = make_traffic(np.random.default_rng(seed), params, layer, tiles=2, blocks=6, steps=1, positions=8)
+    assert drive(params, layer, traffic, seed=seed, stalls={})["results"] == traffic.results
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3])
+@pytest.mark.parametrize("structure", ["product", "pairs"])
+def test_taps(taps, structure, seed):
+    layer = layer_of(depthwise=1)
+    params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "taps": taps, "structure": structure})
+    traffic = make_traffic(np.random.default_rng(seed), params, layer, lead=taps - 1)
     assert drive(params, layer, traffic, seed=seed, stalls=STALLS)["results"] == traffic.results
 
 
