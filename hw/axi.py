@@ -70,7 +70,7 @@ def lite_signature(address_width: int) -> wiring.Signature:
 
 
 def command_layout() -> data.StructLayout:
-    """A transfer to read: where, a multiple of the bytes of a beat, and how many bytes (0 stands for 2^24)."""
+    """A transfer to read: where, a multiple of the bytes of a beat, and how many bytes (0 counts as 1)."""
     return data.StructLayout({"address": ADDRESS, "bytes": BYTES})
 
 
@@ -107,7 +107,7 @@ def check_master(*, data_width: int, burst: int, outstanding: int, fifo: int, ch
         raise ValueError(f"burst must be a power of two from 1 to {LONGEST}, not {burst}")
     if outstanding < 2:
         raise ValueError(f"outstanding must be at least 2, not {outstanding}")
-    if fifo < max(burst, 2):
-        raise ValueError(f"fifo must be at least {max(burst, 2)} beats, not {fifo}")
+    if fifo < max(burst, 2) or fifo.bit_count() != 1:
+        raise ValueError(f"fifo must be a power of two from {max(burst, 2)}, not {fifo}")
     if channels < 1:
         raise ValueError(f"channels must be at least 1, not {channels}")

@@ -1,6 +1,6 @@
 """A FIFO whose words are in a block memory."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,7 @@ class BlockFifo(wiring.Component):
     width
         Bits of a word.
     depth
-        Words of the memory, at least two. One more is read ahead and waits at the output.
+        Words of the memory, a power of two from 2. One more is read ahead and waits at the output.
 
     Members
     -------
@@ -30,24 +30,22 @@ class BlockFifo(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.words = words = TwoPortMemory(width=self.width, depth=self.depth)
-        level = Signal(range(self.depth + 1))  # words in the memory
+        put_at, get_at = Signal(range(2 * self.depth)), Signal(range(2 * self.depth))  # equal: empty; by depth: full
         put = self.inputs.valid & self.inputs.ready
-        get = (level != 0) & (~self.outputs.valid | self.outputs.ready)
+        get = (put_at != get_at) & (~self.outputs.valid | self.outputs.ready)
         m.d.comb += [
-            self.inputs.ready.eq(level != self.depth),
+            self.inputs.ready.eq(put_at ^ get_at != self.depth),
             words.write_en.eq(put),
+            words.write_addr.eq(put_at),
             words.write_data.eq(self.inputs.payload),
             words.read_en.eq(get),
+            words.read_addr.eq(get_at),
             self.outputs.payload.eq(words.read_data),
         ]
-        m.d.sync += level.eq(level + put - get)
         with m.If(put):
-            m.d.sync += words.write_addr.eq(self._after(words.write_addr))
+            m.d.sync += put_at.eq(put_at + 1)
         with m.If(get):
-            m.d.sync += [words.read_addr.eq(self._after(words.read_addr)), self.outputs.valid.eq(1)]
+            m.d.sync += [get_at.eq(get_at + 1), self.outputs.valid.eq(1)]
         with m.Elif(self.outputs.ready):
             m.d.sync += self.outputs.valid.eq(0)
         return m
-
-    def _after(self, address: Value) -> Value:
-        return Mux(address == self.depth - 1, 0, address + 1)

@@ -5,18 +5,20 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hw.arith import named, select
+from hw.arith import named
 from hw.axi import ADDRESS, CACHE, INCR, OKAY, check_master, command_layout, read_layout, read_signature
-from hw.axi_read_channel import ReadChannel, burst_layout
+from hw.axi_read_channel import ReadChannel
+from hw.axi_read_splitter import ReadSplitter, burst_layout
 
 
 class ReadMaster(wiring.Component):
     """Transfers become bursts, and their beats streams; channels take turns, burst by burst.
 
     A channel asks for a burst only when its FIFO has room for all of it, so that the master takes every beat at once
-    and no channel ever waits for another one's consumer. Two cycles pass from a command to ARVALID, and two from a
-    beat on the bus to the stream; both sustain one beat per cycle. After `stop` and `idle`, a reset makes everything
-    as new; what lies in the FIFOs goes with it.
+    and no channel ever waits for another one's consumer. Three cycles pass from a command to ARVALID, four if another
+    channel gave the one before, and three from a beat on the bus to the stream; both sustain one beat per cycle. A
+    channel has a burst in every third cycle at most, so that transfers of one or two beats leave gaps when no other
+    channel fills them. After `stop` and `idle`, a reset makes everything as new; what lies in the FIFOs goes with it.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ class ReadMaster(wiring.Component):
     outstanding
         Most bursts that are asked for and have not come, of all channels together; at least 2.
     fifo
-        Beats of a channel's FIFO, at least `burst`; `4 * burst` by default, which covers a latency of three bursts.
+        Beats of a channel's FIFO, a power of two from `burst` on. The default, `4 * burst`, covers a latency of three.
 
     Members
     -------
@@ -67,55 +69,44 @@ class ReadMaster(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.splitter = splitter = ReadSplitter(
+            data_width=self.data_width, channels=self.channels, burst=self.burst
+        )
         channels = []
         for number in range(self.channels):
             channel = ReadChannel(data_width=self.data_width, burst=self.burst, fifo=self.fifo)
             m.submodules[f"channel{number}"] = channel
-            wiring.connect(m, channel.commands, wiring.flipped(self.commands[number]))
+            wiring.connect(m, splitter.commands[number], wiring.flipped(self.commands[number]))
             wiring.connect(m, wiring.flipped(self.outputs[number]), channel.outputs)
             channels.append(channel)
         asked = data.StructLayout({"burst": burst_layout(self.data_width), "channel": len(self.error_channel)})
         m.submodules.asked = queue = SyncFIFO(width=asked.size, depth=self.outstanding)
         m.d.comb += self.idle.eq(~queue.r_rdy)
-        self._ask(m, channels, queue)
+        self._ask(m, splitter, channels, queue)
         self._take(m, channels, queue, data.View(asked, queue.r_data))
         return m
 
-    def _ask(self, m: Module, channels: list[ReadChannel], queue: SyncFIFO) -> None:
-        """Grant one request when AR is free; what was asked for goes into the queue as well."""
-        bus = self.bus
-        turn, burst = self._turn(m, channels), Signal(burst_layout(self.data_width))
-        requests = Cat(channel.request for channel in channels)
+    def _ask(self, m: Module, splitter: ReadSplitter, channels: list[ReadChannel], queue: SyncFIFO) -> None:
+        """Send a burst when AR is free; what was asked for goes into the queue as well."""
+        bus, burst = self.bus, splitter.burst
         free = ~bus.arvalid | bus.arready
-        go = named(m, free & requests.any() & queue.w_rdy & ~self.stop, "go")
+        go = named(m, free & splitter.valid & queue.w_rdy & ~self.stop, "go")
         m.d.comb += [
-            burst.eq(select([channel.burst.as_value() for channel in channels], turn)),
-            *(channel.grant.eq(go & (turn == number)) for number, channel in enumerate(channels)),
+            splitter.allowed.eq(Cat(channel.has_room & ~channel.book for channel in channels)),
+            splitter.go.eq(go),
             queue.w_en.eq(go),
-            queue.w_data.eq(Cat(burst, turn)),
+            queue.w_data.eq(Cat(burst, splitter.channel)),
             bus.arsize.eq((self.data_width // 8).bit_length() - 1),
             bus.arburst.eq(INCR),
             bus.arcache.eq(CACHE),
         ]
+        for number, channel in enumerate(channels):
+            m.d.sync += channel.book.eq(go & (splitter.channel == number))  # a cycle late, for the clock's sake
+            m.d.comb += channel.length.eq(bus.arlen)
         with m.If(free):
             m.d.sync += bus.arvalid.eq(go)
         with m.If(go):
-            m.d.sync += [bus.araddr.eq(Cat(Const(0, len(burst.tail)), burst.word)), bus.arlen.eq(burst.length)]
-
-    def _turn(self, m: Module, channels: list[ReadChannel]) -> Signal:
-        """The next channel with a request after the one that was granted last."""
-        turn, before = Signal.like(self.error_channel), Signal.like(self.error_channel)
-        numbered = list(reversed(list(enumerate(channels))))
-        for number, channel in numbered:
-            with m.If(channel.request):
-                m.d.comb += turn.eq(number)
-        for number, channel in numbered[:-1]:
-            with m.If(channel.request & (before < number)):
-                m.d.comb += turn.eq(number)
-        for number, channel in numbered:
-            with m.If(channel.grant):
-                m.d.sync += before.eq(number)
-        return turn
+            m.d.sync += [bus.araddr.eq(Cat(Const(0, len(burst.tail)), burst.word)), bus.arlen.eq(splitter.length)]
 
     def _take(self, m: Module, channels: list[ReadChannel], queue: SyncFIFO, head: data.View) -> None:
         """Give each beat to the channel that asked for it."""

@@ -26,7 +26,7 @@ class WriteMaster(wiring.Component):
     outstanding
         Most bursts on AW without a response, and most bursts collected before; at least 2.
     fifo
-        Beats that can be collected, at least `burst`; `4 * burst` by default.
+        Beats that can be collected, a power of two, at least `burst`; `4 * burst` by default.
 
     Members
     -------

@@ -17,7 +17,7 @@ from tests.axi_tops import AxiMasters, AxiRegisters
 MASTERS = {
     "64 bits": {"data_width": 64, "channels": 4, "burst": 16, "outstanding": 4, "fifo": 32},
     "128 bits": {"data_width": 128, "channels": 2, "burst": 16, "outstanding": 2, "fifo": 16},
-    "single beats": {"data_width": 64, "channels": 3, "burst": 1, "outstanding": 8, "fifo": 3},
+    "single beats": {"data_width": 64, "channels": 3, "burst": 1, "outstanding": 8, "fifo": 4},
     "longest bursts": {"data_width": 128, "channels": 1, "burst": 256, "outstanding": 3, "fifo": 512},
 }
 
@@ -49,7 +49,9 @@ def test_registers(stalls: float, seed: int) -> None:
         ({"burst": 24}, "burst must be a power of two from 1 to 256, not 24"),
         ({"burst": 512}, "burst must be a power of two from 1 to 256, not 512"),
         ({"outstanding": 1}, "outstanding must be at least 2, not 1"),
-        ({"fifo": 15}, "fifo must be at least 16 beats, not 15"),
+        ({"fifo": 15}, "fifo must be a power of two from 16, not 15"),
+        ({"fifo": 8}, "fifo must be a power of two from 16, not 8"),
+        ({"fifo": 48}, "fifo must be a power of two from 16, not 48"),
         ({"channels": 0}, "channels must be at least 1, not 0"),
     ],
 )
