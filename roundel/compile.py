@@ -122,7 +122,7 @@ def compile_network(
     source, wanted = lowered.tensors[network.source], {name: lowered.tensors[name] for name in names}
     stored = _roots(wanted.values())
     plan = Planner(
-        operations=lowered.operations, outer=stored, source=source.storage, words=params.words - 1, depth=params.depth,
+        operations=lowered.operations, outer=stored, source=source.storage, words=params.words - 1, params=params,
         pinned=_roots(headed.values()),
     ).plan()  # fmt: skip
     results = _roots(lowered.tensors[name] for name in network.output_names)

@@ -9,7 +9,7 @@ from golden.engine_params import EngineParams
 from golden.errors import InputError
 from golden.head import HeadParams
 from golden.program import Region
-from roundel.compile_emit import Place
+from roundel.compile_area import Place
 from roundel.compile_tensor import Tensor
 
 RECORD_BYTES = 16

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from golden.formats import signed_width
 from golden.program import pack_column
 from golden.requant import Scheme
 from golden.rounding import Ints, limits
+from roundel.compile_area import Area
 from roundel.compile_tensor import Tensor
 
 Weights = NDArray[np.int8]
@@ -115,19 +118,43 @@ class Operation:
         """What it reads."""
         return (self.source,) if self.residual is None else (self.source, self.residual)
 
-    @property
-    def reach(self) -> tuple[int, int]:
-        """Least and greatest row of all steps."""
-        return min(int(one.row.min()) for one in self.steps), max(int(one.row.max()) for one in self.steps)
+    @cached_property
+    def reach(self) -> tuple[int, int, int, int]:
+        """Least and greatest row, least and greatest byte of all steps."""
+        rows, bytes_ = ([one.row for one in self.steps], [one.byte for one in self.steps])
+        row, byte = np.concatenate(rows), np.concatenate(bytes_)
+        return int(row.min()), int(row.max()), int(byte.min()), int(byte.max())
 
-    def rows_of(self, first: int, last: int) -> tuple[int, int]:
-        """Rows of the source, from the first to behind the last, that output rows `first` to below `last` read."""
-        rows = self.source.storage.rows
+    def reads(self, area: Area, align: int) -> Area:
+        """The part of the source that a part of the results needs; all columns if it has all.
+
+        The first column is one whose byte is a multiple of `align` of the row: the bytes of a bus beat.
+        """
+        storage, target = self.source.storage, self.target.storage
+        rows, columns, pixel = storage.rows, storage.columns, storage.pixel_bytes
+        top, bottom, low, high = self.reach
+        first, last = area.first * self.stride + top, (area.last - 1) * self.stride + bottom + 1
+        step = self.every * self.x_step
+        left = (area.left * step + low) // pixel
+        right = -(-((area.right - 1) * step + self.lead * self.x_step + high + storage.lanes) // pixel)
         if self.upsample:
-            return first // 2, min(rows, (last + 1) // 2)
-        low, high = self.reach
-        start = min(max(0, first * self.stride + low), rows - 1)
-        return start, min(rows, max((last - 1) * self.stride + high + 1, start + 1))
+            first, last, left, right = area.first // 2, (area.last + 1) // 2, area.left // 2, (area.right + 1) // 2
+        if area.columns == target.columns:
+            left, right = 0, columns
+        first, left = min(max(0, first), rows - 1), min(max(0, left), columns - 1)
+        left -= left % (align // gcd(pixel, align))
+        return Area(first, min(rows, max(last, first + 1)), left, min(columns, max(right, left + 1)))
+
+    def most(self, rows: int, columns: int, align: int) -> tuple[int, int]:
+        """Rows and columns that `reads` gives at most for so many rows and columns of results."""
+        storage, pixel = self.source.storage, self.source.storage.pixel_bytes
+        top, bottom, low, high = self.reach
+        height = (rows + 1) // 2 if self.upsample else (rows - 1) * self.stride + bottom - top + 1
+        width = ((columns - 1) * self.every + self.lead) * self.x_step + high - low + storage.lanes
+        width = (columns + 1) // 2 if self.upsample else -(-width // pixel) + 1
+        if columns >= self.target.storage.columns:
+            width = storage.columns
+        return min(height, storage.rows), min(width + align // gcd(pixel, align) - 1, storage.columns)
 
     def check_sums(self, params: EngineParams) -> None:
         """Raise InputError where a bias, a sum or its sum with the residual does not fit the array's registers."""

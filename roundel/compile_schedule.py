@@ -1,15 +1,18 @@
 """The order of a program: loads, computations and stores of every operation, band by band."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from golden.program import Opcode, Region, WeightStep, pack_column
 from golden.rounding import Ints
+from roundel.compile_area import Area, Place, cut, whole
+from roundel.compile_bands import roles
 from roundel.compile_boxes import Head, boxes_fields, records_bytes
-from roundel.compile_emit import Place, Streams, compute, move, outer_spans
-from roundel.compile_memory import Buffer, Plan, cut
+from roundel.compile_emit import Streams, compute, move, outer_spans
+from roundel.compile_memory import Plan
 from roundel.compile_operation import Operation
 from roundel.compile_tensor import Storage, Tensor
 from roundel.compile_tokens import Task, conflict, outer_line
@@ -53,85 +56,85 @@ class Schedule:
     def run(self, operations: Sequence[Operation]) -> list[Task]:
         """All tasks."""
         for operation, bands in zip(operations, self.plan.bands, strict=True):
-            for turn, rows in enumerate(cut(operation.target.storage.rows, bands.rows)):
-                self._band(operation, bands.buffers, turn, rows)
+            for turn, area in enumerate(cut(operation.target.storage, bands.rows, bands.columns)):
+                self._part(operation, bands.buffers, turn, area)
         return self.tasks
 
     def boxes(self, heads: Sequence[Head], tensors: Mapping[str, Tensor], offset: int) -> None:
         """Behind all operations: boxes of tensors that are on chip, whose records go to `offset` of region `OUTPUT`."""
         for head in heads:
             maps = [tensors[name] for name in (head.cls, head.box)]
-            cls, box = (self._place(one, None, 0, (0, one.storage.rows)) for one in maps)
+            cls, box = (self._resident(one.storage) for one in maps)
             values = boxes_fields(head, cls, box, offset, last=head is heads[-1])
             span = np.array([[offset, offset + records_bytes(self.streams.params)]])
             self._add(
                 Opcode.BOXES, head.cls, values,
-                reads=np.concatenate([cls.spans(maps[0].storage.planes), box.spans(maps[1].storage.planes)]),
+                reads=np.concatenate([_all(place, one.storage) for place, one in zip((cls, box), maps, strict=True)]),
                 writes=outer_line(Region.OUTPUT, span),
             )  # fmt: skip
 
-    def _band(self, operation: Operation, buffers: dict[str, Buffer], turn: int, rows: tuple[int, int]) -> None:
-        """Loads, computations and stores of some output rows."""
+    def _part(self, operation: Operation, buffers: Mapping[str, tuple[int, ...]], turn: int, area: Area) -> None:
+        """Loads, computations and stores of some results."""
         loads: list[Task] = []
-        places: dict[str, Place] = {}
         spans: list[Ints] = []
-        reads = {"source": (operation.source, operation.rows_of(*rows))}
-        if operation.residual is not None:
-            reads["residual"] = operation.residual, rows
-        for name, (tensor, part) in reads.items():
-            places[name] = self._place(tensor, buffers.get(name), turn, part)
-            spans.append(places[name].spans(tensor.storage.planes))
-            loads += self._loads(operation.layer, tensor, places[name], name in buffers)
-        target = operation.target
-        places["target"] = self._place(target, buffers.get("target"), turn, rows)
+        places: dict[str, Place] = {}
+        areas = dict.fromkeys(roles(operation), area)
+        areas["source"] = operation.reads(area, self.streams.params.bus_bytes)
+        for name, tensor in roles(operation).items():
+            place = self._place(tensor.storage, buffers.get(name), turn, areas[name])
+            places[name] = place
+            if name != "target":
+                spans.append(place.spans(range(tensor.storage.planes), areas[name]))
+                loads += self._loads(operation.layer, tensor.storage, place, areas[name], name in buffers)
         self._load(loads)
         self._computing = len(self.tasks)
-        share = (rows[1] - rows[0]) / target.storage.rows / len(operation.steps)
-        for blocks in self.streams.parts(operation):
-            values = compute(
-                operation, blocks, self.streams,
-                source=places["source"], residual=places.get("residual"), target=places["target"],
+        self._computations(operation, area, places, np.concatenate(spans))
+        storage, made = operation.target.storage, places["target"]
+        root, plane = storage.root
+        if root.outer is not None and (root in self.stored or "target" in buffers):
+            self._add(
+                Opcode.STORE, operation.layer, move(storage, root.outer, made, plane, area),
+                reads=made.spans(range(storage.planes), area),
+                writes=outer_line(root.outer.region, outer_spans(storage, root.outer, plane, area)),
             )  # fmt: skip
-            written = places["target"].part(blocks[0], *rows).spans(len(blocks))
+
+    def _computations(self, operation: Operation, area: Area, places: Mapping[str, Any], reads: Ints) -> None:
+        """One for all output planes, or several where their streams are too long for one transfer."""
+        target, all_blocks = operation.target.storage, len(operation.steps)
+        share = area.rows * area.columns / (target.rows * target.columns) / all_blocks
+        for blocks in self.streams.parts(operation):
             steps = sum(len(operation.steps[block]) for block in blocks)
             self._add(
-                Opcode.COMPUTE, operation.layer, values, reads=np.concatenate(spans), writes=written,
+                Opcode.COMPUTE, operation.layer, compute(operation, blocks, self.streams, area=area, **places),
+                reads=reads, writes=places["target"].spans(blocks, area),
                 macs=round(operation.macs * share * len(blocks)),
-                steps=(steps, operation.dense * len(blocks) // len(operation.steps)),
-            )  # fmt: skip
-        root, plane = target.storage.root
-        if root.outer is not None and (root in self.stored or "target" in buffers):
-            place, outer = places["target"], root.outer
-            self._add(
-                Opcode.STORE, operation.layer, move(target.storage, outer, place, plane),
-                reads=place.spans(target.storage.planes),
-                writes=outer_line(outer.region, outer_spans(target.storage, outer, place, plane)),
+                steps=(steps, operation.dense * len(blocks) // all_blocks),
             )  # fmt: skip
 
-    def _place(self, tensor: Tensor, buffer: Buffer | None, turn: int, rows: tuple[int, int]) -> Place:
-        """Where rows of a tensor are."""
-        storage, (first, last) = tensor.storage, rows
-        if buffer is not None:
-            return Place.of(storage, buffer.words[turn % len(buffer.words)], first, last - first)
+    def _place(self, storage: Storage, buffer: tuple[int, ...] | None, turn: int, area: Area) -> Place:
+        """Where a part of a map is, or with more of it."""
+        return self._resident(storage) if buffer is None else Place.of(storage, buffer[turn % len(buffer)], area)
+
+    def _resident(self, storage: Storage) -> Place:
         root, plane = storage.root
-        return Place.of(root, self.plan.resident[root], 0, root.rows).part(plane, first, last)
+        place = Place.of(root, self.plan.resident[root], whole(root))
+        return replace(place, word=place.word + plane * place.plane)
 
-    def _loads(self, layer: str, tensor: Tensor, place: Place, streamed: bool) -> list[Task]:
-        """What brings the rows of `place` on chip, if they do not stay there."""
-        root, plane = tensor.storage.root
+    def _loads(self, layer: str, storage: Storage, place: Place, area: Area, streamed: bool) -> list[Task]:
+        """What brings a part on chip, if it does not stay there or is not there yet."""
+        root, plane = storage.root
         if not streamed:
-            last = place.first + place.rows
-            if root is not self.source or last <= self._loaded:
+            if root is not self.source or area.last <= self._loaded:
                 return []
-            place = Place.of(root, self.plan.resident[root], 0, root.rows).part(0, self._loaded, last)
-            self._loaded = last
+            area = Area(self._loaded, area.last, 0, root.columns)
+            self._loaded = area.last
         assert root.outer is not None
         return [
             Task(
-                opcode=Opcode.LOAD, layer=layer, values=move(tensor.storage, root.outer, place, plane)
-                | self._number(layer),
-                reads=outer_line(root.outer.region, outer_spans(tensor.storage, root.outer, place, plane)),
-                writes=place.spans(tensor.storage.planes),
+                opcode=Opcode.LOAD, layer=layer,
+                values=move(storage, root.outer, place, plane, area) | self._number(layer),
+                reads=outer_line(root.outer.region, outer_spans(storage, root.outer, plane, area)),
+                writes=place.spans(range(storage.planes), area),
             )
         ]  # fmt: skip
 
@@ -149,6 +152,10 @@ class Schedule:
 
     def _number(self, layer: str) -> dict[str, int]:
         return {"layer": self.layers[layer]}
+
+
+def _all(place: Place, storage: Storage) -> Ints:
+    return place.spans(range(storage.planes), place.area)
 
 
 def fence(streams: Streams, word: int) -> Task:

@@ -69,23 +69,22 @@ class Storage:
         return above, plane + self.parent[1]
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of a row."""
-        return self.columns * (self.pixel or self.lanes)
-
-    @property
-    def row_words(self) -> int:
-        """Words from one row to the next, on chip."""
-        return -(-self.row_bytes // self.lanes)
+    def pixel_bytes(self) -> int:
+        """Bytes from pixel to pixel."""
+        return self.pixel or self.lanes
 
     @property
     def words(self) -> int:
         """Words of all of it."""
-        return self.planes * self.rows * self.row_words
+        return self.planes * self.rows * self.words_of(self.columns)
+
+    def words_of(self, columns: int) -> int:
+        """Words of so many pixels of a row."""
+        return -(-columns * self.pixel_bytes // self.lanes)
 
     def outer_row(self, align: int) -> int:
         """Bytes from one row to the next in the outer memory, whose rows begin at multiples of `align`."""
-        return -(-self.row_bytes // align) * align
+        return -(-self.columns * self.pixel_bytes // align) * align
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,7 +196,7 @@ def _view(tensor: Tensor, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     root, plane = storage.root
     if root.outer is None:
         raise ValueError(f"{tensor.name}: not in the outer memory")
-    where, pixel = root.outer, storage.pixel or storage.lanes
+    where, pixel = root.outer, storage.pixel_bytes
     return np.lib.stride_tricks.as_strided(
         data[where.offset + plane * where.plane :],
         (storage.planes, storage.rows, storage.columns, pixel),

@@ -53,8 +53,8 @@ def test_random_networks_in_bands(name, memory, seed):
         drawn = engine_network(1000 * seed + offset, size=30, channels=9)
         try:
             streamed.append(len(check(*drawn, engine(name, memory=memory), trace=offset % 3 == 0).plan.streamed))
-        except InputError as error:  # one row of a layer and what it reads may be too much
-            if "do not fit into" not in str(error):
+        except InputError as error:  # a pixel of a layer and what it reads may be too much
+            if "does not fit into" not in str(error):
                 raise
     assert len(streamed) > 9
     assert sum(streamed) > 5

@@ -17,7 +17,7 @@ from golden.requant import Scheme
 from golden.rounding import Rounding
 from roundel.compile import compile_network
 from roundel.compile_boxes import Head
-from roundel.compile_emit import Tiling
+from roundel.compile_area import Tiling
 from tests.random_network import Random
 from tests.test_compile import check, engine
 
@@ -193,7 +193,7 @@ REFUSED = {
     "mean: the engine cannot average windows of": (AveragePool(
         name="mean", sources=("image",), x=U8, output=U8, window=SAME, w=Format(width=8, signed=True, fraction=9),
         count_padding=False), {}),
-    "conv: the rows that it needs at once do not fit": (weighted("conv", "image", 9, 99), {"memory": 1024}),
+    "conv: what it needs at once does not fit": (weighted("conv", "image", 9, 900), {"memory": 1024}),
 }  # fmt: skip
 
 

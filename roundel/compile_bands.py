@@ -1,0 +1,171 @@
+"""In which parts an operation passes through the activation memory: bands of rows, and strips of these."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from golden.engine_params import EngineParams
+from roundel.compile_area import Tiling, balanced
+from roundel.compile_operation import Operation
+from roundel.compile_tensor import Tensor
+
+BANDS = 8  # of maps that stay on chip but are loaded or stored beside the computing, at most
+STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+RUN = 4  # cycles that a run costs beyond its bytes
+OVERHEAD = 50  # cycles around a band's computation: its descriptors, the first weights, the last results
+STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
+
+Taken = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """How an operation passes through the memory.
+
+    Parameters
+    ----------
+    rows, columns
+        Of the results of a part.
+    buffers
+        Of the operands `source`, `residual` and `target` that are streamed: the first word of one buffer, or of two
+        that take turns.
+    """
+
+    rows: int
+    columns: int
+    buffers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def roles(operation: Operation) -> dict[str, Tensor]:
+    """Operands and result by name."""
+    found = {"source": operation.source, "target": operation.target}
+    return found if operation.residual is None else found | {"residual": operation.residual}
+
+
+def on_chip(operation: Operation, depth: int, *, moves: bool) -> Bands:
+    """Bands of whole tiles beside whose computation others are loaded or stored, or one if nothing moves."""
+    target = operation.target.storage
+    unit = Tiling.of(target.rows, target.columns, depth, even=operation.upsample).tile_h
+    tiles = -(-target.rows // unit)
+    return Bands(rows=unit * -(-tiles // BANDS) if moves else target.rows, columns=target.columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The search for the bands of an operation with streamed operands.
+
+    Parameters
+    ----------
+    operation
+        What passes.
+    streamed
+        Its streamed operands by name.
+    taken
+        Words from ... to below ... that are not free.
+    words
+        Of the activation memory.
+    params
+        The engine's.
+    """
+
+    operation: Operation
+    streamed: dict[str, Tensor]
+    taken: Taken
+    words: int
+    params: EngineParams
+
+    def best(self) -> Bands | None:
+        """What takes fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
+        found = [(self._cycles(bands), -bands.columns, bands) for bands in self._fitting()]
+        return min(found, key=lambda item: item[:2])[2] if found else None
+
+    def _fitting(self) -> Iterator[Bands]:
+        """For strips of all widths, with one buffer or two: the highest bands that fit, and lower ones."""
+        target = self.operation.target.storage
+        unit = 2 if self.operation.upsample or self.params.lanes < self.params.bus_bytes else 1
+        widths = {balanced(target.columns, -(-target.columns // strips), unit) for strips in STRIPS}
+        for columns in sorted(widths, reverse=True):
+            for copies in (2, 1):
+                height = self._highest(columns, copies)
+                for part in (1, 2, 4):
+                    rows = self._rounded(height // part, columns) if height // part else 0
+                    if rows and (buffers := self._place(rows, columns, copies)) is not None:
+                        yield Bands(rows=rows, columns=columns, buffers=buffers)
+                if height and columns == target.columns and copies == 2 and height >= target.rows:
+                    return  # nothing is better than all of it
+
+    def _highest(self, columns: int, copies: int) -> int:
+        """The most rows of a band that fit; 0 if none does."""
+        low, high = 0, self.operation.target.storage.rows
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._place(self._rounded(middle, columns), columns, copies) is None:
+                high = middle - 1
+            else:
+                low = middle
+        return low
+
+    def _rounded(self, rows: int, columns: int) -> int:
+        """Rows of bands about as high, not higher unless they must be even: whole tiles if there is more than one."""
+        target, even = self.operation.target.storage, self.operation.upsample
+        unit = Tiling.of(target.rows, columns, self.params.depth, even=even).tile_h
+        return balanced(target.rows, max(rows // unit * unit, 0), unit) if rows >= unit else self._low(rows)
+
+    def _low(self, rows: int) -> int:
+        unit = 2 if self.operation.upsample else 1
+        return balanced(self.operation.target.storage.rows, max(unit, rows // unit * unit), unit)
+
+    def _sizes(self, rows: int, columns: int) -> dict[str, int]:
+        """Words that a part of every streamed operand takes at most."""
+        found = {}
+        for name, tensor in self.streamed.items():
+            own, part = tensor.storage, (rows, columns)
+            if name == "source":
+                part = self.operation.most(rows, columns, self.params.bus_bytes)
+            found[name] = part[0] * own.words_of(part[1]) * own.planes
+        return found
+
+    def _place(self, rows: int, columns: int, copies: int) -> dict[str, tuple[int, ...]] | None:
+        """Where the buffers are; None if they do not fit."""
+        taken = list(self.taken)
+        places: dict[str, tuple[int, ...]] = {}
+        for name, size in sorted(self._sizes(rows, columns).items(), key=lambda item: -item[1]):
+            for _ in range(copies):
+                word = first_fit(taken, size, self.words)
+                if word is None:
+                    return None
+                taken.append((word, word + size))
+                places[name] = (*places.get(name, ()), word)
+        return places
+
+    def _cycles(self, bands: Bands) -> float:
+        """Of the operation: every part takes what its slowest unit needs, or the sum of all with single buffers."""
+        operation, params, target = self.operation, self.params, self.operation.target.storage
+        tiling = Tiling.of(min(bands.rows, target.rows), bands.columns, params.depth, even=operation.upsample)
+        beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
+        tiles = tiling.tiles_x * tiling.tiles_y
+        weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes
+        computing = max(tiles * operation.kept * max(beats, params.columns), weights)
+        sizes = self._sizes(bands.rows, bands.columns)
+        runs = {name: self._runs(one, bands) * RUN for name, one in self.streamed.items()}
+        moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}
+        stored = moves.pop("target", 0)
+        loaded = sum(moves.values())
+        parts = -(-target.rows // bands.rows) * -(-target.columns // bands.columns)
+        if all(len(words) == 2 for words in bands.buffers.values()):
+            return loaded + stored + parts * (max(computing, loaded + weights, stored) + OVERHEAD)
+        return parts * (computing + loaded + stored + 2 * OVERHEAD)
+
+    def _runs(self, tensor: Tensor, bands: Bands) -> int:
+        """Runs in which a part is moved, about."""
+        storage = tensor.storage
+        return storage.planes * (1 if bands.columns >= self.operation.target.storage.columns else bands.rows)
+
+
+def first_fit(taken: Taken, size: int, words: int) -> int | None:
+    """The lowest place for `size` words that are not taken."""
+    at = 0
+    for start, stop in sorted(taken):
+        if start - at >= size:
+            break
+        at = max(at, stop)
+    return at if at + size <= words else None
