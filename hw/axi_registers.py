@@ -83,8 +83,8 @@ def check_table(table: Sequence[Register], address_width: int) -> None:
 class RegisterFile(wiring.Component):
     """Answers each read and each write with OKAY, or SLVERR where the table has nothing (and reads 0 there).
 
-    Reading and writing are independent; an address and its data may come in any order. An answer is there three cycles
-    after its request, and one request of each kind is taken every three cycles.
+    Reading and writing are independent; an address and its data may come in any order. An answer is there two cycles
+    after its request; a read is taken every three cycles at most, a write every two.
 
     Parameters
     ----------

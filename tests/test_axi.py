@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from amaranth.lib import wiring
+from amaranth.sim import Simulator, SimulatorContext
 
 from golden.decoder import DecoderParams
 from hw.axi import check_master, lite_signature, ports, read_layout, read_signature, write_signature
-from hw.axi_registers import Access, Register, check_table
+from hw.axi_registers import Access, Register, RegisterFile, check_table
 from hw.decoder_words import input_layout
 from hw.emit import to_verilog
 from sim.runner import Design, run
-from tests.axi_tops import AxiMasters, AxiRegisters
+from tests.axi_tops import TABLE, AxiMasters, AxiRegisters
 
 MASTERS = {
     "64 bits": {"data_width": 64, "channels": 4, "burst": 16, "outstanding": 4, "fifo": 32},
@@ -40,6 +41,31 @@ def test_masters(name: str, stalls: float, seed: int) -> None:
 @pytest.mark.parametrize("stalls", [0.0, 0.4])
 def test_registers(stalls: float, seed: int) -> None:
     check(AxiRegisters(), "tb_axi_registers", {"stalls": stalls}, seed)
+
+
+def test_registers_answer_after_two_cycles() -> None:
+    """And take a read every three cycles and a write every two, when nobody stalls."""
+    file = RegisterFile(TABLE)
+    bus = file.bus
+    events: dict[str, list[int]] = {"ar": [], "r": [], "w": [], "b": []}
+
+    async def bench(sim: SimulatorContext) -> None:
+        for signal in (bus.arvalid, bus.awvalid, bus.wvalid, bus.rready, bus.bready):
+            sim.set(signal, 1)
+        for cycle in range(20):
+            for name, seen in events.items():
+                if sim.get(getattr(bus, f"{name}valid")) and sim.get(getattr(bus, f"{name}ready")):
+                    seen.append(cycle)
+            await sim.tick()
+
+    simulator = Simulator(file)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert events["ar"] == list(range(0, 20, 3))
+    assert events["r"] == list(range(2, 20, 3))
+    assert events["w"] == list(range(0, 20, 2))
+    assert events["b"] == list(range(2, 20, 2))
 
 
 @pytest.mark.parametrize(
