@@ -9,7 +9,6 @@ none, a computation of a single word is put there (`fence`).
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -53,12 +52,6 @@ class Task:
         """0 load, 1 compute, 2 store."""
         return UNITS[self.opcode]
 
-    @cached_property
-    def ends(self) -> dict[str, tuple[int, int]]:
-        """Where all that it reads and all that it writes begins and ends; (0, 0) for nothing."""
-        spans = {"reads": self.reads, "writes": self.writes}
-        return {name: (int(one.min()), int(one.max())) if len(one) else (0, 0) for name, one in spans.items()}
-
 
 def outer_line(region: int, spans: Ints) -> Ints:
     """Spans of an outer region as such of one line of addresses, on which words on chip come first."""
@@ -67,15 +60,65 @@ def outer_line(region: int, spans: Ints) -> Ints:
 
 def conflict(a: Task, b: Task) -> bool:
     """Whether two tasks touch the same memory, one of them writing."""
-    return _meet(a, "writes", b, "writes") or _meet(a, "writes", b, "reads") or _meet(a, "reads", b, "writes")
+    return _meet(a.writes, b.writes) or _meet(a.writes, b.reads) or _meet(a.reads, b.writes)
 
 
-def _meet(a: Task, mine: str, b: Task, its: str) -> bool:
-    (first, last), (start, stop) = a.ends[mine], b.ends[its]
-    if first >= stop or start >= last:  # most pairs: nothing else is fast enough for thousands of tasks
-        return False
-    x, y = getattr(a, mine), getattr(b, its)
-    return bool(((x[:, None, 0] < y[:, 1]) & (y[:, 0] < x[:, None, 1])).any())
+def _meet(a: Ints, b: Ints) -> bool:
+    return len(a) > 0 and len(b) > 0 and bool(((a[:, None, 0] < b[:, 1]) & (b[:, 0] < a[:, None, 1])).any())
+
+
+class Touched:
+    """What tasks of one unit read, or what they write: spans by the number of the task in its unit."""
+
+    def __init__(self) -> None:
+        self._rows = np.zeros((3, 64), dtype=np.int64)  # from, to below, number
+        self._count = 0
+
+    def add(self, spans: Ints, number: int) -> None:
+        """Those of the next task."""
+        while self._count + len(spans) > self._rows.shape[1]:
+            self._rows = np.concatenate([self._rows, 0 * self._rows], axis=1)
+        end = self._count + len(spans)
+        self._rows[:2, self._count : end], self._rows[2, self._count : end] = spans.T, number
+        self._count = end
+
+    def latest(self, spans: Ints, since: int) -> int:
+        """The last task from number `since` on that touches any of these; -1 if none does."""
+        first = int(np.searchsorted(self._rows[2, : self._count], since))
+        start, stop, number = self._rows[:, first : self._count]
+        hits = (np.flatnonzero((start < span[1]) & (span[0] < stop)) for span in spans)
+        return max((int(number[hit[-1]]) for hit in hits if len(hit)), default=-1)
+
+
+class Unit:
+    """The tasks of one unit, in order, to be searched for conflicts.
+
+    Attributes
+    ----------
+    places
+        Of each task in the program.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self._reads, self._writes = Touched(), Touched()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def add(self, task: Task, place: int) -> None:
+        """The next task, and its place in the program."""
+        self._reads.add(task.reads, len(self))
+        self._writes.add(task.writes, len(self))
+        self.places.append(place)
+
+    def latest(self, task: Task, since: int = 0) -> int:
+        """The last of the tasks from number `since` on that `task` conflicts with; -1 if none does."""
+        return max(
+            self._writes.latest(task.reads, since),
+            self._writes.latest(task.writes, since),
+            self._reads.latest(task.writes, since),
+        )
 
 
 def order(tasks: Sequence[Task], fence: Callable[[], Task]) -> list[Task]:
@@ -88,19 +131,19 @@ def order(tasks: Sequence[Task], fence: Callable[[], Task]) -> list[Task]:
 def _relays(tasks: Sequence[Task], fence: Callable[[], Task]) -> tuple[list[Task], dict[int, list[int]]]:
     """Tasks with fences, and by task those before it that it must wait for on behalf of others."""
     found: list[Task] = []
-    units: list[list[int]] = [[], [], []]  # indices of tasks
+    units = [Unit(), Unit(), Unit()]
     relays: dict[int, list[int]] = {}
     for task in tasks:
-        if task.unit != 1:
-            last = next((at for at in reversed(units[2 - task.unit]) if conflict(found[at], task)), None)
-            if last is not None:
-                at = bisect_right(units[1], last)
-                if at == len(units[1]):
-                    units[1].append(len(found))
-                    found.append(fence())
-                relays.setdefault(units[1][at], []).append(last)
-                relays.setdefault(len(found), []).append(units[1][at])
-        units[task.unit].append(len(found))
+        latest = -1 if task.unit == 1 else units[2 - task.unit].latest(task)
+        if latest >= 0:
+            last, computing = units[2 - task.unit].places[latest], units[1]
+            at = bisect_right(computing.places, last)
+            if at == len(computing):
+                found.append(fence())
+                computing.add(found[-1], len(found) - 1)
+            relays.setdefault(computing.places[at], []).append(last)
+            relays.setdefault(len(found), []).append(computing.places[at])
+        units[task.unit].add(task, len(found))
         found.append(task)
     return found, relays
 
@@ -111,26 +154,25 @@ def _tokens(tasks: list[Task], relays: dict[int, list[int]]) -> None:
     A clock of each task tells how many tasks of each unit are through when it begins; what it already tells needs no
     token.
     """
-    units: list[list[int]] = [[], [], []]  # indices of tasks
+    units = [Unit(), Unit(), Unit()]
     clocks: list[list[int]] = []
     number: list[int] = []  # of each task in its unit
     given: dict[tuple[int, int], list[tuple[int, int]]] = {}  # by unit and unit: giver and taker of every token
     for index, task in enumerate(tasks):
         mine = units[task.unit]
-        clock = list(clocks[mine[-1]]) if mine else [0, 0, 0]
+        clock = list(clocks[mine.places[-1]]) if len(mine) else [0, 0, 0]
         clock[task.unit] = len(mine)
         for unit in (task.unit - 1, task.unit + 1):
             if not 0 <= unit <= 2:
                 continue
             wanted = [number[other] for other in relays.get(index, []) if tasks[other].unit == unit]
-            others = reversed(range(clock[unit], len(units[unit])))
-            wanted += [next((at for at in others if conflict(tasks[units[unit][at]], task)), -1)]
+            wanted.append(units[unit].latest(task, clock[unit]))
             taken = given.get((task.unit, unit), [])
             if len(taken) >= MOST_TOKENS:
                 wanted.append(taken[-MOST_TOKENS][1])
             latest = max(wanted)
             if latest >= clock[unit]:
-                giver = units[unit][latest]
+                giver = units[unit].places[latest]
                 tasks[giver].values["signal_next" if task.unit > unit else "signal_previous"] = 1
                 task.values["wait_previous" if task.unit > unit else "wait_next"] = 1
                 given.setdefault((unit, task.unit), []).append((latest, len(mine)))
@@ -138,4 +180,4 @@ def _tokens(tasks: list[Task], relays: dict[int, list[int]]) -> None:
                 clock[unit] = latest + 1
         clocks.append(clock)
         number.append(len(mine))
-        mine.append(index)
+        mine.add(task, index)
