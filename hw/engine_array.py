@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.engine_params import EngineParams
 from hw.decoder import weights_layout
 from hw.double_buffer import BlockLoader
-from hw.engine_column import EngineColumn, control_layout
+from hw.engine_column import EngineColumn, control_layout, holds_operand
 from hw.engine_ports import beat_layout, column_layout, layer_layout, word
 from hw.two_port_memory import TwoPortMemory
 
@@ -153,19 +153,21 @@ class EngineArray(wiring.Component):
         operand = Signal(self.parts[0].operand.shape(), reset_less=True)
         with m.If(self.activity.computing):
             m.d.sync += operand.eq(self.parts[0].dot.structure.prepare(beat.data))
+        taps = self.params.taps
         rows = [beat.data]  # of the window: this beat, and those before
-        for tap in range(1, self.params.taps):
-            row = Signal.like(beat.data, name=f"row_{tap}", reset_less=True)
+        for age in range(1, taps if holds_operand(self.params) else taps + 1):
+            row = Signal.like(beat.data, name=f"row_{age}", reset_less=True)
             with m.If(taken):
                 m.d.sync += row.eq(rows[-1])
             rows.append(row)
+        rows = rows[-taps:]
         for index, column in enumerate(self.parts):
             m.submodules[f"column_{index}"] = column
             m.d.comb += [
                 column.control.eq(control),
                 column.layer.eq(self.layer),
                 column.operand.eq(operand),
-                Cat(column.broadcast).eq(Cat(beat.data)),
+                Cat(column.broadcast).eq(Cat(rows[0])),
                 Cat(column.window).eq(Cat(row[index] for row in rows)),
                 column.weights.eq(self.weights.p.weights),
                 column.load_weights.eq(load_weights[index]),

@@ -35,6 +35,14 @@ def own_lanes(params: EngineParams) -> int:
     return min(params.lanes, params.taps + params.taps % 2) if params.structure is Structure.PAIRS else params.taps
 
 
+def holds_operand(params: EngineParams) -> bool:
+    """Whether columns have registers for their own operands. On FPGAs they come with the multiplexers before them.
+
+    In gates they would cost more than they save: 4 % of a whole array.
+    """
+    return params.structure is Structure.PRODUCT
+
+
 class EngineColumn(wiring.Component):
     """Operand to sum of products, to running sum, to the requantizer: 2 cycles, and those of both ends.
 
@@ -50,9 +58,9 @@ class EngineColumn(wiring.Component):
     operand : In(operand_layout)
         Of all columns, registered.
     broadcast : In(ArrayLayout(signed(8), own_lanes(params)))
-        Bytes of the beat, its first lanes.
+        Bytes of the beat, its first lanes; with `holds_operand` a cycle before `operand`, otherwise beside it.
     window : In(ArrayLayout(signed(8), taps))
-        This column's lane: of the beat, of the one before, and so on.
+        This column's lane: of the beat, of the one before, and so on; beside `broadcast`.
     weights : In(weight_layout(params.mac)), load_weights : In(1)
     parameters : In(column_layout(params)), load_parameters : In(1)
     residual : In(signed(8))
@@ -123,10 +131,12 @@ class EngineColumn(wiring.Component):
         for tap in range(self.params.taps):
             with m.If(self.layer.depthwise):
                 m.d.comb += lanes[tap].eq(self.window[tap])
-        prepared, shared = self.dot.structure.prepare(lanes), self.operand.as_value()
-        own = Signal(len(prepared), reset_less=True)
-        with m.If(self.control.operand):
-            m.d.sync += own.eq(prepared)
+        own, shared = self.dot.structure.prepare(lanes), self.operand.as_value()
+        if holds_operand(self.params):
+            held = Signal(len(own), name="own", reset_less=True)
+            with m.If(self.control.operand):
+                m.d.sync += held.eq(own)
+            own = held
         return Cat(own, shared[len(own) :]) if len(own) < len(shared) else own
 
     def _parameters(self, m: Module, name: str, swap: Value, fields: tuple[str, ...]) -> data.View:
