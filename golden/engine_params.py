@@ -176,11 +176,14 @@ class EngineParams:
 _BOXES: dict[str, Any] = {
     "format": {"width": 96, "height": 96, "fraction": 2, "score_width": 8, "classes": 10},
     "method": "guarded",
-    "areas": (144.0, 288.0, 576.0, 1152.0, 2304.0),
-    "stride": 4,
+    "areas": (100.0, 400.0, 1600.0),
+    "ratios": (1.0,),
+    "alpha": 1.5,
+    "guard": 0.3,
+    "stride": 8,
     "class_key": True,
     "lanes": 1,
-    "capacity": 1024,
+    "capacity": 256,
 }
 
 
