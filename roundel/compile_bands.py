@@ -44,9 +44,15 @@ def roles(operation: Operation) -> dict[str, Tensor]:
 def on_chip(operation: Operation, depth: int, *, moves: bool) -> Bands:
     """Bands of whole tiles beside whose computation others are loaded or stored, or one if nothing moves."""
     target = operation.target.storage
-    unit = Tiling.of(target.rows, target.columns, depth, even=operation.upsample).tile_h
+    unit = tile_rows(operation, target.columns, depth)
     tiles = -(-target.rows // unit)
     return Bands(rows=unit * -(-tiles // BANDS) if moves else target.rows, columns=target.columns)
+
+
+def tile_rows(operation: Operation, columns: int, depth: int) -> int:
+    """Rows of results that a tile's worth of each phase covers, when all rows of so many columns are computed."""
+    rows = -(-operation.target.storage.rows // operation.phases)
+    return Tiling.of(rows, columns, depth, even=operation.upsample).tile_h * operation.phases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +112,11 @@ class Choice:
 
     def _rounded(self, rows: int, columns: int) -> int:
         """Rows of bands about as high, not higher unless they must be even: whole tiles if there is more than one."""
-        target, even = self.operation.target.storage, self.operation.upsample
-        unit = Tiling.of(target.rows, columns, self.params.depth, even=even).tile_h
+        target, unit = self.operation.target.storage, tile_rows(self.operation, columns, self.params.depth)
         return balanced(target.rows, max(rows // unit * unit, 0), unit) if rows >= unit else self._low(rows)
 
     def _low(self, rows: int) -> int:
-        unit = 2 if self.operation.upsample else 1
+        unit = self.operation.grain
         return balanced(self.operation.target.storage.rows, max(unit, rows // unit * unit), unit)
 
     def _sizes(self, rows: int, columns: int) -> dict[str, int]:
@@ -140,7 +145,8 @@ class Choice:
     def _cycles(self, bands: Bands) -> float:
         """Of the operation: every part takes what its slowest unit needs, or the sum of all with single buffers."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
-        tiling = Tiling.of(min(bands.rows, target.rows), bands.columns, params.depth, even=operation.upsample)
+        rows = -(-min(bands.rows, target.rows) // operation.phases)
+        tiling = Tiling.of(rows, bands.columns, params.depth, even=operation.upsample)
         beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
         tiles = tiling.tiles_x * tiling.tiles_y
         weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes

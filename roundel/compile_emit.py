@@ -57,8 +57,9 @@ class Streams:
         return encode_weights(np.zeros((self.params.columns, self.params.lanes), dtype=np.int8), self.params)
 
     def parts(self, operation: Operation) -> list[range]:
-        """Output blocks in groups whose streams are not too long for one transfer."""
-        todo, found = [range(len(operation.steps))], []
+        """Output blocks of a phase in groups whose streams are not too long for one transfer."""
+        each = operation.blocks
+        todo, found = [range(first, first + each) for first in range(0, len(operation.steps), each)][::-1], []
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
@@ -77,16 +78,21 @@ def compute(
     operation: Operation, blocks: range, streams: Streams, *,
     area: Area, source: Place, target: Place, residual: Place | None = None,
 ) -> dict[str, int]:  # fmt: skip
-    """The fields of a COMPUTE descriptor for a part of some output planes, from places that hold what it reads."""
+    """The fields of a COMPUTE descriptor for a part of some output planes, from places that hold what it reads.
+
+    `blocks` are of one phase, of which the part has a row at least.
+    """
     params, lanes, storage = streams.params, streams.params.lanes, operation.target.storage
     reads, pixel = operation.reads(area, params.bus_bytes), operation.source.storage.pixel_bytes
-    tiling = Tiling.of(area.rows, area.columns, params.depth, even=operation.upsample)
+    phase, block = divmod(blocks[0], operation.blocks)
+    rows = -(-(area.rows - phase) // operation.phases)
+    tiling = Tiling.of(rows, area.columns, params.depth, even=operation.upsample)
     half = 2 if operation.upsample else 1
-    below = area.first * operation.stride // half - reads.first
+    below = area.first // operation.phases * operation.stride // half - reads.first
     behind = area.left * operation.x_step * operation.every // half - reads.left * pixel
     places = []
-    for block in blocks:
-        steps = operation.steps[block]
+    for number in blocks:
+        steps = operation.steps[number]
         dy, dx = steps.row + below, steps.byte + behind
         places.append(((steps.plane * source.plane + dy * source.row) * lanes + dx, dy, dx))
     parameters = streams.put(parameter_stream(operation, blocks, params, places))
@@ -100,8 +106,8 @@ def compute(
         "tile_y_rows": tiling.tile_h * operation.stride // half,
         "blocks": len(blocks), "pad": operation.pad, "leak": operation.leak,
         "low": operation.low, "high": operation.high,
-        "target": target.at(storage, area, blocks[0]), "target_plane": target.plane, "target_row": target.row,
-        "target_tile": tiling.tile_h * target.row,
+        "target": target.at(storage, area, block) + phase * target.row, "target_plane": target.plane,
+        "target_row": operation.phases * target.row, "target_tile": tiling.tile_h * operation.phases * target.row,
         "depthwise": int(operation.depthwise), "maximum": int(operation.maximum), "upsample": int(operation.upsample),
         "flip_source": int(operation.source.raw), "flip_target": int(operation.flip_target),
         "parameters_region": Region.PROGRAM, "weights_region": Region.PROGRAM,
@@ -111,8 +117,9 @@ def compute(
     if operation.residual is not None and residual is not None:
         values |= {
             "has_residual": 1, "flip_residual": int(operation.residual.raw),
-            "residual": residual.at(operation.residual.storage, area, blocks[0]), "residual_plane": residual.plane,
-            "residual_row": residual.row, "residual_tile": tiling.tile_h * residual.row,
+            "residual": residual.at(operation.residual.storage, area, block) + phase * residual.row,
+            "residual_plane": residual.plane, "residual_row": operation.phases * residual.row,
+            "residual_tile": tiling.tile_h * operation.phases * residual.row,
         }  # fmt: skip
     return values
 

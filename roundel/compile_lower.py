@@ -16,10 +16,13 @@ from golden.requant import Scheme
 from golden.rounding import Ints, Rounding
 from roundel.compile_operation import Operation
 from roundel.compile_pool import add, average, copy, maximum
+from roundel.compile_steps import row_steps
 from roundel.compile_tensor import Storage, Tensor, dense_slots, planes_of
 from roundel.compile_weighted import depthwise_slots, is_depthwise, weighted, window_of
 
 Shape = tuple[int, ...]
+
+INTERLEAVE = (1, 2, 4, 8)  # rows of the input in one of the map
 
 
 class Lowering:
@@ -84,9 +87,11 @@ class Lowering:
         rows, columns, channels = shape if len(shape) == 3 else (1, 1, shape[0])
         lanes = self.params.lanes
         side_by_side = channels < lanes and _only_products(network, channels)
+        each = _interleave(network, channels, lanes) if side_by_side else 1
+        held = -(-rows // each)
         storage = Storage(
-            name=network.source, rows=rows, columns=columns, lanes=lanes,
-            planes=1 if side_by_side else -(-channels // lanes), pixel=channels if side_by_side else 0,
+            name=network.source, rows=held, columns=columns, lanes=lanes, interleave=each, missing=held * each - rows,
+            planes=1 if side_by_side else -(-channels // lanes), pixel=each * channels if side_by_side else 0,
         )  # fmt: skip
         slots = dense_slots(channels)
         return Tensor(name=network.source, form=network.input, storage=storage, slots=slots, flat=len(shape) == 1)
@@ -128,7 +133,7 @@ class Lowering:
         expected = len(layer.weights) * layer.groups // window.taps
         if expected != channels or (layer.window is not None and source.flat):
             raise InputError(f"{layer.name}: expected {expected} input channels, not {channels}")
-        rows, columns = window.output_size(source.storage.rows, source.storage.columns)
+        rows, columns = window.output_size(source.storage.height, source.storage.columns)
         if is_depthwise(layer, channels):
             slots = depthwise_slots(layer, source)
             residual = None if residual is None else self.repacked(layer.name, residual, slots)
@@ -250,6 +255,15 @@ def _only_products(network: Network, channels: int) -> bool:
         if read and not (read == [0] and isinstance(layer, Weighted) and not is_depthwise(layer, channels)):
             return False
     return not names & set(network.output_names)
+
+
+def _interleave(network: Network, channels: int, lanes: int) -> int:
+    """How many rows of the input lie side by side in the lanes: what needs fewest steps, counting all readers."""
+    readers = [layer for layer in network.layers if network.source in layer.sources]
+    windows = [layer.window for layer in readers if isinstance(layer, Weighted) and layer.window is not None]
+    if len(windows) < len(readers):
+        return 1
+    return min(INTERLEAVE, key=lambda each: sum(row_steps(one, each, channels, lanes) for one in windows))
 
 
 RULES: dict[type, Callable[..., Any]] = {

@@ -66,13 +66,16 @@ class Operation:
     source, residual, target
         What it reads, adds (or None) and makes.
     steps
-        Of every output block, zeros left out.
+        Of every output block, zeros left out; of one phase after the other.
+    phases
+        Output rows 0, phases, 2 * phases, ... are the first phase, 1, phases + 1, ... the second: each has steps of its
+        own.
     dense
         How many steps there were with them.
     columns
         Bias, shift, residual_shift and what else the requantizer takes, (blocks, columns) each.
     stride
-        Rows of the map from one output row to the next.
+        Rows of the map from one output row of a phase to the next.
     x_step, every, lead
         See docs/engine.md.
     pad
@@ -98,6 +101,7 @@ class Operation:
     high: int
     residual: Tensor | None = None
     stride: int = 1
+    phases: int = 1
     every: int = 1
     lead: int = 0
     pad: int = 0
@@ -112,6 +116,16 @@ class Operation:
     def kept(self) -> int:
         """Steps of all output blocks."""
         return sum(map(len, self.steps))
+
+    @property
+    def blocks(self) -> int:
+        """Output blocks."""
+        return len(self.steps) // self.phases
+
+    @property
+    def grain(self) -> int:
+        """What the rows of a part of the results are a multiple of."""
+        return 2 if self.upsample else self.phases
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
@@ -133,7 +147,8 @@ class Operation:
         storage, target = self.source.storage, self.target.storage
         rows, columns, pixel = storage.rows, storage.columns, storage.pixel_bytes
         top, bottom, low, high = self.reach
-        first, last = area.first * self.stride + top, (area.last - 1) * self.stride + bottom + 1
+        first = area.first // self.phases * self.stride + top
+        last = (area.last - 1) // self.phases * self.stride + bottom + 1
         step = self.every * self.x_step
         left = (area.left * step + low) // pixel
         right = -(-((area.right - 1) * step + self.lead * self.x_step + high + storage.lanes) // pixel)
@@ -149,7 +164,8 @@ class Operation:
         """Rows and columns that `reads` gives at most for so many rows and columns of results."""
         storage, pixel = self.source.storage, self.source.storage.pixel_bytes
         top, bottom, low, high = self.reach
-        height = (rows + 1) // 2 if self.upsample else (rows - 1) * self.stride + bottom - top + 1
+        height = (rows - 1) // self.phases * self.stride + bottom - top + 1
+        height = (rows + 1) // 2 if self.upsample else height
         width = ((columns - 1) * self.every + self.lead) * self.x_step + high - low + storage.lanes
         width = (columns + 1) // 2 if self.upsample else -(-width // pixel) + 1
         if columns >= self.target.storage.columns:
@@ -168,9 +184,10 @@ class Operation:
         downs = np.stack([np.minimum(one, 0).sum(axis=(0, 2)) for one in held])
         low, high = self.source.range
         low, high = min(low, 0), max(high, 0)
+        bias = np.tile(bias, (self.phases, 1))
         most, least = bias + ups * high + downs * low, bias + ups * low + downs * high
         if self.residual is not None:
-            up = self.columns["residual_shift"]
+            up = np.tile(self.columns["residual_shift"], (self.phases, 1))
             most = np.maximum(most, most + (self.residual.range[1] << up))
             least = np.minimum(least, least + (self.residual.range[0] << up))
         width = signed_width(int(least.min()), int(most.max()))
@@ -212,7 +229,8 @@ def parameter_stream(
 ) -> bytes:
     """Columns' parameters and steps of some output blocks; `places` has offset, dy and dx of each block's steps."""
     stream = []
-    for block, (offset, dy, dx) in zip(blocks, places, strict=True):
+    for number, (offset, dy, dx) in zip(blocks, places, strict=True):
+        block = number % operation.blocks
         for name, values in (("dy", dy), ("dx", dx)):
             low, high = FIELD_LIMITS[name]
             if values.min() < low or values.max() > high:

@@ -103,10 +103,13 @@ class Schedule:
         target, all_blocks = operation.target.storage, len(operation.steps)
         share = area.rows * area.columns / (target.rows * target.columns) / all_blocks
         for blocks in self.streams.parts(operation):
+            phase, block = divmod(blocks[0], operation.blocks)
+            if phase >= area.rows:
+                continue
             steps = sum(len(operation.steps[block]) for block in blocks)
             self._add(
                 Opcode.COMPUTE, operation.layer, compute(operation, blocks, self.streams, area=area, **places),
-                reads=reads, writes=places["target"].spans(blocks, area),
+                reads=reads, writes=places["target"].spans(range(block, block + len(blocks)), area),
                 macs=round(operation.macs * share * len(blocks)),
                 steps=(steps, operation.dense * len(blocks) // all_blocks),
             )  # fmt: skip

@@ -1,16 +1,38 @@
 """Weight blocks: how taps and channels of a kernel become steps of the array."""
 
+from math import gcd
+
 import numpy as np
 
 from golden.conv import Window
+from golden.rounding import Ints
 from roundel.compile_operation import Steps, Weights
 from roundel.compile_tensor import Tensor
 
 POINT = Window(kernel=(1, 1))
 
 
+def phases_of(window: Window, interleave: int) -> int:
+    """How many kinds of output rows there are when a row of the map holds so many rows of the tensor."""
+    return interleave // gcd(interleave, window.stride[0])
+
+
+def kernel_rows(window: Window, interleave: int) -> tuple[Ints, Ints]:
+    """Row of the map, and row within it, that every kernel row of every phase meets; (phases, kernel rows)."""
+    phase = np.arange(phases_of(window, interleave))[:, None]
+    row = np.arange(window.kernel[0]) * window.dilation[0] - window.pad[0] + phase * window.stride[0]
+    return row // interleave, row % interleave
+
+
+def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> float:
+    """Steps of an output block in the `rows` layout, in the mean of all phases."""
+    rows = kernel_rows(window, interleave)[0]
+    bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
+    return -(-bytes_ // lanes) * float(np.mean([len(np.unique(each)) for each in rows]))
+
+
 def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
-    """Steps of a kernel in which every output may read every channel, of every output block.
+    """Steps of a kernel in which every output may read every channel, of every output block, phase after phase.
 
     Parameters
     ----------
@@ -21,29 +43,39 @@ def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: 
     source, target
         Where the channels are.
     """
+    rows, within = kernel_rows(window, source.storage.interleave)
+    found: list[Steps] = []
+    for row, inner in zip(rows, within, strict=True):
+        found += _phase(weights, window, source, target, row, inner)
+    return found
+
+
+def _phase(
+    weights: list[Weights], window: Window, source: Tensor, target: Tensor, rows: Ints, within: Ints
+) -> list[Steps]:
+    """Steps of one phase, whose kernel rows meet `rows` of the map, and there the tensor's rows `within`."""
     storage, lanes = source.storage, source.storage.lanes
-    ky, kx = (axis.ravel() for axis in np.mgrid[: window.kernel[0], : window.kernel[1]])
-    kx = kx * window.dilation[1]
+    kx = np.tile(np.arange(window.kernel[1]) * window.dilation[1], window.kernel[0])
+    met, number = np.unique(rows, return_inverse=True)
+    number, within = (np.repeat(each, window.kernel[1]) for each in (number, within))  # of every tap
     if storage.pixel:  # bytes of a kernel row, those of its gaps too, side by side in the lanes
         chunks = -(-((int(kx.max()) + 1) * storage.pixel) // lanes)
-        byte = kx[:, None] * storage.pixel + source.slots
-        step, lane = ky[:, None] * chunks + byte // lanes, byte % lanes
-        row, first = np.divmod(np.arange(window.kernel[0] * chunks), chunks)
+        own = source.slots + within[:, None] * (storage.pixel // storage.interleave)
+        byte = kx[:, None] * storage.pixel + own
+        step, lane = number[:, None] * chunks + byte // lanes, byte % lanes
+        row, first = np.divmod(np.arange(len(met) * chunks), chunks)
         plane, byte = 0 * row, first * lanes - window.pad[1] * storage.pixel
     else:
         taps, planes = np.arange(window.taps), storage.planes
         step, lane = taps[:, None] * planes + source.slots // lanes, source.slots % lanes + 0 * taps[:, None]
         plane, tap = np.arange(window.taps * planes) % planes, np.repeat(taps, planes)
-        row, byte = ky[tap], (kx[tap] - window.pad[1]) * lanes
-    row = row * window.dilation[0] - window.pad[0]
-    blocks = target.storage.planes
-    found = []
+        row, byte = number[tap], (kx[tap] - window.pad[1]) * lanes
+    row, blocks, found = met[row], target.storage.planes, []
     for one in weights:
         full = np.zeros((len(row), lanes, blocks * lanes), dtype=np.int8)
         full[step[:, :, None], lane[:, :, None], target.slots] = one
         found.append(full.reshape(len(row), lanes, blocks, lanes).transpose(2, 0, 3, 1))
-    count = len(found)
-    plane, row, byte = (np.tile(axis, count) for axis in (plane, row, byte))
+    plane, row, byte = (np.tile(axis, len(found)) for axis in (plane, row, byte))
     return [
         Steps(plane=plane, row=row, byte=byte, weights=np.concatenate([one[block] for one in found]))
         for block in range(blocks)

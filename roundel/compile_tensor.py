@@ -38,13 +38,16 @@ class Storage:
     name
         The tensor that it was made for.
     rows, columns
-        Of the map.
+        Of the map in memory.
     planes
         Groups of `lanes` channels; 1 in the `rows` layout.
     lanes
         Bytes of a word.
     pixel
         Bytes of a pixel in the `rows` layout; 0 for planes.
+    interleave, missing
+        How many rows of the tensor, each with all channels, a pixel of the `rows` layout holds one behind the other,
+        and how many the last row of the map has less than that.
     parent
         The storage that this one is a part of, and its plane in which this one begins.
     outer
@@ -57,6 +60,8 @@ class Storage:
     planes: int
     lanes: int
     pixel: int = 0
+    interleave: int = 1
+    missing: int = 0
     parent: "tuple[Storage, int] | None" = None
     outer: Outer | None = None
 
@@ -67,6 +72,11 @@ class Storage:
             return self, 0
         above, plane = self.parent[0].root
         return above, plane + self.parent[1]
+
+    @property
+    def height(self) -> int:
+        """Rows of the tensor."""
+        return self.rows * self.interleave - self.missing
 
     @property
     def pixel_bytes(self) -> int:
@@ -100,7 +110,7 @@ class Tensor:
     storage
         Where it is.
     slots
-        (channels,): `plane * lanes + lane` of every channel; in the `rows` layout the byte of the pixel.
+        (channels,): `plane * lanes + lane` of every channel; in the `rows` layout the byte of its row of the pixel.
     flat
         Whether the network sees features in one axis, in the order (row, column, channel).
     """
@@ -118,7 +128,7 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """As the network sees it, without the batch."""
-        whole = (self.storage.rows, self.storage.columns, len(self.slots))
+        whole = (self.storage.height, self.storage.columns, len(self.slots))
         return (int(np.prod(whole)),) if self.flat else whole
 
     @property
@@ -170,7 +180,8 @@ def put(tensor: Tensor, values: Ints, data: bytearray) -> None:
     if values.shape != tensor.shape or values.min() < low or values.max() > high:
         raise ValueError(f"{tensor.name}: expected {tensor.shape} integers of {low} to {high}")
     storage = tensor.storage
-    pixels = values.reshape(storage.rows, storage.columns, -1)
+    pixels = values.reshape(storage.height, storage.columns, -1)
+    pixels = np.pad(pixels, ((0, storage.missing), (0, 0), (0, 0)), constant_values=tensor.form.zero)
     _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)] = (pixels & 0xFF).astype(np.uint8)
 
 
@@ -179,15 +190,19 @@ def get(tensor: Tensor, data: bytes | bytearray) -> Ints:
     values = _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)].astype(np.int64)
     if tensor.form.signed:
         values -= (values & 0x80) << 1
-    return values.reshape(tensor.shape)
+    return values[: tensor.storage.height].reshape(tensor.shape)
 
 
 def _lanes(tensor: Tensor) -> tuple[NDArray[np.int64], ...]:
-    """Plane, row, column and lane of every element, to index a `_view` with; (rows, columns, channels)."""
-    storage = tensor.storage
-    row, column = np.ogrid[: storage.rows, : storage.columns]
+    """Plane, row, column and lane of every element, to index a `_view` with; (rows, columns, channels).
+
+    Rows that are missing from the map's last are there too.
+    """
+    storage, each = tensor.storage, tensor.storage.interleave
+    row, column = np.ogrid[: storage.rows * each, : storage.columns]
     plane, lane = (0 * tensor.slots, tensor.slots) if storage.pixel else np.divmod(tensor.slots, storage.lanes)
-    return plane + 0 * row[..., None], row[..., None], column[..., None], lane
+    lane = lane + row[..., None] % each * (storage.pixel // each)
+    return plane + 0 * row[..., None], row[..., None] // each, column[..., None], lane
 
 
 def _view(tensor: Tensor, data: NDArray[np.uint8]) -> NDArray[np.uint8]:

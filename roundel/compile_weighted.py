@@ -11,7 +11,7 @@ from golden.layers import Weighted
 from golden.requant import Scheme
 from golden.rounding import Ints
 from roundel.compile_operation import Operation, by_slot, pieces
-from roundel.compile_steps import POINT, covers, dense_steps, depthwise_steps, spans
+from roundel.compile_steps import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
 from roundel.compile_tensor import Tensor
 
 
@@ -74,10 +74,11 @@ def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, param
     full = weights if layer.groups == 1 else blocks * own
     parts = pieces(layer.name, full.reshape(taps, channels, outputs), params.weight_width)
     steps = dense_steps(parts, window, source, target)
-    pixel = source.storage.pixel or params.lanes
+    pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage.interleave)
     return {
         "steps": tuple(one.kept() for one in steps), "dense": sum(map(len, steps)),
-        "stride": window.stride[0], "x_step": window.stride[1] * pixel,
+        "stride": phases * window.stride[0] // source.storage.interleave, "phases": phases,
+        "x_step": window.stride[1] * pixel,
     }  # fmt: skip
 
 

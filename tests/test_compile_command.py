@@ -77,8 +77,9 @@ def test_memory_map_is_enough_for_a_driver(saved, tmp_path, capsys):
 def _bytes(place):
     """The byte of every element in the order (row, column, channel)."""
     return [
-        place["offset"] + slot // place["pixel_bytes"] * place["plane_pitch"] + row * place["row_pitch"]
-        + column * place["pixel_bytes"] + slot % place["pixel_bytes"]
+        place["offset"] + slot // place["pixel_bytes"] * place["plane_pitch"] + slot % place["pixel_bytes"]
+        + row // place["interleave"] * place["row_pitch"] + row % place["interleave"] * place["channels"]
+        + column * place["pixel_bytes"]
         for row in range(place["rows"]) for column in range(place["columns"])
         for slot in place["slots"] or range(place["channels"])
     ]  # fmt: skip

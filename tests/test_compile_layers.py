@@ -16,8 +16,8 @@ from golden.program import Opcode
 from golden.requant import Scheme
 from golden.rounding import Rounding
 from roundel.compile import compile_network
-from roundel.compile_boxes import Head
 from roundel.compile_area import Tiling
+from roundel.compile_boxes import Head
 from tests.random_network import Random
 from tests.test_compile import check, engine
 
@@ -72,13 +72,35 @@ def test_requantizers_that_multiply(scheme, seed):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7, 8, 9])
 @pytest.mark.parametrize("size", [1, 3, 5, 7])
-def test_first_layers(channels, size):
-    window = Window(kernel=(size, size), stride=(2, 2), pad=(size // 2,) * 4)
-    compiled = check(
-        network(weighted("conv", "image", channels, 5, window)), image_of(9, 11, channels), engine("small")
-    )
-    if channels < 8:  # taps of a kernel row lie side by side in the lanes
-        assert tasks_of(compiled, "conv")[0].steps[1] == size * -(-size * channels // 8)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+def test_first_layers(channels, size, stride, name):
+    """Taps of a kernel row lie side by side in the lanes, and rows too where that saves steps."""
+    window = Window(kernel=(size, size), stride=(stride, stride), pad=(size // 2,) * 4)
+    params = engine(name)
+    made = network(weighted("conv", "image", channels, 5, window))
+    compiled = check(made, image_of(9, 11, channels), params)
+    if channels < params.lanes:
+        for task in tasks_of(compiled, "conv"):
+            assert task.steps[1] <= task.values["blocks"] * size * -(-size * channels // params.lanes)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("tiny", [3]), ("small", [2, 2]), ("medium", [2, 1, 1, 2])])
+def test_one_channel_of_three_rows(name, steps):
+    """Steps of every kind of output row: four bytes hold a row of three taps, eight two rows, sixteen four."""
+    compiled = check(network(weighted("conv", "image", 1, 4)), image_of(10, 9, 1), engine(name))
+    assert [one.steps[0] for one in tasks_of(compiled, "conv")] == steps
+
+
+@pytest.mark.parametrize("name", ["small", "medium"])
+@pytest.mark.parametrize("rows", [1, 2, 9, 40])
+def test_rows_side_by_side_with_residuals_and_bands(name, rows):
+    layers = weighted("a", "image", 1, 20), weighted("b", "image", 1, 20, sources=("image", "a"), residual=U8)
+    forms = Format(width=8, signed=False, fraction=3, zero=77)
+    layers = tuple(replace(one, x=forms) for one in layers)
+    for memory in (1 << 10, 1 << 17):
+        compiled = check(network(*layers, form=forms), image_of(rows, 37, 1), engine(name, memory=memory))
+        assert compiled.source.storage.interleave > 1
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7])
