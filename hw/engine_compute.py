@@ -79,6 +79,7 @@ class Compute(wiring.Component):
     def __init__(self, params: EngineParams):
         self.params = params
         self.array = EngineArray(params)
+        self.decoder = Decoder(params.decoder)
         self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
         descriptor = descriptor_layout(Opcode.COMPUTE)
         channel = {
@@ -117,7 +118,9 @@ class Compute(wiring.Component):
         layer, unit = self.unit.descriptor, self.unit
         for part in (feeder, residual, target):
             m.d.comb += [part.unit.start.eq(unit.start), part.unit.descriptor.eq(layer)]
-        m.d.comb += [unit.busy.eq(target.unit.busy), unit.done.eq(target.unit.done)]
+        # With a weight stream that is wrong the unit is never through: the fault comes once that is decoded.
+        wrong = array.weights_error | self.decoder.status.error
+        m.d.comb += [unit.busy.eq(target.unit.busy), unit.done.eq(target.unit.done & ~wrong)]
         m.d.comb += [array.layer[name].eq(layer[name]) for name in array.layer.shape().members]
         wiring.connect(m, feeder.beats, array.beats)
         wiring.connect(m, parameters.columns, array.columns)
@@ -129,7 +132,7 @@ class Compute(wiring.Component):
         wiring.connect(m, residual.memory, wiring.flipped(self.residual))
         wiring.connect(m, target.memory, wiring.flipped(self.target))
         m.submodules.streams = streams = self._streams(m, parameters)
-        m.submodules.decoder = decoder = Decoder(self.params.decoder)
+        m.submodules.decoder = decoder = self.decoder
         wiring.connect(m, wiring.flipped(self.weights_data), decoder.inputs)
         self._weights(m, decoder, streams, parameters)
         self._activity(m)
@@ -164,7 +167,8 @@ class Compute(wiring.Component):
     def _weights(self, m: Module, decoder: Decoder, streams: Streams, parameters: Parameters) -> None:
         """Weights to the array, and what is wrong with a stream.
 
-        The array says that one is too short or too long. It is decoded to its end all the same: damage comes first.
+        A stream is decoded to its end even if it is damaged, as what is missing at its end comes first; and even if the
+        array finds it too short or too long, as all damage comes before that.
         """
         array, status, fault = self.array, decoder.status, Signal(fault_layout())
         m.submodules.numbers = numbers = SyncFIFO(width=NUMBER, depth=STREAMS)
@@ -179,7 +183,7 @@ class Compute(wiring.Component):
             self.weights_number.eq(numbers.r_data),
             array.weights.valid.eq(decoder.outputs.valid),
             array.weights.p.eq(decoder.outputs.p),
-            decoder.outputs.ready.eq(array.weights.ready | array.weights_error),
+            decoder.outputs.ready.eq(array.weights.ready | array.weights_error | status.error),
             self.fault.eq(fault),
         ]
         begun = Signal()  # a stream whose end has not come
@@ -189,7 +193,7 @@ class Compute(wiring.Component):
             m.d.sync += begun.eq(1)
         with m.If(fault.code.any()):
             pass
-        with m.Elif(status.error):
+        with m.Elif(status.done & status.error):
             m.d.sync += [
                 fault.code.eq(ErrorCode.WEIGHTS),
                 fault.address.eq(status.bit),

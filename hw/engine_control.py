@@ -48,6 +48,8 @@ class State(enum.Enum, shape=2):  # type: ignore[call-arg]
 class Control(wiring.Component):
     """A run goes from `start` to the end of the program, a fault or a `reset`; then the bus comes to rest.
 
+    Only then `done` or `error` says so.
+
     While an error stands, `start` does nothing: `reset` or `clear` takes it away. A `start` during a run is an error
     that does not end it, and that gives way to one that does.
 
@@ -88,7 +90,8 @@ class Control(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        state, complete = Signal(State), Signal()
+        state, outcome = Signal(State), Signal(fault_layout())
+        complete = Signal()  # the program came to its end
         starting = self.start & (state == State.IDLE) & (~self.error | self.reset)
         m.d.comb += [
             self.run.eq(state != State.IDLE),
@@ -97,21 +100,18 @@ class Control(wiring.Component):
         ]
         with m.If(self.reset | self.clear):
             m.d.sync += [self.done.eq(0), self.error.eq(0), self.last_fault.eq(0)]
-        with m.If(starting):
-            m.d.sync += [state.eq(State.RUN), self.done.eq(0), complete.eq(0), self.was_dropped.eq(0)]
-        with m.If(self.busy & self.start & ~self.reset & ~self.error):
+        with m.Elif(self.busy & self.start & ~self.error):
             m.d.sync += [self.error.eq(1), self.last_fault.code.eq(ErrorCode.BUSY)]
-            m.d.sync += [self.last_fault.address.eq(0), self.last_fault.number.eq(0)]
-        with m.If(state == State.RUN):
-            with m.If(self.reset | self.finished | self.fault.code.any()):
-                m.d.sync += [state.eq(State.STOP), complete.eq(~self.reset & ~self.fault.code.any())]
-            with m.If(self.fault.code.any() & ~self.reset):
-                m.d.sync += [self.error.eq(1), self.last_fault.eq(self.fault)]
-        with m.If(state == State.STOP):
-            with m.If(self.reset):
-                m.d.sync += complete.eq(0)
-            with m.If(self.idle):
-                m.d.sync += [state.eq(State.IDLE), self.done.eq(complete & ~self.reset)]
+        with m.If(starting):
+            m.d.sync += [state.eq(State.RUN), self.done.eq(0), self.was_dropped.eq(0)]
+        with m.If((state == State.RUN) & (self.reset | self.finished | self.fault.code.any())):
+            m.d.sync += [state.eq(State.STOP), outcome.eq(self.fault), complete.eq(~self.fault.code.any())]
+        with m.If(self.reset):
+            m.d.sync += [outcome.eq(0), complete.eq(0)]
+        with m.If((state == State.STOP) & self.idle):
+            m.d.sync += [state.eq(State.IDLE), self.done.eq(complete & ~self.reset)]
+            with m.If(outcome.code.any() & ~self.reset):
+                m.d.sync += [self.error.eq(1), self.last_fault.eq(outcome)]
         self._count(m, starting, state == State.RUN)
         return m
 

@@ -76,14 +76,26 @@ class EngineRun:
     rows: list[Row] = field(repr=False)
 
     @property
+    def readings(self) -> list[dict[str, int]]:
+        """All registers by name, each time that a script of `read_all` read them."""
+        count = len(OFFSETS)
+        sets = [self.answers[at : at + count] for at in range(0, len(self.answers), count)]
+        return [dict(zip(OFFSETS, values, strict=True)) for values in sets]
+
+    @property
     def registers(self) -> dict[str, int]:
-        """The registers that `whole_run` read at its end, by name."""
-        return dict(zip(OFFSETS, self.answers[-len(OFFSETS) :], strict=True))
+        """All registers at the end."""
+        return self.readings[-1]
 
 
 def whole_run(limit: int = LIMIT) -> list[list[Any]]:
     """The script of a plain run: start, wait for the interrupt, read all registers."""
-    return [["write", OFFSETS["control"], START], ["wait", limit], *read_all()]
+    return [control(START), ["wait", limit], *read_all()]
+
+
+def control(bits: int) -> list[Any]:
+    """The step that writes the control register."""
+    return ["write", OFFSETS["control"], bits]
 
 
 def read_all() -> list[list[Any]]:
