@@ -8,12 +8,14 @@ from typing import Any
 from amaranth.lib import wiring
 
 from golden.decoder import DecoderParams
+from golden.engine_params import CONFIGS, EngineParams
 from golden.greedy_nms import GreedyParams
 from golden.mac import MacParams
 from golden.nms import NmsParams
 from golden.requant import RequantParams
 from golden.sparse_mac import SparseMacParams
 from hw.decoder import Decoder
+from hw.engine import Engine
 from hw.greedy_nms import GreedyNms
 from hw.mac import MacArray
 from hw.nms import Nms
@@ -119,6 +121,15 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 component=SparseMac,
                 bench="sim.tb_sparse_mac",
                 configs=MappingProxyType(SPARSE_MAC_CONFIGS),
+            ),
+            Unit(
+                name="engine",
+                summary="whole accelerator: runs a compiled detector from image to boxes, behind AXI4 and AXI4-Lite",
+                params=EngineParams,
+                component=Engine,
+                bench="sim.tb_engine",
+                configs=MappingProxyType({}),
+                presets=MappingProxyType(CONFIGS),
             ),
         )
     }

@@ -15,6 +15,7 @@ def describe_units() -> list[dict[str, Any]]:
             "summary": unit.summary,
             "parameters": _defaults(unit.params()),
             "configs": {name: dict(keywords) for name, keywords in unit.configs.items()},
+            "presets": {name: dict(keywords) for name, keywords in unit.presets.items()},
         }
         for unit in UNITS.values()
     ]

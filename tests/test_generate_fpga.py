@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import pytest
 
+from golden.engine_params import CONFIGS, EngineParams
 from golden.errors import InputError
 from golden.requant import RequantParams
 from hw.emit import ports, to_verilog
@@ -106,6 +107,14 @@ def test_settings_change_a_named_configuration(pairs, changed):
     row = UNITS["mac"]
     found = parse_settings(row, ["config=8x2_codebook", *pairs])
     assert row.params(**found) == row.params(**{**row.configs["8x2_codebook"], **changed})
+
+
+def test_an_engine_begins_with_a_preset():
+    small = CONFIGS["small"]
+    found = EngineParams(**parse_settings(UNITS["engine"], ["config=small", "nms.capacity=64", "burst=8"]))
+    assert found == EngineParams(**{**small, "nms": {**small["nms"], "capacity": 64}, "burst": 8})
+    without = EngineParams(**parse_settings(UNITS["engine"], ["nms=null", "config=small"]))
+    assert without == EngineParams(**{**small, "nms": None})
 
 
 def test_the_table_of_configurations_is_not_changed():
