@@ -28,6 +28,8 @@ class BoardBuild:
         Texts of that module and of the constraints.
     clock_mhz
         What clocks the unit on the board.
+    macs
+        Products that its array forms in a cycle, 0 without an array.
     built
         Figures and files.
     """
@@ -37,7 +39,13 @@ class BoardBuild:
     wrapper: str
     lpf: str
     clock_mhz: float
+    macs: int
     built: Built
+
+    @property
+    def lut_per_mac(self) -> float | None:
+        """Look-up tables of the whole unit for each product of a cycle."""
+        return self.built.unit.lut / self.macs if self.macs else None
 
     @property
     def met(self) -> bool:
@@ -46,7 +54,7 @@ class BoardBuild:
 
 
 def build_board(
-    unit: str, verilog: str, ports: Sequence[Mapping[str, Any]], *, mhz: float | None, reach_mhz: float
+    unit: str, verilog: str, ports: Sequence[Mapping[str, Any]], *, macs: int, mhz: float | None, reach_mhz: float
 ) -> BoardBuild:
     """Build `unit` for the board.
 
@@ -54,6 +62,8 @@ def build_board(
     ----------
     verilog, ports
         Of the unit, see `hw.emit`.
+    macs
+        Products that it forms in a cycle.
     mhz
         Frequency that a PLL makes, or the nearest below; None: the board's own clock.
     reach_mhz
@@ -72,7 +82,7 @@ def build_board(
         missing = ", ".join(f"{name}: needs {needed}, has {held}" for name, (needed, held) in built.excess.items())
         raise InputError(f"unit {unit} does not fit the {PART} ({missing}): choose smaller parameters")
     clock = CRYSTAL_MHZ if pll is None else pll.mhz
-    return BoardBuild(unit=unit, top=top, wrapper=around, lpf=lpf, clock_mhz=clock, built=built)
+    return BoardBuild(unit=unit, top=top, wrapper=around, lpf=lpf, clock_mhz=clock, macs=macs, built=built)
 
 
 def write_board(board: BoardBuild, work: Path) -> None:
@@ -94,6 +104,7 @@ def report(board: BoardBuild) -> dict[str, Any]:
         "clock_mhz": board.clock_mhz,
         "fmax_mhz": built.fmax_mhz,
         "met": board.met,
+        "lut_per_mac": board.lut_per_mac,
         "resources": {"unit": asdict(built.unit), "with_top": asdict(built.total), "device": asdict(built.device)},
         "memories": [asdict(memory) | {"bits": memory.bits} for memory in built.memories],
         "commands": list(built.commands),
@@ -111,10 +122,12 @@ def cells(board: BoardBuild) -> list[tuple[str, ...]]:
 
 
 def notes(board: BoardBuild) -> list[str]:
-    """What the table does not say: frequency, and memories that are not in block RAM."""
+    """What the table does not say: frequency, look-up tables per product, memories that are not in block RAM."""
     lines = [f"maximum {board.built.fmax_mhz:.1f} MHz, clocked with {board.clock_mhz:g} MHz"]
     if not board.met:
         lines[0] += ": too fast, so there is no bitstream; try a lower --freq"
+    if board.lut_per_mac is not None:
+        lines.append(f"{board.lut_per_mac:.0f} LUT4 for each of {board.macs:,} products in a cycle")
     for home in ("LUT RAM", "flip-flops"):
         held = [memory for memory in board.built.memories if memory.home == home]
         if held:

@@ -72,7 +72,10 @@ def generate(
     if buses := bus_interfaces(sheet["ports"]):
         sheet["bus_interfaces"] = buses
     text = to_verilog(component, row.name)
-    board = build_board(row.name, text, sheet["ports"], mhz=mhz, reach_mhz=DEFAULT_MHZ) if fpga else None
+    board = None
+    if fpga:
+        macs = _macs(sheet["parameters"])
+        board = build_board(row.name, text, sheet["ports"], macs=macs, mhz=mhz, reach_mhz=DEFAULT_MHZ)
     with output_folder(folder) as work:
         (work / f"{row.name}.v").write_text(text)
         (work / f"{row.name}.f").write_text(file_list(row.name))
@@ -82,6 +85,12 @@ def generate(
         if board:
             write_board(board, work)
     return Generated(verilog=text, manifest=sheet, board=board)
+
+
+def _macs(parameters: dict[str, Any]) -> int:
+    """Products that an array with these parameters, or one inside of it, forms in a cycle; 0 without an array."""
+    array = parameters.get("mac", parameters)
+    return int(array.get("lanes", 0) * array.get("columns", 0))
 
 
 def show(found: Generated, folder: Path) -> None:

@@ -224,6 +224,7 @@ def test_generate_for_a_board_writes_its_bitstream_and_figures(tmp_path, capsys)
         assert (tmp_path / name).stat().st_size > 0
     figures = json.loads((tmp_path / "fpga.json").read_text())
     assert figures["met"] is True
+    assert figures["lut_per_mac"] is None
     assert figures["fmax_mhz"] > figures["clock_mhz"] == 25
     assert [shlex.split(command)[0] for command in figures["commands"]] == ["yosys", "nextpnr-ecp5", "ecppack"]
     top = (tmp_path / "requant_ulx3s.v").read_text()
@@ -232,6 +233,23 @@ def test_generate_for_a_board_writes_its_bitstream_and_figures(tmp_path, capsys)
     assert pins == set(header.split(", "))
     core = read_core((tmp_path / "requant.core").read_text())
     assert core["targets"]["ulx3s"]["toplevel"] == "requant_ulx3s"
+
+
+@needs_nextpnr
+def test_an_array_is_told_per_product(tmp_path, capsys):
+    settings = (
+        "config=3x1_single_position",
+        "structure=product",
+        "columns=2",
+        "requant.scheme=shift",
+        "requant.out_width=8",
+    )
+    options = [word for setting in settings for word in ("--set", setting)]
+    assert call("generate", "mac", *options, "--fpga", "ecp5", "-o", tmp_path) == 0
+    figures = json.loads((tmp_path / "fpga.json").read_text())
+    assert figures["resources"]["unit"]["dsp"] == 6
+    assert figures["lut_per_mac"] == pytest.approx(figures["resources"]["unit"]["lut"] / 6)
+    assert "LUT4 for each of 6 products in a cycle" in capsys.readouterr().out
 
 
 @needs_nextpnr
@@ -260,7 +278,7 @@ def test_a_unit_too_large_is_refused():
     with pytest.raises(
         InputError, match=r"unit top does not fit the LFE5U-85F-6BG381C \(DP16KD: needs 2\d\d, has 208\)"
     ):
-        build_board("top", verilog, rows, mhz=None, reach_mhz=100)
+        build_board("top", verilog, rows, macs=0, mhz=None, reach_mhz=100)
 
 
 def test_without_nextpnr_the_command_is_named(tmp_path, monkeypatch, capsys):
