@@ -16,6 +16,7 @@ from hw.units import UNITS
 from roundel.cli_advise import advise
 from roundel.cli_compile import compile_command
 from roundel.cli_compress import compress, run
+from roundel.cli_demo import demo
 from roundel.cli_generate import generate
 from roundel.cli_options import CELLS, JSON, OUTPUT, SEED
 from roundel.console import err, out, steps, table
@@ -128,34 +129,6 @@ def compare(
 
 
 @cli.command()
-@click.option("--model", type=click.Path(path_type=Path), help="Trained network (ONNX) instead of the digits network.")
-@click.option("--calibration", type=click.Path(path_type=Path), help="Its calibration images (.npz).")
-@click.option("--held-out", type=click.Path(path_type=Path), help="Its held-out images and labels (.npz).")
-@click.option(
-    "--digits", type=click.IntRange(1), default=100, show_default=True, help="How many held-out images run on the RTL."
-)
-@CELLS
-@OUTPUT
-@JSON
-def demo(libraries: tuple[str, ...], folder: Path, as_json: bool, **given: Any) -> None:
-    """The main job from start to end, on real digits; ends with the page demo.md. Exit code 1 on a mismatch."""
-    from roundel.compare import library_paths
-    from roundel.demo import Options, run_demo, write_demo
-    from roundel.demo_page import show, verdict
-
-    chosen = {name: value for name, value in given.items() if value is not None}
-    with output_folder(folder) as work:
-        options = Options(cells=tuple(library_paths(libraries)), **chosen)
-        found = write_demo(run_demo(options, steps), work)
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        show(found)
-    err.print(f"{verdict(found)}; see {folder / 'demo.md'}")
-    sys.exit(0 if found["equal"] else 1)
-
-
-@cli.command()
 @click.argument("names", nargs=-1, metavar="[UNIT ...]")
 @SEED
 @OUTPUT
@@ -235,6 +208,7 @@ def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: b
 cli.add_command(advise)
 cli.add_command(compile_command)
 cli.add_command(compress)
+cli.add_command(demo)
 cli.add_command(generate)
 cli.add_command(run)
 

@@ -1,34 +1,44 @@
-"""The main job from start to end: a trained network, its integers, its layers on RTL, and what its arithmetic costs."""
+"""The main job from start to end: a trained detector, its integers, the engine's RTL, and boxes that equal golden's."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from math import isfinite
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from time import monotonic
 
+from golden.engine_params import CONFIGS, EngineParams
 from golden.errors import InputError
-from golden.layers import Step, Weighted
-from golden.network import run, steps
-from golden.requant import RequantParams
+from golden.head import Boxes, HeadParams
+from golden.network import outputs, steps
 from golden.rounding import Ints
-from hw.emit import manifest, to_verilog
-from hw.requant import Requantizer
-from roundel.array import NetworkRun, differences, rounds, run_on_array
-from roundel.array_design import Array, array_params, build_arrays, generate_arrays, unsupported
 from roundel.compare import Row, requant_jobs, run_jobs
-from roundel.graph import Graph, Reals
-from roundel.images import Images, load_images
-from roundel.onnx_import import import_onnx
-from roundel.output import write_json
+from roundel.compile import Compiled, compile_network
+from roundel.compile_boxes import Head
+from roundel.compress import Compressed, CompressOptions, compress, opq_params
+from roundel.demo_accuracy import Accuracy, accuracies
+from roundel.detector import Detector
+from roundel.detector import load as load_detector
+from roundel.energy_costs import Costs, Stimulus, cost_jobs, costs_of, sampled
+from roundel.engine_run import Frame, batches, run_frames
+from roundel.engine_run_compare import (
+    Difference,
+    golden_records,
+    record_differences,
+    rtl_records,
+    tensor_differences,
+)
+from roundel.engine_run_float import FloatRow, float_rows
+from roundel.objects import Scenes, read_scenes
 from roundel.progress import Progress, silent
-from roundel.quantize import Quantized, quantize
-from roundel.stimulus import DIGITS, from_network
-from sim.verilator import find_verilator
+from roundel.stimulus import from_network
+from roundel.streams import StreamOptions
+from sim.engine_run import design
+from sim.runner import build
 from synth.reader import read_library
 from synth.reference import REFERENCE
 
-TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")
+DETECTOR = Path(__file__).resolve().parents[1] / "examples" / "detector"
+LEAST_SCENES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,26 +47,39 @@ class Options:
 
     Parameters
     ----------
-    model, calibration, held_out
-        The trained network, images for choosing fractional bits, and images with labels that training never saw.
-    digits
-        How many of the held-out images run on the RTL.
-    measured
-        How many of those give the accumulators of the requantizer comparison.
+    model, head
+        The trained detector (ONNX), and how boxes come out of its outputs (`roundel.detector`).
+    calibration, held_out
+        Images for choosing fractional bits, and scenes with objects that training never saw.
+    scenes
+        How many of these run on the RTL; average precision is measured on all.
+    sparsity, bits
+        What OPQ prunes, and the mean bits of its codes (None: the search chooses weights); a sparsity of 0 and no bits
+        leave OPQ out.
+    config
+        The engine's configuration.
     cells
-        Liberty files of that comparison; none leaves it out.
-    lanes, columns
-        Size of the array.
+        Liberty file for energies and the comparison of requantizers; None leaves both out.
     """
 
-    model: Path = DIGITS / "digits.onnx"
-    calibration: Path = DIGITS / "calibration.npz"
-    held_out: Path = DIGITS / "heldout.npz"
-    digits: int = 100
-    measured: int = 8
-    cells: tuple[Path, ...] = (REFERENCE,)
-    lanes: int = 16
-    columns: int = 16
+    model: Path = DETECTOR / "detector.onnx"
+    head: Path = DETECTOR / "detector.toml"
+    calibration: Path = DETECTOR / "calibration.npz"
+    held_out: Path = DETECTOR / "heldout.npz"
+    scenes: int = LEAST_SCENES
+    sparsity: float = 0.2
+    bits: float | None = None
+    config: str = "small"
+    cells: Path | None = REFERENCE
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """A program, its runs on the RTL, and the records that each left."""
+
+    compiled: Compiled
+    frames: Sequence[Frame] = field(repr=False)
+    records: Sequence[Ints] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,41 +88,62 @@ class Demo:
 
     Attributes
     ----------
-    options
-        What it worked on.
-    held_out
-        All held-out images with their labels.
-    quantized
-        The integer network and its table of choices.
-    scores, integers
-        The float and the integer network's results on all held-out images, (images, classes).
+    options, detector, scenes
+        What it worked on: all held-out scenes.
+    compressed, heads
+        The integer network with its choices, and its scales' integer parameters.
+    boxes
+        Golden's, before the NMS, of all scenes.
+    traced, plain
+        The program that stores every layer's result, and the one that stores boxes only.
     golden
-        Every layer's run in NumPy on the images that went through the RTL.
-    rtl
-        The same on the RTL.
+        Records of the scenes that ran on the RTL, by golden.
     different
-        Where the two differ, one line per layer; empty as it should be.
-    designs
-        Generated units by name: Verilog and manifest.
-    requant
-        Rows of the requantizer comparison.
+        Where the RTL differs from it: empty as it should be.
+    chain
+        Float against integers on those scenes, tensor by tensor.
+    accuracy
+        A row for each network and NMS.
+    costs, requant
+        Of an operation on gates, and the requantizers compared; None and empty without cells.
+    seconds
+        What each part took, by name.
     """
 
     options: Options
-    held_out: Images
-    quantized: Quantized = field(repr=False)
-    scores: Reals = field(repr=False)
-    integers: Ints = field(repr=False)
-    golden: tuple[Step, ...] = field(repr=False)
-    rtl: NetworkRun = field(repr=False)
-    different: tuple[str, ...]
-    designs: Mapping[str, tuple[str, dict[str, Any]]] = field(repr=False)
+    detector: Detector
+    scenes: Scenes = field(repr=False)
+    compressed: Compressed = field(repr=False)
+    heads: tuple[HeadParams, ...]
+    boxes: Sequence[Boxes] = field(repr=False)
+    traced: Program = field(repr=False)
+    plain: Program = field(repr=False)
+    golden: Sequence[Ints] = field(repr=False)
+    different: tuple[Difference, ...]
+    chain: tuple[FloatRow, ...] = field(repr=False)
+    accuracy: tuple[Accuracy, ...]
+    costs: Costs | None
     requant: tuple[Row, ...] = field(repr=False)
+    seconds: Mapping[str, float] = field(repr=False)
 
-    def accuracy(self, scores: Any, count: int | None = None) -> float:
-        """Part of the first `count` held-out images, all by default, that `scores` gets right."""
-        assert self.held_out.labels is not None
-        return self.held_out.first(count).accuracy(scores[:count])
+    @property
+    def params(self) -> EngineParams:
+        """The engine's."""
+        return self.plain.compiled.params
+
+
+class Clock:
+    """Progress that remembers what each part took, seconds by title."""
+
+    def __init__(self, progress: Progress):
+        self.progress, self.seconds = progress, dict[str, float]()
+
+    @contextmanager
+    def __call__(self, title: str, total: int = 1) -> Iterator[Callable[[str], None]]:
+        start = monotonic()
+        with self.progress(title, total) as done:
+            yield done
+        self.seconds[title] = self.seconds.get(title, 0.0) + monotonic() - start
 
 
 def run_demo(options: Options, progress: Progress = silent) -> Demo:
@@ -108,134 +152,110 @@ def run_demo(options: Options, progress: Progress = silent) -> Demo:
     Raises
     ------
     InputError
-        A file is missing or not what it should be, or the network cannot run on the array.
+        A file is missing or not what it should be, or the network does not fit the engine.
+    MismatchError
+        The engine stopped with an error.
     ToolError
         A simulation or the synthesis crashed.
     """
-    for cells in options.cells:
-        read_library(cells)  # a bad one is better found now than after the simulations
-    graph, calibration, held_out = _load(options)
-    with progress("quantize", 1) as done:
-        quantized = quantize(graph, calibration.images)
-        done("")
-    network = quantized.network
-    for layer in network.weighted:
-        if why := unsupported(layer):
-            raise InputError(f"{options.model}: layer {layer.name} {why}")
-    inputs = network.encode(held_out.images)
-    some = inputs[: options.digits]
-    with progress("build simulators", 1) as done:
-        arrays = generate_arrays(array_params(network, lanes=options.lanes, columns=options.columns))
-        build_arrays(arrays.values())
-        done("")
-    with progress("layers on RTL", rounds(some) * len(network.weighted)) as done:
-        rtl = run_on_array(network, some, arrays, done)
-    golden = tuple(steps(network, some))
-    accumulators = from_network(network, some[: options.measured], f"{options.model.stem}, its own accumulators")
-    jobs = requant_jobs(options.cells, accumulators)
-    with progress("compare requantizers", len(jobs)) as done:
-        rows = run_jobs(jobs, done)
-    return Demo(
-        options=options,
-        held_out=held_out,
-        quantized=quantized,
-        scores=graph.run(held_out.images),
-        integers=run(network, inputs),
-        golden=golden,
-        rtl=rtl,
-        different=tuple(differences(rtl, golden)),
-        designs=_designs(arrays),
-        requant=tuple(rows),
+    clock = Clock(progress)
+    if options.cells is not None:
+        read_library(options.cells)  # a bad one is better found now than after the simulations
+    detector = load_detector(options.head)
+    params = replace(EngineParams(**CONFIGS[options.config]), nms=detector.nms)
+    compressed = compress(_compress_options(options, params), clock)
+    scenes = read_scenes(options.held_out, compressed.graph.shape)
+    if options.scenes > len(scenes.images):
+        raise InputError(f"{options.held_out}: expected at least {options.scenes} images, not {len(scenes.images)}")
+    network, names = compressed.network, layer_names(compressed)
+    heads = detector.heads(network, names)
+    with clock("golden"):
+        inputs = network.encode(scenes.images)
+        tensors = outputs(network, inputs)
+        boxes = detector.integer(heads, {name: tensors[layer] for name, layer in names.items() if layer in tensors})
+        some = inputs[: options.scenes]
+        golden_steps = list(steps(network, some))
+        golden = [golden_records(detector.nms, one) for one in boxes[: options.scenes]]
+        float_boxes = detector.detections(compressed.graph.outputs(scenes.images))
+    traced, plain = _programs(compressed, params, detector, heads, some, clock)
+    tensors = {step.layer.name: step.outputs for step in golden_steps}
+    formats = {layer.name: layer.output for layer in network.layers}
+    with clock("compare"):
+        different = tuple(_differences(traced, plain, tensors, golden))
+        chain = tuple(float_rows(compressed.graph, scenes.images[: options.scenes], tensors, formats))
+    with clock("average precision"):
+        accuracy = tuple(accuracies(detector, scenes, float_boxes, boxes, plain.records))
+    own = from_network(network, inputs[:1], f"{options.model.stem}, its own accumulators")
+    stimulus = Stimulus(
+        name=options.model.stem, steps=golden_steps, accumulators=sampled(own), compiled=plain.compiled, boxes=boxes
     )
+    costs, requant = _costs(options, stimulus, clock)
+    return Demo(
+        options=options, detector=detector, scenes=scenes, compressed=compressed, heads=heads, boxes=boxes,
+        traced=traced, plain=plain, golden=golden, different=different, chain=chain, accuracy=accuracy,
+        costs=costs, requant=requant, seconds=clock.seconds,
+    )  # fmt: skip
 
 
-def write_demo(demo: Demo, folder: Path) -> dict[str, Any]:
-    """Write Verilog, manifests, reports, pictures, the page `demo.md` and `demo.json`, whose content it returns."""
-    from roundel.demo_page import write_page  # matplotlib takes its time
-
-    for name, (text, sheet) in demo.designs.items():
-        (folder / "verilog").mkdir(exist_ok=True)
-        (folder / "verilog" / f"{name}.v").write_text(text)
-        write_json(folder / "verilog" / f"{name}.json", sheet)
-    found = summary(demo)
-    write_json(folder / "demo.json", found)
-    write_page(demo, found, folder)
-    return found
+def layer_names(compressed: Compressed) -> dict[str, str]:
+    """The layer behind each output of the ONNX file."""
+    return {name: compressed.quantized.results[tensor] for name, tensor in compressed.graph.names.items()}
 
 
-def summary(demo: Demo) -> dict[str, Any]:
-    """Everything in figures, as plain values that JSON can hold."""
-    count = demo.options.digits
-    choices = [asdict(choice) for choice in demo.quantized.choices]
-    for choice in choices:
-        choice["sqnr_db"] = choice["sqnr_db"] if isfinite(choice["sqnr_db"]) else None
-    return {
-        "model": demo.options.model.name,
-        "equal": not demo.different,
-        "differences": list(demo.different),
-        "accuracy": {
-            "on_rtl": {
-                "images": count,
-                "float": demo.accuracy(demo.scores, count),
-                "integer": demo.accuracy(demo.integers, count),
-                "rtl": demo.accuracy(demo.rtl.result, count),
-            },
-            "held_out": {
-                "images": len(demo.scores),
-                "float": demo.accuracy(demo.scores),
-                "integer": demo.accuracy(demo.integers),
-            },
-        },
-        "modules": choices,
-        "layers": [asdict(row) | {"beats_per_cycle": row.beats_per_cycle} for row in demo.rtl.layers],
-        "accumulators": [accumulator_figures(step) for step in demo.golden if isinstance(step.layer, Weighted)],
-        "verilog": [f"verilog/{name}.v" for name in demo.designs],
-        "requant": list(demo.requant),
-        "tools": {"simulator": str(find_verilator())} | {name: version(name) for name in TOOLS},
-    }
+def _compress_options(options: Options, params: EngineParams) -> CompressOptions:
+    opq = opq_params(options.sparsity, options.bits, "size", 8) if options.sparsity or options.bits else None
+    streams = StreamOptions(packing=params.packing, lanes=params.lanes, columns=params.columns)
+    return CompressOptions(model=options.model, calibration=options.calibration, opq=opq, streams=streams)
 
 
-def accumulator_figures(step: Step) -> dict[str, Any]:
-    """What the requantizer of a weighted layer does to its accumulators: extremes, and how many of them clamp."""
-    assert isinstance(step.layer, Weighted)
-    assert step.accumulators is not None
-    acc, (low, high) = step.accumulators, window(step.layer)
-    return {
-        "layer": step.layer.name,
-        "shift": step.layer.shift,
-        "least": int(acc.min()),
-        "greatest": int(acc.max()),
-        "window": [low, high],
-        "below": float((acc < low).mean()),
-        "above": float((acc > high).mean()),
-    }
+def _programs(
+    compressed: Compressed,
+    params: EngineParams,
+    detector: Detector,
+    heads: Sequence[HeadParams],
+    images: Ints,
+    clock: Clock,
+) -> tuple[Program, Program]:
+    """Traced and untraced, each run for all images."""
+    names = layer_names(compressed)
+    scales = [
+        Head(cls=names[scale.cls], box=names[scale.box], params=one)
+        for scale, one in zip(detector.scales, heads, strict=True)
+    ]
+    channels, rows, columns = compressed.graph.shape
+    with clock("compile"):
+        both = [
+            compile_network(compressed.network, (rows, columns, channels), params, heads=scales, trace=trace)
+            for trace in (True, False)
+        ]
+    with clock("generate Verilog"):
+        made = design(params)
+    with clock("build the simulator"):
+        build(made)
+    programs = []
+    for name, compiled in zip(("every layer stored", "boxes only"), both, strict=True):
+        with clock(f"RTL, {name}", len(batches(compiled, len(images)))) as done:
+            frames = run_frames(compiled, images, done)
+        records = [rtl_records(compiled, frame) for frame in frames]
+        programs.append(Program(compiled=compiled, frames=frames, records=records))
+    return programs[0], programs[1]
 
 
-def window(layer: Weighted) -> tuple[int, int]:
-    """Least and greatest multiple of `2**shift` that the output can stand for: beyond them the requantizer clamps."""
-    low, high = layer.output.limits
-    return low << layer.shift, high << layer.shift
+def _differences(
+    traced: Program, plain: Program, tensors: Mapping[str, Ints], golden: Sequence[Ints]
+) -> Iterator[Difference]:
+    """Every layer of the traced program, then the boxes of both."""
+    yield from tensor_differences(traced.compiled, traced.frames, tensors)
+    yield from record_differences(traced.records, golden)
+    yield from record_differences(plain.records, golden)
 
 
-def _load(options: Options) -> tuple[Graph, Images, Images]:
-    graph = import_onnx(options.model)
-    calibration, held_out = load_images(options.calibration, graph), load_images(options.held_out, graph)
-    if held_out.labels is None:
-        raise InputError(f"{options.held_out}: expected an array named labels")
-    if options.digits > len(held_out.images):
-        raise InputError(f"{options.held_out}: expected at least {options.digits} images, not {len(held_out.images)}")
-    return graph, calibration, held_out
-
-
-def _designs(arrays: Mapping[str, Array]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The arrays as they were simulated, and their requantizer alone."""
-    designs = {array.name: (array.verilog, array.manifest) for array in arrays.values()}
-    for params in dict.fromkeys(array.mac.requant for array in arrays.values()):
-        name = _requant_name(params)
-        component = Requantizer(params)
-        designs[name] = (to_verilog(component, name), manifest(name, component, params))
-    return designs
-
-
-def _requant_name(params: RequantParams) -> str:
-    return f"requant_{params.scheme.value}_{params.acc_width}_{'s' if params.out_signed else 'u'}{params.out_width}"
+def _costs(options: Options, stimulus: Stimulus, clock: Clock) -> tuple[Costs | None, tuple[Row, ...]]:
+    """Of each unit's operations, and the requantizers compared."""
+    if options.cells is None:
+        return None, ()
+    jobs, compared = cost_jobs(stimulus, options.cells), requant_jobs([options.cells], stimulus.accumulators)
+    with clock("energy on gates", len(jobs)) as done:
+        costs = costs_of(dict(zip(jobs, run_jobs(list(jobs.values()), done), strict=True)))
+    with clock("requantizers", len(compared)) as done:
+        return costs, tuple(run_jobs(compared, done))

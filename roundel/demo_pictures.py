@@ -1,112 +1,96 @@
-"""The pictures of the demo's page."""
+"""The pictures of the demo's page: scenes with boxes, the engine's time, energy of a frame."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
-from golden.layers import Step
-from roundel.demo import Demo, accumulator_figures
-from roundel.plots import COLOURS, figure
-from roundel.quantize import Choice
+from roundel.plots import COLOURS, bars, figure
 
-WRONG = "#a23b4a"
-STRIP = (2, 10)  # rows and columns of digits
+COLUMNS = 4  # scenes in a row
+SHOWN = 8
+CLASS_COLOURS = (
+    "#4cc9f0", "#f72585", "#b8f35d", "#ffb703", "#9d7bff", "#2ec4b6", "#ff7b54", "#f5f749", "#ff9bd2", "#8ecae6",
+)  # fmt: skip
+TRUTH = "#ffffff"
+PARTS = ("compute", "fill", "memory", "decoder")
 
 
-def draw_digits(demo: Demo, path: Path) -> None:
-    """Held-out images with the label that the RTL gives them; wrong ones are red, with the right label behind."""
-    labels, predicted = demo.held_out.labels, demo.rtl.result.argmax(axis=1)
-    assert labels is not None
-    rows, columns = STRIP
-    shown = min(rows * columns, len(predicted))
-    with figure(path, columns * 0.85, rows * 1.12 + 0.4) as drawing:
-        grid = drawing.subplots(rows, columns, squeeze=False)
-        for place, axes in enumerate(grid.flat):
+def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequence[Mapping[str, Any]]) -> None:
+    """Held-out scenes with the boxes that the RTL found, each in the colour of its class; dashed: the objects.
+
+    Parameters
+    ----------
+    images
+        (count, channels, rows, columns)
+    objects, frames
+        Of each image: what is there (`roundel.objects.Objects`), and its row of `demo.json`.
+    """
+    count = min(SHOWN, len(frames))
+    rows = -(-count // COLUMNS)
+    classes = sorted({box["class"] for frame in frames for box in frame["found"]})
+    colours = {name: CLASS_COLOURS[place % len(CLASS_COLOURS)] for place, name in enumerate(classes)}
+    with figure(path, 2.9 * COLUMNS, 3.05 * rows + 0.3) as drawing:
+        drawing.set_facecolor("#10141a")
+        grid = drawing.subplots(rows, COLUMNS, squeeze=False)
+        for axes in grid.flat:
             axes.axis("off")
-            if place < shown:
-                right = predicted[place] == labels[place]
-                text = str(predicted[place]) if right else f"{predicted[place]} (is {labels[place]})"
-                axes.imshow(_picture(demo.held_out.images[place]), cmap="gray_r")
-                axes.set_title(text, color="black" if right else WRONG, pad=3)
-        drawing.suptitle(f"The first {shown} held-out digits, labelled by the RTL", fontsize=11, fontweight="bold")
+        for axes, image, there, frame in zip(grid.flat, images[:count], objects, frames, strict=False):
+            axes.imshow(_picture(image), cmap="gray", interpolation="nearest", vmin=0, extent=_extent(image))
+            for box in there.boxes:
+                _outline(axes, box, TRUTH, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.75)
+            for box in sorted(frame["found"], key=lambda one: one["score"]):
+                _found(axes, box, colours[box["class"]])
+            title = f"scene {frame['scene']}: {len(there.boxes)} objects, {len(frame['found'])} found"
+            axes.set_title(title, color="#d5dbe3", fontsize=9, fontweight="normal", pad=4)
 
 
-def draw_formats(choices: Sequence[Choice], path: Path) -> None:
-    """Fractional bits of input, weights, bias and output of each module, and its shift."""
-    series = {
-        "N_x input": "n_x",
-        "N_w weights": "n_w",
-        "N_b bias": "n_b",
-        "N_o output": "n_o",
-        "shift": "shift",
-    }
-    height = 0.8 / len(series)
-    with figure(path, 8, 3.4) as drawing:
-        axes = drawing.subplots()
-        for number, (label, key) in enumerate(series.items()):
-            places = np.arange(len(choices)) + (number - (len(series) - 1) / 2) * height
-            values = [getattr(choice, key) for choice in choices]
-            axes.bar(places, [value or 0 for value in values], height, color=COLOURS[number], label=label)
-            for place, value in zip(places, values, strict=True):
-                if value is not None:
-                    axes.annotate(
-                        str(value), (place, max(value, 0)), (0, 2), textcoords="offset points", ha="center", fontsize=8
-                    )
-        axes.axhline(0, color="black", linewidth=0.8)
-        axes.set_xticks(np.arange(len(choices)), [choice.name for choice in choices])
-        axes.set_ylabel("bits")
-        axes.set_title("Fractional bits and shift of each module")
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+def _found(axes: Any, box: Mapping[str, Any], colour: str) -> None:
+    """A box with its class in a corner."""
+    _outline(axes, box["box"], colour, linewidth=1.8)
+    x1, y1, *_ = box["box"]
+    axes.text(
+        x1, y1, box["class"], color="#10141a", fontsize=8, fontweight="bold", ha="left", va="bottom",
+        bbox={"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "none"}, clip_on=True,
+    )  # fmt: skip
 
 
-def draw_errors(choices: Sequence[Choice], path: Path) -> None:
-    """Error of each module's output relative to the float network's, root mean square, on the calibration images."""
-    percent = [100 * 10 ** (-choice.sqnr_db / 20) for choice in choices]
-    with figure(path, 8, 2.8) as drawing:
-        axes = drawing.subplots()
-        axes.bar(np.arange(len(choices)), percent, 0.5, color=COLOURS[0])
-        for place, (value, choice) in enumerate(zip(percent, choices, strict=True)):
-            note = f"{value:.2f} %\n{choice.sqnr_db:.1f} dB"
-            axes.annotate(note, (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=9)
-        axes.set_xticks(np.arange(len(choices)), [choice.name for choice in choices])
-        axes.set_ylim(0, max(percent, default=1) * 1.35 or 1)
-        axes.set_ylabel("relative error, %")
-        axes.set_title("Error after each module, against the float network")
-
-
-def draw_accumulators(weighted: Sequence[Step], path: Path) -> None:
-    """A histogram per layer; shaded is the range that the shift keeps, what lies outside is clamped."""
-    columns = min(2, len(weighted))
-    rows = -(-len(weighted) // columns)
-    with figure(path, 4.6 * columns, 2.5 * rows + 0.5) as drawing:
-        grid = drawing.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat[len(weighted) :]:
-            axes.axis("off")
-        for step, axes in zip(weighted, grid.flat, strict=False):
-            _histogram(step, axes)
-        handles, labels = grid.flat[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
-
-
-def _histogram(step: Step, axes: Any) -> None:
-    figures = accumulator_figures(step)
-    low, high = (end / 1000 for end in figures["window"])
-    assert step.accumulators is not None
-    values = step.accumulators.ravel() / 1000
-    axes.axvspan(low, high, color=COLOURS[1], alpha=0.2, linewidth=0, label="range that the shift keeps")
-    axes.hist(values, bins=80, color=COLOURS[0], log=True, label="accumulators")
-    axes.set_ylim(bottom=0.5)  # a bar of height 1 shall be seen
-    left, right = min(values.min(), low), max(values.max(), high)
-    axes.set_xlim(left - 0.03 * (right - left), right + 0.03 * (right - left))
-    axes.set_title(f"{figures['layer']}, shift {figures['shift']}", loc="left")
-    clamped = f"clamped: {figures['below']:.1%} below, {figures['above']:.2%} above"
-    axes.set_title(clamped, loc="right", fontsize=9, fontweight="normal")
-    axes.set_xlabel("accumulator, thousands")
-    axes.set_ylabel("count")
+def _outline(axes: Any, box: Sequence[float], colour: str, **style: Any) -> None:
+    x1, y1, x2, y2 = box
+    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, **style))
 
 
 def _picture(image: Any) -> Any:
-    """The first channel of (channels, rows, columns), or a vector as a row."""
-    return image[0] if image.ndim == 3 else np.atleast_2d(image)
+    """(channels, rows, columns) as gray."""
+    return np.asarray(image, dtype=np.float64).mean(axis=0)
+
+
+def _extent(image: Any) -> tuple[float, float, float, float]:
+    """So that a pixel's edges, not its middle, have whole coordinates."""
+    _, rows, columns = image.shape
+    return 0, columns, rows, 0
+
+
+def draw_cycles(path: Path, layers: Sequence[Mapping[str, Any]]) -> None:
+    """Cycles of each layer by what they were spent on; the note is the share of useful multiplications."""
+    with figure(path, 9, 0.3 * len(layers) + 1.2) as drawing:
+        axes = drawing.subplots()
+        parts = [(part, [row[part] for row in layers]) for part in PARTS]
+        notes = [f"{row['utilization']:.0%}" if row["macs"] else "" for row in layers]
+        bars(axes, [row["layer"] for row in layers], parts, notes, "cycles of a frame")
+        axes.set_title("Where the cycles go, and utilization: useful products by cycles and multipliers")
+
+
+def draw_energy(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Two panels that must not be added up: logic on the cell library, memories at their own node."""
+    with figure(path, 9, 2.7) as drawing:
+        for axes, kind, colour in zip(drawing.subplots(1, 2), ("logic", "memory"), COLOURS, strict=False):
+            shown = [row for row in rows if row["kind"] == kind and row["nj"] is not None]
+            values = [row["nj"] / 1000 for row in shown]
+            bars(axes, [row["unit"] for row in shown], [(kind, values)], [f"{one:.3g}" for one in values], "µJ a frame")
+            axes.patches[0].set_color(colour)
+            for patch in axes.patches:
+                patch.set_color(colour)
+            axes.set_title(f"{kind} ({shown[0]['node']})" if shown else kind)
