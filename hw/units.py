@@ -51,6 +51,8 @@ class Unit:
         Named keyword arguments of `params`, each verified by `roundel verify`.
     presets
         More named keyword arguments that a user may begin with, `--set config=NAME`.
+    proof
+        Import path of a module with `prove`, like that of `sim.verify`, which makes what the bench runs; or empty.
     exhaustive
         Import path of a bench that makes its own design under test and walks through a whole input space, or empty.
     exhaustive_configs
@@ -64,6 +66,7 @@ class Unit:
     bench: str
     configs: Mapping[str, Mapping[str, Any]]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    proof: str = ""
     exhaustive: str = ""
     exhaustive_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -128,7 +131,8 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 params=EngineParams,
                 component=Engine,
                 bench="sim.tb_engine",
-                configs=MappingProxyType({}),
+                configs=MappingProxyType({name: CONFIGS[name] for name in ("tiny", "small")}),
+                proof="roundel.engine_proof",
                 presets=MappingProxyType(CONFIGS),
             ),
         )

@@ -20,13 +20,14 @@ STALLS = 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One run of a bench: what is built, and what the bench is told."""
+    """One run of a bench: what is built, and what the bench is told; or a module that proves it in its own way."""
 
     unit: str
     name: str
     component: Callable[[], Any]
     bench: str
     config: dict[str, Any] = field(default_factory=dict)
+    proof: str = ""
 
 
 def cases(unit: Unit) -> list[Case]:
@@ -37,7 +38,8 @@ def cases(unit: Unit) -> list[Case]:
             settings: dict[str, Any] = {"params": dict(keywords), "stalls": stalls}
             title = f"{name}, stalls" if stalls else name
             make = partial(_component, unit, keywords)
-            rows.append(Case(unit=unit.name, name=title, component=make, bench=unit.bench, config=settings))
+            case = Case(unit=unit.name, name=title, component=make, bench=unit.bench, config=settings, proof=unit.proof)
+            rows.append(case)
     for name, given in unit.exhaustive_configs.items():
         settings = dict(given)
         make = partial(importlib.import_module(unit.exhaustive).component, settings)
@@ -47,6 +49,9 @@ def cases(unit: Unit) -> list[Case]:
 
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     """Run one case; with `waves`, in that folder and with a VCD file."""
+    if case.proof:
+        result: Result = importlib.import_module(case.proof).prove(case, seed=seed, waves=waves)
+        return result
     component = case.component()
     design = Design(sources=(to_verilog(component, case.unit),), top=case.unit, trace="vcd" if waves else None)
     return run(design, case.bench, seed=seed, config=case.config | {"latency": component.latency}, folder=waves)

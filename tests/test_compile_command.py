@@ -16,8 +16,8 @@ from golden.program import Program, Region
 from roundel.compile import compile_network
 from roundel.compile_boxes import Head
 from roundel.compile_listing import layer_rows
+from roundel.random_networks import engine_network
 from tests.command import call
-from tests.engine_networks import engine_network
 from tests.engine_order import check_order
 from tests.test_compile import engine
 

@@ -10,8 +10,8 @@ from golden.engine import output_blocks
 from golden.engine_params import CONFIGS, EngineParams
 from golden.program import Opcode, Program, Region
 from roundel.compile import compile_network
+from roundel.random_networks import engine_network
 from sim.engine_run import simulate, whole_run
-from tests.engine_networks import engine_network
 from tests.engine_programs import golden_run, pointwise
 
 DONE = 2  # status

@@ -1,11 +1,14 @@
 """Networks for the engine, drawn at random: shapes, strides, groups, residuals, pools, joins; and images for them."""
 
+from typing import Any
+
 import numpy as np
 
 from golden.conv import Window
 from golden.formats import Format
 from golden.layers import Add, AveragePool, Concat, Flatten, MaxPool, Upsample, Weighted
 from golden.network import Network
+from golden.rounding import Ints
 
 LARGEST = 1500  # integers of a tensor, or layers take long to interpret
 
@@ -13,51 +16,64 @@ LARGEST = 1500  # integers of a tensor, or layers take long to interpret
 class Drawn:
     """A network that grows layer by layer; tensors are known by name, with shape and format."""
 
-    def __init__(self, seed, *, size=20, channels=20):
-        self.rng, self.layers = np.random.default_rng(seed), []
+    def __init__(self, seed: int, *, size: int = 20, channels: int = 20):
+        self.rng, self.layers = np.random.default_rng(seed), list[Any]()
         rows, columns = self.rng.integers(1, size + 1, 2)
-        self.shapes = {"image": (int(rows), int(columns), int(self.rng.integers(1, channels + 1)))}
+        self.shapes: dict[str, tuple[int, ...]] = {
+            "image": (int(rows), int(columns), int(self.rng.integers(1, channels + 1)))
+        }
         self.formats = {"image": self.form(3, zero=True)}
 
-    def draw(self, low, high):
+    def draw(self, low: int, high: int) -> int:
+        """One of the integers from `low` to `high`."""
         return int(self.rng.integers(low, high + 1))
 
-    def chance(self, part):
+    def chance(self, part: float) -> bool:
+        """True in so many cases."""
         return bool(self.rng.random() < part)
 
-    def form(self, fraction, *, zero=False):
+    def form(self, fraction: int, *, zero: bool = False) -> Format:
+        """A format of so many fractional bits."""
         width, signed = self.draw(5, 8) if self.chance(0.5) else 8, self.chance(0.4)
         return Format(width=width, signed=signed, fraction=fraction, zero=self.draw(0, 15) if zero else 0)
 
-    def any_tensor(self):
+    def any_tensor(self) -> str:
+        """Most often the last one."""
         names = list(self.shapes)
         return names[-1] if self.chance(0.6) else names[self.draw(0, len(names) - 1)]
 
-    def window(self, rows, columns, *, most=4, dilated=True):
+    def window(self, rows: int, columns: int, *, most: int = 4, dilated: bool = True) -> Window | None:
         """A window that fits into the map, or None."""
         kernel = self.draw(1, most), self.draw(1, most)
         dilation = (self.draw(1, 2), self.draw(1, 2)) if dilated else (1, 1)
         reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-        pad = tuple(self.draw(0, reach[axis % 2]) for axis in range(4))
-        window = Window(kernel=kernel, stride=(self.draw(1, 3), self.draw(1, 3)), pad=pad, dilation=dilation)
+        top, left, bottom, right = (self.draw(0, reach[axis % 2]) for axis in range(4))
+        window = Window(
+            kernel=kernel, stride=(self.draw(1, 3), self.draw(1, 3)), pad=(top, left, bottom, right), dilation=dilation
+        )
         try:
             window.output_size(rows, columns)
         except ValueError:
             return None
         return window
 
-    def add(self, kind, shape, *sources, **fields):
+    def add(self, kind: Any, shape: tuple[int, ...], *sources: str, **fields: Any) -> str:
+        """Append a layer; its name."""
         name = f"{kind.__name__.lower()}{len(self.layers)}"
         self.layers.append(kind(name=name, sources=sources, **fields))
         self.shapes[name], self.formats[name] = shape, fields["output"]
         return name
 
-    def activated(self, output):
+    def activated(self, output: Format) -> dict[str, Any]:
+        """A clamp and a leak, now and then."""
         low, high = output.limits
         bounds = (low + self.draw(-3, 9), high - self.draw(-3, 20)) if self.chance(0.3) else None
         return {"output": output, "bounds": bounds, "leak": self.draw(0, 3) if self.chance(0.3) else 0}
 
-    def weighted(self, source, window, outputs, *, groups=1, residual=None):
+    def weighted(
+        self, source: str, window: Window | None, outputs: int, *, groups: int = 1, residual: str | None = None
+    ) -> str:
+        """A convolution, or a matrix product without a window."""
         shape, x = self.shapes[source], self.formats[source]
         rows = (window.taps if window else 1) * shape[-1] // groups
         output = self.form(2)
@@ -77,7 +93,8 @@ class Drawn:
             w_fractions=fractions if self.chance(0.5) else None, **self.activated(output),
         )  # fmt: skip
 
-    def convolution(self):
+    def convolution(self) -> None:
+        """A convolution, dense, grouped or depthwise, with a residual now and then, if it fits."""
         source = self.any_tensor()
         rows, columns, channels = self.shapes[source]
         window = self.window(rows, columns)
@@ -91,7 +108,8 @@ class Drawn:
         if outputs % groups == 0 and np.prod(spatial) * outputs <= LARGEST:
             self.weighted(source, window, outputs, groups=groups, residual=residual)
 
-    def average(self):
+    def average(self) -> None:
+        """An average over windows, or over the whole map."""
         source = self.any_tensor()
         rows, columns, channels = self.shapes[source]
         window = Window(kernel=(rows, columns)) if self.chance(0.3) else self.window(rows, columns, dilated=False)
@@ -104,21 +122,24 @@ class Drawn:
             count_padding=padded or self.chance(0.5), **self.activated(self.form(x.fraction + self.draw(-1, 2))),
         )  # fmt: skip
 
-    def maximum(self):
+    def maximum(self) -> None:
+        """A maximum over windows."""
         source = self.any_tensor()
         window = self.window(*self.shapes[source][:2], most=5)
         if window is not None:
             spatial = window.output_size(*self.shapes[source][:2])
             self.add(MaxPool, (*spatial, self.shapes[source][2]), source, window=window, output=self.formats[source])
 
-    def upsample(self):
+    def upsample(self) -> None:
+        """Nearest-neighbour upsampling."""
         source, factor = self.any_tensor(), 2 if self.chance(0.8) else 4
         rows, columns, channels = self.shapes[source]
         if rows * columns * channels * factor**2 <= LARGEST:
             shape = rows * factor, columns * factor, channels
             self.add(Upsample, shape, source, factor=factor, output=self.formats[source])
 
-    def sum(self):
+    def sum(self) -> None:
+        """The sum of two maps."""
         source = self.any_tensor()
         others = [name for name, shape in self.shapes.items() if shape == self.shapes[source]]
         other = others[self.draw(0, len(others) - 1)]
@@ -126,7 +147,8 @@ class Drawn:
         output = self.form(min(x.fraction, y.fraction) - self.draw(0, 2))
         self.add(Add, self.shapes[source], source, other, x=x, y=y, **self.activated(output))
 
-    def concat(self):
+    def concat(self) -> None:
+        """Two or three maps one behind the other."""
         source = self.any_tensor()
         others = [name for name, shape in self.shapes.items() if shape[:2] == self.shapes[source][:2]]
         sources = [source, *(others[self.draw(0, len(others) - 1)] for _ in range(self.draw(1, 2)))]
@@ -136,14 +158,16 @@ class Drawn:
             output = forms[0] if self.chance(0.6) else self.form(forms[0].fraction + self.draw(-2, 2), zero=True)
             self.add(Concat, (*self.shapes[source][:2], channels), *sources, inputs=forms, output=output)
 
-    def classifier(self):
+    def classifier(self) -> None:
+        """Two matrix products behind a map."""
         source = self.any_tensor()
         size = int(np.prod(self.shapes[source]))
         if size <= LARGEST:
             flat = self.add(Flatten, (size,), source, output=self.formats[source])
             self.weighted(self.weighted(flat, None, self.draw(1, 20)), None, self.draw(1, 20))
 
-    def network(self, layers):
+    def network(self, layers: int) -> Network:
+        """At least so many layers."""
         kinds = [self.convolution] * 5 + [self.average, self.maximum, self.upsample, self.sum, self.concat]
         while len(self.layers) < layers:
             kinds[self.draw(0, len(kinds) - 1)]()
@@ -153,7 +177,7 @@ class Drawn:
         return Network(source="image", input=self.formats["image"], layers=tuple(self.layers), results=results)
 
 
-def engine_network(seed, *, layers=5, size=20, channels=20):
+def engine_network(seed: int, *, layers: int = 5, size: int = 20, channels: int = 20) -> tuple[Network, Ints]:
     """A network of about so many layers, on images of up to `size` rows and columns; and an image for it."""
     drawn = Drawn(seed, size=size, channels=channels)
     network = drawn.network(layers)

@@ -1,0 +1,74 @@
+"""Proves the engine: networks drawn at random, compiled, run on its RTL and on golden."""
+
+from pathlib import Path
+
+import numpy as np
+
+from golden.engine import Engine
+from golden.engine_params import EngineParams
+from golden.errors import MismatchError
+from golden.network import Network
+from golden.rounding import Ints
+from roundel.compile import compile_network
+from roundel.random_networks import engine_network
+from sim.engine_run import simulate
+from sim.runner import Result
+from sim.verify import Case
+
+NETWORKS = 6  # of a case
+SIZE = 16  # rows and columns of an image, at most
+SEEDS = 1000  # networks that a seed may draw
+DELAY = 20  # cycles of the outer memory
+
+
+def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
+    """Run a case of `sim.verify`; what `sim.verify.prove` says.
+
+    Every layer's result is stored, and compared. With stalls in the case's configuration the outer memory stalls as
+    often on each of its channels.
+    """
+    params = EngineParams(**case.config["params"])
+    stalls = round(256 * case.config.get("stalls", 0))
+    failures = []
+    for number in range(SEEDS * seed, SEEDS * seed + NETWORKS):
+        folder = waves / f"network-{number}" if waves else None
+        settings = {"stalls": stalls, "delay": DELAY}
+        try:
+            check(params, *engine_network(number, size=SIZE), settings=settings, seed=number, folder=folder)
+        except MismatchError as error:
+            failures.append(f"network {number}: {error}")
+    return Result(NETWORKS, tuple(failures), waves or Path())
+
+
+def check(
+    params: EngineParams,
+    network: Network,
+    image: Ints,
+    *,
+    settings: dict[str, int],
+    seed: int,
+    folder: Path | None = None,
+) -> None:
+    """Compile and run a network, with waves if there is a folder for them.
+
+    Raises
+    ------
+    MismatchError
+        RTL and golden differ: in which tensor, or where in the outer memory; or the engine stopped.
+    """
+    compiled = compile_network(network, image.shape, params, trace=True)
+    regions = compiled.regions(image)
+    run = simulate(params, regions, settings=settings, seed=seed, trace="vcd" if folder else None, folder=folder)
+    registers = run.registers
+    if registers["status"] & 7 != 2:
+        raise MismatchError(f"the engine ended with status {registers['status']}, error {registers['error_code']}")
+    golden = Engine(params=params, regions=regions)
+    golden.run()
+    for name in compiled.tensors:
+        found, wanted = compiled.read(name, run.regions), compiled.read(name, regions)
+        if different := np.argwhere(found != wanted).tolist():
+            at = tuple(different[0])
+            raise MismatchError(f"{name}: element {at} is {found[at]}, golden {wanted[at]}")
+    for region, content in regions.items():
+        if not np.array_equal(run.regions[region], content):
+            raise MismatchError(f"the outer memory differs in region {region.name}")
