@@ -67,8 +67,8 @@ class Compute(wiring.Component):
         Channels of the bus reader.
     feed : Out(feed_port(params)), residual : Out(read_port(params)), target : Out(write_port(params))
         The activation memory.
-    parameters_number, weights_number : Out(24)
-        Descriptor of the stream that was asked for last, and of the one that is being decoded.
+    parameters_number : Out(24)
+        Descriptor whose streams were asked for last.
     activity : Out(activity_layout())
     moving : Out(1)
         Something goes on inside.
@@ -102,7 +102,6 @@ class Compute(wiring.Component):
                 "residual": Out(read_port(params)),
                 "target": Out(write_port(params)),
                 "parameters_number": Out(NUMBER),
-                "weights_number": Out(NUMBER),
                 "activity": Out(activity_layout()),
                 "moving": Out(1),
                 "fault": Out(fault_layout()),
@@ -161,7 +160,12 @@ class Compute(wiring.Component):
         with m.If(self.shift):
             m.d.sync += [asked.eq(ahead), ahead.eq(0), use_next.eq(0)]
         wiring.connect(m, streams.parameters, wiring.flipped(self.parameters_command))
-        wiring.connect(m, streams.tiles, parameters.tiles)
+        m.d.comb += [
+            parameters.tiles.valid.eq(streams.tiles.valid),
+            streams.tiles.ready.eq(parameters.tiles.ready),
+            parameters.tiles.p.stream.eq(streams.tiles.p),
+            parameters.tiles.p.number.eq(self.parameters_number),
+        ]
         return streams
 
     def _weights(self, m: Module, decoder: Decoder, streams: Streams, parameters: Parameters) -> None:
@@ -180,7 +184,6 @@ class Compute(wiring.Component):
             numbers.w_en.eq(outer.valid & outer.ready),
             numbers.w_data.eq(self.parameters_number),
             numbers.r_en.eq(status.done),
-            self.weights_number.eq(numbers.r_data),
             array.weights.valid.eq(decoder.outputs.valid),
             array.weights.p.eq(decoder.outputs.p),
             decoder.outputs.ready.eq(array.weights.ready | array.weights_error | status.error),
@@ -203,7 +206,7 @@ class Compute(wiring.Component):
             m.d.sync += [fault.code.eq(ErrorCode.WEIGHTS), fault.number.eq(self.number)]
             m.d.sync += fault.address.eq(self.unit.descriptor.weights_bytes << 3)
         with m.Elif(parameters.error):
-            m.d.sync += [fault.code.eq(ErrorCode.PARAMETERS), fault.number.eq(self.parameters_number)]
+            m.d.sync += [fault.code.eq(ErrorCode.PARAMETERS), fault.number.eq(parameters.error_number)]
             m.d.sync += fault.address.eq(parameters.error_address)
 
     def _activity(self, m: Module) -> None:

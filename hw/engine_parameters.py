@@ -9,6 +9,7 @@ from golden.program import STEP_BYTES, column_bytes
 from hw.engine_feed_fifo import SmallFifo
 from hw.engine_gearbox import Gearbox
 from hw.engine_ports import OUTER_ADDRESS, bus_layout, column_layout, step_layout
+from hw.engine_queue import NUMBER
 
 AHEAD = 4  # steps, and tiles, that may wait
 
@@ -16,6 +17,11 @@ AHEAD = 4  # steps, and tiles, that may wait
 def tile_stream_layout() -> data.StructLayout:
     """What is known of a tile's parameter stream: its output blocks, and where it begins in the outer memory."""
     return data.StructLayout({"blocks": 16, "address": OUTER_ADDRESS})
+
+
+def expected_layout() -> data.StructLayout:
+    """A parameter stream that is on its way, and the number of its descriptor."""
+    return data.StructLayout({"stream": tile_stream_layout(), "number": NUMBER})
 
 
 class Parameters(wiring.Component):
@@ -35,34 +41,35 @@ class Parameters(wiring.Component):
 
     Members
     -------
-    tiles : In(stream.Signature(tile_stream_layout()))
+    tiles : In(stream.Signature(expected_layout()))
         One for each transfer.
     inputs : In(stream.Signature(bus_layout(params)))
         The transfers, one a tile, `last` at the end of each.
     columns : Out(stream.Signature(column_layout(params)))
         Column 0 first.
     steps : Out(stream.Signature(step_layout()))
-    error : Out(1), error_address : Out(32)
-        A stream was wrong; where it begins in the outer memory.
+    error : Out(1), error_address : Out(32), error_number : Out(24)
+        A stream was wrong; where it begins in the outer memory, and its descriptor.
     """
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
             {
-                "tiles": In(stream.Signature(tile_stream_layout())),
+                "tiles": In(stream.Signature(expected_layout())),
                 "inputs": In(stream.Signature(bus_layout(params))),
                 "columns": Out(stream.Signature(column_layout(params))),
                 "steps": Out(stream.Signature(step_layout())),
                 "error": Out(1),
                 "error_address": Out(OUTER_ADDRESS),
+                "error_number": Out(NUMBER),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(source=self.params.bus_bytes, target=STEP_BYTES)
-        m.submodules.tile_fifo = tiles = SmallFifo(tile_stream_layout(), depth=AHEAD)
+        m.submodules.tile_fifo = tiles = SmallFifo(expected_layout(), depth=AHEAD)
         m.submodules.step_fifo = steps = SmallFifo(step_layout(), depth=AHEAD)
         wiring.connect(m, wiring.flipped(self.inputs), gearbox.inputs)
         wiring.connect(m, wiring.flipped(self.tiles), tiles.inputs)
@@ -79,13 +86,14 @@ class Parameters(wiring.Component):
             steps.inputs.valid.eq(good & in_steps),
             steps.inputs.p.eq(step),
             tile.ready.eq(good & ends & taken),
-            self.error_address.eq(tile.p.address),
+            self.error_address.eq(tile.p.stream.address),
+            self.error_number.eq(tile.p.number),
         ]
         with m.If(word.valid & tile.valid & bad):
             m.d.sync += self.error.eq(1)
         column_ready = self._columns(m, word.p.data, good & ~in_steps, in_steps, taken)
         m.d.comb += word.ready.eq(self.error | tile.valid & (bad | Mux(in_steps, steps.inputs.ready, column_ready)))
-        self._blocks(m, ends, tile.p.blocks, in_steps, step.last[0], taken)
+        self._blocks(m, ends, tile.p.stream.blocks, in_steps, step.last[0], taken)
         return m
 
     def _columns(self, m: Module, word: Value, valid: Value, in_steps: Signal, taken: Value) -> Value:

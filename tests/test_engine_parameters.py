@@ -78,7 +78,8 @@ class Run:
 
     def __init__(self, params, transfers, blocks, *, flows=lambda: True, steps_flow=None, columns=True):
         unit, self.error = Parameters(params), None
-        notes = [{"blocks": count, "address": ADDRESS * (at + 1)} for at, count in enumerate(blocks)]
+        places = [{"blocks": count, "address": ADDRESS * (at + 1)} for at, count in enumerate(blocks)]
+        notes = [{"stream": place, "number": at} for at, place in enumerate(places)]
         beats = [beat for data in transfers for beat in bus_beats(params, data)]
         self.inputs, self.tiles = Source(unit.inputs, beats, flows), Source(unit.tiles, notes, flows)
         self.columns, self.steps = (
@@ -92,6 +93,7 @@ class Run:
             if ctx.get(unit.error):
                 self.error = self.error or ctx.get(unit.error_address)
                 assert ctx.get(unit.error_address) == self.error
+                assert ADDRESS * (ctx.get(unit.error_number) + 1) == self.error
             still = 0 if len(self.inputs.payloads) != left else still + 1
             left = len(self.inputs.payloads)
             return still == 100
