@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from golden.codec_params import Packing
+from golden.engine_params import CONFIGS
 from golden.errors import InputError
 from golden.layers_requant import SCHEMES
 from golden.opq_params import Weighting
@@ -144,33 +145,60 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
     type=click.Choice(["golden", "rtl"]),
     default="golden",
     show_default=True,
-    help="NumPy, or decoder and MAC array under Verilator.",
+    help="NumPy, or the engine's RTL under Verilator.",
 )
+@click.option(
+    "--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="The engine's, for RTL."
+)
+@click.option("--head", type=FILE, help="Detector file (.toml): the run ends in boxes.")
+@click.option("--float", "original", type=FILE, help="Float network (ONNX) to compare every tensor with.")
 @click.option("--count", type=click.IntRange(1), help="Only the first images of the file.")
 @OUTPUT
 @JSON
-def run(model: Path, images: Path, on: str, count: int | None, folder: Path, as_json: bool) -> None:
-    """Run a compressed network bit-exactly: outputs.npz and run.json.
+def run(
+    model: Path,
+    images: Path,
+    on: str,
+    config: str,
+    head: Path | None,
+    original: Path | None,
+    count: int | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Run a compressed network bit-exactly: outputs.npz, run.json and, of a detector, boxes.npz.
 
-    MODEL is a folder that `roundel compress` wrote, or the network.npz in it. Exit code 1 if RTL and golden differ.
+    MODEL is a folder that `roundel compress` wrote, or the network.npz in it. Exit code 1 if RTL and golden differ in
+    any element of any layer; the first one and both values are named.
     """
+    from golden.engine_params import EngineParams
     from roundel import run as running
     from roundel.compress_files import read_compressed
+    from roundel.detector import load as load_detector
     from roundel.images import read_images
+    from roundel.onnx_import import import_onnx
+    from roundel.run_report import summary, tables, write_run
 
     stored = read_compressed(model)
-    chosen = read_images(images, stored.shape).first(count)
+    request = running.Request(
+        stored=stored,
+        images=read_images(images, stored.shape).first(count),
+        detector=load_detector(head) if head else None,
+        graph=import_onnx(original) if original else None,
+    )
+    params = EngineParams(**CONFIGS[config])
     with output_folder(folder) as work:
-        result = running.run_rtl(stored, chosen, steps) if on == "rtl" else running.run_golden(stored, chosen)
-        found = running.write_run(result, work)
+        result = running.run_rtl(request, params, steps) if on == "rtl" else running.run_golden(request)
+        found = write_run(result, work)
     if as_json:
         click.echo(json.dumps(found))
     else:
-        if result.layers:
-            heads = ("layer", "positions", "products", "channels", "cycles", "beats per cycle")
-            table(f"{model} on RTL", heads, shortened(running.cells(result)))
-        for line in running.summary(found):
+        for title, heads, rows in tables(result, config):
+            table(title, heads, shortened(rows))
+        for line in summary(found):
             out.print(line)
-    for line in result.different:
+    if result.apart:
+        err.print(f"{result.apart}; see docs/demo.md", style="yellow")
+    for line in map(str, result.different):
         err.print(line, style="red")
     sys.exit(1 if result.different else 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from roundel.console import err, table
 from roundel.demo import Demo
-from roundel.demo_pictures import draw_cycles, draw_energy, draw_scenes
+from roundel.demo_pictures import SURE, draw_cycles, draw_energy, draw_scenes
 from roundel.demo_tables import accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
 from roundel.report import show as show_report
 from roundel.report import write_report
@@ -69,8 +69,8 @@ def _opening(found: Found) -> list[str]:
         *([""] if found["differences"] else []),
         "![Held-out scenes with the boxes that the RTL found](scenes.png)",
         "",
-        "Boxes in colour are the RTL's, with their class; dashed ones are the objects. Neither training nor",
-        "calibration saw these scenes.",
+        f"Boxes in colour are the RTL's, with their class; thin ones have a logit below {SURE}. Dashed ones are the",
+        "objects. Neither training nor calibration saw these scenes.",
         "",
         "## Average precision",
         "",

@@ -15,11 +15,14 @@ CLASS_COLOURS = (
     "#4cc9f0", "#f72585", "#b8f35d", "#ffb703", "#9d7bff", "#2ec4b6", "#ff7b54", "#f5f749", "#ff9bd2", "#8ecae6",
 )  # fmt: skip
 TRUTH = "#ffffff"
+SURE = -0.5  # logit from which on a box counts as found; all of them count for the average precision
 PARTS = ("compute", "fill", "memory", "decoder")
 
 
 def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequence[Mapping[str, Any]]) -> None:
-    """Held-out scenes with the boxes that the RTL found, each in the colour of its class; dashed: the objects.
+    """Held-out scenes with the boxes that the RTL kept, in the colour of their class; dashed: the objects.
+
+    Boxes below `SURE` are thin lines.
 
     Parameters
     ----------
@@ -42,8 +45,12 @@ def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequenc
             for box in there.boxes:
                 _outline(axes, box, TRUTH, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.75)
             for box in sorted(frame["found"], key=lambda one: one["score"]):
-                _found(axes, box, colours[box["class"]])
-            title = f"scene {frame['scene']}: {len(there.boxes)} objects, {len(frame['found'])} found"
+                if box["logit"] >= SURE:
+                    _found(axes, box, colours[box["class"]])
+                else:
+                    _outline(axes, box["box"], colours[box["class"]], linewidth=0.6, alpha=0.55)
+            sure = sum(box["logit"] >= SURE for box in frame["found"])
+            title = f"scene {frame['scene']}: {len(there.boxes)} objects, {sure} found"
             axes.set_title(title, color="#d5dbe3", fontsize=9, fontweight="normal", pad=4)
 
 
@@ -90,7 +97,6 @@ def draw_energy(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             shown = [row for row in rows if row["kind"] == kind and row["nj"] is not None]
             values = [row["nj"] / 1000 for row in shown]
             bars(axes, [row["unit"] for row in shown], [(kind, values)], [f"{one:.3g}" for one in values], "µJ a frame")
-            axes.patches[0].set_color(colour)
             for patch in axes.patches:
                 patch.set_color(colour)
             axes.set_title(f"{kind} ({shown[0]['node']})" if shown else kind)

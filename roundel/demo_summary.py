@@ -13,7 +13,8 @@ from golden.rounding import Ints
 from roundel.compile_listing import layer_rows, listing, memory_map
 from roundel.compress_files import write_compressed
 from roundel.compress_report import size
-from roundel.demo import Demo
+from roundel.demo import Demo, layer_names
+from roundel.demo_accuracy import detections
 from roundel.energy_frame import count, energy_rows, total_nj
 from roundel.engine_run_cycles import layer_cycles, total
 from roundel.output import write_json
@@ -117,11 +118,20 @@ def _frame(demo: Demo, scene: int) -> dict[str, Any]:
 
 
 def _found(demo: Demo, records: Ints) -> list[dict[str, Any]]:
-    unit = 2.0**-demo.detector.nms.format.fraction
+    found, offset = detections(demo.detector, records), demo.heads[0].score_offset
+    logits = np.ldexp(found.scores - offset, -logit_fraction(demo))
+    rows = zip(found.boxes.tolist(), found.scores.astype(int).tolist(), logits.tolist(), found.labels, strict=True)
     return [
-        {"box": [coordinate * unit for coordinate in row[:4]], "score": row[4], "class": demo.detector.classes[row[5]]}
-        for row in records.tolist()
+        {"box": box, "score": score, "logit": logit, "class": demo.detector.classes[label]}
+        for box, score, logit, label in rows
     ]
+
+
+def logit_fraction(demo: Demo) -> int:
+    """Fraction bits of a score: those of the scale whose logits have the most."""
+    formats = {layer.name: layer.output for layer in demo.compressed.network.layers}
+    names = layer_names(demo.compressed)
+    return max(formats[names[scale.cls]].fraction for scale in demo.detector.scales)
 
 
 def _energy(demo: Demo) -> dict[str, Any] | None:

@@ -170,10 +170,11 @@ def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
     layer = step.layer
     assert isinstance(layer, Weighted)
     assert step.columns is not None
-    acts = step.columns[:POSITIONS, :PRODUCTS] - (0 if layer.x.signed else 128)
-    bias = layer.aligned_bias[: mac.columns] + (0 if layer.x.signed else 128 * layer.weights.sum(axis=0)[: mac.columns])
+    offset = 0 if layer.x.signed else 128
+    acts, held = step.columns[:POSITIONS, :PRODUCTS] - offset, layer.weights[:PRODUCTS, : mac.columns]
+    bias = layer.aligned_bias[: mac.columns] + offset * held.sum(axis=0)
     shifts = {name: np.max(values) for name, values in layer.runtime().items()}
-    return schedule(mac, acts, layer.weights[:PRODUCTS, : mac.columns], bias, shifts)
+    return schedule(mac, acts, held, bias, shifts)
 
 
 def weight_streams(compiled: Compiled, source: str) -> WeightStreams:

@@ -1,26 +1,72 @@
-"""Runs a compressed network bit-exactly: in NumPy, or with its weighted layers on RTL, behind the weight decoder."""
+"""Runs a compressed network bit-exactly: in NumPy, or on the RTL of the engine, every layer of it compared."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
-from golden.codec_header import read_header
-from golden.codec_params import CodecParams, Packing
-from golden.decoder import DecoderParams
+from golden.engine_params import EngineParams
+from golden.errors import InputError
+from golden.head import HeadParams
+from golden.layers import Requantized
 from golden.network import outputs, steps
 from golden.rounding import Ints
-from golden.sparse_mac import SparseMacParams
-from roundel.array import LayerRun, differences, rounds, run_on_array
-from roundel.array_design import array_params, build_arrays, generate_arrays, unsupported
+from roundel.compile import Compiled, compile_network
+from roundel.compile_boxes import Head
 from roundel.compress_files import Stored
+from roundel.detector import Detector
+from roundel.engine_run import Frame, batches, run_frames
+from roundel.engine_run_compare import (
+    Difference,
+    golden_records,
+    record_differences,
+    rtl_records,
+    tensor_differences,
+)
+from roundel.engine_run_float import FloatRow, float_rows
+from roundel.graph import Graph
 from roundel.images import Images
-from roundel.output import write_json
 from roundel.progress import Progress
+from sim.engine_run import design
+from sim.runner import build
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """What to run.
+
+    Parameters
+    ----------
+    stored
+        The network.
+    images
+        What it runs on.
+    detector
+        How boxes come out of its results; None: it ends in its results.
+    graph
+        The float network to compare the integers with, if there is one.
+    """
+
+    stored: Stored
+    images: Images
+    detector: Detector | None = None
+    graph: Graph | None = None
+
+    def __post_init__(self) -> None:
+        if self.graph is not None and self.graph.shape != self.stored.shape:
+            raise InputError(f"{self.graph.file}: expected images of {self.stored.shape}, not {self.graph.shape}")
+
+    @property
+    def inputs(self) -> Ints:
+        """The images as integers."""
+        return self.stored.network.encode(self.images.images)
+
+    @property
+    def heads(self) -> tuple[HeadParams, ...]:
+        """The detector's scales in integers."""
+        return self.detector.heads(self.stored.network, self.stored.results) if self.detector else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,157 +75,130 @@ class Run:
 
     Attributes
     ----------
-    stored
+    request
         What ran.
-    images
-        What it ran on.
     results
         By the name of the ONNX file's output, (images, ..., channels) integers.
-    layers
-        One row for each layer that ran on RTL; empty on golden.
-    host
-        Why the other weighted layers ran in golden, by name.
+    records
+        With a detector, the boxes that each image keeps (`engine_run_compare.FIELDS`).
+    compiled, frames
+        On RTL: the program, and its run for each image.
     different
-        Where RTL and golden differ, one line a layer, in dataflow order: empty as it should be.
+        Where RTL and golden differ, image by image in dataflow order: empty as it should be.
+    chain
+        With a float network: how far each tensor is from it.
     """
 
-    stored: Stored
-    images: Images
+    request: Request
     results: dict[str, Ints]
-    layers: tuple[LayerRun, ...] = ()
-    host: dict[str, str] = field(default_factory=dict)
-    different: tuple[str, ...] = ()
+    records: Sequence[Ints] = ()
+    compiled: Compiled | None = None
+    frames: Sequence[Frame] = ()
+    different: tuple[Difference, ...] = ()
+    chain: tuple[FloatRow, ...] = ()
+
+    @property
+    def apart(self) -> FloatRow | None:
+        """The first tensor that is further from the float network than rounding explains."""
+        return next((row for row in self.chain if row.diverges), None)
 
 
-def run_golden(stored: Stored, images: Images) -> Run:
+def run_golden(request: Request) -> Run:
     """Run in NumPy, integers only."""
-    return Run(stored=stored, images=images, results=_named(stored, outputs(stored.network, _encode(stored, images))))
+    found = outputs(request.stored.network, request.inputs)
+    return Run(
+        request=request,
+        results={name: found[layer] for name, layer in request.stored.results.items()},
+        records=_golden_records(request, found),
+        chain=_chain(request, _tensors(request)) if request.graph else (),
+    )
 
 
-def run_rtl(stored: Stored, images: Images, progress: Progress) -> Run:
-    """Run every layer that the array can do on it, its weights decoded from the layer's stream, and compare.
+def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Run:
+    """Run on the engine's RTL with a program that stores every layer's result, and compare each with golden's.
+
+    Parameters
+    ----------
+    params
+        The engine's. Its requantizers become those of the network, its NMS the detector's.
 
     Raises
     ------
+    InputError
+        The engine cannot run the network: one line with file and layer.
+    MismatchError
+        The engine stopped with an error.
     ToolError
-        A simulation crashed.
+        Build or simulation crashed.
     """
-    network = stored.network
-    host = {layer.name: why for layer in network.weighted if (why := unsupported(layer))}
-    inputs = _encode(stored, images)
-    with progress("build simulators", 1) as done:
-        arrays = generate_arrays(sparse_params(stored))
-        build_arrays(arrays.values())
+    stored, inputs = request.stored, request.inputs
+    compiled = compile_traced(request, params)
+    with progress("build the simulator", 1) as done:
+        build(design(compiled.params))
         done("")
-    with progress("layers on RTL", rounds(inputs) * len(arrays)) as done:
-        found = run_on_array(network, inputs, arrays, done, streams=stored.streams)
+    with progress("images on RTL", len(batches(compiled, len(inputs)))) as done:
+        frames = run_frames(compiled, inputs, done)
+    tensors = _tensors(request)
+    records = [rtl_records(compiled, frame) for frame in frames] if request.detector else []
+    expected = _golden_records(request, tensors)
+
+    def result(layer: str) -> Ints:
+        return np.stack([compiled.read(layer, frame.regions) for frame in frames])
+
     return Run(
-        stored=stored,
-        images=images,
-        results=_named(stored, found.results),
-        layers=found.layers,
-        host=host,
-        different=tuple(differences(found, steps(network, inputs))),
+        request=request,
+        results={name: result(layer) for name, layer in stored.results.items()},
+        records=records,
+        compiled=compiled,
+        frames=frames,
+        different=(*tensor_differences(compiled, frames, tensors), *record_differences(records, expected)),
+        chain=_chain(request, tensors) if request.graph else (),
     )
 
 
-def sparse_params(stored: Stored) -> dict[str, SparseMacParams]:
-    """The array of each layer that can run on one, with the decoder of its stream."""
-    found = {}
-    for name, mac in array_params(stored.network, lanes=stored.options.lanes, columns=stored.options.columns).items():
-        codec, _ = read_header(np.frombuffer(stored.streams[name], dtype="<u4"))
-        found[name] = SparseMacParams(mac=mac, decoder=decoder_params(codec))
-    return found
-
-
-def decoder_params(codec: CodecParams) -> DecoderParams:
-    """The decoder of a stream, on a bus wide enough to keep it busy."""
-    return DecoderParams(
-        packing=codec.packing,
-        bus=128 if codec.packing is Packing.MASK and codec.lanes >= 16 else 64,
-        lanes=codec.lanes,
-        width=codec.width,
-        table=codec.levels is not None,
-        slices=codec.slices,
-    )
-
-
-def as_dict(run: Run) -> dict[str, Any]:
-    """The result as plain values; arrays are in `outputs.npz`."""
-    result = {
-        "images": len(run.images.images),
-        "results": {name: list(values.shape) for name, values in run.results.items()},
-        "accuracy": accuracy(run),
-        "equal": not run.different if run.layers else None,
-        "different": list(run.different),
-        "layers": [
-            vars(row) | {"faults": list(row.faults), "beats_per_cycle": row.beats_per_cycle} for row in run.layers
-        ],
-        "host": run.host,
-    }
-    return result
-
-
-def cells(run: Run) -> list[list[str]]:
-    """A row for each layer on RTL: name, positions, products, channels, cycles, beats per cycle."""
-    return [
-        [
-            row.layer,
-            *(f"{number:,}" for number in (row.positions, row.products, row.channels, row.cycles)),
-            f"{row.beats_per_cycle:.3f}",
-        ]
-        for row in run.layers
+def compile_traced(request: Request, params: EngineParams) -> Compiled:
+    """The program of a network, for an engine with its requantizer, that stores every layer's result."""
+    stored, detector = request.stored, request.detector
+    try:
+        params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(stored))
+    except ValueError as error:
+        raise InputError(f"{stored.path}: {error}") from None
+    scales = detector.scales if detector else ()
+    heads = [
+        Head(cls=stored.results[scale.cls], box=stored.results[scale.box], params=one)
+        for scale, one in zip(scales, request.heads, strict=True)
     ]
+    shape = stored.shape if len(stored.shape) == 1 else (*stored.shape[1:], stored.shape[0])
+    try:
+        return compile_network(stored.network, shape, params, heads=heads, trace=True)
+    except InputError as error:
+        raise InputError(f"{stored.path}: the engine cannot run it: {error}") from None
 
 
-def summary(found: dict[str, Any]) -> list[str]:
-    """What a person wants to know of `as_dict`, one line each."""
-    lines = [f"{name}: {shape}" for name, shape in found["results"].items()]
-    if found["accuracy"] is not None:
-        lines.append(f"{found['accuracy']:.2%} of {found['images']} images right")
-    if found["equal"]:
-        lines.append("RTL equal to golden in every layer")
-    return lines + [f"layer {name} ran in golden only: it {why}" for name, why in found["host"].items()]
+def _requantizer(stored: Stored) -> dict[str, Any]:
+    """Scheme and rounding of the first layer that rounds: the compiler refuses others behind it, by name."""
+    layers = (layer for layer in stored.network.layers if isinstance(layer, Requantized))
+    return next(({"scheme": layer.requant, "rounding": layer.rounding} for layer in layers), {})
 
 
-def accuracy(run: Run) -> float | None:
-    """Part of the images that the first result gets right; None without labels or scores."""
-    scores = next(iter(run.results.values()))
-    if run.images.labels is None or scores.ndim != 2:
-        return None
-    return run.images.accuracy(scores)
+def _tensors(request: Request) -> dict[str, Ints]:
+    return {step.layer.name: step.outputs for step in steps(request.stored.network, request.inputs)}
 
 
-def write_run(run: Run, work: Path) -> dict[str, Any]:
-    """Write `outputs.npz` and `run.json`; returns what the latter holds.
-
-    The npz file holds each result twice: `NAME`, integers with the channel last, and `NAME.real`, the real numbers that
-    they stand for, axes in ONNX's order.
-    """
-    arrays: dict[str, NDArray[Any]] = {}
-    formats = {layer.name: layer.output for layer in run.stored.network.layers}
-    for name, values in run.results.items():
-        real = formats[run.stored.results[name]].decode(values).astype(np.float32)
-        arrays[name] = values
-        arrays[f"{name}.real"] = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
-    _write_npz(work / "outputs.npz", arrays)
-    found = as_dict(run)
-    write_json(work / "run.json", found)
-    return found
+def _golden_records(request: Request, tensors: Mapping[str, Ints]) -> list[Ints]:
+    if request.detector is None:
+        return []
+    named = {name: tensors[layer] for name, layer in request.stored.results.items()}
+    found = request.detector.integer(request.heads, named)
+    return list(map(partial(golden_records, request.detector.nms), found))
 
 
-def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """As `numpy.savez`, which takes names for arguments of its own."""
-    with ZipFile(path, "w") as archive:
-        for name, values in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, values, allow_pickle=False)
-
-
-def _named(stored: Stored, results: Mapping[str, Ints]) -> dict[str, Ints]:
-    """Results of layers as outputs of the ONNX file."""
-    return {name: results[layer] for name, layer in stored.results.items()}
-
-
-def _encode(stored: Stored, images: Images) -> Ints:
-    return stored.network.encode(images.images)
+def _chain(request: Request, tensors: Mapping[str, Ints]) -> tuple[FloatRow, ...]:
+    assert request.graph is not None
+    network = request.stored.network
+    formats = {layer.name: layer.output for layer in network.layers}
+    scaled = any(not form.is_plain for form in formats.values())
+    rows = float_rows(request.graph, request.images.images, tensors, formats, residuals=not scaled)
+    if not rows:
+        raise InputError(f"{request.graph.file}: no layer of it has the name of one of {request.stored.path}")
+    return tuple(rows)

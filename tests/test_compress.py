@@ -135,33 +135,6 @@ def test_the_same_command_writes_the_same_bytes(tmp_path, sparse):
         assert (tmp_path / "twice" / file).read_bytes() == (sparse / file).read_bytes(), file
 
 
-def test_golden_and_rtl_give_the_same_integers(sparse, tmp_path, capsys):
-    """Every weighted layer through decoder and array."""
-    for on in ("golden", "rtl"):
-        arguments = ("run", sparse, "--input", DIGITS / "heldout.npz", "--count", 3, "--on", on)
-        assert call(*arguments, "-o", tmp_path / on, "--json") == 0
-        assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / on / "run.json").read_text())
-    golden, rtl = (np.load(tmp_path / on / "outputs.npz") for on in ("golden", "rtl"))
-    assert golden.files == rtl.files == ["scores", "scores.real"]
-    np.testing.assert_array_equal(golden["scores"], rtl["scores"])
-    found = json.loads((tmp_path / "rtl" / "run.json").read_text())
-    assert found["equal"] is True
-    assert [row["layer"] for row in found["layers"]] == ["conv1", "conv2", "conv3", "dense"]
-    # the integers stand for numbers close to the float network's
-    expected = import_onnx(SPARSE).run(np.load(DIGITS / "heldout.npz")["images"][:3])
-    assert np.abs(golden["scores.real"] - expected).max() < 0.05 * np.abs(expected).max()
-
-
-def test_rtl_that_differs_is_named_with_exit_code_1(sparse, tmp_path, monkeypatch, capsys):
-    import roundel.run
-
-    line = "conv2: 1 of 9 outputs differ, first [0]: RTL 1, golden 2"
-    monkeypatch.setattr(roundel.run, "differences", lambda *_: [line])
-    arguments = ("run", sparse, "--input", DIGITS / "heldout.npz", "--count", 1, "--on", "rtl", "-o", tmp_path)
-    assert call(*arguments) == 1
-    assert line in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
