@@ -178,7 +178,7 @@ class Harness:
         """Transfers that do not overlap: each near another border."""
         transfers = [self.transfer() for _ in range(count)]
         for number, transfer in enumerate(transfers):
-            transfer.address = transfer.address % (1 << 16) + (number << 16) + (1 << 20)
+            transfer.address = transfer.address % (1 << 16) + (number << 17) + (1 << 20)
         return transfers
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> Task[None]:

@@ -68,6 +68,42 @@ def test_registers_answer_after_two_cycles() -> None:
     assert events["b"] == list(range(2, 20, 2))
 
 
+@pytest.mark.parametrize("strobes", range(16))
+def test_bytes_without_a_strobe_do_nothing(strobes: int) -> None:
+    """Whatever stands on their lines, which the bench's master leaves at 0."""
+    file = RegisterFile(TABLE)
+    bus = file.bus
+    found = {"base": 0, "control": 0}
+
+    async def write(sim: SimulatorContext, offset: int) -> None:
+        for name, value in {
+            "awaddr": offset,
+            "wdata": 0xFFFF_FFFF,
+            "wstrb": strobes,
+            "awvalid": 1,
+            "wvalid": 1,
+        }.items():
+            sim.set(getattr(bus, name), value)
+        await sim.tick()
+        sim.set(bus.awvalid, 0)
+        sim.set(bus.wvalid, 0)
+        await sim.tick()
+
+    async def bench(sim: SimulatorContext) -> None:
+        sim.set(bus.bready, 1)
+        for name, offset in (("base", 0x10), ("control", 0x04)):
+            await write(sim, offset)
+            found[name] = sim.get(getattr(file, name))
+            await sim.tick()
+
+    simulator = Simulator(file)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    ones = sum(0xFF << 8 * byte for byte in range(4) if strobes >> byte & 1)
+    assert found == {"base": 0x1234_5678 & ~ones | ones, "control": ones & 0x7FF}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
