@@ -1,20 +1,20 @@
 """In which parts an operation passes through the activation memory: bands of rows, and strips of these."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from golden.engine_params import EngineParams
+from golden.program import DESCRIPTOR_BYTES
 from roundel.compile_area import Tiling, balanced
 from roundel.compile_operation import Operation
+from roundel.compile_pack import Taken, first_fit
 from roundel.compile_tensor import Tensor
 
 BANDS = 8  # of maps that stay on chip but are loaded or stored beside the computing, at most
 STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 RUN = 4  # cycles that a run costs beyond its bytes
-OVERHEAD = 50  # cycles around a band's computation: its descriptors, the first weights, the last results
+OVERHEAD = 50  # cycles around a part's computation: the first weights, the last results
 STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
-
-Taken = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,25 +28,20 @@ class Bands:
     buffers
         Of the operands `source`, `residual` and `target` that are streamed: the first word of one buffer, or of two
         that take turns.
+    cycles
+        Of the operation, by a rough estimate.
     """
 
     rows: int
     columns: int
-    buffers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    buffers: Mapping[str, tuple[int, ...]]
+    cycles: float = 0
 
 
 def roles(operation: Operation) -> dict[str, Tensor]:
     """Operands and result by name."""
     found = {"source": operation.source, "target": operation.target}
     return found if operation.residual is None else found | {"residual": operation.residual}
-
-
-def on_chip(operation: Operation, depth: int, *, moves: bool) -> Bands:
-    """Bands of whole tiles beside whose computation others are loaded or stored, or one if nothing moves."""
-    target = operation.target.storage
-    unit = tile_rows(operation, target.columns, depth)
-    tiles = -(-target.rows // unit)
-    return Bands(rows=unit * -(-tiles // BANDS) if moves else target.rows, columns=target.columns)
 
 
 def tile_rows(operation: Operation, columns: int, depth: int) -> int:
@@ -81,8 +76,14 @@ class Choice:
 
     def best(self) -> Bands | None:
         """What takes fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
-        found = [(self._cycles(bands), -bands.columns, bands) for bands in self._fitting()]
-        return min(found, key=lambda item: item[:2])[2] if found else None
+        return min(self._fitting(), key=lambda bands: (bands.cycles, -bands.columns), default=None)
+
+    def on_chip(self, *, moves: bool) -> Bands:
+        """Nothing is streamed: bands of whole tiles, beside which others are loaded or stored; one if none `moves`."""
+        target = self.operation.target.storage
+        unit = tile_rows(self.operation, target.columns, self.params.depth)
+        rows = unit * -(-target.rows // (unit * BANDS)) if moves else target.rows
+        return self._bands(rows, target.columns, {})
 
     def _fitting(self) -> Iterator[Bands]:
         """For strips of all widths, with one buffer or two: the highest bands that fit, and lower ones."""
@@ -95,7 +96,7 @@ class Choice:
                 for part in (1, 2, 4):
                     rows = self._rounded(height // part, columns) if height // part else 0
                     if rows and (buffers := self._place(rows, columns, copies)) is not None:
-                        yield Bands(rows=rows, columns=columns, buffers=buffers)
+                        yield self._bands(rows, columns, buffers)
                 if height and columns == target.columns and copies == 2 and height >= target.rows:
                     return  # nothing is better than all of it
 
@@ -142,6 +143,10 @@ class Choice:
                 places[name] = (*places.get(name, ()), word)
         return places
 
+    def _bands(self, rows: int, columns: int, buffers: Mapping[str, tuple[int, ...]]) -> Bands:
+        bands = Bands(rows=rows, columns=columns, buffers=buffers)
+        return replace(bands, cycles=self._cycles(bands))
+
     def _cycles(self, bands: Bands) -> float:
         """Of the operation: every part takes what its slowest unit needs, or the sum of all with single buffers."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
@@ -155,7 +160,7 @@ class Choice:
         runs = {name: self._runs(one, bands) * RUN for name, one in self.streamed.items()}
         moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}
         stored = moves.pop("target", 0)
-        loaded = sum(moves.values())
+        loaded = sum(moves.values()) + (len(self.streamed) + 1) * DESCRIPTOR_BYTES / params.bus_bytes
         parts = -(-target.rows // bands.rows) * -(-target.columns // bands.columns)
         if all(len(words) == 2 for words in bands.buffers.values()):
             return loaded + stored + parts * (max(computing, loaded + weights, stored) + OVERHEAD)
@@ -165,13 +170,3 @@ class Choice:
         """Runs in which a part is moved, about."""
         storage = tensor.storage
         return storage.planes * (1 if bands.columns >= self.operation.target.storage.columns else bands.rows)
-
-
-def first_fit(taken: Taken, size: int, words: int) -> int | None:
-    """The lowest place for `size` words that are not taken."""
-    at = 0
-    for start, stop in sorted(taken):
-        if start - at >= size:
-            break
-        at = max(at, stop)
-    return at if at + size <= words else None

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 from golden.engine_params import EngineParams
 from golden.errors import InputError
-from roundel.compile_bands import Bands, Choice, first_fit, on_chip, roles
+from roundel.compile_bands import Bands, Choice, roles
 from roundel.compile_operation import Operation
+from roundel.compile_pack import overlap, pack, peak
 from roundel.compile_tensor import Storage
+
+GAIN = 0.99  # of a plan's cycles: less is no reason to change it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,13 @@ class Plan:
     """
 
     resident: dict[Storage, int]
-    streamed: set[Storage]
+    streamed: frozenset[Storage]
     bands: list[Bands]
+
+    @property
+    def cycles(self) -> float:
+        """Of all operations, by a rough estimate."""
+        return sum(one.cycles for one in self.bands)
 
 
 @dataclass(kw_only=True)
@@ -59,8 +67,8 @@ class Planner:
     words: int
     params: EngineParams
     pinned: set[Storage] = field(default_factory=set)
-    streamed: set[Storage] = field(default_factory=set)
     lives: dict[Storage, tuple[int, int]] = field(init=False)
+    _known: dict[tuple[object, ...], Bands | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lives = {}
@@ -72,38 +80,47 @@ class Planner:
             self.lives[root] = self.lives[root][0], len(self.operations)
 
     def plan(self) -> Plan:
-        """The plan with as few streamed maps as a greedy choice finds.
+        """A plan with few streamed maps: the cheapest are streamed until all fits, and come back where that is faster.
 
         Raises
         ------
         InputError
             Not even the smallest parts of a layer's maps fit.
         """
-        while True:
-            resident, failed = self._pack()
-            if failed is not None:
-                self._spill(self._beside(self.lives[failed]), failed.name)
+        streamed: frozenset[Storage] = frozenset()
+        found = self._attempt(streamed)
+        while not isinstance(found, Plan):
+            streamed |= {self._cheapest(streamed, found)}
+            found = self._attempt(streamed)
+        return self._better(found)
+
+    def _better(self, found: Plan) -> Plan:
+        """The plan, or one in which maps are on chip or streamed that are not in it, where that is faster."""
+        for one in sorted(self.lives, key=lambda one: (-self._traffic(one) * one.words, self.lives[one], one.name)):
+            if one in self.pinned or (one in found.streamed and self._traffic(one) <= 0):
                 continue
-            bands: list[Bands] = []
-            for index in range(len(self.operations)):
-                found = self._bands(index, resident)
-                if found is None:
-                    self._spill(self._beside((index, index)), self.operations[index].layer)
-                    break
-                bands.append(found)
-            else:
-                return Plan(resident=resident, streamed=self.streamed, bands=bands)
+            if one not in found.streamed and not self._beside_streamed(one, found.streamed):
+                continue
+            other = self._attempt(found.streamed ^ {one})
+            if isinstance(other, Plan) and other.cycles < found.cycles * GAIN:
+                found = other
+        return found
 
-    def _beside(self, life: tuple[int, int]) -> list[Storage]:
-        """Resident storages that live at the same time."""
-        return [one for one, other in self.lives.items() if one not in self.streamed and _overlap(life, other)]
+    def _beside_streamed(self, storage: Storage, streamed: frozenset[Storage]) -> bool:
+        """Whether something is streamed while a storage lives, so that it takes room from buffers."""
+        return any(overlap(self.lives[storage], self.lives[one]) for one in streamed)
 
-    def _spill(self, candidates: list[Storage], layer: str) -> None:
-        """Stream the storage that costs least traffic for the room that it takes; of equal ones the greatest."""
-        candidates = [one for one in candidates if one not in self.pinned]
-        if not candidates:
+    def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
+        """The storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
+        living = [one for one in self._living(streamed, index) if one not in self.pinned]
+        if not living:
+            layer = self.operations[min(index, len(self.operations) - 1)].layer
             raise InputError(f"{layer}: what it needs at once does not fit into {self.words} words on chip")
-        self.streamed.add(min(candidates, key=lambda one: (self._traffic(one), -one.words, self.lives[one])))
+        return min(living, key=lambda one: (self._traffic(one), -one.words, self.lives[one], one.name))
+
+    def _living(self, streamed: frozenset[Storage], index: int) -> list[Storage]:
+        """Storages on chip at an operation."""
+        return [one for one, life in self.lives.items() if one not in streamed and overlap(life, (index, index))]
 
     def _traffic(self, storage: Storage) -> int:
         """How often all of it moves more than if it stayed."""
@@ -112,40 +129,28 @@ class Planner:
         )
         return reads - 1 if storage is self.source else reads + (storage not in self.outer)
 
-    def _pack(self) -> tuple[dict[Storage, int], Storage | None]:
-        """First fit, in the orders that tend to do best; or the storage that found no room."""
-        residents = [one for one in self.lives if one not in self.streamed]
-        failed: Storage | None = None
-        by_size = sorted(residents, key=lambda one: (-one.words, self.lives[one]))
-        by_life = sorted(residents, key=lambda one: (self.lives[one][0] - self.lives[one][1], -one.words))
-        for order in (by_size, by_life, residents):
-            places: dict[Storage, int] = {}
-            for one in order:
-                taken = [
-                    (word, word + other.words)
-                    for other, word in places.items()
-                    if _overlap(self.lives[one], self.lives[other])
-                ]
-                word = first_fit(taken, one.words, self.words)
-                if word is None:
-                    failed = failed or one
-                    break
-                places[one] = word
-            else:
-                return places, None
-        return {}, failed
+    def _attempt(self, streamed: frozenset[Storage]) -> Plan | int:
+        """The plan with these storages streamed, or the number of an operation at which not all fits."""
+        lives = {one: life for one, life in self.lives.items() if one not in streamed}
+        resident = pack(lives, self.words)
+        if resident is None:
+            return peak(lives)[0]
+        bands = []
+        for index in range(len(self.operations)):
+            found = self._bands(index, resident, streamed)
+            if found is None:
+                return index
+            bands.append(found)
+        return Plan(resident=resident, streamed=streamed, bands=bands)
 
-    def _bands(self, index: int, resident: dict[Storage, int]) -> Bands | None:
+    def _bands(self, index: int, resident: dict[Storage, int], streamed: frozenset[Storage]) -> Bands | None:
         """The bands of an operation; None if its buffers do not fit beside the resident maps."""
         operation = self.operations[index]
-        streamed = {name: one for name, one in roles(operation).items() if one.storage.root[0] in self.streamed}
-        if not streamed:
+        moving = {name: one for name, one in roles(operation).items() if one.storage.root[0] in streamed}
+        taken = tuple((resident[one], resident[one] + one.words) for one in self._living(streamed, index))
+        key = (index, tuple(moving), taken)
+        if key not in self._known:
+            choice = Choice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)
             moves = operation.target.storage.root[0] in self.outer or self.lives.get(self.source, (-1,))[0] == index
-            return on_chip(operation, self.params.depth, moves=moves)
-        living = self._beside((index, index))
-        taken = [(word, word + one.words) for one, word in resident.items() if one in living]
-        return Choice(operation=operation, streamed=streamed, taken=taken, words=self.words, params=self.params).best()
-
-
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] <= b[1] and b[0] <= a[1]
+            self._known[key] = choice.best() if moving else choice.on_chip(moves=moves)
+        return self._known[key]
