@@ -14,7 +14,7 @@ from roundel.compile_operation import Operation
 from roundel.compile_pack import overlap, pack, peak
 from roundel.compile_tensor import Storage
 
-GAIN = 0.99  # of a plan's cycles: less is no reason to change it
+GAIN = 0.999  # of a plan's cycles: less is no reason to change it
 
 
 @dataclass(frozen=True, kw_only=True)
