@@ -13,6 +13,8 @@ from hw.two_port_memory import TwoPortMemory
 
 STEERING = ("position", "first", "last", "swap_params")  # what goes along with the numbers of a beat
 
+WAY = 2  # stages from where a sum is read to where it is written
+
 
 def activity_layout() -> data.StructLayout:
     """What the array does in a cycle: multiplies, or lets a beat wait, and what for."""
@@ -83,8 +85,8 @@ class EngineArray(wiring.Component):
         m.submodules.columns_loader = columns = BlockLoader(self.params.columns)
         for loader, source in ((weights, self.weights), (columns, self.columns)):
             m.d.comb += [loader.valid.eq(source.valid), source.ready.eq(loader.ready)]
-        self._accept(m, advance, weights.full, columns.full & ~claimed)
         stages = self._pipeline(m, advance)
+        self._accept(m, advance & ~self._unwritten(stages), weights.full, columns.full & ~claimed)
         arriving, leaving = stages[0], stages[-1]
         multiplying, (adding, *finishing) = stages[1 : 1 + self.dot_stages], stages[1 + self.dot_stages : -1]
         reading, starting = stages[self.dot_stages - 1], multiplying[-1]
@@ -113,12 +115,22 @@ class EngineArray(wiring.Component):
         self._check_weights(m, weights)
         return m
 
-    def _accept(self, m: Module, advance: Value, weights_full: Value, columns_full: Value) -> None:
+    def _unwritten(self, stages: list[data.View]) -> Value:
+        """Whether the sum that the next beat goes on from is on its way to the memory.
+
+        A position comes again with the next block of weights, which take `columns` cycles to load; in these its sum got
+        there, unless the pipeline stood.
+        """
+        beat = self.beats.p
+        again = Cat(one.valid & (one.position == beat.position) for one in stages[1 : 1 + WAY])
+        return beat.compute & ~beat.first & again.any()
+
+    def _accept(self, m: Module, free: Value, weights_full: Value, columns_full: Value) -> None:
         """A beat is taken when all that it needs is there."""
         beat, waiting = self.beats.p, self.beats.valid
         needs_residual = beat.compute & beat.last & self.layer.has_residual
         reasons = {
-            "results": ~advance,
+            "results": ~free,
             "weights": beat.swap & ~weights_full,
             "parameters": beat.swap_params & ~columns_full,
             "residual": needs_residual & ~self.residuals.valid,
@@ -176,10 +188,7 @@ class EngineArray(wiring.Component):
             ]
 
     def _memory(self, m: Module, advance: Value, reading: data.View, adding: data.View) -> None:
-        """Read two cycles before adding, write while adding.
-
-        A position comes again with the next block of weights, `columns` cycles later at the least: its sum is there.
-        """
+        """Read two cycles before adding, write while adding: `WAY` stages in all."""
         width = self.params.mac.acc_width
         m.submodules.memory = words = TwoPortMemory(width=width * self.params.columns, depth=self.params.depth)
         m.d.comb += [

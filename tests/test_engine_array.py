@@ -243,6 +243,17 @@ def test_eight_lanes(name, seed):
     assert drive(params, layer, traffic, seed=seed, stalls=STALLS)["results"] == traffic.results
 
 
+@pytest.mark.parametrize("structure", ["product", "pairs"])
+@pytest.mark.parametrize("positions", [1, 2, 3])
+def test_a_standing_pipeline_brings_steps_close(structure, positions, seed):
+    """Results wait for long, so that weights are there at once when the pipeline goes on: sums must be there too."""
+    layer = layer_of()
+    params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "structure": structure})
+    traffic = make_traffic(np.random.default_rng(seed), params, layer, tiles=4, blocks=4, steps=3, positions=positions)
+    found = drive(params, layer, traffic, seed=seed, stalls={"results": 0.9, "beats": 0.2})
+    assert found["results"] == traffic.results
+
+
 @pytest.mark.parametrize("scheme", ["fixed8", "fixed16", "fixed32", "float32"])
 def test_requantizers_that_multiply(scheme, seed):
     layer = layer_of(low=-100, high=120, flip_target=1)
