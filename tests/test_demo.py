@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 
 import roundel.demo
-from golden.network import run
+from golden.greedy_nms import greedy_nms
+from golden.network import outputs
 from roundel.cli import main
-from roundel.demo import Options, run_demo, summary, write_demo
-from roundel.images import load_images
+from roundel.demo import DETECTOR, Options, layer_names, run_demo
+from roundel.demo_page import verdict
+from roundel.demo_summary import summary, write_demo
+from roundel.detector import evaluate
+from roundel.energy_costs import Costs
+from roundel.objects import read_scenes
 from roundel.onnx_import import import_onnx
-from roundel.quantize import quantize
-from roundel.stimulus import DIGITS
 
-COUNT = 4
+SCENES = 2
 
 
 def command(*arguments):
@@ -33,152 +36,198 @@ def command(*arguments):
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    """The whole demo on a few digits: folder and what `--json` printed."""
+    """The whole demo on a few scenes: folder and what `--json` printed. Without gates, which take minutes."""
     folder = tmp_path_factory.mktemp("demo") / "out"
-    code, out, err = command("demo", "--digits", COUNT, "-o", folder, "--json")
+    code, out, err = command("demo", "--scenes", SCENES, "--cells", "none", "-o", folder, "--json")
     assert code == 0, err
-    assert "equal golden" in err
+    assert f"RTL equal to golden in {SCENES} scenes" in err
+    assert "Where the time went" in err
     return folder, out
 
 
 @pytest.fixture(scope="module")
 def small():
-    """A demo on a small array and without synthesis."""
-    return run_demo(Options(digits=2, cells=(), lanes=4, columns=4))
+    """The demo's result itself."""
+    return run_demo(Options(scenes=SCENES, cells=None))
+
+
+@pytest.fixture
+def again(small, monkeypatch):
+    """What makes a demo run again without compression and simulation, for the same options."""
+    monkeypatch.setattr(roundel.demo, "compress", lambda *_: small.compressed)
+    frames = {id(one.compiled.program): one.frames for one in (small.traced, small.plain)}
+    assert len(frames) == 2
+
+    def kept(compiled, images, done):
+        return small.traced.frames if compiled.tensors else small.plain.frames
+
+    monkeypatch.setattr(roundel.demo, "run_frames", kept)
+    return lambda: run_demo(small.options)
 
 
 def test_figures_are_complete_and_right(output):
     folder, out = output
     found = json.loads((folder / "demo.json").read_text())
     assert json.loads(out) == found
-    graph = import_onnx(DIGITS / "digits.onnx")
-    held_out = load_images(DIGITS / "heldout.npz", graph)
-    network = quantize(graph, load_images(DIGITS / "calibration.npz", graph).images).network
-    integer = run(network, network.encode(held_out.images)).argmax(axis=1) == held_out.labels
-    real = graph.run(held_out.images).argmax(axis=1) == held_out.labels
-    on_rtl, all_of_them = found["accuracy"]["on_rtl"], found["accuracy"]["held_out"]
-    assert on_rtl == {
-        "images": COUNT,
-        "float": real[:COUNT].mean(),
-        "integer": integer[:COUNT].mean(),
-        "rtl": integer[:COUNT].mean(),
-    }
-    assert all_of_them == {"images": len(real), "float": real.mean(), "integer": integer.mean()}
-    assert all_of_them["float"] - all_of_them["integer"] <= 0.005
-    assert found["equal"] is True
-    assert found["differences"] == []
-    names = ["conv1", "conv2", "conv3", "dense"]
-    assert [row["name"] for row in found["modules"]] == [row["layer"] for row in found["layers"]] == names
-    assert [row["shift"] for row in found["modules"]] == [layer.shift for layer in network.weighted]
-    # images x output pixels, blocks of 16 products, blocks of 16 channels
-    assert [row["beats"] for row in found["layers"]] == [
-        COUNT * pixels * lanes * columns for pixels, lanes, columns in ((64, 1, 1), (64, 9, 2), (16, 18, 2), (1, 8, 1))
-    ]
-    assert {row["scheme"] for row in found["requant"]} >= {"shift", "fixed32", "float32"}
-    assert all(row["verified"] for row in found["requant"])
+    assert (found["equal"], found["differences"], found["scenes"]) == (True, [], SCENES)
+    rows = {(row["network"], row["nms"], row["on"], row["scenes"]): row for row in found["accuracy"]}
+    assert len(rows) == 7
+    floats = rows["float", "GreedyNMS", "golden", 200]
+    integers = rows["integer", "PSRR (guarded)", "golden", 200]
+    assert floats["ap50"] >= 0.90
+    assert 100 * (floats["ap50"] - integers["ap50"]) <= 2
+    golden, rtl = (rows["integer", "PSRR (guarded)", on, SCENES] for on in ("golden", "RTL"))
+    assert [golden[name] for name in ("ap50", "ap75", "ap50_95")] == [rtl[name] for name in ("ap50", "ap75", "ap50_95")]
+    layers, total = found["layers"], found["total"]
+    assert total["macs"] == sum(row["macs"] for row in found["layers"])
+    assert total["cycles"] == sum(row["cycles"] for row in layers) <= found["frames"][0]["cycles"]
+    assert [row["compute"] for row in layers][:-1] == [row["compute"] for row in layers if row["layer"] != "boxes"]
+    assert total["compute"] == found["frames"][0]["computing"]
+    assert found["energy"] is None
+
+
+def test_float_row_is_the_file_alone(output):
+    """Average precision of the ONNX file, without anything of the demo."""
+    folder, _ = output
+    found = json.loads((folder / "demo.json").read_text())
+    graph, detector = import_onnx(DETECTOR / "detector.onnx"), roundel.demo.load_detector(DETECTOR / "detector.toml")
+    scenes = read_scenes(DETECTOR / "heldout.npz", graph.shape).first(SCENES)
+    boxes = detector.detections(graph.outputs(scenes.images))
+    expected = evaluate(scenes.objects, boxes, lambda one: greedy_nms(one, 0.5))
+    (row,) = (row for row in found["accuracy"] if row["network"] == "float" and row["scenes"] == SCENES)
+    assert (row["ap50"], row["ap75"], row["ap50_95"]) == pytest.approx(expected)
+
+
+def test_products_are_those_of_the_network(small):
+    found = summary(small)
+    network = small.compressed.network
+    maps = outputs(
+        replace(network, results=tuple(layer.name for layer in network.layers)),
+        network.encode(small.scenes.images[:1]),
+    )
+    macs = {layer.name: maps[layer.name][0, ..., 0].size * layer.weights.size for layer in network.weighted}
+    assert {row["layer"]: row["macs"] for row in found["layers"] if row["layer"] in macs} == macs
+    elements = sum(values[0].size for values in maps.values())
+    assert found["compared"]["elements"] == SCENES * elements
 
 
 def test_page_shows_and_links_what_is_there(output):
     folder, _ = output
     page = (folder / "demo.md").read_text()
-    links = re.findall(r"\]\(([^)]+)\)", page)
-    assert {"digits.png", "formats.png", "errors.png", "accumulators.png", "demo.json"} <= set(links)
-    assert any(link.startswith("requant/") and link.endswith(".png") for link in links)
+    links = set(re.findall(r"\]\(([^)]+)\)", page))
+    assert {"scenes.png", "cycles.png", "demo.json", "network/report.md", "program/program.lst"} <= links
     assert all((folder / link).stat().st_size > 0 for link in links)
-    for name in (
-        "conv1",
-        "dense",
-        "mac_u8_u8",
-        "mac_u8_s8",
-        "fixed32",
-        "float32",
-        "all 14,376 outputs of the RTL equal",
-    ):
+    for name in ("conv1", "depthwise3", "boxes", "integer + PSRR (guarded)", f"RTL equal to golden in {SCENES} scenes"):
         assert name in page
     for text in (page, (folder / "demo.json").read_text()):
         assert str(Path.home()) not in text
         assert str(folder) not in text
 
 
-def test_verilog_is_what_was_simulated(output):
+def test_what_it_leaves_can_be_used(output, tmp_path):
+    """The network runs again, and ends in the same boxes."""
     folder, _ = output
+    arguments = ("--input", DETECTOR / "heldout.npz", "--count", SCENES, "--head", DETECTOR / "detector.toml")
+    code, _, err = command("run", folder / "network", *arguments, "-o", tmp_path / "run")
+    assert (code, err) == (0, "")
     found = json.loads((folder / "demo.json").read_text())
-    assert len(found["verilog"]) == 4  # two arrays, and the requantizer of each
-    for name in found["verilog"]:
-        module = Path(name).stem
-        sheet = json.loads((folder / name).with_suffix(".json").read_text())
-        assert sheet["unit"] == module
-        assert f"module {module}(" in (folder / name).read_text()
-    array = json.loads((folder / "verilog" / "mac_u8_u8.json").read_text())["parameters"]
-    assert (array["lanes"], array["columns"], array["reduction"], array["weight_width"]) == (16, 16, 288, 8)
+    with np.load(tmp_path / "run" / "boxes.npz") as file:
+        for frame in found["frames"]:
+            rows = file["image_ids"] == frame["scene"]
+            assert [one["box"] for one in frame["found"]] == file["boxes"][rows].tolist()
+            assert [int(one["class"]) for one in frame["found"]] == file["classes"][rows].tolist()
+    assert "module engine_top" in (folder / "program" / "engine.v").read_text()
 
 
-def test_equal_runs_write_equal_files(small, tmp_path):
-    again = run_demo(small.options)
-    for name, demo in (("first", small), ("second", again)):
+def test_equal_runs_write_equal_files(small, again, tmp_path):
+    for name, demo in (("first", small), ("second", again())):
         (tmp_path / name).mkdir()
         write_demo(demo, tmp_path / name)
-    files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
-    assert len(files) >= 10
+    files = [file.relative_to(tmp_path / "first") for file in (tmp_path / "first").rglob("*") if file.is_file()]
+    assert len(files) > 10
     for file in files:
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes(), file
 
 
-def test_a_difference_ends_with_exit_code_1_and_a_page_that_says_so(small, tmp_path, monkeypatch):
-    bad = "conv2: 1 of 4096 outputs differ, first [0, 3, 3, 7]: RTL 12, golden 13"
-    monkeypatch.setattr(roundel.demo, "run_demo", lambda *_: replace(small, different=(bad,)))
-    code, out, err = command("demo", "-o", tmp_path / "out", "--json")
-    assert code == 1
-    assert bad in err
-    assert json.loads(out)["equal"] is False
-    page = (tmp_path / "out" / "demo.md").read_text()
-    assert "RTL DIFFERS from golden" in page
-    assert bad in page
+def test_first_difference_reaches_page_and_verdict(small, again, tmp_path, monkeypatch):
+    """Golden is made to expect one more of one value."""
+    real_steps = roundel.demo.steps
 
-
-def test_wrong_expected_values_reach_the_result(small, monkeypatch):
     def corrupted(network, images):
         for step in real_steps(network, images):
-            outputs = step.outputs.copy()
-            if step.layer.name == "dense":
-                outputs[1, 2] += 1
-            yield replace(step, outputs=outputs)
+            wrong = step.outputs.copy()
+            if step.layer.name == "conv4":
+                wrong[1, 2, 3, 4] += 1
+            yield replace(step, outputs=wrong)
 
-    real_steps = roundel.demo.steps
     monkeypatch.setattr(roundel.demo, "steps", corrupted)
-    monkeypatch.setattr(roundel.demo, "run_on_array", lambda *_: small.rtl)
-    found = summary(run_demo(small.options))
-    value = int(small.rtl.outputs["dense"][1, 2])
-    expected = f"dense: 1 of 20 outputs differ, first [1, 2]: RTL {value}, golden {value + 1}"
-    assert found["differences"] == [expected]
+    found = write_demo(again(), tmp_path)
+    value = int(small.traced.compiled.read("conv4", small.traced.frames[1].regions)[2, 3, 4])
+    size = small.traced.compiled.read("conv4", small.traced.frames[1].regions).size
+    line = f"image 1: conv4: 1 of {size} elements differ, first [2, 3, 4]: RTL {value}, golden {value + 1}"
+    assert found["differences"] == [line]
     assert found["equal"] is False
+    assert verdict(found) == f"RTL DIFFERS from golden, first in {line}"
+    assert line in (tmp_path / "demo.md").read_text()
+
+
+def test_a_box_that_differs_is_named(again, monkeypatch):
+    real_records = roundel.demo.golden_records
+
+    def corrupted(nms, boxes):
+        records = real_records(nms, boxes).copy()
+        records[0, 2] += 1
+        return records
+
+    monkeypatch.setattr(roundel.demo, "golden_records", corrupted)
+    found = again()
+    assert [(one.image, one.tensor, one.element) for one in found.different] == [
+        (scene, "boxes", (0, "x2")) for _ in ("traced", "plain") for scene in range(SCENES)
+    ]
+
+
+def test_energy_on_the_page(small, tmp_path):
+    costs = Costs(cells="some cells", multiplication=0.5, weight=1.0, requantization=0.5, box=170.0, box_tables=170.0)
+    found = write_demo(replace(small, costs=costs), tmp_path)
+    rows = {row["unit"]: row for row in found["energy"]["rows"]}
+    assert rows["array"]["count"] == 64 * found["total"]["compute"]
+    assert rows["array"]["nj"] == pytest.approx(rows["array"]["count"] * 0.5 / 1000)
+    beats = [frame["read_beats"] + frame["write_beats"] for frame in found["frames"]]
+    assert rows["outer memory"]["count"] == round(np.mean(beats))
+    page = (tmp_path / "demo.md").read_text()
+    assert "some cells" in page
+    assert (tmp_path / "energy.png").stat().st_size > 0
 
 
 def damaged(tmp_path, name):
     """A copy of an example's file, cut in half."""
-    whole = (DIGITS / name).read_bytes()
+    whole = (DETECTOR / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     return tmp_path / name
 
 
-def unlabelled(tmp_path):
-    with np.load(DIGITS / "heldout.npz") as archive:
-        np.savez(tmp_path / "nolabels.npz", images=archive["images"])
-    return tmp_path / "nolabels.npz"
+def without_objects(tmp_path):
+    with np.load(DETECTOR / "heldout.npz") as archive:
+        np.savez(tmp_path / "noboxes.npz", images=archive["images"][:2])
+    return tmp_path / "noboxes.npz"
 
 
 @pytest.mark.parametrize(
     ("option", "make", "expected"),
     [
         ("--model", lambda folder: folder / "none.onnx", "none.onnx"),
-        ("--model", lambda folder: damaged(folder, "digits.onnx"), "digits.onnx"),
+        ("--model", lambda folder: damaged(folder, "detector.onnx"), "detector.onnx"),
+        ("--model", lambda _: DETECTOR.parent / "digits" / "digits.onnx", "images: expected shape (count, 1, 8, 8)"),
+        ("--head", lambda folder: folder / "none.toml", "none.toml: expected a readable text file"),
         ("--calibration", lambda folder: folder / "none.npz", "none.npz: expected an .npz file"),
         ("--calibration", lambda folder: damaged(folder, "calibration.npz"), "calibration.npz: not a valid .npz file"),
         ("--held-out", lambda folder: damaged(folder, "heldout.npz"), "heldout.npz: not a valid .npz file"),
-        ("--held-out", unlabelled, "nolabels.npz: expected an array named labels"),
-        ("--digits", lambda _: 401, "heldout.npz: expected at least 401 images, not 400"),
-        ("--digits", lambda _: 0, "--digits"),
+        ("--held-out", without_objects, "noboxes.npz: expected an array named boxes"),
+        ("--scenes", lambda _: 201, "heldout.npz: expected at least 201 images, not 200"),
+        ("--scenes", lambda _: 0, "--scenes"),
+        ("--sparsity", lambda _: 1, "sparsity must be 0 to below 1"),
         ("--cells", lambda folder: folder / "none.lib", "none.lib"),
+        ("--config", lambda _: "huge", "--config"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, option, make, expected):
@@ -191,3 +240,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, option, make, expect
     assert err.count("\n") == 1
     shutil.rmtree(tmp_path / "in")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_layers_behind_outputs(small):
+    names = layer_names(small.compressed)
+    assert set(names) == set(small.detector.outputs)
+    assert set(names.values()) == set(small.compressed.network.output_names)
