@@ -9,7 +9,6 @@ import numpy as np
 from golden.layers import Layer, Requantized, Weighted
 from golden.opq_params import OpqParams
 from roundel.advisor_report import advice, advice_lines, advice_table
-from roundel.array_design import unsupported
 from roundel.compress import Compressed
 from roundel.markdown import markdown_table
 from roundel.modules_table import modules_table
@@ -45,7 +44,6 @@ def report(result: Compressed, files: Mapping[str, str]) -> Row:
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
-        "golden_only": {layer.name: why for layer in result.network.weighted if (why := unsupported(layer))},
         "losses": list(result.losses),
     }
 
@@ -124,7 +122,6 @@ def summary(found: Row) -> list[str]:
         )
         lines.append(f"- Scales that are no powers of two: {how}.")
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in found["host"]]
-    lines += [f"- Layer {name} runs in golden only: it {why}." for name, why in found["golden_only"].items()]
     return lines
 
 
