@@ -30,7 +30,8 @@ def operands():
 
 @pytest.fixture(scope="module")
 def beats(operands):
-    return schedule(PARAMS, *operands, {"shift": 9})
+    acts, weights, bias = operands
+    return schedule(PARAMS, acts, weights, bias, {"shift": 9})
 
 
 def test_rtl_gives_the_matrix_product(operands, beats):
