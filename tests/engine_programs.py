@@ -1,4 +1,4 @@
-"""Programs of the engine made by hand: a map is loaded, goes through a 1x1 convolution, and is stored."""
+"""Programs of the engine made by hand: a 1x1 convolution between a LOAD and a STORE, and the boxes of a head."""
 
 from dataclasses import dataclass, replace
 
@@ -12,6 +12,7 @@ from sim.decoder_streams import codec_params
 
 ALIGN = 16
 TARGET = 200  # word of the first result
+RECORD = 16  # bytes
 
 
 def aligned(data):
@@ -115,3 +116,23 @@ def golden_run(params, regions):
     engine = Engine(params=params, regions=after)
     engine.run()
     return after, engine
+
+
+def detector_heads(params, rng, *, threshold=60, above=256):
+    """Logits of ten classes and distances, bytes below `above`, loaded and made into boxes: an image of two scales."""
+    lanes, classes, chip, listed, source = params.lanes, 10, 0, [], b""
+    planes = -(-classes // lanes) + 1
+    for width, height, stride in ((12, 11, 3), (6, 5, 4)):
+        places = width * height
+        maps = rng.integers(0, above, (planes, places, lanes)).astype(np.uint8).tobytes()
+        moved = {"region": Region.INPUT, "offset": len(source), "chip": chip, "runs": 1, "planes": planes}
+        moved |= {"run_bytes": places * lanes, "outer_plane": places * lanes, "chip_plane": places}
+        boxes = {"cls": chip, "cls_plane": places, "cls_signed": 1, "box": chip + (planes - 1) * places}
+        boxes |= {"width": width, "height": height, "stride": stride, "classes": classes, "last": int(stride == 4)}
+        boxes |= {"threshold": threshold, "shift": -1, "region": Region.OUTPUT, "wait_previous": 1}
+        listed += [(Opcode.LOAD, moved | {"signal_next": 1}), (Opcode.BOXES, boxes)]
+        source, chip = source + aligned(maps), chip + planes * places
+    made = tuple(Descriptor(opcode=opcode, values=values) for opcode, values in (*listed, (Opcode.END, {})))
+    program = Program(fingerprint=params.fingerprint, descriptors=made).pack()
+    contents = {Region.PROGRAM: program, Region.INPUT: source, Region.OUTPUT: bytes(RECORD * (params.nms.capacity + 1))}
+    return {region: np.frombuffer(content, np.uint8).copy() for region, content in contents.items()}

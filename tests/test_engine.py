@@ -6,15 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engine import output_blocks
+from golden.engine import Engine, output_blocks
 from golden.engine_params import CONFIGS, EngineParams
+from golden.errors import MismatchError
+from golden.nms import NmsParams
 from golden.program import Opcode, Program, Region
+from roundel import engine_proof
 from roundel.compile import compile_network
 from roundel.random_networks import engine_network
 from sim.engine_run import simulate, whole_run
-from tests.engine_programs import golden_run, pointwise
+from tests.engine_programs import detector_heads, golden_run, pointwise
+from tests.rtl import check as prove
+from tests.rtl import rtl_cases
 
-DONE = 2  # status
+DONE, DROPPED = 2, 8  # status
 STALLS = {"stalls": 90, "delay": 7}
 
 
@@ -64,12 +69,45 @@ def test_program_by_hand(name, settings, seed):
     assert [row.unit for row in run.rows] == ["load", "compute", "store"]
 
 
+@pytest.mark.parametrize(("threshold", "above"), [(60, 256), (127, 256), (100, 100)], ids=["many", "few", "none"])
 @pytest.mark.parametrize("name", ["tiny", "small"])
-def test_random_networks(name, seed):
-    for number in range(100 * seed, 100 * seed + 8):
-        network, image = engine_network(number, size=16)
-        compiled = compile_network(network, image.shape, engine(name), trace=True)
-        check(compiled.params, compiled.regions(image), settings=STALLS if number % 2 else {}, seed=number)
+def test_boxes(name, threshold, above, seed):
+    params, rng = engine(name), np.random.default_rng(seed)
+    run = check(params, detector_heads(params, rng, threshold=threshold, above=above), settings=STALLS, seed=seed)
+    assert (run.registers["boxes"] > 0) == (above > threshold)
+
+
+def test_more_boxes_than_there_is_room_for(seed):
+    small = NmsParams(**(CONFIGS["tiny"]["nms"] | {"capacity": 100}))
+    params = engine("tiny", nms=small)
+    run = check(params, detector_heads(params, np.random.default_rng(seed), threshold=-128))
+    assert run.registers["status"] & DROPPED
+
+
+@pytest.mark.parametrize("case", rtl_cases("engine"))
+def test_random_networks(case, seed):
+    prove(case, seed)
+
+
+def test_proof_names_what_differs(monkeypatch, seed):
+    """The first element of a layer that is not golden's."""
+
+    class Wrong(Engine):
+        def run(self):
+            super().run()
+            self.regions[Region.OUTPUT][0] ^= 1
+
+    monkeypatch.setattr(engine_proof, "Engine", Wrong)
+    network, image = engine_network(seed, layers=1, size=4)
+    with pytest.raises(MismatchError, match=r": element \(0.*\) is -?\d+, golden -?\d+"):
+        engine_proof.check(engine("tiny"), network, image, settings={}, seed=seed)
+
+
+def test_counters_of_a_network(seed):
+    """Every product of a compiled network is counted, and memory for memory the RTL is golden."""
+    network, image = engine_network(seed, size=12)
+    compiled = compile_network(network, image.shape, engine("tiny"))
+    check(compiled.params, compiled.regions(image), settings=STALLS, seed=seed)
 
 
 def test_weights_wait_for_nothing_but_the_bus(seed):
