@@ -85,7 +85,7 @@ class Decoder(wiring.Component):
             self.outputs.p.eq(beat),
         ]
         with m.If(core.beats.ready):
-            m.d.sync += valid.eq(core.beats.valid)
+            m.d.sync += valid.eq(core.beats.valid & ~core.refused)
         with m.If(core.beats.ready & core.beats.valid):
             m.d.sync += [
                 beat.weights.eq(weights),

@@ -29,6 +29,8 @@ class Aligner(wiring.Component):
         Steps of the largest field.
     step
         Bits, a power of two that divides the length of every field; at most 32.
+    beyond
+        Steps by which a field that is taken may end behind the segment.
 
     Members
     -------
@@ -38,27 +40,26 @@ class Aligner(wiring.Component):
         Between two segments. If there is a chunk, the next cycle is the first of a segment.
     bits : Out(largest * step), valid : Out(1)
         The next field at the bottom; whatever comes behind the segment may be anything.
-    used : In(range(largest + 1))
-        How long it is.
+    used : In(range(largest + 1)), needed : In(range(largest + 1))
+        How long it is, and how much of it has to lie in the segment. They are to be known early in the cycle.
     take : In(1)
         Go on behind it; only if `valid`.
     done : In(1)
         It was the last one of the segment.
+    short : Out(1)
+        The segment ends within what is needed of it.
+    surplus : Out(1)
+        There is a word behind what is needed of it that it does not touch.
     begin : Out(signed)
         Where it begins, relative to the chunk.
-    short : Out(1)
-        It is not whole: the segment ends within it.
-    surplus : Out(1)
-        There is a word behind it that it does not touch.
-    end_bit : Out(signed)
-        The bit of that word, or of the segment's end if there is none, relative to the chunk.
     """
 
-    def __init__(self, params: DecoderParams, largest: int, step: int):
+    def __init__(self, params: DecoderParams, largest: int, step: int, beyond: int = 0):
         self.params, self.largest, self.step = params, largest, step
         self.bus, self.word, self.held = params.bus // step, WORD // step, largest - 1
         self.bus_log = self.bus.bit_length() - 1
-        self.reach = step * (largest + 2 * self.bus)  # of positions relative to the chunk, in bits
+        self.beyond = beyond
+        self.reach = step * (max(largest, beyond) + 2 * self.bus)  # of positions relative to the chunk, in bits
         super().__init__(
             {
                 "chunks": In(stream.Signature(chunk_layout(params))),
@@ -67,12 +68,12 @@ class Aligner(wiring.Component):
                 "bits": Out(largest * step),
                 "valid": Out(1),
                 "used": In(range(largest + 1)),
+                "needed": In(range(largest + 1)),
                 "take": In(1),
                 "done": In(1),
-                "begin": Out(signed((self.reach // step - 1).bit_length() + 1)),
                 "short": Out(1),
                 "surplus": Out(1),
-                "end_bit": Out(signed((self.reach - 1).bit_length() + 1)),
+                "begin": Out(signed((self.reach // step - 1).bit_length() + 1)),
             }
         )
 
@@ -81,28 +82,37 @@ class Aligner(wiring.Component):
         chunk = self.chunks.p
         history = Signal(self.held * self.step, reset_less=True)
         at = Signal(range(self.held + self.bus), reset_less=True)
-        moved = Signal(range(self.held // self.bus + 2), reset_less=True)
+        moved = Signal(range((self.held + self.beyond) // self.bus + 2), reset_less=True)
         started = Signal()
         bits = Cat(history, chunk.data)
         here = named(m, started & self.chunks.valid, "here")
-        beyond = named(m, at + self.used, "beyond")
-        after = named(m, Mux(self.take, beyond, at), "after")
-        over = named(m, here & after[self.bus_log :].any(), "over")
+        whole = named(m, ~at[self.bus_log :].any(), "whole")
+        after = named(m, at + self.used, "after")
+        over = named(m, here & Mux(whole, self.take & after[self.bus_log :].any(), 1), "over")
 
         m.d.comb += [
             self.idle.eq(~started),
             self.bits.eq(self._cut(m, bits, at)),
-            self.valid.eq(here & ~at[self.bus_log :].any()),
-            self.chunks.ready.eq(self.done | (over & ~chunk.last)),
+            self.valid.eq(here & whole),
+            self.chunks.ready.eq(Mux(chunk.last, self.done, over)),
         ]
         with m.If(over):
             m.d.sync += [history.eq(bits[self.params.bus :]), moved.eq(moved + chunk.last)]
         with m.If(started):
-            m.d.sync += [at.eq(after - Mux(over, self.bus, 0)), started.eq(~self.done & ~self.clear)]
+            m.d.sync += at.eq(Mux(self.take, after, at) - Mux(over, self.bus, 0))
+            m.d.sync += started.eq(~self.done & ~self.clear)
         with m.Else():
             m.d.sync += [at.eq(self.held + chunk.start * self.word), moved.eq(0)]
             m.d.sync += started.eq(self.chunks.valid & ~self.clear)
-        self._end(m, at, beyond, moved)
+
+        behind = named(m, at + self.needed, "behind")
+        steps = named(m, moved << self.bus_log, "steps")
+        limit = named(m, chunk.end * self.word + self.held - steps, "limit")
+        m.d.comb += [
+            self.begin.eq(at + steps - self.held),
+            self.short.eq(chunk.last & (behind > limit)),
+            self.surplus.eq(~chunk.last | (behind + self.word <= limit)),
+        ]
         return m
 
     def _cut(self, m: Module, bits: Value, at: Value) -> Value:
@@ -113,15 +123,6 @@ class Aligner(wiring.Component):
             bits = named(m, Mux(at[stage], bits[self.step << stage :][:kept], bits[:kept]), f"cut_{stage}")
         return bits
 
-    def _end(self, m: Module, at: Value, beyond: Value, moved: Value) -> None:
-        """Where the field lies in the segment."""
-        chunk = self.chunks.p
-        origin = named(m, (moved << self.bus_log) - self.held, "origin")
-        m.d.comb += self.begin.eq(at + origin)
-        spare = named(m, chunk.end * self.word - origin - beyond, "spare")
-        words = Mux(self.short, 0, spare >> (self.word.bit_length() - 1))
-        m.d.comb += [
-            self.short.eq(spare < 0),
-            self.surplus.eq(~chunk.last | (spare >= self.word)),
-            self.end_bit.eq((chunk.end - words) << 5),
-        ]
+    def next_bit(self, place: Value) -> Value:
+        """The bit of the first word that begins at `place` or behind it, both relative to the chunk."""
+        return ((place + (self.word - 1)) >> (self.word.bit_length() - 1)) * WORD

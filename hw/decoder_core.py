@@ -2,14 +2,16 @@
 
 The frame parses header and lengths, and offers the payload of segments as *chunks*: beats of the bus as they came, not
 moved, with the number of the first word that belongs to the segment and of the one after the last. A chunk is whole in
-the middle of a segment; only the first has a `start` above 0, only the last an `end` below the words of the bus.
+the middle of a segment; only the first has a `start` above 0, only the last an `end` below the words of the bus. Chunks
+come from a register, so that all of this is known from the start of a cycle.
 
 The core turns the chunks of a segment into beats of codes:
 
 - It may look at a chunk for as long as it wants and take it (`ready`) when it has no more use for it, so that the
   frame's register is a part of its buffer. The chunk after it comes in the next cycle at the earliest.
-- It takes the `last` chunk when, and only when, the segment's last beat is taken from it (in the same cycle): the
-  frame then knows that the segment is complete. Until then the frame stands.
+- It takes the `last` chunk when, and only when, the segment's last beat is taken from it, in the same cycle or later:
+  the frame then knows that the segment is complete. Until then the frame stands.
+- It may offer a beat that it says is `refused`, later in the cycle: if that is taken, nobody sees it.
 - It raises `fault` with `fault_bit`, and gives no beat in that cycle nor after it, until the frame raises `clear`, in
   the next cycle; whether it takes a chunk then does not matter. `fault_bit` is the position of the fault
   (docs/codecs.md) relative to bit 0 of the chunk that is offered, or that comes next if none is: negative in chunks
@@ -72,7 +74,7 @@ def core_signature(params: DecoderParams, reach: int) -> wiring.Signature:
     clear : In(1)
     header : In(header_layout())
     chunks : In(stream.Signature(chunk_layout(params)))
-    beats : Out(stream.Signature(codes_layout(params)))
+    beats : Out(stream.Signature(codes_layout(params))), refused : Out(1)
     fault : Out(1), fault_bit : Out(signed)
     """
     return wiring.Signature(
@@ -81,6 +83,7 @@ def core_signature(params: DecoderParams, reach: int) -> wiring.Signature:
             "header": In(header_layout()),
             "chunks": In(stream.Signature(chunk_layout(params))),
             "beats": Out(stream.Signature(codes_layout(params))),
+            "refused": Out(1),
             "fault": Out(1),
             "fault_bit": Out(signed((reach - 1).bit_length() + 1)),
         }

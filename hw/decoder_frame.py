@@ -87,15 +87,9 @@ class Frame(wiring.Component):
             segments.word.eq(cursor.word),
             segments.announce.eq(reader.counts),
             segments.below.eq(reader.below),
-            segments.room.eq(cursor.size - cursor.index),
-            segments.whole.eq(self.params.words - cursor.index),
-            segments.final.eq(self.inputs.p.last),
+            segments.index.eq(cursor.index),
+            segments.size.eq(cursor.size),
             self.ending.eq(segments.ending),
-            self.chunks.p.data.eq(self.inputs.p.data),
-            self.chunks.p.start.eq(cursor.index),
-            self.chunks.p.end.eq(cursor.index + segments.size),
-            self.chunks.p.last.eq(segments.within | self.inputs.p.last),
-            self.chunks.p.weights.eq(segments.weights),
         ]
         self._follow(m, reader, cursor, segments)
         return m
@@ -103,13 +97,15 @@ class Frame(wiring.Component):
     def _follow(self, m: Module, reader: HeaderReader, cursor: WordCursor, segments: SegmentCounter) -> None:
         """From header to end, or from a fault to the end."""
         state, error, header = Signal(State), Signal(), Signal()
-        self._status(m, reader, cursor, error, header)
-        taken = named(m, self.chunks.valid & self.chunks.ready & ~error, "taken")
+        done, stopped, behind = self._chunk(m, named(m, state == State.PAYLOAD, "payload"), error, cursor, segments)
+        self._status(m, reader, cursor, error, header, behind)
         one = named(m, cursor.index + 1, "one")
         over = named(m, self.inputs.valid & self.inputs.p.last & self.idle, "over")
         incomplete = named(m, reader.short | cursor.size_bytes[:2].any(), "incomplete")
         judged = Signal()
-        m.d.comb += [cursor.to.eq(one), self.clear.eq((state == State.HEADER) | (state == State.END))]
+        m.d.comb += [cursor.to.eq(one), cursor.leave.eq(one == self.params.words)]
+        m.d.comb += segments.start.eq(one[: self.params.words.bit_length() - 1])  # modulo the words of a beat
+        m.d.comb += self.clear.eq((state == State.HEADER) | (state == State.END))
 
         with m.If(state == State.HEADER):
             m.d.comb += reader.valid.eq(cursor.there & ~reader.complete)
@@ -127,10 +123,9 @@ class Frame(wiring.Component):
             with m.Elif(cursor.ended):
                 m.d.sync += state.eq(State.END)
         with m.Elif(state == State.PAYLOAD):
-            m.d.comb += self.chunks.valid.eq((cursor.there | (cursor.ended & ~segments.first)) & ~segments.void)
-            m.d.comb += error.eq(self.fault | segments.void | (cursor.ended & segments.first))
-            m.d.comb += [segments.take.eq(taken), cursor.go.eq(taken), cursor.to.eq(self.chunks.p.end)]
-            with m.If(taken & segments.within):
+            m.d.comb += error.eq(self.fault | stopped | (segments.first & (segments.void | cursor.ended)))
+            m.d.comb += [cursor.go.eq(segments.take), cursor.to.eq(segments.end), cursor.leave.eq(segments.reaches)]
+            with m.If(done):
                 m.d.sync += state.eq(State.LENGTH)
         with m.Else():
             m.d.comb += cursor.drop.eq(1)
@@ -143,23 +138,62 @@ class Frame(wiring.Component):
         with m.If(error):
             m.d.sync += state.eq(State.END)
 
-    def _status(self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value) -> None:
+    def _chunk(
+        self, m: Module, payload: Value, error: Value, cursor: WordCursor, segments: SegmentCounter
+    ) -> tuple[Value, Value, Value]:
+        """The register that offers a chunk; the next one comes when the core takes it, unless it is the last.
+
+        Returns
+        -------
+        done, stopped
+            The core is through with the segment: with all of it; with what there was before the stream's end.
+        behind
+            The chunk that is offered is of the beat before that of the cursor.
+        """
+        chunk = Signal(self.chunks.p.shape(), reset_less=True)
+        held, whole, gone = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        there = Mux(segments.first, cursor.there & ~segments.void, self.inputs.valid)
+        done = named(m, held & self.chunks.ready & chunk.last, "done")
+        free = named(m, ~held | (self.chunks.ready & ~chunk.last), "free")
+        m.d.comb += [
+            segments.take.eq(payload & there & free),
+            segments.complete.eq(done),
+            self.chunks.valid.eq(held),
+            self.chunks.p.eq(chunk),
+            self.chunks.p.weights.eq(segments.weights),
+        ]
+        with m.If(segments.take):
+            m.d.sync += [
+                chunk.data.eq(self.inputs.p.data),
+                chunk.start.eq(cursor.index),
+                chunk.end.eq(segments.end),
+                chunk.last.eq(segments.ends | self.inputs.p.last),
+                whole.eq(segments.within),
+                gone.eq(cursor.passes),
+            ]
+        m.d.sync += held.eq((segments.take | (held & ~self.chunks.ready)) & ~error)
+        return done & whole, done & ~whole, held & gone
+
+    def _status(
+        self, m: Module, reader: HeaderReader, cursor: WordCursor, error: Value, header: Value, behind: Value
+    ) -> None:
         """Keep what is wrong, and where: in the header, where the core says, at the end, or at the next word.
 
-        The sum is formed a cycle later; the cursor does not go on in the cycle of an error.
+        The sum is formed a cycle later. The core may speak of the beat `behind` that of the cursor.
         """
-        found, absolute = Signal(), Signal(reset_less=True)
+        bus_log = self.params.bus.bit_length() - 1
+        found, absolute, back = Signal(), Signal(reset_less=True), Signal(reset_less=True)
         where = Signal(signed(max(len(self.fault_bit), len(reader.fault_bit) + 1)), reset_less=True)
         m.d.sync += [found.eq(error), self.status.done.eq(cursor.finish)]
-        with m.If(error):
-            m.d.sync += [absolute.eq(header), where.eq(cursor.index << 5)]
-            with m.If(header):
-                m.d.sync += where.eq(reader.fault_bit)
-            with m.Elif(self.fault):
-                m.d.sync += where.eq(self.fault_bit)
-            with m.Elif(cursor.drop):
-                m.d.sync += where.eq(cursor.size_bytes << 3)
+        m.d.sync += [absolute.eq(header), where.eq(cursor.index << 5), back.eq(self.fault & behind)]
+        with m.If(header):
+            m.d.sync += where.eq(reader.fault_bit)
+        with m.Elif(self.fault):
+            m.d.sync += where.eq(self.fault_bit)
+        with m.Elif(cursor.drop):
+            m.d.sync += where.eq(cursor.size_bytes << 3)
         with m.If(found):
-            m.d.sync += [self.status.error.eq(1), self.status.bit.eq(Mux(absolute, 0, cursor.base) + where)]
+            base = Mux(absolute, 0, cursor.base) + (where - (back << bus_log))
+            m.d.sync += [self.status.error.eq(1), self.status.bit.eq(base)]
         with m.Elif(reader.valid):
             m.d.sync += self.status.error.eq(0)

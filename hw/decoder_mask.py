@@ -3,18 +3,22 @@
 from math import gcd
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 
+from golden.bits import WORD
 from golden.decoder import DecoderParams
-from hw.arith import multiple, named
+from hw.arith import multiple, named, select
 from hw.decoder_aligner import Aligner
 from hw.decoder_core import MAX_SEGMENT, core_signature
 
 
 class MaskCore(wiring.Component):
-    """Cuts a mask with its codes out of the stream, and moves the codes to the lanes that they belong to.
+    """Cuts codes and the mask behind them out of the stream, and moves the codes to the lanes that they belong to.
 
-    A beat every cycle if the bus brings as many bits; one cycle before each segment.
+    The mask says how many codes it has a cycle before they are cut out, so that it is known from the start where they
+    end, and where the next field begins.
+
+    A beat every cycle if the bus brings as many bits; two cycles before each segment.
 
     Parameters
     ----------
@@ -30,7 +34,9 @@ class MaskCore(wiring.Component):
         self.params = params
         self.step = gcd(params.lanes, params.width)
         self.mask, self.code = params.lanes // self.step, params.width // self.step  # steps of each
-        self.aligner = Aligner(params, self.mask + params.lanes * self.code, self.step)
+        largest = self.mask + params.lanes * self.code
+        # What is wrong is found out when a beat has been taken, and a mask that need not be there.
+        self.aligner = Aligner(params, largest, self.step, beyond=largest + self.mask)
         super().__init__(core_signature(params, self.aligner.reach))
 
     def elaborate(self, platform):
@@ -38,62 +44,86 @@ class MaskCore(wiring.Component):
         m.submodules.aligner = aligner = self.aligner
         lanes, width, beat = self.params.lanes, self.params.width, self.beats.p
         wiring.connect(m, wiring.flipped(self.chunks), aligner.chunks)
-        mask, codes = aligner.bits[:lanes], [aligner.bits[lanes + width * k :][:width] for k in range(lanes)]
-        zeros = zeros_below(m, ~mask)
-        count = named(m, lanes - zeros[lanes], "count")
+        mask, count = Signal(lanes, reset_less=True), Signal(range(lanes + 1), reset_less=True)
+        first = Signal()  # there is no beat yet, only the first mask
+        codes = [aligner.bits[width * k :][:width] for k in range(lanes)]
+        behind = select([aligner.bits[width * k :][:lanes] for k in range(lanes + 1)], count)
+        behind = named(m, behind, "behind")  # the next mask
 
         left = Signal(range(MAX_SEGMENT // lanes + 1), reset_less=True)  # whole beats
-        rest = self.chunks.p.weights[: lanes.bit_length() - 1]
-        final = named(m, ~left[1:].any() & (left[0] ^ rest.any()), "final")
-        field = self._field_fault(m, mask, codes, count, final & rest.any())
-        fault = named(m, field | aligner.short | (final & aligner.surplus), "found")
-        with m.If(~field):
-            m.d.comb += self.fault_bit.eq(aligner.end_bit)
-
-        taken = named(m, self.beats.valid & self.beats.ready, "taken")
+        rest = Signal(range(lanes), reset_less=True)  # weights behind them
+        final = named(m, ~first & ~left[1:].any() & (left[0] ^ rest.any()), "final")
+        over = Signal()  # the last beat was taken
+        there = named(m, aligner.valid & ~first & ~over & ~self.fault, "there")
+        taken = named(m, there & self.beats.ready, "taken")
+        length = named(m, multiple(count, self.code), "length")
+        wrong = self._faults(m, mask, codes, count, taken, final, final & rest.any() & (mask >> rest).any())
         m.d.comb += [
             aligner.clear.eq(self.clear),
-            aligner.used.eq(self.mask + multiple(count, self.code)),
-            aligner.take.eq(taken),
-            aligner.done.eq(taken & final),
-            self.fault.eq(aligner.valid & fault),
-            self.beats.valid.eq(aligner.valid & ~fault),
+            aligner.needed.eq(length),
+            aligner.used.eq(length + self.mask),
+            aligner.take.eq(taken | (aligner.valid & first)),
+            aligner.done.eq(over & ~self.fault),
+            self.beats.valid.eq(there),
+            self.refused.eq(wrong),
             beat.zero.eq(~mask.any()),
             beat.last.eq(final),
         ]
-        for lane, code in enumerate(expand(m, codes, zeros[:lanes])):
+        for lane, code in enumerate(expand(m, codes, zeros_below(m, ~mask))):
             m.d.comb += beat.codes[lane].eq(Mux(mask[lane], code, 0))
+        m.d.sync += over.eq(taken & final)
+        with m.If(aligner.take):
+            m.d.sync += [mask.eq(behind), count.eq(ones(m, behind)), first.eq(0)]
         with m.If(aligner.idle):
-            m.d.sync += left.eq(self.chunks.p.weights >> (lanes.bit_length() - 1))
+            m.d.sync += [count.eq(0), first.eq(1), Cat(rest, left).eq(self.chunks.p.weights)]
         with m.If(taken):
             m.d.sync += left.eq(left - 1)
         return m
 
-    def _field_fault(self, m: Module, mask: Value, codes: list[Value], count: Value, ragged: Value) -> Value:
-        """Whether a field is wrong that lies within the segment: the mask, if `ragged` past the last weight, or a code.
+    def _faults(
+        self, m: Module, mask: Value, codes: list[Value], count: Value, taken: Value, final: Value, ragged: Value
+    ) -> Value:
+        """What is wrong in the beat or behind it; `fault` follows when it has been taken, as where takes long.
 
-        `fault_bit` is then set to the first.
+        By then the aligner stands behind the next mask.
         """
         lanes, chunk, aligner = self.params.lanes, self.chunks.p, self.aligner
-        room = named(m, chunk.end * aligner.word - aligner.begin - self.mask, "room")  # above the mask
-        over = Signal()
-        with m.If(ragged & (room >= 0)):
-            m.d.comb += over.eq((mask >> chunk.weights[: lanes.bit_length() - 1]).any())
-        wrong = Signal(lanes)
-        for k, code in enumerate(codes):
-            unknown = code >= self.header.codes if self.params.table else 0
-            m.d.comb += wrong[k].eq((count > k) & (room >= (k + 1) * self.code) & (~code.any() | unknown))
+        unknown = [code >= self.header.codes if self.params.table else 0 for code in codes]
+        bad = Cat((count > k) & (~code.any() | unknown[k]) for k, code in enumerate(codes))
+        bad = named(m, bad, "bad")
+        inside = named(m, ragged | bad.any(), "inside")
+        wrong = named(m, inside | aligner.short | (final & aligner.surplus), "wrong")
+
         first = Signal(range(lanes))
         for k in reversed(range(lanes)):
-            with m.If(wrong[k]):
+            with m.If(bad[k]):
                 m.d.comb += first.eq(k)
-        offset = Mux(over, 0, lanes + multiple(first, self.params.width))
-        m.d.comb += self.fault_bit.eq(aligner.begin * self.step + offset)
-        return named(m, over | wrong.any(), "field_fault")
+        begins = Signal(range(-self.mask, lanes * self.code))  # the mask or the code, from the first code on
+        m.d.comb += begins.eq(Mux(ragged, -self.mask, multiple(first, self.code)))
+        back = Signal(range(aligner.largest + self.mask + 1), reset_less=True)
+        was = Signal(data.StructLayout({"inside": 1, "ragged": 1, "short": 1}), reset_less=True)
+        m.d.sync += self.fault.eq(taken & wrong)
+        m.d.sync += [was.inside.eq(inside), was.ragged.eq(ragged), was.short.eq(aligner.short)]
+        m.d.sync += back.eq(self.mask + Mux(inside, aligner.needed - begins, 0))
+        size = Mux(was.ragged, self.mask, self.code)
+        place = named(m, aligner.begin - back, "place")
+        # Whether what is wrong lies in the segment: `place + size <= end`, with the sums side by side.
+        lies = named(m, was.inside & (aligner.begin <= back - size + chunk.end * aligner.word), "lies")
+        bit = Mux(was.short, chunk.end * WORD, aligner.next_bit(place))
+        m.d.comb += self.fault_bit.eq(Mux(lies, place * aligner.step, bit))
+        return wrong
+
+
+def ones(m: Module, bits: Value) -> Value:
+    """How many of them are ones."""
+    if len(bits) == 1:
+        return bits
+    middle = len(bits) // 2
+    return named(m, ones(m, bits[:middle]) + ones(m, bits[middle:]), f"ones_{len(bits)}")
 
 
 def zeros_below(m: Module, absent: Value) -> list[Value]:
-    """For each lane, and for the end, how many lanes below are `absent`: counts of halves, added to those behind."""
+    """For each lane, how many lanes below are `absent`: counts of halves, added to those behind."""
 
     def counts(low: int, high: int) -> list[Value]:
         """For each lane of a range but the first, and for its end."""
@@ -106,7 +136,7 @@ def zeros_below(m: Module, absent: Value) -> list[Value]:
         return lower + [named(m, value, f"zeros_{low}_{at}") for at, value in enumerate(sums, start=middle + 1)]
 
     width = len(absent).bit_length()
-    return [Cat(count, Const(0, width))[:width] for count in (Const(0, 1), *counts(0, len(absent)))]
+    return [Cat(count, Const(0, width))[:width] for count in (Const(0, 1), *counts(0, len(absent))[:-1])]
 
 
 def expand(m: Module, codes: list[Value], zeros: list[Value], step: int = 1) -> list[Value]:

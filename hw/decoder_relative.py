@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 
+from golden.bits import WORD
 from golden.codec_relative import MAX_RUN_BITS
 from golden.decoder import DecoderParams
 from hw.arith import named
@@ -52,11 +53,14 @@ class RelativeCore(wiring.Component):
         moves = named(m, move & self.beats.ready, "moves")
         m.d.comb += [
             aligner.clear.eq(self.clear),
-            aligner.used.eq(Mux(full, 0, bits + self.params.width)),
+            aligner.used.eq(bits + self.params.width),
+            aligner.needed.eq(Mux(full, 0, bits + self.params.width)),
             aligner.take.eq(there & ~full & ~ahead[1:].any() & (~move | self.beats.ready)),
             aligner.done.eq(full & moves),
             self.fault.eq(Mux(full, ~aligner.idle & self.chunks.valid, aligner.valid) & fault),
-            self.fault_bit.eq(Mux(wrong, aligner.begin, aligner.end_bit)),
+            self.fault_bit.eq(
+                Mux(full, aligner.next_bit(aligner.begin), Mux(wrong, aligner.begin, self.chunks.p.end * WORD))
+            ),
             self.beats.valid.eq(move),
             self.beats.p.last.eq(full),
         ]
