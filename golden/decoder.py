@@ -1,15 +1,20 @@
 """What a hardware decoder of weight streams is made for, and what it must say of a stream."""
 
 from dataclasses import dataclass, fields
+from math import gcd
 from typing import Any
 
 from golden.bits import WORD
 from golden.checks import check_bool, check_integer, choice, plain
 from golden.codec import decode
-from golden.codec_header import PACKINGS
+from golden.codec_header import PACKINGS, header_words
 from golden.codec_params import CodecParams, Levels, Packing
 
 IMPOSSIBLE = 0xFF  # no field can have this value
+
+FINISH_CYCLES = {Packing.MASK: 4, Packing.RELATIVE: 3, Packing.RICE: 3}
+"""From the cycle in which a stream's last beat leaves the core to the one in which the next stream's first word is
+read, if nobody stalls and the stream ends with its last segment. A beat is at `outputs` a cycle after it leaves the core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +104,30 @@ class DecoderParams:
     def as_dict(self) -> dict[str, Any]:
         """The parameters as plain values, which make the same object again."""
         return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
+
+
+def startup_cycles(params: DecoderParams, levels: int = 0) -> int:
+    """Cycles from the one that reads a stream's first word to the one with its first field, if nobody stalls.
+
+    One for each word of the header before the levels, one for each byte of a level or of its padding, one to judge the
+    header, one for the length of the first segment, one for its first chunk, and one to point to its first bit. `mask`
+    takes one more for the first mask, and one for each chunk that has to move into the register before it.
+
+    The field is the codes of the first beat (`mask`, whose beat is at `outputs` a cycle later), the first entry
+    (`relative`), or the first round (`rice`). Every later segment takes `FINISH_CYCLES` - 2 cycles from the last field
+    of the segment before to its length, and the same from there on.
+
+    Parameters
+    ----------
+    params
+        The decoder.
+    levels
+        How many the stream has.
+    """
+    words = header_words(levels)
+    cycles = header_words(0) + 4 * (words - header_words(0)) + 4
+    if params.packing is not Packing.MASK:
+        return cycles
+    first = (words + 1) % params.words * WORD  # bit of the first chunk
+    held = params.lanes * (1 + params.width) - gcd(params.lanes, params.width)  # bits before the chunk
+    return cycles + 1 + (held + first) // params.bus
