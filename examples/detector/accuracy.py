@@ -1,11 +1,15 @@
 """Print what integers and a parallel NMS cost the detector, as the Markdown table of README.md.
 
 Run `python examples/detector/accuracy.py` in an environment with Roundel and pycocotools (`pip install -e .[bench]`).
-Average precision is that of the held-out scenes, in points.
+Average precision is that of the held-out scenes, in points; with `--validation` (needs scikit-learn) of as many scenes
+of the validation part. `--choose` prints how the settings of the NMS were chosen, on those.
 """
 
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,7 @@ from golden.network import outputs
 from golden.nms import NmsParams
 from golden.rounding import Ints
 from roundel.detector import Detector, evaluate, load
-from roundel.objects import Scenes, read_scenes
+from roundel.objects import Objects, Scenes, read_scenes
 from roundel.onnx_import import import_onnx
 from roundel.quantize import quantize
 
@@ -31,20 +35,25 @@ Row = tuple[str, str, float, Precisions]  # arithmetic, NMS, boxes of a scene be
 
 def rows(model: str, detector: Detector, scenes: Scenes) -> Iterator[Row]:
     """All that is known of one model."""
-    graph = import_onnx(HERE / model)
-    found = detector.detections(graph.outputs(scenes.images))
+    found = detector.detections(import_onnx(HERE / model).outputs(scenes.images))
     before = float(np.mean([len(one) for one in found]))
     for threshold in THRESHOLDS:
         precisions = evaluate(scenes.objects, found, partial(greedy_nms, threshold=threshold))
         yield "float", f"greedy {threshold}", before, precisions
-    network = quantize(graph, read_scenes(HERE / "calibration.npz", graph.shape).images).network
-    boxes = detector.integer(detector.heads(network), outputs(network, network.encode(scenes.images)))
+    boxes = integer_boxes(model, detector, scenes)
     before = float(np.mean([len(one.boxes) for one in boxes]))
     methods: dict[str, GreedyParams | NmsParams] = {
         f"greedy {threshold}": GreedyParams(format=detector.nms.format, threshold=threshold) for threshold in THRESHOLDS
     }
     for name, method in (methods | {detector.nms.method: detector.nms}).items():
         yield "8 bits", name, before, suppressed(detector, scenes, boxes, method)
+
+
+def integer_boxes(model: str, detector: Detector, scenes: Scenes) -> list[Boxes]:
+    """What the integer network sends to the NMS, for each scene."""
+    graph = import_onnx(HERE / model)
+    network = quantize(graph, read_scenes(HERE / "calibration.npz", graph.shape).images).network
+    return detector.integer(detector.heads(network), outputs(network, network.encode(scenes.images)))
 
 
 def suppressed(detector: Detector, scenes: Scenes, boxes: list[Boxes], method: GreedyParams | NmsParams) -> Precisions:
@@ -57,8 +66,36 @@ def suppressed(detector: Detector, scenes: Scenes, boxes: list[Boxes], method: G
     return evaluate(scenes.objects, [detector.pixels(one) for one in boxes], suppress)
 
 
+def validation(count: int) -> Scenes:
+    """Scenes of digits that are neither held out nor trained on."""
+    from scenes import glyphs, take
+
+    found = take(glyphs()["validation"], 5, count)
+    objects = tuple(Objects(boxes=one.boxes, classes=one.classes) for one in found)
+    return Scenes(images=np.stack([one.image for one in found])[:, None], objects=objects)
+
+
+def choose(detector: Detector, scenes: Scenes) -> None:
+    """Print what other settings of the NMS give."""
+    boxes = integer_boxes(MODELS[0], detector, scenes)
+    print("| areas | ratios | stride | alpha | guard | windows of a class | AP50 |")
+    print("|---|---|---|---|---|---|---|")
+    for areas, ratios, stride, alpha, guard in product(
+        ((64, 256, 1024), (100, 400, 1600)), ((1,), (1, 2)), (4, 8), (0.75, 1.0, 1.5), (0.3, 0.4)
+    ):
+        nms = replace(detector.nms, areas=areas, ratios=ratios, stride=stride, alpha=alpha, guard=guard)
+        windows = sum(map(nms.pyramid.window_count, nms.pyramid.passes))
+        ap50 = 100 * suppressed(detector, scenes, boxes, nms)[0]
+        print(f"| {areas} | {ratios} | {stride} | {alpha} | {guard} | {windows:,} | {ap50:.2f} |", flush=True)
+
+
 def main() -> None:
     detector, scenes = load(HERE / "detector.toml"), read_scenes(HERE / "heldout.npz", (1, 96, 96))
+    if {"--validation", "--choose"} & set(sys.argv[1:]):
+        scenes = validation(len(scenes.images))
+    if "--choose" in sys.argv[1:]:
+        choose(detector, scenes)
+        return
     print("| network | arithmetic | boxes before | NMS | AP50 | AP75 | AP50:95 |")
     print("|---|---|---|---|---|---|---|")
     for model in MODELS:
