@@ -14,7 +14,7 @@ IMPOSSIBLE = 0xFF  # no field can have this value
 
 FINISH_CYCLES = {Packing.MASK: 4, Packing.RELATIVE: 3, Packing.RICE: 3}
 """From the cycle in which a stream's last beat leaves the core to the one in which the next stream's first word is
-read, if nobody stalls and the stream ends with its last segment. A beat is at `outputs` a cycle after it leaves the core."""
+read, if nobody stalls and the stream ends with its last segment. At `outputs` a beat is a cycle later."""
 
 
 @dataclass(frozen=True, kw_only=True)
