@@ -6,7 +6,7 @@ from typing import Any
 
 from roundel.console import err, table
 from roundel.demo import Demo
-from roundel.demo_pictures import SURE, draw_cycles, draw_energy, draw_scenes
+from roundel.demo_pictures import SURE, draw_cycles, draw_energy, draw_roofline, draw_scenes
 from roundel.demo_tables import accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
 from roundel.report import show as show_report
 from roundel.report import write_report
@@ -42,6 +42,9 @@ def write_page(demo: Demo, found: Found, folder: Path) -> None:
     """Write `demo.md`, its pictures and the report of the requantizers into `folder`."""
     draw_scenes(folder / "scenes.png", demo.scenes.images, demo.scenes.objects, found["frames"])
     draw_cycles(folder / "cycles.png", found["layers"])
+    draw_roofline(
+        folder / "roofline.png", found["layers"], demo.params.lanes * demo.params.columns, demo.params.bus_bytes
+    )
     text = [*_opening(found), *_network(found), *_time(found)]
     if found["energy"]:
         draw_energy(folder / "energy.png", found["energy"]["rows"])
@@ -103,10 +106,13 @@ def _time(found: Found) -> list[str]:
         "",
         "From the engine's own trace of one frame. *compute*: the array multiplies; *fill*: pipelines fill and drain,",
         "windows of depthwise layers, the box unit; *memory*: waiting for maps; *decoder*: waiting for weights and",
-        "parameters. Utilization is useful products by cycles and multipliers.",
+        "parameters. *predicted* is what the cycle model says without any simulation; *used*, the utilization, is",
+        "useful products by cycles and multipliers.",
         "",
         *layers(found).markdown,
         "![Cycles of each layer](cycles.png)",
+        "",
+        "![Roofline](roofline.png)",
         "",
         "## Frame by frame",
         "",

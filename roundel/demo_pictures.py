@@ -10,12 +10,14 @@ from matplotlib.patches import Rectangle
 from roundel.plots import COLOURS, bars, figure
 
 COLUMNS = 4  # scenes in a row
+LABEL = 5  # pixels that the class needs above its box, or it stands inside
 SHOWN = 8
 CLASS_COLOURS = (
     "#4cc9f0", "#f72585", "#b8f35d", "#ffb703", "#9d7bff", "#2ec4b6", "#ff7b54", "#f5f749", "#ff9bd2", "#8ecae6",
 )  # fmt: skip
 TRUTH = "#ffffff"
 SURE = -0.5  # logit from which on a box counts as found; all of them count for the average precision
+NEXT = 1.1  # names on the roof stand at least so many times further right than the one before
 PARTS = ("compute", "fill", "memory", "decoder")
 
 
@@ -59,7 +61,8 @@ def _found(axes: Any, box: Mapping[str, Any], colour: str) -> None:
     _outline(axes, box["box"], colour, linewidth=1.8)
     x1, y1, *_ = box["box"]
     axes.text(
-        x1, y1, box["class"], color="#10141a", fontsize=8, fontweight="bold", ha="left", va="bottom",
+        x1, y1, box["class"], color="#10141a", fontsize=8, fontweight="bold", ha="left",
+        va="bottom" if y1 >= LABEL else "top",
         bbox={"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "none"}, clip_on=True,
     )  # fmt: skip
 
@@ -88,6 +91,38 @@ def draw_cycles(path: Path, layers: Sequence[Mapping[str, Any]]) -> None:
         notes = [f"{row['utilization']:.0%}" if row["macs"] else "" for row in layers]
         bars(axes, [row["layer"] for row in layers], parts, notes, "cycles of a frame")
         axes.set_title("Where the cycles go, and utilization: useful products by cycles and multipliers")
+
+
+def draw_roofline(path: Path, layers: Sequence[Mapping[str, Any]], multipliers: int, bus_bytes: int) -> None:
+    """Useful products a cycle against products for each byte from or to the outer memory; a point for each layer.
+
+    No layer can be above the flat roof (all multipliers, but for blocks of zeros, which are left out) or the slanted
+    one (a beat of the bus in every cycle).
+    """
+    shown = [row for row in layers if row["macs"] and row["bytes"]]
+    x, y = ([row["macs"] / row[key] for row in shown] for key in ("bytes", "cycles"))
+    with figure(path, 8, 4.4) as drawing:
+        axes = drawing.subplots()
+        ends = multipliers / bus_bytes / 4, max(x) * 2
+        roof = np.geomspace(*ends, 200)
+        axes.semilogx(roof, np.minimum(roof * bus_bytes, multipliers), color=COLOURS[5], linewidth=2)
+        largest = max(row["cycles"] for row in shown)
+        axes.scatter(x, y, s=[8 + 90 * row["cycles"] / largest for row in shown], color=COLOURS[0], zorder=3)
+        free = ends[0]  # right of the name before
+        for at in np.argsort(x):
+            below = y[at] < 0.9 * multipliers
+            free = free if below else max(free * NEXT, x[at])
+            place, turned = ((x[at], y[at] - 2), 0) if below else ((free, multipliers * 1.06), 60)
+            axes.annotate(
+                shown[at]["layer"], (x[at], y[at]), place, fontsize=8, rotation=turned, rotation_mode="anchor",
+                ha="left", va="top" if below else "bottom",
+                arrowprops=None if below else {"arrowstyle": "-", "linewidth": 0.5, "color": COLOURS[5]},
+            )  # fmt: skip
+        axes.set_xlim(ends)
+        axes.set_ylim(0, multipliers * 1.35)
+        axes.set_xlabel("products for each byte of the outer memory")
+        axes.set_ylabel("useful products a cycle")
+        axes.set_title(f"Roofline: {multipliers} multipliers, {bus_bytes} bytes a cycle; areas are the layers' cycles")
 
 
 def draw_energy(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -16,12 +16,13 @@ from roundel.compress_report import size
 from roundel.demo import Demo, layer_names
 from roundel.demo_accuracy import detections
 from roundel.energy_frame import count, energy_rows, total_nj
-from roundel.engine_run_cycles import layer_cycles, total
+from roundel.engine_run_cycles import layer_cycles, predicted_cycles, total
 from roundel.output import write_json
 from sim.engine_run import design
 from sim.verilator import find_verilator
 
 TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")
+TRAFFIC = ("loaded", "stored", "weights", "parameters")  # bytes of a layer from and to the outer memory
 COUNTERS = (
     "cycles",
     "computing",
@@ -65,7 +66,8 @@ def write_program(demo: Demo, folder: Path) -> None:
 def summary(demo: Demo) -> dict[str, Any]:
     """Everything in figures, as plain values that JSON can hold."""
     compiled, frame = demo.plain.compiled, demo.plain.frames[0]
-    cycles = layer_cycles(compiled, frame)
+    cycles, predicted, traffic = layer_cycles(compiled, frame), predicted_cycles(compiled), layer_rows(compiled)
+    sizes = {row["layer"]: sum(row[name] for name in TRAFFIC) for row in traffic}
     params = demo.params
     compared = demo.traced.compiled.tensors
     return {
@@ -81,9 +83,11 @@ def summary(demo: Demo) -> dict[str, Any]:
         "modules": _modules(demo),
         "chain": [row.as_dict() for row in demo.chain],
         "program": {"bytes": len(compiled.image), "descriptors": len(compiled.program.descriptors)},
-        "traffic": layer_rows(compiled),
-        "layers": [row.as_dict() for row in cycles],
-        "total": total(cycles, params.lanes * params.columns).as_dict(),
+        "traffic": traffic,
+        "layers": [
+            row.as_dict() | {"predicted": predicted[row.layer], "bytes": sizes.get(row.layer, 0)} for row in cycles
+        ],
+        "total": total(cycles, params.lanes * params.columns).as_dict() | {"predicted": sum(predicted.values())},
         "frames": [_frame(demo, scene) for scene in range(len(demo.golden))],
         "traced_cycles": [one.cycles for one in demo.traced.frames],
         "energy": _energy(demo),

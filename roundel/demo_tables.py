@@ -66,12 +66,12 @@ def chain(found: Found) -> Grid:
 
 def layers(found: Found) -> Grid:
     """Cycles of each layer."""
-    keys = ("macs", "cycles", "compute", "fill", "memory", "decoder")
+    keys = ("macs", "predicted", "cycles", "compute", "fill", "memory", "decoder")
     rows = [
         [row["layer"], *(f"{row[key]:,}" for key in keys), f"{row['utilization']:.3f}" if row["macs"] else "-"]
         for row in [*found["layers"], found["total"]]
     ]
-    return Grid("Layers on the engine", ("layer", *keys, "utilization"), rows)
+    return Grid("Layers on the engine", ("layer", *keys, "used"), rows)
 
 
 def frames(found: Found) -> Grid:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from golden.cycles import predict
 from golden.program import Opcode
 from roundel.compile import Compiled
 from roundel.engine_run import Frame
@@ -70,6 +73,19 @@ def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
         split["fill"] += row.end - row.start - flags["computing"] - flags["waiting_memory"] - waits
         start = row.end
     return [_row(name, split, compiled.params.lanes * compiled.params.columns) for name, split in rows.items()]
+
+
+def predicted_cycles(compiled: Compiled) -> dict[str, int]:
+    """What the cycle model says of the same layers, without any simulation."""
+    rows, _ = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
+    found: dict[str, int] = {}
+    end = min(row.start for row in rows)
+    for row in rows:
+        if row.opcode in (Opcode.COMPUTE, Opcode.BOXES):
+            name = BOXES if row.opcode is Opcode.BOXES else compiled.tasks[row.index].layer
+            found[name] = found.get(name, 0) + row.end - end
+            end = row.end
+    return found
 
 
 def total(rows: Sequence[LayerCycles], multipliers: int) -> LayerCycles:

@@ -81,8 +81,11 @@ def test_figures_are_complete_and_right(output):
     layers, total = found["layers"], found["total"]
     assert total["macs"] == sum(row["macs"] for row in found["layers"])
     assert total["cycles"] == sum(row["cycles"] for row in layers) <= found["frames"][0]["cycles"]
-    assert [row["compute"] for row in layers][:-1] == [row["compute"] for row in layers if row["layer"] != "boxes"]
+    assert layers[-1]["layer"] == "boxes"
     assert total["compute"] == found["frames"][0]["computing"]
+    assert total["predicted"] == pytest.approx(total["cycles"], rel=0.01)
+    for row in layers[:-1]:
+        assert row["predicted"] == pytest.approx(row["cycles"], rel=0.01, abs=2), row["layer"]
     assert found["energy"] is None
 
 
@@ -115,7 +118,14 @@ def test_page_shows_and_links_what_is_there(output):
     folder, _ = output
     page = (folder / "demo.md").read_text()
     links = set(re.findall(r"\]\(([^)]+)\)", page))
-    assert {"scenes.png", "cycles.png", "demo.json", "network/report.md", "program/program.lst"} <= links
+    assert {
+        "scenes.png",
+        "cycles.png",
+        "roofline.png",
+        "demo.json",
+        "network/report.md",
+        "program/program.lst",
+    } <= links
     assert all((folder / link).stat().st_size > 0 for link in links)
     for name in ("conv1", "depthwise3", "boxes", "integer + PSRR (guarded)", f"RTL equal to golden in {SCENES} scenes"):
         assert name in page
