@@ -1,6 +1,8 @@
 """Parts of maps, where they are on chip, and how the engine cuts them into tiles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,11 +35,12 @@ def whole(storage: Storage) -> Area:
     return Area(0, storage.rows, 0, storage.columns)
 
 
-def cut(storage: Storage, rows: int, columns: int) -> list[Area]:
-    """A map in bands of so many rows, and these in strips of so many columns."""
+def cut(storage: Storage, heights: Sequence[int], columns: int) -> list[Area]:
+    """A map in bands of these heights, from the top, and these in strips of so many columns."""
+    ends = list(accumulate(heights, initial=0))
     return [
-        Area(first, min(first + rows, storage.rows), left, min(left + columns, storage.columns))
-        for first in range(0, storage.rows, rows)
+        Area(first, last, left, min(left + columns, storage.columns))
+        for first, last in pairwise(ends)
         for left in range(0, storage.columns, columns)
     ]
 

@@ -1,20 +1,19 @@
 """In which parts an operation passes through the activation memory: bands of rows, and strips of these."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from golden.engine_params import EngineParams
 from golden.program import DESCRIPTOR_BYTES
 from roundel.compile_area import Tiling, balanced
 from roundel.compile_operation import Operation
 from roundel.compile_pack import Taken, first_fit
+from roundel.compile_pipeline import STREAM_PART, tile_rows
 from roundel.compile_tensor import Tensor
 
-BANDS = 8  # of maps that stay on chip but are loaded or stored beside the computing, at most
 STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 RUN = 4  # cycles that a run costs beyond its bytes
 OVERHEAD = 50  # cycles around a part's computation: the first weights, the last results
-STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +22,8 @@ class Bands:
 
     Parameters
     ----------
-    rows, columns
-        Of the results of a part.
+    heights, columns
+        Of the parts of the result: rows of each band from the top, and columns of their strips.
     buffers
         Of the operands `source`, `residual` and `target` that are streamed: the first word of one buffer, or of two
         that take turns.
@@ -32,7 +31,7 @@ class Bands:
         Of the operation, by a rough estimate.
     """
 
-    rows: int
+    heights: tuple[int, ...]
     columns: int
     buffers: Mapping[str, tuple[int, ...]]
     cycles: float = 0
@@ -42,12 +41,6 @@ def roles(operation: Operation) -> dict[str, Tensor]:
     """Operands and result by name."""
     found = {"source": operation.source, "target": operation.target}
     return found if operation.residual is None else found | {"residual": operation.residual}
-
-
-def tile_rows(operation: Operation, columns: int, depth: int) -> int:
-    """Rows of results that a tile's worth of each phase covers, when all rows of so many columns are computed."""
-    rows = -(-operation.target.storage.rows // operation.phases)
-    return Tiling.of(rows, columns, depth, even=operation.upsample).tile_h * operation.phases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +70,6 @@ class Choice:
     def best(self) -> Bands | None:
         """What takes fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
         return min(self._fitting(), key=lambda bands: (bands.cycles, -bands.columns), default=None)
-
-    def on_chip(self, *, moves: bool) -> Bands:
-        """Nothing is streamed: bands of whole tiles, beside which others are loaded or stored; one if none `moves`."""
-        target = self.operation.target.storage
-        unit = tile_rows(self.operation, target.columns, self.params.depth)
-        rows = unit * -(-target.rows // (unit * BANDS)) if moves else target.rows
-        return self._bands(rows, target.columns, {})
 
     def _fitting(self) -> Iterator[Bands]:
         """For strips of all widths, with one buffer or two: the highest bands that fit, and lower ones."""
@@ -144,29 +130,31 @@ class Choice:
         return places
 
     def _bands(self, rows: int, columns: int, buffers: Mapping[str, tuple[int, ...]]) -> Bands:
-        bands = Bands(rows=rows, columns=columns, buffers=buffers)
-        return replace(bands, cycles=self._cycles(bands))
+        target = self.operation.target.storage
+        heights = tuple(min(rows, target.rows - first) for first in range(0, target.rows, rows))
+        cycles = self._cycles(rows, columns, double=all(len(words) == 2 for words in buffers.values()))
+        return Bands(heights=heights, columns=columns, buffers=buffers, cycles=cycles)
 
-    def _cycles(self, bands: Bands) -> float:
+    def _cycles(self, height: int, columns: int, *, double: bool) -> float:
         """Of the operation: every part takes what its slowest unit needs, or the sum of all with single buffers."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
-        rows = -(-min(bands.rows, target.rows) // operation.phases)
-        tiling = Tiling.of(rows, bands.columns, params.depth, even=operation.upsample)
+        rows = -(-min(height, target.rows) // operation.phases)
+        tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
         beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
         tiles = tiling.tiles_x * tiling.tiles_y
         weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes
         computing = max(tiles * operation.kept * max(beats, params.columns), weights)
-        sizes = self._sizes(bands.rows, bands.columns)
-        runs = {name: self._runs(one, bands) * RUN for name, one in self.streamed.items()}
+        sizes = self._sizes(height, columns)
+        runs = {name: self._runs(one, height, columns) * RUN for name, one in self.streamed.items()}
         moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}
         stored = moves.pop("target", 0)
         loaded = sum(moves.values()) + (len(self.streamed) + 1) * DESCRIPTOR_BYTES / params.bus_bytes
-        parts = -(-target.rows // bands.rows) * -(-target.columns // bands.columns)
-        if all(len(words) == 2 for words in bands.buffers.values()):
+        parts = -(-target.rows // height) * -(-target.columns // columns)
+        if double:
             return loaded + stored + parts * (max(computing, loaded + weights, stored) + OVERHEAD)
         return parts * (computing + loaded + stored + 2 * OVERHEAD)
 
-    def _runs(self, tensor: Tensor, bands: Bands) -> int:
+    def _runs(self, tensor: Tensor, rows: int, columns: int) -> int:
         """Runs in which a part is moved, about."""
         storage = tensor.storage
-        return storage.planes * (1 if bands.columns >= self.operation.target.storage.columns else bands.rows)
+        return storage.planes * (1 if columns >= self.operation.target.storage.columns else rows)

@@ -12,6 +12,7 @@ from golden.errors import InputError
 from roundel.compile_bands import Bands, Choice, roles
 from roundel.compile_operation import Operation
 from roundel.compile_pack import overlap, pack, peak
+from roundel.compile_pipeline import Pipeline
 from roundel.compile_tensor import Storage
 
 GAIN = 0.999  # of a plan's cycles: less is no reason to change it
@@ -151,6 +152,16 @@ class Planner:
         key = (index, tuple(moving), taken)
         if key not in self._known:
             choice = Choice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)
-            moves = operation.target.storage.root[0] in self.outer or self.lives.get(self.source, (-1,))[0] == index
-            self._known[key] = choice.best() if moving else choice.on_chip(moves=moves)
+            self._known[key] = choice.best() if moving else self._on_chip(index)
         return self._known[key]
+
+    def _on_chip(self, index: int) -> Bands:
+        """The bands of an operation of which nothing is streamed."""
+        operation = self.operations[index]
+        heights, cycles = Pipeline(
+            operation=operation,
+            loads=self.lives.get(self.source, (-1,))[0] == index,
+            stores=operation.target.storage.root[0] in self.outer,
+            params=self.params,
+        ).best()
+        return Bands(heights=heights, columns=operation.target.storage.columns, buffers={}, cycles=cycles)

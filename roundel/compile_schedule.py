@@ -56,7 +56,7 @@ class Schedule:
     def run(self, operations: Sequence[Operation]) -> list[Task]:
         """All tasks."""
         for operation, bands in zip(operations, self.plan.bands, strict=True):
-            for turn, area in enumerate(cut(operation.target.storage, bands.rows, bands.columns)):
+            for turn, area in enumerate(cut(operation.target.storage, bands.heights, bands.columns)):
                 self._part(operation, bands.buffers, turn, area)
         return self.tasks
 
