@@ -16,7 +16,7 @@ from golden.rounding import limits
 from golden.tiling import schedule
 from hw.emit import to_verilog
 from hw.requant import Requantizer
-from roundel import bench_codec, bench_decoder, bench_nms, bench_search
+from roundel import bench_codec, bench_decoder, bench_engine, bench_nms, bench_search
 from roundel.array import clock, simulate
 from roundel.array_design import generate_array
 from roundel.compare import requant_variants
@@ -127,5 +127,6 @@ BENCHES: Mapping[str, Benchmark] = {
     "codec": Benchmark(variants=bench_codec.variants, measure=lambda variant, seed: variant.rows(seed)),
     "decoder": Benchmark(variants=bench_decoder.variants, measure=lambda variant, seed: variant.rows(seed)),
     "search": Benchmark(variants=bench_search.variants, measure=lambda variant, seed: variant.rows(seed)),
+    "engine": Benchmark(variants=bench_engine.variants, measure=lambda variant, seed: variant.rows(seed)),
     "nms": Benchmark(variants=bench_nms.variants, measure=lambda variant, seed: variant.rows(seed)),
 }
