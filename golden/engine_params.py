@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from golden.box_format import Form
 from golden.checks import check_integer, choice, plain
 from golden.codec_params import Packing
 from golden.decoder import DecoderParams
@@ -14,6 +15,7 @@ from golden.requant import RequantParams, Scheme
 from golden.rounding import Rounding
 
 SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
+RECORD_WIDTH = 16  # bits of a coordinate of a box that is kept
 RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
 
 
@@ -46,9 +48,9 @@ class EngineParams:
     bus
         Bits of the AXI4 master's data: 64 or 128.
     burst
-        Most beats of an AXI burst, 1 to 256.
+        Most beats of an AXI burst, a power of two, 1 to 256.
     outstanding
-        Read bursts that may be on their way, 1 to 16.
+        Read bursts that may be on their way, 2 to 16.
     fifo
         Beats that each channel of the reader holds, a power of two, at least `burst`, up to 4096.
     packing, weight_width, slices
@@ -96,6 +98,7 @@ class EngineParams:
         if self.nms is not None and not isinstance(self.nms, NmsParams):
             raise TypeError(f"nms must be a NmsParams or None, not {self.nms!r}")
         self._check_numbers()
+        self._check_boxes()
         _ = self.mac, self.decoder  # they check what is theirs
 
     def _check_numbers(self) -> None:
@@ -108,18 +111,27 @@ class EngineParams:
             "banks": (2, 8),
             "bus": (64, 128),
             "burst": (1, 256),
-            "outstanding": (1, 16),
+            "outstanding": (2, 16),
             "fifo": (2, 4096),
         }
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
-        for name in ("lanes", "memory", "banks", "bus", "fifo"):
+        for name in ("lanes", "memory", "banks", "bus", "burst", "fifo"):
             if getattr(self, name).bit_count() != 1:
                 raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
         if self.columns != self.lanes:
             raise ValueError(f"columns must equal lanes ({self.lanes}), so that an output word is an input word")
         if self.fifo < self.burst:
             raise ValueError(f"fifo must hold a burst of {self.burst} beats, not {self.fifo}")
+
+    def _check_boxes(self) -> None:
+        """Raise ValueError unless the box unit can feed the suppression unit, and its records hold the boxes."""
+        if self.nms is None:
+            return
+        if self.nms.lanes != 1 or self.nms.format.form is not Form.CORNERS:
+            raise ValueError("nms must take one box a beat (lanes=1) in the form `corners`")
+        if self.nms.format.coordinate_width > RECORD_WIDTH:
+            raise ValueError(f"nms must have coordinates of at most {RECORD_WIDTH} bits, those of a record")
 
     @property
     def words(self) -> int:
