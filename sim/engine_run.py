@@ -31,6 +31,9 @@ LIMIT = 10_000_000  # cycles
 OFFSETS = {register.name: register.offset for register in register_table()}
 START, RESET, CLEAR = 1, 2, 4  # bits of the control register
 QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an array; a port named interrupt
+FILES = [Path(__file__).with_name("engine_top.py")]
+FILES += [file for package in (golden, hw) for file in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
+SOURCES = tuple(file.read_text() for file in FILES)  # as they were imported, though someone may edit them meanwhile
 UNITS = ("load", "compute", "store")
 
 
@@ -181,9 +184,7 @@ def simulate(
 
 def design(params: EngineParams, trace: str | None = None) -> Design:
     """The simulated top of an engine; its Verilog is cached by the sources of everything that can go into it."""
-    packages = [Path(str(package.__file__)).parent for package in (golden, hw)]
-    texts = [file.read_text() for package in packages for file in sorted(package.glob("*.py"))]
-    parts = [json.dumps(params.as_dict()), Path(__file__).with_name("engine_top.py").read_text(), *texts]
+    parts = [json.dumps(params.as_dict()), *SOURCES]
 
     def make(folder: Path) -> None:
         (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"))
