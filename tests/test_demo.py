@@ -15,7 +15,7 @@ import roundel.demo
 from golden.greedy_nms import greedy_nms
 from golden.network import outputs
 from roundel.cli import main
-from roundel.demo import DETECTOR, Options, layer_names, run_demo
+from roundel.demo import DETECTOR, layer_names, run_demo
 from roundel.demo_page import verdict
 from roundel.demo_summary import summary, write_demo
 from roundel.detector import evaluate
@@ -35,28 +35,37 @@ def command(*arguments):
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    """The whole demo on a few scenes: folder and what `--json` printed. Without gates, which take minutes."""
-    folder = tmp_path_factory.mktemp("demo") / "out"
-    code, out, err = command("demo", "--scenes", SCENES, "--cells", "none", "-o", folder, "--json")
+def whole(tmp_path_factory):
+    """The demo on a few scenes, without gates, which take minutes: folder, what `--json` printed, the result itself."""
+    folder, results, real = tmp_path_factory.mktemp("demo") / "out", [], roundel.demo.run_demo
+
+    def kept(*arguments):
+        results.append(real(*arguments))
+        return results[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roundel.demo, "run_demo", kept)
+        code, out, err = command("demo", "--scenes", SCENES, "--cells", "none", "-o", folder, "--json")
     assert code == 0, err
     assert f"RTL equal to golden in {SCENES} scenes" in err
     assert "Where the time went" in err
-    return folder, out
+    return folder, out, results[0]
 
 
 @pytest.fixture(scope="module")
-def small():
-    """The demo's result itself."""
-    return run_demo(Options(scenes=SCENES, cells=None))
+def output(whole):
+    return whole[:2]
+
+
+@pytest.fixture(scope="module")
+def small(whole):
+    return whole[2]
 
 
 @pytest.fixture
 def again(small, monkeypatch):
     """What makes a demo run again without compression and simulation, for the same options."""
     monkeypatch.setattr(roundel.demo, "compress", lambda *_: small.compressed)
-    frames = {id(one.compiled.program): one.frames for one in (small.traced, small.plain)}
-    assert len(frames) == 2
 
     def kept(compiled, images, done):
         return small.traced.frames if compiled.tensors else small.plain.frames
