@@ -43,6 +43,7 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 
 rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
 	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
+	$(BIN)/roundel generate engine --set config=small -o $(OUT)/rtl/engine
 
 bench: $(INSTALLED) ## work per cycle, speed, average precision: build/bench/bench.json
 	$(BIN)/roundel bench -o $(OUT)/bench
