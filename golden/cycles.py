@@ -40,7 +40,7 @@ STEPS = 5  # hw.engine_parameters: steps that wait
 STEP = 3  # hw.engine_parameters: from a step's beat to the feeder
 COLUMN = 2  # hw.engine_parameters, hw.double_buffer: from the last column's beat until a beat may take them
 MOVE = 2  # hw.engine_load, hw.engine_store: from `start` to the first command
-READ_AHEAD = 5  # hw.engine_store: from `start` to the first word
+READ_AHEAD = 6  # hw.engine_store: from `start` to the first word
 DECODE = 14  # hw.decoder: from a stream's first beat to its first weights
 
 

@@ -26,7 +26,8 @@ class ReadChannel(wiring.Component):
     has_room : Out(1)
         For a burst of the longest kind.
     book : In(1), length : In(8)
-        Room for `length + 1` beats is taken; `has_room` knows in the next cycle.
+        Room for `length + 1` beats is taken; `has_room` knows in the next cycle. Of beats that leave it knows two
+        cycles later.
     put : In(1), beat : In(beat_layout(data_width))
         A beat has come, for which there is room.
     outputs : Out(stream.Signature(read_layout(data_width)))
@@ -48,9 +49,9 @@ class ReadChannel(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.beats = beats = BlockFifo(width=len(self.beat.as_value()), depth=self.fifo)
-        room = Signal(range(self.fifo + 1), init=self.fifo)
+        room, left = Signal(range(self.fifo + 1), init=self.fifo), Signal()
         booked = Mux(self.book, self.length[: (self.longest - 1).bit_length()] + 1, 0)
-        m.d.sync += room.eq(room - booked + (beats.outputs.valid & beats.outputs.ready))
+        m.d.sync += [left.eq(beats.outputs.valid & beats.outputs.ready), room.eq(room - booked + left)]
         m.d.comb += [
             self.has_room.eq(room >= self.longest),
             beats.inputs.valid.eq(self.put),

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
-from golden.program import ErrorCode, Opcode, Region
+from golden.program import ErrorCode, Region
 from hw.arith import named, select
 from hw.axi import read_signature, write_signature
 from hw.engine_boxes import Boxes
@@ -23,7 +23,7 @@ from hw.engine_store import Store
 from hw.engine_tokens import Tokens
 from hw.engine_watchdog import Watchdog
 
-OPCODE, FLAGS = slice(0, 4), slice(4, 8)  # of a descriptor
+FLAGS = slice(4, 8)  # of a descriptor
 
 
 def flags() -> tuple[str, ...]:
@@ -160,9 +160,9 @@ class EngineCore(wiring.Component):
         done = Signal(len(UNITS))
         m.d.comb += [tokens.there.eq(Cat(queue.present_valid for queue in queues)), tokens.done.eq(done)]
         for index, (queue, unit) in enumerate(zip(queues, units, strict=True)):
-            served = [(unit.unit, queue.present[OPCODE] != Opcode.BOXES)]
+            served = [(unit.unit, ~queue.present_boxes)]
             if boxes is not None and unit is units[1]:
-                served.append((boxes.unit, queue.present[OPCODE] == Opcode.BOXES))
+                served.append((boxes.unit, queue.present_boxes))
             for port, chosen in served:
                 m.d.comb += [port.start.eq(tokens.start[index] & chosen), port.descriptor.eq(queue.present)]
             m.d.comb += [
@@ -176,10 +176,10 @@ class EngineCore(wiring.Component):
         """What the compute unit knows of its queue."""
         m.d.comb += [
             compute.number.eq(queue.present_number),
-            compute.valid.eq(queue.present_valid & (queue.present[OPCODE] == Opcode.COMPUTE)),
+            compute.valid.eq(queue.present_valid & ~queue.present_boxes),
             compute.next.eq(queue.waiting),
             compute.next_number.eq(queue.waiting_number),
-            compute.next_valid.eq(queue.waiting_valid & (queue.waiting[OPCODE] == Opcode.COMPUTE)),
+            compute.next_valid.eq(queue.waiting_valid & ~queue.waiting_boxes),
             compute.shift.eq(queue.move),
         ]
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
-from golden.program import DESCRIPTOR_BYTES, FIELDS, Opcode
+from golden.program import COMMON, DESCRIPTOR_BYTES, FIELDS, Opcode
 
 NUMBER = 24  # bits of a descriptor's number in its program
 
@@ -39,6 +39,8 @@ class DescriptorQueue(wiring.Component):
     present_valid, waiting_valid : Out(1)
         They are there, whole.
     present_number, waiting_number : Out(24)
+    present_boxes, waiting_boxes : Out(1)
+        It is a BOXES descriptor.
     move : Out(1)
         `present` takes `waiting` with the coming clock edge.
     take : In(1)
@@ -57,6 +59,8 @@ class DescriptorQueue(wiring.Component):
                 "waiting_valid": Out(1),
                 "present_number": Out(NUMBER),
                 "waiting_number": Out(NUMBER),
+                "present_boxes": Out(1),
+                "waiting_boxes": Out(1),
                 "move": Out(1),
                 "take": In(1),
             }
@@ -78,9 +82,12 @@ class DescriptorQueue(wiring.Component):
                 with m.If(piece.place == place):
                     m.d.sync += waiting[place * bus : (place + 1) * bus].eq(piece.data)
             m.d.sync += [self.waiting_valid.eq(piece.last), self.waiting_number.eq(piece.number)]
+            with m.If(piece.place == 0):
+                m.d.sync += self.waiting_boxes.eq(piece.data[: COMMON[0].bits] == Opcode.BOXES)
         with m.If(self.take):
             m.d.sync += self.present_valid.eq(0)
         with m.If(self.move):
             m.d.sync += [present.eq(waiting), self.present_number.eq(self.waiting_number)]
+            m.d.sync += self.present_boxes.eq(self.waiting_boxes)
             m.d.sync += [self.present_valid.eq(1), self.waiting_valid.eq(0)]
         return m

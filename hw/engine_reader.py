@@ -9,6 +9,7 @@ from golden.engine_params import EngineParams
 from hw.delay import delay
 from hw.engine_memory import ActivationMemory
 from hw.engine_ports import read_port, word, word_address
+from hw.stream_register import StreamRegister
 
 
 def tagged(shape: ShapeLike) -> data.StructLayout:
@@ -18,6 +19,9 @@ def tagged(shape: ShapeLike) -> data.StructLayout:
 
 class WordReader(wiring.Component):
     """Asks for a word only when its FIFO has room for it: a word a cycle as long as the memory is free.
+
+    What it knows of that room is two cycles old, so that it keeps so many places free; and a register keeps the
+    memory's choice out of the way of the addresses.
 
     A word is offered `LATENCY` cycles after its address was taken.
 
@@ -34,8 +38,8 @@ class WordReader(wiring.Component):
         With the marks of their addresses.
     """
 
-    DEPTH = 16  # words asked for or waiting; from 5 on nothing is lost, the others bridge cycles without the memory
-    LATENCY = ActivationMemory.READ_LATENCY + 1
+    DEPTH = 16  # words asked for or waiting; from 9 on nothing is lost, the others bridge cycles without the memory
+    LATENCY = StreamRegister.LATENCY + ActivationMemory.READ_LATENCY + 1
 
     addresses: stream.Interface
     memory: wiring.PureInterface
@@ -54,14 +58,19 @@ class WordReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.fifo = fifo = SyncFIFO(width=len(self.words.payload.as_value()), depth=self.DEPTH)
-        request, addresses, words = self.memory.request, self.addresses, self.words
-        room = Signal(range(self.DEPTH + 1), init=self.DEPTH)
-        asked, taken = request.valid & request.ready, words.valid & words.ready
-        m.d.sync += room.eq(room - asked + taken)
+        m.submodules.register = register = StreamRegister(self.addresses.payload.shape())
+        wiring.connect(m, wiring.flipped(self.addresses), register.inputs)
+        request, addresses, words = self.memory.request, register.outputs, self.words
+        room, asked, is_open = Signal(range(self.DEPTH + 1), init=self.DEPTH), Signal(), Signal()
+        m.d.sync += [
+            asked.eq(request.valid & request.ready),
+            room.eq(room - asked + (words.valid & words.ready)),
+            is_open.eq(room > 2),  # of one cycle ago, not counting what was asked for in it and in the one before
+        ]
         m.d.comb += [
-            request.valid.eq(addresses.valid & (room != 0)),
+            request.valid.eq(addresses.valid & is_open),
             request.payload.eq(addresses.p.value),
-            addresses.ready.eq(request.ready & (room != 0)),
+            addresses.ready.eq(request.ready & is_open),
             fifo.w_en.eq(self.memory.valid),
             fifo.w_data.eq(Cat(self.memory.data, delay(m, addresses.p.mark, ActivationMemory.READ_LATENCY, "mark"))),
             words.valid.eq(fifo.r_rdy),

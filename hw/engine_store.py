@@ -16,8 +16,8 @@ from hw.engine_runs import Runs
 class Store(wiring.Component):
     """One command for every run, and exactly its bytes; words are read ahead.
 
-    Commands are offered from the second cycle after `start` on, the first word comes to the gearbox in cycle 5. With W
-    words and B beats in all runs together, the last beat goes in cycle `5 + max(W, B)` after `start` if nothing
+    Commands are offered from the second cycle after `start` on, the first word comes to the gearbox in cycle 6. With W
+    words and B beats in all runs together, the last beat goes in cycle `6 + max(W, B)` after `start` if nothing
     waits: a word or a beat in every cycle in between, whichever are more. `done` is in the cycle after the last
     `written`.
 

@@ -55,15 +55,16 @@ class Streams(wiring.Component):
             Cat(output.valid for output in outputs).eq(left & counter.valid.replicate(len(left))),
             self.tiles.p.blocks.eq(d.blocks),
             self.tiles.p.address.eq(self.parameters.p.address),
-            self.parameters.p.bytes.eq(d.parameters_bytes),
-            self.weights.p.bytes.eq(d.weights_bytes),
             self.unit.done.eq(self.unit.busy & ~counter.valid),
         ]
         for name in ("parameters", "weights"):
-            address = Signal(OUTER_ADDRESS, name=f"{name}_address")
-            m.d.comb += getattr(self, name).p.address.eq(address)
+            transfer = Signal(transfer_layout(), name=f"{name}_transfer", reset_less=True)
+            m.d.comb += getattr(self, name).p.eq(transfer)
             with m.If(self.unit.start):
-                m.d.sync += address.eq(select(list(self.bases), d[f"{name}_region"]) + d[f"{name}_offset"])
+                m.d.sync += [
+                    transfer.address.eq(select(list(self.bases), d[f"{name}_region"]) + d[f"{name}_offset"]),
+                    transfer.bytes.eq(d[f"{name}_bytes"]),
+                ]
         with m.If(self.unit.start | counter.next):
             m.d.sync += left.eq(~0)
         with m.Elif(counter.valid):

@@ -116,7 +116,7 @@ def test_bytes_come_from_where_the_formula_says(lanes, bus_bits, stalls, seed):
             assert bus.found == expected_runs(params, content, values, bases)
             assert not bus.answers
             if not stalls:
-                assert bus.last_beat == 5 + max(totals(params, values))
+                assert bus.last_beat == 6 + max(totals(params, values))
                 assert done == bus.last_beat + 7 + 1
 
     simulate(unit, bench)
