@@ -63,7 +63,11 @@ class Streams:
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
-            size = max(16 * self.params.columns * len(blocks) + 8 * steps, len(self.weights(operation, blocks)))
+            size = 16 * self.params.columns * len(blocks) + 8 * steps
+            if len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
+                size = max(size, len(self.weights(operation, blocks)))
+            else:
+                size = STREAM_LIMIT + 1  # without coding it: hardly a stream has less than a bit for a weight
             if size <= STREAM_LIMIT:
                 found.append(blocks)
             elif len(blocks) == 1:

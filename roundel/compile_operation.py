@@ -179,9 +179,8 @@ class Operation:
             raise InputError(f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits")
         if self.maximum:
             return
-        held = [one.weights.astype(np.int64) for one in steps]
-        ups = np.stack([np.maximum(one, 0).sum(axis=(0, 2)) for one in held])
-        downs = np.stack([np.minimum(one, 0).sum(axis=(0, 2)) for one in held])
+        ups = np.stack([np.maximum(one.weights, 0).sum(axis=(0, 2), dtype=np.int64) for one in steps])
+        downs = np.stack([np.minimum(one.weights, 0).sum(axis=(0, 2), dtype=np.int64) for one in steps])
         low, high = self.source.range
         low, high = min(low, 0), max(high, 0)
         bias = np.tile(bias, (self.phases, 1))
@@ -204,8 +203,10 @@ def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
         More than `MAX_PIECES` would be needed.
     """
     low, high = limits(width, True)
+    if low <= weights.min() and weights.max() <= high:
+        return [weights.astype(np.int8)]  # nearly always; some layers have 100 million
     found: list[Weights] = []
-    while not found or weights.any():
+    while weights.any():
         if len(found) == MAX_PIECES:
             raise InputError(f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits")
         part = np.clip(weights, low, high)

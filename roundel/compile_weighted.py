@@ -40,7 +40,7 @@ def weighted(
 ) -> Operation:
     """A weighted layer; the target is made, and a residual lies as it does."""
     up = layer.accumulator_fractions - layer.product_fractions
-    weights = layer.weights << up
+    weights = layer.weights << up if up.any() else layer.weights
     columns = _columns(layer, residual, params)
     columns["bias"] = (layer.aligned_bias << up) + source.offset * weights.sum(axis=0)
     if residual is not None:
