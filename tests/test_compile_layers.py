@@ -93,13 +93,13 @@ def test_one_channel_of_three_rows(name, steps):
 
 
 @pytest.mark.parametrize("name", ["small", "medium"])
-@pytest.mark.parametrize("rows", [1, 2, 9, 40])
+@pytest.mark.parametrize("rows", [1, 9, 30])
 def test_rows_side_by_side_with_residuals_and_bands(name, rows):
     layers = weighted("a", "image", 1, 20), weighted("b", "image", 1, 20, sources=("image", "a"), residual=U8)
     forms = Format(width=8, signed=False, fraction=3, zero=77)
     layers = tuple(replace(one, x=forms) for one in layers)
     for memory in (1 << 10, 1 << 17):
-        compiled = check(network(*layers, form=forms), image_of(rows, 37, 1), engine(name, memory=memory))
+        compiled = check(network(*layers, form=forms), image_of(rows, 21, 1), engine(name, memory=memory))
         assert compiled.source.storage.interleave > 1
 
 
