@@ -59,10 +59,10 @@ class Pipeline:
             height = height if height < unit else height // unit * unit
             for first in {height, _part(height, 2, grain), _part(height, 4, grain)}:
                 for last in {height, _part(height, 2, grain), _part(height, 4, grain)}:
-                    inner = rows - first - last
+                    inner = (rows - first - last) // grain * grain
                     if count > 2 and inner > 0:
                         each = balanced(inner, -(-inner // (count - 2)), grain)
-                        found.append((first, *_pieces(inner, each), last))
+                        found.append((first, *_pieces(inner, each), rows - first - inner))
             found.append(_pieces(rows, height))
         return list(dict.fromkeys(found))
 

@@ -1,6 +1,7 @@
 """The plan of the activation memory: packing, bands and buffers of random networks."""
 
 import numpy as np
+import pytest
 
 from golden.errors import InputError
 from roundel.compile_area import cut, whole
@@ -55,9 +56,9 @@ def test_chains_fit_at_both_ends():
     assert pack(lives, 10) is not None
 
 
-def plans(seed, count, **settings):
+def plans(seed, count, name="tiny", **settings):
     """Networks lowered and planned."""
-    params = engine("tiny", **settings)
+    params = engine(name, **settings)
     for offset in range(count):
         network, image = engine_network(1000 * seed + offset, size=30, channels=9)
         lowered = Lowering(network, image.shape, params)
@@ -91,8 +92,10 @@ def test_buffers_hold_what_is_read_and_share_nothing(seed):
     assert streamed > 10
 
 
-def test_parts_make_up_the_whole(seed):
-    for _, lowered, _, plan in plans(seed, 20, memory=2048):
+@pytest.mark.parametrize(("name", "memory"), [("tiny", 2048), ("medium", 1 << 17)])
+def test_parts_make_up_the_whole(name, memory, seed):
+    """And begin where the phases of the results do."""
+    for _, lowered, _, plan in plans(seed, 40, name, memory=memory):
         for operation, bands in zip(lowered.operations, plan.bands, strict=True):
             storage = operation.target.storage
             made = np.zeros((storage.rows, storage.columns), int)
