@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.cycles import predict
 from golden.errors import InputError, MismatchError
 from golden.program import ErrorCode, Region
 from golden.rounding import Ints
@@ -18,8 +19,8 @@ from sim.engine_run import CLEAR, MOST, OFFSETS, PAGE, EngineRun, Row, place, si
 OWN = {Region.INPUT: "base_input", Region.OUTPUT: "base_output", Region.SCRATCH: "base_scratch"}
 """Regions of which every image has one of its own, and the registers of their places."""
 DONE, ERROR, DROPPED = 2, 4, 8  # bits of the status register
-CYCLES_A_STEP = 64  # at most, of a weight block and position: far beyond any program that goes on
-LEAST_LIMIT = 1_000_000  # cycles
+SLOWER = 4  # times what the cycle model says: far beyond any program that goes on
+LEAST_LIMIT = 100_000  # cycles
 
 Done = Callable[[str], None]
 
@@ -108,12 +109,13 @@ def _simulate(compiled: Compiled, images: Ints) -> list[Frame]:
     regions[Region.PROGRAM] = held[0][Region.PROGRAM]
     bases, _ = place(regions)
     script: list[list[Any]] = []
+    limit = _limit(compiled)
     for index in range(len(images)):
         script.append(["write", OFFSETS["control"], CLEAR])
         script += [
             ["write", OFFSETS[name], bases[region] + index * _pitch(compiled, region)] for region, name in OWN.items()
         ]
-        script += whole_run(_limit(compiled))
+        script += whole_run(limit)
     run = simulate(compiled.params, regions, script=script)
     answers = np.reshape(run.answers, (len(images), len(OFFSETS))).tolist()
     registers = [dict(zip(OFFSETS, each, strict=True)) for each in answers]
@@ -132,12 +134,8 @@ def _stacked(parts: Sequence[Any], pitch: int) -> Any:
 
 def _limit(compiled: Compiled) -> int:
     """Cycles after which a run will not come to its end any more."""
-    steps = sum(
-        task.steps[0] * task.values["tile_w"] * task.values["tile_h"] * task.values["tiles_x"] * task.values["tiles_y"]
-        for task in compiled.tasks
-        if task.steps[0]
-    )
-    return LEAST_LIMIT + CYCLES_A_STEP * steps
+    _, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
+    return LEAST_LIMIT + SLOWER * cycles
 
 
 def check_ended(compiled: Compiled, registers: Mapping[str, int], what: str) -> None:
