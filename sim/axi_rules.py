@@ -62,6 +62,11 @@ class AxiRules:
             for channel, names in payloads.items()
         }
 
+    @property
+    def owed(self) -> int:
+        """Bursts that are not answered to their end."""
+        return len(self._due) + len(self._open) + len(self._sent)
+
     async def watch(self) -> None:
         while True:
             await RisingEdge(self.dut.clk)
