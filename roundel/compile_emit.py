@@ -86,6 +86,7 @@ def compute(
 
     `blocks` are of one phase, of which the part has a row at least.
     """
+    assert area.first % operation.grain == 0
     params, lanes, storage = streams.params, streams.params.lanes, operation.target.storage
     reads, pixel = operation.reads(area, params.bus_bytes), operation.source.storage.pixel_bytes
     phase, block = divmod(blocks[0], operation.blocks)

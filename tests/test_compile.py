@@ -39,10 +39,11 @@ def check(network, image, params, *, trace=True):
 
 
 @pytest.mark.parametrize("trace", [True, False])
-@pytest.mark.parametrize("name", ["tiny", "small"])
+@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
 def test_random_networks_on_chip(name, trace, seed):
     for offset in range(15):
-        compiled = check(*engine_network(1000 * seed + offset, size=16), engine(name), trace=trace)
+        drawn = engine_network(1000 * seed + offset, size=24 if offset % 2 else 16, channels=2 if offset % 2 else 20)
+        compiled = check(*drawn, engine(name), trace=trace)
         assert not compiled.plan.streamed
 
 
