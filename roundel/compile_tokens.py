@@ -18,6 +18,8 @@ from golden.rounding import Ints
 UNITS = {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.BOXES: 1, Opcode.STORE: 2}
 MOST_TOKENS = 100  # that wait at once, or about twice as many; a count goes to 255
 
+NEAR = 4  # computations after a store among which one uses its buffer again
+
 NOTHING: Ints = np.zeros((0, 2), dtype=np.int64)
 
 
@@ -137,15 +139,27 @@ def _relays(tasks: Sequence[Task], fence: Callable[[], Task]) -> tuple[list[Task
         latest = -1 if task.unit == 1 else units[2 - task.unit].latest(task)
         if latest >= 0:
             last, computing = units[2 - task.unit].places[latest], units[1]
-            at = bisect_right(computing.places, last)
-            if at == len(computing):
+            between = computing.places[bisect_right(computing.places, last) :]
+            if not between:
                 found.append(fence())
                 computing.add(found[-1], len(found) - 1)
-            relays.setdefault(computing.places[at], []).append(last)
-            relays.setdefault(len(found), []).append(computing.places[at])
+                between = computing.places[-1:]
+            relay = _relay(found, between, last)
+            relays.setdefault(relay, []).append(last)
+            relays.setdefault(len(found), []).append(relay)
         units[task.unit].add(task, len(found))
         found.append(task)
     return found, relays
+
+
+def _relay(tasks: Sequence[Task], between: Sequence[int], last: int) -> int:
+    """Which computation passes a token on: one that waits for task `last` anyway, or else the last of them.
+
+    Any other would wait for nothing of its own, and stop the computing: the first after a store is its neighbour, which
+    should run beside it.
+    """
+    near = (at for at in between[:NEAR] if conflict(tasks[last], tasks[at]))
+    return next(near, between[-1])
 
 
 def _tokens(tasks: list[Task], relays: dict[int, list[int]]) -> None:
