@@ -18,7 +18,7 @@ def check_order(image, params):
     descriptors = Program.unpack(image, params).descriptors
     assert descriptors[-1].opcode is Opcode.END
     queues = [[one for one in descriptors[:-1] if UNIT[one.opcode] == unit] for unit in range(3)]
-    clocks = _clocks(queues)
+    clocks = unit_clocks(queues)
     touched = [[_touched(one, image, params) for one in queue] for queue in queues]
     for a, b in ((0, 1), (1, 2), (0, 2)):
         for i, mine in enumerate(touched[a]):
@@ -27,7 +27,7 @@ def check_order(image, params):
                     assert not _clash(mine, its), f"{queues[a][i]} and {queues[b][j]} may run at the same time"
 
 
-def _clocks(queues):
+def unit_clocks(queues):
     """By unit, the clock of every descriptor."""
     given = {(a, b): [] for a, b in ((0, 1), (1, 0), (1, 2), (2, 1))}
     taken = dict.fromkeys(given, 0)

@@ -18,6 +18,7 @@ from golden.rounding import Rounding
 from roundel.compile import compile_network
 from roundel.compile_area import Tiling
 from roundel.compile_boxes import Head
+from tests.engine_order import UNIT, unit_clocks
 from tests.random_network import Random
 from tests.test_compile import check, engine
 
@@ -195,6 +196,16 @@ def test_a_large_image_is_loaded_beside_the_computing():
     operations = "".join(one.opcode.name[0] for one in compiled.tasks)
     assert operations.startswith("LLCS")
     assert operations.index("S") < operations.rindex("L")
+
+
+def test_streamed_maps_are_stored_beside_the_computing():
+    """No computation but those at a layer's ends waits for the store of the results just before it."""
+    made = network(weighted("a", "image", 16, 16), weighted("b", "a", 16, 16))
+    compiled = check(made, image_of(40, 40, 16), engine("small", memory=8192), trace=False)
+    queues = [[one for one in compiled.program.descriptors if UNIT.get(one.opcode) == unit] for unit in range(3)]
+    clocks = unit_clocks(queues)[1]
+    assert len(queues[1]) >= len(queues[2]) > 10
+    assert sum(clock[2] >= number > 0 for number, clock in enumerate(clocks)) <= 3
 
 
 def test_full_hd_fits_into_128_kib():
