@@ -62,6 +62,7 @@ class Scale:
             height=nms.format.height,
             fraction=nms.format.fraction,
             score_width=nms.format.score_width,
+            cls_width=min(8, nms.format.score_width - one.score_shift),
             cls_signed=bool(one.cls_signed),
             box_signed=bool(one.box_signed),
         )

@@ -1,5 +1,6 @@
 """Proves the engine: networks drawn at random, compiled, run on its RTL and on golden."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from golden.errors import MismatchError
 from golden.network import Network
 from golden.rounding import Ints
 from roundel.compile import compile_network
-from roundel.random_networks import engine_network
+from roundel.compile_boxes import Head
+from roundel.random_networks import engine_detector, engine_network
 from sim.engine_run import simulate
 from sim.runner import Result
 from sim.verify import Case
@@ -18,14 +20,15 @@ from sim.verify import Case
 NETWORKS = 6  # of a case
 SIZE = 16  # rows and columns of an image, at most
 SEEDS = 1000  # networks that a seed may draw
+DONE = 2  # status
 DELAY = 20  # cycles of the outer memory
 
 
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     """Run a case of `sim.verify`; what `sim.verify.prove` says.
 
-    Every layer's result is stored, and compared. With stalls in the case's configuration the outer memory stalls as
-    often on each of its channels.
+    Every layer's result is stored, and compared; every second network is a detector, whose boxes are too. With stalls
+    in the case's configuration the outer memory stalls as often on each of its channels.
     """
     params = EngineParams(**case.config["params"])
     stalls = round(256 * case.config.get("stalls", 0))
@@ -33,8 +36,12 @@ def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     for number in range(SEEDS * seed, SEEDS * seed + NETWORKS):
         folder = waves / f"network-{number}" if waves else None
         settings = {"stalls": stalls, "delay": DELAY}
+        if number % 2 and params.nms is not None:
+            network, image, heads = engine_detector(number, params.nms.format, size=SIZE)
+        else:
+            network, image, heads = *engine_network(number, size=SIZE), ()
         try:
-            check(params, *engine_network(number, size=SIZE), settings=settings, seed=number, folder=folder)
+            check(params, network, image, heads, settings=settings, seed=number, folder=folder)
         except MismatchError as error:
             failures.append(f"network {number}: {error}")
     return Result(NETWORKS, tuple(failures), waves or Path())
@@ -44,6 +51,7 @@ def check(
     params: EngineParams,
     network: Network,
     image: Ints,
+    heads: Sequence[Head] = (),
     *,
     settings: dict[str, int],
     seed: int,
@@ -56,14 +64,14 @@ def check(
     MismatchError
         RTL and golden differ: in which tensor, or where in the outer memory; or the engine stopped.
     """
-    compiled = compile_network(network, image.shape, params, trace=True)
+    compiled = compile_network(network, image.shape, params, heads=heads, trace=True)
     regions = compiled.regions(image)
     run = simulate(params, regions, settings=settings, seed=seed, trace="vcd" if folder else None, folder=folder)
     registers = run.registers
-    if registers["status"] & 7 != 2:
-        raise MismatchError(f"the engine ended with status {registers['status']}, error {registers['error_code']}")
     golden = Engine(params=params, regions=regions)
     golden.run()
+    if registers["status"] != DONE | golden.dropped << 3:
+        raise MismatchError(f"the engine ended with status {registers['status']}, error {registers['error_code']}")
     for name in compiled.tensors:
         found, wanted = compiled.read(name, run.regions), compiled.read(name, regions)
         if different := np.argwhere(found != wanted).tolist():

@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from golden.box_format import BoxFormat
 from golden.conv import Window
 from golden.formats import Format
+from golden.head import SHIFTS, HeadParams
 from golden.layers import Add, AveragePool, Concat, Flatten, MaxPool, Upsample, Weighted
 from golden.network import Network
 from golden.rounding import Ints
+from roundel.compile_boxes import Head
 
 LARGEST = 1500  # integers of a tensor, or layers take long to interpret
 
@@ -166,11 +169,32 @@ class Drawn:
             flat = self.add(Flatten, (size,), source, output=self.formats[source])
             self.weighted(self.weighted(flat, None, self.draw(1, 20)), None, self.draw(1, 20))
 
-    def network(self, layers: int) -> Network:
-        """At least so many layers."""
+    def head(self, form: BoxFormat) -> Head:
+        """Logits and distances from any map, for boxes of such a format."""
+        source = self.any_tensor()
+        rows, columns, _ = self.shapes[source]
+        classes = self.draw(1, min(form.classes, max(1, LARGEST // (rows * columns))))
+        cls, box = (self.weighted(source, Window(kernel=(1, 1)), outputs) for outputs in (classes, 4))
+        logits, distances = self.formats[cls], self.formats[box]
+        lowest, highest = logits.limits
+        most = lowest if self.chance(0.4) else highest
+        params = HeadParams(
+            columns=columns, rows=rows, stride=1 << self.draw(form.fraction == 0, 4), classes=classes,
+            threshold=self.draw(lowest, most), shift=self.draw(-4, 3) if self.chance(0.9) else self.draw(*SHIFTS),
+            score_shift=self.draw(0, min(4, form.score_width - logits.width)), width=form.width, height=form.height,
+            fraction=form.fraction, score_width=form.score_width, cls_width=logits.width, cls_signed=logits.signed,
+            box_width=distances.width, box_signed=distances.signed,
+        )  # fmt: skip
+        return Head(cls=cls, box=box, params=params)
+
+    def grow(self, layers: int) -> None:
+        """To at least so many layers."""
         kinds = [self.convolution] * 5 + [self.average, self.maximum, self.upsample, self.sum, self.concat]
         while len(self.layers) < layers:
             kinds[self.draw(0, len(kinds) - 1)]()
+
+    def network(self) -> Network:
+        """What has grown, with a classifier behind it now and then."""
         if self.chance(0.3):
             self.classifier()
         results = tuple(dict.fromkeys((self.layers[self.draw(0, len(self.layers) - 1)].name, self.layers[-1].name)))
@@ -180,5 +204,17 @@ class Drawn:
 def engine_network(seed: int, *, layers: int = 5, size: int = 20, channels: int = 20) -> tuple[Network, Ints]:
     """A network of about so many layers, on images of up to `size` rows and columns; and an image for it."""
     drawn = Drawn(seed, size=size, channels=channels)
-    network = drawn.network(layers)
+    drawn.grow(layers)
+    network = drawn.network()
     return network, drawn.rng.integers(*network.input.limits, drawn.shapes["image"], endpoint=True)
+
+
+def engine_detector(
+    seed: int, form: BoxFormat, *, layers: int = 5, size: int = 20, channels: int = 20
+) -> tuple[Network, Ints, tuple[Head, ...]]:
+    """As `engine_network`, and up to three scales of boxes."""
+    drawn = Drawn(seed, size=size, channels=channels)
+    drawn.grow(layers)
+    heads = tuple(drawn.head(form) for _ in range(drawn.draw(1, 3)))
+    network = drawn.network()
+    return network, drawn.rng.integers(*network.input.limits, drawn.shapes["image"], endpoint=True), heads

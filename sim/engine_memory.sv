@@ -1,7 +1,8 @@
 // The outer memory of a simulated engine: an AXI4 slave that costs no Python per cycle.
 //
-// It begins with what the file memory.bin holds, from address 0 up, and writes its first `size` bytes to dumped.bin when
-// `dump` rises. Bursts are answered one after the other, in order; an address beyond the memory is answered with DECERR.
+// It begins with what the file memory.bin holds, from address 0 up, reads that again when `restore` rises, and writes its
+// first `size` bytes to dumped.bin when `dump` rises. Bursts are answered one after the other, in order; an address beyond
+// the memory is answered with DECERR.
 // Settings stand still while the simulation runs.
 
 module engine_memory #(
@@ -13,6 +14,7 @@ module engine_memory #(
 
     input [31:0] size,
     input dump,
+    input restore,
     input [31:0] delay,          // least cycles from AR to the first beat, and from the last beat on W to B
     input [7:0] stalls,          // of 256: how probable it is on each channel that nothing happens in a cycle
     input [31:0] seed,           // of the stalls
@@ -49,12 +51,14 @@ module engine_memory #(
 
     byte unsigned bytes[0:BYTES-1];
     integer file, index;
-    initial begin
+    task read_all();
         file = $fopen("memory.bin", "rb");
         if (file == 0) $fatal(1, "there is no memory.bin");
         index = $fread(bytes, file);
         $fclose(file);
-    end
+    endtask
+    initial read_all();
+    always @(posedge restore) read_all();
     always @(posedge dump) begin
         file = $fopen("dumped.bin", "wb");
         for (index = 0; index < size; index = index + 1) $fwrite(file, "%c", bytes[index]);

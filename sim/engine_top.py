@@ -15,6 +15,7 @@ from hw.engine_queue import NUMBER
 SETTINGS = {
     "size": 32,
     "dump": 1,
+    "restore": 1,
     "delay": 32,
     "stalls": 8,
     "seed": 32,

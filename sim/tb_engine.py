@@ -5,7 +5,9 @@ Configuration: `settings` of the memory by name, and `script`, a list of
 - `["write", offset, value]` and `["read", offset]` of a register,
 - `["wait", limit]` for the interrupt, at most so many cycles,
 - `["rest", offset, limit]` until bit 0 of a register is 0, at most about so many cycles,
-- `["cycles", count]`.
+- `["cycles", count]`,
+- `["watch", count]`, so many cycles or up to the interrupt,
+- `["restore"]` the memory to what it was at the beginning.
 
 The run's folder gets `answers.json`: what each `read` brought, in order. The memory is dumped at the end.
 """
@@ -66,6 +68,17 @@ class Registers:
         return value
 
 
+async def interrupt(dut: Any, limit: int) -> bool:
+    """Wait for it; whether it came within so many cycles."""
+    if dut.interrupt.value:
+        return True
+    await First(RisingEdge(dut.interrupt), ClockCycles(dut.clk, limit))
+    await ReadOnly()
+    came = bool(dut.interrupt.value)
+    await RisingEdge(dut.clk)
+    return came
+
+
 async def follow(dut: Any, script: list[list[Any]]) -> list[int]:
     """Do what the script says; what was read."""
     registers, answers = Registers(dut), []
@@ -76,11 +89,9 @@ async def follow(dut: Any, script: list[list[Any]]) -> list[int]:
             case "read":
                 answers.append(await registers.read(*values))
             case "wait":
-                if not dut.interrupt.value:
-                    await First(RisingEdge(dut.interrupt), ClockCycles(dut.clk, values[0]))
-                    await ReadOnly()
-                    assert dut.interrupt.value, f"no interrupt within {values[0]} cycles"
-                    await RisingEdge(dut.clk)
+                assert await interrupt(dut, values[0]), f"no interrupt within {values[0]} cycles"
+            case "watch":
+                await interrupt(dut, values[0])
             case "rest":
                 for _ in range(-(-values[1] // POLL)):
                     if not await registers.read(values[0]) & 1:
@@ -90,6 +101,10 @@ async def follow(dut: Any, script: list[list[Any]]) -> list[int]:
                     raise AssertionError(f"still busy after {values[1]} cycles")
             case "cycles":
                 await ClockCycles(dut.clk, values[0])
+            case "restore":
+                dut.restore.value = 1
+                await ClockCycles(dut.clk, 2)
+                dut.restore.value = 0
             case _:
                 raise ValueError(f"{step} is no step of a script")
     return answers
