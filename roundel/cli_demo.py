@@ -21,7 +21,11 @@ FILE = click.Path(path_type=Path)
 @click.option("--calibration", type=FILE, help="Its calibration images (.npz).")
 @click.option("--held-out", type=FILE, help="Held-out scenes and their objects (.npz).")
 @click.option("--scenes", type=click.IntRange(1), default=8, show_default=True, help="How many of them run on the RTL.")
-@click.option("--sparsity", type=float, help="Part of all weights that OPQ prunes; 0.2 if not given.")
+@click.option(
+    "--sparsity",
+    type=float,
+    help="Part of all weights that OPQ prunes; 0.2 if not given, or 0 where weights are integers already.",
+)
 @click.option("--bits", type=float, help="Mean bits of OPQ's codes; without it the search chooses weights of 8 bits.")
 @click.option("--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="The engine's.")
 @click.option(

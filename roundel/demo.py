@@ -28,7 +28,9 @@ from roundel.engine_run_compare import (
     tensor_differences,
 )
 from roundel.engine_run_float import FloatRow, float_rows
+from roundel.graph import Conv, Dense
 from roundel.objects import Scenes, read_scenes
+from roundel.onnx_import import import_onnx
 from roundel.progress import Progress, silent
 from roundel.stimulus import from_network
 from roundel.streams import StreamOptions
@@ -39,6 +41,7 @@ from synth.reference import REFERENCE
 
 DETECTOR = Path(__file__).resolve().parents[1] / "examples" / "detector"
 LEAST_SCENES = 8
+SPARSITY = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +57,8 @@ class Options:
     scenes
         How many of these run on the RTL; average precision is measured on all.
     sparsity, bits
-        What OPQ prunes, and the mean bits of its codes (None: the search chooses weights); a sparsity of 0 and no bits
-        leave OPQ out.
+        What OPQ prunes, and the mean bits of its codes (None: the search chooses weights). Without either `SPARSITY`
+        are pruned, and nothing of a file whose weights are integers already; a sparsity of 0 leaves OPQ out.
     config
         The engine's configuration.
     cells
@@ -67,7 +70,7 @@ class Options:
     calibration: Path = DETECTOR / "calibration.npz"
     held_out: Path = DETECTOR / "heldout.npz"
     scenes: int = LEAST_SCENES
-    sparsity: float = 0.2
+    sparsity: float | None = None
     bits: float | None = None
     config: str = "small"
     cells: Path | None = REFERENCE
@@ -203,7 +206,12 @@ def layer_names(compressed: Compressed) -> dict[str, str]:
 
 
 def _compress_options(options: Options, params: EngineParams) -> CompressOptions:
-    opq = opq_params(options.sparsity, options.bits, "size", 8) if options.sparsity or options.bits else None
+    sparsity = options.sparsity
+    if sparsity is None and options.bits is None:
+        nodes = import_onnx(options.model).nodes
+        done = any(isinstance(node, Conv | Dense) and node.step is not None for node in nodes)
+        sparsity = 0.0 if done else SPARSITY
+    opq = opq_params(sparsity, options.bits, "size", 8) if sparsity or options.bits else None
     streams = StreamOptions(packing=params.packing, lanes=params.lanes, columns=params.columns)
     return CompressOptions(model=options.model, calibration=options.calibration, opq=opq, streams=streams)
 

@@ -78,7 +78,7 @@ def summary(demo: Demo) -> dict[str, Any]:
         "equal": not demo.different,
         "differences": [str(one) for one in demo.different],
         "compared": {"tensors": len(compared), "elements": _elements(demo), "boxes": sum(map(len, demo.golden))},
-        "compression": size(demo.compressed) | {"sparsity": demo.options.sparsity, "bits": demo.options.bits},
+        "compression": size(demo.compressed) | {"opq": _opq(demo)},
         "accuracy": [asdict(row) for row in demo.accuracy],
         "modules": _modules(demo),
         "chain": [row.as_dict() for row in demo.chain],
@@ -94,6 +94,12 @@ def summary(demo: Demo) -> dict[str, Any]:
         "requant": list(demo.requant),
         "tools": {"simulator": str(find_verilator())} | {name: version(name) for name in TOOLS},
     }
+
+
+def _opq(demo: Demo) -> dict[str, Any] | None:
+    """What OPQ was asked for."""
+    params = demo.compressed.options.opq
+    return None if params is None else {"sparsity": params.sparsity, "bits": params.bits}
 
 
 def _elements(demo: Demo) -> int:
