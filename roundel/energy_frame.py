@@ -13,7 +13,7 @@ from roundel.compile_tokens import Task
 from roundel.energy_costs import Costs
 from synth.energy_parts import DRAM_PJ_PER_BIT, SRAM_PJ_PER_BIT
 
-MEMORY_NODE = "45 nm, Horowitz 2014"
+MEMORY_NODE = "45 nm"  # Horowitz, ISSCC 2014
 
 
 @dataclass(frozen=True, kw_only=True)
