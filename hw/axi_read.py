@@ -40,6 +40,8 @@ class ReadMaster(wiring.Component):
         Transfers, of which two wait in each channel. The low bits of an address within a beat are ignored.
     outputs : Out(stream.Signature(read_layout(data_width))).array(channels)
         Beats of the transfers, with their bytes counted from the lowest.
+    hold : In(channels), waiting : Out(channels)
+        Channels that get no further burst now, except one that was chosen before; those that have yet to ask for one.
     stop : In(1)
         Ask for nothing more. What was asked for still comes.
     idle : Out(1)
@@ -59,6 +61,8 @@ class ReadMaster(wiring.Component):
                 "bus": Out(read_signature(data_width)),
                 "commands": In(stream.Signature(command_layout())).array(channels),
                 "outputs": Out(stream.Signature(read_layout(data_width))).array(channels),
+                "hold": In(channels),
+                "waiting": Out(channels),
                 "stop": In(1),
                 "idle": Out(1),
                 "error": Out(1),
@@ -92,7 +96,8 @@ class ReadMaster(wiring.Component):
         free = ~bus.arvalid | bus.arready
         go = named(m, free & splitter.valid & queue.w_rdy & ~self.stop, "go")
         m.d.comb += [
-            splitter.allowed.eq(Cat(channel.has_room & ~channel.book for channel in channels)),
+            splitter.allowed.eq(Cat(channel.has_room & ~channel.book for channel in channels) & ~self.hold),
+            self.waiting.eq(splitter.waiting),
             splitter.go.eq(go),
             queue.w_en.eq(go),
             queue.w_data.eq(Cat(burst, splitter.channel)),

@@ -43,6 +43,8 @@ class ReadSplitter(wiring.Component):
         One is taken each cycle, channels in turn, at the earliest in the cycle after it came; a channel holds two.
     allowed : In(channels)
         Channels that may have a burst now, if they have none.
+    waiting : Out(channels)
+        Channels that have transfers, or rests of transfers.
     valid : Out(1), channel : Out(range(channels)), burst : Out(burst_layout(data_width)), length : Out(8)
         The next burst, channels in turn; `length` is its beats - 1. A channel has one in every other cycle at most.
     go : In(1)
@@ -57,6 +59,7 @@ class ReadSplitter(wiring.Component):
             {
                 "commands": In(stream.Signature(command_layout())).array(channels),
                 "allowed": In(channels),
+                "waiting": Out(channels),
                 "valid": Out(1),
                 "channel": Out(range(max(2, channels))),
                 "burst": Out(burst_layout(data_width)),
@@ -76,7 +79,8 @@ class ReadSplitter(wiring.Component):
         get_at = [Signal(2, name=f"get_at{number}") for number in range(self.channels)]
         self._take(m, transfers.write_port(), put_at, get_at)
         channel = self.channel
-        self._choose(m, [put != get for put, get in zip(put_at, get_at, strict=True)])
+        m.d.comb += self.waiting.eq(Cat(put != get for put, get in zip(put_at, get_at, strict=True)))
+        self._choose(m)
         begun = Signal(self.channels)  # channels whose transfer had a burst
         transfer, moved = transfers.read_port(domain="comb"), blocks.read_port(domain="comb")
         m.d.comb += [
@@ -91,10 +95,10 @@ class ReadSplitter(wiring.Component):
                 m.d.sync += [begun[number].eq(~self.burst.final), get.eq(get + self.burst.final)]
         return m
 
-    def _choose(self, m: Module, held: list[Value]) -> None:
+    def _choose(self, m: Module) -> None:
         """Register whose turn it is; not the same at once, as what it holds and may have is known a cycle late."""
         others = [~(self.valid & (self.channel == number)) for number in range(self.channels)]
-        requests = Cat(held) & self.allowed & Cat(others)
+        requests = self.waiting & self.allowed & Cat(others)
         turn = next_turn(m, requests, self.channel, "turn")
         with m.If(~self.valid | self.go):
             m.d.sync += self.valid.eq(requests.any())

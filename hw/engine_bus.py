@@ -34,6 +34,8 @@ class EngineBus(wiring.Component):
         What is read: see `hw.axi_read.ReadMaster`.
     writers : In(writer_port(params)).array
         STORE, and BOXES if the engine has them.
+    idle_array : In(1)
+        The array has nothing to do: weights are not asked for before what LOAD asks for.
     stop : In(1), idle : Out(1)
         Begin nothing more; nothing is owed.
     read_error, write_error : Out(1), read_address, write_address : Out(32)
@@ -54,6 +56,7 @@ class EngineBus(wiring.Component):
                 "commands": In(stream.Signature(transfer_layout())).array(4),
                 "outputs": Out(stream.Signature(bus_layout(params))).array(4),
                 "writers": In(writer_port(params)).array(len(self.writes.units)),
+                "idle_array": In(1),
                 "stop": In(1),
                 "idle": Out(1),
                 "read_error": Out(1),
@@ -101,6 +104,7 @@ class EngineBus(wiring.Component):
             self.beats[0].eq(self.read.rvalid & self.read.rready),
             self.beats[1].eq(self.write.wvalid & self.write.wready),
         ]
+        m.d.sync += reader.hold[WEIGHTS].eq(self.idle_array & reader.waiting[LOAD])
         with m.If(~writer.error):
             m.d.sync += self.writer.eq(writes.owner)
         return m

@@ -122,6 +122,7 @@ class EngineCore(wiring.Component):
         for unit in (load, store, compute):
             self._bases(m, unit)
         m.d.comb += [fetch.base.eq(self.bases[Region.PROGRAM]), bus.stop.eq(self.stop), self.idle.eq(bus.idle)]
+        m.d.comb += bus.idle_array.eq(~tokens.active[1])
         done = self._dispatch(m, queues, tokens, (load, compute, store), boxes)
         self._look_ahead(m, queues[1], compute)
         left = Cat(queue.present_valid | queue.waiting_valid for queue in queues)

@@ -31,8 +31,8 @@ class State(enum.Enum, shape=2):  # type: ignore[call-arg]
 class Fetch(wiring.Component):
     """Begins after reset, and reads on until END, or until something is wrong. One bus beat per cycle.
 
-    Descriptors are asked for one by one, as far ahead as the reader takes commands. A descriptor waits for its unit's
-    queue, and those behind it wait with it.
+    Descriptors are asked for one by one, as far ahead as the reader takes commands, the first one with the header. A
+    descriptor waits for its unit's queue, and those behind it wait with it.
 
     Parameters
     ----------
@@ -95,17 +95,18 @@ class Fetch(wiring.Component):
         return m
 
     def _ask(self, m: Module, state: Signal, count: Signal, checked: Signal) -> None:
-        """The header, then as many descriptors as it says, up to END."""
-        address, left = Signal(OUTER_ADDRESS), Signal.like(count)
-        size = Mux(state == State.HEADER, HEADER_BYTES, DESCRIPTOR_BYTES)
+        """The header and the first descriptor at once, then as many descriptors as it says, up to END."""
+        address, left, first = Signal(OUTER_ADDRESS), Signal.like(count), Signal(init=1)
+        size = Mux(first, HEADER_BYTES, DESCRIPTOR_BYTES)
+        more = Mux(state == State.DESCRIPTORS, (left != 1) & ~self.ended, first)
         m.d.comb += [self.command.p.address.eq(address), self.command.p.bytes.eq(size)]
         with m.If(self.command.valid & self.command.ready):
-            m.d.sync += [address.eq(address + size), left.eq(left - 1)]
-            m.d.sync += self.command.valid.eq((left != 1) & (state == State.DESCRIPTORS) & ~self.ended)
+            m.d.sync += [address.eq(address + size), left.eq(left - 1), first.eq(0)]
+            m.d.sync += self.command.valid.eq(more)
         with m.If(state == State.START):
             m.d.sync += [address.eq(self.base), self.command.valid.eq(1)]
         with m.If(checked):
-            m.d.sync += [left.eq(count), self.command.valid.eq(count != 0)]
+            m.d.sync += [left.eq(count - 1), self.command.valid.eq(count[1:].any())]
 
     def _keep(self, m: Module, header: Value) -> Value:
         """The header's first bytes, and whether this was its last beat."""

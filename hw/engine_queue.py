@@ -22,7 +22,7 @@ def width(opcodes: tuple[Opcode, ...]) -> int:
 
 
 class DescriptorQueue(wiring.Component):
-    """Beats fill `waiting`; a whole one moves to `present` when that is free, a cycle later at the earliest.
+    """Beats fill `waiting`; a whole one moves to `present` when that is free, or with `take`, a cycle later.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class DescriptorQueue(wiring.Component):
             self.pieces.ready.eq(~self.waiting_valid),
             self.waiting.eq(waiting),
             self.present.eq(present),
-            self.move.eq(self.waiting_valid & ~self.present_valid),
+            self.move.eq(self.waiting_valid & (~self.present_valid | self.take)),
         ]
         with m.If(self.pieces.valid & self.pieces.ready):
             for place in range(-(-len(waiting) // bus)):
