@@ -14,9 +14,10 @@ from golden.program import DESCRIPTOR_BYTES, FIELDS, HEADER_BYTES, MAGIC, Descri
 from hw.engine_fetch import UNITS, Fetch
 from hw.engine_queue import DescriptorQueue, width
 from hw.engine_tokens import Tokens
+from hw.engine_watchdog import PATIENCE, QUIET, Watchdog
 
 BASE = 0x1000
-PATIENCE = 400  # cycles in which nothing happens
+STILL = 400  # cycles in which nothing happens
 
 
 class Bench(wiring.Component):
@@ -52,7 +53,7 @@ def _run(params: EngineParams, image: bytes, seed: int) -> tuple[list[list[tuple
         nonlocal fault
         fetch, beats, still = bench.fetch, deque(), 0
         ctx.set(fetch.base, BASE)
-        while still < PATIENCE:
+        while still < STILL:
             ready, valid = bool(rng.random() < 0.5), bool(beats) and bool(rng.random() < 0.8)
             ctx.set(fetch.command.ready, ready)
             ctx.set(fetch.data.valid, valid)
@@ -198,3 +199,60 @@ def test_tokens_count(seed: int) -> None:
     simulator.add_testbench(drive)
     simulator.run()
     assert starts > 100
+
+
+def test_tokens_beyond_the_most_are_lost() -> None:
+    """300 are given, nobody takes one; then 255 descriptors start, and no more."""
+    dut, starts = Tokens(2), 0
+
+    async def drive(ctx):
+        nonlocal starts
+        ctx.set(dut.there, 1)
+        ctx.set(dut.flags[0].signal_next, 1)
+        ctx.set(dut.flags[1].wait_previous, 1)
+        for unit, rounds in ((0, 300), (1, 300)):
+            ctx.set(dut.there, 1 << unit)
+            for _ in range(rounds):
+                await ctx.tick()
+                starts += unit * ctx.get(dut.start[1])
+                ctx.set(dut.done[unit], ctx.get(dut.active[unit]))
+                await ctx.tick()
+                starts += unit * ctx.get(dut.start[1])
+                ctx.set(dut.done[unit], 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(drive)
+    simulator.run()
+    assert starts == 255
+
+
+@pytest.mark.parametrize(("active", "least", "most"), [(0, QUIET, 2 * QUIET), (1, PATIENCE, PATIENCE + 4)])
+def test_watchdog_waits_longer_for_a_unit_at_work(active: int, least: int, most: int) -> None:
+    """It expires after so many quiet cycles, and not while something moves now and then."""
+    dut, expired = Watchdog(), 0
+
+    async def drive(ctx):
+        nonlocal expired
+        ctx.set(dut.active, active)
+        for _ in range(3):
+            ctx.set(dut.progress, 1)
+            await ctx.tick()
+            ctx.set(dut.progress, 0)
+            await ctx.tick().repeat(QUIET - 4)
+        assert not ctx.get(dut.expired)
+        ctx.set(dut.progress, 1)
+        await ctx.tick()
+        ctx.set(dut.progress, 0)
+        while not ctx.get(dut.expired):
+            await ctx.tick()
+            expired += 1
+        ctx.set(dut.progress, 1)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.expired)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(drive)
+    simulator.run()
+    assert least <= expired <= most
