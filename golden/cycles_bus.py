@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 from golden.cycles_events import Clock, Event, Process
 from golden.engine_params import EngineParams
@@ -14,12 +15,14 @@ from golden.engine_params import EngineParams
 FETCH, LOAD, PARAMETERS, WEIGHTS = range(4)
 """Channels of the reader, as `hw.engine_bus` numbers them."""
 
-ASK = 3  # hw.axi_read: cycles from a command to ARVALID
-TURN = 3  # hw.axi_read: cycles from one burst of a channel to its next
-HAND = 3  # hw.axi_read: cycles from a beat on the bus to the stream
-COMMANDS = 2  # hw.axi_read: transfers that wait in a channel
-SEND = 2  # hw.axi_write: cycles from a burst's last beat to AW
-ANSWERED = 2  # hw.axi_write, hw.engine_store: cycles from B to the unit's `done`
+AGAIN = 2  # hw.axi_read: from one burst of a channel to where its next one may be chosen, which goes a cycle later
+HAND = 3  # hw.axi_read: from a beat on the bus to the stream
+LEAVE = 2  # hw.axi_read_channel: from a beat that leaves to the room that it makes
+COMMANDS = 2  # hw.axi_read_splitter: transfers that wait in a channel
+HOLD = 2  # hw.axi_read_splitter, hw.engine_bus: from a command of LOAD, or its last burst, to `hold`
+SEND = 2  # hw.axi_write: from a burst's last beat to AW
+WRITES = 4  # hw.axi_write: bursts that wait for their response, or for AW
+ANSWERED = 2  # hw.axi_write, hw.engine_store: from B to the unit's `done`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,15 @@ class Burst:
     final: bool
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """A command to the reader."""
+
+    channel: int
+    address: int
+    size: int
+
+
 def bursts(address: int, size: int, params: EngineParams) -> list[int]:
     """Beats of the bursts of a transfer: they end at multiples of the longest."""
     first, last = address // params.bus_bytes, (address + max(size, 1) - 1) // params.bus_bytes
@@ -57,10 +69,11 @@ class Channel:
 
     def __init__(self, clock: Clock, params: EngineParams):
         self.asked: deque[deque[int]] = deque()  # beats of the bursts of each transfer
+        self.open = 0  # transfers that hold a place
         self.arrived: deque[Burst] = deque()
         self.room = params.fifo
-        self.ready_at = 0  # earliest cycle of the next burst
-        self.changed, self.came, self.accepted = clock.event(), clock.event(), clock.event()
+        self.ready_at = 0  # earliest cycle in which the next burst may be chosen
+        self.came = clock.event()
 
     def receive(self) -> Generator[int | Event, None, Burst]:
         """Wait for the next burst."""
@@ -75,96 +88,186 @@ class Reader:
     def __init__(self, clock: Clock, params: EngineParams, memory: Memory):
         self.clock, self.params, self.memory = clock, params, memory
         self.channels = [Channel(clock, params) for _ in range(4)]
-        self.something = clock.event()
-        self.beats = [0] * len(self.channels)
+        self.something, self.accepted = clock.event(), clock.event()
         self.outstanding = 0
+        self.array_idle = True  # weights are then asked for behind all that LOAD asks for
+        self.loads = 0  # transfers of LOAD that hold weights back
         self.given_by, self.given_at = 0, 0  # who gave the last command, and when
         self.free_at = 0  # R, behind all that was asked for
-        clock.wake(self._ask(), 0)
+        clock.wake(self._ask())
 
-    def transfer(self, channel: int, address: int, size: int) -> Generator[int | Event, None, None]:
-        """Give a command, once the channel has a place for it."""
-        one = self.channels[channel]
-        while len(one.asked) >= COMMANDS:
-            yield one.accepted
-        given = max(self.given_at + 1, self.clock.now + (self.given_by != channel))
-        self.given_by, self.given_at = channel, given
-        if not one.asked:
-            one.ready_at = max(one.ready_at, given + ASK - 1)
-        one.asked.append(deque(bursts(address, size, self.params)))
-        self.clock.later(self.something, one.ready_at)
+    def transfer(self, *transfers: Transfer) -> Process:
+        """Give commands that are offered side by side, each as soon as its channel has a place for it."""
+        left = list(transfers)
+        while left:
+            for one in sorted(left, key=lambda one: one.channel != self.given_by):
+                if self.channels[one.channel].open < COMMANDS:
+                    self._give(one)
+                    left.remove(one)
+            if left:
+                yield self.accepted
+        yield self.given_at
 
-    def release(self, channel: int, beats: int) -> None:
-        """Beats have left the channel's FIFO."""
-        self.channels[channel].room += beats
+    def _give(self, one: Transfer) -> None:
+        channel = self.channels[one.channel]
+        given = max(self.given_at + 1, self.clock.now + (self.given_by != one.channel))
+        self.given_by, self.given_at = one.channel, given
+        if not channel.asked:
+            channel.ready_at = max(channel.ready_at, given + 1)
+        channel.asked.append(deque(bursts(one.address, one.size, self.params)))
+        channel.open += 1
+        self.clock.at(channel.ready_at, self.something.happens)
+        if one.channel == LOAD:
+            self.clock.at(given + HOLD, lambda: self._loads(1))
+
+    def _loads(self, change: int) -> None:
+        self.loads += change
         self.something.happens()
 
+    def idle(self, is_idle: bool) -> None:
+        """Whether the compute unit is."""
+        self.array_idle = is_idle
+        self.something.happens()
+
+    def release(self, channel: int, beats: int, cycle: int) -> None:
+        """Beats leave the channel's FIFO, the last one in that cycle."""
+
+        def leave() -> None:
+            self.channels[channel].room += beats
+            self.something.happens()
+
+        self.clock.at(cycle + LEAVE, leave)
+
     def _ask(self) -> Process:
+        """Choose a channel in one cycle; its burst goes in the next, or when one less is outstanding."""
         turn, most = 0, max(2, self.params.outstanding)
         while True:
-            number = self._next(turn) if self.outstanding < most else None
+            number = self._next(turn)
             if number is None:
                 yield self.something
                 continue
             turn = number
-            yield from self._burst(number)
+            yield self.clock.now + 1
+            while self.outstanding >= most:
+                yield self.something
+            self._go(number)
 
     def _next(self, turn: int) -> int | None:
         """The channel whose turn it is, of those that may have a burst now."""
         now, count = self.clock.now, len(self.channels)
         for number in ((turn + step) % count for step in range(1, count + 1)):
             one = self.channels[number]
-            if one.asked and one.room >= self.params.burst:
-                if one.ready_at <= now:
-                    return number
-                self.clock.later(self.something, one.ready_at)
+            held = number == WEIGHTS and self.array_idle and self.loads > 0
+            if one.asked and one.room >= self.params.burst and one.ready_at <= now and not held:
+                return number
         return None
 
-    def _burst(self, number: int) -> Process:
+    def _go(self, number: int) -> None:
         one, now = self.channels[number], self.clock.now
         beats = one.asked[0].popleft()
         final = not one.asked[0]
         if final:
             one.asked.popleft()
-            one.accepted.happens()
+            self.clock.at(now + 1, lambda: self._accept(one))
+            if number == LOAD:
+                self.clock.at(now + HOLD, lambda: self._loads(-1))
         one.room -= beats
-        one.ready_at = now + TURN
-        self.beats[number] += beats
+        one.ready_at = now + AGAIN
+        self.clock.at(one.ready_at, self.something.happens)
         self.outstanding += 1
         start = max(now + 1 + self.memory.delay, self.free_at)
         self.free_at = start + beats
-        self.clock.wake(self._arrive(one, Burst(start + HAND, beats, final)), start)
-        self.clock.wake(self._through(), start + beats)
-        yield now + 1
+        self.clock.at(start, lambda: self._arrive(one, Burst(start + HAND, beats, final)))
+        self.clock.at(start + beats, self._through)
 
-    def _arrive(self, channel: Channel, burst: Burst) -> Process:
+    def _accept(self, channel: Channel) -> None:
+        channel.open -= 1
+        self.accepted.happens()
+
+    def _arrive(self, channel: Channel, burst: Burst) -> None:
         channel.arrived.append(burst)
         channel.came.happens()
-        return
-        yield 0
 
-    def _through(self) -> Process:
+    def _through(self) -> None:
         self.outstanding -= 1
         self.something.happens()
-        return
-        yield 0
 
 
-def written(address: int, size: int, first: int, rate: float, sent: int, params: EngineParams) -> int:
-    """Cycle in which the last beat of a transfer is on W.
+class Stream:
+    """A transfer on its way to who takes it piece by piece."""
 
-    Parameters
+    def __init__(self, reader: Reader, channel: int):
+        self.reader, self.channel = reader, channel
+        self.beats = 0  # taken so far
+        self.begun = 0  # cycle of the first beat
+        self._bytes = 0  # of them, those that nobody has asked for
+        self._burst = Burst(0, 0, False)
+        self._used = 0  # beats of the burst
+        self._left: list[int] = []  # beats of bursts that are used up
+
+    def upto(self, more: int) -> Generator[int | Event, None, int]:
+        """Ask for so many more bytes; returns when the last of them is there."""
+        bus = self.reader.params.bus_bytes
+        self._bytes -= more
+        while self._bytes < 0:
+            if self._used == self._burst.beats:
+                self._burst, self._used = (yield from self.reader.channels[self.channel].receive()), 0
+                self.begun = self.begun or self._burst.start
+            beats = min(-(self._bytes // bus), self._burst.beats - self._used)
+            self._used, self._bytes, self.beats = self._used + beats, self._bytes + beats * bus, self.beats + beats
+            if self._used == self._burst.beats:
+                self._left.append(self._burst.beats)
+        return self._burst.start + self._used - 1
+
+    def taken(self, cycle: int) -> None:
+        """What was asked for is taken by then."""
+        for beats in self._left:
+            self.reader.release(self.channel, beats, cycle)
+        self._left.clear()
+
+    def rest(self, cycle: int) -> Process:
+        """Take what follows behind the last byte that was asked for."""
+        while not (self._burst.final and self._used == self._burst.beats):
+            yield from self.upto(self._bytes + 1)
+        self.taken(cycle)
+
+
+class Writer:
+    """The write master: sends a burst once it has all of it.
+
+    Attributes
     ----------
-    address, size
-        Of the transfer.
-    first, rate
-        Cycle in which its first beat comes from its unit, and cycles from beat to beat.
-    sent
-        Cycle in which the last beat before it was on W.
+    answers
+        Cycles of the last responses on B, as many as may be outstanding.
     """
-    beats = 0
-    for length in bursts(address, size, params):
-        beats += length
-        come = first + int((beats - 1) * rate)
-        sent = max(sent, come + SEND) + length
-    return sent
+
+    def __init__(self, params: EngineParams, memory: Memory):
+        self.params, self.memory = params, memory
+        self.answers: deque[int] = deque([0] * WRITES, WRITES)
+        self.gone: deque[int] = deque([0] * WRITES, WRITES)  # when bursts that were collected went to AW
+        self.sent = 0  # last beat on W
+
+    def transfer(self, address: int, size: int, come: int, pace: float) -> int:
+        """Collect and send a transfer.
+
+        Parameters
+        ----------
+        address, size
+            Of the transfer.
+        come, pace
+            Cycle in which its first bytes come from its unit, and cycles from beat to beat.
+
+        Returns
+        -------
+        come
+            Cycle in which the next transfer's first bytes can come.
+        """
+        beats = 0
+        for length in bursts(address, size, self.params):
+            come = max(come, self.gone[0] + 1 - ceil(beats * pace))
+            beats += length
+            go = max(come + ceil(beats * pace), self.answers[0] + 1)
+            self.gone.append(go)
+            self.sent = max(self.sent, go + SEND - 1) + length
+            self.answers.append(self.sent + self.memory.delay)
+        return come + ceil(beats * pace)

@@ -1,11 +1,12 @@
 """A clock and processes: what the cycle model is written in.
 
 A process is a generator that yields what it waits for: a cycle (an integer, at once if it has passed) or an `Event`.
-Processes that wake in one cycle run in the order in which they began to wait, so that a run depends on nothing else.
+What happens in one cycle happens in the order in which it was asked for, so that a run depends on nothing else.
 """
 
 import heapq
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator
 from itertools import count
 
 
@@ -20,7 +21,7 @@ class Event:
         """Wake all who wait."""
         waiting, self._waiting = self._waiting, []
         for process in waiting:
-            self._clock.wake(process, self._clock.now)
+            self._clock.wake(process)
 
     def await_by(self, process: "Process") -> None:
         """Let a process wait."""
@@ -36,36 +37,66 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0
         self._order = count()
-        self._due: list[tuple[int, int, Process]] = []
+        self._due: list[tuple[int, int, Process | Callable[[], None]]] = []
 
-    def wake(self, process: Process, cycle: int) -> None:
+    def wake(self, process: Process, cycle: int = 0) -> None:
         """Let a process go on in a cycle from now on."""
         heapq.heappush(self._due, (max(cycle, self.now), next(self._order), process))
+
+    def at(self, cycle: int, action: Callable[[], None]) -> None:
+        """Do something in a cycle from now on."""
+        heapq.heappush(self._due, (max(cycle, self.now), next(self._order), action))
 
     def event(self) -> Event:
         """A new event."""
         return Event(self)
 
-    def later(self, event: Event, cycle: int) -> None:
-        """Let an event happen in a cycle from now on."""
-        self.wake(_happening(event), cycle)
-
     def run(self) -> int:
         """Run to the end; returns the cycle of the last thing that happened."""
         while self._due:
-            self.now, _, process = heapq.heappop(self._due)
+            self.now, _, one = heapq.heappop(self._due)
+            if not isinstance(one, Generator):
+                one()
+                continue
             try:
-                waits_for = next(process)
+                waits_for = next(one)
             except StopIteration:
                 continue
             if isinstance(waits_for, Event):
-                waits_for.await_by(process)
+                waits_for.await_by(one)
             else:
-                self.wake(process, waits_for)
+                self.wake(one, waits_for)
         return self.now
 
 
-def _happening(event: Event) -> Process:
-    event.happens()
-    return
-    yield 0
+class Arrivals:
+    """What one block gives another, in order: when it is there, and when its place is free again."""
+
+    def __init__(self, clock: Clock):
+        self._event = clock.event()
+        self._given: deque[int] = deque()
+        self._held = 0
+        self.free_at = 0
+
+    def room(self, most: int) -> Process:
+        """Wait for a place."""
+        while self._held >= most:
+            yield self._event
+        self._held += 1
+
+    def give(self, cycle: int) -> None:
+        """It is there from that cycle on."""
+        self._given.append(cycle)
+        self._event.happens()
+
+    def receive(self) -> Generator[int | Event, None, int]:
+        """When the next one is there."""
+        while not self._given:
+            yield self._event
+        return self._given.popleft()
+
+    def taken(self, cycle: int) -> None:
+        """Its place is free from that cycle on."""
+        self._held -= 1
+        self.free_at = cycle
+        self._event.happens()

@@ -58,34 +58,42 @@ def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
 
     What a descriptor of the compute unit waited for before its start is its layer's `memory`.
     """
+    spans = [(row.index, row.start, row.end, row.flags) for row in frame.rows if row.unit == "compute"]
+    return _layers(compiled, sorted(spans, key=lambda span: span[0]), min(row.start for row in frame.rows))
+
+
+def predicted_layers(compiled: Compiled) -> list[LayerCycles]:
+    """What the cycle model says of the same layers, without any simulation."""
+    rows, _ = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
+    flags = ("computing", "waiting_weights", "waiting_parameters", "waiting_memory")
+    spans = [
+        (row.index, row.start, row.end, {flag: getattr(row, flag) for flag in flags})
+        for row in rows
+        if row.opcode in (Opcode.COMPUTE, Opcode.BOXES)
+    ]
+    return _layers(compiled, spans, min(row.start for row in rows))
+
+
+def predicted_cycles(compiled: Compiled) -> dict[str, int]:
+    """Cycles of every layer by the cycle model."""
+    return {row.layer: row.cycles for row in predicted_layers(compiled)}
+
+
+def _layers(compiled: Compiled, spans: Sequence[tuple[int, int, int, dict[str, int]]], start: int) -> list[LayerCycles]:
+    """From number, start, end and flags of the descriptors of the compute unit; `start` of the first unit."""
     rows: dict[str, dict[str, int]] = {}
-    start = min(row.start for row in frame.rows)
-    for row in sorted((row for row in frame.rows if row.unit == "compute"), key=lambda row: row.index):
-        task = compiled.tasks[row.index]
+    for index, begin, end, flags in spans:
+        task = compiled.tasks[index]
         name = BOXES if task.opcode is Opcode.BOXES else task.layer
         split = rows.setdefault(name, dict.fromkeys(("macs", "compute", "fill", "memory", "decoder"), 0))
-        flags = row.flags
         waits = flags["waiting_weights"] + flags["waiting_parameters"]
         split["macs"] += task.macs
         split["compute"] += flags["computing"]
         split["decoder"] += waits
-        split["memory"] += flags["waiting_memory"] + row.start - start
-        split["fill"] += row.end - row.start - flags["computing"] - flags["waiting_memory"] - waits
-        start = row.end
+        split["memory"] += flags["waiting_memory"] + begin - start
+        split["fill"] += end - begin - flags["computing"] - flags["waiting_memory"] - waits
+        start = end
     return [_row(name, split, compiled.params.lanes * compiled.params.columns) for name, split in rows.items()]
-
-
-def predicted_cycles(compiled: Compiled) -> dict[str, int]:
-    """What the cycle model says of the same layers, without any simulation."""
-    rows, _ = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
-    found: dict[str, int] = {}
-    end = min(row.start for row in rows)
-    for row in rows:
-        if row.opcode in (Opcode.COMPUTE, Opcode.BOXES):
-            name = BOXES if row.opcode is Opcode.BOXES else compiled.tasks[row.index].layer
-            found[name] = found.get(name, 0) + row.end - end
-            end = row.end
-    return found
 
 
 def total(rows: Sequence[LayerCycles], multipliers: int) -> LayerCycles:
