@@ -97,7 +97,7 @@ def energy(found: Found) -> Grid:
             row["unit"],
             row["kind"],
             f"{row['count']:,} {row['what']}",
-            "-" if row["pj"] is None else f"{row['pj']:.3g}",
+            "-" if row["pj"] is None else picojoules(row["pj"]),
             "not measured" if row["nj"] is None else f"{row['nj'] / 1000:.3f}",
             row["node"],
         ]
@@ -123,3 +123,8 @@ def ratio_tables(rows: Sequence[Mapping[str, Any]]) -> list[Grid]:
 def decibels(value: float | None) -> str:
     """One decimal; None is no error at all."""
     return "exact" if value is None else f"{value:.1f}"
+
+
+def picojoules(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
