@@ -33,6 +33,12 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/roundel compare decoder --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/decoder
 	$(BIN)/roundel bench decoder -o $(OUT)/figures/decoder
 	$(BIN)/python docs/figures.py $(OUT)/figures
+	$(BIN)/roundel demo -o $(OUT)/figures/demo
+	$(BIN)/roundel bench engine -o $(OUT)/figures/bench
+	$(BIN)/roundel generate engine --set config=small --fpga ecp5 -o $(OUT)/figures/fpga/with_nms
+	$(BIN)/roundel generate engine --set config=small --set nms=null --fpga ecp5 -o $(OUT)/figures/fpga/without_nms
+	$(BIN)/python docs/demo.py $(OUT)/figures/demo
+	$(BIN)/python docs/engine_figures.py $(OUT)/figures
 	$(BIN)/python docs/decoder_rice.py
 	$(BIN)/python docs/nms_figures.py
 	$(BIN)/python docs/nms_accuracy.py
