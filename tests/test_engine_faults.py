@@ -71,6 +71,19 @@ def test_program_without_end(seed):
     assert fault == (ErrorCode.TRUNCATED, 3, 3)
 
 
+def test_descriptors_behind_the_end_are_none(seed):
+    """They are not run, whatever they are; nor looked at."""
+    sound = made(seed)
+    *_, store, end = sound.descriptors
+    again = store[0], store[1] | {"chip": 0, "wait_previous": 0}
+    longer = replace(sound, descriptors=(*sound.descriptors, again, again, end))
+    run = simulate(PARAMS, longer.regions(), script=[*whole_run(LIMIT), ["cycles", 2000], *read_all()])
+    assert run.readings[0] == run.readings[1]
+    assert run.registers["status"] == DONE
+    assert [row.index for row in run.rows] == [0, 1, 2]
+    check_output(longer, run)
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_damaged_weights(number, seed):
     """Bits of the stream turned over: the fault is golden's, or there is none and the result is golden's."""
