@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.bits import WORD
+from golden.codec_header import header_words
 from golden.cycles_bus import PARAMETERS, WEIGHTS, Reader, Stream, Transfer
 from golden.cycles_events import Arrivals, Clock, Process
 from golden.cycles_rows import Job, step_counts, tiles
@@ -139,16 +141,17 @@ class Compute:
     def read_weights(self, jobs: list[Job]) -> Process:
         """Weight blocks, a column a cycle, when their bytes have come and the array has a place for them."""
         decoder, columns, bus = self.params.decoder, self.params.columns, self.params.bus_bytes
-        begin = startup_cycles(decoder) + 1 + columns
+        begin, words = startup_cycles(decoder) + 1 + columns, header_words(0)
         at = 0
         for job in jobs:
             for _ in tiles(job.descriptor):
                 feed = Stream(self.reader, WEIGHTS)
-                free = at + FINISH_CYCLES[decoder.packing] - 2
+                header = yield from feed.upto(-(-words * WORD // 8 // bus) * bus)
+                free = max(at + FINISH_CYCLES[decoder.packing] - 2, feed.begun, header - words + 1)
                 for index, block in enumerate(self.blocks_of(job)):
                     yield from self.blocks.room(1)
                     came = yield from feed.upto(max(0, block.bus_beats - feed.beats) * bus)
-                    ready = at if index else max(feed.begun, free) + begin - block.cycles
+                    ready = at if index else free + begin - block.cycles
                     at = max(max(ready, self.blocks.free_at) + block.cycles, came + LAST_COLUMN)
                     feed.taken(at - LAST_COLUMN + 1)
                     self.blocks.give(at)

@@ -1,6 +1,7 @@
 """Rows of `bench.json` as tables for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from roundel.measurement import Row
 
@@ -36,6 +37,13 @@ _SEARCH = {
     "search.quantizations_before": "quantizations",
     "search.quantizations_after": "as modules",
 }
+_ENGINE = {
+    "engine.utilization": "useful of all MACs",
+    "engine.cycles": "cycles",
+    "engine.weight_stalls": "waiting for weights",
+    "engine.simulation_speed": "cycles/s simulated",
+}
+_ZERO_BLOCKS = "engine.zero_block_speedup"
 _PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept an image"}
 
 
@@ -46,7 +54,10 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     software = [row for row in rows if row["name"] in _SOFTWARE]
     packed = [row for row in rows if row["name"] in _BY_ZEROS]
     search = [row for row in rows if row["name"] in _SEARCH]
-    rest = [row for row in rows if not any(row in part for part in (precisions, rates, software, packed, search))]
+    engine = [row for row in rows if row["name"] in _ENGINE]
+    blocks = [row for row in rows if row["name"] == _ZERO_BLOCKS]
+    shown = (precisions, rates, software, packed, search, engine, blocks)
+    rest = [row for row in rows if not any(row in part for part in shown)]
     found = []
     if rest:
         cells = [[_title(row), figure(row), row["unit"]] for row in rest]
@@ -60,6 +71,13 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         about = search[0]["params"]
         title = f"Joint search of {about['network']}, {about['images']} images"
         found.append(_pivot(title, search, ("shifts",), _SEARCH))
+    if engine:
+        named = [row | {"params": row["params"] | {"what": _workload(row["params"])}} for row in engine]
+        found.append(_pivot("Engine", named, ("config", "what", "on"), _ENGINE))
+    if blocks:
+        about = blocks[0]["params"]
+        title = f"Speed-up over dense of {about['network']} on {about['config']}, by zeros"
+        found.append(_by_zeros(title, blocks, "pruning"))
     for name, (title, key) in _BY_ZEROS.items():
         if chosen := [row for row in packed if row["name"] == name]:
             found.append(_by_zeros(title, chosen, key))
@@ -91,6 +109,12 @@ def _title(row: Row) -> str:
     about = row["params"]
     counted = next((f"{about[key]:,} {key}" for key in ("banks", "boxes") if key in about), "")
     return " ".join(filter(None, [row["name"], about.get("scheme"), counted]))
+
+
+def _workload(about: Mapping[str, Any]) -> str:
+    """The network, the layer and its zeros, as far as they are given."""
+    zeros = f"{about['zeros']:.0%} zeros, {about['weight_width']} bits" if "zeros" in about else ""
+    return ", ".join(filter(None, [about.get("network"), about.get("layer"), zeros]))
 
 
 def _pivot(title: str, rows: Iterable[Row], keys: Sequence[str], names: dict[str, str]) -> Table:

@@ -36,6 +36,7 @@ def small(monkeypatch):
         "mac": [SMALL],
         "requant": [RequantParams(), RequantParams(scheme="fixed32")],
         "codec": [],
+        "engine": [],
         "search": [bench_search.Case(per_channel=True, positions=16, size=32, images=1)],
         "decoder": [bench_decoder.Rate(DecoderParams(**UNITS["decoder"].configs["mask_8"]), 0.5)],
         "nms": [bench_nms.Rate("psrr parallel", 2), bench_nms.Software(60)],
