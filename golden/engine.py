@@ -15,6 +15,8 @@ from golden.codec_params import CodecError
 from golden.engine_boxes import Scale, records
 from golden.engine_params import EngineParams
 from golden.program import (
+    DESCRIPTOR_BYTES,
+    HEADER_BYTES,
     STEP_BYTES,
     Descriptor,
     ErrorCode,
@@ -70,7 +72,9 @@ class Engine:
         InputError
             The header or a descriptor is not one of this engine.
         EngineFault
-            Descriptors without an end, a damaged stream.
+            Descriptors without an end, a damaged stream, a place beyond its region, BOXES without a box unit.
+        OverflowError
+            Sums that do not fit the accumulator, where hardware would go on with wrong ones.
         """
         data = self.regions[Region.PROGRAM].tobytes()
         program = Program.unpack(data, self.params)
@@ -84,27 +88,31 @@ class Engine:
         try:
             match one.opcode:
                 case Opcode.LOAD | Opcode.STORE:
-                    self._move(one)
+                    self._move(one, index)
                 case Opcode.COMPUTE:
                     self._compute(one)
                 case Opcode.BOXES:
-                    self._boxes(one)
+                    self._boxes(one, index)
         except CodecError as error:
             raise EngineFault(ErrorCode.WEIGHTS, error.bit, index) from None
         except EOFError:
             raise EngineFault(ErrorCode.PARAMETERS, one.parameters_offset, index) from None
 
-    def _move(self, one: Descriptor) -> None:
-        outer, lanes = self.regions[Region(one.region)], self.params.lanes
+    def _move(self, one: Descriptor, index: int) -> None:
+        outer, lanes, size = self.regions[Region(one.region)], self.params.lanes, one.run_bytes
+        code = ErrorCode.READ if one.opcode is Opcode.LOAD else ErrorCode.WRITE
         for plane in range(one.planes):
             for run in range(one.runs):
                 start = one.offset + plane * one.outer_plane + run * one.outer_run
+                if start + size > len(outer):
+                    raise EngineFault(code, start, index)
                 chip = (one.chip + plane * one.chip_plane + run * one.chip_run) * lanes
+                held = (chip + np.arange(-(-size // lanes) * lanes)) % self.params.memory
                 if one.opcode is Opcode.LOAD:
-                    self.memory[chip : chip - (-one.run_bytes // lanes) * lanes] = 0
-                    self.memory[chip : chip + one.run_bytes] = outer[start : start + one.run_bytes]
+                    self.memory[held] = 0
+                    self.memory[held[:size]] = outer[start : start + size]
                 else:
-                    outer[start : start + one.run_bytes] = self.memory[chip : chip + one.run_bytes]
+                    outer[start : start + size] = self.memory[held[:size]]
 
     def _compute(self, one: Descriptor) -> None:
         streams = self.regions[Region(one.parameters_region)], self.regions[Region(one.weights_region)]
@@ -141,13 +149,17 @@ class Engine:
         lanes = np.arange(self.params.lanes)
         return np.asarray((word[:, None] * self.params.lanes + lanes) % self.params.memory)
 
-    def _boxes(self, one: Descriptor) -> None:
+    def _boxes(self, one: Descriptor, index: int) -> None:
+        if self.params.nms is None:
+            raise EngineFault(ErrorCode.OPCODE, HEADER_BYTES + index * DESCRIPTOR_BYTES, index)
         self.scales.append(Scale.of(one, self.memory, self.params.lanes))
         if one.last:
-            assert self.params.nms is not None
             data, self.boxes, dropped = records(self.params.nms, self.scales)
             self.dropped |= dropped
-            self.regions[Region(one.region)][one.offset : one.offset + len(data)] = np.frombuffer(data, np.uint8)
+            outer = self.regions[Region(one.region)]
+            if one.offset + len(data) > len(outer):
+                raise EngineFault(ErrorCode.WRITE, one.offset, index)
+            outer[one.offset : one.offset + len(data)] = np.frombuffer(data, np.uint8)
             self.scales.clear()
 
 
