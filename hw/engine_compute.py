@@ -28,6 +28,7 @@ from hw.engine_queue import NUMBER
 from hw.engine_residual import Residual
 from hw.engine_streams import Streams
 from hw.engine_target import Target
+from hw.stream_register import StreamRegister
 
 STREAMS = 32  # weight streams that may be on their way to the decoder
 
@@ -169,12 +170,14 @@ class Compute(wiring.Component):
         return streams
 
     def _weights(self, m: Module, decoder: Decoder, streams: Streams, parameters: Parameters) -> None:
-        """Weights to the array, and what is wrong with a stream.
+        """Weights to the array, through a register, and what is wrong with a stream.
 
         A stream is decoded to its end even if it is damaged, as what is missing at its end comes first; and even if the
         array finds it too short or too long, as all damage comes before that.
         """
         array, status, fault = self.array, decoder.status, Signal(fault_layout())
+        m.submodules.weights = register = StreamRegister(decoder.outputs.payload.shape())
+        wiring.connect(m, register.outputs, array.weights)
         m.submodules.numbers = numbers = SyncFIFO(width=NUMBER, depth=STREAMS)
         command, outer = streams.weights, self.weights_command
         m.d.comb += [
@@ -184,9 +187,9 @@ class Compute(wiring.Component):
             numbers.w_en.eq(outer.valid & outer.ready),
             numbers.w_data.eq(self.parameters_number),
             numbers.r_en.eq(status.done),
-            array.weights.valid.eq(decoder.outputs.valid),
-            array.weights.p.eq(decoder.outputs.p),
-            decoder.outputs.ready.eq(array.weights.ready | array.weights_error | status.error),
+            register.inputs.valid.eq(decoder.outputs.valid),
+            register.inputs.p.eq(decoder.outputs.p),
+            decoder.outputs.ready.eq(register.inputs.ready | array.weights_error | status.error),
             self.fault.eq(fault),
         ]
         begun = Signal()  # a stream whose end has not come
