@@ -26,7 +26,8 @@ STEP = 2  # hw.engine_parameters: from a word that is a step to where the feeder
 ROW = 2  # hw.engine_feed_rows, hw.engine_feed_tiles: from a row that is taken to its first request
 ANSWER = 5  # hw.engine_feeder: from a request to its beat
 CREDITS = 8  # hw.engine_feeder: beats that may be on their way or wait
-LAST_COLUMN = 3  # hw.decoder, hw.double_buffer: from a stream's beat to where a block that ends in it is whole
+REGISTER = 1  # hw.engine_compute: between decoder and array
+LAST_COLUMN = 3 + REGISTER  # hw.decoder, hw.double_buffer: from a stream's beat to the whole block that ends in it
 UNWRITTEN = 3  # hw.engine_array: from a beat to the next one of its position
 LAYER = 3  # hw.engine_array, hw.engine_target: what a layer's end takes beside the sum of products and the requantizer
 REQUANT = {Scheme.SHIFT: 3, Scheme.FIXED8: 3, Scheme.FIXED16: 3, Scheme.FIXED32: 4, Scheme.FLOAT32: 5}
@@ -141,13 +142,13 @@ class Compute:
     def read_weights(self, jobs: list[Job]) -> Process:
         """Weight blocks, a column a cycle, when their bytes have come and the array has a place for them."""
         decoder, columns, bus = self.params.decoder, self.params.columns, self.params.bus_bytes
-        begin, words = startup_cycles(decoder) + 1 + columns, header_words(0)
+        begin, words = startup_cycles(decoder) + 1 + REGISTER + columns, header_words(0)
         at = 0
         for job in jobs:
             for _ in tiles(job.descriptor):
                 feed = Stream(self.reader, WEIGHTS)
                 header = yield from feed.upto(-(-words * WORD // 8 // bus) * bus)
-                free = max(at + FINISH_CYCLES[decoder.packing] - 2, feed.begun, header - words + 1)
+                free = max(at + FINISH_CYCLES[decoder.packing] - 2 - REGISTER, feed.begun, header - words + 1)
                 for index, block in enumerate(self.blocks_of(job)):
                     yield from self.blocks.room(1)
                     came = yield from feed.upto(max(0, block.bus_beats - feed.beats) * bus)

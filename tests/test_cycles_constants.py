@@ -13,6 +13,7 @@ from hw.engine_dot import EngineDot
 from hw.engine_memory import ActivationMemory
 from hw.engine_reader import WordReader
 from hw.engine_requant import EngineRequant
+from hw.stream_register import StreamRegister
 
 
 def unused(component):
@@ -54,6 +55,7 @@ def test_the_feeder():
 
 def test_the_streams():
     assert cycles_compute.STEPS == cycles_compute.TILES == engine_parameters.AHEAD + 1
+    assert cycles_compute.REGISTER == StreamRegister.LATENCY
     channels = ("FETCH", "LOAD", "PARAMETERS", "WEIGHTS")
     assert [getattr(cycles_bus, name) for name in channels] == [getattr(engine_bus, name) for name in channels]
 
