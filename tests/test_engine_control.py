@@ -121,18 +121,20 @@ def test_reset_and_start_in_one_write_begin_anew() -> None:
     bench(scenario)
 
 
-@pytest.mark.parametrize("when", ["running", "with the fault", "with the end", "stopping", "at rest"])
-def test_a_run_that_is_reset_leaves_nothing(when: str) -> None:
+@pytest.mark.parametrize("end", [{"fault": FAULT}, {}], ids=["fault", "end"])
+@pytest.mark.parametrize("when", ["running", "with the end", "stopping", "at rest"])
+def test_a_run_that_is_reset_leaves_nothing(when: str, end: dict[str, Any]) -> None:
+    finished = () if end else ("finished",)
+
     async def scenario(unit: Bench) -> None:
         await unit.pulse("start")
         if when == "running":
             await unit.pulse("reset")
-        elif when == "with the fault":
-            await unit.pulse("reset", fault=FAULT)
+            unit.ctx.set(unit.dut.fault, end.get("fault", NO_FAULT))
         elif when == "with the end":
-            await unit.pulse("reset", "finished")
+            await unit.pulse("reset", *finished, **end)
         else:
-            await unit.pulse(fault=FAULT)
+            await unit.pulse(*finished, **end)
             await unit.pulse("reset", *(["idle"] if when == "at rest" else []))
         if when == "at rest":
             unit.ctx.set(unit.dut.fault, NO_FAULT)
@@ -203,20 +205,16 @@ def test_watchdog_is_patient_with_units_at_work(active: int, monkeypatch: pytest
     """One cycle in time is enough to begin anew; what expired stands."""
     monkeypatch.setattr(engine_watchdog, "PATIENCE", 64)
     monkeypatch.setattr(engine_watchdog, "QUIET", 16)
-    dut, limit = Watchdog(), 64 if active else 16
+    dut, most = Watchdog(), 63 if active else 16  # cycles
 
     async def drive(ctx: Any) -> None:
         ctx.set(dut.active, active)
-        for quiet in (limit - 2, limit - 2):
+        for quiet, expired in ((0, 0), (most, 0), (most, 0), (most + 1, 1), (0, 1)):
+            ctx.set(dut.progress, 0)
+            for _ in range(quiet):
+                await ctx.tick()
             ctx.set(dut.progress, 1)
             await ctx.tick().repeat(3)
-            ctx.set(dut.progress, 0)
-            await ctx.tick().repeat(quiet)
-            assert not ctx.get(dut.expired)
-        await ctx.tick().repeat(4)
-        assert ctx.get(dut.expired)
-        ctx.set(dut.progress, 1)
-        await ctx.tick().repeat(3)
-        assert ctx.get(dut.expired)
+            assert ctx.get(dut.expired) == expired
 
     simulate(dut, drive)
