@@ -170,8 +170,9 @@ class EngineParams:
     def fingerprint(self) -> int:
         """32 bits that programs carry: an engine runs only those made for its own sizes."""
         numbers = (self.lanes, self.depth, self.memory, self.taps, self.bus, self.bias_width, self.weight_width)
-        names = (self.packing.value, self.slices, self.scheme.value, self.rounding.value, self.nms is not None)
-        return zlib.crc32(repr((numbers, names)).encode())
+        names = (self.packing.value, self.slices, self.scheme.value, self.rounding.value)
+        boxes = None if self.nms is None else self.nms.as_dict()["format"]
+        return zlib.crc32(repr((numbers, self.mac.acc_width, names, boxes)).encode())
 
     def derived(self) -> dict[str, Any]:
         """What follows from the parameters, for the manifest."""

@@ -70,7 +70,6 @@ class ErrorCode(IntEnum):
     PARAMETERS = 9
     BUSY = 10
     DEADLOCK = 11
-    BOXES = 12
 
 
 @dataclass(frozen=True, kw_only=True)

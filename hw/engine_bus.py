@@ -76,7 +76,7 @@ class EngineBus(wiring.Component):
             data_width=params.bus,
             channels=len(self.commands),
             burst=params.burst,
-            outstanding=max(2, params.outstanding),
+            outstanding=params.outstanding,
             fifo=params.fifo,
         )
         m.submodules.writer = writer = WriteMaster(data_width=params.bus, burst=params.burst)

@@ -65,6 +65,7 @@ class EngineCore(wiring.Component):
 
     def __init__(self, params: EngineParams):
         self.params = params
+        self.watchdog = Watchdog()
         super().__init__(
             {
                 "read": Out(read_signature(params.bus)),
@@ -128,21 +129,45 @@ class EngineCore(wiring.Component):
         left = Cat(queue.present_valid | queue.waiting_valid for queue in queues)
         m.d.sync += self.finished.eq(fetch.ended & ~left.any())
 
-        numbers = [queue.present_number for queue in queues]
-        moving = Cat(port.request.valid & port.request.ready for port in (memory.load, memory.store, memory.boxes))
+        self._observe(m, compute, tokens, bus, done, queues)
+        self._watch(m, memory, compute, tokens, fetch, bus, done)
+        self._fault(m, bus, fetch, compute, [queue.present_number for queue in queues])
+        return m
+
+    def _observe(
+        self,
+        m: Module,
+        compute: Compute,
+        tokens: Tokens,
+        bus: EngineBus,
+        done: Signal,
+        queues: list[DescriptorQueue],
+    ) -> None:
+        """What goes on, for counters and for whoever looks on."""
         m.d.comb += [
             self.activity.flags.eq(Cat(compute.activity, ~tokens.active[1], bus.beats)),
             self.activity.started.eq(tokens.start),
             self.activity.finished.eq(done),
-            Cat(self.activity.numbers).eq(Cat(numbers)),
+            Cat(self.activity.numbers).eq(Cat(queue.present_number for queue in queues)),
         ]
-        m.submodules.watchdog = watchdog = Watchdog()
+
+    def _watch(
+        self,
+        m: Module,
+        memory: ActivationMemory,
+        compute: Compute,
+        tokens: Tokens,
+        fetch: Fetch,
+        bus: EngineBus,
+        done: Signal,
+    ) -> None:
+        """Tell the watchdog when anything moves."""
+        m.submodules.watchdog = watchdog = self.watchdog
+        moving = Cat(port.request.valid & port.request.ready for port in (memory.load, memory.store, memory.boxes))
         m.d.comb += [
             watchdog.progress.eq(Cat(moving, compute.moving, tokens.start, done, fetch.moving, ~bus.idle).any()),
             watchdog.active.eq(tokens.active.any()),
         ]
-        self._fault(m, bus, fetch, compute, watchdog, numbers)
-        return m
 
     def _bases(self, m: Module, unit: Any) -> None:
         m.d.comb += [inner.eq(base) for inner, base in zip(unit.bases, self.bases, strict=True)]
@@ -184,9 +209,7 @@ class EngineCore(wiring.Component):
             compute.shift.eq(queue.move),
         ]
 
-    def _fault(
-        self, m: Module, bus: EngineBus, fetch: Fetch, compute: Compute, watchdog: Watchdog, numbers: list[Signal]
-    ) -> None:
+    def _fault(self, m: Module, bus: EngineBus, fetch: Fetch, compute: Compute, numbers: list[Signal]) -> None:
         """Keep the first one; of those of a cycle, the first of this list."""
         fault = Signal(fault_layout())
         loads, computes, stores = numbers
@@ -199,7 +222,7 @@ class EngineCore(wiring.Component):
                 (bus.write_error, ErrorCode.WRITE, bus.write_address, select([stores, computes], bus.writer)),
                 (fetch.fault.code.any(), fetch.fault.code, fetch.fault.address, fetch.fault.number),
                 (compute.fault.code.any(), compute.fault.code, compute.fault.address, compute.fault.number),
-                (watchdog.expired, ErrorCode.DEADLOCK, 0, computes),
+                (self.watchdog.expired, ErrorCode.DEADLOCK, 0, computes),
             )
         ):
             with m.If(quiet & wrong):

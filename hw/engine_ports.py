@@ -8,7 +8,6 @@ from golden.engine_params import RESULT_WIDTH, EngineParams
 from golden.program import FIELDS, Opcode
 from hw.requant_ports import runtime_layout
 
-BYTE_ADDRESS = 24  # bits; memories are smaller, and addresses wrap
 OUTER_ADDRESS = 32
 
 

@@ -36,7 +36,8 @@ def test_the_fingerprint_tells_apart_what_programs_depend_on():
         {"weight_width": 4},
         {"rounding": "floor"},
     ]
-    others += [{"packing": "rice"}, {"scheme": "fixed16"}, {"bias_width": 28}, {"nms": {}}]
+    others += [{"packing": "rice"}, {"scheme": "fixed16"}, {"bias_width": 28}, {"nms": {}}, {"reduction": 1 << 18}]
+    others += [{"nms": {"format": {"width": 96}}}, {"nms": {"format": {"fraction": 1}}}]
     found = [base.fingerprint, *(replace(base, **other).fingerprint for other in others)]
     assert len(set(found)) == len(found)
     assert replace(base, outstanding=2).fingerprint == base.fingerprint
