@@ -56,8 +56,8 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
     from sim.verify import cases, prove_all
     from sim.verilator import find_verilator
 
-    if waves and waves.exists() and not waves.is_dir():
-        raise InputError(f"{waves}: is a file, expected a folder for waves")
+    if waves and (wrong := [path for path in (waves, *waves.parents) if path.exists() and not path.is_dir()]):
+        raise InputError(f"{wrong[0]}: is a file, expected a folder for waves")
     todo = [case for name in dict.fromkeys(names or UNITS) for case in cases(find_unit(name))]
     wanted = tuple(name.removesuffix(", stalls") for name in wanted)
     if wanted:
