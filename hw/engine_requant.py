@@ -71,15 +71,17 @@ class EngineRequant(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        value, lost, negative = self._shift(m) if self.is_shift else self._multiply(m)
         low, high = self.layer.low, self.layer.high
+        if self.is_shift:
+            value, lost, negative = self._shift(m)
+            bounds = [(lost, Mux(negative, low, high)), (value > high, high), (value < low, low)]
+        else:
+            value = self._multiply(m)
+            bounds = [(value > high, high), (value < low, low)]
         bits = Signal(8)
-        with m.If(lost):
-            m.d.comb += bits.eq(Mux(negative, low, high)[:8])
-        with m.Elif(value > high):
-            m.d.comb += bits.eq(high[:8])
-        with m.Elif(value < low):
-            m.d.comb += bits.eq(low[:8])
+        for place, (beyond, bound) in enumerate(bounds):
+            with m.Elif(beyond) if place else m.If(beyond):
+                m.d.comb += bits.eq(bound[:8])
         with m.Else():
             m.d.comb += bits.eq(value[:8])
         byte = Signal(8, reset_less=True)
@@ -88,14 +90,14 @@ class EngineRequant(wiring.Component):
         m.d.comb += self.byte.eq(byte)
         return m
 
-    def _multiply(self, m: Module) -> tuple[Value, Value, Value]:
+    def _multiply(self, m: Module) -> Value:
         """The scheme's own core and a register behind it; it saturates by itself."""
         m.submodules.core = core = self.core
         m.d.comb += [core.acc.eq(self.acc), core.params.eq(self.runtime), core.en.eq(self.enable[:-2].any())]
         value = Signal.like(core.data, reset_less=True)
         with m.If(self.enable[-2]):
             m.d.sync += value.eq(core.data)
-        return value, Const(0, 1), Const(0, 1)
+        return value
 
     def _shift(self, m: Module) -> tuple[Value, Value, Value]:
         """Residual; shift; rounding. What needs more bits than the window has is `lost`, and beyond every clamp."""
