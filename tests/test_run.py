@@ -64,6 +64,15 @@ def test_golden_and_rtl_give_the_same_integers(digits, tmp_path, capsys):
     assert np.abs(golden["scores.real"] - expected).max() < 0.05 * np.abs(expected).max()
 
 
+def test_the_engine_takes_the_requantizer_of_the_network(tmp_path):
+    folder, calibration = tmp_path / "fixed16", DIGITS / "calibration.npz"
+    arguments = ("compress", DIGITS / "digits_qdq.onnx", "--calibration", calibration, "--requant", "fixed16")
+    assert call(*arguments, "-o", folder) == 0
+    assert {layer.requant.value for layer in load(folder / "network.npz").weighted} == {"fixed16"}
+    assert call("run", folder, "--input", HELD_OUT, "--count", COUNT, *TINY, "-o", tmp_path / "run") == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["equal"] is True
+
+
 def test_first_difference_is_named_with_exit_code_1(digits, tmp_path, monkeypatch, capsys):
     """Golden is made to expect something else of two layers and of one image."""
     values = {}
