@@ -16,7 +16,10 @@ Found = Mapping[str, Any]
 
 def show(found: Found) -> None:
     """Print the tables of a demo, given what `demo.json` holds."""
-    for grid in (accuracy(found), layers(found), frames(found), *([energy(found)] if found["energy"] else [])):
+    grids = [accuracy(found), layers(found).without("macs"), frames(found)]
+    if found["energy"]:
+        grids.append(energy(found).without("counted"))
+    for grid in grids:
         table(grid.title, grid.columns, grid.rows)
     show_report(found["requant"])
 
@@ -106,7 +109,7 @@ def _time(found: Found) -> list[str]:
         "",
         "From the engine's own trace of one frame. *compute*: the array multiplies; *fill*: pipelines fill and drain,",
         "windows of depthwise layers, the box unit; *memory*: waiting for maps; *decoder*: waiting for weights and",
-        "parameters. *predicted* is what the cycle model says without any simulation; *used*, the utilization, is",
+        "parameters. *model* is what the cycle model says without any simulation; *used*, the utilization, is",
         "useful products by cycles and multipliers.",
         "",
         *layers(found).markdown,
@@ -117,7 +120,8 @@ def _time(found: Found) -> list[str]:
         "## Frame by frame",
         "",
         *frames(found).markdown,
-        "Bytes that each layer loads and stores, and its streams:",
+        "*read* and *written* are beats of the bus; *boxes* come out of the heads, *kept* of the NMS. Bytes that",
+        "each layer loads and stores, and its streams:",
         "",
         *traffic(found).markdown,
     ]

@@ -23,6 +23,12 @@ class Grid:
     def markdown(self) -> list[str]:
         return [*markdown_table(self.columns, self.rows), ""]
 
+    def without(self, *columns: str) -> "Grid":
+        """Narrower, for a terminal."""
+        kept = [place for place, name in enumerate(self.columns) if name not in columns]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return Grid(self.title, tuple(self.columns[place] for place in kept), rows)
+
 
 def accuracy(found: Found) -> Grid:
     """A row for each network and NMS, in points."""
@@ -71,14 +77,15 @@ def layers(found: Found) -> Grid:
         [row["layer"], *(f"{row[key]:,}" for key in keys), f"{row['utilization']:.3f}" if row["macs"] else "-"]
         for row in [*found["layers"], found["total"]]
     ]
-    return Grid("Layers on the engine", ("layer", *keys, "used"), rows)
+    heads = ("layer", "macs", "model", *keys[2:], "used")
+    return Grid("Layers on the engine", heads, rows)
 
 
 def frames(found: Found) -> Grid:
     """Counters of each scene."""
     keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes", "objects")
     rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in found["frames"]]
-    heads = ("", "cycles", "computing", "beats read", "beats written", "boxes", "kept", "objects")
+    heads = ("", "cycles", "computing", "read", "written", "boxes", "kept", "objects")
     return Grid("Frames", heads, rows)
 
 
