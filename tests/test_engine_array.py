@@ -244,12 +244,17 @@ def test_eight_lanes(name, seed):
 
 
 @pytest.mark.parametrize("structure", ["product", "pairs"])
-@pytest.mark.parametrize("positions", [1, 2, 3])
-def test_a_standing_pipeline_brings_steps_close(structure, positions, seed):
-    """Results wait for long, so that weights are there at once when the pipeline goes on: sums must be there too."""
+@pytest.mark.parametrize(("positions", "steps"), [(1, 3), (2, 3), (3, 3), (1, 1), (2, 1)])
+def test_a_standing_pipeline_brings_steps_close(structure, positions, steps, seed):
+    """Results wait for long, so that weights are there at once when the pipeline goes on.
+
+    Sums must be there too, and parameters be those of the right block.
+    """
     layer = layer_of()
     params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "structure": structure})
-    traffic = make_traffic(np.random.default_rng(seed), params, layer, tiles=4, blocks=4, steps=3, positions=positions)
+    traffic = make_traffic(
+        np.random.default_rng(seed), params, layer, tiles=4, blocks=4, steps=steps, positions=positions
+    )
     found = drive(params, layer, traffic, seed=seed, stalls={"results": 0.9, "beats": 0.2})
     assert found["results"] == traffic.results
 
