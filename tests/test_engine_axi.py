@@ -106,19 +106,20 @@ def test_errors_while_all_goes_on(design, tmp_path, number, stalls, seed):
     rng, regions = np.random.default_rng([seed, number]), program(seed, number)
     bases, _ = place(regions)
     compute = Program.unpack(regions[Region.PROGRAM].tobytes(), PARAMS).descriptors[1]
-    parts = [
-        (Region.PROGRAM, 0, HEADER_BYTES),
-        (Region.PROGRAM, HEADER_BYTES, 4 * DESCRIPTOR_BYTES),
-        (Region.PROGRAM, compute.parameters_offset, compute.parameters_bytes),
-        (Region.PROGRAM, compute.weights_offset, compute.weights_bytes),
-        (Region.INPUT, 0, len(regions[Region.INPUT])),
-        (Region.OUTPUT, 0, len(regions[Region.OUTPUT])),
+    parts = [  # whose descriptor each is; the fetch unit's own are of the one that it is at
+        (Region.PROGRAM, 0, HEADER_BYTES, range(1)),
+        (Region.PROGRAM, HEADER_BYTES, 4 * DESCRIPTOR_BYTES, range(4)),
+        (Region.PROGRAM, compute.parameters_offset, compute.parameters_bytes, [1]),
+        (Region.PROGRAM, compute.weights_offset, compute.weights_bytes, [1]),
+        (Region.INPUT, 0, len(regions[Region.INPUT]), [0]),
+        (Region.OUTPUT, 0, len(regions[Region.OUTPUT]), [2]),
     ]
-    places = [bases[region] + offset + int(rng.integers(size)) // LANE * LANE for region, offset, size in parts]
+    places = [bases[region] + offset + int(rng.integers(size)) // LANE * LANE for region, offset, size, _ in parts]
     runs = [run for at in places for run in ({"bad": [at]}, SOUND)]
     answers = bench(design, tmp_path, regions, runs, stalls=stalls, seed=seed)
-    for (region, *_), at, broken, sound in zip(parts, places, answers[::2], answers[1::2], strict=True):
+    for (region, *_, owners), at, broken, sound in zip(parts, places, answers[::2], answers[1::2], strict=True):
         assert (broken["status"], sound["status"]) == (ERROR, DONE)
+        assert broken["error_index"] in owners
         code, address = broken["error_code"], broken["error_address"]
         if region is Region.OUTPUT:  # the answer is for a burst
             assert code == ErrorCode.WRITE
