@@ -29,7 +29,8 @@ def detector(found: Mapping[str, Any]) -> str:
     lines = ["| example detector on the engine (`small`), `make demo` | |", "| --- | ---: |"]
     for (network, nms, on, scenes), value in accuracy.items():
         if scenes == most or on == "RTL":
-            lines.append(f"| AP50, {network} + {nms}, {on}, {scenes} scenes | {100 * value:.1f} |")
+            where = "NumPy" if network == "float" else on
+            lines.append(f"| AP50, {network} + {nms}, {where}, {scenes} scenes | {100 * value:.1f} |")
     lines += [
         f"| values of {compared['tensors']} layers compared with golden, {found['scenes']} scenes | "
         f"{compared['elements']:,}, {'all equal' if found['equal'] else 'NOT EQUAL'} |",
