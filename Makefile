@@ -14,7 +14,7 @@ SHELL := /bin/bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED) ## the main job from start to end on real digits: build/demo/demo.md
+demo: $(INSTALLED) ## a trained detector on the engine, from ONNX to boxes out of RTL: build/demo/demo.md
 	$(BIN)/roundel demo -o $(OUT)/demo
 
 test: $(INSTALLED) ## all tests, on all cores
