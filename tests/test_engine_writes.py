@@ -11,6 +11,7 @@ from golden.engine_params import CONFIGS, EngineParams
 from hw.engine_writes import Writes
 
 UNITS, COMMANDS = 2, 40
+LIMIT = 20_000  # cycles
 
 
 @pytest.mark.parametrize("pause", [0.1, 0.8])
@@ -38,7 +39,9 @@ def test_answers_go_to_who_asked(pause: float, seed: int) -> None:
 
     async def take(ctx: Any) -> None:
         writer, owed = dut.writer, deque[int]()
-        while len(answered) < UNITS * COMMANDS:
+        for _ in range(LIMIT):
+            if len(answered) == UNITS * COMMANDS:
+                return
             ctx.set(writer.command.ready, int(rng.random() < 0.5))
             ctx.set(writer.data.ready, int(len(beats) < len(begun)))
             answers = len(owed) > 0 and rng.random() < 0.2
@@ -57,6 +60,7 @@ def test_answers_go_to_who_asked(pause: float, seed: int) -> None:
                 owed.append(begun[len(beats) - 1])
                 assert value >> 16 == owed[-1]
             await ctx.tick()
+        raise AssertionError("no end")
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
