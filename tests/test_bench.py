@@ -173,6 +173,6 @@ def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):
     assert end.value.code == 2
     assert (
         capsys.readouterr().err
-        == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, decoder, search, nms\n"
+        == "roundel: unit 'nope' has no benchmark, expected one of mac, requant, codec, decoder, search, engine, nms\n"
     )
     assert list(tmp_path.iterdir()) == []
