@@ -17,6 +17,7 @@ from golden.opq_params import OpqParams
 from golden.rounding import Ints
 from roundel.compile import Compiled, compile_network
 from roundel.engine_run import Frame, run_frames
+from roundel.engine_run_cycles import layer_cycles
 from roundel.measurement import Row, row
 from roundel.shapes import NETWORKS, Builder
 from roundel.stimulus_decoder import laplace_weights
@@ -34,7 +35,7 @@ class Variant(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOnRtl:
-    """A convolution of 3 x 3, padded, with the loads and stores of its maps, on the RTL.
+    """A convolution of 3 x 3, padded, on the RTL: with the loads and stores of its maps, unless they stay on chip.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ class LayerOnRtl:
         Share of the weights that are zero; they have 4 bits then, and the engine's decoder too.
     speed
         Whether the simulation's speed is a figure as well.
+    stays
+        Whether a second convolution, of stride 2, takes the results from the chip. The first one alone is measured
+        then, from the image's load on.
     """
 
     config: str
@@ -54,36 +58,42 @@ class LayerOnRtl:
     filters: int
     zeros: float | None = None
     speed: bool = False
+    stays: bool = False
 
     def rows(self, seed: int) -> list[Row]:
         """Run it, compare it with golden, count."""
         params = _params(self.config) if self.zeros is None else replace(_params(self.config), weight_width=4)
         shape = (self.side, self.side, self.channels)
         builder = Builder(shape=shape, seed=seed)
-        builder.conv("image", self.filters, 3)
+        first = builder.conv("image", self.filters, 3)
         if self.zeros is not None:
             builder.layers[-1] = self._sparse(builder.layers[-1], seed)
+        if self.stays:
+            builder.conv(first, self.filters, 3, 2)
         network = builder.network()
         compiled = compile_network(network, shape, params)
         image = np.random.default_rng(seed).integers(0, 256, (1, *shape))
         frame, seconds = _run(compiled, image)
         _check(network, compiled, image, frame)
-        registers = frame.registers
-        about = {
-            "config": self.config,
-            "on": "rtl",
-            "layer": f"3x3, {self.side}x{self.side}, {self.channels} to {self.filters} channels",
-            "seed": seed,
-        } | ({} if self.zeros is None else {"zeros": self.zeros, "weight_width": 4})
-        busy = sum(task.macs for task in compiled.tasks) / params.lanes**2
+        layer = layer_cycles(compiled, frame)[0]
+        cycles = layer.cycles if self.stays else frame.registers["cycles"]
         rows = [
-            row("engine.utilization", busy / registers["cycles"], "useful MACs of all", about),
-            row("engine.cycles", registers["cycles"], "cycles", about),
-            row("engine.weight_stalls", registers["waiting_weights"] / registers["cycles"], "of cycles", about),
+            row("engine.utilization", layer.macs / params.lanes**2 / cycles, "useful MACs of all", self._about(seed)),
+            row("engine.cycles", cycles, "cycles", self._about(seed)),
         ]
+        if not self.stays:
+            stalls = frame.registers["waiting_weights"] / cycles
+            rows.append(row("engine.weight_stalls", stalls, "of cycles", self._about(seed)))
         if self.speed:
-            rows.append(row("engine.simulation_speed", registers["cycles"] / seconds, "cycles/s", about))
+            rows.append(row("engine.simulation_speed", cycles / seconds, "cycles/s", self._about(seed)))
         return rows
+
+    def _about(self, seed: int) -> dict[str, Any]:
+        layer = f"3x3, {self.side}x{self.side}, {self.channels} to {self.filters} channels"
+        found = {"config": self.config, "on": "rtl", "layer": layer, "seed": seed}
+        if self.stays:
+            found["layer"] = f"{layer}, results stay on chip"
+        return found | ({} if self.zeros is None else {"zeros": self.zeros, "weight_width": 4})
 
     def _sparse(self, layer: Any, seed: int) -> Weighted:
         codes = laplace_weights(layer.weights.size, self.zeros or 0.0, 4, seed=seed)
@@ -192,6 +202,7 @@ def variants() -> Sequence[Variant]:
     return [
         LayerOnRtl(config="medium", side=56, channels=64, filters=64, speed=True),
         LayerOnRtl(config="small", side=96, channels=1, filters=32),
+        LayerOnRtl(config="small", side=96, channels=1, filters=8, stays=True),
         LayerOnRtl(config="tiny", side=8, channels=8, filters=8),
         LayerOnRtl(config="small", side=8, channels=8, filters=8),
         LayerOnRtl(config="small", side=28, channels=64, filters=64, zeros=0.8),
