@@ -3,6 +3,7 @@
 from inspect import signature
 
 import pytest
+from amaranth.hdl import Fragment
 
 from golden import cycles, cycles_bus, cycles_compute
 from golden.engine_params import EngineParams
@@ -16,9 +17,9 @@ from hw.engine_requant import EngineRequant
 from hw.stream_register import StreamRegister
 
 
-def unused(component):
-    """A component that is asked for its numbers only."""
-    component._MustUse__silence = True
+def built(component):
+    """A component with all its parts elaborated: Amaranth warns of those that are not."""
+    Fragment.get(component, None)
     return component
 
 
@@ -26,27 +27,25 @@ def unused(component):
 @pytest.mark.parametrize("structure", ["product", "pairs"])
 def test_stages_of_sums(lanes, structure):
     params = EngineParams(lanes=lanes, columns=lanes, structure=structure)
-    assert cycles_compute.dot_stages(params) == unused(EngineDot(params)).latency
+    assert cycles_compute.dot_stages(params) == built(EngineDot(params)).latency
 
 
 @pytest.mark.parametrize("scheme", cycles_compute.REQUANT)
 def test_stages_of_requantizers(scheme):
     params = EngineParams(scheme=scheme)
-    assert cycles_compute.REQUANT[scheme] == unused(EngineRequant(params)).latency
+    assert cycles_compute.REQUANT[scheme] == built(EngineRequant(params)).latency
 
 
 def test_a_layers_end():
     params = EngineParams(lanes=8, columns=8)
-    array = unused(engine_array.EngineArray(params))
-    for part in array.parts:
-        unused(part)
+    array = built(engine_array.EngineArray(params))
     stages = cycles_compute.dot_stages(params) + cycles_compute.REQUANT[Scheme.SHIFT]
     assert cycles_compute.LAYER + stages == array.latency + 1  # hw.engine_target: one more
     assert cycles_compute.UNWRITTEN == engine_array.WAY + 1
 
 
 def test_the_feeder():
-    feeder = unused(engine_feeder.Feeder(EngineParams()))
+    feeder = built(engine_feeder.Feeder(EngineParams()))
     taken = 1  # hw.engine_feed_steps: after `start`
     assert taken + 1 + cycles_compute.ROW + cycles_compute.ANSWER == feeder.fill
     assert cycles_compute.ANSWER == ActivationMemory.FEED_LATENCY + 2  # hw.engine_feed_fifo: two
