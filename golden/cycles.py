@@ -18,9 +18,7 @@ from golden.cycles_events import Clock, Event, Process
 from golden.cycles_rows import Job, Row
 from golden.engine_params import EngineParams
 from golden.program import DESCRIPTOR_BYTES, HEADER_BYTES, Descriptor, Opcode, Program, Region
-
-UNITS = ("load", "compute", "store")
-UNIT_OF = {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.BOXES: 1, Opcode.STORE: 2}
+from golden.program_fields import UNIT_OF, UNITS
 
 BEGIN = 2  # hw.engine_control, hw.engine_fetch: from the start register to the header's command
 CHECK = 2  # hw.engine_fetch: from the header's last beat to the second descriptor's command

@@ -14,6 +14,16 @@ class Opcode(IntEnum):
     STORE = 4
 
 
+UNITS = {
+    "load": (Opcode.LOAD,),
+    "compute": (Opcode.COMPUTE, Opcode.BOXES),
+    "store": (Opcode.STORE,),
+}
+"""What each unit of the engine does, in the order of tokens."""
+UNIT_OF = {opcode: number for number, opcodes in enumerate(UNITS.values()) for opcode in opcodes}
+"""Which unit of these does an operation."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One field of a descriptor: `bits` wide, two's complement if `signed`."""

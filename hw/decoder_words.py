@@ -7,13 +7,14 @@ from amaranth.lib.wiring import In, Out
 from golden.bits import WORD
 from golden.decoder import DecoderParams
 from hw.arith import named, select
+from hw.axi import read_layout
 
 POSITION = 37  # bits of a position in a stream: words are counted modulo 2^32
 
 
 def input_layout(params: DecoderParams) -> data.StructLayout:
     """A beat of AXI4-Stream: `keep` has ones for the bytes that are there, all of them but in the `last` beat."""
-    return data.StructLayout({"data": params.bus, "keep": params.bus // 8, "last": 1})
+    return read_layout(params.bus)
 
 
 class WordCursor(wiring.Component):

@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from golden.engine_params import EngineParams
 from golden.nms import NmsParams
 from golden.program import TERMINATOR
+from hw.axi import write_layout
 from hw.box_stream import boxes_out
-from hw.engine_ports import OUTER_ADDRESS, write_layout
+from hw.engine_ports import OUTER_ADDRESS
 
 RECORD = data.StructLayout({"x1": 16, "y1": 16, "x2": 16, "y2": 16, "score": 16, "label": 16, "index": 32})
 
@@ -28,7 +29,7 @@ class BoxRecords(wiring.Component):
     start : In(1), address : In(32)
         An image begins.
     kept : In(boxes_out(...))
-    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params)))
+    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params.bus)))
         One command an image.
     written : In(1)
         For one cycle: its data are in the outer memory.
@@ -50,7 +51,7 @@ class BoxRecords(wiring.Component):
                 "address": In(OUTER_ADDRESS),
                 "kept": In(boxes_out(nms.format, nms.lanes, nms.index_width)),
                 "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "data": Out(stream.Signature(write_layout(params))),
+                "data": Out(stream.Signature(write_layout(params.bus))),
                 "written": In(1),
                 "count": Out(32),
                 "done": Out(1),

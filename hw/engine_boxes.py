@@ -7,11 +7,12 @@ from amaranth.lib.wiring import In, Out
 from golden.engine_params import EngineParams
 from golden.program import Opcode, Region
 from hw.arith import named, select
+from hw.axi import write_layout
 from hw.engine_box_best import BestClass
 from hw.engine_box_corners import BoxCorners
 from hw.engine_box_records import BoxRecords
 from hw.engine_box_words import BoxWords
-from hw.engine_ports import OUTER_ADDRESS, read_port, unit_port, write_layout
+from hw.engine_ports import OUTER_ADDRESS, read_port, unit_port
 from hw.nms import Nms
 
 
@@ -33,7 +34,7 @@ class Boxes(wiring.Component):
     bases : In(32).array(4)
         Of the regions.
     memory : Out(read_port(params))
-    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params)))
+    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params.bus)))
         One command an image.
     written : In(1)
         For one cycle: a command's data are in the outer memory.
@@ -58,7 +59,7 @@ class Boxes(wiring.Component):
                 "bases": In(OUTER_ADDRESS).array(len(Region)),
                 "memory": Out(read_port(params)),
                 "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "data": Out(stream.Signature(write_layout(params))),
+                "data": Out(stream.Signature(write_layout(params.bus))),
                 "written": In(1),
                 "count": Out(32),
                 "dropped": Out(1),

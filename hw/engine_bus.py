@@ -5,10 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
-from hw.axi import read_signature, write_signature
+from hw.axi import command_layout, read_layout, read_signature, write_signature
 from hw.axi_read import ReadMaster
 from hw.axi_write import WriteMaster
-from hw.engine_ports import OUTER_ADDRESS, bus_layout, transfer_layout
+from hw.engine_ports import OUTER_ADDRESS
 from hw.engine_writes import Writes, writer_port
 
 FETCH, LOAD, PARAMETERS, WEIGHTS = range(4)
@@ -29,8 +29,8 @@ class EngineBus(wiring.Component):
     -------
     read : Out(read_signature(bus)), write : Out(write_signature(bus))
         AXI4.
-    commands : In(stream.Signature(transfer_layout())).array(4)
-    outputs : Out(stream.Signature(bus_layout(params))).array(4)
+    commands : In(stream.Signature(command_layout())).array(4)
+    outputs : Out(stream.Signature(read_layout(params.bus))).array(4)
         What is read: see `hw.axi_read.ReadMaster`.
     writers : In(writer_port(params)).array
         STORE, and BOXES if the engine has them.
@@ -53,8 +53,8 @@ class EngineBus(wiring.Component):
             {
                 "read": Out(read_signature(params.bus)),
                 "write": Out(write_signature(params.bus)),
-                "commands": In(stream.Signature(transfer_layout())).array(4),
-                "outputs": Out(stream.Signature(bus_layout(params))).array(4),
+                "commands": In(stream.Signature(command_layout())).array(4),
+                "outputs": Out(stream.Signature(read_layout(params.bus))).array(4),
                 "writers": In(writer_port(params)).array(len(self.writes.units)),
                 "idle_array": In(1),
                 "stop": In(1),

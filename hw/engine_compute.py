@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.engine_params import EngineParams
 from golden.program import ErrorCode, Opcode, Region
 from hw.arith import named
+from hw.axi import command_layout, read_layout
 from hw.decoder import Decoder
 from hw.engine_array import EngineArray
 from hw.engine_feeder import Feeder
@@ -16,11 +17,9 @@ from hw.engine_memory import ActivationMemory
 from hw.engine_parameters import Parameters
 from hw.engine_ports import (
     OUTER_ADDRESS,
-    bus_layout,
     descriptor_layout,
     feed_port,
     read_port,
-    transfer_layout,
     unit_port,
     write_port,
 )
@@ -63,8 +62,8 @@ class Compute(wiring.Component):
     valid : In(1)
         `unit.descriptor` is a COMPUTE descriptor, started or not.
     bases : In(32).array(4)
-    parameters_command, weights_command : Out(stream.Signature(transfer_layout()))
-    parameters_data, weights_data : In(stream.Signature(bus_layout(params)))
+    parameters_command, weights_command : Out(stream.Signature(command_layout()))
+    parameters_data, weights_data : In(stream.Signature(read_layout(params.bus)))
         Channels of the bus reader.
     feed : Out(feed_port(params)), residual : Out(read_port(params)), target : Out(write_port(params))
         The activation memory.
@@ -84,8 +83,8 @@ class Compute(wiring.Component):
         self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
         descriptor = descriptor_layout(Opcode.COMPUTE)
         channel = {
-            "command": Out(stream.Signature(transfer_layout())),
-            "data": In(stream.Signature(bus_layout(params))),
+            "command": Out(stream.Signature(command_layout())),
+            "data": In(stream.Signature(read_layout(params.bus))),
         }
         super().__init__(
             {

@@ -4,13 +4,15 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden import program_fields
 from golden.engine_params import EngineParams
 from golden.program import COMMON, DESCRIPTOR_BYTES, HEADER_BYTES, MAGIC, VERSION, ErrorCode, Opcode
 from hw.arith import named
-from hw.engine_ports import OUTER_ADDRESS, bus_layout, transfer_layout
+from hw.axi import command_layout, read_layout
+from hw.engine_ports import OUTER_ADDRESS
 from hw.engine_queue import NUMBER, piece_layout
 
-UNITS: tuple[tuple[Opcode, ...], ...] = ((Opcode.LOAD,), (Opcode.COMPUTE, Opcode.BOXES), (Opcode.STORE,))
+UNITS = tuple(program_fields.UNITS.values())
 """Operations of the load unit, the compute unit and the store unit, in the order of tokens."""
 
 
@@ -43,7 +45,7 @@ class Fetch(wiring.Component):
     -------
     base : In(32)
         Where the program is.
-    command : Out(stream.Signature(transfer_layout())), data : In(stream.Signature(bus_layout(params)))
+    command : Out(stream.Signature(command_layout())), data : In(stream.Signature(read_layout(params.bus)))
         A channel of the bus reader.
     pieces : Out(stream.Signature(piece_layout(params))).array(3)
         Descriptors for each of `UNITS`, first beat first.
@@ -62,8 +64,8 @@ class Fetch(wiring.Component):
         super().__init__(
             {
                 "base": In(OUTER_ADDRESS),
-                "command": Out(stream.Signature(transfer_layout())),
-                "data": In(stream.Signature(bus_layout(params))),
+                "command": Out(stream.Signature(command_layout())),
+                "data": In(stream.Signature(read_layout(params.bus))),
                 "pieces": Out(stream.Signature(piece_layout(params))).array(len(UNITS)),
                 "number": Out(NUMBER),
                 "ended": Out(1),

@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
 from golden.program import Opcode, Region
+from hw.axi import command_layout, read_layout
 from hw.engine_gearbox import Gearbox
-from hw.engine_ports import OUTER_ADDRESS, bus_layout, transfer_layout, unit_port, write_port
+from hw.engine_ports import OUTER_ADDRESS, keep_busy, unit_port, write_port
 from hw.engine_runs import Runs
 
 
@@ -30,8 +31,8 @@ class Load(wiring.Component):
         `done` in the cycle after the last word was written.
     bases : In(32).array(4)
         Of the regions.
-    command : Out(stream.Signature(transfer_layout()))
-    data : In(stream.Signature(bus_layout(params)))
+    command : Out(stream.Signature(command_layout()))
+    data : In(stream.Signature(read_layout(params.bus)))
         Of the transfers, in order.
     memory : Out(write_port(params))
     """
@@ -47,8 +48,8 @@ class Load(wiring.Component):
             {
                 "unit": In(unit_port(Opcode.LOAD)),
                 "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "command": Out(stream.Signature(transfer_layout())),
-                "data": In(stream.Signature(bus_layout(params))),
+                "command": Out(stream.Signature(command_layout())),
+                "data": In(stream.Signature(read_layout(params.bus))),
                 "memory": Out(write_port(params)),
             }
         )
@@ -76,8 +77,5 @@ class Load(wiring.Component):
             runs.words.ready.eq(request.ready & words.valid),
         ]
         m.d.sync += unit.done.eq(request.valid & request.ready & runs.words_last)
-        with m.If(unit.start):
-            m.d.sync += unit.busy.eq(1)
-        with m.Elif(unit.done):
-            m.d.sync += unit.busy.eq(0)
+        keep_busy(m, unit)
         return m

@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
 from golden.program import STEP_BYTES, column_bytes
+from hw.axi import read_layout
 from hw.engine_feed_fifo import SmallFifo
 from hw.engine_gearbox import Gearbox
-from hw.engine_ports import OUTER_ADDRESS, bus_layout, column_layout, step_layout
+from hw.engine_ports import OUTER_ADDRESS, column_layout, step_layout
 from hw.engine_queue import NUMBER
 
 AHEAD = 4  # steps, and tiles, that may wait
@@ -43,7 +44,7 @@ class Parameters(wiring.Component):
     -------
     tiles : In(stream.Signature(expected_layout()))
         One for each transfer.
-    inputs : In(stream.Signature(bus_layout(params)))
+    inputs : In(stream.Signature(read_layout(params.bus)))
         The transfers, one a tile, `last` at the end of each.
     columns : Out(stream.Signature(column_layout(params)))
         Column 0 first.
@@ -57,7 +58,7 @@ class Parameters(wiring.Component):
         super().__init__(
             {
                 "tiles": In(stream.Signature(expected_layout())),
-                "inputs": In(stream.Signature(bus_layout(params))),
+                "inputs": In(stream.Signature(read_layout(params.bus))),
                 "columns": Out(stream.Signature(column_layout(params))),
                 "steps": Out(stream.Signature(step_layout())),
                 "error": Out(1),

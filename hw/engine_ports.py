@@ -1,6 +1,6 @@
 """What goes between the blocks of the engine. docs/engine.md says what the fields of a descriptor mean."""
 
-from amaranth.hdl import Shape, signed, unsigned
+from amaranth.hdl import Module, Shape, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,21 +74,6 @@ def write_port(params: EngineParams) -> wiring.Signature:
     return wiring.Signature({"request": Out(stream.Signature(payload))})
 
 
-def transfer_layout() -> data.StructLayout:
-    """A command of the bus reader: `bytes` from `address` on, at least one; the address is that of a bus beat."""
-    return data.StructLayout({"address": OUTER_ADDRESS, "bytes": 24})
-
-
-def bus_layout(params: EngineParams) -> data.StructLayout:
-    """A beat from the bus reader; `keep` has ones for the bytes that are there, `last` ends a transfer."""
-    return data.StructLayout({"data": params.bus, "keep": params.bus_bytes, "last": 1})
-
-
-def write_layout(params: EngineParams) -> data.StructLayout:
-    """A beat to the bus writer; `last` ends what was begun with its command."""
-    return data.StructLayout({"data": params.bus, "strb": params.bus_bytes, "last": 1})
-
-
 def unit_port(opcode: Opcode) -> wiring.Signature:
     """How the sequencer drives a unit: `start` for a cycle while not `busy`; the descriptor stands until `done`.
 
@@ -97,3 +82,11 @@ def unit_port(opcode: Opcode) -> wiring.Signature:
     return wiring.Signature(
         {"start": Out(1), "descriptor": Out(descriptor_layout(opcode)), "busy": In(1), "done": In(1)}
     )
+
+
+def keep_busy(m: Module, unit: wiring.PureInterface) -> None:
+    """Set `busy` of a unit's own side of its port: from `start` to `done`."""
+    with m.If(unit.start):
+        m.d.sync += unit.busy.eq(1)
+    with m.Elif(unit.done):
+        m.d.sync += unit.busy.eq(0)

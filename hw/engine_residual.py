@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
 from golden.program import Opcode
-from hw.engine_ports import read_port, unit_port, word
+from hw.engine_ports import keep_busy, read_port, unit_port, word
 from hw.engine_reader import WordReader
 from hw.engine_tile_walker import TileWalker
 
@@ -66,8 +66,5 @@ class Residual(wiring.Component):
         ]
         over = words.valid & words.ready & words.p.mark
         m.d.sync += unit.done.eq(over | (unit.start & ~layer.has_residual))
-        with m.If(unit.start):
-            m.d.sync += unit.busy.eq(1)
-        with m.Elif(unit.done):
-            m.d.sync += unit.busy.eq(0)
+        keep_busy(m, unit)
         return m

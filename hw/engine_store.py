@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from golden.engine_params import EngineParams
 from golden.program import Opcode, Region
 from hw.arith import named
+from hw.axi import write_layout
 from hw.engine_gearbox import Gearbox
-from hw.engine_ports import OUTER_ADDRESS, read_port, unit_port, write_layout
+from hw.engine_ports import OUTER_ADDRESS, read_port, unit_port
 from hw.engine_reader import WordReader
 from hw.engine_runs import Runs
 
@@ -35,7 +36,7 @@ class Store(wiring.Component):
     memory : Out(read_port(params))
     command : Out(stream.Signature(unsigned(32)))
         Where a run goes.
-    data : Out(stream.Signature(write_layout(params)))
+    data : Out(stream.Signature(write_layout(params.bus)))
         Its beats.
     written : In(1)
         For one cycle: a command's data are in the outer memory.
@@ -56,7 +57,7 @@ class Store(wiring.Component):
                 "bases": In(OUTER_ADDRESS).array(len(Region)),
                 "memory": Out(read_port(params)),
                 "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "data": Out(stream.Signature(write_layout(params))),
+                "data": Out(stream.Signature(write_layout(params.bus))),
                 "written": In(1),
             }
         )

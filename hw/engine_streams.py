@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.program import Opcode, Region
 from hw.arith import select
+from hw.axi import command_layout
 from hw.engine_feed_tiles import TileCounter
 from hw.engine_parameters import tile_stream_layout
-from hw.engine_ports import OUTER_ADDRESS, transfer_layout, unit_port
+from hw.engine_ports import OUTER_ADDRESS, unit_port
 
 
 class Streams(wiring.Component):
@@ -23,7 +24,7 @@ class Streams(wiring.Component):
     unit : In(unit_port(Opcode.COMPUTE))
     bases : In(32).array(4)
         Of the regions.
-    parameters, weights : Out(stream.Signature(transfer_layout()))
+    parameters, weights : Out(stream.Signature(command_layout()))
     tiles : Out(stream.Signature(tile_stream_layout()))
         For `Parameters.tiles`.
     """
@@ -33,8 +34,8 @@ class Streams(wiring.Component):
             {
                 "unit": In(unit_port(Opcode.COMPUTE)),
                 "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "parameters": Out(stream.Signature(transfer_layout())),
-                "weights": Out(stream.Signature(transfer_layout())),
+                "parameters": Out(stream.Signature(command_layout())),
+                "weights": Out(stream.Signature(command_layout())),
                 "tiles": Out(stream.Signature(tile_stream_layout())),
             }
         )
@@ -58,7 +59,7 @@ class Streams(wiring.Component):
             self.unit.done.eq(self.unit.busy & ~counter.valid),
         ]
         for name in ("parameters", "weights"):
-            transfer = Signal(transfer_layout(), name=f"{name}_transfer", reset_less=True)
+            transfer = Signal(command_layout(), name=f"{name}_transfer", reset_less=True)
             m.d.comb += getattr(self, name).p.eq(transfer)
             with m.If(self.unit.start):
                 m.d.sync += [

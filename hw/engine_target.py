@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
 from golden.program import Opcode
-from hw.engine_ports import unit_port, word, write_port
+from hw.engine_ports import keep_busy, unit_port, word, write_port
 from hw.engine_tile_walker import TileWalker
 
 
@@ -59,8 +59,5 @@ class Target(wiring.Component):
             self.results.ready.eq(request.ready & walker.addresses.valid),
         ]
         m.d.sync += unit.done.eq(written & walker.last)
-        with m.If(unit.start):
-            m.d.sync += unit.busy.eq(1)
-        with m.Elif(unit.done):
-            m.d.sync += unit.busy.eq(0)
+        keep_busy(m, unit)
         return m

@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.engine_params import EngineParams
 from hw.arith import named, select
-from hw.engine_ports import OUTER_ADDRESS, write_layout
+from hw.axi import write_layout
+from hw.engine_ports import OUTER_ADDRESS
 
 OPEN = 6  # bits of the number of transfers that are not answered
 
@@ -16,7 +17,7 @@ def writer_port(params: EngineParams) -> wiring.Signature:
     return wiring.Signature(
         {
             "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-            "data": Out(stream.Signature(write_layout(params))),
+            "data": Out(stream.Signature(write_layout(params.bus))),
             "written": In(1),
         }
     )

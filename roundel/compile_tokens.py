@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.program import Opcode
+from golden.program_fields import UNIT_OF, Opcode
 from golden.rounding import Ints
 
-UNITS = {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.BOXES: 1, Opcode.STORE: 2}
 MOST_TOKENS = 100  # that wait at once, or about twice as many; a count goes to 255
 
 NEAR = 4  # computations after a store among which one uses its buffer again
@@ -52,7 +51,7 @@ class Task:
     @property
     def unit(self) -> int:
         """0 load, 1 compute, 2 store."""
-        return UNITS[self.opcode]
+        return UNIT_OF[self.opcode]
 
 
 def outer_line(region: int, spans: Ints) -> Ints:

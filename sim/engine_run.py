@@ -16,6 +16,7 @@ import hw
 from golden.engine_params import EngineParams
 from golden.errors import InputError, MismatchError, ToolError
 from golden.program import Region
+from golden.program_fields import UNITS
 from hw.emit import to_verilog
 from hw.engine_control import BASES, register_table
 from hw.engine_core import flags
@@ -34,7 +35,6 @@ QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an 
 FILES = [Path(__file__).with_name("engine_top.py")]
 FILES += [file for package in (golden, hw) for file in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
 SOURCES = tuple(file.read_text() for file in FILES)  # as they were imported, though someone may edit them meanwhile
-UNITS = ("load", "compute", "store")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,5 +221,5 @@ def _rows(text: str) -> list[Row]:
         start, begun, before = open_rows.pop(unit)
         assert begun == number, line
         counted = {name: now - then for name, now, then in zip(flags(), sums, before, strict=True)}
-        rows.append(Row(index=number, unit=UNITS[unit], start=start, end=cycle, flags=counted))
+        rows.append(Row(index=number, unit=tuple(UNITS)[unit], start=start, end=cycle, flags=counted))
     return rows

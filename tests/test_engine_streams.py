@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hw.axi import command_layout
 from hw.engine_parameters import tile_stream_layout
-from hw.engine_ports import transfer_layout
 from hw.engine_streams import Streams
 from tests.engine_pins import Sink, simulate
 
@@ -50,7 +50,7 @@ def expected(layers):
         for name in ("parameters", "weights"):
             address = (BASES[one[f"{name}_region"]] + one[f"{name}_offset"]) % (1 << 32)
             transfers.append({"address": address, "bytes": one[f"{name}_bytes"]})
-        words = [transfer_layout().const(values).as_bits() for values in transfers]
+        words = [command_layout().const(values).as_bits() for values in transfers]
         words.append(
             tile_stream_layout().const({"blocks": one["blocks"], "address": transfers[0]["address"]}).as_bits()
         )
