@@ -17,7 +17,8 @@ from roundel.graph import Graph
 from roundel.images import Images, load_images
 from roundel.markdown import markdown_table
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import layer_weights, opq_table
+from roundel.opq_report import opq_table
+from roundel.weights import layer_weights
 
 PAGE = Path(__file__).resolve().with_suffix(".md")
 DIGITS = PAGE.parents[1] / "examples" / "digits"

@@ -45,30 +45,18 @@ class Unit:
         The frozen parameter class of `golden`; its keyword arguments are what `--set key=value` sets.
     component
         Makes the hardware from a parameter object; the component has a `latency` attribute in cycles.
-    bench
-        Import path of the cocotb bench.
     configs
         Named keyword arguments of `params`, each verified by `roundel verify`.
     presets
         More named keyword arguments that a user may begin with, `--set config=NAME`.
-    proof
-        Import path of a module with `prove`, like that of `sim.verify`, which makes what the bench runs; or empty.
-    exhaustive
-        Import path of a bench that makes its own design under test and walks through a whole input space, or empty.
-    exhaustive_configs
-        Named settings of that bench.
     """
 
     name: str
     summary: str
     params: Callable[..., Any]
     component: Callable[[Any], wiring.Component]
-    bench: str
     configs: Mapping[str, Mapping[str, Any]]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
-    proof: str = ""
-    exhaustive: str = ""
-    exhaustive_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 UNITS: Mapping[str, Unit] = MappingProxyType(
@@ -80,17 +68,13 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="requantizer: wide accumulator in, narrow integer out, eight schemes",
                 params=RequantParams,
                 component=Requantizer,
-                bench="sim.tb_requant",
                 configs=MappingProxyType(requant_configs()),
-                exhaustive="sim.tb_requant_exhaustive",
-                exhaustive_configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
             ),
             Unit(
                 name="mac",
                 summary="MAC array: held weights, accumulator memory, a requantizer per column",
                 params=MacParams,
                 component=MacArray,
-                bench="sim.tb_mac",
                 configs=MappingProxyType(MAC_CONFIGS),
             ),
             Unit(
@@ -98,7 +82,6 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="PSRR-MaxpoolNMS: one beat of scored boxes per cycle, image after image",
                 params=NmsParams,
                 component=Nms,
-                bench="sim.tb_nms",
                 configs=MappingProxyType(NMS_CONFIGS),
             ),
             Unit(
@@ -106,7 +89,6 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="GreedyNMS by selection of the maximum: the baseline, one pair of boxes per cycle and lane",
                 params=GreedyParams,
                 component=GreedyNms,
-                bench="sim.tb_greedy_nms",
                 configs=MappingProxyType(GREEDY_CONFIGS),
             ),
             Unit(
@@ -114,7 +96,6 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="decoder of sparse weights: a stream of bytes in, dense weights out, a beat at a time",
                 params=DecoderParams,
                 component=Decoder,
-                bench="sim.tb_decoder",
                 configs=MappingProxyType(DECODER_CONFIGS),
             ),
             Unit(
@@ -122,7 +103,6 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="MAC array behind a decoder: weights come as the streams that `roundel compress` writes",
                 params=SparseMacParams,
                 component=SparseMac,
-                bench="sim.tb_sparse_mac",
                 configs=MappingProxyType(SPARSE_MAC_CONFIGS),
             ),
             Unit(
@@ -130,9 +110,7 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="whole accelerator: runs a compiled detector from image to boxes, behind AXI4 and AXI4-Lite",
                 params=EngineParams,
                 component=Engine,
-                bench="sim.tb_engine",
                 configs=MappingProxyType({name: CONFIGS[name] for name in ("tiny", "small")}),
-                proof="roundel.engine_proof",
                 presets=MappingProxyType(CONFIGS),
             ),
         )

@@ -4,7 +4,7 @@ For every scale that the network gives: the nearest shift, what can be folded wh
 calibration images, alone and all together, and the requantizers' area that it saves.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import log2
 from typing import Any
@@ -19,12 +19,13 @@ from roundel.advisor_measure import clip_of, joined, network_db, sqnr_db, unroun
 from roundel.fold import fold
 from roundel.given import MAX_WIDTH
 from roundel.graph import AT_ONCE, Conv, Dense, Graph, Node, Quantize, Reals
-from roundel.opq_report import codes_of
+from roundel.progress import Progress, silent
 from roundel.quantize import Quantized, quantize
 from roundel.refit import Refit, refit
 from roundel.refit_moves import SAME, Move, plain, width_of
 from roundel.requant_area import LayerArea
 from roundel.search import Options
+from roundel.weights import codes_of
 
 Values = dict[str, Reals]
 
@@ -111,7 +112,7 @@ def advise(
     scheme: Scheme = Scheme.FIXED16,
     options: Options | None = None,
     networks: Collection[str] = ("kept", "moved"),
-    progress: Callable[[str], None] = lambda name: None,
+    progress: Progress = silent,
 ) -> Advised:
     """Advise on a network as imported.
 
@@ -128,7 +129,7 @@ def advise(
     networks
         Which integer networks to make.
     progress
-        Called after each tensor of `given_nodes` with its name.
+        Told of every tensor whose scale the network gives.
 
     Raises
     ------
@@ -145,9 +146,10 @@ def advise(
     exact = unrounded(folded)
     alone = _Alone(folded, exact, fitted.moves, images[:AT_ONCE])
     rows = []
-    for node in given_nodes(folded):
-        rows.append(alone.row(node))
-        progress(node.name)
+    with progress("scales", len(given_nodes(folded))) as step:
+        for node in given_nodes(folded):
+            rows.append(alone.row(node))
+            step(node.name)
     return Advised(
         rows=tuple(rows),
         scheme=scheme,

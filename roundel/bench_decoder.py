@@ -13,6 +13,7 @@ from hw.units import UNITS
 from roundel.measurement import Row, row
 from roundel.stimulus_decoder import FORMATS, WIDTH, laplace_weights
 from sim.runner import Design
+from sim.verify import BENCHES
 from synth.measure_decoder import WeightStreams, decoder_scheme
 from synth.proof import proven
 
@@ -57,7 +58,7 @@ def _beats(params: DecoderParams, stimulus: WeightStreams) -> tuple[list[int], l
     design = Design(sources=(to_verilog(component, unit.name),), top=unit.name)
     config = {"params": params.as_dict(), "latency": component.latency}
     what = f"the RTL of {decoder_scheme(params)}"
-    with proven(design, what, bench=unit.bench, config=config, stimulus=stimulus.write(TIMES)) as (_, folder):
+    with proven(design, what, bench=BENCHES[unit.name], config=config, stimulus=stimulus.write(TIMES)) as (_, folder):
         arrivals = np.load(folder / "decoded.npz")["arrivals"]
     each = arrivals.reshape(TIMES, -1)
     return each[:, 0].tolist(), each[:, -1].tolist()

@@ -5,6 +5,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def units(as_json: bool) -> None:
 @JSON
 def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Path | None, as_json: bool) -> None:
     """Prove RTL equal to golden: cocotb benches under Verilator. Exit code 1 on a mismatch."""
+    from roundel.engine_proof import PROVERS
     from sim.verify import cases, prove_all
     from sim.verilator import find_verilator
 
@@ -67,7 +69,8 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
         todo = [case for case in todo if case.name.removesuffix(", stalls") in wanted]
     err.print(f"{find_verilator()}, seed {seed}")
     with steps("verify", len(todo)) as step:
-        results = prove_all(todo, seed=seed, waves=waves, done=lambda case, _: step(f"{case.unit} {case.name}"))
+        told = partial(_told, step)
+        results = prove_all(todo, seed=seed, waves=waves, done=told, provers=PROVERS)
     rows = [
         {"unit": case.unit, "config": case.name, "seed": seed, "passed": result.passed, "failures": result.failures}
         for case, result in results
@@ -82,6 +85,10 @@ def verify(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Pa
         err.print(f"{case.unit} {case.name}: {result.failures[0]} (log in {result.folder})", style="red")
     err.print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     sys.exit(1 if failed else 0)
+
+
+def _told(step: Callable[[str], None], case: Any, result: Any) -> None:
+    step(f"{case.unit} {case.name}")
 
 
 @cli.command()

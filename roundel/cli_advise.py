@@ -34,17 +34,14 @@ def advise(model: Path, calibration: Path, requant: str, area: bool, folder: Pat
     MODEL is a QDQ or QONNX network. `roundel compress --refit` does it, `--requant` keeps the scales.
     """
     from roundel.advisor import advise as run_advise
-    from roundel.advisor import given_nodes
     from roundel.advisor_report import advice, advice_lines, advice_page, tables
-    from roundel.fold import fold
     from roundel.images import load_images
     from roundel.onnx_import import import_onnx
     from roundel.requant_area import layer_areas, requantized
 
     graph = import_onnx(model)
     images = load_images(calibration, graph).images
-    with steps("scales", len(given_nodes(fold(graph)))) as step:
-        advised = run_advise(graph, images, scheme=Scheme(requant), progress=step)
+    advised = run_advise(graph, images, scheme=Scheme(requant), progress=steps)
     if area and advised.kept:
         network = advised.kept.network
         with steps("requantizers", len(requantized(network))) as step:

@@ -109,7 +109,7 @@ def compress(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
 def _options(model: Path, given: dict[str, Any]) -> Any:
     """The options of `roundel.compress`; InputError for what its parts refuse."""
     from roundel.compress import CompressOptions, opq_params
-    from roundel.finetune import FinetuneOptions
+    from roundel.finetune_options import FinetuneOptions
     from roundel.search import Options
     from roundel.streams import StreamOptions
 

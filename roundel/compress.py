@@ -4,7 +4,7 @@ docs/compress.md tells the whole way: fold, prune and quantize weights (OPQ), fi
 bits, pack the weights.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -20,16 +20,17 @@ from golden.opq_params import OpqParams, Weighting
 from golden.requant import Scheme
 from golden.rounding import Rounding
 from roundel.advisor import Advised, advise, given_nodes
-from roundel.finetune import FinetuneOptions, finetune
+from roundel.finetune import finetune
+from roundel.finetune_options import FinetuneOptions
 from roundel.graph import Conv, Dense, Graph, Quantize
 from roundel.images import Images, load_images
-from roundel.modules import fold, unify
+from roundel.modules import fold
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import layer_weights
 from roundel.progress import Progress
 from roundel.quantize import Quantized, quantize
 from roundel.search import Options
 from roundel.streams import LayerStream, StreamOptions, network_streams
+from roundel.weights import layer_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,14 +219,12 @@ def to_integers(
         raise InputError(f"--refit: expected none of --requant, which keeps the scales, not {search.requant.value}")
     if options.refit or (search.scaled and given_nodes(graph)):
         which, scheme = ("moved", Scheme.FIXED16) if options.refit else ("kept", search.requant)
-        with progress("scales", len(given_nodes(graph))) as step:
-            plain = replace(search, requant=Scheme.SHIFT)
-            advised = advise(graph, images, scheme=scheme, options=plain, networks=(which,), progress=step)
+        plain = replace(search, requant=Scheme.SHIFT)
+        advised = advise(graph, images, scheme=scheme, options=plain, networks=(which,), progress=progress)
         quantized = advised.moved or advised.kept
         assert quantized is not None
         return quantized, advised
-    with progress("joint search", len(unify(graph))) as step:
-        return quantize(graph, images, search, _each(step)), None
+    return quantize(graph, images, search, progress), None
 
 
 def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:
@@ -276,14 +275,8 @@ def tune(
     """
     if not plans:
         raise InputError("--finetune: expected --sparsity or --bits as well, which fix masks and steps")
-    with progress("fine-tuning", options.epochs) as step:
-        tuned = finetune(graph, plans, training.images, training.labels, options, progress=_each(step))
+    tuned = finetune(graph, plans, training.images, training.labels, options, progress=progress)
     return tuned.graph, tuned.losses
-
-
-def _each(step: Callable[[str], None]) -> Callable[[int, int, str], None]:
-    """What is called with (done, all, name) as what is called after each step."""
-    return lambda done, total, name: step(name) if done else None
 
 
 def _labelled(path: Path | None, graph: Graph) -> Images | None:

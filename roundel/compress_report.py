@@ -12,9 +12,10 @@ from roundel.advisor_report import advice, advice_lines, advice_table
 from roundel.compress import Compressed
 from roundel.markdown import markdown_table
 from roundel.modules_table import modules_table
-from roundel.opq_report import layer_codes, opq_table
+from roundel.opq_report import opq_table
 from roundel.quantize import Choice
 from roundel.streams import LayerStream, has_stream
+from roundel.weights import layer_codes
 
 Row = dict[str, Any]
 

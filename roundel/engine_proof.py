@@ -1,7 +1,8 @@
 """Proves the engine: networks drawn at random, compiled, run on its RTL and on golden."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from roundel.compile_boxes import Head
 from roundel.random_networks import engine_detector, engine_network
 from sim.engine_run import simulate
 from sim.runner import Result
-from sim.verify import Case
+from sim.verify import Case, Prover
 
 NETWORKS = 6  # of a case
 SIZE = 16  # rows and columns of an image, at most
@@ -25,7 +26,7 @@ DELAY = 20  # cycles of the outer memory
 
 
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
-    """Run a case of `sim.verify`; what `sim.verify.prove` says.
+    """Run a case of the engine, as `sim.verify.prove` runs those of the other units.
 
     Every layer's result is stored, and compared; every second network is a detector, whose boxes are too. With stalls
     in the case's configuration the outer memory stalls as often on each of its channels.
@@ -80,3 +81,7 @@ def check(
     for region, content in regions.items():
         if not np.array_equal(run.regions[region], content):
             raise MismatchError(f"the outer memory differs in region {region.name}")
+
+
+PROVERS: Mapping[str, Prover] = MappingProxyType({"engine": prove})
+"""Of `sim.verify.prove_all`: the units whose proof is more than their bench."""

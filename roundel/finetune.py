@@ -6,73 +6,19 @@ straight through Q and is masked by M; distillation from the float network. docs
 Needs torch (`pip install roundel[train]`), which is imported only when a network is trained.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.checks import check_integer
 from golden.errors import InputError
 from golden.opq import LayerPlan
+from roundel.finetune_options import Augment, FinetuneOptions
 from roundel.fold import fold
 from roundel.graph import Conv, Dense, Graph, Node
-
-Progress = Callable[[int, int, str], None]
-Augment = Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneOptions:
-    """How to fine-tune.
-
-    Parameters
-    ----------
-    epochs
-        Passes over all images, at least 1.
-    learning_rate
-        Of Adam, above 0; it rises for a tenth of all steps and falls to 0 as a cosine over the others.
-    batch
-        Images a step, at least 1.
-    distill
-        Weight of the distance to the float network's results, 0 to 1; what remains is that of the labels.
-    weight_decay
-        Part of every weight, times the learning rate, that each step takes off it, 0 to 1: more codes become 0 or
-        small, and streams shorter.
-    temperature
-        By which scores are divided before they are compared with the float network's, above 0.
-    seed
-        Of the order of the images and of augmentation.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A parameter of the wrong kind or out of its range.
-    """
-
-    epochs: int = 30
-    learning_rate: float = 2e-3
-    batch: int = 64
-    distill: float = 0.5
-    weight_decay: float = 0.0
-    temperature: float = 2.0
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch", 1), ("seed", 0)):
-            check_integer(name, getattr(self, name), low, 2**31 - 1)
-        for name, allowed in {
-            "learning_rate": "above 0 to 1",
-            "temperature": "above 0 to 1000",
-            "distill": "0 to 1",
-            "weight_decay": "0 to 1",
-        }.items():
-            value, most = getattr(self, name), float(allowed.split()[-1])
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                raise TypeError(f"{name} must be a number, not {value!r}")
-            if not 0 <= value <= most or (allowed.startswith("above") and value == 0):
-                raise ValueError(f"{name} must be {allowed}, not {value}")
+from roundel.progress import Progress, silent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +45,7 @@ def finetune(
     params: FinetuneOptions | None = None,
     *,
     augment: Augment | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Tuned:
     """Train what one-shot pruning and quantization left free. The same seed gives the same network on one machine.
 
@@ -119,7 +65,7 @@ def finetune(
     augment
         Called with a batch of images and a `torch.Generator`; returns the batch to train on.
     progress
-        Called with (epochs done, epochs in all, what to show).
+        Told of every epoch.
 
     Raises
     ------

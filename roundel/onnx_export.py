@@ -18,7 +18,7 @@ from golden.conv import Window
 from golden.errors import InputError
 from roundel import graph
 from roundel.graph import Conv, Dense, Graph, Node
-from roundel.opq_report import codes_of
+from roundel.weights import codes_of
 
 OPSET = 17  # the newest that onnxruntime 1.12 runs
 IR_VERSION = 8

@@ -4,34 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from golden.opq import LayerPlan, sizes
 from golden.rounding import Ints
-from roundel.graph import Conv, Dense, Graph, Reals
 
 Row = dict[str, Any]
 BYTES = ("float32_bytes", "codes_bytes", "floor_bytes", "entropy_bytes", "stream_bytes")
-
-
-def layer_weights(graph: Graph) -> dict[str, Reals]:
-    """The weights to prune, by layer: what `golden.opq.opq` takes, if `graph` is folded. Factors of channels stay."""
-    nodes = (node for node in graph.nodes if isinstance(node, Conv | Dense))
-    return {node.name: node.weights for node in nodes if isinstance(node, Dense) or not node.scales_channels}
-
-
-def codes_of(node: Conv | Dense) -> Ints:
-    """The integers of weights that are whole multiples of `node.step`, in their shape."""
-    step = np.asarray(node.step, dtype=np.float64)
-    if step.ndim and isinstance(node, Conv):
-        step = step.reshape(-1, 1, 1, 1)
-    return np.rint(node.weights / step).astype(np.int64)
-
-
-def layer_codes(graph: Graph) -> dict[str, Ints]:
-    """`codes_of` all layers that have a step, by name."""
-    layers = (node for node in graph.nodes if isinstance(node, Conv | Dense))
-    return {node.name: codes_of(node) for node in layers if node.step is not None}
 
 
 def opq_table(

@@ -6,7 +6,7 @@ a window of a few bits around the maximum-magnitude estimate. docs/quantization.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, log10
 from types import MappingProxyType
@@ -26,12 +26,11 @@ from roundel.given import Given, check_powers, given_format, given_weights
 from roundel.graph import Graph, Reals
 from roundel.lowering import Lowering
 from roundel.modules import Module, feature_order, fold, input_quantizer, unify
+from roundel.progress import Progress, silent
 from roundel.scaled import ScaledLowering, file_format
 from roundel.search import Options, search_input, squared_error
 
 __all__ = ["Choice", "Given", "Options", "Quantized", "quantize"]
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,7 @@ def quantize(
     graph: Graph,
     images: NDArray[Any],
     options: Options | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     given: Mapping[str, Given] = MappingProxyType({}),
 ) -> Quantized:
     """Quantize `graph`.
@@ -99,7 +98,7 @@ def quantize(
     options
         How to quantize.
     progress
-        Called with (modules done, modules in all, name of the next one).
+        Told of every module.
     given
         Weights that are integers already, by module; those of which the network itself says so need not be named.
 
@@ -124,18 +123,16 @@ def quantize(
     floats = Floats(graph, images, [module.tensor for module in modules])
     flow = _Flow(graph, images, modules, _input(graph, images, options))
     choices = []
-    for index, module in enumerate(modules):
-        if progress:
-            progress(index, len(modules), module.name)
-        reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
-        inputs = flow.inputs(module)
-        asked = _rounded(graph, module, options)
-        layer = lowering(graph, module, inputs, reference, asked, given.get(module.name)).layer()
-        error = flow.run(layer, inputs, reference)
-        if isinstance(layer, Requantized | Concat):
-            choices.append(_choice(layer, inputs[0][1], error, reference))
-    if progress:
-        progress(len(modules), len(modules), "")
+    with progress("joint search", len(modules)) as step:
+        for module in modules:
+            reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
+            inputs = flow.inputs(module)
+            asked = _rounded(graph, module, options)
+            layer = lowering(graph, module, inputs, reference, asked, given.get(module.name)).layer()
+            error = flow.run(layer, inputs, reference)
+            if isinstance(layer, Requantized | Concat):
+                choices.append(_choice(layer, inputs[0][1], error, reference))
+            step(module.name)
     last = tuple(dict.fromkeys(results.values()))
     network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last)
     return Quantized(network=network, modules=modules, choices=tuple(choices), results=results)

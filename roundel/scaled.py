@@ -20,8 +20,8 @@ from roundel.activation import Activation
 from roundel.given import MAX_WIDTH
 from roundel.graph import AveragePool, Clip, Conv, Dense, Graph, Quantize
 from roundel.lowering import Lowering
-from roundel.opq_report import codes_of
 from roundel.search import nearest_format
+from roundel.weights import codes_of
 
 BIAS_WIDTH = 32
 MULTIPLIER_BITS = 17  # of a mean whose number of taps is no power of two: 1 / taps to one part in 60,000

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from golden.errors import InputError
 from golden.opq import LayerPlan
-from roundel.finetune import Augment, FinetuneOptions, Progress
+from roundel.finetune_options import Augment, FinetuneOptions
 from roundel.graph import Conv, Dense, Graph
+from roundel.progress import Progress
 from roundel.torch_graph import run, supports
 
 WARM_UP = 0.1  # of all steps
@@ -54,7 +55,7 @@ def train(
     labels: NDArray[Any] | None,
     params: FinetuneOptions,
     augment: Augment | None,
-    progress: Progress | None,
+    progress: Progress,
 ) -> tuple[Arrays, Arrays, tuple[float, ...]]:
     """Weights and biases of each layer, and the mean loss of each epoch; parameters as `roundel.finetune.finetune`."""
     for node in graph.nodes:
@@ -77,22 +78,22 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / steps))
     generator = torch.Generator().manual_seed(params.seed)
     losses: list[float] = []
-    for epoch in range(params.epochs):
-        total = 0.0
-        for index in torch.randperm(len(x), generator=generator).split(params.batch):
-            batch = x[index] if augment is None else augment(x[index], generator)
-            weights = {name: layer() for name, layer in levels.items()}
-            loss = loss_of(batch, run(graph, batch, weights, biases), None if y is None else y[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(index)
-        losses.append(total / len(x))
-        if not isfinite(losses[-1]):
-            raise InputError(f"fine-tuning diverged: expected a learning_rate below {params.learning_rate}")
-        if progress:
-            progress(epoch + 1, params.epochs, f"loss {losses[-1]:.4f}")
+    with progress("fine-tuning", params.epochs) as step:
+        for _ in range(params.epochs):
+            total = 0.0
+            for index in torch.randperm(len(x), generator=generator).split(params.batch):
+                batch = x[index] if augment is None else augment(x[index], generator)
+                weights = {name: layer() for name, layer in levels.items()}
+                loss = loss_of(batch, run(graph, batch, weights, biases), None if y is None else y[index])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += float(loss.detach()) * len(index)
+            losses.append(total / len(x))
+            if not isfinite(losses[-1]):
+                raise InputError(f"fine-tuning diverged: expected a learning_rate below {params.learning_rate}")
+            step(f"loss {losses[-1]:.4f}")
     found = {name: layer().detach().numpy() for name, layer in levels.items()}
     return found, {name: bias.detach().numpy() for name, bias in biases.items()}, tuple(losses)
 

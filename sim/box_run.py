@@ -13,6 +13,7 @@ from hw.emit import to_verilog
 from hw.units import Unit
 from sim.box_images import BoxImage
 from sim.runner import Design, run
+from sim.verify import BENCHES
 
 
 def save_images(path: Path, images: Sequence[BoxImage]) -> None:
@@ -41,7 +42,7 @@ def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int
     save_images(folder / "stimulus.npz", images)
     config = {"params": params.as_dict(), "latency": component.latency, "stimulus": str(folder / "stimulus.npz")}
     try:
-        result = run(design, unit.bench, seed=seed, config=config, folder=folder)
+        result = run(design, BENCHES[unit.name], seed=seed, config=config, folder=folder)
     except ToolError:
         shutil.rmtree(folder)
         raise

@@ -1,33 +1,68 @@
 """Proves units: RTL against golden, every named configuration, without and with stalls."""
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from amaranth.lib import wiring
 
 from hw.emit import to_verilog
 from hw.units import Unit
+from sim.requant_bank import requant_bank
 from sim.runner import Design, Result, run
 
 STALLS = 0.4
 
+BENCHES: Mapping[str, str] = MappingProxyType(
+    {name: f"sim.tb_{name}" for name in ("requant", "mac", "nms", "greedy_nms", "decoder", "sparse_mac", "engine")}
+)
+"""The cocotb bench of every unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhaustive:
+    """A bench that makes its own design under test and walks through a whole input space.
+
+    Attributes
+    ----------
+    bench
+        Import path of the cocotb bench.
+    component
+        Makes the design under test from the bench's settings.
+    configs
+        Named settings of the bench.
+    """
+
+    bench: str
+    component: Callable[[Mapping[str, Any]], wiring.Component]
+    configs: Mapping[str, Mapping[str, Any]]
+
+
+EXHAUSTIVE: Mapping[str, Exhaustive] = MappingProxyType(
+    {
+        "requant": Exhaustive(
+            bench="sim.tb_requant_exhaustive",
+            component=requant_bank,
+            configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
+        )
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One run of a bench: what is built, and what the bench is told; or a module that proves it in its own way."""
+    """One run of a bench: what is built, and what the bench is told."""
 
     unit: str
     name: str
     component: Callable[[], Any]
     bench: str
     config: dict[str, Any] = field(default_factory=dict)
-    proof: str = ""
 
 
 def cases(unit: Unit) -> list[Case]:
@@ -38,20 +73,22 @@ def cases(unit: Unit) -> list[Case]:
             settings: dict[str, Any] = {"params": dict(keywords), "stalls": stalls}
             title = f"{name}, stalls" if stalls else name
             make = partial(_component, unit, keywords)
-            case = Case(unit=unit.name, name=title, component=make, bench=unit.bench, config=settings, proof=unit.proof)
-            rows.append(case)
-    for name, given in unit.exhaustive_configs.items():
-        settings = dict(given)
-        make = partial(importlib.import_module(unit.exhaustive).component, settings)
-        rows.append(Case(unit=unit.name, name=name, component=make, bench=unit.exhaustive, config=settings))
+            rows.append(Case(unit=unit.name, name=title, component=make, bench=BENCHES[unit.name], config=settings))
+    if sweep := EXHAUSTIVE.get(unit.name):
+        for name, given in sweep.configs.items():
+            make = partial(sweep.component, given)
+            rows.append(Case(unit=unit.name, name=name, component=make, bench=sweep.bench, config=dict(given)))
     return rows
+
+
+class Prover(Protocol):
+    """Runs one case, as `prove` does."""
+
+    def __call__(self, case: Case, *, seed: int, waves: Path | None = None) -> Result: ...
 
 
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     """Run one case; with `waves`, in that folder and with a VCD file."""
-    if case.proof:
-        result: Result = importlib.import_module(case.proof).prove(case, seed=seed, waves=waves)
-        return result
     component = case.component()
     design = Design(sources=(to_verilog(component, case.unit),), top=case.unit, trace="vcd" if waves else None)
     return run(design, case.bench, seed=seed, config=case.config | {"latency": component.latency}, folder=waves)
@@ -63,12 +100,25 @@ def prove_all(
     seed: int,
     waves: Path | None = None,
     done: Callable[[Case, Result], None] = lambda *_: None,
+    provers: Mapping[str, Prover] = MappingProxyType({}),
 ) -> list[tuple[Case, Result]]:
-    """Run cases on all cores, in order; `done` is called after each."""
+    """Run cases on all cores, in order.
+
+    Parameters
+    ----------
+    todo
+        Of `cases`.
+    seed, waves
+        As `prove` takes them; each case gets a folder of its own in `waves`.
+    done
+        Called after each case.
+    provers
+        By unit, what proves its cases where its bench alone cannot; `prove` by default.
+    """
 
     def one(case: Case) -> tuple[Case, Result]:
         folder = waves / f"{case.unit}-{case.name}".replace(", ", "-") if waves else None
-        result = prove(case, seed=seed, waves=folder)
+        result = provers.get(case.unit, prove)(case, seed=seed, waves=folder)
         done(case, result)
         return case, result
 

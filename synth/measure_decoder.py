@@ -13,6 +13,7 @@ from golden.decoder import DecoderParams
 from hw.decoder import CORES
 from hw.emit import to_verilog
 from hw.units import UNITS
+from sim.verify import BENCHES
 from synth.energy_parts import DRAM_PJ_PER_BIT, SRAM_PJ_PER_BIT, energy_per_op
 from synth.flow import MappingOptions
 from synth.mapping import Mapped, map_design
@@ -90,7 +91,7 @@ def _row(params: DecoderParams, cells: Path, stimulus: WeightStreams) -> dict[st
     config = {"params": params.as_dict(), "latency": component.latency}
     mapped = map_design(to_verilog(component, unit.name), unit.name, cells, options=FLOW)
     first, every = (
-        prove_and_estimate(mapped, cells, bench=unit.bench, config=config, stimulus=stimulus.write(times))
+        prove_and_estimate(mapped, cells, bench=BENCHES[unit.name], config=config, stimulus=stimulus.write(times))
         for times in (1, 2)
     )
     cycles, bits = every.cycles - first.cycles, stimulus.bits_per_weight

@@ -12,6 +12,7 @@ from hw.emit import to_verilog
 from hw.units import UNITS
 from sim.box_images import BoxImage
 from sim.box_run import save_images
+from sim.verify import BENCHES
 from synth.energy_parts import PART_NAMES, SRAM_PJ_PER_BIT, energy_per_op
 from synth.flow import MappingOptions
 from synth.mapping import Mapped, map_design
@@ -111,7 +112,7 @@ def _row(unit: str, params: Params, cells: Path, stream: BoxStream) -> dict[str,
         "ops": stream.boxes,
         "stimulus": stream.source,
         **_memory_figures(unit, params, verilog, config, stream),
-        **_energy(mapped, cells, config, stream, UNITS[unit].bench, measured=gates <= GATES),
+        **_energy(mapped, cells, config, stream, BENCHES[unit], measured=gates <= GATES),
         "flow": asdict(mapped.options),
     }
 
@@ -131,7 +132,7 @@ def _memory_figures(
     """Cycles, what memories hold and what they move, from runs of the RTL; the same for every library."""
 
     def make() -> dict[str, Any]:
-        bench = UNITS[unit].bench
+        bench = BENCHES[unit]
         first, every = (memory_use(verilog, unit, bench=bench, config=config, stimulus=write) for write in stream.runs)
         return table_figures(first, every, stream.boxes)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from hw.units import UNITS
+from roundel.engine_proof import PROVERS
 from sim.verify import Case, cases, prove
 
 
@@ -13,5 +14,5 @@ def rtl_cases(unit: str) -> list[object]:
 
 def check(case: Case, seed: int) -> None:
     """Fail with the bench's message where RTL and golden differ."""
-    result = prove(case, seed=seed)
+    result = PROVERS.get(case.unit, prove)(case, seed=seed)
     assert result.passed, f"{result.failures[0]} (seed {seed}, log in {result.folder})"

@@ -148,7 +148,7 @@ def test_verify_exits_with_1_on_a_mismatch(monkeypatch, capsys):
     def wrong(params: RequantParams) -> Requantizer:
         return Requantizer(RequantParams(**{**params.as_dict(), "rounding": "floor"}))
 
-    broken = units.Unit(**{**vars(UNITS["requant"]), "component": wrong, "exhaustive_configs": {}})
+    broken = units.Unit(**{**vars(UNITS["requant"]), "component": wrong})
     monkeypatch.setattr("roundel.cli.find_unit", lambda name: broken)
     assert call("verify", "requant", "--config", "shift_half_up") == 1
     said = capsys.readouterr()

@@ -13,6 +13,7 @@ from golden.codec_rice import cycles
 from hw.emit import to_verilog
 from hw.units import UNITS
 from sim.runner import Design, run
+from sim.verify import BENCHES
 from tests import codec_reference
 
 
@@ -84,5 +85,5 @@ def test_faults_that_meet_in_a_round(tmp_path: Path, seed: int) -> None:
     unit = UNITS["decoder"]
     keywords = unit.configs["rice_16_4_slices"]
     design = Design(sources=(to_verilog(unit.component(unit.params(**keywords)), unit.name),), top=unit.name)
-    result = run(design, unit.bench, seed=seed, config={"params": dict(keywords), "stimulus": str(stimulus)})
+    result = run(design, BENCHES[unit.name], seed=seed, config={"params": dict(keywords), "stimulus": str(stimulus)})
     assert result.passed, result.failures[0]

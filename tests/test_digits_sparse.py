@@ -22,9 +22,9 @@ from roundel.fold import fold
 from roundel.graph import Conv, Dense
 from roundel.images import load_images
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import layer_codes, layer_weights
 from roundel.quantize import quantize
 from roundel.search import Options
+from roundel.weights import layer_codes, layer_weights
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "examples" / "digits"

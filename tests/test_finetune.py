@@ -13,12 +13,14 @@ from golden.errors import InputError
 from golden.opq import LayerPlan, opq
 from golden.opq_params import OpqParams
 from roundel import graph
-from roundel.finetune import FinetuneOptions, Tuned, finetune
+from roundel.finetune import Tuned, finetune
+from roundel.finetune_options import FinetuneOptions
 from roundel.graph import Conv, Dense, Graph
 from roundel.onnx_export import export_onnx
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import codes_of, layer_weights
+from roundel.weights import codes_of, layer_weights
 from tests.every_node import every_node, images, shaped
+from tests.told import Told
 
 PARAMS = OpqParams(sparsity=0.5, bits=3, max_width=3, power_of_two=True)
 SHORT = FinetuneOptions(epochs=8, learning_rate=0.02, batch=32)
@@ -111,8 +113,8 @@ def test_the_gradient_of_a_quantizer_stops_where_it_clamps() -> None:
 def test_masks_and_steps_stay_and_accuracy_comes_back(seed: int) -> None:
     pytest.importorskip("torch")
     network, plans, x, labels = task(seed)
-    shown: list[tuple[int, int, str]] = []
-    tuned = finetune(network, plans, x, labels, SHORT, progress=lambda *about: shown.append(about))
+    told = Told()
+    tuned = finetune(network, plans, x, labels, SHORT, progress=told)
     for node, before in zip(weighted(tuned.graph), weighted(network), strict=True):
         plan = plans[node.name]
         assert plan.levels is not None
@@ -126,7 +128,7 @@ def test_masks_and_steps_stay_and_accuracy_comes_back(seed: int) -> None:
     broken = right(planned(network, plans), x, labels)
     assert right(tuned.graph, x, labels) > broken + (1 - broken) / 3
     assert tuned.losses[-1] < tuned.losses[0]
-    assert [(done, total) for done, total, _ in shown] == [(i, 8) for i in range(1, 9)]
+    assert [(total, len(names)) for _, total, names in told.parts] == [(8, 8)]
 
 
 def test_the_seed_decides(seed: int) -> None:

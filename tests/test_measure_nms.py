@@ -13,6 +13,7 @@ from hw.units import UNITS
 from roundel.stimulus_nms import box_stream, variants
 from sim.box_images import clusters
 from sim.box_run import save_images
+from sim.verify import BENCHES
 from synth import measure_nms as unit_under_test
 from synth.measure_nms import BoxStream, measure_nms, nms_scheme
 from synth.memory_use import MemoryUse, memory_use
@@ -39,9 +40,7 @@ def used(unit: str, params: NmsParams | GreedyParams, stream: BoxStream) -> Memo
     """What the memories do for all images."""
     component = UNITS[unit].component(params)
     config = {"params": params.as_dict(), "latency": component.latency}
-    return memory_use(
-        to_verilog(component, unit), unit, bench=UNITS[unit].bench, config=config, stimulus=stream.runs[1]
-    )
+    return memory_use(to_verilog(component, unit), unit, bench=BENCHES[unit], config=config, stimulus=stream.runs[1])
 
 
 def running_bests(params, image, one) -> int:

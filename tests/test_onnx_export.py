@@ -15,7 +15,7 @@ from roundel import graph
 from roundel.graph import Conv, Dense, Graph, HostOperator
 from roundel.onnx_export import export_onnx, to_onnx
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import codes_of
+from roundel.weights import codes_of
 from tests.every_node import every_node, images, shaped
 
 

@@ -10,7 +10,8 @@ from golden.laplace import laplace_distance, laplace_scale
 from golden.opq import opq
 from golden.opq_params import OpqParams
 from roundel import graph
-from roundel.opq_report import codes_of, layer_codes, layer_weights, opq_table
+from roundel.opq_report import opq_table
+from roundel.weights import codes_of, layer_codes, layer_weights
 from tests.every_node import every_node, shaped
 
 WEIGHTS = {

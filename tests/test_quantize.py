@@ -42,6 +42,7 @@ from tests.made_graphs import (
     residual_network,
     sqnr,
 )
+from tests.told import Told
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 
@@ -237,11 +238,10 @@ def test_zero_weights_and_zero_images():
 def test_progress_and_determinism():
     rng = np.random.default_rng(16)
     graph, images = residual_network(rng), real(rng, 8, 3, 8, 8)
-    calls = []
+    told = Told()
     options = Options(positions=100)
-    first = quantize(graph, images, options, progress=lambda *call: calls.append(call))
-    assert [done for done, _, _ in calls] == list(range(9))
-    assert [name for _, _, name in calls[:-1]] == [layer.name for layer in first.network.layers]
+    first = quantize(graph, images, options, progress=told)
+    assert told.parts == [("joint search", 8, [layer.name for layer in first.network.layers])]
     assert [module.name for module in first.modules] == [layer.name for layer in first.network.layers]
     assert quantize(graph, images, options).choices == first.choices
 

@@ -22,9 +22,9 @@ from roundel.fold import fold
 from roundel.graph import Conv, Graph
 from roundel.onnx_export import export_onnx
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import layer_weights
 from roundel.torch_graph import run
 from roundel.torch_training import FrozenLevels
+from roundel.weights import layer_weights
 
 HERE = Path(__file__).parent
 SEED = 11

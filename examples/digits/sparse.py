@@ -17,12 +17,14 @@ from golden.codec import encode
 from golden.codec_params import CodecParams, Packing
 from golden.opq import opq
 from golden.opq_params import OpqParams, Weighting
-from roundel.finetune import FinetuneOptions, finetune
+from roundel.finetune import finetune
+from roundel.finetune_options import FinetuneOptions
 from roundel.fold import fold
 from roundel.graph import Conv, Dense, Graph
 from roundel.onnx_export import export_onnx
 from roundel.onnx_import import import_onnx
-from roundel.opq_report import layer_codes, layer_weights, opq_table
+from roundel.opq_report import opq_table
+from roundel.weights import layer_codes, layer_weights
 
 CHOSEN = FinetuneOptions(epochs=60, learning_rate=0.01, distill=0.5, weight_decay=0.1)
 VALIDATION = 300  # training images that judge the settings
