@@ -9,7 +9,7 @@ from golden.codec_frame import Segments, first_fault
 from golden.codec_params import CodecError, CodecParams, Codes
 from golden.codec_runs import Runs, run_histograms, steps, zero_runs
 
-MAX_RUN_BITS = 8
+RELATIVE_RUN_BITS = 8
 
 
 def encode(codes: Codes, params: CodecParams) -> Words:
@@ -59,4 +59,4 @@ def best_run_bits(pieces: Iterable[Runs], width: int) -> int:
         entries += trailing @ -(-np.arange(len(trailing)) >> run_bits)
         return int(entries) * (run_bits + width)
 
-    return min(range(MAX_RUN_BITS + 1), key=size)
+    return min(range(RELATIVE_RUN_BITS + 1), key=size)

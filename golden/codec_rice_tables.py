@@ -11,7 +11,7 @@ from golden.codec_params import RUN_LIMIT, CodecParams
 from golden.codec_runs import Runs, run_histograms
 from golden.rounding import Ints
 
-MAX_RUN_BITS, MAX_LEVEL_BITS, MAX_LEVEL_LIMIT, MAX_LEVEL_EXTRA = 9, 8, 7, 8
+RICE_RUN_BITS, MAX_LEVEL_BITS, MAX_LEVEL_LIMIT, MAX_LEVEL_EXTRA = 9, 8, 7, 8
 NO_CODE = 256
 
 
@@ -76,7 +76,7 @@ def best_run_bits(pieces: Iterable[Runs]) -> int:
         bits = inner @ ((np.arange(len(inner)) >> run_bits) + 1 + run_bits)
         return int(bits + trailing[1:] @ ((np.arange(1, len(trailing)) >> run_bits) + 1 + run_bits))
 
-    return min(range(MAX_RUN_BITS + 1), key=size)
+    return min(range(RICE_RUN_BITS + 1), key=size)
 
 
 def fit_levels(params: CodecParams, histogram: Ints) -> CodecParams:

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 
 from golden.bits import WORD
-from golden.codec_relative import MAX_RUN_BITS
+from golden.codec_relative import RELATIVE_RUN_BITS
 from golden.decoder import DecoderParams
 from hw.arith import named
 from hw.decoder_aligner import Aligner
@@ -29,7 +29,7 @@ class RelativeCore(wiring.Component):
 
     def __init__(self, params: DecoderParams):
         self.params = params
-        self.aligner = Aligner(params, MAX_RUN_BITS + params.width, 1)
+        self.aligner = Aligner(params, RELATIVE_RUN_BITS + params.width, 1)
         super().__init__(core_signature(params, self.aligner.reach))
 
     def elaborate(self, platform):
@@ -37,13 +37,13 @@ class RelativeCore(wiring.Component):
         m.submodules.aligner = aligner = self.aligner
         wiring.connect(m, wiring.flipped(self.chunks), aligner.chunks)
         lanes, bits = self.params.lanes, self.header.run_bits
-        run = Cat(aligner.bits[bit] & (bits > bit) for bit in range(MAX_RUN_BITS))
+        run = Cat(aligner.bits[bit] & (bits > bit) for bit in range(RELATIVE_RUN_BITS))
         code = named(m, (aligner.bits >> bits)[: self.params.width], "code")
 
-        free = Signal(signed(MAX_RUN_BITS + 2), reset_less=True)  # first place behind the last code, in this beat
+        free = Signal(signed(RELATIVE_RUN_BITS + 2), reset_less=True)  # first place behind the last code, in this beat
         left = Signal(range(MAX_SEGMENT + 1), reset_less=True)  # weights, from the first place of this beat on
         full = Signal(reset_less=True)  # the last weight is in this beat
-        place = named(m, (free + run)[: MAX_RUN_BITS + 1], "place")  # of the code
+        place = named(m, (free + run)[: RELATIVE_RUN_BITS + 1], "place")  # of the code
         ahead = place >> (lanes.bit_length() - 1)  # how many beats ahead
         unknown = code >= self.header.codes if self.params.table else 0
         wrong = named(m, ~full & ~aligner.short & ((place >= left) | unknown), "wrong")

@@ -12,8 +12,7 @@ from golden.errors import ToolError
 from golden.rounding import Ints
 from golden.tiling import Schedule
 from roundel.array_design import Array
-from sim.bench import PERIOD_NS
-from sim.runner import run
+from sim.runner import PERIOD_NS, run
 
 BENCH, SPARSE_BENCH = "sim.tb_mac", "sim.tb_sparse_mac"
 SEED = 1  # of cocotb, which draws nothing here: beats are given and nobody stalls

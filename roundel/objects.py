@@ -44,7 +44,7 @@ def read_scenes(path: str | Path, shape: tuple[int, ...]) -> Scenes:
         The file is missing, no `.npz`, or its arrays are not such: one line with file and array.
     """
     images = read_images(path, shape).images
-    boxes, classes, ids = _arrays(path)
+    boxes, classes, ids = _object_arrays(path)
     try:
         found = Detections(boxes=boxes, scores=np.zeros(len(boxes)), classes=classes)
         found.check_inside(width=shape[-1], height=shape[-2])
@@ -61,7 +61,7 @@ def read_scenes(path: str | Path, shape: tuple[int, ...]) -> Scenes:
     return Scenes(images=images, objects=objects)
 
 
-def _arrays(path: str | Path) -> list[NDArray[Any]]:
+def _object_arrays(path: str | Path) -> list[NDArray[Any]]:
     """The arrays `NAMES` of a file."""
     try:
         with np.load(path, allow_pickle=False) as file:

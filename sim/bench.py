@@ -10,7 +10,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-PERIOD_NS = 10
+from sim.runner import PERIOD_NS
 
 
 def config() -> dict[str, Any]:

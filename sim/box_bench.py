@@ -11,7 +11,8 @@ from golden.box_format import Verdict
 from golden.rounding import Ints
 from sim.bench import generator
 from sim.box_images import BoxImage, beats, members
-from sim.stream import StreamSink, StreamSource, pack, stall_pattern, unpack
+from sim.payload import pack, unpack
+from sim.stream import StreamSink, StreamSource, stall_pattern
 
 Errors = list[tuple[int, int, int]]
 

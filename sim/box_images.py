@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from golden.box_format import BoxFormat, Form
 from golden.rounding import Ints
-from sim.stream import Member
+from sim.payload import Member
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 
 import platformdirs
 from filelock import FileLock
@@ -24,6 +25,17 @@ def digest(parts: Iterable[str | bytes]) -> str:
         sha.update(len(data).to_bytes(8, "little"))
         sha.update(data)
     return sha.hexdigest()[:24]
+
+
+def code(*packages: ModuleType) -> list[bytes]:
+    """Name and content of every source file below `packages`, at any depth: Python and SystemVerilog."""
+    parts: list[bytes] = []
+    for package in packages:
+        [folder] = package.__path__
+        files = (file for suffix in ("py", "sv") for file in Path(folder).rglob(f"*.{suffix}"))
+        for file in sorted(files):
+            parts += [f"{package.__name__}/{file.relative_to(folder)}".encode(), file.read_bytes()]
+    return parts
 
 
 def cached(kind: str, parts: Iterable[str | bytes], make: Callable[[Path], None]) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 from golden.codec import encode, fit, write
 from golden.codec_header import header_words
 from golden.codec_params import CodecParams, Packing
-from golden.codec_rice_tables import MAX_LEVEL_BITS, MAX_LEVEL_EXTRA, MAX_LEVEL_LIMIT, MAX_RUN_BITS, level_fields
+from golden.codec_rice_tables import MAX_LEVEL_BITS, MAX_LEVEL_EXTRA, MAX_LEVEL_LIMIT, RICE_RUN_BITS, level_fields
 from golden.decoder import DecoderParams
 from golden.rounding import Ints
 
@@ -43,7 +43,7 @@ def weights(rng: np.random.Generator, params: CodecParams, count: int, zeros: fl
 
 def odd_rice(rng: np.random.Generator, params: CodecParams, count: int, zeros: float) -> bytes:
     """A stream of `rice` with any parameters, of codes that can be written with them."""
-    most = {"run_bits": MAX_RUN_BITS, "level_bits": MAX_LEVEL_BITS}
+    most = {"run_bits": RICE_RUN_BITS, "level_bits": MAX_LEVEL_BITS}
     most |= {"level_limit": MAX_LEVEL_LIMIT, "level_extra": MAX_LEVEL_EXTRA}
     chosen: dict[str, Any] = {name: int(high * min(1, max(0, rng.uniform(-1, 2)))) for name, high in most.items()}
     if params.levels is None:
@@ -54,7 +54,7 @@ def odd_rice(rng: np.random.Generator, params: CodecParams, count: int, zeros: f
 
 def long_runs(rng: np.random.Generator, params: DecoderParams) -> bytes:
     """A stream of `rice` with a segment of the greatest length, and runs of the greatest length."""
-    form = replace(codec_params(rng, params, 1 << 16), run_bits=MAX_RUN_BITS, level_bits=MAX_LEVEL_BITS, level_limit=1)
+    form = replace(codec_params(rng, params, 1 << 16), run_bits=RICE_RUN_BITS, level_bits=MAX_LEVEL_BITS, level_limit=1)
     values = weights(rng, form, 70_000, 1 - 1 / 7_000)
     values[20_000:60_000] = 0
     return write(values, form)

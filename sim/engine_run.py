@@ -1,5 +1,6 @@
 """Runs a program on the RTL of the engine, from outside the simulator."""
 
+import inspect
 import json
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from golden.program_fields import UNITS
 from hw.emit import to_verilog
 from hw.engine_control import BASES, register_table
 from hw.engine_core import flags
-from sim import cache
+from sim import cache, engine_top
 from sim.engine_top import SETTINGS, EngineTop
 from sim.runner import Design, run
 
@@ -32,9 +33,7 @@ LIMIT = 10_000_000  # cycles
 OFFSETS = {register.name: register.offset for register in register_table()}
 START, RESET, CLEAR = 1, 2, 4  # bits of the control register
 QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an array; a port named interrupt
-FILES = [Path(__file__).with_name("engine_top.py")]
-FILES += [file for package in (golden, hw) for file in sorted(Path(str(package.__file__)).parent.glob("*.py"))]
-SOURCES = tuple(file.read_text() for file in FILES)  # as they were imported, though someone may edit them meanwhile
+SOURCES = (*cache.code(golden, hw), inspect.getsource(engine_top))  # as imported, though someone may edit them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +183,7 @@ def simulate(
 
 def design(params: EngineParams, trace: str | None = None) -> Design:
     """The simulated top of an engine; its Verilog is cached by the sources of everything that can go into it."""
-    parts = [json.dumps(params.as_dict()), *SOURCES]
+    parts: list[str | bytes] = [json.dumps(params.as_dict()), *SOURCES]
 
     def make(folder: Path) -> None:
         (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"))

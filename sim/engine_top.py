@@ -1,6 +1,6 @@
 """The simulated top: an engine, the outer memory and the trace, so that a cycle costs no Python."""
 
-from pathlib import Path
+from importlib.resources import files
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
@@ -56,7 +56,7 @@ class EngineTop(wiring.Component):
         Verilog texts of the modules that are not Amaranth's.
     """
 
-    sources = tuple(Path(__file__).with_name(f"engine_{name}.sv").read_text() for name in ("memory", "trace"))
+    sources = tuple((files("sim") / f"engine_{name}.sv").read_text() for name in ("memory", "trace"))
 
     def __init__(self, params: EngineParams):
         self.params = params

@@ -28,6 +28,8 @@ with warnings.catch_warnings():
 CONFIG_VARIABLE = "ROUNDEL_BENCH_CONFIG"
 QUIET = ("WIDTH", "WIDTHEXPAND", "WIDTHTRUNC", "UNUSED", "DECLFILENAME", "PINCONNECTEMPTY", "UNOPTFLAT", "TIMESCALEMOD")
 
+PERIOD_NS = 10  # of the clock of every bench
+
 
 @dataclass(frozen=True, kw_only=True)
 class Design:

@@ -22,7 +22,8 @@ from golden.rounding import Ints
 from sim.bench import config, generator, start
 from sim.decoder_reference import sound_weights
 from sim.decoder_streams import bounded, codec_params, foreign, long_runs, misheaded, mutated, resized, sound, weights
-from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
+from sim.payload import Member, pack, unpack
+from sim.stream import StreamSink, StreamSource, stall_pattern
 
 PATIENCE = 2_000  # cycles without a beat or an end of a stream, with nobody stalling
 SEGMENT_CYCLES = {Packing.MASK: 6, Packing.RELATIVE: 4, Packing.RICE: 4}

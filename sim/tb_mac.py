@@ -17,7 +17,8 @@ from golden.requant import Scheme
 from golden.rounding import limits
 from golden.tiling import Schedule, concatenate, interpret, schedule
 from sim.bench import config, generator, start
-from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
+from sim.payload import Member, pack, unpack
+from sim.stream import StreamSink, StreamSource, stall_pattern
 from sim.tb_requant import random_field
 
 FLAGS = ("first", "last", "swap", "swap_params")

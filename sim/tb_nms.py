@@ -16,7 +16,8 @@ from golden.nms import NmsParams
 from sim.bench import config, generator, start
 from sim.box_bench import check, drive, replay
 from sim.box_images import beats, equal_sizes, members, on_edges, scenarios
-from sim.stream import StreamSource, pack, stall_pattern
+from sim.payload import pack
+from sim.stream import StreamSource, stall_pattern
 
 FULL_RATE = (1, 2, 7, 40)  # boxes of an image
 SLOW = 0.95  # share of stalls that fills every queue behind the tables

@@ -12,8 +12,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from golden.requant import RequantParams
-from sim.bench import PERIOD_NS, config
-from sim.stream import pack, unpack
+from sim.bench import config
+from sim.payload import pack, unpack
+from sim.runner import PERIOD_NS
 from sim.tb_requant import FRAME, input_members, output_members
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from golden.requant import Field, RequantParams, Scheme
 from golden.rounding import limits
 from sim.bench import config, generator, start
-from sim.stream import Member, StreamSink, StreamSource, pack, stall_pattern, unpack
+from sim.payload import Member, pack, unpack
+from sim.stream import StreamSink, StreamSource, stall_pattern
 
 FRAME = [Member("first", 1), Member("last", 1)]
 

@@ -20,7 +20,8 @@ from golden.sparse_mac import SparseMacParams
 from golden.tiling import Schedule, schedule, tiles, weight_beats
 from sim.bench import config, generator, start
 from sim.decoder_streams import codec_params
-from sim.stream import StreamSink, StreamSource, pack, stall_pattern, unpack
+from sim.payload import pack, unpack
+from sim.stream import StreamSink, StreamSource, stall_pattern
 from sim.tb_mac import FLAGS, Scenario, check, extreme_mix, members, random_runtime
 
 ZEROS = (0.0, 0.5, 0.9, 1.0)

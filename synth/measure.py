@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import golden
+import hw
+import sim
+import synth
 from golden.errors import InputError
 from golden.requant import RequantParams
 from hw.emit import to_verilog
-from sim.cache import cached, digest
+from sim.cache import cached, code, digest
 from sim.runner import Design, Result
 from sim.verilator import find_verilator
 from synth.activity import read_saif
@@ -120,10 +124,8 @@ def cached_row(key: list[str | bytes], make: Callable[[], dict[str, Any]]) -> di
 @cache
 def code_digest() -> str:
     """Digest of everything that a measurement depends on besides its arguments: our own code and the tools."""
-    root = Path(__file__).parents[1]
-    files = sorted(file for package in ("golden", "hw", "sim", "synth") for file in (root / package).glob("*.py"))
     tools = [yosys_version(), str(find_verilator()), version("cocotb"), version("amaranth")]
-    return digest([*tools, *(file.read_bytes() for file in files)])
+    return digest([*tools, *code(golden, hw, sim, synth)])
 
 
 def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source: str) -> dict[str, Any]:

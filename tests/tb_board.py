@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, FallingEdge
 
 from golden.requant import RequantParams
 from sim.bench import config, generator
-from sim.stream import pack, unpack
+from sim.payload import pack, unpack
 from sim.tb_requant import input_members, output_members, random_stimulus
 
 HOLD = 4  # cycles that the top module wants every line to stand
