@@ -32,20 +32,20 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/roundel bench nms -o $(OUT)/figures/nms
 	$(BIN)/roundel compare decoder --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/decoder
 	$(BIN)/roundel bench decoder -o $(OUT)/figures/decoder
-	$(BIN)/python docs/figures.py $(OUT)/figures
+	$(BIN)/python docs/make/figures.py $(OUT)/figures
 	$(BIN)/roundel demo -o $(OUT)/figures/demo
 	$(BIN)/roundel bench engine -o $(OUT)/figures/bench
 	$(BIN)/roundel generate engine --set config=small --fpga ecp5 -o $(OUT)/figures/fpga/with_nms
 	$(BIN)/roundel generate engine --set config=small --set nms=null --fpga ecp5 -o $(OUT)/figures/fpga/without_nms
-	$(BIN)/python docs/demo.py $(OUT)/figures/demo
-	$(BIN)/python docs/engine_figures.py $(OUT)/figures
-	$(BIN)/python docs/decoder_rice.py
-	$(BIN)/python docs/nms_figures.py
-	$(BIN)/python docs/nms_accuracy.py
-	$(BIN)/python docs/opq.py
-	$(BIN)/python docs/finetuning.py
-	$(BIN)/python docs/compress.py
-	$(BIN)/python docs/advisor.py --area
+	$(BIN)/python docs/make/demo.py $(OUT)/figures/demo
+	$(BIN)/python docs/make/engine_figures.py $(OUT)/figures
+	$(BIN)/python docs/make/decoder_rice.py
+	$(BIN)/python docs/make/nms_figures.py
+	$(BIN)/python docs/make/nms_accuracy.py
+	$(BIN)/python docs/make/opq.py
+	$(BIN)/python docs/make/finetuning.py
+	$(BIN)/python docs/make/compress.py
+	$(BIN)/python docs/make/advisor.py --area
 
 rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
 	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done

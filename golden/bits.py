@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.rounding import Ints
+from roundel.golden.rounding import Ints
 
 Words = NDArray[np.uint32]
 Windows = NDArray[np.uint64]

@@ -10,8 +10,8 @@ from math import frexp, isfinite, ldexp
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.checks import check_bool, check_integer
-from golden.rounding import Ints, Rounding, limits, round_shift
+from roundel.golden.checks import check_bool, check_integer
+from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 
 MAX_FRACTION = 2000  # beyond any binary64's exponent
 

@@ -7,21 +7,12 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from golden.decoder import DecoderParams
-from golden.engine_params import CONFIGS, EngineParams
-from golden.greedy_nms import GreedyParams
-from golden.mac import MacParams
-from golden.nms import NmsParams
-from golden.requant import RequantParams
-from golden.sparse_mac import SparseMacParams
-from hw.decoder import Decoder
-from hw.engine import Engine
-from hw.greedy_nms import GreedyNms
-from hw.mac import MacArray
-from hw.nms import Nms
-from hw.requant import Requantizer
-from hw.sparse_mac import SparseMac
-from hw.unit_configs import (
+from roundel.golden.codec import DecoderParams
+from roundel.golden.engine import CONFIGS, EngineParams
+from roundel.golden.mac import MacParams, SparseMacParams
+from roundel.golden.nms import GreedyParams, NmsParams
+from roundel.golden.requant import RequantParams
+from roundel.hw.configs import (
     DECODER_CONFIGS,
     GREEDY_CONFIGS,
     MAC_CONFIGS,
@@ -29,6 +20,11 @@ from hw.unit_configs import (
     SPARSE_MAC_CONFIGS,
     requant_configs,
 )
+from roundel.hw.decoder import Decoder
+from roundel.hw.engine import Engine
+from roundel.hw.mac import MacArray, SparseMac
+from roundel.hw.nms import GreedyNms, Nms
+from roundel.hw.requant import Requantizer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,18 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import golden
-import hw
-from golden.engine_params import EngineParams
-from golden.errors import InputError, MismatchError, ToolError
-from golden.program import Region
-from golden.program_fields import UNITS
-from hw.emit import to_verilog
-from hw.engine_control import BASES, register_table
-from hw.engine_core import flags
-from sim import cache, engine_top
-from sim.engine_top import SETTINGS, EngineTop
-from sim.runner import Design, run
+from roundel import golden, hw
+from roundel.golden.engine import UNITS, EngineParams, Region
+from roundel.golden.errors import InputError, MismatchError, ToolError
+from roundel.hw.emit import to_verilog
+from roundel.hw.engine import BASES, flags, register_table
+from roundel.sim import cache, engine_top
+from roundel.sim.engine_top import SETTINGS, EngineTop
+from roundel.sim.runner import Design, run
 
 Bytes = NDArray[np.uint8]
 PAGE = 4096
@@ -33,7 +29,10 @@ LIMIT = 10_000_000  # cycles
 OFFSETS = {register.name: register.offset for register in register_table()}
 START, RESET, CLEAR = 1, 2, 4  # bits of the control register
 QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an array; a port named interrupt
-SOURCES = (*cache.code(golden, hw), inspect.getsource(engine_top))  # as imported, though someone may edit them
+SOURCES: list[str | bytes] = [
+    *cache.code(golden, hw),
+    inspect.getsource(engine_top),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +137,10 @@ def simulate(
     regions
         Contents, program and weights in `Region.PROGRAM`; not changed.
     script
-        See `sim.tb_engine`; `whole_run` by default. The base registers and the interrupt are set before.
+        See `roundel.sim.benches.tb_engine`; `whole_run` by default. The base registers and the interrupt are set
+        before.
     settings
-        Of the memory, see `sim.engine_top.SETTINGS`; 20 cycles of latency and no stalls by default.
+        Of the memory, see `roundel.sim.engine_top.SETTINGS`; 20 cycles of latency and no stalls by default.
     seed
         Of the memory's stalls.
     trace
@@ -167,7 +167,11 @@ def simulate(
     given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": seed, "size": len(image)} | dict(settings or {})
     try:
         result = run(
-            design(params, trace), "sim.tb_engine", seed=seed, config={"settings": given, "script": steps}, folder=work
+            design(params, trace),
+            "roundel.sim.benches.tb_engine",
+            seed=seed,
+            config={"settings": given, "script": steps},
+            folder=work,
         )
     except ToolError:
         if folder is None:

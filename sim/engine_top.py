@@ -6,11 +6,9 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine_params import EngineParams
-from hw.axi import lite_signature, ports
-from hw.engine import ADDRESS, Engine
-from hw.engine_fetch import UNITS
-from hw.engine_queue import NUMBER
+from roundel.golden.engine import EngineParams
+from roundel.hw.axi import lite_signature, ports
+from roundel.hw.engine import ADDRESS, NUMBER, UNITS, Engine
 
 SETTINGS = {
     "size": 32,
@@ -48,7 +46,7 @@ class EngineTop(wiring.Component):
     Parameters
     ----------
     params
-        See `golden.engine_params.EngineParams`.
+        See `roundel.golden.engine.params.EngineParams`.
 
     Attributes
     ----------

@@ -16,9 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from golden.errors import ToolError
-from sim import cache
-from sim.verilator import Verilator, find_verilator
+from roundel.golden.errors import ToolError
+from roundel.sim import cache
+from roundel.sim.verilator import Verilator, find_verilator
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # "Python runners are an experimental feature"
@@ -172,11 +172,11 @@ def run(
     design
         Built first if the cache does not hold it.
     bench
-        Import path of the bench, for instance `sim.tb_requant`.
+        Import path of the bench, for instance `roundel.sim.benches.tb_requant`.
     seed
         Of cocotb and of everything the bench draws.
     config
-        What the bench reads with `sim.bench.config`; must be JSON.
+        What the bench reads with `roundel.sim.benches.bench.config`; must be JSON.
     folder
         Where to run, kept afterwards; a temporary folder by default, deleted again unless a test failed.
 

@@ -11,15 +11,18 @@ from typing import Any, Protocol
 
 from amaranth.lib import wiring
 
-from hw.emit import to_verilog
-from hw.units import Unit
-from sim.requant_bank import requant_bank
-from sim.runner import Design, Result, run
+from roundel.hw.emit import to_verilog
+from roundel.hw.units import Unit
+from roundel.sim.runner import Design, Result, run
+from roundel.sim.stimuli import requant_bank
 
 STALLS = 0.4
 
 BENCHES: Mapping[str, str] = MappingProxyType(
-    {name: f"sim.tb_{name}" for name in ("requant", "mac", "nms", "greedy_nms", "decoder", "sparse_mac", "engine")}
+    {
+        name: f"roundel.sim.benches.tb_{name}"
+        for name in ("requant", "mac", "nms", "greedy_nms", "decoder", "sparse_mac", "engine")
+    }
 )
 """The cocotb bench of every unit."""
 
@@ -46,7 +49,7 @@ class Exhaustive:
 EXHAUSTIVE: Mapping[str, Exhaustive] = MappingProxyType(
     {
         "requant": Exhaustive(
-            bench="sim.tb_requant_exhaustive",
+            bench="roundel.sim.benches.tb_requant_exhaustive",
             component=requant_bank,
             configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
         )

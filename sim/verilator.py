@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from golden.errors import InputError
+from roundel.golden.errors import InputError
 
 MINIMUM = (5, 36)  # older ones fail to compile cocotb's harness
 

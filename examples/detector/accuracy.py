@@ -10,22 +10,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 
-from golden.boxes import Detections
-from golden.greedy_nms import GreedyParams, greedy_nms
-from golden.head import Boxes
-from golden.network import outputs
-from golden.nms import NmsParams
-from golden.rounding import Ints
-from roundel.detector import Detector, evaluate, load
-from roundel.objects import Objects, Scenes, read_scenes
-from roundel.onnx_import import import_onnx
-from roundel.quantize import quantize
+from roundel.data import DETECTOR
+from roundel.detection import Detector, Scenes, evaluate, load, read_scenes
+from roundel.detection.detections import Objects
+from roundel.frontend import import_onnx
+from roundel.golden.network import outputs
+from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
+from roundel.golden.rounding import Ints
+from roundel.quantization import quantize
 
-HERE = Path(__file__).resolve().parent
 MODELS = ("detector.onnx", "detector_sparse.onnx")
 THRESHOLDS = (0.4, 0.5)  # of GreedyNMS
 
@@ -35,7 +31,7 @@ Row = tuple[str, str, float, Precisions]  # arithmetic, NMS, boxes of a scene be
 
 def rows(model: str, detector: Detector, scenes: Scenes) -> Iterator[Row]:
     """All that is known of one model."""
-    found = detector.detections(import_onnx(HERE / model).outputs(scenes.images))
+    found = detector.detections(import_onnx(DETECTOR / model).outputs(scenes.images))
     before = float(np.mean([len(one) for one in found]))
     for threshold in THRESHOLDS:
         precisions = evaluate(scenes.objects, found, partial(greedy_nms, threshold=threshold))
@@ -51,8 +47,8 @@ def rows(model: str, detector: Detector, scenes: Scenes) -> Iterator[Row]:
 
 def integer_boxes(model: str, detector: Detector, scenes: Scenes) -> list[Boxes]:
     """What the integer network sends to the NMS, for each scene."""
-    graph = import_onnx(HERE / model)
-    network = quantize(graph, read_scenes(HERE / "calibration.npz", graph.shape).images).network
+    graph = import_onnx(DETECTOR / model)
+    network = quantize(graph, read_scenes(DETECTOR / "calibration.npz", graph.shape).images).network
     return detector.integer(detector.heads(network), outputs(network, network.encode(scenes.images)))
 
 
@@ -90,7 +86,7 @@ def choose(detector: Detector, scenes: Scenes) -> None:
 
 
 def main() -> None:
-    detector, scenes = load(HERE / "detector.toml"), read_scenes(HERE / "heldout.npz", (1, 96, 96))
+    detector, scenes = load(DETECTOR / "detector.toml"), read_scenes(DETECTOR / "heldout.npz", (1, 96, 96))
     if {"--validation", "--choose"} & set(sys.argv[1:]):
         scenes = validation(len(scenes.images))
     if "--choose" in sys.argv[1:]:

@@ -13,11 +13,12 @@ seed: the same seed gives the same scenes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roundel.data import DETECTOR
 
 Reals = NDArray[np.float64]
 Ints = NDArray[np.integer[Any]]
@@ -181,7 +182,7 @@ def take(source: Glyphs, seed: int, count: int) -> list[Scene]:
 def main() -> None:
     parts = glyphs()
     for name, part, seed in FILES:
-        np.savez_compressed(Path(__file__).parent / f"{name}.npz", **as_arrays(take(parts[part], seed, COUNTS[name])))
+        np.savez_compressed(DETECTOR / f"{name}.npz", **as_arrays(take(parts[part], seed, COUNTS[name])))
 
 
 if __name__ == "__main__":

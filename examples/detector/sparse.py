@@ -1,9 +1,9 @@
 """Prune the large layers of the detector to 60 % zeros of 5 bits, fine-tune it, and write `detector_sparse.onnx`.
 
 Run `python examples/detector/sparse.py` after `train.py` (needs `pip install -e .[train]`). Masks and steps are those
-of `golden.opq`, fixed before fine-tuning; codes, biases and the small layers are trained, with the loss and the kind of
-scenes that trained the float network. Small layers (the first, depthwise ones, heads) have 8 % of the weights and the
-most to lose: they stay real, to be quantized to 8 bits.
+of `roundel.golden.opq.plan`, fixed before fine-tuning; codes, biases and the small layers are trained, with the loss
+and the kind of scenes that trained the float network. Small layers (the first, depthwise ones, heads) have 8 % of the
+weights and the most to lose: they stay real, to be quantized to 8 bits.
 """
 
 import sys
@@ -16,17 +16,13 @@ from network import OUTPUTS, PIXEL
 from scenes import glyphs, scenes
 from train import BATCH, Targets, batch_of, loss_of
 
-from golden.opq import LayerPlan, opq
-from golden.opq_params import OpqParams
-from roundel.fold import fold
-from roundel.graph import Conv, Graph
-from roundel.onnx_export import export_onnx
-from roundel.onnx_import import import_onnx
-from roundel.torch_graph import run
-from roundel.torch_training import FrozenLevels
-from roundel.weights import layer_weights
+from roundel.compression.torch_graph import run
+from roundel.compression.torch_training import FrozenLevels
+from roundel.data import DETECTOR
+from roundel.frontend import export_onnx, import_onnx
+from roundel.golden.opq import LayerPlan, OpqParams, opq
+from roundel.graph import Conv, Graph, fold, layer_weights
 
-HERE = Path(__file__).parent
 SEED = 11
 STEPS = 2_000
 RATE = 2e-3
@@ -81,11 +77,11 @@ def _tuned(node: object, levels: dict, biases: dict, plans: dict[str, LayerPlan]
 def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    graph = scaled(fold(import_onnx(HERE / "detector.onnx")), PIXEL)
+    graph = scaled(fold(import_onnx(DETECTOR / "detector.onnx")), PIXEL)
     large = {name: weights for name, weights in layer_weights(graph).items() if weights.size >= SMALL}
     plans = opq(large, PLAN)
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / "detector_sparse.onnx"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else DETECTOR / "detector_sparse.onnx"
     export_onnx(scaled(finetune(graph, plans, steps), 1 / PIXEL), target)
     weights = sum(plan.mask.size for plan in plans.values())
     kept = sum(int(plan.mask.sum()) for plan in plans.values())

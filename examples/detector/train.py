@@ -16,6 +16,8 @@ from scenes import Scene, glyphs, scenes
 from torch import Tensor
 from torch.nn import functional
 
+from roundel.data import DETECTOR
+
 SEED = 1
 STEPS = 14_000
 BATCH = 16
@@ -120,7 +122,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "detector.onnx"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else DETECTOR / "detector.onnx"
     model = train(steps)
     onnx.save(to_onnx(model), str(target))
     weights = sum(value.numel() for value in model.convs.parameters())

@@ -3,17 +3,14 @@
 Run `python examples/digits/accuracy.py` in an environment where Roundel is installed.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from golden.network import run
-from roundel.images import load_images
-from roundel.onnx_import import import_onnx
-from roundel.quantize import quantize
-from roundel.search import Options
+from roundel.data import DIGITS
+from roundel.frontend import import_onnx
+from roundel.golden.network import run
+from roundel.graph import load_images
+from roundel.quantization import Options, quantize
 
-FOLDER = Path(__file__).parent
 CASES = [
     *(Options(weight_bits=bits, activation_bits=bits, window=window) for bits in (8, 6, 4, 3) for window in (0, 2)),
     Options(weight_bits=4),
@@ -24,9 +21,9 @@ CASES = [
 
 
 def main() -> None:
-    graph = import_onnx(FOLDER / "digits.onnx")
-    calibration = load_images(FOLDER / "calibration.npz", graph)
-    held_out = load_images(FOLDER / "heldout.npz", graph)
+    graph = import_onnx(DIGITS / "digits.onnx")
+    calibration = load_images(DIGITS / "calibration.npz", graph)
+    held_out = load_images(DIGITS / "heldout.npz", graph)
     expected = graph.run(held_out.images).astype(np.float64)
     print("| weights | activations | bias | window | shifts | digits right | same as float | SQNR of the scores, dB |")
     print("|---|---|---|---|---|---|---|---|")

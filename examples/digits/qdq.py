@@ -12,7 +12,7 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-HERE = Path(__file__).resolve().parent
+from roundel.data import DIGITS
 
 
 class Digits(CalibrationDataReader):
@@ -25,12 +25,12 @@ class Digits(CalibrationDataReader):
         return self.left.pop() if self.left else None
 
 
-def main(target: Path = HERE / "digits_qdq.onnx") -> None:
-    with np.load(HERE / "calibration.npz") as archive:
+def main(target: Path = DIGITS / "digits_qdq.onnx") -> None:
+    with np.load(DIGITS / "calibration.npz") as archive:
         images = archive["images"]
     with TemporaryDirectory() as folder:
         folded = Path(folder) / "folded.onnx"  # batch normalization in the weights, as onnxruntime recommends
-        quant_pre_process(HERE / "digits.onnx", folded, skip_symbolic_shape=True)
+        quant_pre_process(DIGITS / "digits.onnx", folded, skip_symbolic_shape=True)
         quantize_static(
             folded,
             target,

@@ -1,9 +1,9 @@
 """Prune the digits network to 80 % zeros of 4 bits, fine-tune it, and write `digits_sparse.onnx` beside itself.
 
 Run `python examples/digits/sparse.py` (needs scikit-learn, torch and onnx: `pip install -e .[train]`), ten seconds on
-one core. Masks and steps are those of `golden.opq`; only codes and biases are trained, on the training part of the
-data. `--choose` prints how the settings were chosen instead: on images of the training part that fine-tuning leaves
-out. The held-out images take no part in either; their accuracy is printed once, at the end.
+one core. Masks and steps are those of `roundel.golden.opq.plan`; only codes and biases are trained, on the training
+part of the data. `--choose` prints how the settings were chosen instead: on images of the training part that
+fine-tuning leaves out. The held-out images take no part in either; their accuracy is printed once, at the end.
 """
 
 import sys
@@ -11,20 +11,16 @@ from itertools import product
 
 import numpy as np
 import torch
-from train import FOLDER, SEED, shifted, split
+from train import SEED, shifted, split
 
-from golden.codec import encode
-from golden.codec_params import CodecParams, Packing
-from golden.opq import opq
-from golden.opq_params import OpqParams, Weighting
-from roundel.finetune import finetune
-from roundel.finetune_options import FinetuneOptions
-from roundel.fold import fold
-from roundel.graph import Conv, Dense, Graph
-from roundel.onnx_export import export_onnx
-from roundel.onnx_import import import_onnx
-from roundel.opq_report import opq_table
-from roundel.weights import layer_codes, layer_weights
+from roundel.compression import FinetuneOptions
+from roundel.compression.finetuning import finetune
+from roundel.compression.opq_table import opq_table
+from roundel.data import DIGITS
+from roundel.frontend import export_onnx, import_onnx
+from roundel.golden.codec import CodecParams, Packing, encode
+from roundel.golden.opq import OpqParams, Weighting, opq
+from roundel.graph import Conv, Dense, Graph, fold, layer_codes, layer_weights
 
 CHOSEN = FinetuneOptions(epochs=60, learning_rate=0.01, distill=0.5, weight_decay=0.1)
 VALIDATION = 300  # training images that judge the settings
@@ -77,14 +73,14 @@ def choose(float_network: Graph) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    float_network = fold(import_onnx(FOLDER / "digits.onnx"))
+    float_network = fold(import_onnx(DIGITS / "digits.onnx"))
     if "--choose" in sys.argv[1:]:
         choose(float_network)
         return
     parts = split()
     plans = opq(layer_weights(float_network), plan())
     tuned = finetune(float_network, plans, *parts["training"], CHOSEN, augment=shifted).graph
-    export_onnx(tuned, FOLDER / "digits_sparse.onnx")
+    export_onnx(tuned, DIGITS / "digits_sparse.onnx")
     for name in ("training", "heldout"):
         before, after = (accuracy(graph, *parts[name]) for graph in (float_network, tuned))
         print(f"{name}: {before:.2%} right in float, {after:.2%} after fine-tuning")

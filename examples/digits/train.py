@@ -10,8 +10,6 @@ augmentation and initial weights all follow from `SEED`; it takes about a minute
 Images are the raw pixels 0 to 16 of the data set, uint8, (count, 1, 8, 8); the network takes them as they are.
 """
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import torch
@@ -19,12 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 from torch import nn
 
+from roundel.data import DIGITS
+
 SEED = 20240601
 HELD_OUT = 400
 CALIBRATION = 128
 EPOCHS = 30
 BATCH = 64
-FOLDER = Path(__file__).parent
 CHANNELS = (16, 32, 32)
 
 
@@ -132,10 +131,10 @@ def main() -> None:
         with torch.no_grad():
             right = int((model(torch.tensor(images, dtype=torch.float32)).argmax(1).numpy() == labels).sum())
         print(f"{name}: {right} of {len(labels)} right ({right / len(labels):.2%})")
-    onnx.save(to_onnx(model), str(FOLDER / "digits.onnx"))
+    onnx.save(to_onnx(model), str(DIGITS / "digits.onnx"))
     for name in ("heldout", "calibration"):
         images, labels = parts[name]
-        np.savez_compressed(FOLDER / f"{name}.npz", images=images, labels=labels)
+        np.savez_compressed(DIGITS / f"{name}.npz", images=images, labels=labels)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""Write the figures of docs/demo.md from what the demo left: `make demo`, `docs/make/demo.py build/demo`."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from figures import replace as put
+
+from roundel.demo import verdict
+from roundel.demo.tables import accuracy, energy, layers
+
+PAGE = Path(__file__).resolve().parents[1] / Path(__file__).with_suffix(".md").name
+PICTURES = ("scenes", "cycles", "roofline", "energy")
+
+
+def main(folder: Path, page: Path = PAGE) -> None:
+    found = json.loads((folder / "demo.json").read_text())
+    parts = {
+        "verdict": f"{verdict(found)}, on {found['tools']['simulator']}.",
+        **{name: "\n".join(make(found).markdown).rstrip() for name, make in TABLES.items()},
+    }
+    text = page.read_text()
+    for name, part in parts.items():
+        text = put(text, name, part)
+    page.write_text(text)
+    for name in PICTURES:
+        shutil.copy(folder / f"{name}.png", page.parent / "pictures" / f"demo_{name}.png")
+
+
+TABLES = {"accuracy": accuracy, "layers": layers, "energy": energy}
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,99 @@
+"""Write the engine's figures into README.md: `python docs/make/engine_figures.py FOLDER`.
+
+FOLDER/demo/demo.json is what `roundel demo` left, FOLDER/bench/bench.json what `roundel bench engine` did, and
+FOLDER/fpga/with_nms and FOLDER/fpga/without_nms what `roundel generate engine --set config=small --fpga ecp5` did, the
+latter with `--set nms=null`. What is not there stays as it is.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from figures import replace as put
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+FIGURES = {
+    "engine.utilization": "{:.3f}",
+    "engine.weight_stalls": "{:.2%} of cycles wait for weights",
+    "engine.simulation_speed": "{:,.0f} cycles simulated a second",
+}
+
+
+def detector(found: Mapping[str, Any]) -> str:
+    """What the demo reached."""
+    accuracy = {(row["network"], row["nms"], row["on"], row["scenes"]): row["ap50"] for row in found["accuracy"]}
+    most = max(row["scenes"] for row in found["accuracy"])
+    total, compared = found["total"], found["compared"]
+    lines = ["| example detector on the engine (`small`), `make demo` | |", "| --- | ---: |"]
+    for (network, nms, on, scenes), value in accuracy.items():
+        if scenes == most or on == "RTL":
+            where = "NumPy" if network == "float" else on
+            lines.append(f"| AP50, {network} + {nms}, {where}, {scenes} scenes | {100 * value:.1f} |")
+    lines += [
+        f"| values of {compared['tensors']} layers compared with golden, {found['scenes']} scenes | "
+        f"{compared['elements']:,}, {'all equal' if found['equal'] else 'NOT EQUAL'} |",
+        f"| cycles of an image, useful share of all multipliers | {total['cycles']:,}, {total['utilization']:.1%} |",
+    ]
+    return "\n".join(lines)
+
+
+def engine(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What `bench engine` measured, a line for each workload."""
+    lines = ["| engine, `roundel bench engine` | on | useful of all multiplications | |", "| --- | --- | ---: | --- |"]
+    workloads: dict[str, dict[str, float]] = {}
+    for row in rows:
+        about = row["params"]
+        if row["name"] in FIGURES:
+            zeros = f"{about['zeros']:.0%} zeros, {about['weight_width']} bits" if "zeros" in about else None
+            parts = (about.get("network"), about.get("layer"), zeros, f"`{about['config']}`")
+            what = f"{', '.join(filter(None, parts))} | {'RTL' if about['on'] == 'rtl' else 'model'}"
+            workloads.setdefault(what, {})[row["name"]] = row["value"]
+    for what, values in workloads.items():
+        more = [FIGURES[name].format(values[name]) for name in list(FIGURES)[1:] if name in values]
+        lines.append(
+            f"| {what} | {FIGURES['engine.utilization'].format(values['engine.utilization'])} | {'; '.join(more)} |"
+        )
+    gains: dict[str, list[str]] = {}
+    for row in rows:
+        if row["name"] == "engine.zero_block_speedup":
+            text = f"{row['value']:.2f} at {row['params']['zeros']:.0%}"
+            gains.setdefault(row["params"]["pruning"], []).append(text)
+    names = {"opq": "weight by weight (OPQ)", "blocks": "in blocks of the array's shape"}
+    lines += [
+        f"| times faster than dense, zeros {names[pruning]}: {', '.join(each)} | model | | |"
+        for pruning, each in gains.items()
+    ]
+    return "\n".join(lines)
+
+
+def fpga(builds: Mapping[str, Mapping[str, Any]]) -> str:
+    """What `small` takes on the FPGA."""
+    lines = [
+        "| `small` on ECP5-85F | LUT4 | LUT4 per MAC | MULT18X18D | DP16KD | MHz |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, found in builds.items():
+        unit = found["resources"]["unit"]
+        cells = f"{unit['lut']:,} | {found['lut_per_mac']:.0f} | {unit['dsp']} | {unit['bram']}"
+        lines.append(f"| {name} | {cells} | {found['fmax_mhz']:.1f} |")
+    return "\n".join(lines)
+
+
+def main(folder: Path) -> None:
+    """Fill what FOLDER has figures for."""
+    text = README.read_text()
+    if (path := folder / "demo" / "demo.json").exists():
+        text = put(text, "detector", detector(json.loads(path.read_text())))
+    if (path := folder / "bench" / "bench.json").exists():
+        text = put(text, "engine", engine(json.loads(path.read_text())))
+    named = {"with box unit and NMS": "with_nms", "without": "without_nms"}
+    paths = {name: folder / "fpga" / part / "fpga.json" for name, part in named.items()}
+    if builds := {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}:
+        text = put(text, "fpga", fpga(builds))
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

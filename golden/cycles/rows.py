@@ -1,0 +1,66 @@
+"""What the cycle model says of a descriptor, and what it reads from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.engine import STEP_BYTES, Descriptor, EngineParams, Opcode, column_bytes
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A descriptor that ran.
+
+    Attributes
+    ----------
+    index, opcode, layer
+        Its number, its operation and its network layer's number.
+    start, end
+        Cycles in which it began and was through, counted from the start of the run.
+    computing, waiting_weights, waiting_parameters, waiting_memory
+        Of a COMPUTE: cycles in which the array multiplied, and waited for these.
+    read_beats, write_beats
+        On the bus, for this descriptor, its streams included.
+    """
+
+    index: int
+    opcode: Opcode
+    layer: int
+    start: int = 0
+    end: int = 0
+    computing: int = 0
+    waiting_weights: int = 0
+    waiting_parameters: int = 0
+    waiting_memory: int = 0
+    read_beats: int = 0
+    write_beats: int = 0
+
+
+@dataclass(kw_only=True, eq=False)
+class Job:
+    """A descriptor on its way through the engine."""
+
+    row: Row
+    descriptor: Descriptor
+
+
+def tiles(one: Descriptor) -> list[tuple[int, int]]:
+    """Width and height of every tile of a COMPUTE descriptor, in order."""
+    widths = [one.tile_w] * (one.tiles_x - 1) + [one.last_w]
+    heights = [one.tile_h] * (one.tiles_y - 1) + [one.last_h]
+    return [(w, h) for h in heights for w in widths]
+
+
+def step_counts(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[int]:
+    """Steps of each output block of a parameter stream, (bytes,)."""
+    words = data.reshape(-1, STEP_BYTES)
+    skip, last = params.columns * column_bytes(params) // STEP_BYTES, words[:, 5] & 1
+    ends = np.flatnonzero(last)
+    counts, at = [], 0
+    for _ in range(blocks):
+        at += skip
+        end = int(ends[np.searchsorted(ends, at)])
+        counts.append(end + 1 - at)
+        at = end + 1
+    return counts

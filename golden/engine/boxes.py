@@ -1,0 +1,89 @@
+"""The engine's BOXES in NumPy: heads read from the activation memory, boxes kept as records."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.engine.program import TERMINATOR, Descriptor
+from roundel.golden.nms import HeadParams, NmsParams, decode
+from roundel.golden.rounding import Ints
+
+RECORD = struct.Struct("<HHHHHHI")  # x1, y1, x2, y2, score, label, index
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scale:
+    """One scale's descriptor, and what its tensors were when it ran.
+
+    Attributes
+    ----------
+    descriptor
+        BOXES.
+    cls, box
+        (rows, columns, classes) logits and (rows, columns, 4) distances.
+    """
+
+    descriptor: Descriptor
+    cls: Ints
+    box: Ints
+
+    @classmethod
+    def of(cls, one: Descriptor, memory: NDArray[np.uint8], lanes: int) -> "Scale":
+        """Read both tensors from the activation memory, (bytes,)."""
+        places = one.width * one.height
+        planes = [
+            _words(memory, one.cls + plane * one.cls_plane, places, lanes) for plane in range(-(-one.classes // lanes))
+        ]
+        shape = one.height, one.width, -1
+        logits = np.concatenate(planes, axis=1)[:, : one.classes]
+        distances = _words(memory, one.box, places, lanes)[:, :4]
+        return cls(
+            descriptor=one,
+            cls=_integers(logits, bool(one.cls_signed)).reshape(shape),
+            box=_integers(distances, bool(one.box_signed)).reshape(shape),
+        )
+
+    def head(self, nms: NmsParams) -> HeadParams:
+        """The parameters of its box decoder, before that NMS unit."""
+        one = self.descriptor
+        return HeadParams(
+            columns=one.width,
+            rows=one.height,
+            stride=1 << one.stride,
+            classes=one.classes,
+            threshold=one.threshold,
+            shift=one.shift,
+            score_shift=one.score_shift,
+            width=nms.format.width,
+            height=nms.format.height,
+            fraction=nms.format.fraction,
+            score_width=nms.format.score_width,
+            cls_width=min(8, nms.format.score_width - one.score_shift),
+            cls_signed=bool(one.cls_signed),
+            box_signed=bool(one.box_signed),
+        )
+
+
+def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
+    """What is written for one image: the records, how many boxes were kept, and whether any were dropped."""
+    found = decode([scale.head(nms) for scale in scales], [(scale.cls, scale.box) for scale in scales])
+    verdict = nms.compute(*found)
+    rows = [
+        RECORD.pack(*found.boxes[at].tolist(), int(found.scores[at]), int(found.labels[at]), int(at))
+        for at in verdict.kept
+    ]
+    end = RECORD.pack(0, 0, 0, 0, 0, TERMINATOR, len(rows))
+    return b"".join(rows) + end, len(rows), verdict.overflow or len(verdict.malformed) > 0
+
+
+def _words(memory: NDArray[np.uint8], word: int, count: int, lanes: int) -> NDArray[np.uint8]:
+    """Words that follow one another, (count, lanes)."""
+    at = (word * lanes + np.arange(count * lanes)) % len(memory)
+    return np.asarray(memory[at].reshape(count, lanes))
+
+
+def _integers(raw: NDArray[np.uint8], signed: bool) -> Ints:
+    return np.asarray((raw.view(np.int8) if signed else raw).astype(np.int64))

@@ -1,0 +1,217 @@
+"""What is fixed when an engine is generated: the array, its memories, the decoder, the bus and the box unit."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from roundel.golden.checks import check_integer, choice, plain
+from roundel.golden.codec import DecoderParams, Packing
+from roundel.golden.mac import MacParams, Structure
+from roundel.golden.nms import Form, NmsParams
+from roundel.golden.requant import RequantParams, Scheme
+from roundel.golden.rounding import Rounding
+
+SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
+RECORD_WIDTH = 16  # bits of a coordinate of a box that is kept
+RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineParams:
+    """What is fixed when an engine is generated; all else stands in its program. docs/engine.md explains each.
+
+    Parameters
+    ----------
+    lanes
+        Products per column and beat, and bytes of a word of the activation memory: 4, 8, 16 or 32.
+    columns
+        Output channels side by side. Equal to `lanes`, so that an output word is an input word.
+    depth
+        Output positions whose partial sums the accumulator memory holds, 2 to 65536.
+    reduction
+        Largest number of products in one sum, 1 to 2**20.
+    bias_width
+        Bits of the aligned bias, 2 to 32.
+    taps
+        Taps of a row that a depthwise layer multiplies in one beat, 1 to `lanes` and at most 8.
+    structure
+        How a column forms its sum of products, see `roundel.golden.mac.params.Structure`.
+    scheme, rounding
+        The requantizer behind every column. `None` stands for the scheme's own rounding.
+    memory
+        Bytes of the activation memory, a power of two, 1 KiB to 16 MiB.
+    banks
+        Memories that it is made of, neighbouring words in different ones: 2, 4 or 8.
+    bus
+        Bits of the AXI4 master's data: 64 or 128.
+    burst
+        Most beats of an AXI burst, a power of two, 1 to 256.
+    outstanding
+        Read bursts that may be on their way, 2 to 16.
+    fifo
+        Beats that each channel of the reader holds, a power of two, at least `burst`, up to 4096.
+    packing, weight_width, slices
+        The weight decoder, see `roundel.golden.codec.decoder.DecoderParams`: its lanes and bus are those of the engine.
+    nms
+        The PSRR-MaxpoolNMS unit, or its keyword arguments; None: an engine without boxes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter of the wrong kind or out of range; the message echoes it.
+    """
+
+    lanes: int = 8
+    columns: int = 8
+    depth: int = 512
+    reduction: int = 16384
+    bias_width: int = 29
+    taps: int = 4
+    structure: Structure = Structure.PRODUCT
+    scheme: Scheme = Scheme.SHIFT
+    rounding: Rounding = None  # type: ignore[assignment]  # filled in by scheme
+    memory: int = 1 << 17
+    banks: int = 4
+    bus: int = 64
+    burst: int = 16
+    outstanding: int = 4
+    fifo: int = 64
+    packing: Packing = Packing.MASK
+    weight_width: int = 8
+    slices: int = 1
+    nms: NmsParams | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "structure", choice(Structure, "structure", self.structure))
+        object.__setattr__(self, "packing", choice(Packing, "packing", self.packing))
+        object.__setattr__(self, "scheme", choice(Scheme, "scheme", self.scheme))
+        if self.scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {[scheme.value for scheme in SCHEMES]}, not {self.scheme.value}")
+        if self.rounding is None:
+            object.__setattr__(self, "rounding", self.scheme.default_rounding)
+        object.__setattr__(self, "rounding", choice(Rounding, "rounding", self.rounding))
+        if isinstance(self.nms, Mapping):
+            object.__setattr__(self, "nms", NmsParams(**self.nms))
+        if self.nms is not None and not isinstance(self.nms, NmsParams):
+            raise TypeError(f"nms must be a NmsParams or None, not {self.nms!r}")
+        self._check_numbers()
+        self._check_boxes()
+        _ = self.mac, self.decoder  # they check what is theirs
+
+    def _check_numbers(self) -> None:
+        ranges = {
+            "lanes": (4, 32),
+            "columns": (4, 32),
+            "depth": (2, 1 << 16),
+            "taps": (1, min(8, self.lanes if isinstance(self.lanes, int) else 8)),
+            "memory": (1 << 10, 1 << 24),
+            "banks": (2, 8),
+            "bus": (64, 128),
+            "burst": (1, 256),
+            "outstanding": (2, 16),
+            "fifo": (2, 4096),
+        }
+        for name, (low, high) in ranges.items():
+            check_integer(name, getattr(self, name), low, high)
+        for name in ("lanes", "memory", "banks", "bus", "burst", "fifo"):
+            if getattr(self, name).bit_count() != 1:
+                raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
+        if self.columns != self.lanes:
+            raise ValueError(f"columns must equal lanes ({self.lanes}), so that an output word is an input word")
+        if self.fifo < self.burst:
+            raise ValueError(f"fifo must hold a burst of {self.burst} beats, not {self.fifo}")
+
+    def _check_boxes(self) -> None:
+        """Raise ValueError unless the box unit can feed the suppression unit, and its records hold the boxes."""
+        if self.nms is None:
+            return
+        if self.nms.lanes != 1 or self.nms.format.form is not Form.CORNERS:
+            raise ValueError("nms must take one box a beat (lanes=1) in the form `corners`")
+        if self.nms.format.coordinate_width > RECORD_WIDTH:
+            raise ValueError(f"nms must have coordinates of at most {RECORD_WIDTH} bits, those of a record")
+
+    @property
+    def words(self) -> int:
+        """Words of `lanes` bytes in the activation memory."""
+        return self.memory // self.lanes
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of a beat of the AXI4 master; what rows in the outer memory are aligned to."""
+        return self.bus // 8
+
+    @property
+    def mac(self) -> MacParams:
+        """The array: 8-bit signed activations, and results of `RESULT_WIDTH` bits before the layer's own clamp."""
+        return MacParams(
+            lanes=self.lanes,
+            columns=self.columns,
+            depth=self.depth,
+            act_width=8,
+            act_signed=True,
+            weight_width=self.weight_width,
+            reduction=self.reduction,
+            bias_width=self.bias_width,
+            structure=self.structure,
+            requant=RequantParams(scheme=self.scheme, out_width=RESULT_WIDTH, out_signed=True, rounding=self.rounding),
+        )
+
+    @property
+    def decoder(self) -> DecoderParams:
+        """The weight decoder."""
+        return DecoderParams(
+            packing=self.packing, bus=self.bus, lanes=self.lanes, width=self.weight_width, slices=self.slices
+        )
+
+    @property
+    def fingerprint(self) -> int:
+        """32 bits that programs carry: an engine runs only those made for its own sizes."""
+        numbers = (self.lanes, self.depth, self.memory, self.taps, self.bus, self.bias_width, self.weight_width)
+        names = (self.packing.value, self.slices, self.scheme.value, self.rounding.value)
+        boxes = None if self.nms is None else self.nms.as_dict()["format"]
+        return zlib.crc32(repr((numbers, self.mac.acc_width, names, boxes)).encode())
+
+    def derived(self) -> dict[str, Any]:
+        """What follows from the parameters, for the manifest."""
+        found: dict[str, Any] = {"words": self.words, "acc_width": self.mac.acc_width, "fingerprint": self.fingerprint}
+        return found | ({} if self.nms is None else {"nms": self.nms.derived()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parameters as plain values, which make the same object again."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values["nms"] = None if self.nms is None else self.nms.as_dict()
+        return {name: value if name == "nms" else plain(value) for name, value in values.items()}
+
+
+_BOXES: dict[str, Any] = {
+    "format": {"width": 96, "height": 96, "fraction": 2, "score_width": 8, "classes": 10},
+    "method": "guarded",
+    "areas": (100.0, 400.0, 1600.0),
+    "ratios": (1.0,),
+    "alpha": 1.5,
+    "guard": 0.3,
+    "stride": 8,
+    "class_key": True,
+    "lanes": 1,
+    "capacity": 256,
+}
+
+
+def _row(lanes: int, *values: Any) -> dict[str, Any]:
+    """A row of the table: every parameter."""
+    names = [item.name for item in fields(EngineParams)]
+    return dict(zip(names, (lanes, lanes, *values), strict=True))
+
+
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, _BOXES)
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
+    #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, nms
+    "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
+    "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
+    "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_SHARED),
+    "large": _row(32, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 21, 4, 128, 16, 8, 64, *_SHARED),
+}
+"""The named configurations, every parameter of each."""

@@ -1,0 +1,228 @@
+"""The engine's program: its binary form, shared by compiler, golden interpreter and hardware. docs/engine.md explains.
+
+A program is a header, then descriptors of `DESCRIPTOR_BYTES` each. A descriptor is `COMMON` and the fields of its
+operation, packed one behind the other from bit 0 up; hardware makes its layouts from the same tables
+(`roundel.golden.engine.fields`).
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from roundel.golden.engine.fields import COMMON, FIELDS, Item, Opcode
+from roundel.golden.engine.params import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints, limits
+
+__all__ = [
+    "COMMON",
+    "DESCRIPTOR_BYTES",
+    "FIELDS",
+    "HEADER_BYTES",
+    "MAGIC",
+    "STEP_BYTES",
+    "TERMINATOR",
+    "VERSION",
+    "Descriptor",
+    "ErrorCode",
+    "Item",
+    "Opcode",
+    "Program",
+    "Region",
+    "WeightStep",
+    "column_bytes",
+    "pack_column",
+    "unpack_columns",
+]
+
+MAGIC = 0x4C444E52  # "RNDL"
+VERSION = 1
+HEADER_BYTES = 64
+DESCRIPTOR_BYTES = 128
+STEP_BYTES = 8
+TERMINATOR = 0xFFFF  # the label of the record behind the last box
+
+
+class Region(IntEnum):
+    """Which base register an outer address counts from."""
+
+    PROGRAM = 0
+    INPUT = 1
+    OUTPUT = 2
+    SCRATCH = 3
+
+
+class ErrorCode(IntEnum):
+    """Why the engine stopped; docs/engine.md says what goes with each as address."""
+
+    NONE = 0
+    MAGIC = 1
+    VERSION = 2
+    CONFIG = 3
+    OPCODE = 4
+    TRUNCATED = 5
+    READ = 6
+    WRITE = 7
+    WEIGHTS = 8
+    PARAMETERS = 9
+    BUSY = 10
+    DEADLOCK = 11
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descriptor:
+    """One operation.
+
+    Parameters
+    ----------
+    opcode
+        What it does.
+    values
+        Its fields by name; those left out are 0.
+
+    Raises
+    ------
+    ValueError
+        A field that the operation does not have, or a value that does not fit.
+    """
+
+    opcode: Opcode
+    values: dict[str, int]
+
+    def __post_init__(self) -> None:
+        items = {item.name: item for item in FIELDS[self.opcode]}
+        for name, value in self.values.items():
+            if name not in items or name == "opcode":
+                raise ValueError(f"{self.opcode.name} has no field {name}")
+            low, high = limits(items[name].bits, items[name].signed)
+            if not low <= value <= high:
+                raise ValueError(f"{self.opcode.name}: {name} must be {low} to {high}, not {value}")
+        complete = {name: self.values.get(name, 0) for name in items if name != "opcode"}
+        object.__setattr__(self, "values", complete)
+
+    def __getattr__(self, name: str) -> int:
+        """The value of a field."""
+        if name.startswith("_") or name not in self.values:
+            raise AttributeError(name)
+        return self.values[name]
+
+    def pack(self) -> bytes:
+        """`DESCRIPTOR_BYTES` bytes."""
+        word, at = 0, 0
+        for item in FIELDS[self.opcode]:
+            value = int(self.opcode) if item.name == "opcode" else self.values[item.name]
+            word |= (value & (1 << item.bits) - 1) << at
+            at += item.bits
+        return word.to_bytes(DESCRIPTOR_BYTES, "little")
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Descriptor":
+        """The reverse of `pack`; ValueError for an opcode that there is not."""
+        word = int.from_bytes(data, "little")
+        opcode, at, values = Opcode(word & 0xF), 0, {}
+        for item in FIELDS[opcode]:
+            bits = word >> at & (1 << item.bits) - 1
+            at += item.bits
+            if item.name != "opcode":
+                values[item.name] = bits - (1 << item.bits) if item.signed and bits >> item.bits - 1 else bits
+        return cls(opcode=opcode, values=values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the fetch unit reads: descriptors for engines of one fingerprint."""
+
+    fingerprint: int
+    descriptors: tuple[Descriptor, ...]
+
+    def pack(self) -> bytes:
+        """Header and descriptors."""
+        header = struct.pack("<IHHII", MAGIC, VERSION, DESCRIPTOR_BYTES, self.fingerprint, len(self.descriptors))
+        return header.ljust(HEADER_BYTES, b"\0") + b"".join(one.pack() for one in self.descriptors)
+
+    @classmethod
+    def unpack(cls, data: bytes, params: EngineParams) -> "Program":
+        """Read a program as the engine does; InputError where it would refuse it."""
+        if len(data) < HEADER_BYTES:
+            raise InputError(f"program: expected a header of {HEADER_BYTES} bytes, not {len(data)} bytes")
+        magic, version, size, fingerprint, count = struct.unpack_from("<IHHII", data)
+        for what, found, expected in (
+            ("magic", magic, MAGIC),
+            ("version", version, VERSION),
+            ("descriptor size", size, DESCRIPTOR_BYTES),
+            ("fingerprint", fingerprint, params.fingerprint),
+        ):
+            if found != expected:
+                raise InputError(f"program: {what} is {found:#x}, expected {expected:#x}")
+        if len(data) < HEADER_BYTES + count * DESCRIPTOR_BYTES:
+            raise InputError(f"program: {count} descriptors do not fit into {len(data)} bytes")
+        found = []
+        for index in range(count):
+            start = HEADER_BYTES + index * DESCRIPTOR_BYTES
+            try:
+                found.append(Descriptor.unpack(data[start : start + DESCRIPTOR_BYTES]))
+            except ValueError as error:
+                raise InputError(f"program: descriptor {index}: {error}") from None
+        return cls(fingerprint=fingerprint, descriptors=tuple(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightStep:
+    """One weight block of an output block: which beats meet it.
+
+    Parameters
+    ----------
+    offset
+        Bytes from a tile's origin to the first beat's lane 0, added modulo the size of the memory.
+    dy, dx
+        The same in rows, -128 to 127, and in bytes of the row, -32768 to 32767: for the borders.
+    last
+        Whether it is the output block's last.
+    """
+
+    offset: int
+    dy: int
+    dx: int
+    last: bool
+
+    def pack(self) -> bytes:
+        """`STEP_BYTES` bytes."""
+        return struct.pack("<ibBh", self.offset, self.dy, int(self.last), self.dx)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "WeightStep":
+        """The reverse of `pack`."""
+        offset, dy, last, dx = struct.unpack("<ibBh", data)
+        return cls(offset=offset, dy=dy, dx=dx, last=bool(last & 1))
+
+
+def column_bytes(params: EngineParams) -> int:
+    """Bytes of one column's parameters: 8, or 16 with a requantizer that multiplies."""
+    return 8 if params.scheme is Scheme.SHIFT else 16
+
+
+def pack_column(params: EngineParams, values: dict[str, int]) -> bytes:
+    """One column's parameters: bias, shift, residual_shift, zero_point, and multiplier or scale."""
+    head = struct.pack(
+        "<iBBh",
+        values.get("bias", 0),
+        values.get("shift", 0),
+        values.get("residual_shift", 0),
+        values.get("zero_point", 0),
+    )
+    factor = values.get("multiplier", values.get("scale", 0)) & 0xFFFFFFFF
+    return head if column_bytes(params) == 8 else head + struct.pack("<Ixxxx", factor)
+
+
+def unpack_columns(params: EngineParams, data: bytes) -> dict[str, Ints]:
+    """The parameters of all columns of an output block by name, (columns,)."""
+    names, form = ["bias", "shift", "residual_shift", "zero_point"], "<iBBh"
+    if column_bytes(params) == 16:
+        form += "Ixxxx" if params.scheme is not Scheme.FIXED32 else "ixxxx"
+        names.append("scale" if params.scheme is Scheme.FLOAT32 else "multiplier")
+    size = column_bytes(params)
+    rows = [struct.unpack_from(form, data, column * size) for column in range(params.columns)]
+    return dict(zip(names, np.array(rows, dtype=np.int64).T, strict=True))

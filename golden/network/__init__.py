@@ -1,0 +1,36 @@
+"""Integer layers, the network of them, its file."""
+
+from roundel.golden.network.base import MAX_SHIFT, Layer, Requantized, Step
+from roundel.golden.network.conv import Window, grouped_matmul, im2col, matmul, patches, window_count
+from roundel.golden.network.file import load, load_meta, save
+from roundel.golden.network.join import Add, Concat
+from roundel.golden.network.network import Network, outputs, run, steps
+from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
+from roundel.golden.network.weighted import Weighted
+
+__all__ = [
+    "MAX_SHIFT",
+    "Add",
+    "AveragePool",
+    "Concat",
+    "Flatten",
+    "Layer",
+    "MaxPool",
+    "Network",
+    "Requantized",
+    "Step",
+    "Upsample",
+    "Weighted",
+    "Window",
+    "grouped_matmul",
+    "im2col",
+    "load",
+    "load_meta",
+    "matmul",
+    "outputs",
+    "patches",
+    "run",
+    "save",
+    "steps",
+    "window_count",
+]

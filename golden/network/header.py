@@ -1,0 +1,200 @@
+"""Integer layers as JSON, and back: the header of a network file (docs/network_file.md), field by field.
+
+What a field may hold follows from its type in the layer's dataclass; what it must hold together with others is checked
+by the layer itself. Arrays stand beside the header, by name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from enum import Enum
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.checks import check_bool, check_integer, choice
+from roundel.golden.formats import Format
+from roundel.golden.network.base import Layer
+from roundel.golden.network.conv import Window
+from roundel.golden.network.join import Add, Concat
+from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
+from roundel.golden.network.weighted import Weighted
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints, Rounding
+
+Arrays = dict[str, NDArray[Any]]
+Read = Callable[[object], Any]
+
+KINDS: Mapping[str, type[Layer]] = MappingProxyType(
+    {
+        "weighted": Weighted,
+        "add": Add,
+        "concat": Concat,
+        "average_pool": AveragePool,
+        "max_pool": MaxPool,
+        "upsample": Upsample,
+        "flatten": Flatten,
+    }
+)
+ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are arrays, and that of the format of each
+
+
+def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
+    """The entry of layer number `index`; its arrays go into `arrays`."""
+    kind = next(name for name, each in KINDS.items() if type(layer) is each)
+    stored: dict[str, Any] = {"kind": kind}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if field.name in ARRAYS:
+            name = f"{index}.{field.name}"
+            arrays[name] = np.ascontiguousarray(value, dtype=array_type(getattr(layer, ARRAYS[field.name])))
+            stored[field.name] = name
+        else:
+            stored[field.name] = write_value(value)
+    return stored
+
+
+def read_layer(index: int, stored: object, arrays: Arrays) -> Layer:
+    """Layer number `index`, whose arrays are taken out of `arrays`; ValueError that names the field."""
+    entry = read_object(stored)
+    kind = KINDS.get(read_string(entry.pop("kind", "")))
+    if kind is None:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+    values = _read_fields(kind, entry, ARRAYS)
+    for name in ARRAYS.keys() & entry.keys():
+        values[name] = _read_array(f"{index}.{name}", entry[name], values[ARRAYS[name]], arrays)
+    return kind(**values)
+
+
+def array_type(form: Format) -> np.dtype[Any]:
+    """What integers of a format are stored as: the narrowest signed little-endian type of 1, 2, 4 or 8 bytes."""
+    bits = form.width + (not form.signed)
+    return np.dtype(f"<i{next(size for size in (1, 2, 4, 8) if bits <= 8 * size)}")
+
+
+def write_value(value: Any) -> Any:
+    """A parameter as JSON has it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Format | Window):
+        return {field.name: write_value(getattr(value, field.name)) for field in fields(value)}
+    return [write_value(item) for item in value] if isinstance(value, tuple) else value
+
+
+def read_object(value: object) -> dict[str, Any]:
+    """A JSON object, copied."""
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, not {_short(value)}")
+    return dict(value)
+
+
+def read_string(value: object) -> str:
+    """A name."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, not {_short(value)}")
+    return value
+
+
+def read_strings(value: object) -> tuple[str, ...]:
+    """Names."""
+    return _tuple(read_string, value)
+
+
+def read_format(value: object) -> Format:
+    """A format."""
+    return Format(**_read_fields(Format, read_object(value)))
+
+
+def _read_fields(kind: type[Any], entry: dict[str, Any], arrays: Mapping[str, str] = ARRAYS) -> dict[str, Any]:
+    """The fields of a dataclass but for its arrays; all of them must be there, and no other."""
+    names = [field.name for field in fields(kind)]
+    for name in names:
+        if name not in entry:
+            raise ValueError(f"{name} is missing")
+    for name in entry:
+        if name not in names:
+            raise ValueError(f"{_short(name)} is unknown")
+    values = {}
+    for field in fields(kind):
+        if field.name not in arrays:
+            try:
+                values[field.name] = READERS[field.type](entry[field.name])
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{field.name}: {error}") from None
+    return values
+
+
+def _read_array(name: str, stored: object, form: Format, arrays: Arrays) -> Ints:
+    """An array of the file as int64."""
+    if stored != name or name not in arrays:
+        raise ValueError(f"expected the array {name!r}, which the file must hold, not {_short(stored)}")
+    values = arrays.pop(name)
+    if values.dtype != array_type(form):
+        raise ValueError(f"{name}: expected numbers of type {array_type(form)}, not {values.dtype}")
+    return values.astype(np.int64)
+
+
+def _read_window(value: object) -> Window:
+    return Window(**_read_fields(Window, read_object(value)))
+
+
+def _read_integer(value: object) -> int:
+    check_integer("value", value, -(1 << 31), (1 << 31) - 1)
+    return int(value)  # type: ignore[call-overload, no-any-return]  # checked
+
+
+def _read_float(value: object) -> float:
+    return value if isinstance(value, float) else float(_read_integer(value))
+
+
+def _read_bool(value: object) -> bool:
+    check_bool("value", value)
+    return bool(value)
+
+
+def _tuple(read: Read, value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, not {_short(value)}")
+    return tuple(read(item) for item in value)
+
+
+def _optional(read: Read, value: object) -> Any:
+    return None if value is None else read(value)
+
+
+def _pair(value: object) -> tuple[int, int]:
+    items = _tuple(_read_integer, value)
+    if len(items) != 2:
+        raise ValueError(f"expected 2 integers, not {len(items)}")
+    return items[0], items[1]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+_integers, _floats = partial(_tuple, _read_integer), partial(_tuple, _read_float)
+READERS: Mapping[Any, Read] = MappingProxyType(
+    {
+        str: read_string,
+        int: _read_integer,
+        float: _read_float,
+        bool: _read_bool,
+        Format: read_format,
+        Window: _read_window,
+        Rounding: partial(choice, Rounding, "value"),
+        Scheme: partial(choice, Scheme, "value"),
+        Format | None: partial(_optional, read_format),
+        Window | None: partial(_optional, _read_window),
+        tuple[str, ...]: read_strings,
+        tuple[Format, ...]: partial(_tuple, read_format),
+        tuple[int, int]: _pair,
+        tuple[int, int, int, int]: _integers,
+        tuple[int, int] | None: partial(_optional, _pair),
+        tuple[int, ...] | None: partial(_optional, _integers),
+        tuple[float, ...] | None: partial(_optional, _floats),
+    }
+)

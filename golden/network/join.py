@@ -1,0 +1,158 @@
+"""Layers that join tensors which exist already: sums and concatenations."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from roundel.golden.formats import Format, align, signed_width
+from roundel.golden.network.base import MAX_SHIFT, Layer, Requantized, Step
+from roundel.golden.requant import OPERAND_WIDTH, SCHEMES, Operand, RequantParams, Scheme
+from roundel.golden.rounding import Ints, Rounding
+
+GUARD = 6  # fractional bits beyond the output's of what a scaled sum adds
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Requantized):
+    """Sum of two tensors that exist already.
+
+    With shifts, both are aligned to the larger number of fractional bits, added and requantized [R]. With any other
+    requantizer each operand is rescaled to the output's scale with `GUARD` more fractional bits (`Operand`), and their
+    sum is shifted by `GUARD`, rounded and clamped [R].
+
+    Parameters
+    ----------
+    x, y
+        Formats of the two sources.
+    """
+
+    x: Format
+    y: Format
+
+    def __post_init__(self) -> None:
+        if self.requant is Scheme.SHIFT:
+            self._check_apart(abs(self.x.fraction - self.y.fraction))
+        self._check_requantizer()
+
+    @property
+    def expects(self) -> tuple[Format, ...]:
+        return self.x, self.y
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """How the sources are rescaled where `requant` is not `SHIFT`."""
+        return rescalings(self, GUARD)
+
+    @property
+    def accumulator_fractions(self) -> Ints:
+        if self.requant is Scheme.SHIFT:
+            return np.asarray([max(self.x.fraction, self.y.fraction)])
+        return np.asarray([self.output.fraction + GUARD])
+
+    @property
+    def requantizer_width(self) -> int:
+        if self.requant is not Scheme.SHIFT:
+            return OPERAND_WIDTH + 1
+        ends = [[limit - form.zero << self._up(form) for limit in form.limits] for form in self.expects]
+        return signed_width(*(sum(pair) for pair in zip(*ends, strict=True)))
+
+    @property
+    def requantizer(self) -> RequantParams:
+        """Of the sum; where operands are rescaled before, a multiplier of 1 does what is left."""
+        base = super().requantizer
+        return base if self.requant is Scheme.SHIFT else replace(base, scheme=Scheme.FIXED16)
+
+    def runtime(self, *, negative: bool = False) -> dict[str, Ints]:
+        if self.requant is Scheme.SHIFT:
+            return super().runtime(negative=negative)
+        shift = self.shifts + (self.leak if negative else 0)
+        return {"multiplier": np.asarray(1), "shift": shift, "zero_point": np.asarray(self.output.zero)}
+
+    def _up(self, form: Format) -> int:
+        return self.accumulator_fraction - form.fraction
+
+    def _check_factors(self) -> None:
+        for operand in self.operands:
+            operand.check()
+        super()._check_factors()
+
+    def compute(self, *inputs: Ints) -> Step:
+        if self.requant is Scheme.SHIFT:
+            parts = [(x - form.zero) << self._up(form) for x, form in zip(inputs, self.expects, strict=True)]
+        else:
+            parts = [operand.compute(x) for x, operand in zip(inputs, self.operands, strict=True)]
+        total = parts[0] + parts[1]
+        return Step(layer=self, outputs=self._shift(total), accumulators=total.reshape(-1, total.shape[-1]))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concat(Layer):
+    """The channels of all sources, one source after the other, each moved to the output's scale and clamped.
+
+    With shifts, a source is shifted left, or right with rounding [R]; its mantissa must be the output's. With any other
+    requantizer it is rescaled (`Operand`) [R]. Zero points are taken off before and put on afterwards.
+
+    Parameters
+    ----------
+    inputs
+        Formats of the sources.
+    rounding, requant
+        As of a layer that requantizes.
+    """
+
+    inputs: tuple[Format, ...]
+    rounding: Rounding = Rounding.HALF_UP
+    requant: Scheme = Scheme.SHIFT
+
+    def __post_init__(self) -> None:
+        try:
+            if len(self.inputs) != len(self.sources) or not self.inputs:
+                raise ValueError(f"{len(self.inputs)} formats for {len(self.sources)} sources")
+            if self.requant not in SCHEMES:
+                raise ValueError(f"requant must be one of {[scheme.value for scheme in SCHEMES]}, not {self.requant}")
+            if self.requant is Scheme.SHIFT:
+                self._check_shifts()
+            else:
+                for operand in self.operands:
+                    operand.check()
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    def _check_shifts(self) -> None:
+        mantissas = {form.mantissa for form in (*self.inputs, self.output)}
+        if len(mantissas) > 1:
+            raise ValueError(f"mantissas of input and output must agree to be shifted, not be {sorted(mantissas)}")
+        for shift in self.shifts:
+            if abs(shift) > MAX_SHIFT:
+                raise ValueError(f"shift must be {-MAX_SHIFT} to {MAX_SHIFT}, not {shift}")
+
+    @property
+    def expects(self) -> tuple[Format, ...]:
+        return self.inputs
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """The right shift of each source; negative ones go left."""
+        return tuple(form.fraction - self.output.fraction for form in self.inputs)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """How the sources are rescaled where `requant` is not `SHIFT`."""
+        return rescalings(self, 0)
+
+    def compute(self, *inputs: Ints) -> Step:
+        if self.requant is Scheme.SHIFT:
+            forms = zip(inputs, self.inputs, self.shifts, strict=True)
+            parts = [align(x - form.zero, -shift, self.rounding) for x, form, shift in forms]
+        else:
+            parts = [operand.compute(x) for x, operand in zip(inputs, self.operands, strict=True)]
+        joined = np.concatenate(parts, axis=-1) + self.output.zero
+        return Step(layer=self, outputs=np.asarray(np.clip(joined, *self.output.limits)))
+
+
+def rescalings(layer: Add | Concat, guard: int) -> tuple[Operand, ...]:
+    """How a layer's sources are rescaled to its output."""
+    return tuple(
+        Operand(source=form, output=layer.output, guard=guard, scheme=layer.requant, rounding=layer.rounding)
+        for form in layer.expects
+    )

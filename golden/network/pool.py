@@ -1,0 +1,112 @@
+"""Layers that look at windows or move whole maps: means, maxima, nearest-neighbour upsampling, flattening."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from roundel.golden.checks import check_integer
+from roundel.golden.formats import Format, signed_width
+from roundel.golden.network.base import Layer, Requantized, Step
+from roundel.golden.network.conv import Window, window_count, window_max, window_sum
+from roundel.golden.rounding import Ints
+
+MAX_TAPS = 1 << 20  # of a mean
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AveragePool(Requantized):
+    """Mean of every window: the sum times a multiplier that stands for `1 / taps`, then requantized [R].
+
+    Parameters
+    ----------
+    x
+        Format of the source.
+    w
+        Format of the multiplier; a power of two needs no rounding. A multiplier beyond its range is clamped.
+    window
+        How the kernel slides.
+    count_padding
+        Whether padding counts as zeros, so that every window has all its taps; else only taps within the map count, and
+        each position has the multiplier of its number of taps.
+    """
+
+    x: Format
+    w: Format
+    window: Window
+    count_padding: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.w.is_plain:
+            raise ValueError(f"{self.name}: the multiplier's scale must be a power of two, not {self.w}")
+        if self.window.taps > MAX_TAPS:
+            raise ValueError(f"{self.name}: a mean is of at most {MAX_TAPS} taps, not {self.window.taps}")
+        self._check_requantizer()
+
+    @property
+    def multiplier(self) -> int:
+        """The integer that stands for `1 / taps` of a window within the map."""
+        return int(self._multipliers(np.asarray(self.window.taps)))
+
+    @property
+    def expects(self) -> tuple[Format, ...]:
+        return (self.x,)
+
+    @property
+    def accumulator_fractions(self) -> Ints:
+        return np.asarray([self.x.fraction + self.w.fraction])
+
+    @property
+    def requantizer_width(self) -> int:
+        least = self.window.taps if self.count_padding else 1
+        counts = np.arange(least, self.window.taps + 1)
+        most = int((counts * self._multipliers(counts)).max())
+        return signed_width(*((limit - self.x.zero) * most for limit in self.x.limits))
+
+    def _multipliers(self, counts: Ints) -> Ints:
+        return self.w.encode(1 / np.maximum(counts, 1))
+
+    def compute(self, *inputs: Ints) -> Step:
+        x = inputs[0]
+        sums = window_sum(x - self.x.zero, self.window)
+        if self.count_padding:
+            sums = sums * self.multiplier
+        else:
+            sums = sums * self._multipliers(window_count(x.shape[1], x.shape[2], self.window))[..., np.newaxis]
+        return Step(layer=self, outputs=self._requantize(sums), accumulators=sums.reshape(-1, sums.shape[-1]))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool(Layer):
+    """Greatest integer of every window; the format stays. Padding never wins.
+
+    Parameters
+    ----------
+    window
+        How the kernel slides.
+    """
+
+    window: Window
+
+    def compute(self, *inputs: Ints) -> Step:
+        return Step(layer=self, outputs=window_max(inputs[0], self.window, self.output.limits[0]))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Upsample(Layer):
+    """Every integer `factor` times in rows and in columns (nearest neighbour); the format stays."""
+
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        check_integer(f"{self.name}: factor", self.factor, 1, 64)
+
+    def compute(self, *inputs: Ints) -> Step:
+        return Step(layer=self, outputs=inputs[0].repeat(self.factor, axis=1).repeat(self.factor, axis=2))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Layer):
+    """All features in one axis, in the order (row, column, channel)."""
+
+    def compute(self, *inputs: Ints) -> Step:
+        return Step(layer=self, outputs=inputs[0].reshape(len(inputs[0]), -1))

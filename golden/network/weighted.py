@@ -1,0 +1,176 @@
+"""Convolution and matrix product: the layers that multiply weights, and run on the MAC array."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.checks import check_integer
+from roundel.golden.formats import MAX_FRACTION, Format, accumulator_width, align
+from roundel.golden.network.base import Requantized, Step
+from roundel.golden.network.conv import Window, grouped_matmul, im2col
+from roundel.golden.requant import Factor, Scheme
+from roundel.golden.rounding import Ints
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weighted(Requantized):
+    """Convolution or matrix product, bias, and optionally a residual: everything up to the one requantizer.
+
+    Parameters
+    ----------
+    weights
+        (taps * channels / groups, outputs) int64 in the format `w`; rows in the order of
+        `roundel.golden.network.conv.im2col`.
+    bias
+        (outputs,) int64 in the format `b`. Where `requant` is not `SHIFT`, it counts units of the accumulator, and `b`
+        has no fraction.
+    x, w, b
+        Formats of input, weights and bias.
+    window
+        How the kernel slides; None for a matrix product over the last axis.
+    residual
+        Format of the second source, which is added before the requantizer; None without one. Sum and residual are
+        aligned to the larger number of fractional bits by left shifts [R].
+    groups
+        The outputs of group g, neighbours, read the channels of group g, neighbours too.
+    w_fractions, w_mantissas
+        Fractional bits and mantissa of the weights of each output; None: those of `w` for all.
+    """
+
+    weights: Ints
+    bias: Ints
+    x: Format
+    w: Format
+    b: Format
+    window: Window | None = None
+    residual: Format | None = None
+    groups: int = 1
+    w_fractions: tuple[int, ...] | None = None
+    w_mantissas: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self._check_shapes()
+        for what, values, form in (("weights", self.weights, self.w), ("bias", self.bias, self.b)):
+            if not np.array_equal(values, np.clip(values, *form.limits)):
+                raise ValueError(f"{self.name}: {what} must be {form.limits[0]} to {form.limits[1]}")
+        self._check_scales()
+        if self.requant is Scheme.SHIFT:
+            self._check_apart(int(self.product_fractions.max()) - self.b.fraction)
+        if self.residual is not None:
+            self._check_apart(int(np.abs(self.product_fractions - self.residual.fraction).max()))
+        self._check_requantizer()
+
+    def _check_shapes(self) -> None:
+        if self.weights.ndim != 2 or not self.weights.size or self.bias.shape != self.weights.shape[1:]:
+            raise ValueError(f"{self.name}: bias {self.bias.shape} does not fit weights {self.weights.shape}")
+        rows, outputs = self.weights.shape
+        if rows % self.taps:
+            raise ValueError(f"{self.name}: {rows} weight rows are no multiple of {self.taps}")
+        check_integer(f"{self.name}: groups", self.groups, 1, outputs)
+        if outputs % self.groups:
+            raise ValueError(f"{self.name}: {outputs} outputs are no multiple of {self.groups} groups")
+        for name in ("w_fractions", "w_mantissas"):
+            values = getattr(self, name)
+            if values is not None and len(values) != outputs:
+                raise ValueError(f"{self.name}: {name} must be {outputs}, one for each output, not {len(values)}")
+        for fraction in self.w_fractions or ():
+            check_integer(f"{self.name}: w_fractions", fraction, -MAX_FRACTION, MAX_FRACTION)
+
+    def _check_scales(self) -> None:
+        """Raise ValueError where products, bias and residual cannot be added as integers."""
+        mantissas = self.weight_mantissas
+        if not ((mantissas >= 1) & (mantissas < 2)).all():
+            raise ValueError(f"{self.name}: w_mantissas must be at least 1 and below 2")
+        if self.w.zero or self.b.zero:
+            raise ValueError(f"{self.name}: weights and bias have no zero point, not {self.w.zero} and {self.b.zero}")
+        if self.requant is not Scheme.SHIFT:
+            if self.residual is not None:
+                raise ValueError(f"{self.name}: only shifts take a residual; an Add layer rescales its operands")
+            if self.b.fraction or self.b.mantissa != 1:
+                raise ValueError(f"{self.name}: b must have no fraction and mantissa where requant is not shift")
+        elif (mantissas != 1).any() or self.b.mantissa != self.x.mantissa:
+            raise ValueError(f"{self.name}: mantissas must be 1 (weights) and the input's (bias) to be shifted")
+
+    @property
+    def taps(self) -> int:
+        """Positions of the kernel; 1 for a matrix product."""
+        return self.window.taps if self.window else 1
+
+    @property
+    def expects(self) -> tuple[Format, ...]:
+        return (self.x,) if self.residual is None else (self.x, self.residual)
+
+    @property
+    def weight_fractions(self) -> Ints:
+        """N_w of every output, (outputs,)."""
+        return np.asarray(self.w_fractions or [self.w.fraction] * len(self.bias), dtype=np.int64)
+
+    @property
+    def weight_mantissas(self) -> NDArray[np.float64]:
+        """The mantissa of the scale of every output's weights, (outputs,)."""
+        return np.asarray(self.w_mantissas or [self.w.mantissa] * len(self.bias), dtype=np.float64)
+
+    @property
+    def product_fractions(self) -> Ints:
+        """Fractional bits of the sum of products and of the aligned bias, (outputs,): N_x + N_w."""
+        return self.x.fraction + self.weight_fractions
+
+    @property
+    def accumulator_fractions(self) -> Ints:
+        if self.residual is None:
+            return self.product_fractions
+        return np.maximum(self.product_fractions, self.residual.fraction)
+
+    @property
+    def aligned_bias(self) -> Ints:
+        """What is added to the products, (outputs,): the aligned bias less what the input's zero point adds to them."""
+        bias = self.bias
+        if self.requant is Scheme.SHIFT:
+            bias = align(bias, self.product_fractions - self.b.fraction, self.rounding)
+        return np.asarray(bias - self.x.zero * self.weights.sum(axis=0))
+
+    @property
+    def accumulator_width(self) -> int:
+        """Signed bits that hold any partial sum of products and bias, whatever input and weights of the formats."""
+        return accumulator_width(len(self.weights), self.x, self.w, int(np.abs(self.aligned_bias).max(initial=0)))
+
+    @property
+    def requantizer_width(self) -> int:
+        """Signed bits that hold what enters the requantizer: the accumulator, or its sum with the residual."""
+        if self.residual is None:
+            return self.accumulator_width
+        up = self.accumulator_fractions
+        products = self.accumulator_width + int((up - self.product_fractions).max())
+        width = self.residual.width + (not self.residual.signed or self.residual.zero != 0)
+        return max(products, width + int(up.max()) - self.residual.fraction) + 1
+
+    @property
+    def dense_weights(self) -> Ints:
+        """The weights with zeros for the other groups' channels, (taps * channels, outputs): one plain product."""
+        rows, outputs = self.weights.shape
+        blocks = self.weights.reshape(self.taps, 1, -1, self.groups, outputs // self.groups)
+        own = np.eye(self.groups, dtype=np.int64)[:, np.newaxis, :, np.newaxis]
+        return np.asarray((blocks * own).reshape(rows * self.groups, outputs))
+
+    @property
+    def _factor(self) -> Factor:
+        return Factor(x=self.x.mantissa, w=self.weight_mantissas, o=self.output.mantissa, shift=self.shifts)
+
+    def compute(self, *inputs: Ints) -> Step:
+        x = inputs[0]
+        if self.window is None:
+            columns, shape = x.reshape(-1, x.shape[-1]), x.shape[:-1]
+        else:
+            columns = im2col(x, self.window, self.x.zero)
+            shape = (len(x), *self.window.output_size(*x.shape[1:3]))
+        if columns.shape[1] != len(self.weights) * self.groups:
+            expected = len(self.weights) * self.groups // self.taps
+            raise ValueError(f"{self.name}: expected {expected} input channels, not {x.shape[-1]}")
+        accumulators = grouped_matmul(columns, self.weights, self.groups, self.taps) + self.aligned_bias
+        if self.residual is not None:
+            residual = inputs[1].reshape(accumulators.shape) - self.residual.zero
+            up = self.accumulator_fractions
+            accumulators = (accumulators << up - self.product_fractions) + (residual << up - self.residual.fraction)
+        outputs = self._requantize(accumulators).reshape(*shape, -1)
+        return Step(layer=self, outputs=outputs, columns=columns, accumulators=accumulators)

@@ -1,0 +1,38 @@
+"""Boxes, and every way to suppress them."""
+
+from roundel.golden.nms.detections import Detections, Floats, by_score, iou
+from roundel.golden.nms.format import BoxFormat, Form, Verdict, rational
+from roundel.golden.nms.greedy import GreedyParams, greedy_nms
+from roundel.golden.nms.head import MAX_CLASSES, MAX_STRIDE, SHIFTS, Boxes, HeadParams, decode
+from roundel.golden.nms.integer import NmsParams
+from roundel.golden.nms.presets import PRESETS, preset
+from roundel.golden.nms.psrr import psrr_nms
+from roundel.golden.nms.psrr_params import MAX_IMAGE, Pass, PsrrParams, Semantics, Shift
+
+__all__ = [
+    "MAX_CLASSES",
+    "MAX_IMAGE",
+    "MAX_STRIDE",
+    "PRESETS",
+    "SHIFTS",
+    "BoxFormat",
+    "Boxes",
+    "Detections",
+    "Floats",
+    "Form",
+    "GreedyParams",
+    "HeadParams",
+    "NmsParams",
+    "Pass",
+    "PsrrParams",
+    "Semantics",
+    "Shift",
+    "Verdict",
+    "by_score",
+    "decode",
+    "greedy_nms",
+    "iou",
+    "preset",
+    "psrr_nms",
+    "rational",
+]

@@ -1,0 +1,124 @@
+"""GreedyNMS, the sequential suppression that all others are measured against: in floating point and in integers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.checks import check_integer, plain
+from roundel.golden.errors import InputError
+from roundel.golden.nms.detections import Detections, by_score, iou
+from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
+from roundel.golden.rounding import Ints
+
+
+def greedy_nms(detections: Detections, threshold: float) -> Ints:
+    """Indices of the boxes kept, from the best score to the worst.
+
+    [S] The semantics of torchvision's `batched_nms`: the best box left is kept, and every box of its class that
+    overlaps it by an IoU strictly above the threshold is dropped, until none is left. Boxes of different classes never
+    meet. Of equal scores the lower index comes first, which torchvision leaves open. [R]
+
+    Parameters
+    ----------
+    detections
+        The boxes of one image; it has no borders here.
+    threshold
+        Largest IoU that two kept boxes of a class may have, 0 to 1.
+
+    Raises
+    ------
+    InputError
+        The threshold is no number from 0 to 1.
+    """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold must be 0 to 1, not {threshold}")
+    boxes, labels = detections.boxes, detections.labels
+
+    def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
+        goes: NDArray[np.bool_] = (iou(boxes[best], boxes[rest]) > threshold) & (labels[rest] == labels[best])
+        return goes
+
+    return select(by_score(detections.scores), dropped)
+
+
+def select(order: Ints, dropped: Callable[[Ints, Ints], NDArray[np.bool_]]) -> Ints:
+    """Keep the first of `order`, drop those of the rest that it suppresses, go on with what is left.
+
+    `dropped` is given an index of a box kept and those of all boxes left, and says which of them go.
+    """
+    kept = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        order = rest[~dropped(best, rest)]
+    return np.array(kept, np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreedyParams:
+    """What is fixed when the hardware GreedyNMS is generated.
+
+    Parameters
+    ----------
+    format
+        How boxes are sent. Its keyword arguments will do.
+    threshold
+        Largest IoU that two kept boxes of a class may have, 0 to 1. [R] The hardware takes it as the nearest fraction
+        with a denominator up to 256.
+    lanes
+        Boxes of a beat, and pairs compared in a cycle: 1, 2 or 4.
+    capacity
+        Boxes of an image that the unit holds, a multiple of `lanes`, 1 to 65536.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter of the wrong kind or out of range; the message echoes it.
+    """
+
+    format: BoxFormat = field(default_factory=BoxFormat)
+    threshold: float = 0.5
+    lanes: int = 1
+    capacity: int = 1024
+
+    def __post_init__(self) -> None:
+        if isinstance(self.format, Mapping):
+            object.__setattr__(self, "format", BoxFormat(**self.format))
+        if not isinstance(self.format, BoxFormat):
+            raise TypeError(f"format must be a BoxFormat, not {self.format!r}")
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float):
+            raise TypeError(f"threshold must be a number, not {self.threshold!r}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be 0 to 1, not {self.threshold}")
+        rational(self.threshold)
+        check_integer("capacity", self.capacity, 1, 1 << 16)
+        check_integer("lanes", self.lanes, 1, 4)
+        if self.lanes == 3:
+            raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")
+        if self.capacity % self.lanes:
+            raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
+
+    @property
+    def index_width(self) -> int:
+        """Bits of the index of a box within its image."""
+        return max(1, (self.capacity - 1).bit_length())
+
+    def compute(self, boxes: Ints, scores: Ints, labels: Ints, present: NDArray[np.bool_] | None = None) -> Verdict:
+        """What becomes of the boxes of one image, given as for `NmsParams.compute`; the best kept box comes first."""
+        taking, malformed, overflow = self.format.sift(boxes, labels, present, self.capacity)
+        corners = self.format.corners(boxes)
+
+        def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
+            alike: NDArray[np.bool_] = labels[rest] == labels[best]
+            return overlap_exceeds(corners[best], corners[rest], self.threshold) & alike
+
+        order = taking[np.argsort(-scores[taking], kind="stable")]
+        return Verdict(kept=select(order, dropped), malformed=malformed, overflow=overflow)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parameters as plain values, which make the same object again."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: plain(value) for name, value in (values | {"format": asdict(self.format)}).items()}

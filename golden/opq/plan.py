@@ -1,0 +1,230 @@
+"""One-shot pruning and quantization: from trained weights alone to masks, steps and integer codes.
+
+[P] analytic, from pre-trained weights only; one codebook per layer, shared by all its channels. [S] thresholds by a
+Lagrange multiplier under a Laplace model. [R] every formula here; docs/opq.md derives them.
+
+Layer i has N_i weights, Laplace scale b_i and a weighting alpha_i of its squared error. Everything follows from its
+**unit** `alpha_i^(-1/2)`: thresholds are one number times the unit, and so are steps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, log, log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.opq.laplace import (
+    entropy_bits,
+    floor_bits,
+    laplace_distance,
+    laplace_scale,
+    pruned_fraction,
+    pruning_distortion,
+)
+from roundel.golden.opq.levels import Levels, Mask, Reals, allocate_rates, falling_root, quantize_layer
+from roundel.golden.opq.params import OpqParams
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerPlan:
+    """What becomes of one layer.
+
+    Parameters
+    ----------
+    name
+        The layer's, for messages.
+    scale
+        Laplace scale b of its weights.
+    distance
+        How far they are from that distribution, 0 to 1 (`roundel.golden.opq.laplace.laplace_distance`).
+    threshold
+        beta: smaller magnitudes are pruned, greater ones are not.
+    mask
+        True where a weight survives, in the shape of the weights. No weight that is 0 already survives.
+    values
+        The weights that remain, in the same shape: `k * step`, or as they were; 0 where pruned.
+    predicted, measured
+        Mean squared error of pruning over all weights of the layer: of the formula, and in fact.
+    levels
+        The integers; None if only pruned.
+    """
+
+    name: str
+    scale: float
+    distance: float
+    threshold: float
+    mask: Mask
+    values: Reals
+    predicted: float
+    measured: float
+    levels: Levels | None
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of the weights that are pruned."""
+        return 1 - float(self.mask.mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Bits that the weights of one layer take.
+
+    Parameters
+    ----------
+    dense
+        As float32, none left out.
+    codes
+        The codes that are not 0, without their positions: the size that says least.
+    floor
+        Positions included, at the floor for Laplace weights of this density, step and scale (`floor_bits`).
+    entropy
+        The same without a model, from how often each code occurs (`entropy_bits`).
+    """
+
+    dense: float
+    codes: float
+    floor: float
+    entropy: float
+
+
+def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, LayerPlan]:
+    """Prune and quantize the layers of a network.
+
+    Parameters
+    ----------
+    weights
+        Real weights of each layer by name, in any shape, taken as float32. Without bias, and with batch normalization
+        folded in, since the hardware multiplies by these.
+    params
+        What to reach.
+
+    Returns
+    -------
+    dict
+        A plan for each layer, in the same order.
+
+    Raises
+    ------
+    ValueError
+        No layer, a layer without weights, or one with a weight that is not finite.
+    """
+    reals = {name: _as_float32(name, values) for name, values in weights.items()}
+    if not reals:
+        raise ValueError("expected the weights of at least one layer")
+    scales = {name: laplace_scale(values) for name, values in reals.items()}
+    units = {name: params.weighting.unit(scales[name], values.size) for name, values in reals.items()}
+    if params.exact:
+        multiplier, masks = exact_pruning(reals, units, params.sparsity)
+    else:
+        counts = {name: values.size for name, values in reals.items()}
+        multiplier = analytic_multiplier(counts, scales, units, params.sparsity)
+        masks = {name: np.asarray(np.abs(values) > multiplier * units[name]) for name, values in reals.items()}
+    levels = _quantize(reals, masks, units, params)
+    plans = {}
+    for name, values in reals.items():
+        survivors, found = np.where(masks[name], values, 0.0).astype(np.float64), levels.get(name)
+        plans[name] = LayerPlan(
+            name=name,
+            scale=scales[name],
+            distance=laplace_distance(values, scales[name]),
+            threshold=multiplier * units[name],
+            mask=masks[name],
+            values=survivors if found is None else found.values,
+            predicted=pruning_distortion(multiplier * units[name], scales[name]),
+            measured=float(np.mean((values - survivors) ** 2)),
+            levels=found,
+        )
+    return plans
+
+
+def analytic_multiplier(
+    counts: Mapping[str, int], scales: Mapping[str, float], units: Mapping[str, float], sparsity: float
+) -> float:
+    """`sqrt(lambda)`: this times a layer's unit is its threshold, under the Laplace model [S] (how: [R]).
+
+    `sum(alpha_i N_i E_i)` is least at a given `sum(N_i p_i)` where `alpha_i dE_i/dp_i = lambda`. As
+    `dE_i = beta_i^2 dp_i`, that is `beta_i = sqrt(lambda / alpha_i)`. Bisection of the logarithm, between the values at
+    which the first and the last layer reach the sparsity; with the weighting `layer` they coincide, a closed form.
+    0 if enough weights are 0 already.
+    """
+    live = [name for name in scales if scales[name]]
+    kept = (1 - sparsity) * sum(counts.values())
+    total = sum(counts[name] for name in live)
+    if total <= kept:
+        return 0.0
+    ends = [log(total / kept) * scales[name] / units[name] for name in live]
+
+    def excess(exponent: float) -> float:
+        """How many weights too many survive."""
+        survivors = (counts[n] * (1 - pruned_fraction(2**exponent * units[n], scales[n])) for n in live)
+        return sum(survivors) - kept
+
+    return float(2 ** falling_root(excess, log2(min(ends)), log2(max(ends))))
+
+
+def exact_pruning(
+    weights: Mapping[str, Reals], units: Mapping[str, float], sparsity: float
+) -> tuple[float, dict[str, Mask]]:
+    """`sqrt(lambda)` and the masks with which `round(P sum(N_i))` weights are pruned [R].
+
+    The same rule on the weights themselves: those with the least `sqrt(alpha_i) |w|` go, so no other choice of as many
+    has a lower `sum(alpha_i w^2)`. Of equal ones the first go first, in order of the layers and of C. Zeros always go.
+    """
+    # a unit of 0 belongs to a layer of zeros
+    relative = [np.abs(values).ravel() / (units[name] or 1.0) for name, values in weights.items()]
+    everything = np.concatenate(relative)
+    count = max(round(sparsity * everything.size), int((everything == 0).sum()))
+    multiplier = float(np.partition(everything, count - 1)[count - 1]) if count else 0.0
+    alive = everything >= multiplier
+    equal = np.flatnonzero(everything == multiplier)
+    alive[equal[: count - int((~alive).sum())]] = False
+    ends = np.cumsum([values.size for values in weights.values()])[:-1]
+    parts = zip(weights.items(), np.split(alive, ends), strict=True)
+    masks = {name: part.reshape(values.shape) for (name, values), part in parts}
+    return multiplier, masks
+
+
+def sizes(plan: LayerPlan) -> Sizes:
+    """What a quantized layer takes; add up those of all layers for the network.
+
+    Raises
+    ------
+    ValueError
+        The layer is only pruned: it has no codes.
+    """
+    levels, count = plan.levels, plan.mask.size
+    if levels is None:
+        raise ValueError(f"{plan.name}: expected a plan with levels, made with bits")
+    nonzero = int(np.count_nonzero(levels.codes))
+    ratio = exp(-levels.step / plan.scale) if nonzero else 0.0
+    return Sizes(
+        dense=32.0 * count,
+        codes=float(levels.width * nonzero),
+        floor=floor_bits(nonzero / count, ratio) * count,
+        entropy=entropy_bits(levels.codes) * count,
+    )
+
+
+def _quantize(
+    weights: Mapping[str, Reals], masks: Mapping[str, Mask], units: Mapping[str, float], params: OpqParams
+) -> dict[str, Levels]:
+    """The levels of every layer; none if only pruning is asked for."""
+    if params.bits is None:
+        return {}
+    survivors = {name: int(mask.sum()) for name, mask in masks.items()}
+    ranges = {n: 2 * float(np.abs(weights[n][masks[n]]).max()) for n in weights if survivors[n]}
+    rates = allocate_rates(ranges, units, survivors, params.bits, params.max_width)
+    return {name: quantize_layer(name, weights[name], masks[name], rates.get(name, 0.0), params) for name in weights}
+
+
+def _as_float32(name: str, values: NDArray[Any]) -> Reals:
+    """The weights of one layer, as networks store them, in the float64 that sums of them need."""
+    with np.errstate(over="ignore"):
+        reals = np.asarray(values, dtype=np.float32).astype(np.float64)
+    if not reals.size:
+        raise ValueError(f"{name}: expected at least one weight")
+    if not np.isfinite(reals).all():
+        raise ValueError(f"{name}: weights must be finite in float32")
+    return reals

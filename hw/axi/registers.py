@@ -1,0 +1,175 @@
+"""Registers behind an AXI4-Lite slave."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.hw.axi.signatures import LITE_DATA, OKAY, SLVERR, lite_signature
+
+BYTES = LITE_DATA // 8
+
+
+class Access(StrEnum):
+    """What a bus master can do with a register, and which side drives it."""
+
+    READ = "read"  # the parent drives it; writing changes nothing
+    WRITE = "write"  # the bus writes it and reads it back
+    ACT = "act"  # a one that is written is a one for the parent for one cycle; reads as 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:
+    """A row of the table.
+
+    Parameters
+    ----------
+    name
+        Of the member of `RegisterFile`.
+    offset
+        Address in bytes, a multiple of 4.
+    access
+        See `Access`.
+    width
+        Bits, 1 to 64; more than 32 take two words, the lower half first, and are not read at once.
+    init
+        After a reset, for `Access.WRITE`.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    name: str
+    offset: int
+    access: Access
+    width: int = LITE_DATA
+    init: int = 0
+
+    def __post_init__(self) -> None:
+        if self.offset < 0 or self.offset % BYTES:
+            raise ValueError(f"offset of {self.name} must be a multiple of {BYTES} from 0, not {self.offset}")
+        if not 1 <= self.width <= 2 * LITE_DATA:
+            raise ValueError(f"width of {self.name} must be 1 to {2 * LITE_DATA}, not {self.width}")
+        if not 0 <= self.init < 1 << self.width:
+            raise ValueError(f"init of {self.name} must have at most {self.width} bits, not {self.init}")
+
+    @property
+    def words(self) -> range:
+        """Word addresses."""
+        first = self.offset // BYTES
+        return range(first, first + -(-self.width // LITE_DATA))
+
+
+def check_table(table: Sequence[Register], address_width: int) -> None:
+    """Raise `ValueError` unless a register file can be made of this table."""
+    taken: dict[int, str] = {}
+    names = ["bus"]
+    for register in table:
+        for word in register.words:
+            if word in taken:
+                raise ValueError(f"{register.name} is at the address of {taken[word]}, {BYTES * word:#x}")
+            if word >= 1 << address_width - 2:
+                raise ValueError(f"{register.name} is beyond {address_width} bits of address")
+            taken[word] = register.name
+        if register.name in names:
+            raise ValueError(f"a second member {register.name}")
+        names.append(register.name)
+
+
+class RegisterFile(wiring.Component):
+    """Answers each read and each write with OKAY, or SLVERR where the table has nothing (and reads 0 there).
+
+    Reading and writing are independent; an address and its data may come in any order. An answer is there two cycles
+    after its request; a read is taken every three cycles at most, a write every two.
+
+    Parameters
+    ----------
+    table
+        Registers, at different addresses, with different names.
+    address_width
+        Bits of an address in bytes.
+
+    Members
+    -------
+    bus : In(lite_signature(address_width))
+    one member for each register, under its name
+        In(width) for `Access.READ`, else Out(width).
+    """
+
+    def __init__(self, table: Sequence[Register], *, address_width: int = 8):
+        self.table = tuple(table)
+        check_table(self.table, address_width)
+        members = {
+            register.name: In(register.width)
+            if register.access is Access.READ
+            else Out(register.width, init=register.init)
+            for register in self.table
+        }
+        super().__init__({"bus": In(lite_signature(address_width)), **members})
+
+    def elaborate(self, platform):
+        m = Module()
+        self._read(m)
+        write, address, written, ones = self._write(m)
+        known = Signal()
+        for register in self.table:
+            value = getattr(self, register.name)
+            if register.access is Access.ACT:
+                m.d.sync += value.eq(0)
+            for index, word in enumerate(register.words):
+                here = address == word
+                with m.If(here):
+                    m.d.comb += known.eq(1)
+                part = value[LITE_DATA * index : LITE_DATA * (index + 1)]
+                if register.access is not Access.READ:
+                    kept = 0 if register.access is Access.ACT else part & ~ones
+                    with m.If(write & here):
+                        m.d.sync += part.eq(kept | (written & ones))
+        with m.If(write):
+            m.d.sync += self.bus.bresp.eq(Mux(known, OKAY, SLVERR))
+        return m
+
+    def _read(self, m: Module) -> None:
+        bus = self.bus
+        address, held = Signal(len(bus.araddr) - 2, reset_less=True), Signal()
+        found, known = Signal(LITE_DATA), Signal()
+        for register in self.table:
+            value = getattr(self, register.name)
+            for index, word in enumerate(register.words):
+                with m.If(address == word):
+                    m.d.comb += known.eq(1)
+                    if register.access is not Access.ACT:
+                        m.d.comb += found.eq(value[LITE_DATA * index : LITE_DATA * (index + 1)])
+        m.d.comb += bus.arready.eq(~held & ~bus.rvalid)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [address.eq(bus.araddr[2:]), held.eq(1)]
+        with m.If(held):
+            m.d.sync += [held.eq(0), bus.rvalid.eq(1), bus.rdata.eq(found), bus.rresp.eq(Mux(known, OKAY, SLVERR))]
+        with m.If(bus.rvalid & bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+
+    def _write(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """The moment of a write, its word address, its data, and ones for the bits of the bytes that it names."""
+        bus = self.bus
+        address, addressed = Signal(len(bus.awaddr) - 2, reset_less=True), Signal()
+        written, there = Signal(LITE_DATA, reset_less=True), Signal()
+        strobes = Signal(BYTES, reset_less=True)
+        write = Signal()
+        m.d.comb += [
+            bus.awready.eq(~addressed),
+            bus.wready.eq(~there),
+            write.eq(addressed & there & ~bus.bvalid),
+        ]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [address.eq(bus.awaddr[2:]), addressed.eq(1)]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [written.eq(bus.wdata), strobes.eq(bus.wstrb), there.eq(1)]
+        with m.If(write):
+            m.d.sync += [addressed.eq(0), there.eq(0), bus.bvalid.eq(1)]
+        with m.If(bus.bvalid & bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        return write, address, written, Cat(strobe.replicate(8) for strobe in strobes)

@@ -1,0 +1,115 @@
+"""BOXES: from the maps of a detector head to the boxes kept, in the outer memory."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.hw.axi import write_layout
+from roundel.hw.engine.boxes.best import BestClass
+from roundel.hw.engine.boxes.corners import BoxCorners
+from roundel.hw.engine.boxes.records import BoxRecords
+from roundel.hw.engine.boxes.words import BoxWords
+from roundel.hw.engine.ports import OUTER_ADDRESS, read_port, unit_port
+from roundel.hw.lib import named, select
+from roundel.hw.nms import Nms
+
+
+class Boxes(wiring.Component):
+    """Decodes one scale of a head; with the last one of an image, its boxes are sifted and written.
+
+    A location takes a cycle for each of its words, and three more if it has a box. Scales up to the one with `last` are
+    one image; their boxes wait in the NMS unit.
+
+    Parameters
+    ----------
+    params
+        The engine's, with `nms`.
+
+    Members
+    -------
+    unit : In(unit_port(Opcode.BOXES))
+        `done` when all boxes of the scale are in the NMS unit; with `last`, when all records are in the outer memory.
+    bases : In(32).array(4)
+        Of the regions.
+    memory : Out(read_port(params))
+    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params.bus)))
+        One command an image.
+    written : In(1)
+        For one cycle: a command's data are in the outer memory.
+    count : Out(32)
+        Boxes kept of the image that was written last, or is being written.
+    dropped : Out(1)
+        For one cycle: the NMS unit had no place for a box, or found it malformed.
+    """
+
+    unit: wiring.PureInterface
+    memory: wiring.PureInterface
+    command: stream.Interface
+    data: stream.Interface
+
+    def __init__(self, params: EngineParams):
+        if params.nms is None:
+            raise ValueError("nms must be given for an engine with boxes")
+        self.params, self.nms = params, params.nms
+        super().__init__(
+            {
+                "unit": In(unit_port(Opcode.BOXES)),
+                "bases": In(OUTER_ADDRESS).array(len(Region)),
+                "memory": Out(read_port(params)),
+                "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
+                "data": Out(stream.Signature(write_layout(params.bus))),
+                "written": In(1),
+                "count": Out(32),
+                "dropped": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.words = words = BoxWords(self.params)
+        m.submodules.best = best = BestClass(self.params)
+        m.submodules.corners = corners = BoxCorners(self.nms)
+        m.submodules.nms = nms = Nms(self.nms)
+        m.submodules.records = records = BoxRecords(self.params, self.nms)
+        wiring.connect(m, words.memory, wiring.flipped(self.memory))
+        wiring.connect(m, words.words, best.words)
+        wiring.connect(m, best.locations, corners.locations)
+        wiring.connect(m, nms.outputs, records.kept)
+        wiring.connect(m, records.command, wiring.flipped(self.command))
+        wiring.connect(m, records.data, wiring.flipped(self.data))
+        for part in (words, best, corners):
+            m.d.comb += [part.start.eq(self.unit.start), part.descriptor.eq(self.unit.descriptor)]
+        m.d.comb += [
+            self.dropped.eq(nms.error.malformed.any() | nms.error.overflow),
+            self.count.eq(records.count),
+            records.written.eq(self.written),
+        ]
+        self._image(m, corners, nms, records)
+        return m
+
+    def _image(self, m: Module, corners: BoxCorners, nms: Nms, records: BoxRecords) -> None:
+        """Boxes go to the NMS unit; behind those of the last scale an empty place, which ends the image."""
+        unit, ended, begins = self.unit, Signal(), Signal()
+        box, place = corners.boxes, nms.inputs.p.boxes[0]
+        ending = named(m, unit.busy & corners.done & unit.descriptor.last & ~ended, "ending")
+        m.d.comb += [
+            nms.inputs.valid.eq(box.valid | ending),
+            nms.inputs.p.last.eq(ending),
+            place.eq(box.p),
+            place.empty.eq(ending),
+            box.ready.eq(nms.inputs.ready),
+            records.start.eq(begins & unit.descriptor.last),
+        ]
+        finished = Mux(unit.descriptor.last, ended & records.done, corners.done)
+        m.d.sync += [
+            begins.eq(unit.start),
+            records.address.eq(select(list(self.bases), unit.descriptor.region) + unit.descriptor.offset),
+            unit.done.eq(unit.busy & finished & ~unit.done),
+        ]
+        with m.If(unit.start):
+            m.d.sync += [unit.busy.eq(1), ended.eq(0)]
+        with m.Elif(unit.done):
+            m.d.sync += unit.busy.eq(0)
+        with m.If(ending & nms.inputs.ready):
+            m.d.sync += ended.eq(1)

@@ -1,0 +1,225 @@
+"""One column of the engine's array: its weights, its sum of products, its running sum and its requantizer."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams
+from roundel.golden.mac import Structure
+from roundel.hw.engine.compute.requant import EngineRequant
+from roundel.hw.engine.ports import column_layout, layer_layout
+from roundel.hw.lib import DoubleBuffer, named
+from roundel.hw.mac import DOTS, ProductDot, weight_layout
+
+
+class EngineDot(wiring.Component):
+    """`dot = sum(activation * weight)`.
+
+    With a multiplier per lane, a register follows every level of the tree of sums, the first one together with the
+    multipliers: on an FPGA one carry chain is then all that a stage has. In gates a carry-save tree of all rows is
+    smaller, and only its sum is registered.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+
+    Members
+    -------
+    enable : In(latency)
+        Clock enables of the register stages, the first one's in bit 0.
+    operand : In(operand_layout(params.mac)), weights : In(weight_layout(params.mac))
+    dot : Out(signed(dot_width))
+        Registered.
+
+    Attributes
+    ----------
+    latency
+        Register stages.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.is_tree = params.structure is Structure.PRODUCT
+        self.structure: type[ProductDot] = DOTS[params.structure]
+        self.latency = params.lanes.bit_length() - 1 if self.is_tree else 1
+        super().__init__(
+            {
+                "enable": In(self.latency),
+                "operand": In(self.structure.operand_layout(params.mac)),
+                "weights": In(weight_layout(params.mac)),
+                "dot": Out(signed(params.mac.dot_width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        if self.is_tree:
+            sums: list[Value] = [act * weight for act, weight in zip(self.operand, self.weights, strict=True)]
+            for stage in range(self.latency):
+                pairs = [first + second for first, second in zip(sums[::2], sums[1::2], strict=True)]
+                sums = self._register(m, pairs, stage)
+            (dot,) = sums
+        else:
+            m.submodules.sum = inner = self.structure(self.params.mac)
+            m.d.comb += [inner.operand.eq(self.operand), inner.weights.eq(self.weights)]
+            (dot,) = self._register(m, [inner.dot], 0)
+        m.d.comb += self.dot.eq(dot)
+        return m
+
+    def _register(self, m: Module, values: list[Value], stage: int) -> list[Value]:
+        registers = [Signal(value.shape(), name=f"sum_{stage}_{i}", reset_less=True) for i, value in enumerate(values)]
+        with m.If(self.enable[stage]):
+            m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
+        return list(registers)
+
+
+def control_layout(dot: int, requant: int) -> data.StructLayout:
+    """What steers all columns alike; so many register stages have the sum of products and the requantizer."""
+    return data.StructLayout(
+        {
+            "operand": 1,  # register the operand
+            "swap_weights": 1,  # the operand registered in this cycle is the first to meet the next weights
+            "dot": dot,  # register its stages; what the sum starts from goes with the last
+            "swap_bias": 1,  # the sum that starts in the next cycle is the first with the next bias
+            "swap_runtime": 1,  # the sum registered in this cycle is the first with the next requantizer's parameters
+            "first": 1,  # the sum starts from the bias, not from the memory
+            "total": 1,  # register the running sum
+            "requant": requant,
+        }
+    )
+
+
+def own_lanes(params: EngineParams) -> int:
+    """Lanes whose operand a column has for itself: those of the taps, in whole pairs where the structure pairs them."""
+    return min(params.lanes, params.taps + params.taps % 2) if params.structure is Structure.PAIRS else params.taps
+
+
+def holds_operand(params: EngineParams) -> bool:
+    """Whether columns have registers for their own operands. On FPGAs they come with the multiplexers before them.
+
+    In gates they would cost more than they save: 4 % of a whole array.
+    """
+    return params.structure is Structure.PRODUCT
+
+
+class EngineColumn(wiring.Component):
+    """Operand to sum of products, to running sum, to the requantizer: 2 cycles, and those of both ends.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+
+    Members
+    -------
+    control : In(control_layout(dot, requant))
+    layer : In(layer_layout())
+    operand : In(operand_layout)
+        Of all columns, registered.
+    broadcast : In(ArrayLayout(signed(8), own_lanes(params)))
+        Bytes of the beat, its first lanes; with `holds_operand` a cycle before `operand`, otherwise beside it.
+    window : In(ArrayLayout(signed(8), taps))
+        This column's lane: of the beat, of the one before, and so on; beside `broadcast`.
+    weights : In(weight_layout(params.mac)), load_weights : In(1)
+    parameters : In(column_layout(params)), load_parameters : In(1)
+    residual : In(signed(8))
+        Of the position whose sum was registered in the cycle before.
+    stored : In(signed(acc_width))
+        The running sum from the memory.
+    total : Out(signed(acc_width))
+        The new one, combinational, for the memory.
+    byte : Out(8)
+        The result, registered.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.dot = EngineDot(params)
+        self.requant = EngineRequant(params)
+        total, byte = signed(params.mac.acc_width), signed(8)
+        super().__init__(
+            {
+                "control": In(control_layout(self.dot.latency, self.requant.latency)),
+                "layer": In(layer_layout()),
+                "operand": In(self.dot.operand.shape()),
+                "broadcast": In(data.ArrayLayout(byte, own_lanes(params))),
+                "window": In(data.ArrayLayout(byte, params.taps)),
+                "weights": In(weight_layout(params.mac)),
+                "load_weights": In(1),
+                "parameters": In(column_layout(params)),
+                "load_parameters": In(1),
+                "residual": In(byte),
+                "stored": In(total),
+                "total": Out(total),
+                "byte": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        control = self.control
+        m.submodules.weights = weights = DoubleBuffer(self.weights.shape())
+        m.submodules.dot = self.dot
+        m.d.comb += [
+            weights.beat.eq(self.weights),
+            weights.load.eq(self.load_weights),
+            weights.swap.eq(control.swap_weights),
+            self.dot.operand.eq(self._operand(m)),
+            self.dot.weights.eq(weights.active),
+            self.dot.enable.eq(control.dot),
+        ]
+        bias = self._parameters(m, "bias", control.swap_bias, ("bias",)).bias
+        runtime = self._parameters(m, "runtime", control.swap_runtime, ("residual_shift", "runtime"))
+        m.submodules.requant = requant = self.requant
+        m.d.comb += [
+            requant.enable.eq(control.requant),
+            requant.acc.eq(self._accumulate(m, bias)),
+            requant.residual.eq(self.residual),
+            requant.residual_shift.eq(runtime.residual_shift),
+            requant.runtime.eq(runtime.runtime),
+            requant.layer.eq(self.layer),
+            self.byte.eq(requant.byte),
+        ]
+        return m
+
+    def _operand(self, m: Module) -> Value:
+        """What all columns share; in depthwise layers, this column's own window in the first lanes."""
+        count = own_lanes(self.params)
+        lanes = Signal(data.ArrayLayout(signed(8), count))
+        m.d.comb += lanes.eq(self.broadcast)
+        for tap in range(self.params.taps):
+            with m.If(self.layer.depthwise):
+                m.d.comb += lanes[tap].eq(self.window[tap])
+        own, shared = self.dot.structure.prepare(lanes), self.operand.as_value()
+        if holds_operand(self.params):
+            held = Signal(len(own), name="own", reset_less=True)
+            with m.If(self.control.operand):
+                m.d.sync += held.eq(own)
+            own = held
+        return Cat(own, shared[len(own) :]) if len(own) < len(shared) else own
+
+    def _parameters(self, m: Module, name: str, swap: Value, fields: tuple[str, ...]) -> data.View:
+        """The active values of some of the column's parameters."""
+        layout = data.StructLayout({field: self.parameters.shape()[field].shape for field in fields})
+        m.submodules[name] = buffer = DoubleBuffer(layout)
+        m.d.comb += [buffer.beat[field].eq(self.parameters[field]) for field in fields]
+        m.d.comb += [buffer.load.eq(self.load_parameters), buffer.swap.eq(swap)]
+        return buffer.active
+
+    def _accumulate(self, m: Module, bias: Value) -> Value:
+        """The running sum, or the running maximum: then the adder subtracts, and its sign chooses."""
+        control, maximum, dot = self.control, self.layer.maximum, self.dot.dot
+        start, total = (Signal(self.total.shape(), name=name, reset_less=True) for name in ("start", "running"))
+        with m.If(control.dot[-1]):
+            m.d.sync += start.eq(Mux(control.first, bias, self.stored))
+        found = named(m, start + (dot ^ maximum.replicate(len(dot)).as_signed()) + maximum, "sum")
+        with m.If(~maximum):
+            m.d.comb += self.total.eq(found)
+        with m.Elif(found < 0):
+            m.d.comb += self.total.eq(dot)
+        with m.Else():
+            m.d.comb += self.total.eq(start)
+        with m.If(control.total):
+            m.d.sync += total.eq(self.total)
+        return total

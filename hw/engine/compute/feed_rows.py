@@ -1,0 +1,118 @@
+"""The rows of a step, and the beats of a row."""
+
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams, Opcode
+from roundel.hw.engine.compute.feed_tiles import BORDER, MARKS, begin_layout
+from roundel.hw.engine.ports import descriptor_layout
+
+
+def row_layout(params: EngineParams) -> data.StructLayout:
+    """A row's first beat, its positions less one, whether it is the first of its step, and `MARKS`."""
+    places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": range(params.depth), "top": 1}
+    return data.StructLayout(places | dict.fromkeys(MARKS, 1))
+
+
+def point_layout(params: EngineParams) -> data.StructLayout:
+    """Where a beat's lanes are, whether its row is in the map, and what the array is told of it."""
+    position = Shape.cast(range(params.depth))
+    places = {"address": range(params.memory), "byte": BORDER, "inside": 1, "position": position}
+    return data.StructLayout(places | dict.fromkeys(("compute", "fresh", *MARKS), 1))
+
+
+class FeedRows(wiring.Component):
+    """Makes rows of steps. One a cycle, the first one of a step a cycle after it, without a gap between steps.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+
+    Members
+    -------
+    descriptor : In(descriptor_layout(Opcode.COMPUTE))
+    begins : In(stream.Signature(begin_layout(params)))
+    rows : Out(stream.Signature(row_layout(params)))
+    """
+
+    def __init__(self, params: EngineParams):
+        super().__init__(
+            {
+                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
+                "begins": In(stream.Signature(begin_layout(params))),
+                "rows": Out(stream.Signature(row_layout(params))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        d, begin, row = self.descriptor, self.begins.p, self.rows.p
+        left, bottom = Signal.like(begin.h), Signal()  # rows behind this one; there is none
+        twice = Signal()  # the next row is this one again
+        take = Signal()
+        m.d.comb += [take.eq(~self.rows.valid | self.rows.ready & bottom), self.begins.ready.eq(take)]
+        with m.If(take):
+            m.d.sync += [self.rows.valid.eq(self.begins.valid), row.top.eq(1), twice.eq(d.upsample)]
+            m.d.sync += [row[name].eq(begin[name]) for name in ("address", "byte", "row", "w", *MARKS)]
+            m.d.sync += [left.eq(begin.h), bottom.eq(begin.h == 0)]
+        with m.Elif(self.rows.ready):
+            m.d.sync += [row.top.eq(0), twice.eq(d.upsample & ~twice), left.eq(left - 1), bottom.eq(left == 1)]
+            m.d.sync += row.address.eq(row.address + Mux(twice, 0, d.y_step))
+            m.d.sync += row.row.eq(row.row + Mux(twice, 0, d.y_rows))
+        return m
+
+
+class FeedBeats(wiring.Component):
+    """Makes beats of rows. One a cycle, the first one of a row a cycle after it, without a gap between rows.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+
+    Members
+    -------
+    descriptor : In(descriptor_layout(Opcode.COMPUTE))
+    rows : In(stream.Signature(row_layout(params)))
+    points : Out(stream.Signature(point_layout(params)))
+        `fresh` with the first computing beat of a step; all flags are 0 without `compute`.
+    """
+
+    def __init__(self, params: EngineParams):
+        super().__init__(
+            {
+                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
+                "rows": In(stream.Signature(row_layout(params))),
+                "points": Out(stream.Signature(point_layout(params))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        d, row, point = self.descriptor, self.rows.p, self.points.p
+        left, right = Signal.like(row.w), Signal()  # positions behind the next one that computes; there is none
+        idle = Signal(4)  # beats before the next one that computes
+        twice, take = Signal(), Signal()  # the next beat is this one again; take the next row
+        marks = Signal(data.StructLayout(dict.fromkeys(("fresh", *MARKS), 1)))
+        m.d.comb += [take.eq(~self.points.valid | self.points.ready & point.compute & right), self.rows.ready.eq(take)]
+        m.d.comb += [point[name].eq(marks[name] & point.compute) for name in ("fresh", *MARKS)]
+        with m.If(take):
+            m.d.sync += [self.points.valid.eq(self.rows.valid), twice.eq(d.upsample), left.eq(row.w)]
+            m.d.sync += [right.eq(row.w == 0), idle.eq(d.lead), point.compute.eq(d.lead == 0)]
+            m.d.sync += [point.address.eq(row.address), point.byte.eq(row.byte)]
+            m.d.sync += point.inside.eq((row.row >= 0) & (row.row < d.rows))
+            m.d.sync += [marks[name].eq(row[name]) for name in MARKS]
+            m.d.sync += point.position.eq(Mux(row.top, 0, point.position + 1))
+            m.d.sync += marks.fresh.eq(row.top)
+        with m.Elif(self.points.ready):
+            m.d.sync += twice.eq(d.upsample & ~twice)
+            m.d.sync += point.address.eq(point.address + Mux(twice, 0, d.x_step))
+            m.d.sync += point.byte.eq(point.byte + Mux(twice, 0, d.x_step))
+            with m.If(point.compute):
+                m.d.sync += [idle.eq(d.every - 1), point.compute.eq(d.every == 1), marks.fresh.eq(0)]
+                m.d.sync += [left.eq(left - 1), right.eq(left == 1), point.position.eq(point.position + 1)]
+            with m.Else():
+                m.d.sync += [idle.eq(idle - 1), point.compute.eq(idle == 1)]
+        return m

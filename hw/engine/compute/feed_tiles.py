@@ -1,0 +1,175 @@
+"""The tiles of a COMPUTE descriptor: how many there are, and where each begins."""
+
+from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams, Opcode
+from roundel.hw.engine.ports import descriptor_layout, step_layout
+
+BORDER = signed(18)
+"""Rows of a map, and bytes of a row, counted from its corner: also outside, where steps of border pixels reach."""
+
+
+def tile_layout(params: EngineParams) -> data.StructLayout:
+    """Where a tile begins in memory and in the map; whether it is in the last column, in the last row, of tiles."""
+    address = range(params.memory)
+    return data.StructLayout({"address": address, "byte": BORDER, "row": BORDER, "right": 1, "lower": 1})
+
+
+class TileCounter(wiring.Component):
+    """Walks all tiles, those of a row of tiles first; from the cycle after `start` on.
+
+    Members
+    -------
+    tiles_x, tiles_y : In(16)
+        How many; they stand from `start` to the last tile.
+    start : In(1)
+        Go to the first tile.
+    next : In(1)
+        Go to the next one: from the last, all is over.
+    valid : Out(1), right : Out(1), lower : Out(1)
+        There is a tile; it is the last of its row; it is in the last row.
+    """
+
+    def __init__(self):
+        numbers = {"tiles_x": In(16), "tiles_y": In(16), "start": In(1), "next": In(1)}
+        super().__init__(numbers | dict.fromkeys(("valid", "right", "lower"), Out(1)))
+
+    def elaborate(self, platform):
+        m = Module()
+        x, y = Signal(16), Signal(16)  # tiles left in the row, rows left, this one included
+        with m.If(self.start | self.next & self.right):
+            m.d.sync += [x.eq(self.tiles_x), self.right.eq(self.tiles_x == 1)]
+        with m.Elif(self.next):
+            m.d.sync += [x.eq(x - 1), self.right.eq(x == 2)]
+        with m.If(self.start):
+            m.d.sync += [y.eq(self.tiles_y), self.lower.eq(self.tiles_y == 1), self.valid.eq(1)]
+        with m.Elif(self.next & self.right):
+            m.d.sync += [y.eq(y - 1), self.lower.eq(y == 2), self.valid.eq(~self.lower)]
+        return m
+
+
+class FeedTiles(wiring.Component):
+    """Offers tile after tile. One a cycle, the first in the cycle after `start`.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+
+    Members
+    -------
+    start : In(1), descriptor : In(descriptor_layout(Opcode.COMPUTE))
+        The descriptor stands from `start` to the last tile.
+    tiles : Out(stream.Signature(tile_layout(params)))
+    """
+
+    def __init__(self, params: EngineParams):
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
+                "tiles": Out(stream.Signature(tile_layout(params))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        d, tile = self.descriptor, self.tiles.p
+        m.submodules.counter = counter = TileCounter()
+        m.d.comb += [
+            counter.tiles_x.eq(d.tiles_x),
+            counter.tiles_y.eq(d.tiles_y),
+            counter.start.eq(self.start),
+            counter.next.eq(self.tiles.valid & self.tiles.ready),
+            self.tiles.valid.eq(counter.valid),
+            tile.right.eq(counter.right),
+            tile.lower.eq(counter.lower),
+        ]
+        line = Signal.like(tile.address)  # where this row of tiles begins
+        below = Signal.like(tile.address)
+        m.d.comb += below.eq(line + d.tile_y_step)
+        with m.If(self.start):
+            m.d.sync += [line.eq(d.source), tile.address.eq(d.source), tile.byte.eq(0), tile.row.eq(0)]
+        with m.Elif(counter.next):
+            m.d.sync += [
+                tile.address.eq(Mux(counter.right, below, tile.address + d.tile_x_step)),
+                tile.byte.eq(Mux(counter.right, 0, tile.byte + d.tile_x_step)),
+            ]
+            with m.If(counter.right):
+                m.d.sync += [line.eq(below), tile.row.eq(tile.row + d.tile_y_rows)]
+        return m
+
+
+MARKS = ("first", "last", "final")
+"""What holds for all computing beats of a step: of its output block the first, the last; of its tile the very last."""
+
+
+def begin_layout(params: EngineParams) -> data.StructLayout:
+    """A step's first beat, the size of its tile less one in both directions, and `MARKS`."""
+    size = Shape.cast(range(params.depth))
+    places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": size, "h": size}
+    return data.StructLayout(places | dict.fromkeys(MARKS, 1))
+
+
+class FeedSteps(wiring.Component):
+    """Joins tiles and steps, as many of these as the tile's blocks have. One step a cycle, seen a cycle later.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+
+    Members
+    -------
+    start : In(1), descriptor : In(descriptor_layout(Opcode.COMPUTE))
+        As those of `FeedTiles`.
+    tiles : In(stream.Signature(tile_layout(params)))
+    steps : In(stream.Signature(step_layout()))
+    begins : Out(stream.Signature(begin_layout(params)))
+    """
+
+    def __init__(self, params: EngineParams):
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
+                "tiles": In(stream.Signature(tile_layout(params))),
+                "steps": In(stream.Signature(step_layout())),
+                "begins": Out(stream.Signature(begin_layout(params))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        d, tile, step, begin = self.descriptor, self.tiles.p, self.steps.p, self.begins.p
+        blocks, last_block, fresh = Signal(16), Signal(), Signal()  # blocks left in the tile, this one included
+        room, take, final = Signal(), Signal(), Signal()
+        m.d.comb += [
+            room.eq(~self.begins.valid | self.begins.ready),
+            take.eq(self.tiles.valid & self.steps.valid & room),
+            final.eq(step.last[0] & last_block),
+            self.steps.ready.eq(self.tiles.valid & room),
+            self.tiles.ready.eq(self.steps.valid & room & final),
+        ]
+        with m.If(self.start | take & final):
+            m.d.sync += [blocks.eq(d.blocks), last_block.eq(d.blocks == 1), fresh.eq(1)]
+        with m.Elif(take):
+            m.d.sync += fresh.eq(step.last[0])
+            with m.If(step.last[0]):
+                m.d.sync += [blocks.eq(blocks - 1), last_block.eq(blocks == 2)]
+        with m.If(take):
+            m.d.sync += [
+                begin.address.eq(tile.address + step.offset),
+                begin.byte.eq(tile.byte + step.dx),
+                begin.row.eq(tile.row + step.dy),
+                begin.w.eq(Mux(tile.right, d.last_w, d.tile_w) - 1),
+                begin.h.eq(Mux(tile.lower, d.last_h, d.tile_h) - 1),
+                begin.first.eq(fresh),
+                begin.last.eq(step.last[0]),
+                begin.final.eq(final),
+            ]
+        with m.If(room):
+            m.d.sync += self.begins.valid.eq(take)
+        return m

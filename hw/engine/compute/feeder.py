@@ -1,0 +1,185 @@
+"""The feeder: beats of activations for the array, in the order of the steps of a COMPUTE descriptor."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams, Opcode
+from roundel.hw.engine.compute.feed_rows import FeedBeats, FeedRows
+from roundel.hw.engine.compute.feed_tiles import BORDER, FeedSteps, FeedTiles
+from roundel.hw.engine.memory import ActivationMemory
+from roundel.hw.engine.ports import beat_layout, feed_port, step_layout, unit_port
+from roundel.hw.lib import SmallFifo, delay
+
+
+class Border(wiring.Component):
+    """Compares the lanes' bytes with a row's ends. One beat a cycle; it never waits.
+
+    Parameters
+    ----------
+    lanes
+        Bytes of a beat, a power of two.
+
+    Members
+    -------
+    byte : In(BORDER), inside : In(1)
+        Of lane 0 in its row; whether the row is one of the map.
+    row_bytes : In(16)
+    outside : Out(lanes)
+        `LATENCY` cycles later.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, lanes: int):
+        self.lanes = lanes
+        super().__init__({"byte": In(BORDER), "inside": In(1), "row_bytes": In(16), "outside": Out(lanes)})
+
+    def elaborate(self, platform):
+        m = Module()
+        inside = Signal(reset_less=True)
+        left = Signal(BORDER, reset_less=True)  # lane 0, counted from the left end
+        right = Signal(BORDER.width + 1, reset_less=True)  # the right end, counted from lane 0: two's complement
+        m.d.sync += [inside.eq(self.inside), left.eq(self.byte), right.eq(self.row_bytes - self.byte)]
+        m.d.sync += self.outside.eq(~inside.replicate(self.lanes) | self._before(left) | self._behind(right))
+        return m
+
+    def _before(self, left: Value) -> Value:
+        """Lanes before the left end: left + lane < 0."""
+        bits = self.lanes.bit_length() - 1
+        low, near, negative = left[:bits], left[bits:].all(), left[-1]
+        return Cat(negative & (~near | (low < self.lanes - lane)) for lane in range(self.lanes))
+
+    def _behind(self, right: Value) -> Value:
+        """Lanes behind the right end: lane >= right."""
+        bits = self.lanes.bit_length() - 1
+        low, near, negative = right[:bits], ~right[bits:].any(), right[-1]
+        return Cat(negative | near & (low <= lane) for lane in range(self.lanes))
+
+
+CREDITS = 8
+"""Beats that may be on their way from the memory or wait for the array."""
+
+
+class Feeder(wiring.Component):
+    """Walks tiles, blocks, steps, rows and beats as docs/engine.md says. One beat every cycle, whatever their sizes.
+
+    A chain of `FeedTiles`, `FeedSteps`, `FeedRows`, `FeedBeats`, each of which holds what comes next in a register
+    while the one behind it works on the present one; then the memory, and beside it the comparison with the borders.
+    Requests are made only while there is room for their data, so that an array that stands loses nothing.
+
+    In cycles, with an array and a memory that are always ready and steps that are always there:
+
+    - the first beat is offered `fill` cycles after `start` (4 until its request, `latency`, 2 through the FIFO);
+    - then one in every cycle, so that a step takes `h * (lead + (w - 1) * every + 1)` and at least one;
+    - a step that is offered late has its first beat offered `fill - 1` cycles after it was taken;
+    - `done` comes in the cycle after the last beat was taken, and `start` may come in the next.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+    latency
+        Cycles from a request to its data, 2 to 5.
+
+    Members
+    -------
+    unit : In(unit_port(Opcode.COMPUTE))
+        The descriptor stands from `start` to `done`. An `every` of 0 means 16; other sizes of 0 count modulo their
+        widths. Rows of the map and bytes of a row count modulo 2**18.
+    steps : In(stream.Signature(step_layout()))
+        Those of all blocks of the first tile, then those of the next.
+    memory : Out(feed_port(params))
+    beats : Out(stream.Signature(beat_layout(params)))
+    waiting_step : Out(1), waiting_memory : Out(1)
+        There is no beat, nor one on its way, for want of a step; a request waits for the memory.
+
+    Attributes
+    ----------
+    fill
+        Cycles from `start` to the first beat.
+    """
+
+    def __init__(self, params: EngineParams, *, latency: int = ActivationMemory.FEED_LATENCY):
+        assert 2 <= latency <= CREDITS - 3, latency
+        self.params, self.latency = params, latency
+        self.fill = 4 + latency + 2
+        super().__init__(
+            {
+                "unit": In(unit_port(Opcode.COMPUTE)),
+                "steps": In(stream.Signature(step_layout())),
+                "memory": Out(feed_port(params)),
+                "beats": Out(stream.Signature(beat_layout(params))),
+                "waiting_step": Out(1),
+                "waiting_memory": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tiles = tiles = FeedTiles(self.params)
+        m.submodules.per_step = steps = FeedSteps(self.params)
+        m.submodules.rows = rows = FeedRows(self.params)
+        m.submodules.points = points = FeedBeats(self.params)
+        for part in (tiles, steps, rows, points):
+            m.d.comb += part.descriptor.eq(self.unit.descriptor)
+        for part in (tiles, steps):
+            m.d.comb += part.start.eq(self.unit.start)
+        wiring.connect(m, tiles.tiles, steps.tiles)
+        wiring.connect(m, wiring.flipped(self.steps), steps.steps)
+        wiring.connect(m, steps.begins, rows.begins)
+        wiring.connect(m, rows.rows, points.rows)
+
+        used = Signal(range(CREDITS + 1))
+        issue = self._request(m, points.points, used)
+        m.d.sync += used.eq(used + issue - (self.beats.valid & self.beats.ready))
+        self._answer(m, points.points.p, issue)
+
+        chain = (steps.begins.valid, rows.rows.valid, points.points.valid)
+        empty = Signal()
+        m.d.comb += [
+            empty.eq(~Cat(chain).any() & (used == 0)),
+            self.unit.done.eq(self.unit.busy & empty & ~tiles.tiles.valid),
+            self.waiting_step.eq(empty & tiles.tiles.valid & ~self.steps.valid),
+        ]
+        with m.If(self.unit.start | self.unit.done):
+            m.d.sync += self.unit.busy.eq(self.unit.start)
+        return m
+
+    def _request(self, m: Module, points: stream.Interface, used: Value) -> Signal:
+        """Ask for the lanes of a point while there is room; whether it happens."""
+        room, issue = Signal(), Signal()
+        request = self.memory.request
+        m.d.comb += [
+            room.eq(used != CREDITS),
+            request.valid.eq(points.valid & room),
+            request.payload.eq(points.p.address),
+            points.ready.eq(request.ready & room),
+            issue.eq(request.valid & request.ready),
+            self.waiting_memory.eq(request.valid & ~request.ready),
+        ]
+        return issue
+
+    def _answer(self, m: Module, point: data.View, issue: Value) -> None:
+        """Data as they come, pads and flips, beside what was known when they were asked for."""
+        m.submodules.border = border = Border(self.params.lanes)
+        m.submodules.fifo = fifo = SmallFifo(beat_layout(self.params), depth=CREDITS)
+        asked, beat = Signal(beat_layout(self.params)), fifo.inputs.p
+        names = [name for name in asked.shape().members if name != "data"]
+        swaps = {"swap": point.fresh, "swap_params": point.fresh & point.first}
+        m.d.comb += [asked[name].eq(swaps[name] if name in swaps else point[name]) for name in names]
+
+        descriptor = self.unit.descriptor
+        m.d.comb += [
+            border.byte.eq(point.byte),
+            border.inside.eq(point.inside),
+            border.row_bytes.eq(descriptor.row_bytes),
+            fifo.inputs.valid.eq(delay(m, issue, self.latency, "issued", reset=True)),
+            Cat(beat[name] for name in names).eq(delay(m, Cat(asked[name] for name in names), self.latency, "asked")),
+        ]
+        outside = delay(m, border.outside, self.latency - border.LATENCY, "outside")
+        flip = descriptor.flip_source << 7
+        for lane in range(self.params.lanes):
+            byte = self.memory.data.word_select(lane, 8)
+            m.d.comb += beat.data[lane].eq(Mux(outside[lane], descriptor.pad, byte) ^ flip)
+        wiring.connect(m, fifo.outputs, wiring.flipped(self.beats))

@@ -1,0 +1,130 @@
+"""From a finished sum to a byte of the activation memory: one column's requantizer, in short stages."""
+
+from dataclasses import replace
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams
+from roundel.golden.requant import Scheme
+from roundel.hw.engine.ports import layer_layout
+from roundel.hw.lib import increment, named, window
+from roundel.hw.requant import requant_core, runtime_layout
+
+_WINDOW = 8  # bits of a floor that, with its sign, holds every value that no clamp of 9 bits decides alone
+
+
+class EngineRequant(wiring.Component):
+    """`clamp(requantized(acc + (residual << residual_shift)), low, high)` as a byte; docs/engine.md says it exactly.
+
+    That sum is taken modulo `2**acc_width`: programs keep within it.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+
+    Members
+    -------
+    enable : In(latency)
+        Clock enables of the register stages, the first one's in bit 0.
+    acc : In(signed(acc_width))
+    residual : In(signed(8)), residual_shift : In(5)
+        Beside `acc`, like `runtime`. Only scheme `shift` uses them.
+    runtime : In(layout)
+        The column's run-time parameters.
+    layer : In(layer_layout())
+    byte : Out(8)
+        Registered.
+
+    Attributes
+    ----------
+    latency
+        Register stages from `acc` to `byte`.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        requant = params.mac.requant
+        self.is_shift = params.scheme is Scheme.SHIFT
+        self.core: Any = None
+        self.latency = 3
+        if not self.is_shift:
+            self.core = requant_core(replace(requant, pipeline=True))
+            self.latency = self.core.LATENCY + 2
+        total = signed(requant.acc_width)
+        super().__init__(
+            {
+                "enable": In(self.latency),
+                "acc": In(total),
+                "residual": In(signed(8)),
+                "residual_shift": In(5),
+                "runtime": In(runtime_layout(requant)),
+                "layer": In(layer_layout()),
+                "byte": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        low, high = self.layer.low, self.layer.high
+        if self.is_shift:
+            value, lost, negative = self._shift(m)
+            bounds = [(lost, Mux(negative, low, high)), (value > high, high), (value < low, low)]
+        else:
+            value = self._multiply(m)
+            bounds = [(value > high, high), (value < low, low)]
+        bits = Signal(8)
+        for place, (beyond, bound) in enumerate(bounds):
+            with m.Elif(beyond) if place else m.If(beyond):
+                m.d.comb += bits.eq(bound[:8])
+        with m.Else():
+            m.d.comb += bits.eq(value[:8])
+        byte = Signal(8, reset_less=True)
+        with m.If(self.enable[-1]):
+            m.d.sync += byte.eq(Cat(bits[:7], bits[7] ^ self.layer.flip_target))
+        m.d.comb += self.byte.eq(byte)
+        return m
+
+    def _multiply(self, m: Module) -> Value:
+        """The scheme's own core and a register behind it; it saturates by itself."""
+        m.submodules.core = core = self.core
+        m.d.comb += [core.acc.eq(self.acc), core.params.eq(self.runtime), core.en.eq(self.enable[:-2].any())]
+        value = Signal.like(core.data, reset_less=True)
+        with m.If(self.enable[-2]):
+            m.d.sync += value.eq(core.data)
+        return value
+
+    def _shift(self, m: Module) -> tuple[Value, Value, Value]:
+        """Residual; shift; rounding. What needs more bits than the window has is `lost`, and beyond every clamp."""
+        width = self.params.mac.acc_width
+        total = Signal(signed(width), reset_less=True)
+        amounts = Signal(data.ArrayLayout(self._amount, 2), reset_less=True)  # of sums from 0 up, and below
+        residual = Mux(self.layer.has_residual, self.residual << self.residual_shift, 0)
+        with m.If(self.enable[0]):
+            m.d.sync += [total.eq(self.acc + residual), amounts[0].eq(self.runtime.shift)]
+            m.d.sync += amounts[1].eq(self._leaking())
+
+        sign = total[-1]
+        amount = named(m, Mux(sign, amounts[1], amounts[0]), "amount")
+        shifted = window(m, Cat(Const(0, 1), total[:-1]), sign, amount, _WINDOW)
+        word, sticky = Signal(_WINDOW + 1, reset_less=True), Signal(reset_less=True)
+        lost, negative = Signal(reset_less=True), Signal(reset_less=True)
+        with m.If(self.enable[1]):
+            m.d.sync += [Cat(word, sticky, lost).eq(Cat(*shifted)), negative.eq(sign)]
+        up = increment(self.params.rounding, word, sticky, negative)
+        return named(m, Cat(word[1:], negative).as_signed() + up, "rounded"), lost, negative
+
+    @property
+    def _amount(self) -> Shape:
+        """Of a shift: all distances that differ in what they leave of a sum."""
+        return unsigned(max(len(self.runtime.shift), (self.params.mac.acc_width + 1).bit_length()))
+
+    def _leaking(self) -> Value:
+        """The shift of negative sums, saturated."""
+        bits = self._amount.width
+        amount = self.runtime.shift + self.layer.leak
+        beyond = amount[bits:]
+        return amount[:bits] | (beyond.any().replicate(bits) if len(beyond) else 0)

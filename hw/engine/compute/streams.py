@@ -1,0 +1,75 @@
+"""Asks the bus for the two streams of every tile: parameters and weights."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import Opcode, Region
+from roundel.hw.axi import command_layout
+from roundel.hw.engine.compute.feed_tiles import TileCounter
+from roundel.hw.engine.compute.parameters import tile_stream_layout
+from roundel.hw.engine.ports import OUTER_ADDRESS, unit_port
+from roundel.hw.lib import select
+
+
+class Streams(wiring.Component):
+    """A transfer of parameters and one of weights for every tile of a COMPUTE descriptor, and a word to `Parameters`.
+
+    The first tile's are offered in the cycle after `start`, the next tile's in the cycle after the last of a tile's
+    three was taken. `done` comes in the cycle after the last tile's: the next descriptor's streams can be asked for
+    while those of this one are on their way.
+
+    Members
+    -------
+    unit : In(unit_port(Opcode.COMPUTE))
+    bases : In(32).array(4)
+        Of the regions.
+    parameters, weights : Out(stream.Signature(command_layout()))
+    tiles : Out(stream.Signature(tile_stream_layout()))
+        For `Parameters.tiles`.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "unit": In(unit_port(Opcode.COMPUTE)),
+                "bases": In(OUTER_ADDRESS).array(len(Region)),
+                "parameters": Out(stream.Signature(command_layout())),
+                "weights": Out(stream.Signature(command_layout())),
+                "tiles": Out(stream.Signature(tile_stream_layout())),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        d = self.unit.descriptor
+        m.submodules.counter = counter = TileCounter()
+        outputs = (self.parameters, self.weights, self.tiles)
+        left = Signal(len(outputs))  # of this tile's, those that were not taken yet
+        kept = Signal.like(left)
+        m.d.comb += [
+            counter.tiles_x.eq(d.tiles_x),
+            counter.tiles_y.eq(d.tiles_y),
+            counter.start.eq(self.unit.start),
+            counter.next.eq(counter.valid & ~kept.any()),
+            kept.eq(left & ~Cat(output.ready for output in outputs)),
+            Cat(output.valid for output in outputs).eq(left & counter.valid.replicate(len(left))),
+            self.tiles.p.blocks.eq(d.blocks),
+            self.tiles.p.address.eq(self.parameters.p.address),
+            self.unit.done.eq(self.unit.busy & ~counter.valid),
+        ]
+        for name in ("parameters", "weights"):
+            transfer = Signal(command_layout(), name=f"{name}_transfer", reset_less=True)
+            m.d.comb += getattr(self, name).p.eq(transfer)
+            with m.If(self.unit.start):
+                m.d.sync += [
+                    transfer.address.eq(select(list(self.bases), d[f"{name}_region"]) + d[f"{name}_offset"]),
+                    transfer.bytes.eq(d[f"{name}_bytes"]),
+                ]
+        with m.If(self.unit.start | counter.next):
+            m.d.sync += left.eq(~0)
+        with m.Elif(counter.valid):
+            m.d.sync += left.eq(kept)
+        with m.If(self.unit.start | self.unit.done):
+            m.d.sync += self.unit.busy.eq(self.unit.start)
+        return m

@@ -1,0 +1,214 @@
+"""The engine's compute unit: streams of weights and parameters, feeder, array, residuals, results."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams, ErrorCode, Opcode, Region
+from roundel.hw.axi import command_layout, read_layout
+from roundel.hw.decoder import Decoder
+from roundel.hw.engine.compute.array import EngineArray
+from roundel.hw.engine.compute.feeder import Feeder
+from roundel.hw.engine.compute.parameters import Parameters
+from roundel.hw.engine.compute.results import Residual, Target
+from roundel.hw.engine.compute.streams import Streams
+from roundel.hw.engine.dispatch import NUMBER
+from roundel.hw.engine.fetch import fault_layout
+from roundel.hw.engine.memory import ActivationMemory
+from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, feed_port, read_port, unit_port, write_port
+from roundel.hw.lib import StreamRegister, named
+
+STREAMS = 32  # weight streams that may be on their way to the decoder
+
+
+def activity_layout() -> data.StructLayout:
+    """What the unit does in a cycle: it multiplies, or lets a beat wait, and what for; at most one of them."""
+    return data.StructLayout(
+        dict.fromkeys(("computing", "waiting_weights", "waiting_parameters", "waiting_memory"), 1),
+    )
+
+
+class Compute(wiring.Component):
+    """Runs COMPUTE descriptors, one at a time.
+
+    Weights and parameters of the next one are asked for as soon as those of the present one have been, so that they
+    wait at the array when it begins: they depend on no token.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+
+    Members
+    -------
+    unit : In(unit_port(Opcode.COMPUTE))
+    number : In(24)
+        Of its descriptor.
+    next : In(descriptor_layout(Opcode.COMPUTE)), next_number : In(24), next_valid : In(1)
+        The one behind it, if it is known.
+    shift : In(1)
+        `next` becomes `unit.descriptor` with the coming edge.
+    valid : In(1)
+        `unit.descriptor` is a COMPUTE descriptor, started or not.
+    bases : In(32).array(4)
+    parameters_command, weights_command : Out(stream.Signature(command_layout()))
+    parameters_data, weights_data : In(stream.Signature(read_layout(params.bus)))
+        Channels of the bus reader.
+    feed : Out(feed_port(params)), residual : Out(read_port(params)), target : Out(write_port(params))
+        The activation memory.
+    parameters_number : Out(24)
+        Descriptor whose streams were asked for last.
+    activity : Out(activity_layout())
+    moving : Out(1)
+        Something goes on inside.
+    fault : Out(fault_layout())
+        A stream is damaged; held.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.array = EngineArray(params)
+        self.decoder = Decoder(params.decoder)
+        self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
+        descriptor = descriptor_layout(Opcode.COMPUTE)
+        channel = {
+            "command": Out(stream.Signature(command_layout())),
+            "data": In(stream.Signature(read_layout(params.bus))),
+        }
+        super().__init__(
+            {
+                "unit": In(unit_port(Opcode.COMPUTE)),
+                "number": In(NUMBER),
+                "valid": In(1),
+                "next": In(descriptor),
+                "next_number": In(NUMBER),
+                "next_valid": In(1),
+                "shift": In(1),
+                "bases": In(OUTER_ADDRESS).array(len(Region)),
+                **{f"parameters_{name}": member for name, member in channel.items()},
+                **{f"weights_{name}": member for name, member in channel.items()},
+                "feed": Out(feed_port(params)),
+                "residual": Out(read_port(params)),
+                "target": Out(write_port(params)),
+                "parameters_number": Out(NUMBER),
+                "activity": Out(activity_layout()),
+                "moving": Out(1),
+                "fault": Out(fault_layout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.array, m.submodules.feeder = array, feeder = self.array, self.feeder
+        m.submodules.residual = residual = Residual(self.params)
+        m.submodules.target = target = Target(self.params)
+        m.submodules.parameters = parameters = Parameters(self.params)
+        layer, unit = self.unit.descriptor, self.unit
+        for part in (feeder, residual, target):
+            m.d.comb += [part.unit.start.eq(unit.start), part.unit.descriptor.eq(layer)]
+        # With a weight stream that is wrong the unit is never through: the fault comes once that is decoded.
+        wrong = array.weights_error | self.decoder.status.error
+        m.d.comb += [unit.busy.eq(target.unit.busy), unit.done.eq(target.unit.done & ~wrong)]
+        m.d.comb += [array.layer[name].eq(layer[name]) for name in array.layer.shape().members]
+        wiring.connect(m, feeder.beats, array.beats)
+        wiring.connect(m, parameters.columns, array.columns)
+        wiring.connect(m, parameters.steps, feeder.steps)
+        wiring.connect(m, residual.words, array.residuals)
+        wiring.connect(m, array.results, target.results)
+        wiring.connect(m, wiring.flipped(self.parameters_data), parameters.inputs)
+        wiring.connect(m, feeder.memory, wiring.flipped(self.feed))
+        wiring.connect(m, residual.memory, wiring.flipped(self.residual))
+        wiring.connect(m, target.memory, wiring.flipped(self.target))
+        m.submodules.streams = streams = self._streams(m, parameters)
+        m.submodules.decoder = decoder = self.decoder
+        wiring.connect(m, wiring.flipped(self.weights_data), decoder.inputs)
+        self._weights(m, decoder, streams, parameters)
+        self._activity(m)
+        return m
+
+    def _streams(self, m: Module, parameters: Parameters) -> Streams:
+        """Ask for the streams of the present descriptor, then for those of the next."""
+        streams = Streams()
+        asked, ahead, use_next = Signal(), Signal(), Signal()  # present's, next's streams; streams work for `next`
+        present = named(m, self.valid & ~asked, "present")
+        following = named(m, self.next_valid & ~ahead & ~present, "following")
+        choice = named(m, Mux(streams.unit.busy, use_next, following), "choice")
+        m.d.comb += [
+            streams.unit.start.eq(~streams.unit.busy & ~self.shift & (present | following)),
+            *(outer.eq(base) for outer, base in zip(streams.bases, self.bases, strict=True)),
+            *(
+                streams.unit.descriptor[name].eq(Mux(choice, self.next[name], self.unit.descriptor[name]))
+                for name in self.next.shape().members
+            ),
+        ]
+        with m.If(streams.unit.start):
+            m.d.sync += [use_next.eq(following), asked.eq(asked | present), ahead.eq(ahead | following)]
+            m.d.sync += self.parameters_number.eq(Mux(following, self.next_number, self.number))
+        with m.If(self.unit.done):
+            m.d.sync += asked.eq(0)
+        with m.If(self.shift):
+            m.d.sync += [asked.eq(ahead), ahead.eq(0), use_next.eq(0)]
+        wiring.connect(m, streams.parameters, wiring.flipped(self.parameters_command))
+        m.d.comb += [
+            parameters.tiles.valid.eq(streams.tiles.valid),
+            streams.tiles.ready.eq(parameters.tiles.ready),
+            parameters.tiles.p.stream.eq(streams.tiles.p),
+            parameters.tiles.p.number.eq(self.parameters_number),
+        ]
+        return streams
+
+    def _weights(self, m: Module, decoder: Decoder, streams: Streams, parameters: Parameters) -> None:
+        """Weights to the array, through a register, and what is wrong with a stream.
+
+        A stream is decoded to its end even if it is damaged, as what is missing at its end comes first; and even if the
+        array finds it too short or too long, as all damage comes before that.
+        """
+        array, status, fault = self.array, decoder.status, Signal(fault_layout())
+        m.submodules.weights = register = StreamRegister(decoder.outputs.payload.shape())
+        wiring.connect(m, register.outputs, array.weights)
+        m.submodules.numbers = numbers = SyncFIFO(width=NUMBER, depth=STREAMS)
+        command, outer = streams.weights, self.weights_command
+        m.d.comb += [
+            outer.valid.eq(command.valid & numbers.w_rdy),
+            outer.p.eq(command.p),
+            command.ready.eq(outer.ready & numbers.w_rdy),
+            numbers.w_en.eq(outer.valid & outer.ready),
+            numbers.w_data.eq(self.parameters_number),
+            numbers.r_en.eq(status.done),
+            register.inputs.valid.eq(decoder.outputs.valid),
+            register.inputs.p.eq(decoder.outputs.p),
+            decoder.outputs.ready.eq(register.inputs.ready | array.weights_error | status.error),
+            self.fault.eq(fault),
+        ]
+        begun = Signal()  # a stream whose end has not come
+        with m.If(status.done):
+            m.d.sync += begun.eq(0)
+        with m.Elif(decoder.outputs.valid & decoder.outputs.ready):
+            m.d.sync += begun.eq(1)
+        with m.If(fault.code.any()):
+            pass
+        with m.Elif(status.done & status.error):
+            m.d.sync += [
+                fault.code.eq(ErrorCode.WEIGHTS),
+                fault.address.eq(status.bit),
+                fault.number.eq(numbers.r_data),
+            ]
+        with m.Elif(array.weights_error & ~begun):
+            m.d.sync += [fault.code.eq(ErrorCode.WEIGHTS), fault.number.eq(self.number)]
+            m.d.sync += fault.address.eq(self.unit.descriptor.weights_bytes << 3)
+        with m.Elif(parameters.error):
+            m.d.sync += [fault.code.eq(ErrorCode.PARAMETERS), fault.number.eq(parameters.error_number)]
+            m.d.sync += fault.address.eq(parameters.error_address)
+
+    def _activity(self, m: Module) -> None:
+        array, feeder = self.array.activity, self.feeder
+        waiting = array.residual | array.results | feeder.waiting_memory
+        flows = (feeder.beats, self.array.weights, self.array.columns, self.array.results, feeder.memory.request)
+        m.d.comb += [
+            self.activity.computing.eq(array.computing),
+            self.activity.waiting_weights.eq(array.weights),
+            self.activity.waiting_parameters.eq(array.parameters | feeder.waiting_step),
+            self.activity.waiting_memory.eq(waiting & ~array.computing),
+            self.moving.eq(Cat(flow.valid & flow.ready for flow in flows).any()),
+        ]

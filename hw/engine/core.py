@@ -1,0 +1,225 @@
+"""All of the engine but its registers: fetch, units, activation memory, bus. One run, from reset to reset."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import EngineParams, ErrorCode, Region
+from roundel.hw.axi import read_signature, write_signature
+from roundel.hw.engine.boxes import Boxes
+from roundel.hw.engine.bus import BOXES, FETCH, LOAD, PARAMETERS, STORE, WEIGHTS, EngineBus
+from roundel.hw.engine.compute import Compute
+from roundel.hw.engine.compute import activity_layout as compute_activity
+from roundel.hw.engine.dispatch import NUMBER, DescriptorQueue, Tokens, Watchdog
+from roundel.hw.engine.fetch import UNITS, Fetch, fault_layout
+from roundel.hw.engine.memory import ActivationMemory
+from roundel.hw.engine.move import Load, Store
+from roundel.hw.engine.ports import OUTER_ADDRESS
+from roundel.hw.lib import named, select
+
+FLAGS = slice(4, 8)  # of a descriptor
+
+
+def flags() -> tuple[str, ...]:
+    """What can be so in a cycle, in the order of `activity_layout`."""
+    return (*compute_activity().members, "waiting_tokens", "read_beats", "write_beats")
+
+
+def activity_layout() -> data.StructLayout:
+    """What goes on in a cycle: flags, and for each unit whether a descriptor starts or is through, and which."""
+    units = len(UNITS)
+    events = {"started": units, "finished": units, "numbers": data.ArrayLayout(NUMBER, units)}
+    return data.StructLayout({"flags": data.StructLayout(dict.fromkeys(flags(), 1))} | events)
+
+
+class EngineCore(wiring.Component):
+    """Begins a run when reset ends. After `finished`, or a fault, it is to be stopped, and reset once `idle`.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+
+    Members
+    -------
+    read : Out(read_signature(bus)), write : Out(write_signature(bus))
+        AXI4.
+    bases : In(32).array(4)
+        Of the regions.
+    stop : In(1), idle : Out(1)
+        Begin nothing more on the bus; it owes nothing.
+    finished : Out(1)
+        The program came to its end, and all units are through.
+    fault : Out(fault_layout())
+        The first one, held.
+    boxes : Out(32), boxes_valid : Out(1), dropped : Out(1)
+        How many boxes an image had, for a cycle; a box was dropped in this cycle.
+    activity : Out(activity_layout())
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.watchdog = Watchdog()
+        super().__init__(
+            {
+                "read": Out(read_signature(params.bus)),
+                "write": Out(write_signature(params.bus)),
+                "bases": In(OUTER_ADDRESS).array(len(Region)),
+                "stop": In(1),
+                "idle": Out(1),
+                "finished": Out(1),
+                "fault": Out(fault_layout()),
+                "boxes": Out(32),
+                "boxes_valid": Out(1),
+                "dropped": Out(1),
+                "activity": Out(activity_layout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self.params
+        m.submodules.bus = bus = EngineBus(params)
+        m.submodules.fetch = fetch = Fetch(params)
+        m.submodules.memory = memory = ActivationMemory(params)
+        m.submodules.tokens = tokens = Tokens(len(UNITS))
+        m.submodules.load, m.submodules.store = load, store = Load(params), Store(params)
+        m.submodules.compute = compute = Compute(params)
+        boxes = None
+        if params.nms is not None:
+            m.submodules.boxes = boxes = Boxes(params)
+            self._writer(m, boxes, bus.writers[BOXES], memory.boxes)
+            m.d.comb += [self.boxes.eq(boxes.count), self.boxes_valid.eq(boxes.unit.done)]
+            m.d.comb += self.dropped.eq(boxes.dropped)
+            self._bases(m, boxes)
+        self._writer(m, store, bus.writers[STORE], memory.store)
+        queues = [DescriptorQueue(params, opcodes) for opcodes in UNITS]
+        for name, queue, pieces in zip(("load", "compute", "store"), queues, fetch.pieces, strict=True):
+            m.submodules[f"queue_{name}"] = queue
+            wiring.connect(m, pieces, queue.pieces)
+        for source, sink in (
+            (compute.feed, memory.feed),
+            (compute.residual, memory.residual),
+            (compute.target, memory.target),
+            (load.memory, memory.load),
+            (bus.read, wiring.flipped(self.read)),
+            (bus.write, wiring.flipped(self.write)),
+        ):
+            wiring.connect(m, source, sink)
+        for channel, command, beats in (
+            (FETCH, fetch.command, fetch.data),
+            (LOAD, load.command, load.data),
+            (PARAMETERS, compute.parameters_command, compute.parameters_data),
+            (WEIGHTS, compute.weights_command, compute.weights_data),
+        ):
+            wiring.connect(m, command, bus.commands[channel])
+            wiring.connect(m, bus.outputs[channel], beats)
+        for unit in (load, store, compute):
+            self._bases(m, unit)
+        m.d.comb += [fetch.base.eq(self.bases[Region.PROGRAM]), bus.stop.eq(self.stop), self.idle.eq(bus.idle)]
+        m.d.comb += bus.idle_array.eq(~tokens.active[1])
+        done = self._dispatch(m, queues, tokens, (load, compute, store), boxes)
+        self._look_ahead(m, queues[1], compute)
+        left = Cat(queue.present_valid | queue.waiting_valid for queue in queues)
+        m.d.sync += self.finished.eq(fetch.ended & ~left.any())
+
+        self._observe(m, compute, tokens, bus, done, queues)
+        self._watch(m, memory, compute, tokens, fetch, bus, done)
+        self._fault(m, bus, fetch, compute, [queue.present_number for queue in queues])
+        return m
+
+    def _observe(
+        self,
+        m: Module,
+        compute: Compute,
+        tokens: Tokens,
+        bus: EngineBus,
+        done: Signal,
+        queues: list[DescriptorQueue],
+    ) -> None:
+        """What goes on, for counters and for whoever looks on."""
+        m.d.comb += [
+            self.activity.flags.eq(Cat(compute.activity, ~tokens.active[1], bus.beats)),
+            self.activity.started.eq(tokens.start),
+            self.activity.finished.eq(done),
+            Cat(self.activity.numbers).eq(Cat(queue.present_number for queue in queues)),
+        ]
+
+    def _watch(
+        self,
+        m: Module,
+        memory: ActivationMemory,
+        compute: Compute,
+        tokens: Tokens,
+        fetch: Fetch,
+        bus: EngineBus,
+        done: Signal,
+    ) -> None:
+        """Tell the watchdog when anything moves."""
+        m.submodules.watchdog = watchdog = self.watchdog
+        moving = Cat(port.request.valid & port.request.ready for port in (memory.load, memory.store, memory.boxes))
+        m.d.comb += [
+            watchdog.progress.eq(Cat(moving, compute.moving, tokens.start, done, fetch.moving, ~bus.idle).any()),
+            watchdog.active.eq(tokens.active.any()),
+        ]
+
+    def _bases(self, m: Module, unit: Any) -> None:
+        m.d.comb += [inner.eq(base) for inner, base in zip(unit.bases, self.bases, strict=True)]
+
+    def _writer(self, m: Module, unit: Any, port: wiring.PureInterface, memory: wiring.PureInterface) -> None:
+        """A unit that takes words from the activation memory to the bus."""
+        wiring.connect(m, unit.memory, memory)
+        wiring.connect(m, unit.command, port.command)
+        wiring.connect(m, unit.data, port.data)
+        m.d.comb += unit.written.eq(port.written)
+
+    def _dispatch(
+        self, m: Module, queues: list[DescriptorQueue], tokens: Tokens, units: tuple[Any, ...], boxes: Boxes | None
+    ) -> Signal:
+        """Descriptors to their units when their tokens are there; which units are through in this cycle."""
+        done = Signal(len(UNITS))
+        m.d.comb += [tokens.there.eq(Cat(queue.present_valid for queue in queues)), tokens.done.eq(done)]
+        for index, (queue, unit) in enumerate(zip(queues, units, strict=True)):
+            served = [(unit.unit, ~queue.present_boxes)]
+            if boxes is not None and unit is units[1]:
+                served.append((boxes.unit, queue.present_boxes))
+            for port, chosen in served:
+                m.d.comb += [port.start.eq(tokens.start[index] & chosen), port.descriptor.eq(queue.present)]
+            m.d.comb += [
+                tokens.flags[index].eq(queue.present[FLAGS]),
+                queue.take.eq(done[index]),
+                done[index].eq(Cat(port.done for port, _ in served).any()),
+            ]
+        return done
+
+    def _look_ahead(self, m: Module, queue: DescriptorQueue, compute: Compute) -> None:
+        """What the compute unit knows of its queue."""
+        m.d.comb += [
+            compute.number.eq(queue.present_number),
+            compute.valid.eq(queue.present_valid & ~queue.present_boxes),
+            compute.next.eq(queue.waiting),
+            compute.next_number.eq(queue.waiting_number),
+            compute.next_valid.eq(queue.waiting_valid & ~queue.waiting_boxes),
+            compute.shift.eq(queue.move),
+        ]
+
+    def _fault(self, m: Module, bus: EngineBus, fetch: Fetch, compute: Compute, numbers: list[Signal]) -> None:
+        """Keep the first one; of those of a cycle, the first of this list."""
+        fault = Signal(fault_layout())
+        loads, computes, stores = numbers
+        asked = select([fetch.number, loads, compute.parameters_number, compute.parameters_number], bus.channel)
+        m.d.comb += self.fault.eq(fault)
+        quiet = named(m, ~fault.code.any(), "quiet")
+        for wrong, code, address, number in reversed(
+            (
+                (bus.read_error, ErrorCode.READ, bus.read_address, asked),
+                (bus.write_error, ErrorCode.WRITE, bus.write_address, select([stores, computes], bus.writer)),
+                (fetch.fault.code.any(), fetch.fault.code, fetch.fault.address, fetch.fault.number),
+                (compute.fault.code.any(), compute.fault.code, compute.fault.address, compute.fault.number),
+                (self.watchdog.expired, ErrorCode.DEADLOCK, 0, computes),
+            )
+        ):
+            with m.If(quiet & wrong):
+                m.d.sync += [fault.code.eq(code), fault.address.eq(address), fault.number.eq(number)]

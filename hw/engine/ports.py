@@ -1,0 +1,91 @@
+"""What goes between the blocks of the engine. docs/engine.md says what the fields of a descriptor mean."""
+
+from amaranth.hdl import Module, Shape, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.engine import FIELDS, RESULT_WIDTH, EngineParams, Opcode
+from roundel.hw.requant import runtime_layout
+
+OUTER_ADDRESS = 32
+
+
+def descriptor_layout(opcode: Opcode) -> data.StructLayout:
+    """A descriptor of that operation, from bit 0 of its 128 bytes."""
+    return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in FIELDS[opcode]})
+
+
+def beat_layout(params: EngineParams) -> data.StructLayout:
+    """From the feeder to the array: bytes of a word, signed, borders and flips done.
+
+    A beat without `compute` only fills the window of a depthwise layer; its flags are 0. `first` and `last`: of the
+    steps of an output block; `swap` (`swap_params`): the first computing beat of a step (of an output block); `final`:
+    all computing beats of the very last step of a tile.
+    """
+    flags = dict.fromkeys(("compute", "first", "last", "swap", "swap_params", "final"), 1)
+    position = Shape.cast(range(params.depth))
+    return data.StructLayout({"data": data.ArrayLayout(signed(8), params.lanes), "position": position} | flags)
+
+
+def layer_layout() -> data.StructLayout:
+    """What the array is told of a layer; it stands still while beats of the layer are on their way."""
+    flags = dict.fromkeys(("depthwise", "maximum", "has_residual", "flip_target"), 1)
+    bound = signed(RESULT_WIDTH)
+    return data.StructLayout(flags | {"leak": 6, "low": bound, "high": bound})
+
+
+def column_layout(params: EngineParams) -> data.StructLayout:
+    """One column's parameters, of an output block."""
+    runtime = runtime_layout(params.mac.requant)
+    return data.StructLayout({"bias": signed(params.bias_width), "residual_shift": 5, "runtime": runtime})
+
+
+def step_layout() -> data.StructLayout:
+    """A weight block's step, as `roundel.golden.engine.program.WeightStep` has it."""
+    return data.StructLayout({"offset": signed(32), "dy": signed(8), "last": 8, "dx": signed(16)})
+
+
+def word(params: EngineParams) -> Shape:
+    """A word of the activation memory, byte of lane 0 lowest."""
+    return unsigned(8 * params.lanes)
+
+
+def word_address(params: EngineParams) -> Shape:
+    """Of a word of the activation memory."""
+    return Shape.cast(range(params.words))
+
+
+def feed_port(params: EngineParams) -> wiring.Signature:
+    """Reading `lanes` bytes from any byte on: data come `ActivationMemory.FEED_LATENCY` cycles after the transfer."""
+    address = Shape.cast(range(params.memory))
+    return wiring.Signature({"request": Out(stream.Signature(address)), "data": In(word(params)), "valid": In(1)})
+
+
+def read_port(params: EngineParams) -> wiring.Signature:
+    """Reading a word: data come `ActivationMemory.READ_LATENCY` cycles after the transfer, and cannot wait."""
+    request = stream.Signature(word_address(params))
+    return wiring.Signature({"request": Out(request), "data": In(word(params)), "valid": In(1)})
+
+
+def write_port(params: EngineParams) -> wiring.Signature:
+    """Writing a word."""
+    payload = data.StructLayout({"address": word_address(params), "data": word(params)})
+    return wiring.Signature({"request": Out(stream.Signature(payload))})
+
+
+def unit_port(opcode: Opcode) -> wiring.Signature:
+    """How the sequencer drives a unit: `start` for a cycle while not `busy`; the descriptor stands until `done`.
+
+    `busy` from the cycle after `start` to the cycle of `done`, which is one cycle long: all its effects are there.
+    """
+    return wiring.Signature(
+        {"start": Out(1), "descriptor": Out(descriptor_layout(opcode)), "busy": In(1), "done": In(1)}
+    )
+
+
+def keep_busy(m: Module, unit: wiring.PureInterface) -> None:
+    """Set `busy` of a unit's own side of its port: from `start` to `done`."""
+    with m.If(unit.start):
+        m.d.sync += unit.busy.eq(1)
+    with m.Elif(unit.done):
+        m.d.sync += unit.busy.eq(0)

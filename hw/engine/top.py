@@ -1,0 +1,83 @@
+"""The engine: a whole detector behind an AXI4-Lite slave and an AXI4 master. docs/engine.md says what it does."""
+
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from roundel.golden.engine import MAGIC, VERSION, EngineParams
+from roundel.hw.axi import RegisterFile, attach, lite_signature, ports, read_signature, write_signature
+from roundel.hw.engine.control import BASES, COUNTERS, Control, register_table
+from roundel.hw.engine.core import EngineCore, activity_layout
+
+ADDRESS = 8  # bits of the address of a register
+
+
+class Engine(wiring.Component):
+    """Registers, what they control, and the core, which is in reset between runs.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.engine.params.EngineParams`.
+
+    Members
+    -------
+    s_axi_* : the ports of an AXI4-Lite slave
+    m_axi_* : the ports of an AXI4 master
+    interrupt : Out(1)
+        High while the run is done or an error stands, if the register `interrupt` says so.
+    activity : Out(activity_layout())
+        What goes on inside; for simulations.
+
+    Attributes
+    ----------
+    latency
+        Cycles from the write of `control` to the first address on the bus.
+    """
+
+    latency = 6
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.core = EngineCore(params)
+        slave = lite_signature(ADDRESS).flip()
+        super().__init__(
+            {
+                **ports("s_axi", slave),
+                **ports("m_axi", read_signature(params.bus)),
+                **ports("m_axi", write_signature(params.bus)),
+                "interrupt": Out(1),
+                "activity": Out(activity_layout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.registers = registers = RegisterFile(register_table(), address_width=ADDRESS)
+        m.submodules.control = control = Control()
+        halt, core = Signal(), self.core
+        m.submodules.core = ResetInserter(halt)(core)
+        attach(m, self, "s_axi", registers.bus)
+        attach(m, self, "m_axi", core.read)
+        attach(m, self, "m_axi", core.write)
+        m.d.comb += [
+            halt.eq(~control.run),
+            Cat(control.start, control.reset, control.clear).eq(registers.control),
+            core.stop.eq(control.stop),
+            *(base.eq(getattr(registers, name)) for base, name in zip(core.bases, BASES, strict=True)),
+            *(getattr(control, name).eq(getattr(core, name)) for name in ("fault", "finished", "idle", "activity")),
+            *(getattr(control, name).eq(getattr(core, name)) for name in ("boxes", "boxes_valid", "dropped")),
+            self.activity.eq(core.activity),
+            self.interrupt.eq(registers.interrupt & (control.done | control.error)),
+            registers.id.eq(MAGIC),
+            registers.version.eq(VERSION),
+            registers.config.eq(self.params.fingerprint),
+            registers.status.eq(Cat(control.busy, control.done, control.error, control.was_dropped)),
+            registers.error_code.eq(control.last_fault.code),
+            registers.error_address.eq(control.last_fault.address),
+            registers.error_index.eq(control.last_fault.number),
+            registers.boxes.eq(control.last_boxes),
+            registers.cycles.eq(control.cycles),
+            *(getattr(registers, name).eq(getattr(control, name)) for name in COUNTERS),
+        ]
+        return m

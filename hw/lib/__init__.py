@@ -1,0 +1,29 @@
+"""Parts that know no unit: a newcomer could use each alone."""
+
+from roundel.hw.lib.arith import cut, multiple, named, select
+from roundel.hw.lib.double_buffer import BlockLoader, DoubleBuffer
+from roundel.hw.lib.fifo import BlockFifo, SmallFifo
+from roundel.hw.lib.gearbox import Gearbox
+from roundel.hw.lib.memory import TwoPortMemory
+from roundel.hw.lib.shift_window import increment, window, window_const
+from roundel.hw.lib.streams import StreamRegister, delay
+from roundel.hw.lib.walker import Walker
+
+__all__ = [
+    "BlockFifo",
+    "BlockLoader",
+    "DoubleBuffer",
+    "Gearbox",
+    "SmallFifo",
+    "StreamRegister",
+    "TwoPortMemory",
+    "Walker",
+    "cut",
+    "delay",
+    "increment",
+    "multiple",
+    "named",
+    "select",
+    "window",
+    "window_const",
+]

@@ -1,0 +1,59 @@
+"""The MAC array with a weight decoder before its weight port: compressed weights in, results out."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.mac import SparseMacParams
+from roundel.hw.decoder import Decoder, input_layout, status_layout
+from roundel.hw.mac.array import MacArray, activations_payload, outputs_payload, params_payload
+
+
+class SparseMac(wiring.Component):
+    """Decoder and array as one. The stream of a layer comes once for every tile (`roundel.golden.mac.tiling`).
+
+    The decoder works ahead while the array's next weight block is not complete, then waits for the array. A damaged
+    stream leaves the array waiting for weights: `status` says so, and a reset ends it.
+
+    Parameters
+    ----------
+    params
+        See `roundel.golden.mac.sparse.SparseMacParams`.
+
+    Members
+    -------
+    stream : In(stream.Signature(input_layout(params.decoder)))
+        Weight streams, one after the other, in the order of `roundel.golden.mac.tiling.weight_beats`.
+    status : Out(status_layout())
+        Of the decoder, see `roundel.hw.decoder.unit.Decoder`.
+    params : In, activations : In, outputs : Out
+        See `roundel.hw.mac.array.MacArray`.
+    """
+
+    def __init__(self, params: SparseMacParams):
+        self.decoder, self.array = Decoder(params.decoder), MacArray(params.mac)
+        self.latency = self.array.latency
+        super().__init__(
+            {
+                "stream": In(stream.Signature(input_layout(params.decoder))),
+                "status": Out(status_layout()),
+                "params": In(stream.Signature(params_payload(params.mac))),
+                "activations": In(stream.Signature(activations_payload(params.mac))),
+                "outputs": Out(stream.Signature(outputs_payload(params.mac))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.decoder, m.submodules.array = decoder, array = self.decoder, self.array
+        wiring.connect(m, wiring.flipped(self.stream), decoder.inputs)
+        for name in ("params", "activations"):
+            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(array, name))
+        wiring.connect(m, array.outputs, wiring.flipped(self.outputs))
+        m.d.comb += [
+            array.weights.valid.eq(decoder.outputs.valid),
+            array.weights.p.eq(decoder.outputs.p.weights),
+            decoder.outputs.ready.eq(array.weights.ready),
+            self.status.eq(decoder.status),
+        ]
+        return m

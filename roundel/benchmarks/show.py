@@ -1,0 +1,127 @@
+"""Rows of `bench.json` as tables for a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from roundel.ui import Row
+
+Table = tuple[str, list[str], list[list[str]]]
+
+_RATES = {
+    "nms.boxes_per_cycle": "boxes a cycle",
+    "nms.first_kept_after": "first kept after",
+    "nms.kept": "kept",
+    "greedy_nms.cycles_per_image": "greedy cycles",
+    "nms.speedup_over_greedy": "times fewer",
+    "nms.speedup_over_greedy_one_image": "one image",
+}
+_SOFTWARE = {
+    "software.psrr_numpy": "NumPy, us",
+    "software.psrr_numpy_over_greedy_numpy": "times NumPy greedy",
+    "software.psrr_numpy_over_greedy_compiled": "times compiled greedy",
+}
+_BY_ZEROS = {
+    "codec.bits_per_weight": ("Bits per weight, by zeros", "format"),
+    "codec.over_floor": ("Per cent over the entropy, by zeros", "format"),
+    "codec.weights_per_round": ("Weights per round, by zeros", "format"),
+    "codec.encode_speed": ("Million weights encoded in a second, by zeros", "format"),
+    "codec.decode_speed": ("Million weights decoded in a second, by zeros", "format"),
+    "decoder.weights_per_cycle": ("Decoder, dense weights a cycle, by zeros", "scheme"),
+    "decoder.nonzero_per_cycle": ("Decoder, weights a cycle that are not zero, by zeros", "scheme"),
+    "decoder.cycles_between_streams": ("Decoder, cycles between two streams, by zeros", "scheme"),
+}
+_SEARCH = {
+    "search.seconds": "seconds",
+    "search.memory": "most memory, GiB",
+    "search.sqnr": "SQNR, dB",
+    "search.quantizations_before": "quantizations",
+    "search.quantizations_after": "as modules",
+}
+_ENGINE = {
+    "engine.utilization": "useful of all MACs",
+    "engine.cycles": "cycles",
+    "engine.weight_stalls": "waiting for weights",
+    "engine.simulation_speed": "cycles/s simulated",
+}
+_ZERO_BLOCKS = "engine.zero_block_speedup"
+_PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept an image"}
+
+
+def tables(rows: Sequence[Row]) -> list[Table]:
+    """Title, heads and cells of each table; rows of several figures about the same thing become one line."""
+    precisions = [row for row in rows if "scene" in row["params"]]
+    rates = [row for row in rows if "scheme" in row["params"] and "images" in row["params"]]
+    software = [row for row in rows if row["name"] in _SOFTWARE]
+    packed = [row for row in rows if row["name"] in _BY_ZEROS]
+    search = [row for row in rows if row["name"] in _SEARCH]
+    engine = [row for row in rows if row["name"] in _ENGINE]
+    blocks = [row for row in rows if row["name"] == _ZERO_BLOCKS]
+    shown = (precisions, rates, software, packed, search, engine, blocks)
+    rest = [row for row in rows if not any(row in part for part in shown)]
+    found = []
+    if rest:
+        cells = [[_title(row), figure(row), row["unit"]] for row in rest]
+        found.append(("Speed", ["what", "value", "unit"], cells))
+    if rates:
+        boxes = rates[0]["params"]["boxes"]
+        found.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
+    if software:
+        found.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
+    if search:
+        about = search[0]["params"]
+        title = f"Joint search of {about['network']}, {about['images']} images"
+        found.append(_pivot(title, search, ("shifts",), _SEARCH))
+    if engine:
+        named = [row | {"params": row["params"] | {"what": _workload(row["params"])}} for row in engine]
+        found.append(_pivot("Engine", named, ("config", "what", "on"), _ENGINE))
+    if blocks:
+        about = blocks[0]["params"]
+        title = f"Speed-up over dense of {about['network']} on {about['config']}, by zeros"
+        found.append(_by_zeros(title, blocks, "pruning"))
+    for name, (title, key) in _BY_ZEROS.items():
+        if chosen := [row for row in packed if row["name"] == name]:
+            found.append(_by_zeros(title, chosen, key))
+    for name, title in _PRECISIONS.items():
+        if chosen := [row for row in precisions if row["name"] == name]:
+            scenes = dict.fromkeys(row["params"]["scene"] for row in chosen)
+            renamed = [row | {"name": row["params"]["scene"]} for row in chosen]
+            found.append(_pivot(title, renamed, ("method",), {scene: scene for scene in scenes}))
+    return found
+
+
+def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
+    """A column for each part of zeros."""
+    scale = 1e-6 if rows[0]["unit"] == "weights/s" else 1
+    lines: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: float(row["params"]["zeros"])):
+        lines.setdefault(row["params"][key], []).append(f"{scale * row['value']:.4g}")
+    zeros = sorted({row["params"]["zeros"] for row in rows})
+    return title, [key, *(f"{part:.0%}" for part in zeros)], [[name, *found] for name, found in lines.items()]
+
+
+def figure(row: Row) -> str:
+    """The value of a row, to print: what can be near 1 with its decimals, speeds without."""
+    return f"{row['value']:,.4f}" if row["value"] < 1000 else f"{row['value']:,.0f}"
+
+
+def _title(row: Row) -> str:
+    """The name of a row with what sets it apart from others of that name."""
+    about = row["params"]
+    counted = next((f"{about[key]:,} {key}" for key in ("banks", "boxes") if key in about), "")
+    return " ".join(filter(None, [row["name"], about.get("scheme"), counted]))
+
+
+def _workload(about: Mapping[str, Any]) -> str:
+    """The network, the layer and its zeros, as far as they are given."""
+    zeros = f"{about['zeros']:.0%} zeros, {about['weight_width']} bits" if "zeros" in about else ""
+    return ", ".join(filter(None, [about.get("network"), about.get("layer"), zeros]))
+
+
+def _pivot(title: str, rows: Iterable[Row], keys: Sequence[str], names: dict[str, str]) -> Table:
+    """A line for each value of `keys`, a column for each of `names`."""
+    lines: dict[tuple[object, ...], dict[str, str]] = {}
+    for row in rows:
+        line = lines.setdefault(tuple(row["params"][key] for key in keys), {})
+        line[row["name"]] = f"{row['value']:,.3f}" if row["value"] < 10 else f"{row['value']:,.0f}"
+    cells = [[*map(str, line), *(values.get(name, "") for name in names)] for line, values in lines.items()]
+    return title, [*keys, *names.values()], cells

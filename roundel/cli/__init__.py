@@ -1,0 +1,1 @@
+"""Reads options, calls one function, prints; one file a command."""

@@ -1,0 +1,58 @@
+"""The command `demo`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roundel.cli.options import JSON, OUTPUT
+from roundel.golden.engine import CONFIGS
+from roundel.ui import err, output_folder, steps
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--model", type=FILE, help="Trained detector (ONNX) instead of the example's.")
+@click.option("--head", type=FILE, help="How boxes come out of its outputs (.toml).")
+@click.option("--calibration", type=FILE, help="Its calibration images (.npz).")
+@click.option("--held-out", type=FILE, help="Held-out scenes and their objects (.npz).")
+@click.option("--scenes", type=click.IntRange(1), default=8, show_default=True, help="How many of them run on the RTL.")
+@click.option(
+    "--sparsity",
+    type=float,
+    help="Part of all weights that OPQ prunes; 0.2 if not given, or 0 where weights are integers already.",
+)
+@click.option("--bits", type=float, help="Mean bits of OPQ's codes; without it the search chooses weights of 8 bits.")
+@click.option("--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="The engine's.")
+@click.option(
+    "--cells",
+    default="reference",
+    show_default=True,
+    metavar="LIBERTY",
+    help="Cells for energies: `reference`, a Liberty file (.lib, .lib.gz), or `none` to leave them out.",
+)
+@OUTPUT
+@JSON
+def demo(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
+    """The main job from start to end: a trained detector on the engine's RTL, from images to boxes; writes demo.md.
+
+    Exit code 1 if the RTL differs from golden anywhere: the first tensor, element and both values are named.
+    """
+    from roundel.demo import Options, run_demo, show, show_times, verdict, write_demo
+    from roundel.evaluation import library_paths
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    with output_folder(folder) as work:
+        library = None if cells == "none" else library_paths([cells])[0]
+        result = run_demo(Options(cells=library, **chosen), steps)
+        found = write_demo(result, work)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        show(found)
+    show_times(result.seconds)
+    err.print(f"{verdict(found)}; see {folder / 'demo.md'}")
+    sys.exit(0 if found["equal"] else 1)

@@ -1,0 +1,17 @@
+"""An integer network to a program; passes in the order of their names in docs/compiler.md."""
+
+from roundel.compiler.boxes import Head
+from roundel.compiler.pipeline import Compiled, Regions, compile_network
+from roundel.compiler.program_text import layer_rows, listing, memory_map
+from roundel.compiler.tokens import Task
+
+__all__ = [
+    "Compiled",
+    "Head",
+    "Regions",
+    "Task",
+    "compile_network",
+    "layer_rows",
+    "listing",
+    "memory_map",
+]

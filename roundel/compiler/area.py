@@ -1,0 +1,118 @@
+"""Parts of maps, where they are on chip, and how the engine cuts them into tiles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from roundel.compiler.tensor import Storage
+from roundel.golden.rounding import Ints
+
+
+class Area(NamedTuple):
+    """Rows `first` to below `last` and columns `left` to below `right` of a map."""
+
+    first: int
+    last: int
+    left: int
+    right: int
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self.last - self.first
+
+    @property
+    def columns(self) -> int:
+        """How many."""
+        return self.right - self.left
+
+
+def whole(storage: Storage) -> Area:
+    """All of a map."""
+    return Area(0, storage.rows, 0, storage.columns)
+
+
+def cut(storage: Storage, heights: Sequence[int], columns: int) -> list[Area]:
+    """A map in bands of these heights, from the top, and these in strips of so many columns."""
+    ends = list(accumulate(heights, initial=0))
+    return [
+        Area(first, last, left, min(left + columns, storage.columns))
+        for first, last in pairwise(ends)
+        for left in range(0, storage.columns, columns)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A part of a map on chip.
+
+    Parameters
+    ----------
+    word
+        Of its first row of plane 0.
+    row, plane
+        Words from row to row and from plane to plane.
+    area
+        Which part it is.
+    """
+
+    word: int
+    row: int
+    plane: int
+    area: Area
+
+    @classmethod
+    def of(cls, storage: Storage, word: int, area: Area) -> "Place":
+        """A part of a storage without gaps from `word` on."""
+        row = storage.words_of(area.columns)
+        return cls(word=word, row=row, plane=area.rows * row, area=area)
+
+    def byte(self, storage: Storage, row: int, column: int, plane: int = 0) -> int:
+        """Address of a pixel."""
+        word = self.word + plane * self.plane + (row - self.area.first) * self.row
+        return word * storage.lanes + (column - self.area.left) * storage.pixel_bytes
+
+    def at(self, storage: Storage, area: Area, plane: int = 0) -> int:
+        """Word of the first pixel of a part, which begins at a word."""
+        return self.byte(storage, area.first, area.left, plane) // storage.lanes
+
+    def spans(self, planes: range, area: Area) -> Ints:
+        """Words from ... to below ... that hold the rows of a part, (spans, 2): one for each plane, or for all."""
+        first = self.word + (area.first - self.area.first) * self.row
+        start = first + np.asarray(planes, dtype=np.int64) * self.plane
+        spans = np.stack([start, start + area.rows * self.row], axis=1)
+        return np.array([[spans[0, 0], spans[-1, 1]]]) if self.plane == area.rows * self.row else spans
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """How a map of results is cut so that no tile has more positions than the accumulator memory."""
+
+    tile_w: int
+    tile_h: int
+    tiles_x: int
+    tiles_y: int
+    last_w: int
+    last_h: int
+
+    @classmethod
+    def of(cls, rows: int, columns: int, depth: int, *, even: bool = False) -> "Tiling":
+        """Whole rows where they fit, tiles of about the same size; of even size with `even` (depth of at least 4)."""
+        unit = 2 if even else 1
+        most = max(unit, min(columns, depth // unit) // unit * unit)
+        tile_w = balanced(columns, most, unit)
+        tile_h = balanced(rows, max(unit, depth // tile_w // unit * unit), unit)
+        tiles_x, tiles_y = -(-columns // tile_w), -(-rows // tile_h)
+        return cls(
+            tile_w=tile_w, tile_h=tile_h, tiles_x=tiles_x, tiles_y=tiles_y,
+            last_w=columns - (tiles_x - 1) * tile_w, last_h=rows - (tiles_y - 1) * tile_h,
+        )  # fmt: skip
+
+
+def balanced(size: int, most: int, unit: int) -> int:
+    """The size of pieces, multiples of `unit` and at most `most`, when as few as possible are about the same size."""
+    pieces = -(-size // min(size, most))
+    return -(-size // (pieces * unit)) * unit

@@ -1,0 +1,157 @@
+"""Operations at addresses: COMPUTE descriptors, the moves of rows, and the streams that they read."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from roundel.compiler.area import Area, Place, Tiling
+from roundel.compiler.operation import Operation, encode_weights, parameter_stream
+from roundel.compiler.tensor import Outer, Storage
+from roundel.golden.engine import EngineParams, Region
+from roundel.golden.errors import InputError
+from roundel.golden.rounding import Ints
+
+STREAM_LIMIT = (1 << 24) - 1  # bytes of a transfer
+ALIGN = 16  # bytes: a beat of the widest bus
+
+
+@dataclass(kw_only=True)
+class Streams:
+    """Parameter and weight streams behind the program; equal ones stand there once.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+
+    Attributes
+    ----------
+    data
+        All of them, each from a multiple of `ALIGN` on.
+    """
+
+    params: EngineParams
+    data: bytearray = field(default_factory=bytearray)
+    _known: dict[bytes, int] = field(default_factory=dict)
+    _weights: dict[tuple[int, range], bytes] = field(default_factory=dict)
+
+    def put(self, stream: bytes) -> dict[str, int]:
+        """Offset, from the first stream on, and size of a stream."""
+        if stream not in self._known:
+            self.data.extend(bytes(-len(self.data) % ALIGN))
+            self._known[stream] = len(self.data)
+            self.data.extend(stream)
+        return {"offset": self._known[stream], "bytes": len(stream)}
+
+    def weights(self, operation: Operation, blocks: range) -> bytes:
+        """The weight stream of some output blocks."""
+        key = (id(operation), blocks)
+        if key not in self._weights:
+            held = np.concatenate([operation.steps[block].weights for block in blocks])
+            self._weights[key] = encode_weights(held, self.params)
+        return self._weights[key]
+
+    def zeros(self) -> bytes:
+        """The weight stream of one block of zeros."""
+        return encode_weights(np.zeros((self.params.columns, self.params.lanes), dtype=np.int8), self.params)
+
+    def parts(self, operation: Operation) -> list[range]:
+        """Output blocks of a phase in groups whose streams are not too long for one transfer."""
+        each = operation.blocks
+        todo, found = [range(first, first + each) for first in range(0, len(operation.steps), each)][::-1], []
+        while todo:
+            blocks = todo.pop()
+            steps = sum(len(operation.steps[block]) for block in blocks)
+            size = 16 * self.params.columns * len(blocks) + 8 * steps
+            if len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
+                size = max(size, len(self.weights(operation, blocks)))
+            else:
+                size = STREAM_LIMIT + 1  # without coding it: hardly a stream has less than a bit for a weight
+            if size <= STREAM_LIMIT:
+                found.append(blocks)
+            elif len(blocks) == 1:
+                raise InputError(f"{operation.layer}: an output block's weights take {size} bytes, too many to stream")
+            else:
+                half = len(blocks) // 2
+                todo += [blocks[half:], blocks[:half]]
+        return found
+
+
+def compute(
+    operation: Operation, blocks: range, streams: Streams, *,
+    area: Area, source: Place, target: Place, residual: Place | None = None,
+) -> dict[str, int]:  # fmt: skip
+    """The fields of a COMPUTE descriptor for a part of some output planes, from places that hold what it reads.
+
+    `blocks` are of one phase, of which the part has a row at least.
+    """
+    assert area.first % operation.grain == 0
+    params, lanes, storage = streams.params, streams.params.lanes, operation.target.storage
+    reads, pixel = operation.reads(area, params.bus_bytes), operation.source.storage.pixel_bytes
+    phase, block = divmod(blocks[0], operation.blocks)
+    rows = -(-(area.rows - phase) // operation.phases)
+    tiling = Tiling.of(rows, area.columns, params.depth, even=operation.upsample)
+    half = 2 if operation.upsample else 1
+    below = area.first // operation.phases * operation.stride // half - reads.first
+    behind = area.left * operation.x_step * operation.every // half - reads.left * pixel
+    places = []
+    for number in blocks:
+        steps = operation.steps[number]
+        dy, dx = steps.row + below, steps.byte + behind
+        places.append(((steps.plane * source.plane + dy * source.row) * lanes + dx, dy, dx))
+    parameters = streams.put(parameter_stream(operation, blocks, params, places))
+    weights = streams.put(streams.weights(operation, blocks))
+    values = vars(tiling) | {
+        "source": source.byte(operation.source.storage, reads.first, reads.left), "rows": reads.rows,
+        "row_bytes": reads.columns * pixel, "x_step": operation.x_step, "every": operation.every,
+        "lead": operation.lead, "y_step": operation.stride * source.row * lanes, "y_rows": operation.stride,
+        "tile_x_step": tiling.tile_w * operation.every * operation.x_step // half,
+        "tile_y_step": tiling.tile_h * operation.stride * source.row * lanes // half,
+        "tile_y_rows": tiling.tile_h * operation.stride // half,
+        "blocks": len(blocks), "pad": operation.pad, "leak": operation.leak,
+        "low": operation.low, "high": operation.high,
+        "target": target.at(storage, area, block) + phase * target.row, "target_plane": target.plane,
+        "target_row": operation.phases * target.row, "target_tile": tiling.tile_h * operation.phases * target.row,
+        "depthwise": int(operation.depthwise), "maximum": int(operation.maximum), "upsample": int(operation.upsample),
+        "flip_source": int(operation.source.raw), "flip_target": int(operation.flip_target),
+        "parameters_region": Region.PROGRAM, "weights_region": Region.PROGRAM,
+    } | {f"parameters_{name}": value for name, value in parameters.items()} | {
+        f"weights_{name}": value for name, value in weights.items()
+    }  # fmt: skip
+    if operation.residual is not None and residual is not None:
+        values |= {
+            "has_residual": 1, "flip_residual": int(operation.residual.raw),
+            "residual": residual.at(operation.residual.storage, area, block) + phase * residual.row,
+            "residual_plane": residual.plane, "residual_row": operation.phases * residual.row,
+            "residual_tile": tiling.tile_h * operation.phases * residual.row,
+        }  # fmt: skip
+    return values
+
+
+def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -> dict[str, int]:
+    """The fields of a LOAD or STORE of a part at `place`, from plane `plane` of the outer map on.
+
+    Rows that lie without gaps on both sides are one run, and so are planes of such rows.
+    """
+    runs, planes, size = area.rows, storage.planes, area.columns * storage.pixel_bytes
+    lanes, row_outer, row_chip = storage.lanes, outer.row, place.row
+    if size == row_outer == row_chip * lanes and size * runs <= STREAM_LIMIT:
+        size, runs = size * runs, 1
+        row_outer, row_chip = size, size // lanes
+        if size == outer.plane == place.plane * lanes and size * planes <= STREAM_LIMIT:
+            size, planes = size * planes, 1
+    if runs == 1:
+        row_outer = row_chip = 0
+    offset = outer.offset + plane * outer.plane + area.first * outer.row + area.left * storage.pixel_bytes
+    return {
+        "region": outer.region, "offset": offset, "chip": place.at(storage, area), "runs": runs, "planes": planes,
+        "run_bytes": size, "outer_run": row_outer, "chip_run": row_chip,
+        "outer_plane": outer.plane if planes > 1 else 0, "chip_plane": place.plane if planes > 1 else 0,
+    }  # fmt: skip
+
+
+def outer_spans(storage: Storage, outer: Outer, plane: int, area: Area) -> Ints:
+    """Bytes from ... to below ... of whole rows that `move` touches in the outer memory, (planes, 2)."""
+    planes = np.arange(plane, plane + storage.planes, dtype=np.int64)
+    start = outer.offset + planes * outer.plane + area.first * outer.row
+    return np.stack([start, start + area.rows * outer.row], axis=1)

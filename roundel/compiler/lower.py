@@ -1,0 +1,287 @@
+"""From layers to operations: which tensors there are, how they lie, and what makes each."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler.lower_pool import add, average, copy, maximum
+from roundel.compiler.lower_weighted import depthwise_slots, is_depthwise, weighted, window_of
+from roundel.compiler.operation import Operation
+from roundel.compiler.steps import row_steps
+from roundel.compiler.tensor import Storage, Tensor, dense_slots, planes_of
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.formats import Format
+from roundel.golden.network import (
+    Add,
+    AveragePool,
+    Concat,
+    Flatten,
+    Layer,
+    MaxPool,
+    Network,
+    Requantized,
+    Upsample,
+    Weighted,
+    Window,
+)
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints, Rounding
+
+Shape = tuple[int, ...]
+
+INTERLEAVE = (1, 2, 4, 8)  # rows of the input in one of the map
+
+
+class Lowering:
+    """The operations of a network.
+
+    Parameters
+    ----------
+    network
+        What to compile.
+    shape
+        Of an image: (rows, columns, channels), or (features,).
+    params
+        The engine's.
+
+    Attributes
+    ----------
+    tensors
+        The input and every layer's result by name.
+    operations
+        In the order of the layers.
+
+    Raises
+    ------
+    InputError
+        A layer that the engine cannot run, by its name.
+    """
+
+    def __init__(self, network: Network, shape: Shape, params: EngineParams):
+        self.params = params
+        self.tensors: dict[str, Tensor] = {}
+        self.operations: list[Operation] = []
+        self.tensors[network.source] = self._input(network, shape)
+        for layer in network.layers:
+            self._check(layer)
+            sources = [self.tensors[name] for name in layer.sources]
+            try:
+                self.tensors[layer.name] = RULES[type(layer)](self, layer, *sources)
+            except InputError:
+                raise
+            except (ValueError, KeyError) as error:
+                raise InputError(f"{layer.name}: cannot be compiled for images of {shape} ({error})") from None
+
+    def check_sums(self) -> None:
+        """Raise InputError for an operation whose sums do not fit the array."""
+        for operation in self.operations:
+            operation.check_sums(self.params)
+
+    @property
+    def storages(self) -> list[Storage]:
+        """All maps that are no parts of others, in order."""
+        tensors = [*self.tensors.values(), *(one.target for one in self.operations)]
+        return list(dict.fromkeys(tensor.storage.root[0] for tensor in tensors))
+
+    def dense(self, name: str) -> Tensor:
+        """A tensor, or a copy of it, whose channels follow one another."""
+        tensor = self.tensors[name]
+        return self.repacked(name, tensor, dense_slots(len(tensor.slots)))
+
+    def _input(self, network: Network, shape: Shape) -> Tensor:
+        if len(shape) not in (1, 3) or min(shape) < 1:
+            raise InputError(f"input shape: expected rows, columns and channels, or features, not {shape}")
+        rows, columns, channels = shape if len(shape) == 3 else (1, 1, shape[0])
+        lanes = self.params.lanes
+        side_by_side = channels < lanes and _only_products(network, channels)
+        each = _interleave(network, channels, lanes) if side_by_side else 1
+        held = -(-rows // each)
+        storage = Storage(
+            name=network.source, rows=held, columns=columns, lanes=lanes, interleave=each, missing=held * each - rows,
+            planes=1 if side_by_side else -(-channels // lanes), pixel=each * channels if side_by_side else 0,
+        )  # fmt: skip
+        slots = dense_slots(channels)
+        return Tensor(name=network.source, form=network.input, storage=storage, slots=slots, flat=len(shape) == 1)
+
+    def _check(self, layer: Layer) -> None:
+        """Raise InputError for another requantizer than the engine's, where the layer needs one."""
+        if isinstance(layer, Concat):
+            shifts = [shift for index, shift in enumerate(layer.shifts) if _moves(layer)(index)]
+            exact = not any(shift > 0 for shift in shifts)
+        elif isinstance(layer, Requantized):
+            shifts = layer.shifts.tolist()
+            exact = layer.requant is Scheme.SHIFT and not any(shifts) and not layer.leak
+        else:
+            return
+        engine = self.params
+        if shifts and layer.requant is not engine.scheme:
+            raise InputError(f"{layer.name}: requantizes by {layer.requant.value}, the engine by {engine.scheme.value}")
+        if not exact and layer.rounding is not engine.rounding:
+            raise InputError(f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}")
+
+    def make(self, name: str, form: Format, rows: int, columns: int, slots: Ints, *, flat: bool = False) -> Tensor:
+        """A new tensor in planes of its own."""
+        lanes = self.params.lanes
+        storage = Storage(name=name, rows=rows, columns=columns, planes=planes_of(slots, lanes), lanes=lanes)
+        return Tensor(name=name, form=form, storage=storage, slots=slots, flat=flat)
+
+    def repacked(self, layer: str, source: Tensor, slots: Ints) -> Tensor:
+        """The tensor, or a copy of it, with its channels at `slots`."""
+        if np.array_equal(source.slots, slots) and not source.storage.pixel:
+            return source
+        storage = source.storage
+        target = self.make(f"{layer}.copy", source.form, storage.rows, storage.columns, slots, flat=source.flat)
+        self.operations.append(copy(layer, source, target, self.params))
+        return target
+
+    def weighted(self, layer: Weighted, source: Tensor, residual: Tensor | None = None) -> Tensor:
+        """A convolution or a matrix product."""
+        window, channels = window_of(layer, source), len(source.slots)
+        expected = len(layer.weights) * layer.groups // window.taps
+        if expected != channels or (layer.window is not None and source.flat):
+            raise InputError(f"{layer.name}: expected {expected} input channels, not {channels}")
+        rows, columns = window.output_size(source.storage.height, source.storage.columns)
+        if is_depthwise(layer, channels):
+            slots = depthwise_slots(layer, source)
+            residual = None if residual is None else self.repacked(layer.name, residual, slots)
+        else:
+            slots = dense_slots(len(layer.bias)) if residual is None else residual.slots
+        if residual is not None and residual.storage.pixel:
+            raise InputError(f"{layer.name}: a residual must be in planes")
+        flat = source.flat if layer.window is None else False
+        target = self.make(layer.name, layer.output, rows, columns, slots, flat=flat)
+        self.operations.append(weighted(layer, source, residual, target, self.params))
+        return target
+
+    def average(self, layer: AveragePool, source: Tensor) -> Tensor:
+        """A mean."""
+        target = self._pooled(layer, layer.window, source)
+        self.operations.append(average(layer, source, target, self.params))
+        return target
+
+    def maximum(self, layer: MaxPool, source: Tensor) -> Tensor:
+        """A maximum."""
+        target = self._pooled(layer, layer.window, source)
+        self.operations.append(maximum(layer, source, target, self.params))
+        return target
+
+    def _pooled(self, layer: Layer, window: Window, source: Tensor) -> Tensor:
+        rows, columns = window.output_size(source.storage.rows, source.storage.columns)
+        return self.make(layer.name, layer.output, rows, columns, source.slots)
+
+    def upsample(self, layer: Upsample, source: Tensor) -> Tensor:
+        """Every pixel twice in both directions, as often as the factor asks for."""
+        if layer.factor & (layer.factor - 1):
+            raise InputError(f"{layer.name}: the engine upsamples by powers of two, not by {layer.factor}")
+        while_factor, target = layer.factor, source
+        while while_factor > 1:
+            while_factor //= 2
+            name = layer.name if while_factor == 1 else f"{layer.name}.{layer.factor // while_factor}"
+            storage = target.storage
+            made = self.make(name, layer.output, 2 * storage.rows, 2 * storage.columns, source.slots)
+            self.operations.append(copy(layer.name, target, made, self.params, upsample=True))
+            target = made
+        return replace(target, name=layer.name)
+
+    def flatten(self, layer: Flatten, source: Tensor) -> Tensor:
+        """Another way to see the same map."""
+        return replace(source, name=layer.name, flat=True)
+
+    def add(self, layer: Add, x: Tensor, y: Tensor) -> Tensor:
+        """A sum; both operands must lie in the same way."""
+        if (x.storage.rows, x.storage.columns, len(x.slots)) != (y.storage.rows, y.storage.columns, len(y.slots)):
+            raise InputError(f"{layer.name}: the engine adds tensors of one shape, not {x.shape} and {y.shape}")
+        slots = x.slots if np.array_equal(x.slots, y.slots) else dense_slots(len(x.slots))
+        x, y = (self.repacked(layer.name, one, slots) for one in (x, y))
+        target = self.make(layer.name, layer.output, x.storage.rows, x.storage.columns, slots, flat=x.flat)
+        self.operations.append(add(layer, x, y, target, self.params))
+        return target
+
+    def concat(self, layer: Concat, *sources: Tensor) -> Tensor:
+        """Planes one behind the other: each source's own where they can be made there, else a copy."""
+        first, lanes = sources[0].storage, self.params.lanes
+        if any((one.storage.rows, one.storage.columns) != (first.rows, first.columns) for one in sources):
+            raise InputError(f"{layer.name}: expected maps of one size")
+        if any(one.flat for one in sources) and (first.rows, first.columns) != (1, 1):
+            raise InputError(f"{layer.name}: the engine cannot concatenate flattened maps")
+        parts: list[Ints] = []
+        children: list[tuple[Storage, int]] = []
+        planes = 0
+        for index, source in enumerate(sources):
+            part = self._part(layer, index, source, [one for one, _ in children])
+            parts.append(part.slots + planes * lanes)
+            children.append((part.storage, planes))
+            planes += part.storage.planes
+        slots = np.concatenate(parts)
+        whole = Storage(name=layer.name, rows=first.rows, columns=first.columns, planes=planes, lanes=lanes)
+        for child, plane in children:
+            child.parent = (whole, plane)
+        return Tensor(name=layer.name, form=layer.output, storage=whole, slots=slots, flat=sources[0].flat)
+
+    def _part(self, layer: Concat, index: int, source: Tensor, taken: list[Storage]) -> Tensor:
+        """A source that may become a part of a greater storage: itself, or a copy in the output's format."""
+        storage = source.storage
+        made = any(one.target.storage is storage for one in self.operations) or any(
+            one.storage.parent is not None and one.storage.parent[0] is storage for one in self.tensors.values()
+        )
+        if made and storage.parent is None and storage not in taken and not _moves(layer)(index):
+            return source
+        slots, shift = dense_slots(len(source.slots)), 0
+        if _moves(layer)(index):
+            if layer.requant is not Scheme.SHIFT:
+                raise InputError(f"{layer.name}: rescaling a part needs an engine that shifts")
+            shift = layer.shifts[index]
+            if shift > 0 and layer.output.zero and layer.rounding not in (Rounding.FLOOR, Rounding.HALF_UP):
+                raise InputError(f"{layer.name}: a zero point behind a shift that rounds {layer.rounding.value}")
+        target = self.make(f"{layer.name}.{index}", layer.output, storage.rows, storage.columns, slots)
+        self.operations.append(copy(layer.name, source, target, self.params, shift=shift))
+        return target
+
+
+def _moves(layer: Concat) -> Callable[[int], bool]:
+    """Whether a source's integers change on their way into the output."""
+
+    def moves(index: int) -> bool:
+        form, output = layer.inputs[index], layer.output
+        same = (form.fraction, form.mantissa, form.zero) == (output.fraction, output.mantissa, output.zero)
+        within = output.limits[0] <= form.limits[0] and form.limits[1] <= output.limits[1]
+        raw = {one.width == 8 and not one.signed for one in (form, output)}
+        return not (same and within and len(raw) == 1)
+
+    return moves
+
+
+def _only_products(network: Network, channels: int) -> bool:
+    """Whether the input goes into products over all of its channels only."""
+    names = {network.source}
+    for layer in network.layers:
+        if isinstance(layer, Flatten) and layer.sources[0] in names:
+            names.add(layer.name)
+            continue
+        read = [index for index, name in enumerate(layer.sources) if name in names]
+        if read and not (read == [0] and isinstance(layer, Weighted) and not is_depthwise(layer, channels)):
+            return False
+    return not names & set(network.output_names)
+
+
+def _interleave(network: Network, channels: int, lanes: int) -> int:
+    """How many rows of the input lie side by side in the lanes: what needs fewest steps, counting all readers."""
+    readers = [layer for layer in network.layers if network.source in layer.sources]
+    windows = [layer.window for layer in readers if isinstance(layer, Weighted) and layer.window is not None]
+    if len(windows) < len(readers):
+        return 1
+    return min(INTERLEAVE, key=lambda each: sum(row_steps(one, each, channels, lanes) for one in windows))
+
+
+RULES: dict[type, Callable[..., Any]] = {
+    Weighted: Lowering.weighted,
+    AveragePool: Lowering.average,
+    MaxPool: Lowering.maximum,
+    Upsample: Lowering.upsample,
+    Flatten: Lowering.flatten,
+    Add: Lowering.add,
+    Concat: Lowering.concat,
+}

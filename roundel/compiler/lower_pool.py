@@ -1,0 +1,112 @@
+"""Pools, copies and sums as operations of the engine."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from roundel.compiler.operation import Operation, by_slot, identity, pieces
+from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, spans
+from roundel.compiler.tensor import Tensor
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.network import Add, AveragePool, MaxPool, Window, window_count
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints
+
+
+def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """A mean: a depthwise convolution whose weights are the multiplier of every tap."""
+    _check_counts(layer, source)
+    multiplier, runtime = layer.multiplier, dict(layer.runtime())
+    if params.scheme is Scheme.SHIFT:
+        spare = min(int(runtime["shift"].min()), (multiplier & -multiplier).bit_length() - 1) if multiplier else 0
+        multiplier, runtime = multiplier >> spare, {"shift": runtime["shift"] - spare}
+    elif layer.leak:
+        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}")
+    runtime["bias"] = np.asarray((source.offset - source.form.zero) * multiplier * layer.window.taps)
+    lanes = params.lanes
+    weights = np.zeros((*layer.window.kernel, target.storage.planes * lanes), dtype=np.int64)
+    weights[..., target.slots] = multiplier
+    return _by_lane(
+        weights, layer.window, source, target, params, layer=layer.name, columns=runtime,
+        pad=source.byte(source.form.zero), low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
+    )  # fmt: skip
+
+
+def _check_counts(layer: AveragePool, source: Tensor) -> None:
+    if layer.count_padding:
+        return
+    counts = np.unique(window_count(source.storage.rows, source.storage.columns, layer.window))
+    if len(set(layer.w.encode(1 / np.maximum(counts, 1)).tolist()) | {layer.multiplier}) > 1:
+        raise InputError(f"{layer.name}: the engine cannot average windows of {counts.tolist()} taps in one layer")
+
+
+def maximum(layer: MaxPool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """A maximum: every tap is a step."""
+    weight, runtime = identity(params)
+    low, high = source.range
+    runtime["bias"] = np.asarray(low * weight)
+    weights = np.zeros((*layer.window.kernel, target.storage.planes * params.lanes), dtype=np.int64)
+    weights[..., target.slots] = weight
+    return _by_lane(
+        weights, layer.window, source, target, params, alone=True, layer=layer.name, columns=runtime, maximum=True,
+        pad=source.byte(source.form.limits[0]), low=low, high=high, flip_target=source.raw,
+    )  # fmt: skip
+
+
+def _by_lane(
+    weights: Ints, window: Window, source: Tensor, target: Tensor, params: EngineParams,
+    *, columns: Mapping[str, Ints], alone: bool = False, **fields: object,
+) -> Operation:  # fmt: skip
+    """A depthwise operation, from weights (kernel rows, kernel columns, slots)."""
+    lanes, planes = params.lanes, target.storage.planes
+    held = pieces(target.name, weights.reshape(*window.kernel, planes, lanes), params.weight_width)
+    groups = covers(window, 1 if alone else params.taps, target.storage.columns)
+    steps = [
+        depthwise_steps([part[:, :, plane] for part in held], window, groups, source, plane, params.taps)
+        for plane in range(planes)
+    ]
+    found = spans(window, groups)
+    return Operation(
+        source=source, target=target, steps=tuple(one.kept() for one in steps), dense=sum(map(len, steps)),
+        columns=by_slot(target, lanes, dict(columns)), depthwise=True, stride=window.stride[0],
+        x_step=found.pop("x_step") * lanes, **found, **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def copy(
+    layer: str, source: Tensor, target: Tensor, params: EngineParams, *, shift: int = 0, upsample: bool = False
+) -> Operation:
+    """Every channel to the target's place of it, moved to the target's format: `shift` bits to the right.
+
+    Negative shifts go left. Rounding follows the engine's.
+    """
+    weight, runtime = identity(params)
+    unit = weight  # of the target, before the shift
+    if shift:
+        weight, unit, runtime = 1 << max(-shift, 0), 1 << max(shift, 0), {"shift": np.asarray([max(shift, 0)])}
+    runtime["bias"] = np.asarray((source.offset - source.form.zero) * weight + target.form.zero * unit)
+    weights = weight * np.eye(len(source.slots), dtype=np.int64)[np.newaxis]
+    steps = dense_steps(pieces(layer, weights, params.weight_width), POINT, source, target)
+    low, high = target.form.limits
+    return Operation(
+        layer=layer, source=source, target=target, steps=tuple(one.kept() for one in steps),
+        dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime),
+        x_step=source.storage.pixel or params.lanes, low=low, high=high, upsample=upsample,
+    )  # fmt: skip
+
+
+def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """A sum: the operand with more fractional bits meets weights of 1, the other is the residual."""
+    if params.scheme is not Scheme.SHIFT:
+        raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}")
+    source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)
+    up = source.form.fraction - residual.form.fraction
+    runtime = dict(layer.runtime()) | {"residual_shift": np.asarray(up)}
+    runtime["bias"] = np.asarray(source.offset - source.form.zero + ((residual.offset - residual.form.zero) << up))
+    steps = dense_steps([np.eye(len(source.slots), dtype=np.int8)[np.newaxis]], POINT, source, target)
+    return Operation(
+        layer=layer.name, source=source, residual=residual, target=target, steps=tuple(one.kept() for one in steps),
+        dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime), x_step=params.lanes,
+        low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
+    )  # fmt: skip

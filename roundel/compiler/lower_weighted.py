@@ -1,0 +1,100 @@
+"""Convolutions and matrix products as operations of the engine."""
+
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler.operation import Operation, by_slot, pieces
+from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
+from roundel.compiler.tensor import Tensor
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.network import Weighted, Window
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints
+
+
+def is_depthwise(layer: Weighted, channels: int) -> bool:
+    """Whether every channel has outputs of its own."""
+    return layer.window is not None and layer.groups == channels > 1
+
+
+def window_of(layer: Weighted, source: Tensor) -> Window:
+    """How the kernel slides; a matrix product behind a flattened map has a kernel of the whole map."""
+    if layer.window is not None:
+        return layer.window
+    storage = source.storage
+    return Window(kernel=(storage.rows, storage.columns)) if source.flat else POINT
+
+
+def depthwise_slots(layer: Weighted, source: Tensor) -> Ints:
+    """Where the outputs are: in the lanes of their channels, `outputs / channels` planes for each of the source's."""
+    each, lanes = len(layer.bias) // layer.groups, source.storage.lanes
+    plane, lane = np.divmod(source.slots, lanes)
+    return np.asarray(((plane[:, None] * each + np.arange(each)) * lanes + lane[:, None]).ravel())
+
+
+def weighted(
+    layer: Weighted, source: Tensor, residual: Tensor | None, target: Tensor, params: EngineParams
+) -> Operation:
+    """A weighted layer; the target is made, and a residual lies as it does."""
+    up = layer.accumulator_fractions - layer.product_fractions
+    weights = layer.weights << up if up.any() else layer.weights
+    columns = _columns(layer, residual, params)
+    columns["bias"] = (layer.aligned_bias << up) + source.offset * weights.sum(axis=0)
+    if residual is not None:
+        columns["residual_shift"] = layer.accumulator_fractions - residual.form.fraction
+        columns["bias"] += (residual.offset - residual.form.zero) << columns["residual_shift"]
+    channels = len(source.slots)
+    if is_depthwise(layer, channels):
+        made = _depthwise(layer, weights, source, target, params)
+    else:
+        made = _dense(layer, weights, source, target, params)
+    storage = target.storage
+    return Operation(
+        layer=layer.name, source=source, residual=residual, target=target,
+        columns=by_slot(target, params.lanes, columns),
+        pad=source.byte(source.form.zero), low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
+        macs=storage.rows * storage.columns * layer.weights.size, **made,
+    )  # fmt: skip
+
+
+def _columns(layer: Weighted, residual: Tensor | None, params: EngineParams) -> dict[str, Ints]:
+    if params.scheme is not Scheme.SHIFT and layer.leak:
+        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}")
+    return dict(layer.runtime())
+
+
+def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, params: EngineParams) -> dict[str, Any]:
+    window, outputs = window_of(layer, source), weights.shape[1]
+    channels, taps = len(source.slots), window.taps
+    blocks = weights.reshape(taps, 1, -1, layer.groups, outputs // layer.groups)
+    own = np.eye(layer.groups, dtype=np.int64)[:, np.newaxis, :, np.newaxis]
+    full = weights if layer.groups == 1 else blocks * own
+    parts = pieces(layer.name, full.reshape(taps, channels, outputs), params.weight_width)
+    steps = dense_steps(parts, window, source, target)
+    pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage.interleave)
+    return {
+        "steps": tuple(one.kept() for one in steps), "dense": sum(map(len, steps)),
+        "stride": phases * window.stride[0] // source.storage.interleave, "phases": phases,
+        "x_step": window.stride[1] * pixel,
+    }  # fmt: skip
+
+
+def _depthwise(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, params: EngineParams) -> dict[str, Any]:
+    window, lanes = window_of(layer, source), params.lanes
+    blocks = target.storage.planes
+    spread = np.zeros((layer.taps, blocks * lanes), dtype=np.int64)
+    spread[:, target.slots] = weights
+    parts = pieces(layer.name, spread.reshape(*window.kernel, blocks, lanes), params.weight_width)
+    groups = covers(window, params.taps, target.storage.columns)
+    each = blocks // source.storage.planes
+    steps = [
+        depthwise_steps([part[:, :, block] for part in parts], window, groups, source, block // each, params.taps)
+        for block in range(blocks)
+    ]
+    found = spans(window, groups)
+    return found | {
+        "steps": tuple(one.kept() for one in steps), "dense": sum(map(len, steps)), "depthwise": True,
+        "stride": window.stride[0], "x_step": found["x_step"] * lanes,
+    }  # fmt: skip

@@ -1,0 +1,263 @@
+"""Operations: what one COMPUTE does to whole tensors, wherever they will be, and the streams that it reads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.compiler.area import Area
+from roundel.compiler.tensor import Tensor
+from roundel.golden.codec import CodecParams, encode
+from roundel.golden.engine import EngineParams, pack_column
+from roundel.golden.errors import InputError
+from roundel.golden.formats import signed_width
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints, limits
+
+Weights = NDArray[np.int8]
+
+MAX_PIECES = 16  # of a weight that is too wide, which add up to it
+FIELD_LIMITS = {"dy": limits(8, True), "dx": limits(16, True)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Steps:
+    """The weight blocks of one output block, in order.
+
+    Parameters
+    ----------
+    plane
+        (steps,): which of the source's each meets.
+    row, byte
+        (steps,): rows and bytes of a row from output position (0, 0) to the first beat's lane 0.
+    weights
+        (steps, columns, lanes); of a depthwise operation (steps, columns, taps and zeros behind them).
+    """
+
+    plane: Ints
+    row: Ints
+    byte: Ints
+    weights: Weights
+
+    def __len__(self) -> int:
+        return len(self.plane)
+
+    def kept(self) -> "Steps":
+        """Without blocks that are all zero, but for one if there is nothing else."""
+        keep = np.asarray(self.weights.any(axis=(1, 2)))
+        if not keep.any():
+            keep[0] = True
+        return self if keep.all() else Steps(**{name: values[keep] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation:
+    """What one COMPUTE does to whole tensors.
+
+    Parameters
+    ----------
+    layer
+        The network's layer that it belongs to.
+    source, residual, target
+        What it reads, adds (or None) and makes.
+    steps
+        Of every output block, zeros left out; of one phase after the other.
+    phases
+        Output rows 0, phases, 2 * phases, ... are the first phase, 1, phases + 1, ... the second: each has steps of its
+        own.
+    dense
+        How many steps there were with them.
+    columns
+        Bias, shift, residual_shift and what else the requantizer takes, (blocks, columns) each.
+    stride
+        Rows of the map from one output row of a phase to the next.
+    x_step, every, lead
+        See docs/engine.md.
+    pad
+        The byte that stands outside the map.
+    low, high
+        Clamp of the result, before `flip_target`.
+    leak
+        See docs/engine.md.
+    depthwise, maximum, upsample, flip_target
+        See docs/engine.md.
+    macs
+        Products that the network asks for.
+    """
+
+    layer: str
+    source: Tensor
+    target: Tensor
+    steps: tuple[Steps, ...]
+    dense: int
+    columns: dict[str, Ints]
+    x_step: int
+    low: int
+    high: int
+    residual: Tensor | None = None
+    stride: int = 1
+    phases: int = 1
+    every: int = 1
+    lead: int = 0
+    pad: int = 0
+    leak: int = 0
+    depthwise: bool = False
+    maximum: bool = False
+    upsample: bool = False
+    flip_target: bool = False
+    macs: int = 0
+
+    @property
+    def kept(self) -> int:
+        """Steps of all output blocks."""
+        return sum(map(len, self.steps))
+
+    @property
+    def blocks(self) -> int:
+        """Output blocks."""
+        return len(self.steps) // self.phases
+
+    @property
+    def grain(self) -> int:
+        """What the rows of a part of the results are a multiple of."""
+        return 2 if self.upsample else self.phases
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """What it reads."""
+        return (self.source,) if self.residual is None else (self.source, self.residual)
+
+    @cached_property
+    def reach(self) -> tuple[int, int, int, int]:
+        """Least and greatest row, least and greatest byte of all steps."""
+        rows, bytes_ = ([one.row for one in self.steps], [one.byte for one in self.steps])
+        row, byte = np.concatenate(rows), np.concatenate(bytes_)
+        return int(row.min()), int(row.max()), int(byte.min()), int(byte.max())
+
+    def reads(self, area: Area, align: int) -> Area:
+        """The part of the source that a part of the results needs; all columns if it has all.
+
+        The first column is one whose byte is a multiple of `align` of the row: the bytes of a bus beat.
+        """
+        storage, target = self.source.storage, self.target.storage
+        rows, columns, pixel = storage.rows, storage.columns, storage.pixel_bytes
+        top, bottom, low, high = self.reach
+        first = area.first // self.phases * self.stride + top
+        last = (area.last - 1) // self.phases * self.stride + bottom + 1
+        step = self.every * self.x_step
+        left = (area.left * step + low) // pixel
+        right = -(-((area.right - 1) * step + self.lead * self.x_step + high + storage.lanes) // pixel)
+        if self.upsample:
+            first, last, left, right = area.first // 2, (area.last + 1) // 2, area.left // 2, (area.right + 1) // 2
+        if area.columns == target.columns:
+            left, right = 0, columns
+        first, left = min(max(0, first), rows - 1), min(max(0, left), columns - 1)
+        left -= left % (align // gcd(pixel, align))
+        return Area(first, min(rows, max(last, first + 1)), left, min(columns, max(right, left + 1)))
+
+    def most(self, rows: int, columns: int, align: int) -> tuple[int, int]:
+        """Rows and columns that `reads` gives at most for so many rows and columns of results."""
+        storage, pixel = self.source.storage, self.source.storage.pixel_bytes
+        top, bottom, low, high = self.reach
+        height = (rows - 1) // self.phases * self.stride + bottom - top + 1
+        height = (rows + 1) // 2 if self.upsample else height
+        width = ((columns - 1) * self.every + self.lead) * self.x_step + high - low + storage.lanes
+        width = (columns + 1) // 2 if self.upsample else -(-width // pixel) + 1
+        if columns >= self.target.storage.columns:
+            width = storage.columns
+        return min(height, storage.rows), min(width + align // gcd(pixel, align) - 1, storage.columns)
+
+    def check_sums(self, params: EngineParams) -> None:
+        """Raise InputError where a bias, a sum or its sum with the residual does not fit the array's registers."""
+        bias, steps = self.columns["bias"], self.steps
+        if signed_width(int(bias.min()), int(bias.max())) > params.bias_width:
+            raise InputError(f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits")
+        if self.maximum:
+            return
+        ups = np.stack([np.maximum(one.weights, 0).sum(axis=(0, 2), dtype=np.int64) for one in steps])
+        downs = np.stack([np.minimum(one.weights, 0).sum(axis=(0, 2), dtype=np.int64) for one in steps])
+        low, high = self.source.range
+        low, high = min(low, 0), max(high, 0)
+        bias = np.tile(bias, (self.phases, 1))
+        most, least = bias + ups * high + downs * low, bias + ups * low + downs * high
+        if self.residual is not None:
+            up = np.tile(self.columns["residual_shift"], (self.phases, 1))
+            most = np.maximum(most, most + (self.residual.range[1] << up))
+            least = np.minimum(least, least + (self.residual.range[0] << up))
+        width = signed_width(int(least.min()), int(most.max()))
+        if width > params.mac.acc_width:
+            raise InputError(f"{self.layer}: sums need {width} bits, but the array's have {params.mac.acc_width}")
+
+
+def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
+    """Weights of `width` bits that add up to `weights`; one set if these fit.
+
+    Raises
+    ------
+    InputError
+        More than `MAX_PIECES` would be needed.
+    """
+    low, high = limits(width, True)
+    if low <= weights.min() and weights.max() <= high:
+        return [weights.astype(np.int8)]  # nearly always; some layers have 100 million
+    found: list[Weights] = []
+    while weights.any():
+        if len(found) == MAX_PIECES:
+            raise InputError(f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits")
+        part = np.clip(weights, low, high)
+        found.append(part.astype(np.int8))
+        weights = weights - part
+    return found
+
+
+def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, Ints]:
+    """Values of each channel (channels,), or of all (1,), at their places: (blocks, columns); zeros elsewhere."""
+    planes, found = target.storage.planes, {}
+    for name, each in values.items():
+        spread = np.zeros(planes * lanes, dtype=np.int64)
+        spread[target.slots] = each
+        found[name] = spread.reshape(planes, lanes)
+    return found
+
+
+def parameter_stream(
+    operation: Operation, blocks: range, params: EngineParams, places: Iterable[tuple[Ints, Ints, Ints]]
+) -> bytes:
+    """Columns' parameters and steps of some output blocks; `places` has offset, dy and dx of each block's steps."""
+    stream = []
+    for number, (offset, dy, dx) in zip(blocks, places, strict=True):
+        block = number % operation.blocks
+        for name, values in (("dy", dy), ("dx", dx)):
+            low, high = FIELD_LIMITS[name]
+            if values.min() < low or values.max() > high:
+                raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
+        each = [{name: int(values[block, column]) for name, values in operation.columns.items()}
+                for column in range(params.columns)]  # fmt: skip
+        stream += [pack_column(params, values) for values in each]
+        form = np.dtype([("offset", "<i4"), ("dy", "i1"), ("last", "u1"), ("dx", "<i2")])
+        steps = np.zeros(len(offset), dtype=form)
+        steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
+        steps["last"][-1] = 1
+        stream.append(steps.tobytes())
+    return b"".join(stream)
+
+
+def encode_weights(weights: Weights, params: EngineParams) -> bytes:
+    """Weight blocks in order, (..., columns, lanes), as a stream for the engine's decoder."""
+    coder = CodecParams(
+        packing=params.packing, width=params.weight_width, lanes=params.lanes, slices=params.decoder.slices
+    )
+    return encode(weights, coder)
+
+
+def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
+    """A weight and what the requantizer takes with it so that an activation stays what it is."""
+    one = np.ones(1, dtype=np.int64)
+    return {
+        Scheme.SHIFT: (1, {"shift": 0 * one}),
+        Scheme.FIXED32: (2, {"multiplier": one << 30, "shift": 0 * one}),
+        Scheme.FLOAT32: (1, {"scale": one * 0x3F800000}),
+    }.get(params.scheme, (1, {"multiplier": one, "shift": 0 * one}))

@@ -1,0 +1,167 @@
+"""Which maps stay on chip and where, and in which bands of rows the others pass through it.
+
+A map is *resident* from what makes it to the last that reads it, or it is *streamed*: it lies in the outer memory, and
+each operation that makes or reads it does so band by band through buffers of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from roundel.compiler.operation import Operation
+from roundel.compiler.plan_bands import Bands, Choice, roles
+from roundel.compiler.plan_pack import overlap, pack, peak
+from roundel.compiler.plan_pipeline import Pipeline
+from roundel.compiler.tensor import Storage
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+
+GAIN = 0.999  # of a plan's cycles: less is no reason to change it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Where everything is.
+
+    Parameters
+    ----------
+    resident
+        The first word of every resident storage.
+    streamed
+        The other storages.
+    bands
+        Of every operation.
+    """
+
+    resident: dict[Storage, int]
+    streamed: frozenset[Storage]
+    bands: list[Bands]
+
+    @property
+    def cycles(self) -> float:
+        """Of all operations, by a rough estimate."""
+        return sum(one.cycles for one in self.bands)
+
+
+@dataclass(kw_only=True)
+class Planner:
+    """Plans the activation memory.
+
+    Parameters
+    ----------
+    operations
+        In order.
+    outer
+        Storages that are stored anyway.
+    source
+        That of the input, which is loaded.
+    words
+        Of the activation memory that may be used.
+    params
+        The engine's.
+    pinned
+        Storages that stay on chip to the end.
+    """
+
+    operations: Sequence[Operation]
+    outer: set[Storage]
+    source: Storage
+    words: int
+    params: EngineParams
+    pinned: set[Storage] = field(default_factory=set)
+    lives: dict[Storage, tuple[int, int]] = field(init=False)
+    _known: dict[tuple[object, ...], Bands | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lives = {}
+        for index, operation in enumerate(self.operations):
+            for tensor in (*operation.operands, operation.target):
+                root = tensor.storage.root[0]
+                self.lives[root] = self.lives.get(root, (index, index))[0], index
+        for root in self.pinned:
+            self.lives[root] = self.lives[root][0], len(self.operations)
+
+    def plan(self) -> Plan:
+        """A plan with few streamed maps: the cheapest are streamed until all fits, and come back where that is faster.
+
+        Raises
+        ------
+        InputError
+            Not even the smallest parts of a layer's maps fit.
+        """
+        streamed: frozenset[Storage] = frozenset()
+        found = self._attempt(streamed)
+        while not isinstance(found, Plan):
+            streamed |= {self._cheapest(streamed, found)}
+            found = self._attempt(streamed)
+        return self._better(found)
+
+    def _better(self, found: Plan) -> Plan:
+        """The plan, or one in which maps are on chip or streamed that are not in it, where that is faster."""
+        for one in sorted(self.lives, key=lambda one: (-self._traffic(one) * one.words, self.lives[one], one.name)):
+            if one in self.pinned or (one in found.streamed and self._traffic(one) <= 0):
+                continue
+            if one not in found.streamed and not self._beside_streamed(one, found.streamed):
+                continue
+            other = self._attempt(found.streamed ^ {one})
+            if isinstance(other, Plan) and other.cycles < found.cycles * GAIN:
+                found = other
+        return found
+
+    def _beside_streamed(self, storage: Storage, streamed: frozenset[Storage]) -> bool:
+        """Whether something is streamed while a storage lives, so that it takes room from buffers."""
+        return any(overlap(self.lives[storage], self.lives[one]) for one in streamed)
+
+    def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
+        """The storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
+        living = [one for one in self._living(streamed, index) if one not in self.pinned]
+        if not living:
+            layer = self.operations[min(index, len(self.operations) - 1)].layer
+            raise InputError(f"{layer}: what it needs at once does not fit into {self.words} words on chip")
+        return min(living, key=lambda one: (self._traffic(one), -one.words, self.lives[one], one.name))
+
+    def _living(self, streamed: frozenset[Storage], index: int) -> list[Storage]:
+        """Storages on chip at an operation."""
+        return [one for one, life in self.lives.items() if one not in streamed and overlap(life, (index, index))]
+
+    def _traffic(self, storage: Storage) -> int:
+        """How often all of it moves more than if it stayed."""
+        reads = sum(
+            any(tensor.storage.root[0] is storage for tensor in operation.operands) for operation in self.operations
+        )
+        return reads - 1 if storage is self.source else reads + (storage not in self.outer)
+
+    def _attempt(self, streamed: frozenset[Storage]) -> Plan | int:
+        """The plan with these storages streamed, or the number of an operation at which not all fits."""
+        lives = {one: life for one, life in self.lives.items() if one not in streamed}
+        resident = pack(lives, self.words)
+        if resident is None:
+            return peak(lives)[0]
+        bands = []
+        for index in range(len(self.operations)):
+            found = self._bands(index, resident, streamed)
+            if found is None:
+                return index
+            bands.append(found)
+        return Plan(resident=resident, streamed=streamed, bands=bands)
+
+    def _bands(self, index: int, resident: dict[Storage, int], streamed: frozenset[Storage]) -> Bands | None:
+        """The bands of an operation; None if its buffers do not fit beside the resident maps."""
+        operation = self.operations[index]
+        moving = {name: one for name, one in roles(operation).items() if one.storage.root[0] in streamed}
+        taken = tuple((resident[one], resident[one] + one.words) for one in self._living(streamed, index))
+        key = (index, tuple(moving), taken)
+        if key not in self._known:
+            choice = Choice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)
+            self._known[key] = choice.best() if moving else self._on_chip(index)
+        return self._known[key]
+
+    def _on_chip(self, index: int) -> Bands:
+        """The bands of an operation of which nothing is streamed."""
+        operation = self.operations[index]
+        heights, cycles = Pipeline(
+            operation=operation,
+            loads=self.lives.get(self.source, (-1,))[0] == index,
+            stores=operation.target.storage.root[0] in self.outer,
+            params=self.params,
+        ).best()
+        return Bands(heights=heights, columns=operation.target.storage.columns, buffers={}, cycles=cycles)

@@ -1,0 +1,159 @@
+"""In which parts an operation passes through the activation memory: bands of rows, and strips of these."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from roundel.compiler.area import Tiling, balanced
+from roundel.compiler.operation import Operation
+from roundel.compiler.plan_pack import Taken, first_fit
+from roundel.compiler.plan_pipeline import STREAM_PART, tile_rows
+from roundel.compiler.tensor import Tensor
+from roundel.golden.engine import DESCRIPTOR_BYTES, EngineParams
+
+STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+RUN = 4  # cycles that a run costs beyond its bytes
+OVERHEAD = 50  # cycles around a part's computation: the first weights, the last results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """How an operation passes through the memory.
+
+    Parameters
+    ----------
+    heights, columns
+        Of the parts of the result: rows of each band from the top, and columns of their strips.
+    buffers
+        Of the operands `source`, `residual` and `target` that are streamed: the first word of one buffer, or of two
+        that take turns.
+    cycles
+        Of the operation, by a rough estimate.
+    """
+
+    heights: tuple[int, ...]
+    columns: int
+    buffers: Mapping[str, tuple[int, ...]]
+    cycles: float = 0
+
+
+def roles(operation: Operation) -> dict[str, Tensor]:
+    """Operands and result by name."""
+    found = {"source": operation.source, "target": operation.target}
+    return found if operation.residual is None else found | {"residual": operation.residual}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The search for the bands of an operation with streamed operands.
+
+    Parameters
+    ----------
+    operation
+        What passes.
+    streamed
+        Its streamed operands by name.
+    taken
+        Words from ... to below ... that are not free.
+    words
+        Of the activation memory.
+    params
+        The engine's.
+    """
+
+    operation: Operation
+    streamed: dict[str, Tensor]
+    taken: Taken
+    words: int
+    params: EngineParams
+
+    def best(self) -> Bands | None:
+        """What takes fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
+        return min(self._fitting(), key=lambda bands: (bands.cycles, -bands.columns), default=None)
+
+    def _fitting(self) -> Iterator[Bands]:
+        """For strips of all widths, with one buffer or two: the highest bands that fit, and lower ones."""
+        target = self.operation.target.storage
+        unit = 2 if self.operation.upsample or self.params.lanes < self.params.bus_bytes else 1
+        widths = {balanced(target.columns, -(-target.columns // strips), unit) for strips in STRIPS}
+        for columns in sorted(widths, reverse=True):
+            for copies in (2, 1):
+                height = self._highest(columns, copies)
+                for part in (1, 2, 4):
+                    rows = self._rounded(height // part, columns) if height // part else 0
+                    if rows and (buffers := self._place(rows, columns, copies)) is not None:
+                        yield self._bands(rows, columns, buffers)
+                if height and columns == target.columns and copies == 2 and height >= target.rows:
+                    return  # nothing is better than all of it
+
+    def _highest(self, columns: int, copies: int) -> int:
+        """The most rows of a band that fit; 0 if none does."""
+        low, high = 0, self.operation.target.storage.rows
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._place(self._rounded(middle, columns), columns, copies) is None:
+                high = middle - 1
+            else:
+                low = middle
+        return low
+
+    def _rounded(self, rows: int, columns: int) -> int:
+        """Rows of bands about as high, not higher unless they must be even: whole tiles if there is more than one."""
+        target, unit = self.operation.target.storage, tile_rows(self.operation, columns, self.params.depth)
+        return balanced(target.rows, max(rows // unit * unit, 0), unit) if rows >= unit else self._low(rows)
+
+    def _low(self, rows: int) -> int:
+        unit = self.operation.grain
+        return balanced(self.operation.target.storage.rows, max(unit, rows // unit * unit), unit)
+
+    def _sizes(self, rows: int, columns: int) -> dict[str, int]:
+        """Words that a part of every streamed operand takes at most."""
+        found = {}
+        for name, tensor in self.streamed.items():
+            own, part = tensor.storage, (rows, columns)
+            if name == "source":
+                part = self.operation.most(rows, columns, self.params.bus_bytes)
+            found[name] = part[0] * own.words_of(part[1]) * own.planes
+        return found
+
+    def _place(self, rows: int, columns: int, copies: int) -> dict[str, tuple[int, ...]] | None:
+        """Where the buffers are; None if they do not fit."""
+        taken = list(self.taken)
+        places: dict[str, tuple[int, ...]] = {}
+        for name, size in sorted(self._sizes(rows, columns).items(), key=lambda item: -item[1]):
+            for _ in range(copies):
+                word = first_fit(taken, size, self.words)
+                if word is None:
+                    return None
+                taken.append((word, word + size))
+                places[name] = (*places.get(name, ()), word)
+        return places
+
+    def _bands(self, rows: int, columns: int, buffers: Mapping[str, tuple[int, ...]]) -> Bands:
+        target = self.operation.target.storage
+        heights = tuple(min(rows, target.rows - first) for first in range(0, target.rows, rows))
+        cycles = self._cycles(rows, columns, double=all(len(words) == 2 for words in buffers.values()))
+        return Bands(heights=heights, columns=columns, buffers=buffers, cycles=cycles)
+
+    def _cycles(self, height: int, columns: int, *, double: bool) -> float:
+        """Of the operation: every part takes what its slowest unit needs, or the sum of all with single buffers."""
+        operation, params, target = self.operation, self.params, self.operation.target.storage
+        rows = -(-min(height, target.rows) // operation.phases)
+        tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
+        beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
+        tiles = tiling.tiles_x * tiling.tiles_y
+        weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes
+        computing = max(tiles * operation.kept * max(beats, params.columns), weights)
+        sizes = self._sizes(height, columns)
+        runs = {name: self._runs(one, height, columns) * RUN for name, one in self.streamed.items()}
+        moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}
+        stored = moves.pop("target", 0)
+        loaded = sum(moves.values()) + (len(self.streamed) + 1) * DESCRIPTOR_BYTES / params.bus_bytes
+        parts = -(-target.rows // height) * -(-target.columns // columns)
+        if double:
+            return loaded + stored + parts * (max(computing, loaded + weights, stored) + OVERHEAD)
+        return parts * (computing + loaded + stored + 2 * OVERHEAD)
+
+    def _runs(self, tensor: Tensor, rows: int, columns: int) -> int:
+        """Runs in which a part is moved, about."""
+        storage = tensor.storage
+        return storage.planes * (1 if columns >= self.operation.target.storage.columns else rows)

@@ -1,0 +1,79 @@
+"""Packing: places in the activation memory for maps that live for a while."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from roundel.compiler.tensor import Storage
+
+TRIES = 100  # of orders drawn at random, always the same
+Taken = Sequence[tuple[int, int]]
+Lives = Mapping[Storage, tuple[int, int]]
+
+
+def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
+    """The first word of every storage, so that none that live at the same time overlap; None if no way is found.
+
+    Parameters
+    ----------
+    lives
+        The first and the last operation that needs each.
+    words
+        Of the memory.
+    """
+    if peak(lives)[1] > words:
+        return None
+    beside = {one: [other for other in lives if overlap(lives[one], lives[other])] for one in lives}
+    for order in _orders(lives):
+        places: dict[Storage, int] = {}
+        for one, top in order:
+            taken = [(places[other], places[other] + other.words) for other in beside[one] if other in places]
+            if top:
+                taken = [(words - stop, words - start) for start, stop in taken]
+            at = first_fit(taken, one.words, words)
+            if at is None:
+                break
+            places[one] = words - at - one.words if top else at
+        else:
+            return places
+    return None
+
+
+def peak(lives: Lives) -> tuple[int, int]:
+    """The operation at which most words live, and how many they are."""
+    needs: dict[int, int] = {}
+    for one, (first, last) in lives.items():
+        for index in range(first, last + 1):
+            needs[index] = needs.get(index, 0) + one.words
+    return max(needs.items(), key=lambda item: item[1], default=(0, 0))
+
+
+def _orders(lives: Lives) -> Iterator[list[tuple[Storage, bool]]]:
+    """Orders in which to place storages, and whether each goes to the memory's end; what tends to do well first."""
+    by_size = sorted(lives, key=lambda one: (-one.words, lives[one]))
+    by_time = sorted(lives, key=lambda one: lives[one])
+    yield [(one, False) for one in by_size]
+    yield [(one, number % 2 == 1) for number, one in enumerate(by_time)]  # chains: from end to end
+    by_life = sorted(lives, key=lambda one: (lives[one][0] - lives[one][1], lives[one]))
+    yield [(one, False) for one in by_life]
+    rng = np.random.default_rng(0)
+    for _ in range(TRIES):
+        weights = rng.uniform(0.3, 1, len(by_size))
+        ends = rng.integers(2, size=len(by_size)).astype(bool)
+        order = np.argsort([-one.words * weight for one, weight in zip(by_size, weights, strict=True)], kind="stable")
+        yield [(by_size[at], bool(ends[at])) for at in order]
+
+
+def first_fit(taken: Taken, size: int, words: int) -> int | None:
+    """The lowest place for `size` words that are not taken."""
+    at = 0
+    for start, stop in sorted(taken):
+        if start - at >= size:
+            break
+        at = max(at, stop)
+    return at if at + size <= words else None
+
+
+def overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two lives have an operation in common."""
+    return a[0] <= b[1] and b[0] <= a[1]

@@ -1,0 +1,123 @@
+"""How a map on chip that is loaded or stored beside the computing is cut into bands: where a few cycles are saved."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from roundel.compiler.area import Tiling, balanced
+from roundel.compiler.operation import Operation
+from roundel.golden.engine import DESCRIPTOR_BYTES, STEP_BYTES, EngineParams, column_bytes
+
+PRICE = 1 / 8  # cycles that a beat of weights less is worth
+BANDS = 16  # at most
+LATENCY = 25  # cycles from a command to the first beat, or from the last beat to the response
+DECODE = 14  # cycles from a weight stream's first beat to its first weights
+GAP = 18  # cycles between computations: the pipeline empties and fills
+STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """An operation beside which its source is loaded, its result is stored, or both.
+
+    Parameters
+    ----------
+    operation
+        What computes; all its maps stay on chip.
+    loads, stores
+        Which of these.
+    params
+        The engine's.
+    """
+
+    operation: Operation
+    loads: bool
+    stores: bool
+    params: EngineParams
+
+    def best(self) -> tuple[tuple[int, ...], float]:
+        """Heights of the bands, from the top, that take fewest cycles, and how many these are, about.
+
+        Every band reads all weights again, which costs energy: some more cycles are worth to do so less often.
+        """
+        heights = min(self._candidates(), key=lambda one: self.cycles(one) + PRICE * self._weights(one))
+        return heights, self.cycles(heights)
+
+    def _weights(self, heights: tuple[int, ...]) -> float:
+        """Beats of all weight and parameter streams."""
+        return sum(self._computing(height)[1] for height in heights)
+
+    def _candidates(self) -> list[tuple[int, ...]]:
+        """Bands of one height, of whole tiles if they are higher than one; also with short first and last ones."""
+        rows, grain = self.operation.target.storage.rows, self.operation.grain
+        if not (self.loads or self.stores):
+            return [(rows,)]
+        unit = tile_rows(self.operation, self.operation.target.storage.columns, self.params.depth)
+        found = []
+        for count in range(1, BANDS + 1):
+            height = balanced(rows, -(-rows // count), grain)
+            height = height if height < unit else height // unit * unit
+            for first in {height, _part(height, 2, grain), _part(height, 4, grain)}:
+                for last in {height, _part(height, 2, grain), _part(height, 4, grain)}:
+                    inner = (rows - first - last) // grain * grain
+                    if count > 2 and inner > 0:
+                        each = balanced(inner, -(-inner // (count - 2)), grain)
+                        found.append((first, *_pieces(inner, each), rows - first - inner))
+            found.append(_pieces(rows, height))
+        return list(dict.fromkeys(found))
+
+    def cycles(self, heights: tuple[int, ...]) -> float:
+        """Until the last result is stored: every unit works through the bands, and waits for the one before it.
+
+        A band's weights share the bus with what is loaded for the next band.
+        """
+        params, target = self.params, self.operation.target.storage
+        descriptor, row = DESCRIPTOR_BYTES / params.bus_bytes, target.columns * target.planes * params.lanes
+        loads = [*self._loads(heights), 0.0]
+        reading, computed, stored = loads[0] + 2 * descriptor, 0.0, 0.0
+        for number, height in enumerate(heights):
+            computing, weights = self._computing(height)
+            begun, after = max(computed + GAP, reading + LATENCY), loads[number + 1]
+            after += (1 + (after > 0) + self.stores) * descriptor
+            computed = max(begun + computing, reading + LATENCY + weights + min(weights, after) + DECODE)
+            reading += weights + after
+            if self.stores:
+                stored = max(stored, computed) + LATENCY + height * row / params.bus_bytes
+        return max(stored + LATENCY, computed)
+
+    def _loads(self, heights: tuple[int, ...]) -> list[float]:
+        """Beats of the source's rows that each band needs beyond those of the bands before it."""
+        operation, source, found = self.operation, self.operation.source.storage, []
+        row = source.words_of(source.columns) * source.planes * self.params.lanes / self.params.bus_bytes
+        loaded = 0
+        for top in accumulate(heights):
+            last = (top - 1) // operation.phases * operation.stride + operation.reach[1] + 1
+            last = max(loaded, min(source.rows, last)) if self.loads else 0
+            found.append((last - loaded) * row)
+            loaded = last
+        return found
+
+    def _computing(self, height: int) -> tuple[float, float]:
+        """Cycles of a band's beats, and those in which its weights and parameters are read."""
+        operation, params = self.operation, self.params
+        rows, columns = -(-height // operation.phases), operation.target.storage.columns
+        tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
+        tiles = tiling.tiles_x * tiling.tiles_y
+        beats = rows * (operation.lead + (columns - 1) * operation.every + 1)
+        streams = operation.kept * (params.lanes * params.columns * STREAM_PART + STEP_BYTES)
+        streams += operation.blocks * params.columns * column_bytes(params)
+        weights = tiles * streams / params.bus_bytes
+        return operation.kept * max(beats, tiles * params.columns), weights
+
+
+def tile_rows(operation: Operation, columns: int, depth: int) -> int:
+    """Rows of results that a tile's worth of each phase covers, when all rows of so many columns are computed."""
+    rows = -(-operation.target.storage.rows // operation.phases)
+    return Tiling.of(rows, columns, depth, even=operation.upsample).tile_h * operation.phases
+
+
+def _part(height: int, parts: int, grain: int) -> int:
+    return max(grain, -(-height // (parts * grain)) * grain)
+
+
+def _pieces(rows: int, height: int) -> tuple[int, ...]:
+    return tuple(min(height, rows - first) for first in range(0, rows, height))

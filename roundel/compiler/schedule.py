@@ -1,0 +1,178 @@
+"""The order of a program: loads, computations and stores of every operation, band by band."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler.area import Area, Place, cut, whole
+from roundel.compiler.boxes import Head, boxes_fields, records_bytes
+from roundel.compiler.emit import Streams, compute, move, outer_spans
+from roundel.compiler.operation import Operation
+from roundel.compiler.plan import Plan
+from roundel.compiler.plan_bands import roles
+from roundel.compiler.tensor import Storage, Tensor
+from roundel.compiler.tokens import Task, conflict, outer_line
+from roundel.golden.engine import Opcode, Region, WeightStep, pack_column
+from roundel.golden.rounding import Ints
+
+NO_LAYER = (1 << 24) - 1
+
+
+@dataclass(kw_only=True)
+class Schedule:
+    """Makes the tasks of a program.
+
+    Parameters
+    ----------
+    plan
+        Where everything is.
+    streams
+        Filled with what the computations read.
+    source
+        The input's storage.
+    stored
+        Storages that are stored though they stay on chip.
+    layers
+        The number of every layer of the network.
+
+    Attributes
+    ----------
+    tasks
+        In an order in which they may run one after the other. Loads come before the computations that they can run
+        beside.
+    """
+
+    plan: Plan
+    streams: Streams
+    source: Storage
+    stored: set[Storage]
+    layers: Mapping[str, int]
+    tasks: list[Task] = field(default_factory=list)
+    _loaded: int = 0  # rows of a resident input
+    _computing: int = 0  # where the computations of the last band begin in `tasks`
+
+    def run(self, operations: Sequence[Operation]) -> list[Task]:
+        """All tasks."""
+        for operation, bands in zip(operations, self.plan.bands, strict=True):
+            for turn, area in enumerate(cut(operation.target.storage, bands.heights, bands.columns)):
+                self._part(operation, bands.buffers, turn, area)
+        return self.tasks
+
+    def boxes(self, heads: Sequence[Head], tensors: Mapping[str, Tensor], offset: int) -> None:
+        """Behind all operations: boxes of tensors that are on chip, whose records go to `offset` of region `OUTPUT`."""
+        for head in heads:
+            maps = [tensors[name] for name in (head.cls, head.box)]
+            cls, box = (self._resident(one.storage) for one in maps)
+            values = boxes_fields(head, cls, box, offset, last=head is heads[-1])
+            span = np.array([[offset, offset + records_bytes(self.streams.params)]])
+            self._add(
+                Opcode.BOXES, head.cls, values,
+                reads=np.concatenate([_all(place, one.storage) for place, one in zip((cls, box), maps, strict=True)]),
+                writes=outer_line(Region.OUTPUT, span),
+            )  # fmt: skip
+
+    def _part(self, operation: Operation, buffers: Mapping[str, tuple[int, ...]], turn: int, area: Area) -> None:
+        """Loads, computations and stores of some results."""
+        loads: list[Task] = []
+        spans: list[Ints] = []
+        places: dict[str, Place] = {}
+        areas = dict.fromkeys(roles(operation), area)
+        areas["source"] = operation.reads(area, self.streams.params.bus_bytes)
+        for name, tensor in roles(operation).items():
+            place = self._place(tensor.storage, buffers.get(name), turn, areas[name])
+            places[name] = place
+            if name != "target":
+                spans.append(place.spans(range(tensor.storage.planes), areas[name]))
+                loads += self._loads(operation.layer, tensor.storage, place, areas[name], name in buffers)
+        self._load(loads)
+        self._computing = len(self.tasks)
+        self._computations(operation, area, places, np.concatenate(spans))
+        storage, made = operation.target.storage, places["target"]
+        root, plane = storage.root
+        if root.outer is not None and (root in self.stored or "target" in buffers):
+            self._add(
+                Opcode.STORE, operation.layer, move(storage, root.outer, made, plane, area),
+                reads=made.spans(range(storage.planes), area),
+                writes=outer_line(root.outer.region, outer_spans(storage, root.outer, plane, area)),
+            )  # fmt: skip
+
+    def _computations(self, operation: Operation, area: Area, places: Mapping[str, Any], reads: Ints) -> None:
+        """One for all output planes, or several where their streams are too long for one transfer."""
+        target, all_blocks = operation.target.storage, len(operation.steps)
+        share = area.rows * area.columns / (target.rows * target.columns) / all_blocks
+        for blocks in self.streams.parts(operation):
+            phase, block = divmod(blocks[0], operation.blocks)
+            if phase >= area.rows:
+                continue
+            steps = sum(len(operation.steps[block]) for block in blocks)
+            self._add(
+                Opcode.COMPUTE, operation.layer, compute(operation, blocks, self.streams, area=area, **places),
+                reads=reads, writes=places["target"].spans(range(block, block + len(blocks)), area),
+                macs=round(operation.macs * share * len(blocks)),
+                steps=(steps, operation.dense * len(blocks) // all_blocks),
+            )  # fmt: skip
+
+    def _place(self, storage: Storage, buffer: tuple[int, ...] | None, turn: int, area: Area) -> Place:
+        """Where a part of a map is, or with more of it."""
+        return self._resident(storage) if buffer is None else Place.of(storage, buffer[turn % len(buffer)], area)
+
+    def _resident(self, storage: Storage) -> Place:
+        root, plane = storage.root
+        place = Place.of(root, self.plan.resident[root], whole(root))
+        return replace(place, word=place.word + plane * place.plane)
+
+    def _loads(self, layer: str, storage: Storage, place: Place, area: Area, streamed: bool) -> list[Task]:
+        """What brings a part on chip, if it does not stay there or is not there yet."""
+        root, plane = storage.root
+        if not streamed:
+            if root is not self.source or area.last <= self._loaded:
+                return []
+            area = Area(self._loaded, area.last, 0, root.columns)
+            self._loaded = area.last
+        assert root.outer is not None
+        return [
+            Task(
+                opcode=Opcode.LOAD, layer=layer,
+                values=move(storage, root.outer, place, plane, area) | self._number(layer),
+                reads=outer_line(root.outer.region, outer_spans(storage, root.outer, plane, area)),
+                writes=place.spans(range(storage.planes), area),
+            )
+        ]  # fmt: skip
+
+    def _load(self, loads: list[Task]) -> None:
+        """Put loads before the last band's computations if they may run beside these."""
+        since = self.tasks[self._computing :]
+        free = not any(conflict(task, load) for task in since for load in loads)
+        at = self._computing if free else len(self.tasks)
+        self.tasks[at:at] = loads
+
+    def _add(self, opcode: Opcode, layer: str, values: dict[str, int], **fields: object) -> None:
+        self.tasks.append(
+            Task(opcode=opcode, layer=layer, values=values | self._number(layer), **fields)  # type: ignore[arg-type]
+        )
+
+    def _number(self, layer: str) -> dict[str, int]:
+        return {"layer": self.layers[layer]}
+
+
+def _all(place: Place, storage: Storage) -> Ints:
+    return place.spans(range(storage.planes), place.area)
+
+
+def fence(streams: Streams, word: int) -> Task:
+    """A computation that reads nothing and writes zeros to one word: it passes tokens from stores to loads."""
+    params = streams.params
+    columns = pack_column(params, {}) * params.columns
+    step = WeightStep(offset=0, dy=0, dx=0, last=True).pack()
+    parameters = streams.put(columns + step)
+    weights = streams.put(streams.zeros())
+    values = dict.fromkeys(
+        ("every", "x_step", "tile_w", "tile_h", "last_w", "last_h", "tiles_x", "tiles_y", "blocks"), 1
+    )
+    values |= {"target": word, "layer": NO_LAYER}
+    values |= {"parameters_region": Region.PROGRAM, "weights_region": Region.PROGRAM}
+    values |= {f"parameters_{name}": value for name, value in parameters.items()}
+    values |= {f"weights_{name}": value for name, value in weights.items()}
+    return Task(opcode=Opcode.COMPUTE, layer="", values=values, writes=np.array([[word, word + 1]]), steps=(1, 1))

@@ -1,0 +1,146 @@
+"""Weight blocks: how taps and channels of a kernel become steps of the array."""
+
+from math import gcd
+
+import numpy as np
+
+from roundel.compiler.operation import Steps, Weights
+from roundel.compiler.tensor import Tensor
+from roundel.golden.network import Window
+from roundel.golden.rounding import Ints
+
+POINT = Window(kernel=(1, 1))
+
+
+def phases_of(window: Window, interleave: int) -> int:
+    """How many kinds of output rows there are when a row of the map holds so many rows of the tensor."""
+    return interleave // gcd(interleave, window.stride[0])
+
+
+def kernel_rows(window: Window, interleave: int) -> tuple[Ints, Ints]:
+    """Row of the map, and row within it, that every kernel row of every phase meets; (phases, kernel rows)."""
+    phase = np.arange(phases_of(window, interleave))[:, None]
+    row = np.arange(window.kernel[0]) * window.dilation[0] - window.pad[0] + phase * window.stride[0]
+    return row // interleave, row % interleave
+
+
+def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> float:
+    """Steps of an output block in the `rows` layout, in the mean of all phases."""
+    rows = kernel_rows(window, interleave)[0]
+    bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
+    return -(-bytes_ // lanes) * float(np.mean([len(np.unique(each)) for each in rows]))
+
+
+def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
+    """Steps of a kernel in which every output may read every channel, of every output block, phase after phase.
+
+    Parameters
+    ----------
+    weights
+        (taps, channels, outputs) each; all are added up.
+    window
+        How the kernel slides.
+    source, target
+        Where the channels are.
+    """
+    rows, within = kernel_rows(window, source.storage.interleave)
+    found: list[Steps] = []
+    for row, inner in zip(rows, within, strict=True):
+        found += _phase(weights, window, source, target, row, inner)
+    return found
+
+
+def _phase(
+    weights: list[Weights], window: Window, source: Tensor, target: Tensor, rows: Ints, within: Ints
+) -> list[Steps]:
+    """Steps of one phase, whose kernel rows meet `rows` of the map, and there the tensor's rows `within`."""
+    storage, lanes = source.storage, source.storage.lanes
+    kx = np.tile(np.arange(window.kernel[1]) * window.dilation[1], window.kernel[0])
+    met, number = np.unique(rows, return_inverse=True)
+    number, within = (np.repeat(each, window.kernel[1]) for each in (number, within))  # of every tap
+    if storage.pixel:  # bytes of a kernel row, those of its gaps too, side by side in the lanes
+        chunks = -(-((int(kx.max()) + 1) * storage.pixel) // lanes)
+        own = source.slots + within[:, None] * (storage.pixel // storage.interleave)
+        byte = kx[:, None] * storage.pixel + own
+        step, lane = number[:, None] * chunks + byte // lanes, byte % lanes
+        row, first = np.divmod(np.arange(len(met) * chunks), chunks)
+        plane, byte = 0 * row, first * lanes - window.pad[1] * storage.pixel
+    else:
+        taps, planes = np.arange(window.taps), storage.planes
+        step, lane = taps[:, None] * planes + source.slots // lanes, source.slots % lanes + 0 * taps[:, None]
+        plane, tap = np.arange(window.taps * planes) % planes, np.repeat(taps, planes)
+        row, byte = number[tap], (kx[tap] - window.pad[1]) * lanes
+    row, blocks, found = met[row], target.storage.planes, []
+    for one in weights:
+        full = np.zeros((len(row), lanes, blocks * lanes), dtype=np.int8)
+        full[step[:, :, None], lane[:, :, None], target.slots] = one
+        found.append(full.reshape(len(row), lanes, blocks, lanes).transpose(2, 0, 3, 1))
+    plane, row, byte = (np.tile(axis, len(found)) for axis in (plane, row, byte))
+    return [
+        Steps(plane=plane, row=row, byte=byte, weights=np.concatenate([one[block] for one in found]))
+        for block in range(blocks)
+    ]
+
+
+def covers(window: Window, taps: int, columns: int) -> list[list[int]]:
+    """Which kernel columns, as offsets in the map, a depthwise operation takes in one pass over a row.
+
+    Either as many neighbours as the array's window of `taps` holds, or each by itself: what takes fewer beats for rows
+    of `columns` outputs.
+    """
+    offsets = [column * window.dilation[1] for column in range(window.kernel[1])]
+    alone = [[offset] for offset in offsets]
+    if window.stride[1] > 15:
+        return alone
+    wide: list[list[int]] = []
+    for offset in offsets:
+        if wide and offset - wide[-1][0] < taps:
+            wide[-1].append(offset)
+        else:
+            wide.append([offset])
+    beats = (columns - 1) * window.stride[1] + 1 + lead_of(wide)
+    return wide if len(wide) * beats <= len(alone) * columns else alone
+
+
+def lead_of(groups: list[list[int]]) -> int:
+    """Beats that fill the window before the first that computes."""
+    return max(group[-1] - group[0] for group in groups)
+
+
+def depthwise_steps(
+    weights: list[Weights], window: Window, groups: list[list[int]], source: Tensor, plane: int, taps: int
+) -> Steps:
+    """Steps of one output block that reads one plane, lane by lane.
+
+    Parameters
+    ----------
+    weights
+        (kernel rows, kernel columns, lanes) each; all are added up.
+    groups
+        Of kernel columns, see `covers`.
+    plane
+        Of the source.
+    taps
+        Of the array's window.
+    """
+    lanes, lead = source.storage.lanes, lead_of(groups)
+    row, byte, held = [], [], []
+    for one in weights:
+        for y in range(window.kernel[0]):
+            for group in groups:
+                block = np.zeros((lanes, lanes), dtype=np.int8)
+                for offset in group:
+                    block[:, group[-1] - offset] = one[y, offset // window.dilation[1]]
+                row.append(y * window.dilation[0] - window.pad[0])
+                byte.append((group[-1] - lead - window.pad[1]) * lanes)
+                held.append(block)
+    count = len(row)
+    assert lead < taps
+    return Steps(plane=np.full(count, plane), row=np.array(row), byte=np.array(byte), weights=np.stack(held))
+
+
+def spans(window: Window, groups: list[list[int]]) -> dict[str, int]:
+    """Fields `x_step` in pixels, `every` and `lead` of a depthwise operation."""
+    if all(len(group) == 1 for group in groups):
+        return {"x_step": window.stride[1], "every": 1, "lead": 0}
+    return {"x_step": 1, "every": window.stride[1], "lead": lead_of(groups)}

@@ -1,0 +1,219 @@
+"""Tensors as the engine keeps them: which byte of which word is which channel, on chip and in the outer memory."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.engine import Region
+from roundel.golden.errors import InputError
+from roundel.golden.formats import Format
+from roundel.golden.rounding import Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    """Where rows lie in the outer memory.
+
+    Parameters
+    ----------
+    region, offset
+        Of the first byte.
+    row, plane
+        Bytes from row to row and from plane to plane.
+    """
+
+    region: Region
+    offset: int
+    row: int
+    plane: int
+
+
+@dataclass(kw_only=True, eq=False)
+class Storage:
+    """A map: words that live and are moved together.
+
+    Parameters
+    ----------
+    name
+        The tensor that it was made for.
+    rows, columns
+        Of the map in memory.
+    planes
+        Groups of `lanes` channels; 1 in the `rows` layout.
+    lanes
+        Bytes of a word.
+    pixel
+        Bytes of a pixel in the `rows` layout; 0 for planes.
+    interleave, missing
+        How many rows of the tensor, each with all channels, a pixel of the `rows` layout holds one behind the other,
+        and how many the last row of the map has less than that.
+    parent
+        The storage that this one is a part of, and its plane in which this one begins.
+    outer
+        Its place in the outer memory, if it has one.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    planes: int
+    lanes: int
+    pixel: int = 0
+    interleave: int = 1
+    missing: int = 0
+    parent: "tuple[Storage, int] | None" = None
+    outer: Outer | None = None
+
+    @property
+    def root(self) -> "tuple[Storage, int]":
+        """The storage that this one is a part of in the end, and the plane of it in which this one begins."""
+        if self.parent is None:
+            return self, 0
+        above, plane = self.parent[0].root
+        return above, plane + self.parent[1]
+
+    @property
+    def height(self) -> int:
+        """Rows of the tensor."""
+        return self.rows * self.interleave - self.missing
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes from pixel to pixel."""
+        return self.pixel or self.lanes
+
+    @property
+    def words(self) -> int:
+        """Words of all of it."""
+        return self.planes * self.rows * self.words_of(self.columns)
+
+    def words_of(self, columns: int) -> int:
+        """Words of so many pixels of a row."""
+        return -(-columns * self.pixel_bytes // self.lanes)
+
+    def outer_row(self, align: int) -> int:
+        """Bytes from one row to the next in the outer memory, whose rows begin at multiples of `align`."""
+        return -(-self.columns * self.pixel_bytes // align) * align
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tensor:
+    """A tensor of the network in a storage.
+
+    Parameters
+    ----------
+    name
+        Its own.
+    form
+        Its format, of at most 8 bits.
+    storage
+        Where it is.
+    slots
+        (channels,): `plane * lanes + lane` of every channel; in the `rows` layout the byte of its row of the pixel.
+    flat
+        Whether the network sees features in one axis, in the order (row, column, channel).
+    """
+
+    name: str
+    form: Format
+    storage: Storage
+    slots: Ints = field(repr=False)
+    flat: bool = False
+
+    def __post_init__(self) -> None:
+        if self.form.width > 8:
+            raise InputError(f"{self.name}: the engine keeps at most 8 bits of an activation, not {self.form.width}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As the network sees it, without the batch."""
+        whole = (self.storage.height, self.storage.columns, len(self.slots))
+        return (int(np.prod(whole)),) if self.flat else whole
+
+    @property
+    def raw(self) -> bool:
+        """Whether its bytes are unsigned ones of 8 bits, which the array takes as `value - 128`."""
+        return self.form.width == 8 and not self.form.signed
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Least and greatest value that the array sees."""
+        low, high = self.form.limits
+        return (low - 128, high - 128) if self.raw else (low, high)
+
+    @property
+    def offset(self) -> int:
+        """What the array must be given back: value less what it sees."""
+        return 128 if self.raw else 0
+
+    def byte(self, value: int) -> int:
+        """The byte in memory of a value."""
+        return value & 0xFF
+
+    def at_same_place(self, other: "Tensor") -> bool:
+        """Whether every channel is in the same lane and plane of maps of the same size."""
+        mine, its = self.storage, other.storage
+        same = (mine.rows, mine.columns, mine.pixel) == (its.rows, its.columns, its.pixel)
+        return same and np.array_equal(self.slots, other.slots)
+
+
+def dense_slots(channels: int) -> Ints:
+    """Channels one behind the other, from lane 0 of plane 0 on."""
+    return np.arange(channels, dtype=np.int64)
+
+
+def planes_of(slots: Ints, lanes: int) -> int:
+    """Planes that hold all channels."""
+    return int(slots.max()) // lanes + 1
+
+
+def put(tensor: Tensor, values: Ints, data: bytearray) -> None:
+    """Write a tensor, of its `shape`, into the bytes of its region.
+
+    Raises
+    ------
+    ValueError
+        Values of another shape or beyond their format.
+    """
+    low, high = tensor.form.limits
+    if values.shape != tensor.shape or values.min() < low or values.max() > high:
+        raise ValueError(f"{tensor.name}: expected {tensor.shape} integers of {low} to {high}")
+    storage = tensor.storage
+    pixels = values.reshape(storage.height, storage.columns, -1)
+    pixels = np.pad(pixels, ((0, storage.missing), (0, 0), (0, 0)), constant_values=tensor.form.zero)
+    _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)] = (pixels & 0xFF).astype(np.uint8)
+
+
+def get(tensor: Tensor, data: bytes | bytearray) -> Ints:
+    """Read a tensor, of its `shape`, from the bytes of its region."""
+    values = _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)].astype(np.int64)
+    if tensor.form.signed:
+        values -= (values & 0x80) << 1
+    return values[: tensor.storage.height].reshape(tensor.shape)
+
+
+def _lanes(tensor: Tensor) -> tuple[NDArray[np.int64], ...]:
+    """Plane, row, column and lane of every element, to index a `_view` with; (rows, columns, channels).
+
+    Rows that are missing from the map's last are there too.
+    """
+    storage, each = tensor.storage, tensor.storage.interleave
+    row, column = np.ogrid[: storage.rows * each, : storage.columns]
+    plane, lane = (0 * tensor.slots, tensor.slots) if storage.pixel else np.divmod(tensor.slots, storage.lanes)
+    lane = lane + row[..., None] % each * (storage.pixel // each)
+    return plane + 0 * row[..., None], row[..., None] // each, column[..., None], lane
+
+
+def _view(tensor: Tensor, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The region's bytes as (planes, rows, columns, bytes of a pixel)."""
+    storage = tensor.storage
+    root, plane = storage.root
+    if root.outer is None:
+        raise ValueError(f"{tensor.name}: not in the outer memory")
+    where, pixel = root.outer, storage.pixel_bytes
+    return np.lib.stride_tricks.as_strided(
+        data[where.offset + plane * where.plane :],
+        (storage.planes, storage.rows, storage.columns, pixel),
+        (where.plane, where.row, pixel, 1),
+    )

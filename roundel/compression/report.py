@@ -1,0 +1,270 @@
+"""The report of a compression: one JSON value, and the same as a page a person can read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, isfinite
+from typing import Any
+
+import numpy as np
+
+from roundel.compression.opq_table import opq_table
+from roundel.compression.pipeline import Compressed
+from roundel.golden.network import Layer, Requantized, Weighted
+from roundel.golden.opq import OpqParams
+from roundel.graph import layer_codes
+from roundel.quantization import Choice, LayerStream, has_stream, modules_table
+from roundel.scales import advice, advice_lines, advice_table
+from roundel.ui import markdown_table
+
+Row = dict[str, Any]
+
+
+def report(result: Compressed, files: Mapping[str, str]) -> Row:
+    """Everything that is known of `result`, as JSON has it.
+
+    Parameters
+    ----------
+    result
+        What compression made.
+    files
+        The stream file of each weighted layer.
+    """
+    table = modules_table(result.graph, result.quantized.modules)
+    sizes = {stream.layer: len(stream.data) for stream in result.streams}
+    layers = {layer.name: layer for layer in result.network.layers}
+    return {
+        "model": result.options.model.name,
+        "options": _options(result),
+        "size": size(result),
+        "accuracy": _accuracy(result),
+        "quantizations": {"before": table.before, "after": table.after},
+        "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
+        "advice": advice(result.advised) if result.advised else None,
+        "layers": [_layer(choice, layers[choice.name]) for choice in result.quantized.choices],
+        "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
+        "streams": [_stream(stream, files) for stream in result.streams],
+        "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
+        "losses": list(result.losses),
+    }
+
+
+def size(result: Compressed) -> Row:
+    """Bytes of all weights and biases: as float32; as streams, integers, and parameters of the requantizers.
+
+    `codes_bytes` leaves out where the weights are that are not zero: the rate that papers quote, which no file has.
+    """
+    layers = result.network.weighted
+    biases = sum((len(layer.bias) * layer.b.width + 7) // 8 for layer in layers)
+    count = sum(layer.weights.size for layer in layers)
+    dense = 4 * (count + sum(len(layer.bias) for layer in layers))
+    nonzero = {layer.name: int(np.count_nonzero(layer.weights)) for layer in layers}
+    codes = sum(nonzero[layer.name] * layer.w.width for layer in layers) / 8
+    wide = [layer for layer in layers if not has_stream(layer)]  # stored as they are
+    streams = sum(len(stream.data) for stream in result.streams)
+    streams += sum((layer.weights.size * layer.w.width + 7) // 8 for layer in wide)
+    settings = sum(parameter_bits(layer) for layer in layers) / 8
+    rest = biases + ceil(settings)
+    return {
+        "weights": count,
+        "zeros": 1 - sum(nonzero.values()) / count if count else 0.0,
+        "float32_bytes": dense,
+        "stream_bytes": streams,
+        "bias_bytes": biases,
+        "parameter_bytes": ceil(settings),
+        "total_bytes": streams + rest,
+        "codes_bytes": codes,
+        "ratio": dense / (streams + rest) if count else 1.0,
+        "ratio_without_positions": dense / (codes + rest) if count else 1.0,
+    }
+
+
+def parameter_bits(layer: Weighted) -> int:
+    """Bits of the run-time parameters of a layer's requantizer: once, or where channels differ for each of them."""
+    values, fields = layer.runtime(), layer.requantizer.runtime_fields
+    each = len(layer.bias) if any(len(np.unique(values[field.name])) > 1 for field in fields) else 1
+    return each * sum(field.width for field in fields)
+
+
+def report_lines(found: Row) -> list[str]:
+    """The page."""
+    parts = [
+        [f"# {found['model']}, compressed", "", *summary(found)],
+        ["## Layers", "", *_table(LAYERS if found["options"]["requant"] == "shift" else SCALED, found["layers"])],
+        ["## Weight streams", "", *_table(STREAMS, found["streams"])],
+    ]
+    if found["advice"]:
+        parts.append(["## Scales", "", *advice_lines(found["advice"]), "", *advice_table(found["advice"])])
+    if found["opq"]:
+        parts.append(["## Pruning and quantization (OPQ)", "", *_table(OPQ, found["opq"]), "", OPQ_NOTE])
+    saved = "{before} quantization operations one operator at a time, {after} as modules.".format(
+        **found["quantizations"]
+    )
+    parts.append(["## Unified modules", "", *_table(MODULES, found["modules"]), "", saved])
+    return [line for part in parts for line in (*part, "")][:-1]
+
+
+def summary(found: Row) -> list[str]:
+    """The figures that matter most, one line each."""
+    sizes, accuracy = found["size"], found["accuracy"]
+    lines = [
+        f"- {sizes['weights']:,} weights, {sizes['zeros']:.1%} of them zero.",
+        f"- {sizes['float32_bytes']:,} bytes in float32, "
+        f"{sizes['total_bytes']:,} as weight streams, integer biases and requantizer parameters: "
+        f"{sizes['ratio']:.1f}x smaller, positions and headers counted; "
+        f"{sizes['ratio_without_positions']:.1f}x without positions.",
+    ]
+    if accuracy:
+        right = f"{accuracy['integer']:.2%} of {accuracy['images']} held-out images right"
+        lines.append(f"- {right}, {accuracy['float32']:.2%} in float: {accuracy['points_lost']:.2f} points lost.")
+    if found["advice"]:
+        how = (
+            "moved to powers of two (--refit)" if found["options"]["refit"] else f"kept by {found['advice']['requant']}"
+        )
+        lines.append(f"- Scales that are no powers of two: {how}.")
+    lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in found["host"]]
+    return lines
+
+
+def _options(result: Compressed) -> Row:
+    options, search = result.options, result.options.search
+    if options.refit and result.advised:  # widths of the file
+        search = result.advised.refit.options(search)
+    return {
+        "calibration": options.calibration.name,
+        "opq": _opq(options.opq),
+        "weight_bits": search.weight_bits,
+        "activation_bits": search.activation_bits,
+        "bias_bits": search.bias_bits,
+        "per_channel": search.per_channel,
+        "rounding": _roundings(result),
+        "requant": search.requant.value,
+        "refit": options.refit,
+        "streams": options.streams.as_dict(),
+    }
+
+
+def _roundings(result: Compressed) -> str:
+    """Of all requantizers: what a file or a scheme says comes before what was asked for."""
+    found = {layer.rounding.value for layer in result.network.layers if isinstance(layer, Requantized)}
+    return ", ".join(sorted(found))
+
+
+def _opq(params: OpqParams | None) -> Row | None:
+    if params is None:
+        return None
+    return {
+        "sparsity": params.sparsity,
+        "bits": params.bits,
+        "max_width": params.max_width,
+        "weighting": params.weighting.value,
+        "power_of_two": params.power_of_two,
+    }
+
+
+def _accuracy(result: Compressed) -> Row | None:
+    found = result.accuracy
+    return None if found is None else vars(found) | {"points_lost": found.points_lost}
+
+
+def _layer(choice: Choice, layer: Layer) -> Row:
+    row = vars(choice) | {
+        "weight_bits": layer.w.width if isinstance(layer, Weighted) else None,
+        "output_bits": layer.output.width,
+    }
+    return row | {"sqnr_db": row["sqnr_db"] if isfinite(row["sqnr_db"]) else None}
+
+
+def _stream(stream: LayerStream, files: Mapping[str, str]) -> Row:
+    return {
+        "layer": stream.layer,
+        "file": files[stream.layer],
+        "weights": stream.weights,
+        "nonzero": stream.nonzero,
+        "bytes": len(stream.data),
+        "bits_per_weight": stream.bits_per_weight,
+        "blocks": stream.blocks,
+        "zero_blocks": stream.zero_blocks,
+    }
+
+
+Column = tuple[str, str, str]
+"""Head, key and format of a column."""
+LAYERS: tuple[Column, ...] = (
+    ("layer", "name", ""),
+    ("N_x", "n_x", ""),
+    ("N_w", "n_w", ""),
+    ("N_b", "n_b", ""),
+    ("N_o", "n_o", ""),
+    ("shift", "shift", ""),
+    ("weight bits", "weight_bits", ""),
+    ("output bits", "output_bits", ""),
+    ("SQNR, dB", "sqnr_db", ".1f"),
+)
+SCALED: tuple[Column, ...] = (
+    ("layer", "name", ""),
+    ("requantizer", "requant", ""),
+    ("scale", "scale", ".6g"),
+    ("zero point", "zero_point", ""),
+    ("weight bits", "weight_bits", ""),
+    ("output bits", "output_bits", ""),
+    ("SQNR, dB", "sqnr_db", ".1f"),
+)
+STREAMS: tuple[Column, ...] = (
+    ("layer", "layer", ""),
+    ("file", "file", ""),
+    ("weights", "weights", ","),
+    ("not zero", "nonzero", ","),
+    ("bytes", "bytes", ","),
+    ("bits per weight", "bits_per_weight", ".2f"),
+    ("blocks", "blocks", ","),
+    ("all zero", "zero_blocks", ","),
+)
+OPQ: tuple[Column, ...] = (
+    ("layer", "layer", ""),
+    ("weights", "weights", ","),
+    ("pruned", "pruned", ".1%"),
+    ("zeros", "zeros", ".1%"),
+    ("bits", "width", ""),
+    ("step", "step", ".3g"),
+    ("Laplace b", "laplace_scale", ".3g"),
+    ("distance from Laplace", "laplace_distance", ".3f"),
+    ("pruning error, predicted", "pruning_predicted", ".2e"),
+    ("measured", "pruning_measured", ".2e"),
+    ("rounding error, predicted", "rounding_predicted", ".2e"),
+    ("measured", "rounding_measured", ".2e"),
+    ("float32 bytes", "float32_bytes", ",.0f"),
+    ("codes", "codes_bytes", ",.0f"),
+    ("floor", "floor_bytes", ",.0f"),
+    ("entropy", "entropy_bytes", ",.0f"),
+    ("stream", "stream_bytes", ",.0f"),
+    ("over entropy", "over_floor", ".1%"),
+)
+MODULES: tuple[Column, ...] = (
+    ("module", "module", ""),
+    ("operators", "operators", ""),
+    ("quantizations before", "before", ""),
+    ("after", "after", ""),
+)
+
+
+OPQ_NOTE = (
+    "Errors: predicted under a Laplace model, measured on the weights, before any fine-tuning. `codes` leaves "
+    "positions out; `floor` is the least under the Laplace model, `entropy` that of the codes as they are, both with "
+    "positions."
+)
+
+
+def cells(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The rows as text; empty where there is nothing."""
+    return [[_cell(row[key], form) for _, key, form in columns] for row in rows]
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return markdown_table([head for head, *_ in columns], cells(columns, rows))
+
+
+def _cell(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return format(value, form)

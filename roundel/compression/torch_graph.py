@@ -1,0 +1,105 @@
+"""The nodes of a float network (`roundel.graph.graph`) as torch operations, so that gradients flow. Needs torch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from roundel.golden.network import Window
+from roundel.graph import Conv, Dense, Graph, Node, graph
+
+Operation = Callable[..., Tensor]
+
+
+def run(
+    network: Graph, images: Tensor, weights: Mapping[str, Tensor], biases: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Every tensor of the network by name, as `Graph.values`.
+
+    Parameters
+    ----------
+    network
+        The nodes; the weights and biases they hold are not looked at.
+    images
+        (batch, *network.shape), float32.
+    weights, biases
+        Of each `Conv` and `Dense` node by its name, in the shapes that the node has.
+    """
+    values = {network.source: images}
+    for node in network.nodes:
+        inputs = [values[name] for name in node.inputs]
+        if isinstance(node, Conv | Dense):
+            values[node.output] = _weighted(node, inputs[0], weights[node.name], biases[node.name])
+        else:
+            values[node.output] = OPERATIONS[type(node)](node, *inputs)
+    return values
+
+
+def supports(node: Node) -> bool:
+    """Whether `run` knows this kind of node."""
+    return isinstance(node, Conv | Dense) or type(node) in OPERATIONS
+
+
+def _weighted(node: Conv | Dense, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    if isinstance(node, Dense):
+        return x @ weights + bias
+    stride, dilation = node.window.stride, node.window.dilation
+    return functional.conv2d(_padded(x, node.window), weights, bias, stride, 0, dilation, node.groups)
+
+
+def _padded(x: Tensor, window: Window, fill: float = 0.0) -> Tensor:
+    """With the window's own padding, which need not be symmetric as that of torch's operators is."""
+    top, left, bottom, right = window.pad
+    return functional.pad(x, (left, right, top, bottom), value=fill) if any(window.pad) else x
+
+
+def _affine(node: Any, x: Tensor) -> Tensor:
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return x * torch.as_tensor(node.scale).reshape(shape) + torch.as_tensor(node.offset).reshape(shape)
+
+
+def _clip(node: Any, x: Tensor) -> Tensor:
+    return torch.clamp(x, node.low, node.high)
+
+
+def _max_pool(node: Any, x: Tensor) -> Tensor:
+    window = node.window
+    padded = _padded(x, window, -torch.inf)
+    return functional.max_pool2d(padded, window.kernel, window.stride, 0, window.dilation)
+
+
+def _average_pool(node: Any, x: Tensor) -> Tensor:
+    """A convolution of each channel by itself: torch's own pooling has neither dilation nor padding of one side."""
+    shape, channels = tuple(x.shape[1:]), x.shape[1]
+    window = node.over(shape)
+    ones = torch.ones(channels, 1, *window.kernel)
+    total = functional.conv2d(_padded(x, window), ones, None, window.stride, 0, window.dilation, channels)
+    return total / torch.as_tensor(node.counts(shape))
+
+
+def _quantize(node: Any, x: Tensor) -> Tensor:
+    """The gradient passes straight through the rounding, and not at all where the integer is clamped."""
+    low, high = ((end - node.zero_point) * node.scale for end in (node.low, node.high))
+    bounded = x.clamp(low, high)
+    return bounded - bounded.detach() + torch.as_tensor(node.compute(x.detach().numpy()))
+
+
+def _upsample(node: Any, x: Tensor) -> Tensor:
+    return x.repeat_interleave(node.factor, dim=2).repeat_interleave(node.factor, dim=3)
+
+
+OPERATIONS: dict[type[Node], Operation] = {
+    graph.Add: lambda _, x, y: x + y,
+    graph.Affine: _affine,
+    graph.AveragePool: _average_pool,
+    graph.Clip: _clip,
+    graph.Concat: lambda _, *inputs: torch.cat(inputs, dim=1),
+    graph.Flatten: lambda _, x: x.flatten(1),
+    graph.LeakyRelu: lambda node, x: functional.leaky_relu(x, node.slope),
+    graph.MaxPool: _max_pool,
+    graph.Quantize: _quantize,
+    graph.Relu: lambda _, x: torch.relu(x),
+    graph.Upsample: _upsample,
+}

@@ -1,0 +1,92 @@
+"""Average precision of the demo: each network with each NMS on all held-out scenes, and those that the RTL ran."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from roundel.detection import Detector, Scenes, evaluate
+from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
+from roundel.golden.rounding import Ints
+
+GREEDY = 0.5  # IoU
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Average precisions, 0 to 1.
+
+    Attributes
+    ----------
+    network, nms, on
+        What was measured: `float` or `integer`; the suppression; `golden` or `RTL`.
+    scenes
+        How many.
+    ap50, ap75, ap50_95
+        As pycocotools computes them.
+    """
+
+    network: str
+    nms: str
+    on: str
+    scenes: int
+    ap50: float
+    ap75: float
+    ap50_95: float
+
+
+def accuracies(
+    detector: Detector,
+    scenes: Scenes,
+    floats: Sequence[Detections],
+    boxes: Sequence[Boxes],
+    records: Sequence[Ints],
+) -> Iterator[Accuracy]:
+    """All rows.
+
+    Parameters
+    ----------
+    floats, boxes
+        Of the float and of the integer network, before the NMS, of all scenes.
+    records
+        What the RTL kept of the first ones.
+    """
+    pyramid = f"PSRR ({detector.nms.method})"
+    greedy = GreedyParams(format=detector.nms.format, threshold=GREEDY)
+    for count in (len(boxes), len(records)):
+        first = partial(_row, detector, scenes, count)
+        yield first("float", "GreedyNMS", floats[:count], [greedy_nms(one, GREEDY) for one in floats[:count]])
+        for name, method in (("GreedyNMS", greedy), (pyramid, detector.nms)):
+            found = [detector.pixels(one) for one in boxes[:count]]
+            yield first("integer", name, found, [_kept(method, one) for one in boxes[:count]])
+    found = [detections(detector, one) for one in records]
+    everything = [np.arange(len(one)) for one in found]
+    yield _row(detector, scenes, len(records), "integer", pyramid, found, everything, on="RTL")
+
+
+def detections(detector: Detector, records: Ints) -> Detections:
+    """Records as boxes in pixels."""
+    return detector.pixels(Boxes(boxes=records[:, :4], scores=records[:, 4], labels=records[:, 5]))
+
+
+def _kept(method: GreedyParams | NmsParams, boxes: Boxes) -> Ints:
+    return method.compute(*boxes).kept
+
+
+def _row(
+    detector: Detector,
+    scenes: Scenes,
+    count: int,
+    network: str,
+    nms: str,
+    found: Sequence[Detections],
+    kept: Sequence[Ints],
+    on: str = "golden",
+) -> Accuracy:
+    each = iter(kept)
+    precisions = evaluate(scenes.objects[:count], found, lambda _: next(each))
+    return Accuracy(network=network, nms=nms, on=on, scenes=count, **dict(zip(NAMES, precisions, strict=True)))
+
+
+NAMES = ("ap50", "ap75", "ap50_95")

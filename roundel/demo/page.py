@@ -1,0 +1,177 @@
+"""The demo's page: one Markdown file with tables and pictures, and the same tables for the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roundel.demo.demo import Demo
+from roundel.demo.pictures import SURE, draw_cycles, draw_energy, draw_roofline, draw_scenes
+from roundel.demo.tables import accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
+from roundel.evaluation import show as show_report
+from roundel.evaluation import write_report
+from roundel.ui import err, table
+
+Found = Mapping[str, Any]
+
+
+def show(found: Found) -> None:
+    """Print the tables of a demo, given what `demo.json` holds."""
+    grids = [accuracy(found), layers(found).without("macs"), frames(found)]
+    if found["energy"]:
+        grids.append(energy(found).without("counted"))
+    for grid in grids:
+        table(grid.title, grid.columns, grid.rows)
+    show_report(found["requant"])
+
+
+def show_times(seconds: Mapping[str, float]) -> None:
+    """Where the time went, on stderr: what is in the cache already takes none."""
+    rows = [[name, f"{value:.1f}"] for name, value in seconds.items()]
+    table("Where the time went", ("part", "seconds"), [*rows, ["all", f"{sum(seconds.values()):.1f}"]], err)
+
+
+def verdict(found: Found) -> str:
+    """One sentence: equal or not."""
+    if not found["equal"]:
+        return f"RTL DIFFERS from golden, first in {found['differences'][0]}"
+    compared = found["compared"]
+    return (
+        f"RTL equal to golden in {found['scenes']} scenes: {compared['elements']:,} values of {compared['tensors']} "
+        f"layers, {compared['boxes']} boxes"
+    )
+
+
+def write_page(demo: Demo, found: Found, folder: Path) -> None:
+    """Write `demo.md`, its pictures and the report of the requantizers into `folder`."""
+    draw_scenes(folder / "scenes.png", demo.scenes.images, demo.scenes.objects, found["frames"])
+    draw_cycles(folder / "cycles.png", found["layers"])
+    draw_roofline(
+        folder / "roofline.png", found["layers"], demo.params.lanes * demo.params.columns, demo.params.bus_bytes
+    )
+    text = [*_opening(found), *_network(found), *_time(found)]
+    if found["energy"]:
+        draw_energy(folder / "energy.png", found["energy"]["rows"])
+        text += _energy(found)
+    if found["requant"]:
+        text += _requantizers(found, folder)
+    text += _files()
+    (folder / "demo.md").write_text("\n".join(text).rstrip() + "\n")
+
+
+def _opening(found: Found) -> list[str]:
+    total, engine = found["total"], found["engine"]
+    return [
+        f"# From `{found['model']}` to boxes out of verified RTL",
+        "",
+        "A trained detector was compressed to integers (OPQ, then shifts chosen jointly), compiled to a program of",
+        f"the engine (`{found['config']}`: {engine['lanes']} x {engine['columns']} multipliers,",
+        f"{engine['memory'] // 1024} KiB on chip, AXI4 of {engine['bus']} bits), and run on its RTL",
+        f"({found['tools']['simulator']}) from the image to the boxes, box decoding and PSRR-MaxpoolNMS included.",
+        "",
+        f"Result: **{verdict(found)}**. An image takes {total['cycles']:,} cycles, {total['utilization']:.1%} of all",
+        "multipliers doing useful work.",
+        "",
+        *(f"- {line}" for line in found["differences"]),
+        *([""] if found["differences"] else []),
+        "![Held-out scenes with the boxes that the RTL found](scenes.png)",
+        "",
+        f"Boxes in colour are the RTL's, with their class; thin ones have a logit below {SURE}. Dashed ones are the",
+        "objects. Neither training nor calibration saw these scenes.",
+        "",
+        "## Average precision",
+        "",
+        *accuracy(found).markdown,
+        "Scores, coordinates and NMS of the integer rows are integers; PSRR is the hardware's, a parallel one.",
+        "",
+    ]
+
+
+def _network(found: Found) -> list[str]:
+    size = found["compression"]
+    return [
+        "## The network in integers",
+        "",
+        f"{size['weights']:,} weights, {size['zeros']:.0%} of them zero, take {size['stream_bytes']:,} bytes as",
+        f"streams instead of {size['float32_bytes']:,}. A real number r is stored as `round(r * 2^N)`; N belongs to a",
+        "whole tensor and was chosen, module by module, for the least error on the calibration images. The last",
+        "column is measured there, against the pruned float network.",
+        "",
+        *modules(found).markdown,
+        "Float (as trained) against integers, on the scenes above:",
+        "",
+        *chain(found).markdown,
+    ]
+
+
+def _time(found: Found) -> list[str]:
+    return [
+        "## Where the cycles go",
+        "",
+        "From the engine's own trace of one frame. *compute*: the array multiplies; *fill*: pipelines fill and drain,",
+        "windows of depthwise layers, the box unit; *memory*: waiting for maps; *decoder*: waiting for weights and",
+        "parameters. *model* is what the cycle model says without any simulation; *used*, the utilization, is",
+        "useful products by cycles and multipliers.",
+        "",
+        *layers(found).markdown,
+        "![Cycles of each layer](cycles.png)",
+        "",
+        "![Roofline](roofline.png)",
+        "",
+        "## Frame by frame",
+        "",
+        *frames(found).markdown,
+        "*read* and *written* are beats of the bus; *boxes* come out of the heads, *kept* of the NMS. Bytes that",
+        "each layer loads and stores, and its streams:",
+        "",
+        *traffic(found).markdown,
+    ]
+
+
+def _energy(found: Found) -> list[str]:
+    energy_found = found["energy"]
+    return [
+        "## Energy of a frame",
+        "",
+        "Operations and accesses are counted on the RTL's run. Logic costs what each unit's gates cost, mapped to",
+        f"{energy_found['cells']} and simulated with this network's own data; memories cost what the literature",
+        "says (Horowitz, ISSCC 2014). The two are of different nodes and are not added up. Control, feeder and bus",
+        "masters are not in it.",
+        "",
+        *energy(found).markdown,
+        f"Logic {energy_found['logic_nj'] / 1000:,.2f} µJ; memories {energy_found['memory_nj'] / 1000:,.2f} µJ.",
+        "",
+        "![Energy of each unit](energy.png)",
+        "",
+    ]
+
+
+def _requantizers(found: Found, folder: Path) -> list[str]:
+    inner = folder / "requant"
+    inner.mkdir(exist_ok=True)
+    write_report(found["requant"], inner)
+    row = found["requant"][0]
+    text = [
+        "## What a requantizer costs",
+        "",
+        f"Each scheme, for accumulators of {row['params']['acc_width']} bits, was mapped to gates, and the gates ran",
+        f"{row['ops']:,} of this network's accumulators; every result equalled golden. Area and energy are those of",
+        "the operator with its output register; the whole [report](requant/report.md) has all parts apart.",
+        "",
+    ]
+    for name in sorted(path.name for path in inner.glob("*.png")):
+        text += [f"![Area and energy of each requantizer](requant/{name})", ""]
+    for grid in ratio_tables(found["requant"]):
+        text += [grid.title + ":", "", *grid.markdown]
+    return text
+
+
+def _files() -> list[str]:
+    return [
+        "## Files",
+        "",
+        "- [`demo.json`](demo.json): all figures of this page",
+        "- [`network/`](network/report.md): the integer network, its streams and their report, as `roundel compress`",
+        "  writes them",
+        "- [`program/`](program/program.lst): program, listing and memory map, as `roundel compile` writes them, and",
+        "  the engine's Verilog as simulated",
+    ]

@@ -1,0 +1,137 @@
+"""The pictures of the demo's page: scenes with boxes, the engine's time, energy of a frame."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from roundel.ui import COLOURS, bars, figure
+
+COLUMNS = 4  # scenes in a row
+LABEL = 5  # pixels that the class needs above its box, or it stands inside
+SHOWN = 8
+CLASS_COLOURS = (
+    "#4cc9f0", "#f72585", "#b8f35d", "#ffb703", "#9d7bff", "#2ec4b6", "#ff7b54", "#f5f749", "#ff9bd2", "#8ecae6",
+)  # fmt: skip
+TRUTH = "#ffffff"
+SURE = -0.5  # logit from which on a box counts as found; all of them count for the average precision
+NEXT = 1.1  # names on the roof stand at least so many times further right than the one before
+PARTS = ("compute", "fill", "memory", "decoder")
+
+
+def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequence[Mapping[str, Any]]) -> None:
+    """Held-out scenes with the boxes that the RTL kept, in the colour of their class; dashed: the objects.
+
+    Boxes below `SURE` are thin lines.
+
+    Parameters
+    ----------
+    images
+        (count, channels, rows, columns)
+    objects, frames
+        Of each image: what is there (`roundel.detection.detections.Objects`), and its row of `demo.json`.
+    """
+    count = min(SHOWN, len(frames))
+    rows = -(-count // COLUMNS)
+    classes = sorted({box["class"] for frame in frames for box in frame["found"]})
+    colours = {name: CLASS_COLOURS[place % len(CLASS_COLOURS)] for place, name in enumerate(classes)}
+    with figure(path, 2.9 * COLUMNS, 3.05 * rows + 0.3) as drawing:
+        drawing.set_facecolor("#10141a")
+        grid = drawing.subplots(rows, COLUMNS, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, image, there, frame in zip(grid.flat, images[:count], objects, frames, strict=False):
+            axes.imshow(_picture(image), cmap="gray", interpolation="nearest", vmin=0, extent=_extent(image))
+            for box in there.boxes:
+                _outline(axes, box, TRUTH, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.75)
+            for box in sorted(frame["found"], key=lambda one: one["score"]):
+                if box["logit"] >= SURE:
+                    _found(axes, box, colours[box["class"]])
+                else:
+                    _outline(axes, box["box"], colours[box["class"]], linewidth=0.6, alpha=0.55)
+            sure = sum(box["logit"] >= SURE for box in frame["found"])
+            title = f"scene {frame['scene']}: {len(there.boxes)} objects, {sure} found"
+            axes.set_title(title, color="#d5dbe3", fontsize=9, fontweight="normal", pad=4)
+
+
+def _found(axes: Any, box: Mapping[str, Any], colour: str) -> None:
+    """A box with its class in a corner."""
+    _outline(axes, box["box"], colour, linewidth=1.8)
+    x1, y1, *_ = box["box"]
+    axes.text(
+        x1, y1, box["class"], color="#10141a", fontsize=8, fontweight="bold", ha="left",
+        va="bottom" if y1 >= LABEL else "top",
+        bbox={"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "none"}, clip_on=True,
+    )  # fmt: skip
+
+
+def _outline(axes: Any, box: Sequence[float], colour: str, **style: Any) -> None:
+    x1, y1, x2, y2 = box
+    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, **style))
+
+
+def _picture(image: Any) -> Any:
+    """(channels, rows, columns) as gray."""
+    return np.asarray(image, dtype=np.float64).mean(axis=0)
+
+
+def _extent(image: Any) -> tuple[float, float, float, float]:
+    """So that a pixel's edges, not its middle, have whole coordinates."""
+    _, rows, columns = image.shape
+    return 0, columns, rows, 0
+
+
+def draw_cycles(path: Path, layers: Sequence[Mapping[str, Any]]) -> None:
+    """Cycles of each layer by what they were spent on; the note is the share of useful multiplications."""
+    with figure(path, 9, 0.3 * len(layers) + 1.2) as drawing:
+        axes = drawing.subplots()
+        parts = [(part, [row[part] for row in layers]) for part in PARTS]
+        notes = [f"{row['utilization']:.0%}" if row["macs"] else "" for row in layers]
+        bars(axes, [row["layer"] for row in layers], parts, notes, "cycles of a frame")
+        axes.set_title("Where the cycles go, and utilization: useful products by cycles and multipliers")
+
+
+def draw_roofline(path: Path, layers: Sequence[Mapping[str, Any]], multipliers: int, bus_bytes: int) -> None:
+    """Useful products a cycle against products for each byte from or to the outer memory; a point for each layer.
+
+    No layer can be above the flat roof (all multipliers, but for blocks of zeros, which are left out) or the slanted
+    one (a beat of the bus in every cycle).
+    """
+    shown = [row for row in layers if row["macs"] and row["bytes"]]
+    x, y = ([row["macs"] / row[key] for row in shown] for key in ("bytes", "cycles"))
+    with figure(path, 8, 4.4) as drawing:
+        axes = drawing.subplots()
+        ends = multipliers / bus_bytes / 4, max(x) * 2
+        roof = np.geomspace(*ends, 200)
+        axes.semilogx(roof, np.minimum(roof * bus_bytes, multipliers), color=COLOURS[5], linewidth=2)
+        largest = max(row["cycles"] for row in shown)
+        axes.scatter(x, y, s=[8 + 90 * row["cycles"] / largest for row in shown], color=COLOURS[0], zorder=3)
+        free = ends[0]  # right of the name before
+        for at in np.argsort(x):
+            below = y[at] < 0.9 * multipliers
+            free = free if below else max(free * NEXT, x[at])
+            place, turned = ((x[at], y[at] - 2), 0) if below else ((free, multipliers * 1.06), 60)
+            axes.annotate(
+                shown[at]["layer"], (x[at], y[at]), place, fontsize=8, rotation=turned, rotation_mode="anchor",
+                ha="left", va="top" if below else "bottom",
+                arrowprops=None if below else {"arrowstyle": "-", "linewidth": 0.5, "color": COLOURS[5]},
+            )  # fmt: skip
+        axes.set_xlim(ends)
+        axes.set_ylim(0, multipliers * 1.35)
+        axes.set_xlabel("products for each byte of the outer memory")
+        axes.set_ylabel("useful products a cycle")
+        axes.set_title(f"Roofline: {multipliers} multipliers, {bus_bytes} bytes a cycle; areas are the layers' cycles")
+
+
+def draw_energy(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Two panels that must not be added up: logic on the cell library, memories at their own node."""
+    with figure(path, 9, 2.7) as drawing:
+        for axes, kind, colour in zip(drawing.subplots(1, 2), ("logic", "memory"), COLOURS, strict=False):
+            shown = [row for row in rows if row["kind"] == kind and row["nj"] is not None]
+            values = [row["nj"] / 1000 for row in shown]
+            bars(axes, [row["unit"] for row in shown], [(kind, values)], [f"{one:.3g}" for one in values], "µJ a frame")
+            for patch in axes.patches:
+                patch.set_color(colour)
+            axes.set_title(f"{kind} ({shown[0]['node']})" if shown else kind)

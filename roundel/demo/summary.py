@@ -1,0 +1,165 @@
+"""What the demo found, in figures: what `demo.json` holds, and all that its page shows."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler import layer_rows, listing, memory_map
+from roundel.compression import size, write_compressed
+from roundel.demo.accuracy import detections
+from roundel.demo.demo import Demo, layer_names
+from roundel.evaluation import count, energy_rows, total_nj
+from roundel.golden.rounding import Ints
+from roundel.runtime import layer_cycles, predicted_cycles, total
+from roundel.sim.engine_run import design
+from roundel.sim.verilator import find_verilator
+from roundel.ui import write_json
+
+TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")
+TRAFFIC = ("loaded", "stored", "weights", "parameters")  # bytes of a layer from and to the outer memory
+COUNTERS = (
+    "cycles",
+    "computing",
+    "waiting_weights",
+    "waiting_parameters",
+    "waiting_memory",
+    "waiting_tokens",
+    "read_beats",
+    "write_beats",
+    "boxes",
+)
+
+
+def write_demo(demo: Demo, folder: Path) -> dict[str, Any]:
+    """Write networks, programs, Verilog, pictures, the page `demo.md` and `demo.json`, whose content it returns."""
+    from roundel.demo.page import write_page
+
+    for name, inner in (("network", write_network), ("program", write_program)):
+        (folder / name).mkdir()
+        inner(demo, folder / name)
+    found = summary(demo)
+    write_json(folder / "demo.json", found)
+    write_page(demo, found, folder)
+    return found
+
+
+def write_network(demo: Demo, folder: Path) -> None:
+    """The compressed network, as `roundel compress` leaves it."""
+    write_compressed(demo.compressed, folder)
+
+
+def write_program(demo: Demo, folder: Path) -> None:
+    """The program as `roundel compile` leaves it, and the simulated Verilog, memory and trace included."""
+    compiled = demo.plain.compiled
+    (folder / "program.bin").write_bytes(compiled.image)
+    (folder / "program.lst").write_text(listing(compiled))
+    write_json(folder / "memory_map.json", memory_map(compiled))
+    (folder / "engine.v").write_text(design(demo.params).sources[0])
+
+
+def summary(demo: Demo) -> dict[str, Any]:
+    """Everything in figures, as plain values that JSON can hold."""
+    compiled, frame = demo.plain.compiled, demo.plain.frames[0]
+    cycles, predicted, traffic = layer_cycles(compiled, frame), predicted_cycles(compiled), layer_rows(compiled)
+    sizes = {row["layer"]: sum(row[name] for name in TRAFFIC) for row in traffic}
+    params = demo.params
+    compared = demo.traced.compiled.tensors
+    return {
+        "model": demo.options.model.name,
+        "config": demo.options.config,
+        "engine": {name: getattr(params, name) for name in ("lanes", "columns", "memory", "bus")},
+        "scenes": len(demo.golden),
+        "equal": not demo.different,
+        "differences": [str(one) for one in demo.different],
+        "compared": {"tensors": len(compared), "elements": _elements(demo), "boxes": sum(map(len, demo.golden))},
+        "compression": size(demo.compressed) | {"opq": _opq(demo)},
+        "accuracy": [asdict(row) for row in demo.accuracy],
+        "modules": _modules(demo),
+        "chain": [row.as_dict() for row in demo.chain],
+        "program": {"bytes": len(compiled.image), "descriptors": len(compiled.program.descriptors)},
+        "traffic": traffic,
+        "layers": [
+            row.as_dict() | {"predicted": predicted[row.layer], "bytes": sizes.get(row.layer, 0)} for row in cycles
+        ],
+        "total": total(cycles, params.lanes * params.columns).as_dict() | {"predicted": sum(predicted.values())},
+        "frames": [_frame(demo, scene) for scene in range(len(demo.golden))],
+        "traced_cycles": [one.cycles for one in demo.traced.frames],
+        "energy": _energy(demo),
+        "requant": list(demo.requant),
+        "tools": {"simulator": str(find_verilator())} | {name: version(name) for name in TOOLS},
+    }
+
+
+def _opq(demo: Demo) -> dict[str, Any] | None:
+    """What OPQ was asked for."""
+    params = demo.compressed.options.opq
+    return None if params is None else {"sparsity": params.sparsity, "bits": params.bits}
+
+
+def _elements(demo: Demo) -> int:
+    """Values that were compared with golden's."""
+    tensors = demo.traced.compiled.tensors.values()
+    return len(demo.golden) * sum(int(np.prod(one.shape)) for one in tensors)
+
+
+def _modules(demo: Demo) -> list[dict[str, Any]]:
+    choices = [asdict(choice) for choice in demo.compressed.quantized.choices]
+    for choice in choices:
+        choice["sqnr_db"] = choice["sqnr_db"] if isfinite(choice["sqnr_db"]) else None
+    return choices
+
+
+def _frame(demo: Demo, scene: int) -> dict[str, Any]:
+    """One scene: counters, and what was found."""
+    frame, records = demo.plain.frames[scene], demo.plain.records[scene]
+    return {
+        "scene": scene,
+        **{name: frame.registers[name] for name in COUNTERS},
+        "boxes_before": len(demo.boxes[scene].boxes),
+        "objects": len(demo.scenes.objects[scene].boxes),
+        "found": _found(demo, records),
+    }
+
+
+def _found(demo: Demo, records: Ints) -> list[dict[str, Any]]:
+    found, offset = detections(demo.detector, records), demo.heads[0].score_offset
+    logits = np.ldexp(found.scores - offset, -logit_fraction(demo))
+    rows = zip(found.boxes.tolist(), found.scores.astype(int).tolist(), logits.tolist(), found.labels, strict=True)
+    return [
+        {"box": box, "score": score, "logit": logit, "class": demo.detector.classes[label]}
+        for box, score, logit, label in rows
+    ]
+
+
+def logit_fraction(demo: Demo) -> int:
+    """Fraction bits of a score: those of the scale whose logits have the most."""
+    formats = {layer.name: layer.output for layer in demo.compressed.network.layers}
+    names = layer_names(demo.compressed)
+    return max(formats[names[scale.cls]].fraction for scale in demo.detector.scales)
+
+
+def _energy(demo: Demo) -> dict[str, Any] | None:
+    """Of a mean image."""
+    if demo.costs is None:
+        return None
+    each = [
+        count(demo.plain.compiled, frame.registers, len(boxes.boxes))
+        for frame, boxes in zip(demo.plain.frames, demo.boxes, strict=False)
+    ]
+    rows = energy_rows(demo.params, _mean(each), demo.costs)
+    return {
+        "cells": demo.costs.cells,
+        "rows": [row.as_dict() for row in rows],
+        "logic_nj": total_nj(rows, "logic"),
+        "memory_nj": total_nj(rows, "memory"),
+    }
+
+
+def _mean(each: Sequence[Any]) -> Any:
+    whole = {name: round(sum(getattr(one, name) for one in each) / len(each)) for name in vars(each[0])}
+    return type(each[0])(**whole)

@@ -1,0 +1,136 @@
+"""The tables of the demo, from what `demo.json` holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roundel.evaluation import REFERENCE_SCHEME, REQUANT_FIGURES, libraries, ratios
+from roundel.ui import markdown_table
+
+Found = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table, wherever it is shown."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def markdown(self) -> list[str]:
+        return [*markdown_table(self.columns, self.rows), ""]
+
+    def without(self, *columns: str) -> "Grid":
+        """Narrower, for a terminal."""
+        kept = [place for place, name in enumerate(self.columns) if name not in columns]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return Grid(self.title, tuple(self.columns[place] for place in kept), rows)
+
+
+def accuracy(found: Found) -> Grid:
+    """A row for each network and NMS, in points."""
+    rows = [
+        [
+            f"{row['network']} + {row['nms']}",
+            "NumPy" if row["network"] == "float" else row["on"],
+            str(row["scenes"]),
+            *(f"{100 * row[name]:.1f}" for name in ("ap50", "ap75", "ap50_95")),
+        ]
+        for row in found["accuracy"]
+    ]
+    return Grid("Average precision", ("network", "on", "scenes", "AP50", "AP75", "AP50:95"), rows)
+
+
+def modules(found: Found) -> Grid:
+    """Fractional bits."""
+    keys = ("n_x", "n_w", "n_b", "n_o", "shift")
+    rows = [
+        [row["name"], *("-" if row[key] is None else str(row[key]) for key in keys), decibels(row["sqnr_db"])]
+        for row in found["modules"]
+    ]
+    return Grid("Fractional bits", ("module", "N_x", "N_w", "N_b", "N_o", "shift", "SQNR, dB"), rows)
+
+
+def chain(found: Found) -> Grid:
+    """Float against integers."""
+    rows = [
+        [
+            row["tensor"],
+            decibels(row["sqnr_db"]),
+            f"{row['clamped']:.2%}",
+            ", ".join(map(str, row["element"])),
+            f"{row['real']:.3f}",
+            f"{row['integer']:.3f}",
+        ]
+        for row in found["chain"]
+    ]
+    return Grid("Float against integers", ("tensor", "SQNR, dB", "clamped", "most at", "float", "integer"), rows)
+
+
+def layers(found: Found) -> Grid:
+    """Cycles of each layer."""
+    keys = ("macs", "predicted", "cycles", "compute", "fill", "memory", "decoder")
+    rows = [
+        [row["layer"], *(f"{row[key]:,}" for key in keys), f"{row['utilization']:.3f}" if row["macs"] else "-"]
+        for row in [*found["layers"], found["total"]]
+    ]
+    heads = ("layer", "macs", "model", *keys[2:], "used")
+    return Grid("Layers on the engine", heads, rows)
+
+
+def frames(found: Found) -> Grid:
+    """Counters of each scene."""
+    keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes", "objects")
+    rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in found["frames"]]
+    heads = ("", "cycles", "computing", "read", "written", "boxes", "kept", "objects")
+    return Grid("Frames", heads, rows)
+
+
+def traffic(found: Found) -> Grid:
+    """Memory traffic of each layer, bytes."""
+    keys = ("loaded", "stored", "weights", "parameters")
+    rows = [[row["layer"], *(f"{row[key]:,}" for key in keys)] for row in found["traffic"]]
+    rows.append(["all", *(f"{sum(row[key] for row in found['traffic']):,}" for key in keys)])
+    return Grid("Traffic", ("layer", *keys), rows)
+
+
+def energy(found: Found) -> Grid:
+    """Logic and memories of a frame."""
+    rows = [
+        [
+            row["unit"],
+            row["kind"],
+            f"{row['count']:,} {row['what']}",
+            "-" if row["pj"] is None else picojoules(row["pj"]),
+            "not measured" if row["nj"] is None else f"{row['nj'] / 1000:.3f}",
+            row["node"],
+        ]
+        for row in found["energy"]["rows"]
+    ]
+    return Grid("Energy of a frame", ("unit", "kind", "counted", "pJ each", "µJ", "node"), rows)
+
+
+def ratio_tables(rows: Sequence[Mapping[str, Any]]) -> list[Grid]:
+    """One table per library: every requantizer against the runtime shift."""
+    found = ratios(rows, REFERENCE_SCHEME)
+    grids = []
+    for cells in libraries(rows):
+        place = {(item["baseline"], item["figure"]): item["ratio"] for item in found if item["cells"] == cells}
+        names = dict.fromkeys(baseline for baseline, _ in place)
+        lines = [[name, *(f"{place[name, title]:.2f}" for title in REQUANT_FIGURES)] for name in names]
+        grids.append(
+            Grid(f"How many times more than `{REFERENCE_SCHEME}` on {cells}", ("baseline", *REQUANT_FIGURES), lines)
+        )
+    return grids
+
+
+def decibels(value: float | None) -> str:
+    """One decimal; None is no error at all."""
+    return "exact" if value is None else f"{value:.1f}"
+
+
+def picojoules(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,146 @@
+"""Scored boxes of many images from an `.npz` file, checked before anything is done with them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.errors import InputError
+from roundel.golden.nms import Detections, Floats
+from roundel.golden.rounding import Ints
+from roundel.graph import read_images
+
+REQUIRED, OPTIONAL = ("boxes", "scores"), ("classes", "image_ids")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageDetections:
+    """What a file says of one image.
+
+    Parameters
+    ----------
+    image_id
+        As the file numbers it.
+    indices
+        Rows of the file that are about this image, rising, (n,).
+    detections
+        Those rows, in the same order.
+    """
+
+    image_id: int
+    indices: Ints
+    detections: Detections
+
+
+def read_detections(path: Path) -> list[ImageDetections]:
+    """Read the arrays `boxes` (n, 4) and `scores` (n,) and, where there are any, `classes` and `image_ids` (n,).
+
+    Without `classes` all boxes are of one class, without `image_ids` of one image, number 0. Images come in the order
+    in which the file first names them.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no `.npz`, or an array is missing or bad: one line with file, array, row and what was
+        expected.
+    """
+    arrays = _arrays(path)
+    try:
+        everything = Detections(**{name: arrays[name] for name in (*REQUIRED, "classes") if name in arrays})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    ids = arrays.get("image_ids", np.zeros(len(everything), np.int64))
+    if ids.shape != (len(everything),) or ids.dtype.kind not in "iu":
+        raise InputError(f"{path}: image_ids: expected {len(everything)} integers, not {ids.dtype} of {ids.shape}")
+    return [_image(everything, ids, image_id) for image_id in dict.fromkeys(ids.tolist())]
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a file by name, `boxes` and `scores` surely among them, all of them real numbers."""
+    if not path.is_file():
+        raise InputError(f"{path}: expected an .npz file, but there is none")
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in (*REQUIRED, *OPTIONAL) if name in file.files}
+    except Exception as error:  # a damaged archive raises one of half a dozen kinds
+        raise InputError(f"{path}: not a valid .npz file of arrays") from error
+    for name in REQUIRED:
+        if name not in arrays:
+            raise InputError(f"{path}: expected an array named {name}")
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iuf":
+            raise InputError(f"{path}: {name}: expected real numbers, not {array.dtype}")
+    return arrays
+
+
+def _image(everything: Detections, ids: NDArray[Any], image_id: int) -> ImageDetections:
+    """The rows of one image."""
+    rows = np.flatnonzero(ids == image_id)
+    detections = Detections(
+        boxes=everything.boxes[rows], scores=everything.scores[rows], classes=everything.labels[rows]
+    )
+    return ImageDetections(image_id=image_id, indices=rows, detections=detections)
+
+
+NAMES = ("boxes", "classes", "image_ids")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Objects:
+    """The objects of one image: corners x1, y1, x2, y2 in pixels (m, 4), and classes (m,)."""
+
+    boxes: Floats
+    classes: Ints
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scenes:
+    """Images (count, channels, rows, columns) and the objects of each."""
+
+    images: NDArray[Any]
+    objects: tuple[Objects, ...]
+
+    def first(self, count: int) -> "Scenes":
+        """The first `count` of them."""
+        return Scenes(images=self.images[:count], objects=self.objects[:count])
+
+
+def read_scenes(path: str | Path, shape: tuple[int, ...]) -> Scenes:
+    """Read the arrays `images`, each of `shape`, and of all objects `boxes` (m, 4), `classes` and `image_ids` (m,).
+
+    Raises
+    ------
+    InputError
+        The file is missing, no `.npz`, or its arrays are not such: one line with file and array.
+    """
+    images = read_images(path, shape).images
+    boxes, classes, ids = _object_arrays(path)
+    try:
+        found = Detections(boxes=boxes, scores=np.zeros(len(boxes)), classes=classes)
+        found.check_inside(width=shape[-1], height=shape[-2])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if (
+        ids.shape != (len(found),)
+        or ids.dtype.kind not in "iu"
+        or (len(ids) and not 0 <= ids.min() <= ids.max() < len(images))
+    ):
+        raise InputError(f"{path}: image_ids: expected {len(found)} integers from 0 to {len(images) - 1}")
+    rows = [np.flatnonzero(ids == number) for number in range(len(images))]
+    objects = tuple(Objects(boxes=found.boxes[row], classes=found.labels[row]) for row in rows)
+    return Scenes(images=images, objects=objects)
+
+
+def _object_arrays(path: str | Path) -> list[NDArray[Any]]:
+    """The arrays `NAMES` of a file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in NAMES if name in file.files}
+    except Exception as error:  # a damaged archive raises one of half a dozen kinds
+        raise InputError(f"{path}: not a valid .npz file of arrays") from error
+    for name in NAMES:
+        if name not in arrays:
+            raise InputError(f"{path}: expected an array named {name}")
+    return [arrays[name] for name in NAMES]

@@ -1,0 +1,215 @@
+"""What an operation of each unit of the engine costs on gates, with a network's own data as stimulus."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler import Compiled
+from roundel.evaluation.comparison import Job, run_jobs
+from roundel.evaluation.stimulus import Accumulators, runtime
+from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.mac import MacParams, Schedule, schedule
+from roundel.golden.network import Step, Weighted
+from roundel.golden.nms import Boxes
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Ints
+from roundel.hw.emit import to_verilog
+from roundel.hw.mac import MacArray
+from roundel.sim.stimuli import BoxImage, image_of
+from roundel.synth.analysis import Energy
+from roundel.synth.cells import read_library
+from roundel.synth.mapping import map_design
+from roundel.synth.measure import (
+    BoxStream,
+    WeightStreams,
+    cached_row,
+    code_digest,
+    measure_decoder,
+    measure_nms,
+    measure_operator,
+    part_of,
+    prove_and_estimate,
+)
+
+COLUMNS = 4  # of the array whose gates are simulated: all are alike
+POSITIONS, PRODUCTS = 128, 144  # of the layer that drives it
+OPERATIONS = 4096  # accumulators that drive the requantizer
+WEIGHTS = 16_384  # at least so many drive the decoder, if there are
+SCENES = 12  # whose boxes drive the NMS
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Of one operation, pJ.
+
+    Attributes
+    ----------
+    cells
+        The cell library.
+    multiplication
+        Of the array: product and addition, with weights, broadcast and its share of the requantizers' idling.
+    weight
+        Dense weight out of the decoder.
+    requantization
+        Accumulator to byte.
+    box, box_tables
+        A box through the NMS: its logic, and what its tables of windows move. Logic is None where its netlist is too
+        large to simulate.
+    """
+
+    cells: str
+    multiplication: float
+    weight: float
+    requantization: float
+    box: float | None
+    box_tables: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """A network's own data.
+
+    Attributes
+    ----------
+    name
+        Of the network, for reports.
+    steps
+        Every layer's run on one image.
+    accumulators
+        What its requantizers take, see `sampled`.
+    compiled
+        Its program.
+    boxes
+        Of at least two images, as they go to the NMS; fewer if it has none.
+    """
+
+    name: str
+    steps: Sequence[Step]
+    accumulators: Accumulators
+    compiled: Compiled
+    boxes: Sequence[Boxes]
+
+
+def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
+    """What to measure, by name, all of it cached."""
+    params = stimulus.compiled.params
+    source = f"{stimulus.name}, its own data"
+    given = replace(params.mac.requant, scheme=Scheme.SHIFT)
+    acc = stimulus.accumulators
+    jobs: dict[str, Callable[[], Row]] = {
+        "array": lambda: measure_array(params, cells, stimulus.steps, source=source),
+        "decoder": lambda: measure_decoder(params.decoder, cells, weight_streams(stimulus.compiled, source)),
+        "requantizer": lambda: measure_operator(given, cells, {"acc": acc.acc} | runtime(given, acc), source=source),
+    }
+    if params.nms is not None and len(stimulus.boxes) > 1:
+        nms, stream = params.nms, BoxStream(source=source, images=box_images(params, stimulus.boxes))
+        jobs["nms"] = lambda: measure_nms("nms", nms, cells, stream)
+    return {name: Job(name=f"{name} on {cells.stem}", measure=make) for name, make in jobs.items()}
+
+
+def measure_costs(stimulus: Stimulus, cells: Path, done: Callable[[str], None] = lambda _: None) -> Costs:
+    """Measure everything on one library.
+
+    Raises
+    ------
+    MismatchError
+        A netlist does not do what golden says.
+    ToolError
+        A tool failed.
+    """
+    jobs = cost_jobs(stimulus, cells)
+    rows = dict(zip(jobs, run_jobs(list(jobs.values()), done), strict=True))
+    return costs_of(rows)
+
+
+def costs_of(rows: Mapping[str, Row]) -> Costs:
+    """The rows of `cost_jobs`."""
+    nms = rows.get("nms", {"energy_pj_per_op": None, "energy_tables_pj_per_op": 0.0})
+    return Costs(
+        cells=rows["array"]["cells"],
+        multiplication=rows["array"]["energy_pj_per_op"],
+        weight=rows["decoder"]["energy_pj_per_op"],
+        requantization=rows["requantizer"]["energy_pj_per_op"],
+        box=nms["energy_pj_per_op"],
+        box_tables=nms["energy_tables_pj_per_op"],
+    )
+
+
+def measure_array(params: EngineParams, cells: Path, steps: Sequence[Step], *, source: str) -> Row:
+    """What a multiplication costs in an array of the engine's lanes and `COLUMNS` columns, its memory left out."""
+    mac = replace(params.mac, columns=min(params.columns, COLUMNS), depth=min(params.depth, POSITIONS))
+    beats = layer_beats(mac, steps)
+    given = [text for name, values in beats.arrays().items() for text in (name, values.tobytes())]
+    key = [code_digest(), read_library(cells).digest, "engine array", json.dumps(mac.as_dict()), source, *given]
+    return cached_row(key, lambda: _array_row(mac, cells, beats, source))
+
+
+def _array_row(mac: MacParams, cells: Path, beats: Schedule, source: str) -> Row:
+    component = MacArray(mac)
+    mapped = map_design(to_verilog(component, "mac"), "mac", cells)
+    config = {"params": mac.as_dict(), "latency": component.latency}
+    result = prove_and_estimate(mapped, cells, bench="roundel.sim.benches.tb_mac", config=config, stimulus=beats.save)
+    operations = len(beats.activations) * mac.lanes * mac.columns
+    total = sum(result.power.by(part_of).values(), Energy()) * (result.cycles / operations)
+    return {
+        "unit": "array",
+        "cells": read_library(cells).name,
+        "params": mac.as_dict(),
+        "energy_pj_per_op": total.total,
+        "ops": operations,
+        "stimulus": source,
+        "verified": result.proof.passed,
+    }
+
+
+def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
+    """The first positions, products and channels of the largest layer, its bytes signed as the array takes them."""
+    fitting = [step for step in steps if isinstance(step.layer, Weighted) and step.columns is not None]
+    step = max(fitting, key=lambda one: min(one.layer.weights.shape[0], PRODUCTS) * len(one.columns))  # type: ignore
+    layer = step.layer
+    assert isinstance(layer, Weighted)
+    assert step.columns is not None
+    offset = 0 if layer.x.signed else 128
+    acts, held = step.columns[:POSITIONS, :PRODUCTS] - offset, layer.weights[:PRODUCTS, : mac.columns]
+    bias = layer.aligned_bias[: mac.columns] + offset * held.sum(axis=0)
+    shifts = {name: np.max(values) for name, values in layer.runtime().items()}
+    return schedule(mac, acts, held, bias, shifts)
+
+
+def weight_streams(compiled: Compiled, source: str) -> WeightStreams:
+    """The streams of the longest layers, until they hold `WEIGHTS`."""
+    found = {
+        (one.weights_offset, one.weights_bytes)
+        for one in compiled.program.descriptors
+        if one.opcode is Opcode.COMPUTE and one.weights_region == Region.PROGRAM
+    }
+    streams: list[bytes] = []
+    for start, size in sorted(found, key=lambda place: (-place[1], place[0])):
+        streams.append(compiled.image[start : start + size])
+        if WeightStreams(source=source, streams=tuple(streams)).weights >= WEIGHTS:
+            break
+    return WeightStreams(source=source, streams=tuple(streams))
+
+
+def box_images(params: EngineParams, boxes: Sequence[Boxes]) -> tuple[BoxImage, ...]:
+    """The first images, and the first one once more behind them (see `BoxStream`)."""
+    assert params.nms is not None
+    some = list(boxes[:SCENES])
+    form = params.nms.format
+    return tuple(image_of(one.boxes, one.scores, one.labels, form) for one in (*some, some[0]))
+
+
+def sampled(found: Accumulators, most: int = OPERATIONS) -> Accumulators:
+    """About `most` accumulators, equally many of each layer and spread over it."""
+    each = max(1, most // len(found.layers))
+
+    def some(layer: Ints) -> Ints:
+        return np.ascontiguousarray(layer[:: max(1, -(-len(layer) // each))])
+
+    return replace(found, layers=tuple(some(layer) for layer in found.layers))

@@ -1,0 +1,190 @@
+"""Export of a network to ONNX: what `roundel.frontend.importer` reads, as any runtime runs it.
+
+Weights that are whole multiples of a step leave as int8 constants behind a `DequantizeLinear`, so that the file holds
+the codes themselves. Everything else, biases and activations, stays float.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from roundel.golden.errors import InputError
+from roundel.golden.network import Window
+from roundel.graph import Conv, Dense, Graph, Node, codes_of, graph
+
+OPSET = 17  # the newest that onnxruntime 1.12 runs
+IR_VERSION = 8
+
+
+def export_onnx(network: Graph, path: str | Path) -> None:
+    """Write `to_onnx(network)` to a file; errors as there."""
+    data = to_onnx(network).SerializeToString()
+    Path(path).write_bytes(data)
+
+
+def to_onnx(network: Graph) -> onnx.ModelProto:
+    """A checked model that computes what `network` does, host operators included.
+
+    Raises
+    ------
+    InputError
+        A node that ONNX has no operator for, or weights that are no multiples of their step in 8 bits.
+    """
+    writer = _Writer(network.file)
+    for node in network.nodes:
+        if type(node) not in BUILDERS:
+            raise InputError(f"{network.file}: node {node.name}: {type(node).__name__} cannot be exported")
+        BUILDERS[type(node)](writer, node)
+    outputs = dict(zip(network.results, network.results, strict=True))
+    for item in network.host:
+        outputs[item.tensor] = f"{item.tensor}.{item.operator}"
+        attributes = {} if item.axis is None else {"axis": item.axis}
+        writer.add(item.operator, item.name, [item.tensor], outputs[item.tensor], **attributes)
+    proto = helper.make_graph(
+        writer.nodes,
+        "roundel",
+        [_info(network.source, network.shape)],
+        [_info(outputs[name], network.shapes[name]) for name in network.results],
+        writer.constants,
+    )
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="roundel")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@dataclass(kw_only=False)
+class _Writer:
+    """The nodes and constants so far.
+
+    Parameters
+    ----------
+    file
+        The network's name, for messages.
+    """
+
+    file: str
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+
+    def add(self, operator: str, name: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        """One more operator."""
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
+
+    def constant(self, name: str, values: NDArray[Any]) -> str:
+        """One more constant; returns its name."""
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def weights(self, node: Conv | Dense, axis: int) -> str:
+        """The weights of a node, whose outputs lie along `axis`; returns the tensor's name."""
+        if node.step is None:
+            return self.constant(f"{node.name}.weight", node.weights.astype(np.float32))
+        step, codes = np.asarray(node.step, dtype=np.float32), codes_of(node)
+        sizes = [-1 if index == axis else 1 for index in range(codes.ndim)]
+        values = codes.astype(np.float32) * (step.reshape(sizes) if step.ndim else step)  # as a runtime computes them
+        exact = np.array_equal(values, node.weights)
+        if np.abs(codes).max(initial=0) > 127 or not exact:
+            raise InputError(f"{self.file}: node {node.name}: expected weights of -127 to 127 times their step")
+        inputs = [
+            self.constant(f"{node.name}.codes", codes.astype(np.int8)),
+            self.constant(f"{node.name}.step", step),
+            self.constant(f"{node.name}.zero", np.zeros(step.shape, dtype=np.int8)),
+        ]
+        attributes = {"axis": axis} if step.ndim else {}
+        self.add("DequantizeLinear", f"{node.name}.dequantize", inputs, f"{node.name}.weight", **attributes)
+        return f"{node.name}.weight"
+
+
+def _conv(writer: _Writer, node: graph.Conv) -> None:
+    bias = writer.constant(f"{node.name}.bias", node.bias.astype(np.float32))
+    inputs = [*node.inputs, writer.weights(node, axis=0), bias]
+    writer.add("Conv", node.name, inputs, node.output, group=node.groups, **_window(node.window))
+
+
+def _dense(writer: _Writer, node: graph.Dense) -> None:
+    bias = writer.constant(f"{node.name}.bias", node.bias.astype(np.float32))
+    writer.add("Gemm", node.name, [*node.inputs, writer.weights(node, axis=1), bias], node.output)
+
+
+def _affine(writer: _Writer, node: graph.Affine) -> None:
+    """A batch normalization of mean 0 and variance 1."""
+    parts = {"scale": node.scale, "offset": node.offset, "mean": 0 * node.scale, "variance": 0 * node.scale + 1}
+    inputs = [writer.constant(f"{node.name}.{part}", values.astype(np.float32)) for part, values in parts.items()]
+    writer.add("BatchNormalization", node.name, [*node.inputs, *inputs], node.output, epsilon=0.0)
+
+
+def _clip(writer: _Writer, node: graph.Clip) -> None:
+    ends = {"low": node.low, "high": node.high}
+    inputs = [
+        "" if value is None else writer.constant(f"{node.name}.{name}", np.asarray(value, dtype=np.float32))
+        for name, value in ends.items()
+    ]
+    writer.add("Clip", node.name, [*node.inputs, *inputs], node.output)
+
+
+def _average_pool(writer: _Writer, node: graph.AveragePool) -> None:
+    if node.window is None:
+        writer.add("GlobalAveragePool", node.name, [*node.inputs], node.output)
+    else:
+        counted = {"count_include_pad": int(node.count_padding)}
+        writer.add("AveragePool", node.name, [*node.inputs], node.output, **counted, **_window(node.window))
+
+
+def _quantize(writer: _Writer, node: graph.Quantize) -> None:
+    """A pair of `QuantizeLinear` and `DequantizeLinear`, which have the whole range of their type and round to even."""
+    types = {(-128, 127): np.int8, (0, 255): np.uint8}
+    if (node.low, node.high) not in types or node.rounding != "ROUND":
+        about = f"{node.low} to {node.high}, {node.rounding}"
+        raise InputError(f"{writer.file}: node {node.name}: expected integers of all 8 bits, ROUND, not {about}")
+    scale = writer.constant(f"{node.name}.scale", np.asarray(node.scale, dtype=np.float32))
+    zero = writer.constant(f"{node.name}.zero", np.asarray(node.zero_point, dtype=types[node.low, node.high]))
+    writer.add("QuantizeLinear", node.name, [*node.inputs, scale, zero], f"{node.output}.codes")
+    writer.add("DequantizeLinear", f"{node.name}.dequantize", [f"{node.output}.codes", scale, zero], node.output)
+
+
+def _upsample(writer: _Writer, node: graph.Upsample) -> None:
+    scales = writer.constant(f"{node.name}.scales", np.array([1, 1, node.factor, node.factor], dtype=np.float32))
+    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    writer.add("Resize", node.name, [*node.inputs, "", scales], node.output, **nearest)
+
+
+def _plain(operator: str, **attributes: Any) -> Callable[[_Writer, Any], None]:
+    """A node that is an operator without constants or attributes of its own."""
+    return lambda writer, node: writer.add(operator, node.name, [*node.inputs], node.output, **attributes)
+
+
+def _window(window: Window) -> dict[str, Any]:
+    about: dict[str, Any] = {"kernel_shape": window.kernel, "strides": window.stride, "pads": window.pad}
+    return about if window.dilation == (1, 1) else about | {"dilations": window.dilation}
+
+
+def _info(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+
+
+BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
+    graph.Add: _plain("Add"),
+    graph.Affine: _affine,
+    graph.AveragePool: _average_pool,
+    graph.Clip: _clip,
+    graph.Concat: _plain("Concat", axis=1),
+    graph.Conv: _conv,
+    graph.Dense: _dense,
+    graph.Flatten: _plain("Flatten", axis=1),
+    graph.LeakyRelu: lambda writer, node: writer.add(
+        "LeakyRelu", node.name, [*node.inputs], node.output, alpha=node.slope
+    ),
+    graph.MaxPool: lambda writer, node: writer.add(
+        "MaxPool", node.name, [*node.inputs], node.output, **_window(node.window)
+    ),
+    graph.Quantize: _quantize,
+    graph.Relu: _plain("Relu"),
+    graph.Upsample: _upsample,
+}

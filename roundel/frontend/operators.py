@@ -1,0 +1,201 @@
+"""ONNX operators: how each one becomes a node of `roundel.graph.graph`.
+
+Every operator is one function in `OPERATORS`; a new one is a function and a line in that table.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import frexp
+
+import numpy as np
+
+from roundel.frontend import dialects as onnx_dialects
+from roundel.frontend import shapes as onnx_shapes
+from roundel.frontend.scope import Operator
+from roundel.frontend.shapes import resize
+from roundel.golden.network import Window
+from roundel.graph import HostOperator, Node, graph
+
+Builder = Callable[[Operator], Node | tuple[Node, ...] | None]
+
+
+def _conv(op: Operator) -> Node:
+    weights, groups = op.weights(1), op.get("group", 1)
+    bias = op.weights(2) if op.has(2) else np.zeros(len(weights), np.float32)
+    if bias.shape != (len(weights),):
+        op.fail(f"expected a bias for each of {len(weights)} outputs, not {bias.shape}")
+    window = op.window(weights.shape[2:])
+    return graph.Conv(**op.common(), weights=weights, bias=bias, window=window, groups=groups, **op.levels(1, axis=0))
+
+
+def _gemm(op: Operator) -> Node:
+    op.require(transA=0)
+    if len(op.shape(0)) != 1:
+        op.fail(f"expected (batch, features), not {len(op.shape(0)) + 1} axes")
+    if op.weights(1).ndim != 2:
+        op.fail(f"expected weights of two axes, not {op.weights(1).shape}")
+    turned, alpha = bool(op.get("transB", 0)), np.float32(op.get("alpha", 1.0))
+    weights = op.weights(1).T if turned else op.weights(1)
+    bias = op.weights(2) if op.has(2) else np.zeros(1, np.float32)
+    if bias.shape not in ((), (1,), (1, 1), (weights.shape[1],), (1, weights.shape[1])):
+        op.fail(f"expected a bias for each of {weights.shape[1]} outputs, not {bias.shape}")
+    bias = np.broadcast_to(bias.reshape(-1) * np.float32(op.get("beta", 1.0)), weights.shape[1])
+    levels = op.levels(1, axis=0 if turned else 1)
+    if levels:
+        levels["step"] = levels["step"] * abs(alpha)
+    return graph.Dense(**op.common(), weights=weights * alpha, bias=bias, **levels)
+
+
+def _matmul(op: Operator) -> Node:
+    weights = op.weights(1)
+    if weights.ndim != 2 or len(op.shape(0)) != 1:
+        op.fail(f"expected (batch, features) by (features, outputs), not {op.shape(0)} by {weights.shape}")
+    bias = np.zeros(weights.shape[1], np.float32)
+    return graph.Dense(**op.common(), weights=weights, bias=bias, **op.levels(1, axis=1))
+
+
+def _batch_normalization(op: Operator) -> Node:
+    op.require(training_mode=0)
+    scale, offset, mean, variance = (op.weights(index).astype(np.float64) for index in (1, 2, 3, 4))
+    variance += op.get("epsilon", 1e-5)
+    if not (variance > 0).all():
+        op.fail("variance plus epsilon must be positive")
+    if not all(values.shape == op.shape(0)[:1] for values in (scale, offset, mean, variance)):
+        op.fail(f"expected scale, offset, mean and variance for each of {op.shape(0)[0]} channels")
+    factor = scale / np.sqrt(variance)
+    return graph.Affine(
+        **op.common(), scale=factor.astype(np.float32), offset=(offset - mean * factor).astype(np.float32)
+    )
+
+
+def _add(op: Operator) -> Node:
+    """Of two tensors; with a constant it is an offset per channel."""
+    constants = [index for index in (0, 1) if op.is_constant(index)]
+    if not constants:
+        return graph.Add(**op.common(0, 1))
+    offset, x = op.weights(constants[0]), 1 - constants[0]
+    channels, tail = op.shape(x)[0], (1,) * (len(op.shape(x)) - 1)
+    if offset.shape not in ((), (1,), (channels, *tail), (1, channels, *tail)):
+        op.fail(f"a constant of {offset.shape} is no offset per channel of {op.shape(x)}")
+    offset = np.broadcast_to(offset.reshape(-1), channels)
+    return graph.Affine(**op.common(x), scale=np.ones(channels, np.float32), offset=offset)
+
+
+def _concat(op: Operator) -> Node:
+    if op.get("axis", None) not in (1, -len(op.shape(0))):
+        op.fail(f"axis must be 1, the channels, not {op.get('axis', None)}")
+    return graph.Concat(**op.common(*range(len(op.inputs))))
+
+
+def _relu(op: Operator) -> Node:
+    return graph.Relu(**op.common())
+
+
+def _clip(op: Operator) -> Node | None:
+    low, high = op.scalar(1), op.scalar(2)
+    if np.isnan([low or 0, high or 0]).any():
+        op.fail(f"bounds must be numbers, not {low} and {high}")
+    if op.inputs[0] in op.scope.codes:
+        onnx_dialects.clip_codes(op, low, high)
+        return None
+    return graph.Clip(**op.common(), low=low, high=high)
+
+
+def _leaky_relu(op: Operator) -> Node:
+    slope = float(op.get("alpha", 0.01))
+    if not 0 < slope < 1 or frexp(slope)[0] != 0.5:
+        op.fail(f"alpha must be a power of two below 1, such as 0.125, not {slope:g}: in integers it is a shift")
+    return graph.LeakyRelu(**op.common(), slope=slope)
+
+
+def _max_pool(op: Operator) -> Node:
+    op.require(storage_order=0)
+    if len(op.proto.output) > 1:
+        op.fail("the output Indices is not supported")
+    return graph.MaxPool(**op.common(), window=_pool(op))
+
+
+def _average_pool(op: Operator) -> Node:
+    plain, window = op.window(op.get("kernel_shape", ())), _pool(op)
+    counted = bool(op.get("count_include_pad", 0))
+    if counted and any(plain.pad) and window != plain:
+        op.fail("ceil_mode=1 with padding that counts (count_include_pad=1) is not supported where it adds a window")
+    return graph.AveragePool(**op.common(), window=window, count_padding=window == plain and counted)
+
+
+def _pool(op: Operator) -> Window:
+    """The window of a pool. A last window that `ceil_mode` lets reach out of the map becomes padding."""
+    window = op.window(op.get("kernel_shape", ()))
+    if any(pad >= taps for pad, taps in zip(window.pad, window.kernel * 2, strict=True)):
+        op.fail(f"padding must be smaller than the kernel of {window.kernel}, not {window.pad}")
+    if not op.get("ceil_mode", 0) or op.get("auto_pad", "NOTSET").startswith("SAME"):
+        return window
+    pad = list(window.pad)
+    for axis, size in enumerate(op.shape(0)[1:]):
+        spare = size + pad[axis] + pad[axis + 2] - window.extent[axis]
+        step = window.stride[axis]
+        last = -(-spare // step) * step  # where the last window starts, from the padding on
+        if spare >= 0 and last < size + pad[axis]:  # one that starts behind the map is left out
+            pad[axis + 2] += max(0, last - spare)
+    return replace(window, pad=(pad[0], pad[1], pad[2], pad[3]))
+
+
+def _global_average_pool(op: Operator) -> Node:
+    return graph.AveragePool(**op.common(), window=None)
+
+
+def _reduce_mean(op: Operator) -> Node | tuple[Node, ...]:
+    """Over a whole map, which is how newer exporters write a global average pool."""
+    axes = op.axes((), 1)
+    if sorted(axes) != [2, 3] or len(op.shape(0)) != 3:
+        op.fail(f"only the mean of whole maps (axes 2 and 3) is supported, not of axes {axes}")
+    pool = graph.AveragePool(**op.common(), window=None)
+    if op.get("keepdims", 1):
+        return pool
+    inner = f"{op.output} of each map"
+    return replace(pool, output=inner), graph.Flatten(name=op.output, inputs=(inner,), output=op.output)
+
+
+def _softmax(op: Operator) -> None:
+    axes = len(op.shape(0)) + 1
+    axis = op.get("axis", -1 if op.scope.opset >= 13 else 1)
+    axis += axes if axis < 0 else 0
+    if op.scope.opset < 13 and axis != axes - 1:
+        op.fail(f"axis must be the last one before opset 13, not {axis}")
+    op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Softmax", tensor=op.inputs[0], axis=axis)
+
+
+def _sigmoid(op: Operator) -> None:
+    op.shape(0)
+    op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Sigmoid", tensor=op.inputs[0])
+
+
+OPERATORS: dict[str, Builder] = {
+    "Add": _add,
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_normalization,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Constant": onnx_shapes.constant,
+    "Conv": _conv,
+    "DequantizeLinear": onnx_dialects.dequantize_linear,
+    "Dropout": onnx_shapes.dropout,
+    "Flatten": onnx_shapes.flatten,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global_average_pool,
+    "Identity": onnx_shapes.identity,
+    "IntQuant": onnx_dialects.quant,
+    "LeakyRelu": _leaky_relu,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Quant": onnx_dialects.quant,
+    "QuantizeLinear": onnx_dialects.quantize_linear,
+    "ReduceMean": _reduce_mean,
+    "Relu": _relu,
+    "Reshape": onnx_shapes.reshape,
+    "Resize": resize,
+    "Shape": onnx_shapes.shape,
+    "Sigmoid": _sigmoid,
+    "Softmax": _softmax,
+    "Squeeze": onnx_shapes.squeeze,
+}

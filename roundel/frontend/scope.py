@@ -1,0 +1,194 @@
+"""One ONNX operator while it is imported: what is known of its inputs, its attributes, and errors that name it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from roundel.golden.errors import InputError
+from roundel.golden.network import Window
+from roundel.graph import HostOperator, Quantize
+
+BATCH = -(1 << 30)  # stands for the size of the batch in shapes that a network computes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Levels:
+    """What a quantization dialect says of a constant: whole multiples of `step`, which `width` signed bits hold.
+
+    A step per channel is (channels,) along `axis`; one for all is ().
+    """
+
+    step: NDArray[np.float32]
+    axis: int
+    width: int
+
+
+@dataclass(kw_only=True, eq=False)
+class Scope:
+    """What is known of the tensors so far.
+
+    Parameters
+    ----------
+    file
+        The file's name, for messages.
+    opset
+        Version of ONNX's operators.
+    batch
+        The batch that the file was made for; None if any.
+    constants
+        Weights and other constants by name.
+    levels
+        What dialects say of some of them.
+    codes
+        Activations as integers, which only a dequantizer may read, and what the two are together.
+    aliases
+        Tensors that are another tensor under another name.
+    hosted
+        Results of operators that are left to the host.
+    shapes
+        Shapes without the batch, of all tensors that depend on the network's input.
+    names
+        Names that are taken: no two layers share one.
+    """
+
+    file: str
+    opset: int
+    batch: int | None = None
+    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
+    levels: dict[str, Levels] = field(default_factory=dict)
+    codes: dict[str, Quantize] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    hosted: dict[str, HostOperator] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+
+class Operator:
+    """One ONNX node while it is imported.
+
+    Parameters
+    ----------
+    scope
+        What is known of its inputs.
+    proto
+        The node.
+    """
+
+    def __init__(self, scope: Scope, proto: onnx.NodeProto) -> None:
+        self.scope, self.proto = scope, proto
+        self.attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
+        self.name = proto.name if proto.name and proto.name not in scope.names else proto.output[0]
+        self.inputs = [scope.aliases.get(name, name) for name in proto.input]
+
+    @property
+    def output(self) -> str:
+        """Name of the first tensor that it makes."""
+        return str(self.proto.output[0])
+
+    def fail(self, why: str) -> NoReturn:
+        """Raise an InputError that names file, node and operator."""
+        raise InputError(f"{self.scope.file}: node {self.name} ({self.proto.op_type}): {why}")
+
+    def get(self, name: str, default: Any) -> Any:
+        """An attribute; lists as tuples, texts as str."""
+        value = self.attributes.get(name, default)
+        if isinstance(value, bytes):
+            return value.decode()
+        return tuple(value) if isinstance(value, list) else value
+
+    def require(self, **expected: Any) -> None:
+        """Fail unless every named attribute that is given has the one value that is supported."""
+        for name, value in expected.items():
+            if self.get(name, value) != value:
+                self.fail(f"{name} must be {value}, not {self.get(name, value)}")
+
+    def has(self, index: int) -> bool:
+        """Whether the optional input `index` is there."""
+        return index < len(self.inputs) and bool(self.inputs[index])
+
+    def is_constant(self, index: int) -> bool:
+        """Whether input `index` is a constant."""
+        return self.inputs[index] in self.scope.constants
+
+    def constant(self, index: int) -> NDArray[Any]:
+        """The constant that is input `index`; fails for tensors that depend on the network's input."""
+        if not self.is_constant(index):
+            self.fail(f"input {self.inputs[index]} must be a constant")
+        return np.asarray(self.scope.constants[self.inputs[index]])
+
+    def scalar(self, index: int) -> float | None:
+        """The one number that the optional constant input `index` holds."""
+        if not self.has(index):
+            return None
+        values = self.constant(index)
+        if values.size != 1:
+            self.fail(f"input {self.inputs[index]} must be one number, not {values.shape}")
+        return float(values.reshape(-1)[0])
+
+    def weights(self, index: int) -> NDArray[np.float32]:
+        """A constant of finite real numbers."""
+        values = self.constant(index)
+        if not np.issubdtype(values.dtype, np.floating):
+            self.fail(f"weights {self.inputs[index]} must be real numbers, not {values.dtype}")
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            self.fail(f"weights {self.inputs[index]} must be finite, but hold NaN or infinity")
+        return values
+
+    def levels(self, index: int, axis: int) -> dict[str, Any]:
+        """`step` and `code_width` of the weights that are input `index`, whose outputs are along `axis`, if known."""
+        levels = self.scope.levels.get(self.inputs[index])
+        if levels is None:
+            return {}
+        if levels.step.ndim and levels.axis != axis:
+            self.fail(f"weights {self.inputs[index]}: expected a step per output (axis {axis}), not axis {levels.axis}")
+        return {"step": levels.step, "code_width": levels.width}
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of input `index` without the batch; fails for what is no tensor of the network."""
+        name = self.inputs[index]
+        if name in self.scope.hosted:
+            host = self.scope.hosted[name]
+            self.fail(f"it reads what {host.operator} gives, which is left to the host: supported only at the end")
+        if name in self.scope.codes:
+            self.fail(f"input {name} holds integers: expected DequantizeLinear between them and this")
+        if name not in self.scope.shapes:
+            self.fail(f"input {name or index} must come from the network's input")
+        return self.scope.shapes[name]
+
+    def axes(self, default: Sequence[int], index: int | None = None) -> tuple[int, ...]:
+        """Axes, counted from the front, from the attribute or from the constant input `index` of newer versions."""
+        given = self.constant(index).reshape(-1) if index is not None and self.has(index) else self.get("axes", default)
+        count = len(self.shape(0)) + 1
+        return tuple(int(axis) + count if axis < 0 else int(axis) for axis in given)
+
+    def window(self, kernel: tuple[int, ...]) -> Window:
+        """The window that the attributes describe, automatic padding worked out."""
+        shape = self.shape(0)
+        if len(kernel) != 2 or len(shape) != 3:
+            self.fail(f"expected two spatial axes, not a kernel of {kernel} over {shape}")
+        self.require(kernel_shape=kernel)
+        stride, dilation = self.get("strides", (1, 1)), self.get("dilations", (1, 1))
+        pad, auto = self.get("pads", (0, 0, 0, 0)), self.get("auto_pad", "NOTSET")
+        if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+            self.fail(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {auto}")
+        if auto.startswith("SAME"):
+            missing = [
+                max((-(-size // step) - 1) * step + (taps - 1) * skip + 1 - size, 0)
+                for size, step, taps, skip in zip(shape[1:], stride, kernel, dilation, strict=True)
+            ]
+            less, more = tuple(total // 2 for total in missing), tuple(-(-total // 2) for total in missing)
+            pad = less + more if auto == "SAME_UPPER" else more + less
+        return Window(kernel=(kernel[0], kernel[1]), stride=stride, pad=pad, dilation=dilation)
+
+    def common(self, *inputs: int) -> dict[str, Any]:
+        """Name, inputs (the first one if none are named) and output: what every `Node` has."""
+        for index in inputs or (0,):
+            self.shape(index)
+        names = [self.inputs[index] for index in inputs or (0,)]
+        return {"name": self.name, "inputs": tuple(names), "output": self.output}

@@ -1,0 +1,135 @@
+"""`--set key=value` to the keyword arguments of a parameter object."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from roundel.golden.checks import plain
+from roundel.golden.errors import InputError
+from roundel.hw.units import UNITS, Unit
+
+CONFIG = "config"  # the key that is no parameter, but names a configuration of the unit
+
+
+def find_unit(name: str) -> Unit:
+    """The unit called `name`; InputError that lists all of them otherwise."""
+    if name not in UNITS:
+        raise InputError(f"unknown unit {name!r}, expected one of {', '.join(UNITS)}")
+    return UNITS[name]
+
+
+def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
+    """Keyword arguments of `unit.params` from `key=value` texts.
+
+    `a.b=value` reaches into a parameter object inside; `config=NAME` begins with a named configuration of the unit,
+    wherever it stands among the others.
+
+    Raises
+    ------
+    InputError
+        No `=`, an unknown key, or values that the parameter object refuses; the message names the unit and the key.
+    """
+    base: Mapping[str, Any] = {}
+    keywords: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair!r}: expected key=value")
+        if key == CONFIG:
+            base = _named(unit, text)
+            continue
+        *outer, last = key.split(".")
+        owner, place = unit.params, keywords
+        for name in outer:
+            owner, place = _inner(unit, owner, key, name), place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise InputError(f"unit {unit.name}: {name!r} is set as a whole and by {key!r}, expected one of them")
+        _check_key(unit, owner, key, last)
+        place[last] = _value(text)
+    keywords = _merged(base, keywords)
+    make_params(unit, keywords)
+    return keywords
+
+
+def make_params(unit: Unit, keywords: dict[str, Any]) -> Any:
+    """The parameter object of `unit`; InputError with the object's own words when it refuses."""
+    try:
+        return unit.params(**keywords)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"unit {unit.name}: {error}") from None
+
+
+def _named(unit: Unit, name: str) -> Mapping[str, Any]:
+    configs = {**unit.configs, **unit.presets}
+    if name not in configs:
+        raise InputError(f"unit {unit.name} has no configuration {name!r}, expected one of {', '.join(configs)}")
+    return configs[name]
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with what `over` says, also inside of parameter objects that both speak of."""
+    return {
+        **base,
+        **{
+            name: _merged(base[name], value)
+            if isinstance(value, dict) and isinstance(base.get(name), Mapping)
+            else value
+            for name, value in over.items()
+        },
+    }
+
+
+def _fields(owner: Any) -> dict[str, Any]:
+    return {field.name: field for field in dataclasses.fields(owner)}
+
+
+def _check_key(unit: Unit, owner: Any, key: str, name: str) -> None:
+    if name not in _fields(owner):
+        raise InputError(f"unit {unit.name} has no parameter {key!r}, expected one of {', '.join(_fields(owner))}")
+
+
+def _inner(unit: Unit, owner: Any, key: str, name: str) -> Any:
+    _check_key(unit, owner, key, name)
+    kind = _fields(owner)[name].type
+    kind = next(filter(dataclasses.is_dataclass, get_args(kind)), kind)  # of `X | None` it is X
+    if not dataclasses.is_dataclass(kind):
+        raise InputError(f"unit {unit.name}: {name!r} in {key!r} has no parameters of its own")
+    return kind
+
+
+def _value(text: str) -> Any:
+    constants = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in constants:
+        return constants[text.lower()]
+    if re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    if "," in text:
+        return tuple(_value(part) for part in text.strip(",").split(","))
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def describe_units() -> list[dict[str, Any]]:
+    """One row per unit: name, summary, parameters with their defaults, named configurations."""
+    return [
+        {
+            "unit": unit.name,
+            "summary": unit.summary,
+            "parameters": _defaults(unit.params()),
+            "configs": {name: dict(keywords) for name, keywords in unit.configs.items()},
+            "presets": {name: dict(keywords) for name, keywords in unit.presets.items()},
+        }
+        for unit in UNITS.values()
+    ]
+
+
+def _defaults(params: Any, prefix: str = "") -> dict[str, Any]:
+    """What a parameter object holds, by the key that `--set` takes, that of an inner one after a dot."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(params):
+        value, key = getattr(params, field.name), prefix + field.name
+        found |= _defaults(value, f"{key}.") if dataclasses.is_dataclass(value) else {key: plain(value)}
+    return found

@@ -1,0 +1,61 @@
+"""The float network: nodes, normal form, weights; knows no ONNX."""
+
+from roundel.graph.activation import ACTIVATIONS, Activation
+from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, maker, needed
+from roundel.graph.graph import AT_ONCE, Graph, HostOperator
+from roundel.graph.images import Images, load_images, read_images
+from roundel.graph.nodes import (
+    ROUNDINGS,
+    Add,
+    Affine,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    LeakyRelu,
+    MaxPool,
+    Node,
+    Quantize,
+    Reals,
+    Relu,
+    Upsample,
+)
+from roundel.graph.weights import codes_of, layer_codes, layer_weights
+
+__all__ = [
+    "ACTIVATIONS",
+    "AT_ONCE",
+    "ELEMENTWISE",
+    "MOVERS",
+    "ROUNDINGS",
+    "Activation",
+    "Add",
+    "Affine",
+    "AveragePool",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Dense",
+    "Flatten",
+    "Graph",
+    "HostOperator",
+    "Images",
+    "LeakyRelu",
+    "MaxPool",
+    "Node",
+    "Quantize",
+    "Reals",
+    "Relu",
+    "Upsample",
+    "codes_of",
+    "fold",
+    "is_private",
+    "layer_codes",
+    "layer_weights",
+    "load_images",
+    "maker",
+    "needed",
+    "read_images",
+]

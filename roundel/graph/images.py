@@ -1,0 +1,91 @@
+"""Images and labels from `.npz` files, checked against the network that takes them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.errors import InputError
+from roundel.graph.graph import Graph
+
+FLOAT32 = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """Images as a network takes them.
+
+    Parameters
+    ----------
+    images
+        (count, *shape of the network's input), any real type.
+    labels
+        (count,) integers; None where the file has none.
+    file
+        Where they came from, for messages.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any] | None
+    file: str = "images"
+
+    def first(self, count: int | None) -> "Images":
+        """The first `count` of them, all if None."""
+        labels = None if self.labels is None else self.labels[:count]
+        return replace(self, images=self.images[:count], labels=labels)
+
+    def labels_of(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The labels, for results of `shape` (without the batch).
+
+        Raises
+        ------
+        InputError
+            There are none, some have no score, or results are not one score a class.
+        """
+        if self.labels is None:
+            raise InputError(f"{self.file}: expected an array named labels")
+        if len(shape) != 1:
+            raise InputError(f"{self.file}: labels: expected a network of one score a class, not results of {shape}")
+        least, most = self.labels.min(), self.labels.max()
+        if least < 0 or most >= shape[0]:
+            raise InputError(f"{self.file}: labels: expected 0 to {shape[0] - 1}, not {least} to {most}")
+        return self.labels
+
+    def accuracy(self, scores: NDArray[Any]) -> float:
+        """Part of the images, 0 to 1, whose greatest score (batch, classes) is their label's; ties go to the first."""
+        return float((scores.argmax(axis=1) == self.labels_of(scores.shape[1:])).mean())
+
+
+def load_images(path: str | Path, graph: Graph) -> Images:
+    """`read_images` as `graph` takes them."""
+    return read_images(path, graph.shape)
+
+
+def read_images(path: str | Path, shape: tuple[int, ...]) -> Images:
+    """Read the arrays `images`, each of `shape`, and, where there are any, `labels`.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no `.npz`, or its arrays are not such: one line with file and array.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected an .npz file, but there is none")
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name in ("images", "labels")}
+    except Exception as error:  # a damaged archive raises one of half a dozen kinds
+        raise InputError(f"{path}: not a valid .npz file of arrays") from error
+    images, labels = arrays.get("images"), arrays.get("labels")
+    if images is None or images.ndim == 0:
+        raise InputError(f"{path}: expected an array named images")
+    expected = f"(count, {', '.join(map(str, shape))})"
+    if images.shape[1:] != shape or len(images) == 0:
+        raise InputError(f"{path}: images: expected shape {expected}, not {images.shape}")
+    if images.dtype.kind not in "uif" or not all(abs(float(end)) <= FLOAT32 for end in (images.min(), images.max())):
+        raise InputError(f"{path}: images: expected finite real numbers within the range of float32")
+    if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "ui"):
+        raise InputError(f"{path}: labels: expected {len(images)} integers, not {labels.dtype} of {labels.shape}")
+    return Images(images=images, labels=labels, file=str(path))

@@ -1,0 +1,279 @@
+"""The operators of a float network, each a typed node that runs in NumPy.
+
+Tensors are as in ONNX: (batch, channels, rows, columns) or (batch, features), float32.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.network import Window, patches
+
+Reals = NDArray[np.floating[Any]]
+
+COLUMNS = 1 << 24  # values of a matrix of windows made at once: more only costs memory
+ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
+    "ROUND": np.rint,
+    "FLOOR": np.floor,
+    "CEIL": np.ceil,
+    "ROUND_TO_ZERO": np.trunc,
+}  # QONNX's names; ROUND, ties to even, is also what QDQ means
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """What every node has: a name for messages, the tensors it reads, the tensor it makes."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+    def compute(self, *inputs: Reals) -> Reals:
+        """Run on tensors whose first axis is the batch; ValueError where shapes do not fit."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv(Node):
+    """Convolution.
+
+    Parameters
+    ----------
+    weights
+        (outputs, channels / groups, rows, columns).
+    bias
+        (outputs,).
+    window
+        How the kernel slides.
+    groups
+        Consecutive, equal groups of outputs each read their own group of channels.
+    step
+        The weights are whole multiples of it, () or (outputs,): what a quantization dialect says. None: any real.
+    code_width
+        Signed bits that hold those multiples.
+    """
+
+    weights: Reals
+    bias: Reals
+    window: Window
+    groups: int = 1
+    step: Reals | None = None
+    code_width: int | None = None
+
+    @property
+    def scales_channels(self) -> bool:
+        """Whether there is one weight a channel: a factor, which pruning has no business with."""
+        return self.weights.shape[1:] == (1, 1, 1) and self.groups == len(self.weights)
+
+    @property
+    def matrix(self) -> Reals:
+        """The weights as (taps * channels / groups, outputs), in the order of `roundel.golden.network.conv.im2col`."""
+        return self.weights.transpose(2, 3, 1, 0).reshape(-1, len(self.weights))
+
+    def compute(self, *inputs: Reals) -> Reals:
+        x, outputs = inputs[0], len(self.weights)
+        _check_image(x)
+        _check_size(x.shape[1], self.weights.shape[1] * self.groups)
+        if outputs % self.groups:
+            raise ValueError(f"{outputs} outputs do not divide into {self.groups} groups")
+        rows, columns = self.window.output_size(*x.shape[2:])
+        matrix = self.weights.reshape(self.groups, outputs // self.groups, -1)
+        y = np.empty((len(x), outputs, rows, columns), np.result_type(x, matrix))
+        count = max(1, COLUMNS // (x.shape[1] * self.window.taps * rows * columns))
+        for first in range(0, len(x), count):  # one product for many images: BLAS is slow in small ones
+            windows = _windows(x[first : first + count], self.window).transpose(5, 3, 4, 0, 1, 2)
+            products = matrix @ windows.reshape(self.groups, matrix.shape[2], -1)
+            y[first : first + count] = products.reshape(outputs, -1, rows, columns).transpose(1, 0, 2, 3)
+        return np.asarray(y + self.bias[:, None, None])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dense(Node):
+    """Matrix product over the last axis: weights (features, outputs), bias (outputs,); `step` as in `Conv`."""
+
+    weights: Reals
+    bias: Reals
+    step: Reals | None = None
+    code_width: int | None = None
+
+    def compute(self, *inputs: Reals) -> Reals:
+        _check_size(inputs[0].shape[-1], len(self.weights))
+        return np.asarray(inputs[0] @ self.weights + self.bias)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Affine(Node):
+    """Every channel times `scale` plus `offset`, each (channels,): batch normalization, or a constant added."""
+
+    scale: Reals
+    offset: Reals
+
+    def compute(self, *inputs: Reals) -> Reals:
+        shape = (-1,) + (1,) * (inputs[0].ndim - 2)
+        if inputs[0].shape[1] != len(self.scale):
+            raise ValueError(f"{len(self.scale)} factors for {inputs[0].shape[1]} channels")
+        return inputs[0] * self.scale.reshape(shape) + self.offset.reshape(shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relu(Node):
+    """max(x, 0)."""
+
+    def compute(self, *inputs: Reals) -> Reals:
+        return np.maximum(inputs[0], 0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip(Node):
+    """Values moved into `low` to `high`, either of which may be None; `high` wins where they cross, as in ONNX."""
+
+    low: float | None
+    high: float | None
+
+    def compute(self, *inputs: Reals) -> Reals:
+        x = inputs[0] if self.low is None else np.maximum(inputs[0], np.float32(self.low))
+        return x if self.high is None else np.minimum(x, np.float32(self.high))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeakyRelu(Node):
+    """x where it is positive, else x times `slope`, a power of two below 1: in integers a shift."""
+
+    slope: float
+
+    def compute(self, *inputs: Reals) -> Reals:
+        return np.maximum(inputs[0], inputs[0] * np.float32(self.slope))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Node):
+    """Sum of two tensors of one shape."""
+
+    def compute(self, *inputs: Reals) -> Reals:
+        if inputs[0].shape != inputs[1].shape:
+            raise ValueError(f"shapes {inputs[0].shape[1:]} and {inputs[1].shape[1:]} differ")
+        return inputs[0] + inputs[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concat(Node):
+    """Tensors one after the other along the channels (or features)."""
+
+    def compute(self, *inputs: Reals) -> Reals:
+        return np.concatenate(inputs, axis=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool(Node):
+    """Greatest value of every window; padding never wins."""
+
+    window: Window
+
+    def compute(self, *inputs: Reals) -> Reals:
+        windows = _windows(inputs[0], self.window, -np.inf)
+        taps = (windows[:, :, :, row, column] for row, column in np.ndindex(self.window.kernel))
+        return _channels_first(reduce(np.maximum, taps))  # faster than one maximum over two short axes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AveragePool(Node):
+    """Mean of every window. A window of None is the whole map; padding counts as 0 or, told so, not at all."""
+
+    window: Window | None
+    count_padding: bool = True
+
+    def over(self, shape: tuple[int, ...]) -> Window:
+        """The window for an input of `shape` (channels, rows, columns)."""
+        return self.window or Window(kernel=(shape[1], shape[2]))
+
+    def counts(self, shape: tuple[int, ...]) -> Reals:
+        """What the sum of each window is divided by, (rows, columns) or (1, 1), for an input of `shape`."""
+        window = self.over(shape)
+        if self.count_padding or not any(window.pad):
+            return np.full((1, 1), window.taps, np.float32)
+        return _windows(np.ones((1, 1, *shape[1:]), np.float32), window).sum(axis=(3, 4))[0, :, :, 0]
+
+    def compute(self, *inputs: Reals) -> Reals:
+        _check_image(inputs[0])
+        shape = inputs[0].shape[1:]
+        return _channels_first(_windows(inputs[0], self.over(shape)).sum(axis=(3, 4))) / self.counts(shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Upsample(Node):
+    """Every value `factor` times along rows and columns: the nearest value of a map enlarged by a whole number."""
+
+    factor: int = 2
+
+    def compute(self, *inputs: Reals) -> Reals:
+        _check_image(inputs[0])
+        return inputs[0].repeat(self.factor, axis=2).repeat(self.factor, axis=3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Node):
+    """All features of an image in one axis, in the order (channel, row, column)."""
+
+    def compute(self, *inputs: Reals) -> Reals:
+        return inputs[0].reshape(len(inputs[0]), -1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantize(Node):
+    """The nearest number that an integer of a quantization dialect can mean: a tensor quantized and back, in float.
+
+    Parameters
+    ----------
+    scale
+        Distance of two neighbours, positive.
+    zero_point
+        The integer that means 0.
+    low, high
+        Least and greatest integer.
+    rounding
+        A key of `ROUNDINGS`.
+    """
+
+    scale: float
+    zero_point: int
+    low: int
+    high: int
+    rounding: str = "ROUND"
+
+    def compute(self, *inputs: Reals) -> Reals:
+        scale = np.float32(self.scale)
+        codes = np.clip(ROUNDINGS[self.rounding](inputs[0] / scale) + self.zero_point, self.low, self.high)
+        return np.asarray((codes - self.zero_point) * scale, np.float32)
+
+
+def _windows(x: Reals, window: Window, fill: float = 0) -> Reals:
+    """`roundel.golden.network.conv.patches` of a map with its channels first.
+
+    Padded here, so that rows stay the fastest axis in memory: taking windows out is then a copy of whole rows.
+    """
+    _check_image(x)
+    window.output_size(*x.shape[2:])
+    top, left, bottom, right = window.pad
+    if any(window.pad):
+        x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    return patches(x.transpose(0, 2, 3, 1), replace(window, pad=(0, 0, 0, 0)))
+
+
+def _channels_first(x: Reals) -> Reals:
+    """(batch, rows, columns, channels) as (batch, channels, rows, columns)."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def _check_image(x: Reals) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"expected an image (batch, channels, rows, columns), not {x.ndim} axes")
+
+
+def _check_size(size: int, expected: int) -> None:
+    """Raise ValueError unless the axis that meets weights has the size they were made for."""
+    if size != expected:
+        raise ValueError(f"weights for {expected} input channels, but there are {size}")

@@ -1,0 +1,26 @@
+"""Float graph and images to an integer network."""
+
+from roundel.quantization.given import MAX_WIDTH, given_format, is_power
+from roundel.quantization.module_rows import modules_table
+from roundel.quantization.modules import feature_order, unify
+from roundel.quantization.pipeline import Choice, Quantized, quantize
+from roundel.quantization.search import Options
+from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
+
+__all__ = [
+    "MAX_WIDTH",
+    "Choice",
+    "LayerStream",
+    "Options",
+    "Quantized",
+    "StreamOptions",
+    "array_order",
+    "feature_order",
+    "given_format",
+    "has_stream",
+    "is_power",
+    "modules_table",
+    "network_streams",
+    "quantize",
+    "unify",
+]

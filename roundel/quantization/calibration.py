@@ -1,0 +1,82 @@
+"""What flows through the float and the integer network on the calibration images, kept no longer than it is read."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.network import Layer, Step
+from roundel.golden.rounding import Ints
+from roundel.graph import Graph, Reals
+
+Codes = NDArray[np.int16]  # activations have at most 16 bits: a quarter of the memory of `Ints`
+BATCH_VALUES = 1 << 24  # window values, or others where there is no window, that a layer works on at once
+
+
+class Floats:
+    """The float network, run as far as it is asked for.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    images
+        (batch, *graph.shape).
+    wanted
+        Tensors that will be taken, in dataflow order, once for each time that they are named here.
+    """
+
+    def __init__(self, graph: Graph, images: NDArray[np.generic], wanted: Iterable[str]) -> None:
+        self._values: dict[str, Reals] = {graph.source: np.asarray(images, dtype=np.float32)}
+        self._nodes = iter(graph.nodes)
+        self._reads = Counter(wanted)
+        for node in graph.nodes:
+            self._reads.update(node.inputs)
+
+    def take(self, tensor: str) -> Reals:
+        """A tensor, (batch, ...) with ONNX's order of axes; forgotten here if nothing else needs it."""
+        while tensor not in self._values:
+            node = next(self._nodes)
+            inputs = [self._read(name) for name in node.inputs]
+            with np.errstate(over="ignore", invalid="ignore"):  # as in any float framework, infinity is a result
+                self._values[node.output] = node.compute(*inputs)
+        return self._read(tensor)
+
+    def _read(self, tensor: str) -> Reals:
+        self._reads[tensor] -= 1
+        return self._values[tensor] if self._reads[tensor] > 0 else self._values.pop(tensor)
+
+
+def sample_positions(images: int, positions: int, most: int, seed: int) -> Ints:
+    """Positions that stand for a whole tensor in the search: the same number of each image, without repetition.
+
+    Parameters
+    ----------
+    images, positions
+        How many images there are, and positions (rows times columns) in each.
+    most
+        How many positions may be taken of all images together, but at least one of each.
+    seed
+        Of the choice.
+
+    Returns
+    -------
+    (count,) ascending indices into `images * positions`.
+    """
+    count = min(positions, max(1, most // images))
+    if count == positions:
+        return np.arange(images * positions)
+    rng = np.random.default_rng(seed)
+    chosen = [np.sort(rng.choice(positions, count, replace=False)) for _ in range(images)]
+    return np.concatenate([image * positions + part for image, part in enumerate(chosen)])
+
+
+def steps_in_batches(layer: Layer, inputs: list[Codes]) -> Iterable[tuple[slice, Step]]:
+    """Runs of one layer on a few images at a time, and which images those are."""
+    window = getattr(layer, "window", None)
+    values = max(x[0].size for x in inputs) * (window.taps if window else 1)
+    count = max(1, BATCH_VALUES // values)
+    for first in range(0, len(inputs[0]), count):
+        part = slice(first, first + count)
+        yield part, layer.compute(*(x[part].astype(np.int64) for x in inputs))

@@ -1,0 +1,186 @@
+"""Unified modules: the operators of a float network grouped so that each group rounds once, at its end.
+
+[P] the network is restructured into unified modules; [R] which ones: convolution or matrix product + folded batch
+normalization + bias + residual addition + activation. What only moves values (maximum pooling, upsampling, flattening)
+follows a module and keeps its format: the greatest of requantized values is the requantized greatest value, as
+requantization is monotonic. Average pooling, a sum that no convolution can take in and concatenation round for
+themselves, activation included.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from roundel.golden.rounding import Ints
+from roundel.graph import (
+    ACTIVATIONS,
+    ELEMENTWISE,
+    MOVERS,
+    Activation,
+    Add,
+    Clip,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Graph,
+    LeakyRelu,
+    Node,
+    Quantize,
+    fold,
+    is_private,
+    maker,
+)
+
+__all__ = ["Module", "feature_order", "fold", "input_quantizer", "unify"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Module:
+    """One unified module.
+
+    Parameters
+    ----------
+    nodes
+        Its operators in dataflow order. The first names it: a convolution, a matrix product, an operator that joins,
+        averages or moves, or an activation or quantization that no module can take in.
+    sources
+        Modules (or the network's input) whose results it reads, a residual last.
+    """
+
+    nodes: tuple[Node, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def node(self) -> Node:
+        """The operator that it starts with."""
+        return self.nodes[0]
+
+    @property
+    def name(self) -> str:
+        """The name of its first operator, which names the integer layer and its result."""
+        return self.node.name
+
+    @property
+    def tensor(self) -> str:
+        """The float tensor that it computes."""
+        return self.nodes[-1].output
+
+    @property
+    def moves(self) -> bool:
+        """Whether it only moves values, so that its result has the format of its source."""
+        return isinstance(self.node, MOVERS)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether it multiplies weights."""
+        return isinstance(self.node, Conv | Dense)
+
+    @property
+    def activation(self) -> Activation:
+        """All its activations as one."""
+        activation = Activation()
+        for node in self.nodes:
+            if isinstance(node, ACTIVATIONS):
+                activation = activation.then(node)
+        return activation
+
+    @property
+    def quantizer(self) -> Quantize | None:
+        """What fixes its output's format, if the network says it; always its last operator."""
+        last = self.nodes[-1]
+        return last if isinstance(last, Quantize) else None
+
+
+def unify(graph: Graph, *, residuals: bool = True) -> tuple[Module, ...]:
+    """Group the nodes of a graph in its normal form (`fold`) into modules, in dataflow order.
+
+    Without `residuals` every sum is a module of its own: only shifts can add a tensor to products before they round.
+    """
+    made_by = {graph.source: graph.source}  # the module that makes each tensor
+    modules: dict[str, Module] = {}
+    given = input_quantizer(graph)
+    for node in graph.nodes:
+        sources = tuple(made_by[name] for name in node.inputs)
+        owner = modules.get(sources[0]) if isinstance(node, ELEMENTWISE) else None
+        host = _host(graph, modules, made_by, node) if residuals and isinstance(node, Add) else None
+        if node is given:
+            made_by[node.output] = graph.source
+            continue
+        if owner is not None and _takes(graph, modules, owner, node):
+            module = replace(owner, nodes=(*owner.nodes, node))
+        elif host is not None:
+            other = next(made_by[name] for name in node.inputs if name != host.tensor)
+            module = replace(host, nodes=(*host.nodes, node), sources=(*host.sources, other))
+        else:
+            module = Module(nodes=(node,), sources=sources)
+        modules[module.name] = module
+        made_by[node.output] = module.name
+    return tuple(modules.values())
+
+
+def input_quantizer(graph: Graph) -> Quantize | None:
+    """What fixes the format of the network's input, if the network says it."""
+    readers = graph.readers(graph.source)
+    only = readers[0] if is_private(graph, graph.source) else None
+    return only if isinstance(only, Quantize) and only.output not in graph.results else None
+
+
+def feature_order(graph: Graph, tensor: str) -> Ints | None:
+    """Where each feature of a flattened tensor in the integer network is found in ONNX's, None if at the same place.
+
+    Integer maps are flattened with the channel fastest, ONNX's with the column fastest: who reads a flattened tensor,
+    or a concatenation of such, has to know.
+    """
+    node = maker(graph, tensor)
+    if isinstance(node, Flatten) and len(graph.shapes[node.inputs[0]]) == 3:
+        shape = graph.shapes[node.inputs[0]]
+        order = np.arange(np.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()
+    elif isinstance(node, Concat) and len(graph.shapes[tensor]) == 1:
+        order = np.concatenate(list(_concatenated_orders(graph, node)))
+    elif isinstance(node, (Flatten, Add, *ELEMENTWISE)):
+        return feature_order(graph, node.inputs[0])
+    else:
+        return None
+    return None if np.array_equal(order, np.arange(len(order))) else order
+
+
+def _concatenated_orders(graph: Graph, node: Concat) -> Iterator[Ints]:
+    start = 0
+    for name in node.inputs:
+        size, order = graph.shapes[name][0], feature_order(graph, name)
+        yield start + (np.arange(size) if order is None else order)
+        start += size
+
+
+def _takes(graph: Graph, modules: dict[str, Module], owner: Module, node: Node) -> bool:
+    """Whether `owner` can take in an activation or quantization of its result."""
+    if isinstance(owner.node, Concat) and isinstance(node, Clip | LeakyRelu):
+        return False  # it only shifts, and clamps to its format
+    if owner.moves or owner.quantizer is not None:  # the same quantization again, and only that, changes nothing
+        return isinstance(node, Quantize) and _same(_quantizer(modules, owner), node)
+    return is_private(graph, node.inputs[0])
+
+
+def _quantizer(modules: dict[str, Module], module: Module) -> Quantize | None:
+    """What fixed the format of a module's result, be it before it was moved."""
+    while module.moves and module.sources[0] in modules:
+        module = modules[module.sources[0]]
+    return module.quantizer
+
+
+def _same(one: Quantize | None, two: Quantize) -> bool:
+    fields = ("scale", "zero_point", "low", "high")
+    return one is not None and all(getattr(one, field) == getattr(two, field) for field in fields)
+
+
+def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add: Node) -> Module | None:
+    """The module that takes `add` in as its residual: a weighted one that runs after the other operand is there."""
+    order = [graph.source, *modules]
+    last = max(add.inputs, key=lambda name: order.index(made_by[name]))
+    module = modules.get(made_by[last])
+    if module is None or module.tensor != last or not is_private(graph, last):
+        return None
+    plain = isinstance(module.node, Conv | Dense) and len(module.nodes) == 1
+    return module if plain and made_by[add.inputs[0]] != made_by[add.inputs[1]] else None

@@ -1,0 +1,229 @@
+"""Joint quantization: a float network becomes an integer one, module by module in dataflow order.
+
+[P] unified modules, fractional bits of weights and activations chosen jointly; [R] how: for each module the triple
+(N_w, N_b, N_o) that minimises `||O - O_q||^2` on calibration images *as already quantized by the modules before it*, in
+a window of a few bits around the maximum-magnitude estimate. docs/quantization.md is the normative text.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf, log10
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.errors import InputError
+from roundel.golden.formats import Format
+from roundel.golden.network import Concat, Layer, Network, Requantized, Weighted
+from roundel.golden.rounding import Rounding
+from roundel.graph import Activation, Graph, Reals, fold
+from roundel.quantization.calibration import Codes, Floats, steps_in_batches
+from roundel.quantization.given import Given, check_powers, given_format, given_weights
+from roundel.quantization.module_lowering import Lowering
+from roundel.quantization.modules import Module, feature_order, input_quantizer, unify
+from roundel.quantization.scaled import ScaledLowering, file_format
+from roundel.quantization.search import Options, search_input, squared_error
+from roundel.ui import Progress, silent
+
+__all__ = ["Choice", "Given", "Options", "Quantized", "quantize"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen for one module, and how good it is on the calibration images.
+
+    Parameters
+    ----------
+    name
+        The module.
+    n_x, n_w, n_b, n_o
+        Fractional bits of input, weights, bias and output; None for what the module does not have. Where channels
+        differ, `n_w` is the least of them.
+    n_w_most
+        The greatest N_w of any channel; None without weights.
+    shift
+        The requantizer's shift; of channels that differ the least. Where scales are kept, only a part of its factor.
+    requant, scale, zero_point
+        The requantizer; scale and zero point of its output.
+    error
+        `||O - O_q||^2` over all calibration images.
+    sqnr_db
+        `10 log10(||O||^2 / error)`; infinite without error.
+    """
+
+    name: str
+    n_x: int
+    n_w: int | None
+    n_w_most: int | None = None
+    n_b: int | None
+    n_o: int
+    shift: int
+    requant: str
+    scale: float
+    zero_point: int
+    error: float
+    sqnr_db: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized:
+    """The integer network, its modules and the table of choices in dataflow order, and the layer of each result."""
+
+    network: Network
+    modules: tuple[Module, ...]
+    choices: tuple[Choice, ...]
+    results: Mapping[str, str]
+
+
+def quantize(
+    graph: Graph,
+    images: NDArray[Any],
+    options: Options | None = None,
+    progress: Progress = silent,
+    given: Mapping[str, Given] = MappingProxyType({}),
+) -> Quantized:
+    """Quantize `graph`.
+
+    Parameters
+    ----------
+    graph
+        The float network.
+    images
+        Calibration images as the network takes them, (batch, *graph.shape).
+    options
+        How to quantize.
+    progress
+        Told of every module.
+    given
+        Weights that are integers already, by module; those of which the network itself says so need not be named.
+
+    Raises
+    ------
+    InputError
+        Images of another shape or not finite, a network that has no integer form here, or options or weights for a
+        module that there is not.
+    """
+    options = options or Options()
+    if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
+        expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
+        raise InputError(f"calibration images: expected {expected}, not {images.shape}")
+    graph = fold(graph)
+    if not options.scaled:
+        check_powers(graph)
+    modules = unify(graph, residuals=not options.scaled)
+    results = _results(graph, modules)
+    _check_names(graph, modules, {"module_bits": options.module_bits, "given": given})
+    given = given if options.scaled else {**given_weights(graph), **given}
+    lowering = ScaledLowering if options.scaled else Lowering
+    floats = Floats(graph, images, [module.tensor for module in modules])
+    flow = _Flow(graph, images, modules, _input(graph, images, options))
+    choices = []
+    with progress("joint search", len(modules)) as step:
+        for module in modules:
+            reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
+            inputs = flow.inputs(module)
+            asked = _rounded(graph, module, options)
+            layer = lowering(graph, module, inputs, reference, asked, given.get(module.name)).layer()
+            error = flow.run(layer, inputs, reference)
+            if isinstance(layer, Requantized | Concat):
+                choices.append(_choice(layer, inputs[0][1], error, reference))
+            step(module.name)
+    last = tuple(dict.fromkeys(results.values()))
+    network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last)
+    return Quantized(network=network, modules=modules, choices=tuple(choices), results=results)
+
+
+class _Flow:
+    """The integer network as far as it is made, and what it gives on the calibration images."""
+
+    def __init__(self, graph: Graph, images: NDArray[Any], modules: tuple[Module, ...], form: Format) -> None:
+        self.input = form
+        self.layers: list[Layer] = []
+        self._reads = Counter(name for module in modules for name in module.sources)
+        encoded = Network(source=graph.source, input=form, layers=()).encode(images)
+        self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
+
+    def inputs(self, module: Module) -> list[tuple[Codes, Format]]:
+        """What a module reads; forgotten here if no later one does."""
+        found = [self._values[name] for name in module.sources]
+        self._reads.subtract(module.sources)
+        for name in set(module.sources):
+            if not self._reads[name]:
+                del self._values[name]
+        return found
+
+    def run(self, layer: Layer, inputs: list[tuple[Codes, Format]], reference: Reals) -> float:
+        """Append a layer, run it, and give its `||O - O_q||^2`."""
+        outputs, error = np.empty(reference.shape, np.int16), 0.0
+        for part, step in steps_in_batches(layer, [codes for codes, _ in inputs]):
+            outputs[part] = step.outputs
+            error += squared_error(step.outputs, layer.output, reference[part])
+        self.layers.append(layer)
+        if self._reads[layer.name]:
+            self._values[layer.name] = outputs, layer.output
+        return error
+
+
+def _input(graph: Graph, images: NDArray[Any], options: Options) -> Format:
+    quantizer = input_quantizer(graph)
+    if quantizer is None:
+        return search_input(images, replace(options, activation_bits=options.bits_after(graph.source)))
+    return file_format(graph, quantizer) if options.scaled else given_format(graph, quantizer, Activation())[0]
+
+
+def _rounded(graph: Graph, module: Module, options: Options) -> Options:
+    """The options with the rounding that the network says, unless it is to the nearest, halves whichever way."""
+    quantizer = module.quantizer
+    if quantizer is None or quantizer.rounding == "ROUND":
+        return options
+    if quantizer.rounding != "FLOOR":
+        where = f"{graph.file}: node {quantizer.name}"
+        raise InputError(f"{where}: expected activations rounded by ROUND or FLOOR, not {quantizer.rounding}")
+    return replace(options, rounding=Rounding.FLOOR)
+
+
+def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:
+    """The modules whose results are the network's, in the order of the graph's results, by tensor."""
+    made_by = {node.output: module.name for module in modules for node in module.nodes}
+    for tensor in graph.results:
+        if tensor not in made_by:
+            raise InputError(f"{graph.file}: output {tensor}: expected at least one layer before it")
+    return {tensor: made_by[tensor] for tensor in graph.results}
+
+
+def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, Mapping[str, Any]]) -> None:
+    weighted = [module.name for module in modules if module.is_weighted]
+    for what, names in named.items():
+        for name in names:
+            if name not in weighted:
+                raise InputError(f"{graph.file}: {what}: no module {name} with weights, expected {', '.join(weighted)}")
+
+
+def _integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
+    """A float tensor in the integer network's order: channel last, also in a flattened map."""
+    if values.ndim == 4:
+        return values.transpose(0, 2, 3, 1)
+    order = feature_order(graph, tensor)
+    return values if order is None else values[:, order]
+
+
+def _choice(layer: Requantized | Concat, x: Format, error: float, reference: Reals) -> Choice:
+    power = float(np.sum(np.square(reference, dtype=np.float64)))
+    weighted = layer if isinstance(layer, Weighted) else None
+    return Choice(
+        name=layer.name,
+        n_x=x.fraction,
+        n_w=weighted.w.fraction if weighted else None,
+        n_w_most=int(weighted.weight_fractions.max()) if weighted else None,
+        n_b=weighted.b.fraction if weighted else None,
+        n_o=layer.output.fraction,
+        shift=int(min(layer.shifts)),
+        requant=layer.requant.value,
+        scale=layer.output.scale,
+        zero_point=layer.output.zero,
+        error=error,
+        sqnr_db=10 * log10(power / error) if power and error else inf,
+    )

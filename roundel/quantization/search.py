@@ -1,0 +1,217 @@
+"""The search for fractional bits: exhaustive over a few bits around the maximum-magnitude estimate [R]."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import frexp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.checks import check_bool, check_integer
+from roundel.golden.formats import Format
+from roundel.golden.network import MAX_SHIFT
+from roundel.golden.requant import SCHEMES, Scheme
+from roundel.golden.rounding import Ints, Rounding, round_shift
+from roundel.graph import Activation, Reals
+
+Errors = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to quantize.
+
+    Parameters
+    ----------
+    weight_bits, activation_bits
+        2 to 8.
+    bias_bits
+        2 to 16; biases are few, so their bits cost next to nothing.
+    rounding
+        Of every requantizer.
+    window
+        How many fractional bits to try below and above each maximum-magnitude estimate, 0 to 8.
+    per_channel
+        Whether every output channel has its own N_w, and so its own shift.
+    module_bits
+        Weight bits, 2 to 8, of modules that differ from `weight_bits`, by name.
+    output_bits
+        Bits, 2 to 8, of results that differ from `activation_bits`, by module or by the network's input.
+    requant
+        What requantizers do. `SHIFT` searches fractional bits; with any other scheme every scale that the network says
+        stays as it is, and nothing is searched (`roundel.quantization.scaled`).
+    positions
+        At how many positions (images times rows times columns) a module's candidates are compared, the same number in
+        each image; all where there are no more.
+    seed
+        Of the choice of those positions.
+    """
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    bias_bits: int = 8
+    rounding: Rounding = Rounding.HALF_UP
+    window: int = 2
+    per_channel: bool = False
+    module_bits: Mapping[str, int] = field(default_factory=dict)
+    output_bits: Mapping[str, int] = field(default_factory=dict)
+    requant: Scheme = Scheme.SHIFT
+    positions: int = 2048
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        ranges = {"weight_bits": (2, 8), "activation_bits": (2, 8), "bias_bits": (2, 16), "window": (0, 8)}
+        for name, (low, high) in ranges.items():
+            check_integer(name, getattr(self, name), low, high)
+        for what in ("module_bits", "output_bits"):
+            for name, bits in getattr(self, what).items():
+                check_integer(f"{what}[{name!r}]", bits, 2, 8)
+        if self.requant not in SCHEMES:
+            raise ValueError(f"requant must be one of {[scheme.value for scheme in SCHEMES]}, not {self.requant}")
+        check_bool("per_channel", self.per_channel)
+        check_integer("positions", self.positions, 1, 2**31)
+        check_integer("seed", self.seed, 0, 2**63)
+
+    def bits_of(self, module: str) -> int:
+        """Weight bits of a module."""
+        return self.module_bits.get(module, self.weight_bits)
+
+    def bits_after(self, module: str) -> int:
+        """Bits of a module's result, or of the network's input."""
+        return self.output_bits.get(module, self.activation_bits)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether scales need not be powers of two."""
+        return self.requant is not Scheme.SHIFT
+
+
+def estimate(values: NDArray[Any], form: Format) -> int:
+    """Maximum-magnitude estimate: the most fractional bits at which no value exceeds the greatest integer [R].
+
+    0 where all values are 0.
+    """
+    greatest = float(np.abs(values).max(initial=0.0))
+    if greatest == 0:
+        return 0
+    # high / greatest = mantissa * 2**exponent with the mantissa in [0.5, 1), so its base-2 logarithm rounds down to:
+    return frexp(form.limits[1] / greatest)[1] - 1
+
+
+def around(middle: int, window: int, low: int, high: int) -> range:
+    """Whole numbers within `window` of `middle` and within `low` to `high`; if there are none the nearest bound.
+
+    Where the bounds contradict each other, `low` holds.
+    """
+    first, last = max(middle - window, low), min(middle + window, high)
+    if first > last:
+        first = last = max(min(middle, high), low)
+    return range(first, last + 1)
+
+
+def squared_error(integers: Ints, form: Format, reference: Reals) -> float:
+    """`||O - O_q||^2` of integers of a format."""
+    difference = form.decode(integers) - reference
+    return float(np.vdot(difference, difference))
+
+
+def search_input(images: NDArray[Any], options: Options) -> Format:
+    """Format of the network's input with the least error.
+
+    Unsigned if no calibration image is negative anywhere. Images of small integers keep N = 0: they stay as they are.
+    """
+    form = Format(width=options.activation_bits, signed=bool(images.min() < 0), fraction=0)
+    return nearest_format(images, form, options)
+
+
+def nearest_format(values: NDArray[Any], form: Format, options: Options) -> Format:
+    """`form` with the fractional bits that cost `values` the least error; of equals with the fewest."""
+    values = np.asarray(values, dtype=np.float64)
+    middle = estimate(values, form)
+    tries = [replace(form, fraction=n) for n in range(middle - form.width, middle + options.window + 1)]
+    return min(tries, key=lambda form: squared_error(form.encode(values), form, values))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Goal:
+    """What a module's requantizer should give, and in what.
+
+    Parameters
+    ----------
+    values
+        The real results, (positions, channels).
+    form
+        Width, sign and the fractional bits to search around.
+    fixed
+        Whether those are the ones to have, so that there is nothing to search.
+    activation
+        What the requantizer applies.
+    options
+        Rounding and window.
+    """
+
+    values: Reals
+    form: Format
+    fixed: bool
+    activation: Activation
+    options: Options
+    _scaled: dict[int, Reals] = field(default_factory=dict, init=False, repr=False)
+
+    def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
+        """Fractional bits to try, ascending, for accumulators of any of those fractional bits."""
+        if self.fixed:
+            return [self.form.fraction]
+        middle, window = self.form.fraction, self.options.window
+        tries = (around(middle, window, n - MAX_SHIFT, n) for n in set(accumulator_fractions))
+        return sorted(set().union(*tries))
+
+    def errors(self, accumulators: Ints, fractions: Ints, n_o: int) -> Errors:
+        """`||O - O_q||^2` of every channel at `n_o` fractional bits; infinite where no shift leads there.
+
+        Parameters
+        ----------
+        accumulators
+            What enters the requantizer, (positions, channels).
+        fractions
+            Its fractional bits, (channels,).
+        n_o
+            Fractional bits of the output.
+        """
+        shifts, leak = fractions - n_o, self.activation.leak
+        possible = (shifts >= 0) & (shifts + leak <= MAX_SHIFT)
+        if not possible.any():
+            return np.full(len(shifts), np.inf)
+        bounded = np.clip(shifts, 0, MAX_SHIFT - leak)
+        amount = bounded[0] if (bounded == bounded[0]).all() else bounded  # shifting by a scalar is faster
+        if leak:
+            amount = np.where(accumulators < 0, amount + leak, amount)
+        form = replace(self.form, fraction=n_o)
+        integers = round_shift(accumulators, amount, self.options.rounding)
+        np.clip(integers, *(self.activation.bounds(form) or form.limits), out=integers)
+        difference = integers - self._scaled_values(n_o)
+        errors = np.einsum("pc,pc->c", difference, difference)
+        return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
+
+    def _scaled_values(self, n_o: int) -> Reals:
+        """The real results in units of the output's integers; every candidate asks for them."""
+        if n_o not in self._scaled:
+            self._scaled[n_o] = np.ldexp(self.values, n_o)
+        return self._scaled[n_o]
+
+
+def search_output(accumulators: Ints, fractions: Ints, goal: Goal) -> Format:
+    """The output format of least error; of equals that with the fewest fractional bits.
+
+    Parameters
+    ----------
+    accumulators
+        What enters the requantizer, (positions, channels).
+    fractions
+        Its fractional bits, (channels,).
+    goal
+        What should come out.
+    """
+    tries = goal.fractions(fractions.tolist())
+    errors = [goal.errors(accumulators, fractions, n_o).sum() for n_o in tries]
+    return replace(goal.form, fraction=tries[int(np.argmin(errors))])

@@ -1,0 +1,120 @@
+"""Weight streams of an integer network: one per weighted layer, in the order in which the array wants the weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from roundel.golden.checks import check_integer, choice, plain
+from roundel.golden.codec import CodecParams, Packing, encode
+from roundel.golden.mac import weight_beats
+from roundel.golden.network import Network, Weighted
+from roundel.golden.rounding import Ints
+
+MAX_WIDTH = 8  # of a code
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """How weights are packed, and for which array.
+
+    Parameters
+    ----------
+    packing
+        Format of the streams, see `roundel.golden.codec.params.Packing`.
+    lanes, columns
+        Of the array: 4, 8, 16 or 32 lanes, 1 to 64 columns.
+    slices
+        Parts of a `rice` stream that decode in parallel; the other formats have one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value of the wrong kind or out of range.
+    """
+
+    packing: Packing = Packing.RICE
+    lanes: int = 16
+    columns: int = 16
+    slices: int = 4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "packing", choice(Packing, "codec", self.packing))
+        check_integer("columns", self.columns, 1, 64)
+        self.codec(width=4)
+
+    def codec(self, *, width: int) -> CodecParams:
+        """What a stream of codes of `width` bits is made with."""
+        slices = self.slices if self.packing is Packing.RICE else 1
+        return CodecParams(packing=self.packing, width=width, lanes=self.lanes, slices=slices)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as plain values."""
+        return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerStream:
+    """The weights of one layer, packed.
+
+    Attributes
+    ----------
+    layer
+        Its name.
+    data
+        The stream, header included.
+    weights, nonzero
+        Weights of the layer, and how many of them are not zero.
+    blocks, zero_blocks
+        Weight blocks (`lanes` products of `columns` channels each) that the array loads, and how many of them hold
+        nothing but zeros.
+    """
+
+    layer: str
+    data: bytes
+    weights: int
+    nonzero: int
+    blocks: int
+    zero_blocks: int
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Of the stream, over the weights of the layer; the zeros that pad edges of the array are not counted."""
+        return 8 * len(self.data) / self.weights
+
+
+def has_stream(layer: Weighted) -> bool:
+    """Whether there is a format for its weights, which files quantized elsewhere may have too wide."""
+    return layer.w.width <= MAX_WIDTH
+
+
+def array_order(layer: Weighted, options: StreamOptions) -> Ints:
+    """(beats, lanes): the layer's weights in the array's order (`weight_beats`), group by group."""
+    groups = np.split(layer.weights, layer.groups, axis=1)
+    return np.concatenate([weight_beats(group, lanes=options.lanes, columns=options.columns) for group in groups])
+
+
+def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:
+    """The stream of one layer: of all that the format leaves open the shortest."""
+    beats = array_order(layer, options)
+    used = np.asarray(beats.reshape(-1, options.columns * options.lanes).any(axis=1))
+    return LayerStream(
+        layer=layer.name,
+        data=encode(beats, options.codec(width=layer.w.width)),
+        weights=layer.weights.size,
+        nonzero=int(np.count_nonzero(layer.weights)),
+        blocks=len(used),
+        zero_blocks=int((~used).sum()),
+    )
+
+
+def network_streams(
+    network: Network, options: StreamOptions, done: Callable[[str], None] = lambda name: None
+) -> tuple[LayerStream, ...]:
+    """The streams of all weighted layers that have one, in dataflow order; `done` is called after each."""
+    streams = []
+    for layer in filter(has_stream, network.weighted):
+        streams.append(layer_stream(layer, options))
+        done(layer.name)
+    return tuple(streams)

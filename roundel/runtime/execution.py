@@ -1,0 +1,195 @@
+"""Runs a compressed network bit-exactly: in NumPy, or on the RTL of the engine, every layer of it compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler import Compiled, Head, compile_network
+from roundel.compression import Stored
+from roundel.detection import Detector
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.network import Requantized, outputs, steps
+from roundel.golden.nms import HeadParams
+from roundel.golden.rounding import Ints
+from roundel.graph import Graph, Images
+from roundel.runtime.against_float import FloatRow, float_rows
+from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
+from roundel.runtime.frames import Frame, batches, run_frames
+from roundel.sim.engine_run import design
+from roundel.sim.runner import build
+from roundel.ui import Progress
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """What to run.
+
+    Parameters
+    ----------
+    stored
+        The network.
+    images
+        What it runs on.
+    detector
+        How boxes come out of its results; None: it ends in its results.
+    graph
+        The float network to compare the integers with, if there is one.
+    """
+
+    stored: Stored
+    images: Images
+    detector: Detector | None = None
+    graph: Graph | None = None
+
+    def __post_init__(self) -> None:
+        if self.graph is not None and self.graph.shape != self.stored.shape:
+            raise InputError(f"{self.graph.file}: expected images of {self.stored.shape}, not {self.graph.shape}")
+
+    @property
+    def inputs(self) -> Ints:
+        """The images as integers."""
+        return self.stored.network.encode(self.images.images)
+
+    @property
+    def heads(self) -> tuple[HeadParams, ...]:
+        """The detector's scales in integers."""
+        return self.detector.heads(self.stored.network, self.stored.results) if self.detector else ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What a run gave.
+
+    Attributes
+    ----------
+    request
+        What ran.
+    results
+        By the name of the ONNX file's output, (images, ..., channels) integers.
+    records
+        With a detector, the boxes that each image keeps (`engine_run_compare.FIELDS`).
+    compiled, frames
+        On RTL: the program, and its run for each image.
+    different
+        Where RTL and golden differ, image by image in dataflow order: empty as it should be.
+    chain
+        With a float network: how far each tensor is from it.
+    """
+
+    request: Request
+    results: dict[str, Ints]
+    records: Sequence[Ints] = ()
+    compiled: Compiled | None = None
+    frames: Sequence[Frame] = ()
+    different: tuple[Difference, ...] = ()
+    chain: tuple[FloatRow, ...] = ()
+
+    @property
+    def apart(self) -> FloatRow | None:
+        """The first tensor that is further from the float network than rounding explains."""
+        return next((row for row in self.chain if row.diverges), None)
+
+
+def run_golden(request: Request) -> Run:
+    """Run in NumPy, integers only."""
+    found = outputs(request.stored.network, request.inputs)
+    return Run(
+        request=request,
+        results={name: found[layer] for name, layer in request.stored.results.items()},
+        records=_golden_records(request, found),
+        chain=_chain(request, _tensors(request)) if request.graph else (),
+    )
+
+
+def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Run:
+    """Run on the engine's RTL with a program that stores every layer's result, and compare each with golden's.
+
+    Parameters
+    ----------
+    params
+        The engine's. Its requantizers become those of the network, its NMS the detector's.
+
+    Raises
+    ------
+    InputError
+        The engine cannot run the network: one line with file and layer.
+    MismatchError
+        The engine stopped with an error.
+    ToolError
+        Build or simulation crashed.
+    """
+    stored, inputs = request.stored, request.inputs
+    compiled = compile_traced(request, params)
+    with progress("build the simulator", 1) as done:
+        build(design(compiled.params))
+        done("")
+    with progress("images on RTL", len(batches(compiled, len(inputs)))) as done:
+        frames = run_frames(compiled, inputs, done)
+    tensors = _tensors(request)
+    records = [rtl_records(compiled, frame) for frame in frames] if request.detector else []
+    expected = _golden_records(request, tensors)
+
+    def result(layer: str) -> Ints:
+        return np.stack([compiled.read(layer, frame.regions) for frame in frames])
+
+    return Run(
+        request=request,
+        results={name: result(layer) for name, layer in stored.results.items()},
+        records=records,
+        compiled=compiled,
+        frames=frames,
+        different=(*tensor_differences(compiled, frames, tensors), *record_differences(records, expected)),
+        chain=_chain(request, tensors) if request.graph else (),
+    )
+
+
+def compile_traced(request: Request, params: EngineParams) -> Compiled:
+    """The program of a network, for an engine with its requantizer, that stores every layer's result."""
+    stored, detector = request.stored, request.detector
+    try:
+        params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(stored))
+    except ValueError as error:
+        raise InputError(f"{stored.path}: {error}") from None
+    scales = detector.scales if detector else ()
+    heads = [
+        Head(cls=stored.results[scale.cls], box=stored.results[scale.box], params=one)
+        for scale, one in zip(scales, request.heads, strict=True)
+    ]
+    shape = stored.shape if len(stored.shape) == 1 else (*stored.shape[1:], stored.shape[0])
+    try:
+        return compile_network(stored.network, shape, params, heads=heads, trace=True)
+    except InputError as error:
+        raise InputError(f"{stored.path}: the engine cannot run it: {error}") from None
+
+
+def _requantizer(stored: Stored) -> dict[str, Any]:
+    """Scheme and rounding of the first layer that rounds: the compiler refuses others behind it, by name."""
+    layers = (layer for layer in stored.network.layers if isinstance(layer, Requantized))
+    return next(({"scheme": layer.requant, "rounding": layer.rounding} for layer in layers), {})
+
+
+def _tensors(request: Request) -> dict[str, Ints]:
+    return {step.layer.name: step.outputs for step in steps(request.stored.network, request.inputs)}
+
+
+def _golden_records(request: Request, tensors: Mapping[str, Ints]) -> list[Ints]:
+    if request.detector is None:
+        return []
+    named = {name: tensors[layer] for name, layer in request.stored.results.items()}
+    found = request.detector.integer(request.heads, named)
+    return list(map(partial(golden_records, request.detector.nms), found))
+
+
+def _chain(request: Request, tensors: Mapping[str, Ints]) -> tuple[FloatRow, ...]:
+    assert request.graph is not None
+    network = request.stored.network
+    formats = {layer.name: layer.output for layer in network.layers}
+    scaled = any(not form.is_plain for form in formats.values())
+    rows = float_rows(request.graph, request.images.images, tensors, formats, residuals=not scaled)
+    if not rows:
+        raise InputError(f"{request.graph.file}: no layer of it has the name of one of {request.stored.path}")
+    return tuple(rows)

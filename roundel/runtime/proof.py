@@ -1,0 +1,85 @@
+"""Proves the engine: networks drawn at random, compiled, run on its RTL and on golden."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from roundel.compiler import Head, compile_network
+from roundel.golden.engine import Engine, EngineParams
+from roundel.golden.errors import MismatchError
+from roundel.golden.network import Network
+from roundel.golden.rounding import Ints
+from roundel.runtime.random_networks import engine_detector, engine_network
+from roundel.sim.engine_run import simulate
+from roundel.sim.runner import Result
+from roundel.sim.verify import Case, Prover
+
+NETWORKS = 6  # of a case
+SIZE = 16  # rows and columns of an image, at most
+SEEDS = 1000  # networks that a seed may draw
+DONE = 2  # status
+DELAY = 20  # cycles of the outer memory
+
+
+def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
+    """Run a case of the engine, as `roundel.sim.verify.prove` runs those of the other units.
+
+    Every layer's result is stored, and compared; every second network is a detector, whose boxes are too. With stalls
+    in the case's configuration the outer memory stalls as often on each of its channels.
+    """
+    params = EngineParams(**case.config["params"])
+    stalls = round(256 * case.config.get("stalls", 0))
+    failures = []
+    for number in range(SEEDS * seed, SEEDS * seed + NETWORKS):
+        folder = waves / f"network-{number}" if waves else None
+        settings = {"stalls": stalls, "delay": DELAY}
+        if number % 2 and params.nms is not None:
+            network, image, heads = engine_detector(number, params.nms.format, size=SIZE)
+        else:
+            network, image, heads = *engine_network(number, size=SIZE), ()
+        try:
+            check(params, network, image, heads, settings=settings, seed=number, folder=folder)
+        except MismatchError as error:
+            failures.append(f"network {number}: {error}")
+    return Result(NETWORKS, tuple(failures), waves or Path())
+
+
+def check(
+    params: EngineParams,
+    network: Network,
+    image: Ints,
+    heads: Sequence[Head] = (),
+    *,
+    settings: dict[str, int],
+    seed: int,
+    folder: Path | None = None,
+) -> None:
+    """Compile and run a network, with waves if there is a folder for them.
+
+    Raises
+    ------
+    MismatchError
+        RTL and golden differ: in which tensor, or where in the outer memory; or the engine stopped.
+    """
+    compiled = compile_network(network, image.shape, params, heads=heads, trace=True)
+    regions = compiled.regions(image)
+    run = simulate(params, regions, settings=settings, seed=seed, trace="vcd" if folder else None, folder=folder)
+    registers = run.registers
+    golden = Engine(params=params, regions=regions)
+    golden.run()
+    if registers["status"] != DONE | golden.dropped << 3:
+        raise MismatchError(f"the engine ended with status {registers['status']}, error {registers['error_code']}")
+    for name in compiled.tensors:
+        found, wanted = compiled.read(name, run.regions), compiled.read(name, regions)
+        if different := np.argwhere(found != wanted).tolist():
+            at = tuple(different[0])
+            raise MismatchError(f"{name}: element {at} is {found[at]}, golden {wanted[at]}")
+    for region, content in regions.items():
+        if not np.array_equal(run.regions[region], content):
+            raise MismatchError(f"the outer memory differs in region {region.name}")
+
+
+PROVERS: Mapping[str, Prover] = MappingProxyType({"engine": prove})
+"""Of `roundel.sim.verify.prove_all`: the units whose proof is more than their bench."""

@@ -1,0 +1,18 @@
+"""Scales that are no powers of two: move them, or say what that costs."""
+
+from roundel.scales.advisor import Advised, advise, given_nodes
+from roundel.scales.area import layer_areas, requantized
+from roundel.scales.report import advice, advice_lines, advice_page, advice_table, tables
+
+__all__ = [
+    "Advised",
+    "advice",
+    "advice_lines",
+    "advice_page",
+    "advice_table",
+    "advise",
+    "given_nodes",
+    "layer_areas",
+    "requantized",
+    "tables",
+]

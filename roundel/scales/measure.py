@@ -1,0 +1,92 @@
+"""Signal to noise of quantized networks, against the same network without rounding of activations."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite, log10
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.network import outputs
+from roundel.graph import Clip, Conv, Dense, Graph, Quantize, Reals
+from roundel.quantization import Quantized, feature_order, is_power
+from roundel.scales.moves import Move
+
+
+def joined(values: Mapping[str, Reals], names: tuple[str, ...]) -> Reals:
+    return np.concatenate([values[name].ravel() for name in names])
+
+
+def sqnr_db(signal: NDArray[Any], noisy: NDArray[Any]) -> float | None:
+    """Signal to noise, dB; None without noise or without signal."""
+    signal = np.asarray(signal, dtype=np.float64)
+    noise, power = float(np.square(signal - noisy).sum()), float(np.square(signal).sum())
+    ratio = 10 * log10(power / noise) if noise and power else float("inf")
+    return ratio if isfinite(ratio) else None
+
+
+def unrounded(graph: Graph) -> Graph:
+    """The network without rounding of activations: a quantization only clamps."""
+    nodes = (clip_of(node) if isinstance(node, Quantize) else node for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def clip_of(node: Quantize) -> Clip:
+    """A quantization without its rounding."""
+    low, high = ((end - node.zero_point) * node.scale for end in (node.low, node.high))
+    return Clip(name=node.name, inputs=node.inputs, output=node.output, low=low, high=high)
+
+
+def network_db(quantized: Quantized | None, exact: Graph, images: NDArray[Any]) -> float | None:
+    """SQNR of an integer network's results against those of `exact`; None also without a network."""
+    if quantized is None:
+        return None
+    network, found = quantized.network, []
+    formats = {layer.name: layer.output for layer in network.layers}
+    made_by = {node.output: module.name for module in quantized.modules for node in module.nodes}
+    codes = outputs(network, network.encode(images))
+    for tensor in exact.results:
+        layer = made_by[tensor]
+        values, order = formats[layer].decode(codes[layer]), feature_order(exact, tensor)
+        if values.ndim == 4:
+            values = values.transpose(0, 3, 1, 2)
+        elif order is not None:
+            values = values[:, np.argsort(order)]
+        found.append(values.ravel())
+    return sqnr_db(joined(exact.outputs(images), exact.results), np.concatenate(found))
+
+
+NAMES = 3  # of operators, before the rest is only counted
+
+
+def fold_words(graph: Graph, node: Conv | Dense | Quantize, move: Move) -> str:
+    """What becomes of the ratio and of the zero point, in words."""
+    if not isinstance(node, Quantize):
+        steps = np.asarray(node.step).ravel().tolist()
+        return "nothing to fold" if all(map(is_power, steps)) else "into the weights, rounded again"
+    parts = []
+    if move.ratio != 1:
+        parts.append(f"ratio into weights of {_neighbours(graph, node)}")
+    elif not is_power(node.scale) and move.why_not:
+        parts.append(f"ratio nowhere: {move.why_not}")
+    if node.zero_point == node.low and node.low:
+        parts.append("zero point: unsigned integers")
+    elif node.zero_point:
+        where = f"nowhere: {move.why_no_offset}" if not move.offset else f"into biases of {_neighbours(graph, node)}"
+        parts.append(f"zero point {where}")
+    return "; ".join(parts) or "nothing to fold"
+
+
+def _neighbours(graph: Graph, node: Quantize) -> str:
+    """The weighted operators that make and read a tensor, whatever moves or joins it in between."""
+    weighted, seen, tensors = dict[str, None](), {node.output}, [node.output]
+    for tensor in tensors:  # which grows
+        around = [item for item in graph.nodes if tensor in (*item.inputs, item.output)]
+        weighted |= dict.fromkeys(item.name for item in around if isinstance(item, Conv | Dense))
+        rest = (item for item in around if not isinstance(item, Conv | Dense))
+        found = {name for item in rest for name in (*item.inputs, item.output)} - seen
+        seen |= found
+        tensors += sorted(found)
+    names = list(weighted)
+    return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")

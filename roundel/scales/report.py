@@ -1,0 +1,90 @@
+"""The advice as plain values, as tables, and as a page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from roundel.scales.advisor import Advised
+from roundel.ui import markdown_table
+
+Found = Mapping[str, Any]
+
+TENSORS = ("tensor", "scale", "zero", "nearest", "ratio", "SQNR", "moved", "results")
+FOLDS = ("tensor", "what becomes of it")
+NOTE = (
+    "In the table SQNR, in dB: of the tensor as it is, of the tensor moved, and of the results with it alone moved. "
+    "Weights of the file are taken for exact."
+)
+AREAS = ("requantizer of", "bits in", "out", "keeps the scale, um2", "shift, um2", "saved, um2")
+
+
+def advice(advised: Advised) -> dict[str, Any]:
+    """Everything as JSON has it; SQNR in dB, null where there is no error or no such network."""
+    return {
+        "requant": advised.scheme.value,
+        "results_db": {"file": advised.file_db, "kept": advised.kept_db, "moved": advised.moved_db},
+        "tensors": [vars(row) for row in advised.rows],
+        "requantizers": [vars(area) | {"saved_um2": area.saved_um2} for area in advised.areas],
+    }
+
+
+def advice_lines(found: Found) -> list[str]:
+    """What it comes to, a line each."""
+    moved = sum(row["ratio"] != 1 or row["ratio_most"] != 1 for row in found["tensors"])
+    results = [f"{_db(found['results_db']['file'])} as the file computes them"]
+    for name, option in (("kept", f"--requant {found['requant']}"), ("moved", "--refit")):
+        if found["results_db"][name] is not None:
+            results.append(f"{_db(found['results_db'][name])} in integers with `{option}`")
+    lines = [
+        f"- {len(found['tensors'])} tensors with a scale, {moved} of them no power of two.",
+        f"- SQNR of the results, against real activations: {', '.join(results)}.",
+    ]
+    if found["requantizers"]:
+        kept, shift = (sum(row[name] for row in found["requantizers"]) for name in ("kept_um2", "shift_um2"))
+        lines.append(
+            f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {found['requant']}, {shift:,.0f} with "
+            f"shifts, {kept / shift:.1f} times less."
+        )
+    return [*lines, f"- {NOTE}"]
+
+
+def tables(found: Found) -> list[tuple[tuple[str, ...], list[list[str]]]]:
+    """Columns and cells of each table."""
+    rows = found["tensors"]
+    every = [(TENSORS, [_tensor(row) for row in rows]), (FOLDS, [[row["tensor"], row["fold"]] for row in rows])]
+    if found["requantizers"]:
+        every.append((AREAS, [_area(row) for row in found["requantizers"]]))
+    return every
+
+
+def advice_table(found: Found) -> list[str]:
+    """All tables as Markdown."""
+    return "\n\n".join("\n".join(markdown_table(*table)) for table in tables(found)).splitlines()
+
+
+def advice_page(found: Found, model: str) -> list[str]:
+    """The page."""
+    return [f"# {model}: scales as powers of two", "", *advice_lines(found), "", *advice_table(found)]
+
+
+def _tensor(row: Found) -> list[str]:
+    return [
+        row["tensor"],
+        _range(f"{row['scale']:.4g}", f"{row['scale_most']:.4g}"),
+        "" if row["role"] == "weights" else str(row["zero_point"]),
+        _range(f"2^{-row['shift_most']}", f"2^{-row['shift']}"),
+        _range(f"{row['ratio']:.3f}", f"{row['ratio_most']:.3f}"),
+        *(_db(row[name], "") for name in ("before_db", "after_db", "results_db")),
+    ]
+
+
+def _area(row: Found) -> list[str]:
+    areas = (row["kept_um2"], row["shift_um2"], row["saved_um2"])
+    return [row["layer"], str(row["acc_width"]), str(row["out_width"]), *(f"{value:,.0f}" for value in areas)]
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def _db(value: float | None, unit: str = " dB") -> str:
+    return "exact" if value is None else f"{value:.1f}{unit}"

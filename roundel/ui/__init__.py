@@ -1,0 +1,27 @@
+""""""
+
+from roundel.ui.console import err, out, shortened, steps, table
+from roundel.ui.markdown import markdown_table
+from roundel.ui.output import output_folder, write_json
+from roundel.ui.plots import COLOURS, bars, figure
+from roundel.ui.progress import Progress, silent
+from roundel.ui.rows import Row, row, seconds
+
+__all__ = [
+    "COLOURS",
+    "Progress",
+    "Row",
+    "bars",
+    "err",
+    "figure",
+    "markdown_table",
+    "out",
+    "output_folder",
+    "row",
+    "seconds",
+    "shortened",
+    "silent",
+    "steps",
+    "table",
+    "write_json",
+]

@@ -1,0 +1,1 @@
+"""Cocotb benches: what runs inside the simulator."""

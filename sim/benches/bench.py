@@ -1,0 +1,32 @@
+"""What every bench starts from: its configuration, its randomness, a clock and a reset."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge
+
+from roundel.sim.runner import PERIOD_NS
+
+
+def config() -> dict[str, Any]:
+    """The configuration that `roundel.sim.runner.run` was given."""
+    return dict(json.loads(Path(os.environ["ROUNDEL_BENCH_CONFIG"]).read_text()))
+
+
+def generator(salt: int = 0) -> np.random.Generator:
+    """A generator seeded by the run's seed; `salt` sets several of one bench apart."""
+    return np.random.default_rng([cocotb.RANDOM_SEED, salt])
+
+
+async def start(dut: Any) -> None:
+    """Start the clock and reset the unit; returns just after a rising edge."""
+    Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    dut.rst.value = 1
+    await ClockCycles(dut.clk, 2)
+    dut.rst.value = 0
+    await RisingEdge(dut.clk)

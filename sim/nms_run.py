@@ -1,0 +1,54 @@
+"""Images of boxes through the RTL of a suppression unit, from outside the simulator."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roundel.golden.errors import MismatchError, ToolError
+from roundel.hw.emit import to_verilog
+from roundel.hw.units import Unit
+from roundel.sim.runner import Design, run
+from roundel.sim.stimuli import BoxImage
+from roundel.sim.verify import BENCHES
+
+
+def save_images(path: Path, images: Sequence[BoxImage]) -> None:
+    """Write the file that the benches take as `stimulus`."""
+    columns = {name: np.concatenate([getattr(one, name) for one in images]) for name in ("boxes", "scores", "labels")}
+    np.savez(path, allow_pickle=False, ends=np.cumsum([len(one) for one in images]), **columns)
+
+
+def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int) -> dict[str, Any]:
+    """Send images back to back, without stalls; every place must hold a box.
+
+    Returns
+    -------
+    What the bench noted: `kept`, places in the boxes of all images, in the order in which they came; `cycles` from the
+    first beat to the last; `arrivals`, the cycle of each beat that came; `ends`, how many had come at the end of each
+    image; and the unit's `latency`.
+
+    Raises
+    ------
+    MismatchError
+        RTL and golden differ. The run's folder stays, and is named.
+    """
+    component = unit.component(params)
+    design = Design(sources=(to_verilog(component, unit.name),), top=unit.name)
+    folder = Path(tempfile.mkdtemp(prefix="roundel-"))
+    save_images(folder / "stimulus.npz", images)
+    config = {"params": params.as_dict(), "latency": component.latency, "stimulus": str(folder / "stimulus.npz")}
+    try:
+        result = run(design, BENCHES[unit.name], seed=seed, config=config, folder=folder)
+    except ToolError:
+        shutil.rmtree(folder)
+        raise
+    if not result.passed:
+        raise MismatchError(f"the RTL of {unit.name} differs from golden: {result.failures[0]} (log in {folder})")
+    with np.load(folder / "kept.npz") as found:
+        noted = dict(found)
+    shutil.rmtree(folder)
+    return noted | {"latency": component.latency}

@@ -1,0 +1,28 @@
+"""Liberty to cells; no tool runs here."""
+
+from roundel.synth.cells.boolean import BoolFunction, invert, variable
+from roundel.synth.cells.liberty import read_text
+from roundel.synth.cells.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Match, Pin, Sense
+from roundel.synth.cells.reader import read_library
+from roundel.synth.cells.reference import REFERENCE
+from roundel.synth.cells.table import Pair
+
+__all__ = [
+    "FALL",
+    "REFERENCE",
+    "RISE",
+    "Arc",
+    "BoolFunction",
+    "Cell",
+    "InternalPower",
+    "Kind",
+    "Library",
+    "Match",
+    "Pair",
+    "Pin",
+    "Sense",
+    "invert",
+    "read_library",
+    "read_text",
+    "variable",
+]

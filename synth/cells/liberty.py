@@ -1,0 +1,124 @@
+"""The syntax of Liberty files: groups of attributes and groups, read in one pass.
+
+Yosys' own reader ends the process at the first error and reads a file that was cut short without a word; this one says
+what is wrong and in which line.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.errors import InputError
+
+_BLANK = r"(?:[\s;]|\\\n|/\*(?s:.*?)\*/|//[^\n]*)*+"
+_STATEMENT = re.compile(
+    _BLANK
+    + r"""(?:(?P<close>\})
+    |(?P<name>[A-Za-z_]\w*)\s*(?:
+        \((?P<arguments>(?:[^()"]++|"[^"]*")*+)\)\s*(?P<open>\{)?
+        |:\s*(?P<value>"[^"]*"|[^;{}\n]*)))""",
+    re.VERBOSE,
+)
+_END = re.compile(_BLANK + r"\Z")
+_JUNK = str.maketrans('",\\\n', "    ")
+
+
+@dataclass(eq=False)
+class Group:
+    """One group: its kind (`cell`, `pin`, ...), arguments, attributes (the last of a name wins) and groups."""
+
+    kind: str
+    arguments: tuple[str, ...]
+    attributes: dict[str, str] = field(default_factory=dict)
+    groups: list["Group"] = field(default_factory=list)
+
+    def all(self, kind: str) -> Iterator["Group"]:
+        """The groups of `kind`, in order."""
+        return (group for group in self.groups if group.kind == kind)
+
+    def first(self, kind: str) -> "Group | None":
+        """The first group of `kind`."""
+        return next(self.all(kind), None)
+
+    @property
+    def name(self) -> str:
+        """The first argument, or nothing."""
+        return self.arguments[0] if self.arguments else ""
+
+    def number(self, name: str, default: float) -> float:
+        """Attribute `name` as a number."""
+        text = self.attributes.get(name)
+        if text is None:
+            return default
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{self.kind} attribute {name} is {text!r}, expected a number") from None
+
+    def numbers(self, name: str) -> NDArray[np.float64] | None:
+        """Attribute `name` as a flat list of numbers, None where it is absent."""
+        text = self.attributes.get(name)
+        return None if text is None else np.array(text.translate(_JUNK).split(), dtype=np.float64)
+
+    def flag(self, name: str) -> bool:
+        """Attribute `name` is `true`."""
+        return self.attributes.get(name, "").lower() == "true"
+
+
+def read_text(path: Path) -> str:
+    """Text of a file that may be packed with gzip."""
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return data.decode()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}), expected a Liberty file") from error
+    except (EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not text or a damaged gzip file, expected a Liberty file") from error
+
+
+def parse(text: str) -> Group:
+    """Parse the text of a Liberty file into its `library` group.
+
+    Raises
+    ------
+    ValueError
+        What is wrong, with the line.
+    """
+    root = Group("", ())
+    stack = [root]
+    at = 0
+    while not _END.match(text, at):
+        match = _STATEMENT.match(text, at)
+        if match is None or (len(stack) == 1 and match["open"] is None):
+            cut = len(stack) > 1 and not text.rstrip().endswith("}")
+            raise ValueError(f"line {_line(text, at)}: {'the file is cut short' if cut else 'not a Liberty statement'}")
+        at = match.end()
+        name = match["name"]
+        if name is None:
+            stack.pop()
+        elif match["open"]:
+            group = Group(name, tuple(word.strip(' "\n') for word in match["arguments"].split(",")))
+            stack[-1].groups.append(group)
+            stack.append(group)
+        else:
+            value = match["arguments"] if match["value"] is None else match["value"].strip(' "\t\r')
+            stack[-1].attributes[name] = value
+    if len(stack) > 1:
+        raise ValueError(f"ends within {stack[-1].kind} {stack[-1].name!r}: a '}}' is missing, the file is cut short")
+    if len(root.groups) != 1 or root.groups[0].kind != "library":
+        raise ValueError("expected one 'library (NAME) { ... }' group")
+    return root.groups[0]
+
+
+def _line(text: str, at: int) -> int:
+    """Line number of the first thing that is not blank from `at` on."""
+    blank = re.compile(_BLANK).match(text, at)
+    return text.count("\n", 0, blank.end() if blank else at) + 1

@@ -1,0 +1,45 @@
+"""The design that a requantizer is measured in: input register, operator, output register, nothing else."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from roundel.golden.requant import RequantParams
+from roundel.hw.requant import core_ports, requant_core
+
+
+class Operator(wiring.Component):
+    """A requantizer core between registers that load every cycle. Latency `2 + core.LATENCY` cycles.
+
+    Without handshake and enables, every combinational cell of the mapped netlist belongs to the operator, and a
+    register is told by its neighbour: the input register is fed by a port, the output register feeds one.
+
+    Members
+    -------
+    acc, params : In
+        As of the core.
+    data, index : Out
+        As of the core.
+    """
+
+    def __init__(self, params: RequantParams):
+        self.core = requant_core(params)
+        self.latency = 2 + self.core.LATENCY
+        super().__init__({name: port for name, port in core_ports(params).items() if name != "en"})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self.core
+        for name, member in self.signature.members.items():
+            outer, inner = getattr(self, name), getattr(core, name)
+            register = Signal(member.shape, name=f"{name}_register", reset_less=True)
+            if member.flow is In:
+                m.d.sync += register.eq(outer)
+                m.d.comb += inner.eq(register)
+            else:
+                assert member.flow is Out
+                m.d.sync += register.eq(inner)
+                m.d.comb += outer.eq(register)
+        if hasattr(core, "en"):
+            m.d.comb += core.en.eq(1)
+        return m

@@ -1,0 +1,44 @@
+"""docs/onnx.md says what the import does: its tables hold every operator and no other, its example runs."""
+
+import re
+
+import pytest
+
+from roundel.frontend.operators import OPERATORS
+from roundel.frontend.shapes import FOLDED
+from tests.support.places import ROOT
+
+PAGE = (ROOT / "docs" / "onnx.md").read_text()
+
+
+def section(title):
+    """The text under a heading."""
+    return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_table_of_operators():
+    rows = re.findall(r"^\| `(\w+)` \|", section("Operators"), re.MULTILINE)
+    assert rows == sorted(OPERATORS)
+
+
+def test_what_is_worked_out_from_constants():
+    sentence = section("Operators").split("Where all that it reads is constant, each of ")[1].split(" is worked out")[0]
+    assert re.findall(r"`(\w+)`", sentence) == sorted(FOLDED)
+
+
+def test_the_example(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    exec(PAGE.split("```python\n")[1].split("```")[0], {})
+    shapes = re.findall(r"\(4, [\d, ]+\)", capsys.readouterr().out)
+    assert shapes == ["(4, 18, 4, 4)", "(4, 18, 8, 8)"]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(#([\w-]+)\)", PAGE))
+def test_links_within_the_page(target):
+    headings = [line.lstrip("# ").lower().replace(" ", "-") for line in PAGE.splitlines() if line.startswith("#")]
+    assert target in headings
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:roundel|tests)/[\w/.]+)`", PAGE))))
+def test_files_that_the_page_names(path):
+    assert (ROOT / path).is_file()

@@ -1,0 +1,69 @@
+"""The constants of the cycle model against the blocks that they speak of."""
+
+from inspect import signature
+
+import pytest
+from amaranth.hdl import Fragment
+
+from roundel.golden.cycles import bus as cycles_bus
+from roundel.golden.cycles import compute as cycles_compute
+from roundel.golden.cycles import model as cycles
+from roundel.golden.engine import EngineParams
+from roundel.golden.requant import Scheme
+from roundel.hw.axi import WriteMaster
+from roundel.hw.engine import bus as engine_bus
+from roundel.hw.engine.compute import array as engine_array
+from roundel.hw.engine.compute import feeder as engine_feeder
+from roundel.hw.engine.compute import parameters as engine_parameters
+from roundel.hw.engine.compute.column import EngineDot
+from roundel.hw.engine.compute.requant import EngineRequant
+from roundel.hw.engine.memory import ActivationMemory
+from roundel.hw.engine.reader import WordReader
+from roundel.hw.lib import StreamRegister
+
+
+def built(component):
+    """A component with all its parts elaborated: Amaranth warns of those that are not."""
+    Fragment.get(component, None)
+    return component
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16, 32])
+@pytest.mark.parametrize("structure", ["product", "pairs"])
+def test_stages_of_sums(lanes, structure):
+    params = EngineParams(lanes=lanes, columns=lanes, structure=structure)
+    assert cycles_compute.dot_stages(params) == built(EngineDot(params)).latency
+
+
+@pytest.mark.parametrize("scheme", cycles_compute.REQUANT)
+def test_stages_of_requantizers(scheme):
+    params = EngineParams(scheme=scheme)
+    assert cycles_compute.REQUANT[scheme] == built(EngineRequant(params)).latency
+
+
+def test_a_layers_end():
+    params = EngineParams(lanes=8, columns=8)
+    array = built(engine_array.EngineArray(params))
+    stages = cycles_compute.dot_stages(params) + cycles_compute.REQUANT[Scheme.SHIFT]
+    assert cycles_compute.LAYER + stages == array.latency + 1  # roundel.hw.engine.compute.results: one more
+    assert cycles_compute.UNWRITTEN == engine_array.WAY + 1
+
+
+def test_the_feeder():
+    feeder = built(engine_feeder.Feeder(EngineParams()))
+    taken = 1  # roundel.hw.engine.compute.feed_tiles: after `start`
+    assert taken + 1 + cycles_compute.ROW + cycles_compute.ANSWER == feeder.fill
+    assert cycles_compute.ANSWER == ActivationMemory.FEED_LATENCY + 2  # roundel.hw.lib.fifo: two
+    assert cycles_compute.CREDITS == engine_feeder.CREDITS
+
+
+def test_the_streams():
+    assert cycles_compute.STEPS == cycles_compute.TILES == engine_parameters.AHEAD + 1
+    assert cycles_compute.REGISTER == StreamRegister.LATENCY
+    channels = ("FETCH", "LOAD", "PARAMETERS", "WEIGHTS")
+    assert [getattr(cycles_bus, name) for name in channels] == [getattr(engine_bus, name) for name in channels]
+
+
+def test_store_and_the_writer():
+    assert cycles.READ_AHEAD == cycles.RUNS + WordReader.LATENCY
+    assert signature(WriteMaster).parameters["outstanding"].default == cycles_bus.WRITES

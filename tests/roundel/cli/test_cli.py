@@ -1,0 +1,161 @@
+"""The command line: what it writes, what it says about bad input, and with which exit code."""
+
+import json
+
+import pytest
+
+from roundel.hw.units import UNITS
+from tests.support.command import call
+
+
+def test_generate_writes_verilog_and_manifest(tmp_path, capsys):
+    assert call("generate", "requant", "--set", "scheme=fixed8", "--set", "pipeline=true", "-o", tmp_path / "out") == 0
+    sheet = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert sheet["parameters"]["scheme"] == "fixed8"
+    assert sheet["latency_cycles"] == 2
+    assert "module requant(" in (tmp_path / "out" / "requant.v").read_text()
+    fields = {field["name"]: field for port in sheet["ports"] for field in port.get("fields", ())}
+    assert fields["params.multiplier"] == {"name": "params.multiplier", "offset": 32, "width": 8, "signed": False}
+    assert "latency 2 cycles" in capsys.readouterr().out
+
+
+def test_generate_takes_decimals_and_lists(tmp_path):
+    settings = ("alpha=7.5e-1", "guard=.25", "areas=4096,16384", "ratios=1.", "capacity=16", "semantics=parallel")
+    options = [word for setting in settings for word in ("--set", setting)]
+    assert call("generate", "nms", *options, "--set", "shift=none", "-o", tmp_path) == 0
+    sheet = json.loads((tmp_path / "manifest.json").read_text())
+    assert sheet["derived"]["areas"] == [4096, 16384]
+    assert (sheet["derived"]["alpha"], sheet["derived"]["guard"], sheet["derived"]["ratios"]) == (0.75, [1, 4], [1.0])
+    assert "initial begin" not in (tmp_path / "nms.v").read_text()  # no line for each word of a memory
+
+
+def test_generate_reaches_into_inner_parameters(tmp_path, capsys):
+    settings = ("lanes=2", "columns=2", "reduction=16", "requant.scheme=shift_const", "requant.shift=3")
+    options = [word for setting in settings for word in ("--set", setting)]
+    assert call("generate", "mac", *options, "-o", tmp_path, "--json") == 0
+    sheet = json.loads(capsys.readouterr().out)
+    assert sheet["parameters"]["requant"]["shift"] == 3
+    assert sheet == json.loads((tmp_path / "manifest.json").read_text())
+
+
+def test_output_does_not_depend_on_the_folder(tmp_path):
+    for name in ("a", "b"):
+        assert call("generate", "requant", "-o", tmp_path / name) == 0
+    for file in ("requant.v", "manifest.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_units_lists_all(capsys):
+    assert call("units", "--json") == 0
+    assert [row["unit"] for row in json.loads(capsys.readouterr().out)] == list(UNITS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("generate", "nothing"), "unknown unit 'nothing', expected one of requant, mac"),
+        (("generate", "requant", "--set", "scheme=magic"), "scheme must be one of shift_const, shift"),
+        (("generate", "requant", "--set", "speed=9"), "unit requant has no parameter 'speed', expected one of scheme"),
+        (("generate", "requant", "--set", "acc_width"), "--set 'acc_width': expected key=value"),
+        (("generate", "requant", "--set", "acc_width=64"), "unit requant: acc_width must be 16 to 48, not 64"),
+        (("generate", "requant", "--set", "acc_width=wide"), "acc_width must be an integer, not 'wide'"),
+        (("generate", "mac", "--set", "requant.magic=1"), "unit mac has no parameter 'requant.magic'"),
+        (("generate", "mac", "--set", "lanes.width=1"), "'lanes' in 'lanes.width' has no parameters of its own"),
+        (("generate", "mac", "--set", "lanes=0"), "unit mac: lanes must be 1 to 64, not 0"),
+        (("compare", "requant", "--cells", "missing.lib"), "missing.lib"),
+        (("compare", "requant", "--set", "acc_width=16"), "more than acc_width"),
+        (("compare", "requant", "--stimulus", "missing.npz"), "missing.npz"),
+        (("compare", "requant", "--set", "scheme=fixed8"), "scheme cannot be set, all schemes are compared"),
+        (("compare", "requant", "--images", "0"), "0 is not in the range x>=1"),
+        (("compare", "requant", "--images", "401"), "holds 400 images, not 401"),
+        (("compare", "--set", "acc_width=24"), "--set and --stimulus need one unit to compare"),
+        (("generate", "mac", "--set", "requant=3", "--set", "requant.relu=true"), "'requant' is set as a whole and by"),
+        (("generate", "requant", "--set", f"acc_width={'9' * 5000}"), "acc_width must be an integer"),
+        (("bench", "requant", "--seed", "-1"), "-1 is not in the range x>=0"),
+        (("compare", "nothing"), "nothing to compare for unit 'nothing'"),
+        (("demo", "--model", "missing.onnx"), "missing.onnx"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, tmp_path, capsys):
+    assert call(*arguments, "-o", tmp_path / "out") == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]
+    assert len([line for line in said if line.startswith("roundel:")]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no flip-flop", "not Liberty"])
+def test_bad_liberty_files(damage, tmp_path, capsys):
+    from roundel.synth.cells import REFERENCE
+
+    text = REFERENCE.read_text()
+    texts = {
+        "truncated": text[: len(text) // 2],
+        "no flip-flop": "library (x) { cell (inv) { area : 1; } }",
+        "not Liberty": "hello",
+    }
+    file = tmp_path / "cells.lib"
+    file.write_text(texts[damage])
+    assert call("compare", "requant", "--cells", file, "-o", tmp_path / "out") == 2
+    assert str(file) in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert call("generate", "requant", "-o", tmp_path / "out") == 2
+    assert "is a file, expected a folder" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_nothing_moves_when_one_file_is_in_the_way(tmp_path, capsys):
+    (tmp_path / "requant.v").mkdir()
+    assert call("generate", "requant", "-o", tmp_path) == 2
+    assert "requant.v: is in the way, expected nothing or a file" in capsys.readouterr().err
+    assert [item.name for item in tmp_path.iterdir()] == ["requant.v"]
+
+
+def test_libraries_that_share_a_name_are_refused(tmp_path, capsys):
+    from roundel.synth.cells import REFERENCE
+
+    copy = tmp_path / "copy.lib"
+    copy.write_bytes(REFERENCE.read_bytes())
+    assert call("compare", "requant", "--cells", "reference", "--cells", copy, "-o", tmp_path / "out") == 2
+    assert "copy.lib: holds the library 'roundel_reference'" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_is_no_mismatch(monkeypatch, capsys):
+    monkeypatch.setattr("roundel.generator.settings.describe_units", lambda: 1 / 0)
+    assert call("units") == 70
+    assert "ZeroDivisionError, a fault of this program" in capsys.readouterr().err
+
+
+def test_verify_prints_a_table_and_json(capsys):
+    assert call("verify", "requant", "--config", "shift_half_up", "--json") == 0
+    captured = capsys.readouterr()
+    rows = json.loads(captured.out)
+    assert [row["config"] for row in rows] == ["shift_half_up", "shift_half_up, stalls"]
+    assert all(row["passed"] for row in rows)
+    assert "Verilator" in captured.err
+    assert "seed 1" in captured.err
+
+
+def test_verify_exits_with_1_on_a_mismatch(monkeypatch, capsys):
+    from roundel.golden.requant import RequantParams
+    from roundel.hw import units
+    from roundel.hw.requant import Requantizer
+
+    def wrong(params: RequantParams) -> Requantizer:
+        return Requantizer(RequantParams(**{**params.as_dict(), "rounding": "floor"}))
+
+    broken = units.Unit(**{**vars(UNITS["requant"]), "component": wrong})
+    monkeypatch.setattr("roundel.cli.main.find_unit", lambda name: broken)
+    assert call("verify", "requant", "--config", "shift_half_up") == 1
+    said = capsys.readouterr()
+    assert "golden" in said.err
+    assert "DIFFERS" in said.out
+
+
+def test_verify_refuses_an_unknown_configuration(capsys):
+    assert call("verify", "requant", "--config", "nothing") == 2
+    assert "unknown configuration 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,358 @@
+"""Float execution against onnxruntime: each operator alone, with random attributes, in old and new versions of ONNX."""
+
+import numpy as np
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from roundel.frontend import import_onnx
+from roundel.frontend.operators import OPERATORS
+from roundel.golden.errors import InputError
+from roundel.graph import AveragePool, Flatten, HostOperator, Upsample
+from tests.support.onnx_models import NEWEST, OLDEST, check, model, saved
+
+OPSETS = (OLDEST, 13, 17, NEWEST)
+IMAGE = (4, 7, 6)
+TRIES = 6  # random choices of attributes for each operator and version
+
+
+def real(rng, *shape):
+    """Random weights."""
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def _window(rng, pool):
+    """Random attributes of a sliding window over `IMAGE`, and its kernel."""
+    kernel = [int(size) for size in rng.integers(1, 4, 2)]
+    attributes = {"strides": rng.integers(1, 3, 2).tolist()}
+    mode = rng.choice(["NOTSET", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"])
+    if mode == "NOTSET":
+        most = kernel if pool else (4, 4)  # no window of a pool sees padding alone
+        return attributes | {"pads": [int(rng.integers(size)) for size in (*most, *most)]}, kernel
+    if mode != "VALID":  # onnxruntime's pools fail where windows have gaps between them
+        attributes["strides"] = [min(pair) for pair in zip(attributes["strides"], kernel, strict=True)]
+    return attributes | {"auto_pad": mode}, kernel
+
+
+def conv(rng, opset):
+    groups = int(rng.choice([1, 2, 4]))
+    attributes, kernel = _window(rng, pool=False)
+    attributes["group"] = groups
+    if not attributes.get("auto_pad", "").startswith("SAME"):  # onnxruntime refuses these two together
+        attributes["dilations"] = rng.integers(1, 3, 2).tolist()
+    weights = {"w": real(rng, 4 * int(rng.integers(1, 3)), 4 // groups, *kernel)}
+    if rng.random() < 0.5:
+        attributes["kernel_shape"] = kernel
+        weights["b"] = real(rng, len(weights["w"]))
+    return [("Conv", ["x", *weights], "y", attributes)], weights
+
+
+def gemm(rng, opset):
+    turned = int(rng.integers(2))
+    weights = {
+        "w": real(rng, *((3, 5) if turned else (5, 3))),
+        "b": real(rng, *[(3,), (1,), (1, 3), ()][rng.integers(4)]),
+    }
+    attributes = {"alpha": float(rng.normal()), "beta": float(rng.normal()), "transB": turned}
+    return [("Gemm", ["x", *list(weights)[: rng.integers(1, 3)]], "y", attributes)], weights
+
+
+def matmul(rng, opset):
+    weights = {"w": real(rng, 5, 3), "b": real(rng, 3)}
+    order = ["a", "b"] if rng.random() < 0.5 else ["b", "a"]
+    return [("MatMul", ["x", "w"], "a", {}), ("Add", order, "y", {})], weights
+
+
+def batch_normalization(rng, opset):
+    weights = {"s": real(rng, 4), "o": real(rng, 4), "m": real(rng, 4), "v": np.exp(real(rng, 4))}
+    return [("BatchNormalization", ["x", *weights], "y", {"epsilon": float(rng.random())})], weights
+
+
+def clip(rng, opset):
+    low, high = sorted(rng.normal(size=2).astype(np.float32))
+    inputs = [["x"], ["x", "low"], ["x", "", "high"], ["x", "low", "high"]][rng.integers(4)]
+    return [("Clip", inputs, "y", {})], {"low": low, "high": high}
+
+
+def relu(rng, opset):
+    return [("Relu", ["x"], "y", {})], {}
+
+
+def leaky_relu(rng, opset):
+    return [("LeakyRelu", ["x"], "y", {"alpha": 2.0 ** -int(rng.integers(1, 9))})], {}
+
+
+def add(rng, opset):
+    return [("Relu", ["x"], "a", {}), ("Add", ["x", "a"], "y", {})], {}
+
+
+def add_constant(rng, opset):
+    return [("Add", ["b", "x"], "y", {})], {"b": real(rng, *[(4, 1, 1), (1, 4, 1, 1), (1,), ()][rng.integers(4)])}
+
+
+def concat(rng, opset):
+    axis = int(rng.choice([1, -3]))
+    return [("Relu", ["x"], "a", {}), ("Concat", ["x", "a", "x"], "y", {"axis": axis})], {}
+
+
+def max_pool(rng, opset):
+    attributes, kernel = _window(rng, pool=True)
+    attributes |= {"kernel_shape": kernel, "dilations": [1, 1]}
+    if "auto_pad" not in attributes:
+        attributes |= {"ceil_mode": int(rng.integers(2)), "dilations": rng.integers(1, 3, 2).tolist()}
+    return [("MaxPool", ["x"], "y", attributes)], {}
+
+
+def average_pool(rng, opset):
+    attributes, kernel = _window(rng, pool=True)
+    attributes |= {"kernel_shape": kernel, "count_include_pad": int(rng.integers(2))}
+    if "pads" in attributes and not attributes["count_include_pad"]:
+        attributes["ceil_mode"] = int(rng.integers(2))
+    return [("AveragePool", ["x"], "y", attributes)], {}
+
+
+def global_average_pool(rng, opset):
+    return [("GlobalAveragePool", ["x"], "y", {})], {}
+
+
+def reduce_mean(rng, opset):
+    attributes, axes = {"keepdims": int(rng.integers(2))}, [[2, 3], [-1, -2]][rng.integers(2)]
+    if opset < 18:
+        return [("ReduceMean", ["x"], "y", attributes | {"axes": axes})], {}
+    return [("ReduceMean", ["x", "axes"], "y", attributes)], {"axes": np.array(axes)}
+
+
+def flatten(rng, opset):
+    return [("Flatten", ["x"], "y", {"axis": int(rng.choice([1, -3]))})], {}
+
+
+def reshape(rng, opset):
+    return [("Reshape", ["x", "to"], "y", {})], {
+        "to": np.array([[0, -1], [-1, 168], [0, 168], [0, 4, 7, -1]][rng.integers(4)])
+    }
+
+
+def squeeze(rng, opset):
+    pool = ("GlobalAveragePool", ["x"], "a", {})
+    if opset < 13:
+        return [pool, ("Squeeze", ["a"], "y", {"axes": [2, 3]})], {}
+    return [pool, ("Squeeze", ["a", "axes"], "y", {})], {"axes": np.array([-1, 2])}
+
+
+REPEATING = [
+    ("align_corners", "round_prefer_floor", (2,)),
+    ("asymmetric", "floor", (2, 3)),
+    ("asymmetric", "round_prefer_floor", (2,)),
+    ("half_pixel", "round_prefer_ceil", (2, 3)),
+    ("half_pixel", "round_prefer_floor", (2, 3)),
+    ("half_pixel_symmetric", "round_prefer_ceil", (2, 3)),
+    ("pytorch_half_pixel", "round_prefer_floor", (2, 3)),
+]  # how positions are computed, how they are rounded, by which factors values are then only repeated
+
+
+def resize(rng, opset):
+    """Every combination of attributes that only repeats values, in whatever way the size is given."""
+    factor = int(rng.integers(2, 4))
+    modes = [mode for mode in REPEATING if (mode[0] != "half_pixel_symmetric" or opset >= 19) and factor in mode[2]]
+    coordinates, nearest, _ = modes[rng.integers(len(modes))]
+    attributes = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
+    if rng.random() < 0.5:
+        constants, inputs = {"scales": np.array([1, 1, factor, factor], np.float32)}, ["x", "roi", "scales"]
+    else:
+        constants, inputs = {"sizes": np.array([3, 4, 7 * factor, 6 * factor])}, ["x", "roi", "none", "sizes"]
+    if opset >= 18 and rng.random() < 0.5:
+        attributes["axes"] = [2, 3]
+        constants = {name: values[2:] for name, values in constants.items()}
+    return [("Resize", inputs, "y", attributes)], constants | {"roi": real(rng, 0), "none": real(rng, 0)}
+
+
+def identity_and_dropout(rng, opset):
+    nodes = [
+        ("Identity", ["x"], "a", {}),
+        ("Relu", ["a"], "b", {}),
+        ("Dropout", ["b"], "c", {}),
+        ("Identity", ["c"], "y", {}),
+    ]
+    return nodes, {}
+
+
+FLAT = {gemm, matmul}
+CASES = (
+    conv, gemm, matmul, batch_normalization, clip, relu, leaky_relu, add, add_constant, concat, max_pool, average_pool,
+    global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_operator_equals_onnxruntime(case, opset, tmp_path, seed):
+    rng = np.random.default_rng([seed, opset])
+    for _ in range(TRIES):
+        nodes, weights = case(rng, opset)
+        shape = (5,) if case in FLAT else IMAGE
+        batch = 3 if case is resize else "batch"
+        check(tmp_path, model(nodes, shape, weights, opset=opset, batch=batch), shape)
+
+
+@pytest.mark.parametrize(("coordinates", "nearest", "factors"), REPEATING)
+def test_every_way_to_repeat_values(coordinates, nearest, factors, tmp_path):
+    for factor in factors:
+        attributes = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
+        scales = np.array([1, 1, factor, factor], np.float32)
+        proto = model([("Resize", ["x", "", "s"], "y", attributes)], IMAGE, {"s": scales}, opset=19)
+        [node] = check(tmp_path, proto, IMAGE).nodes
+        assert isinstance(node, Upsample)
+        assert node.factor == factor
+
+
+def test_padding_of_dilated_kernels_is_worked_out(tmp_path, seed):
+    """7 rows in steps of 2 give 4, which take 3 * 2 + 5 - 7 = 4 rows of padding; 6 columns in steps of 1 take 4."""
+    weights = {"w": real(np.random.default_rng(seed), 2, 4, 3, 3)}
+    common = {"strides": [2, 1], "dilations": [2, 2]}
+    explicit = model([("Conv", ["x", "w"], "y", common | {"pads": [2, 2, 2, 2]})], IMAGE, weights)
+    automatic = model([("Conv", ["x", "w"], "y", common | {"auto_pad": "SAME_UPPER"})], IMAGE, weights)
+    window = check(tmp_path, explicit, IMAGE).nodes[0].window
+    assert import_onnx(saved(tmp_path, automatic)).nodes[0].window == window
+
+
+def test_depthwise_windows_are_those_of_their_channel(tmp_path):
+    weights = np.zeros((4, 1, 1, 1), np.float32) + np.arange(4).reshape(4, 1, 1, 1)
+    graph = check(
+        tmp_path, model([("Conv", ["x", "w"], "y", {"group": 4})], IMAGE, {"w": weights.astype(np.float32)}), IMAGE
+    )
+    np.testing.assert_array_equal(graph.run(np.ones((1, *IMAGE)))[0, :, 0, 0], [0, 1, 2, 3])
+
+
+FEATURES = np.array([0, -1])
+FORMS = {
+    "value": (numpy_helper.from_array(np.array([0.5], np.float32)), [("Add", ["x", "c"], "y", {})]),
+    "value_float": (0.5, [("Add", ["x", "c"], "y", {})]),
+    "value_floats": ([0.5], [("Add", ["x", "c"], "y", {})]),
+    "value_int": (1, [("Gather", ["table", "c"], "to", {}), ("Reshape", ["x", "to"], "y", {})]),
+    "value_ints": ([0, -1], [("Reshape", ["x", "c"], "y", {})]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_constants_of_every_form(form, tmp_path):
+    value, nodes = FORMS[form]
+    nodes = [("Constant", [], "c", {form: value}), *nodes]
+    check(tmp_path, model(nodes, IMAGE, {"table": np.array([[0, 0], FEATURES])}), IMAGE)
+
+
+def test_constants_of_other_forms_are_refused(tmp_path):
+    proto = model([("Constant", [], "c", {"value_string": "a"}), ("Relu", ["x"], "y", {})], IMAGE)
+    with pytest.raises(InputError, match=r"node constant_c .*: the attribute value_string is not supported"):
+        import_onnx(saved(tmp_path, proto))
+
+
+def axes(opset, operator, source, output, *places):
+    """Squeeze or Unsqueeze, whose axes became an input in opset 13."""
+    if opset < 13:
+        return operator, [source], output, {"axes": list(places)}
+    return operator, [source, f"axes{places[0]}"], output, {}
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_shapes_that_exporters_compute_are_constants(opset, tmp_path):
+    """Enlarged to the size of another map and flattened, both for any batch, as torch writes them."""
+    asymmetric = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    nodes = [
+        ("MaxPool", ["x"], "half", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("Shape", ["x"], "s", {}),
+        ("Gather", ["s", "two"], "rows", {}),
+        axes(opset, "Unsqueeze", "rows", "rows1", 0),
+        ("Slice", ["s", "three", "four"], "columns", {}),
+        ("Cast", ["columns"], "real", {"to": TensorProto.FLOAT}),
+        ("Div", ["real", "2.0"], "halves", {}),
+        ("Floor", ["halves"], "floor", {}),
+        ("Cast", ["floor"], "whole", {"to": TensorProto.INT64}),
+        ("Mul", ["whole", "two"], "columns1", {}),
+        ("Slice", ["s", "zero", "two1"], "first", {}),
+        ("Concat", ["first", "rows1", "columns1"], "size", {"axis": 0}),
+        ("Resize", ["half", "none", "none", "size"], "up", asymmetric),
+        ("Shape", ["up"], "t", {}),
+        ("Gather", ["t", "none0"], "batch", {}),
+        axes(opset, "Unsqueeze", "batch", "batch1", 0),
+        ("Concat", ["batch1", "minus"], "to", {"axis": 0}),
+        ("Reshape", ["up", "to"], "y", {}),
+    ]  # fmt: skip
+    weights = {"two": 2, "three": [3], "four": [4], "zero": [0], "two1": [2], "none0": 0, "minus": [-1], "axes0": [0]}
+    constants = {name: np.array(value, np.int64) for name, value in weights.items()}
+    constants |= {"2.0": np.array(2, np.float32), "none": np.empty(0, np.float32)}
+    graph = check(tmp_path, model(nodes, (4, 6, 8), constants, opset=opset), (4, 6, 8))
+    assert [type(node) for node in graph.nodes[1:]] == [Upsample, Flatten]
+
+
+def test_the_size_of_the_batch_is_not_computed_with(tmp_path):
+    nodes = [("Shape", ["x"], "s", {}), ("Mul", ["s", "s"], "t", {}), ("Reshape", ["x", "t"], "y", {})]
+    with pytest.raises(InputError, match=r"node mul_t \(Mul\): it computes with the size of the batch"):
+        import_onnx(saved(tmp_path, model(nodes, IMAGE)))
+
+
+@pytest.mark.parametrize("target", [[5, -1], [5, 168], [0, 4, 7, 6], [5, 4, 0, 6]])
+def test_a_batch_that_the_file_fixes_is_known_in_shapes(target, tmp_path):
+    proto = model(
+        [("Relu", ["x"], "a", {}), ("Reshape", ["a", "to"], "y", {})], IMAGE, {"to": np.array(target)}, batch=5
+    )
+    check(tmp_path, proto, IMAGE, batch=5)
+
+
+def test_pools_whose_last_window_reaches_out(tmp_path):
+    """As torch writes `AvgPool2d(ceil_mode=True)`: nothing outside of the map counts."""
+    attributes = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    proto = model([("AveragePool", ["x"], "y", attributes)], IMAGE, opset=NEWEST)
+    [node] = check(tmp_path, proto, IMAGE).nodes
+    assert isinstance(node, AveragePool)
+    assert not node.count_padding
+    assert node.window.pad == (0, 0, 0, 1)
+
+
+def test_results_in_the_order_of_the_file(tmp_path):
+    nodes = [("Relu", ["x"], "a", {}), ("Flatten", ["a"], "b", {}), ("Identity", ["a"], "c", {})]
+    graph = check(tmp_path, model(nodes, IMAGE, outputs=("b", "a")), IMAGE)
+    assert (graph.results, graph.result) == (("b", "a"), "b")
+    assert check(tmp_path, model(nodes, IMAGE, outputs=("b", "c")), IMAGE).results == ("b", "a")
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_softmax_and_sigmoid_at_the_end_are_left_to_the_host(opset, tmp_path):
+    nodes = [("Relu", ["x"], "a", {}), ("Softmax", ["a"], "p", {"axis": 3}), ("Sigmoid", ["x"], "q", {})]
+    graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("q", "a", "p"), opset=opset)))
+    assert graph.results == ("x", "a")
+    assert graph.host == (
+        HostOperator(name="sigmoid_q", operator="Sigmoid", tensor="x"),
+        HostOperator(name="softmax_p", operator="Softmax", tensor="a", axis=3),
+    )
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_softmax_works_along_the_last_axis(opset, tmp_path):
+    """Unless told otherwise; before opset 13 along all from the second on, of which only one may be there."""
+    [host] = import_onnx(saved(tmp_path, model([("Softmax", ["x"], "y", {})], (5,), opset=opset))).host
+    assert host.axis == 1
+    path = saved(tmp_path, model([("Softmax", ["x"], "y", {})], IMAGE, opset=opset))
+    if opset >= 13:
+        assert import_onnx(path).host[0].axis == 3
+    else:
+        with pytest.raises(InputError, match="axis must be the last one before opset 13, not 1"):
+            import_onnx(path)
+
+
+def test_an_output_under_two_names_is_left_to_the_host_once(tmp_path):
+    nodes = [("Softmax", ["x"], "p", {}), ("Identity", ["p"], "q", {})]
+    graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("p", "q"))))
+    assert graph.results == ("x",)
+    assert len(graph.host) == 1
+
+
+def test_softmax_and_sigmoid_elsewhere_are_refused(tmp_path):
+    nodes = [("Sigmoid", ["x"], "a", {}), ("Relu", ["a"], "y", {})]
+    with pytest.raises(InputError, match=r"node relu_y \(Relu\): it reads what Sigmoid gives, .* only at the end"):
+        import_onnx(saved(tmp_path, model(nodes, IMAGE)))
+
+
+def test_every_operator_has_a_test():
+    """Those of dialects are in test_onnx_dialects."""
+    rng, tested = np.random.default_rng(0), {"Constant", "Shape", "Sigmoid", "Softmax"}
+    tested |= {row[0] for case in CASES for row in case(rng, NEWEST)[0]}
+    assert set(OPERATORS) - tested == {"DequantizeLinear", "IntQuant", "Quant", "QuantizeLinear"}

@@ -1,0 +1,8 @@
+"""Where the tests find files that are no code."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "examples"
+NETWORKS = ROOT / "tests" / "data" / "networks"
