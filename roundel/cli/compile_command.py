@@ -77,18 +77,13 @@ def _engine(config: str, settings: tuple[str, ...]) -> Any:
 
 def _heads(head: Path, path: Path, network: Any, meta: dict[str, Any], params: Any) -> Any:
     """The engine with the detector's NMS, and the detector's scales."""
-    from roundel.compiler import Head
+    from roundel.compiler import heads_of
     from roundel.detection import load
 
     detector, results = load(head), meta.get("results")
     if results is not None and not isinstance(results, dict):
         raise InputError(f"{path}: meta: results: expected an object")
-    names = results or {}
-    heads = tuple(
-        Head(cls=names.get(scale.cls, scale.cls), box=names.get(scale.box, scale.box), params=one)
-        for scale, one in zip(detector.scales, detector.heads(network, results), strict=True)
-    )
-    return replace(params, nms=detector.nms), heads
+    return replace(params, nms=detector.nms), heads_of(detector, network, results)
 
 
 def _shape(path: Path, given: str | None, meta: dict[str, Any]) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """An integer network to a program; passes in the order of their names in docs/compiler.md."""
 
-from roundel.compiler.boxes import Head
+from roundel.compiler.boxes import Head, heads_of
 from roundel.compiler.pipeline import Compiled, Regions, compile_network
 from roundel.compiler.program_text import layer_rows, listing, memory_map
 from roundel.compiler.tokens import Task
@@ -11,6 +11,7 @@ __all__ = [
     "Regions",
     "Task",
     "compile_network",
+    "heads_of",
     "layer_rows",
     "listing",
     "memory_map",

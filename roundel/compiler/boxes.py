@@ -1,7 +1,8 @@
 """A detector's head as BOXES descriptors: from two maps on chip to records in the outer memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from roundel.compiler.area import Place
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import EngineParams, Region
 from roundel.golden.errors import InputError
+from roundel.golden.network import Network
 from roundel.golden.nms import HeadParams
 
 RECORD_BYTES = 16
@@ -29,6 +31,51 @@ class Head:
     cls: str
     box: str
     params: HeadParams
+
+
+class DetectorScale(Protocol):
+    """Names of the outputs that hold the logits and the distances of one scale."""
+
+    @property
+    def cls(self) -> str: ...
+
+    @property
+    def box(self) -> str: ...
+
+
+class HeadedDetector(Protocol):
+    """What the compiler asks of a detector; `roundel.detection.Detector` is one."""
+
+    @property
+    def scales(self) -> Sequence[DetectorScale]: ...
+
+    def heads(self, network: Network, layers: Mapping[str, str] | None = None) -> tuple[HeadParams, ...]:
+        """Integer parameters of the box decoder for each scale."""
+        ...
+
+
+def heads_of(detector: HeadedDetector, network: Network, results: Mapping[str, str] | None = None) -> tuple[Head, ...]:
+    """The heads of a detector on an integer network, in the order of its scales.
+
+    Parameters
+    ----------
+    detector
+        Names an output for the logits and one for the distances of each scale.
+    network
+        The integer network that has these outputs.
+    results
+        The layer behind each output, by the output's name; None where they share their names.
+
+    Raises
+    ------
+    InputError
+        An output that the network does not have, or whose format the box decoder cannot take.
+    """
+    layers = results or {}
+    return tuple(
+        Head(cls=layers.get(scale.cls, scale.cls), box=layers.get(scale.box, scale.box), params=params)
+        for scale, params in zip(detector.scales, detector.heads(network, results), strict=True)
+    )
 
 
 def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: EngineParams) -> None:

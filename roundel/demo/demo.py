@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
-from roundel.compiler import Compiled, Head, compile_network
+from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.compression import Compressed, CompressOptions, compress, opq_params
 from roundel.data import DETECTOR
 from roundel.demo.accuracy import Accuracy, accuracies
@@ -169,7 +169,8 @@ def run_demo(options: Options, progress: Progress = silent) -> Demo:
     if options.scenes > len(scenes.images):
         raise InputError(f"{options.held_out}: expected at least {options.scenes} images, not {len(scenes.images)}")
     network, names = compressed.network, layer_names(compressed)
-    heads = detector.heads(network, names)
+    scales = heads_of(detector, network, names)
+    heads = tuple(scale.params for scale in scales)
     with clock("golden"):
         inputs = network.encode(scenes.images)
         tensors = outputs(network, inputs)
@@ -178,7 +179,7 @@ def run_demo(options: Options, progress: Progress = silent) -> Demo:
         golden_steps = list(steps(network, some))
         golden = [golden_records(detector.nms, one) for one in boxes[: options.scenes]]
         float_boxes = detector.detections(compressed.graph.outputs(scenes.images))
-    traced, plain = _programs(compressed, params, detector, heads, some, clock)
+    traced, plain = _programs(compressed, params, scales, some, clock)
     tensors = {step.layer.name: step.outputs for step in golden_steps}
     formats = {layer.name: layer.output for layer in network.layers}
     with clock("compare"):
@@ -217,21 +218,15 @@ def _compress_options(options: Options, params: EngineParams) -> CompressOptions
 def _programs(
     compressed: Compressed,
     params: EngineParams,
-    detector: Detector,
-    heads: Sequence[HeadParams],
+    heads: Sequence[Head],
     images: Ints,
     clock: Clock,
 ) -> tuple[Program, Program]:
     """Traced and untraced, each run for all images."""
-    names = layer_names(compressed)
-    scales = [
-        Head(cls=names[scale.cls], box=names[scale.box], params=one)
-        for scale, one in zip(detector.scales, heads, strict=True)
-    ]
     channels, rows, columns = compressed.graph.shape
     with clock("compile"):
         both = [
-            compile_network(compressed.network, (rows, columns, channels), params, heads=scales, trace=trace)
+            compile_network(compressed.network, (rows, columns, channels), params, heads=heads, trace=trace)
             for trace in (True, False)
         ]
     with clock("generate Verilog"):

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from roundel.compiler import Compiled, Head, compile_network
+from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.compression import Stored
 from roundel.detection import Detector
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Requantized, outputs, steps
-from roundel.golden.nms import HeadParams
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
 from roundel.runtime.against_float import FloatRow, float_rows
@@ -55,9 +54,9 @@ class Request:
         return self.stored.network.encode(self.images.images)
 
     @property
-    def heads(self) -> tuple[HeadParams, ...]:
-        """The detector's scales in integers."""
-        return self.detector.heads(self.stored.network, self.stored.results) if self.detector else ()
+    def heads(self) -> tuple[Head, ...]:
+        """The detector's scales on the integer network; none without a detector."""
+        return heads_of(self.detector, self.stored.network, self.stored.results) if self.detector else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,11 +153,7 @@ def compile_traced(request: Request, params: EngineParams) -> Compiled:
         params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(stored))
     except ValueError as error:
         raise InputError(f"{stored.path}: {error}") from None
-    scales = detector.scales if detector else ()
-    heads = [
-        Head(cls=stored.results[scale.cls], box=stored.results[scale.box], params=one)
-        for scale, one in zip(scales, request.heads, strict=True)
-    ]
+    heads = request.heads
     shape = stored.shape if len(stored.shape) == 1 else (*stored.shape[1:], stored.shape[0])
     try:
         return compile_network(stored.network, shape, params, heads=heads, trace=True)
@@ -180,8 +175,8 @@ def _golden_records(request: Request, tensors: Mapping[str, Ints]) -> list[Ints]
     if request.detector is None:
         return []
     named = {name: tensors[layer] for name, layer in request.stored.results.items()}
-    found = request.detector.integer(request.heads, named)
-    return list(map(partial(golden_records, request.detector.nms), found))
+    boxes = request.detector.integer([head.params for head in request.heads], named)
+    return list(map(partial(golden_records, request.detector.nms), boxes))
 
 
 def _chain(request: Request, tensors: Mapping[str, Ints]) -> tuple[FloatRow, ...]:
