@@ -69,8 +69,10 @@ class Engine:
 
         Raises
         ------
+        ProgramError
+            The header is not for this engine: `code` 1, 2 or 3.
         InputError
-            The header or a descriptor is not one of this engine.
+            The program is cut off, or a descriptor has no known opcode.
         EngineFault
             Descriptors without an end, a damaged stream, a place beyond its region, BOXES without a box unit.
         OverflowError

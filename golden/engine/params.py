@@ -1,5 +1,6 @@
 """What is fixed when an engine is generated: the array, its memories, the decoder, the bus and the box unit."""
 
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -164,13 +165,25 @@ class EngineParams:
             packing=self.packing, bus=self.bus, lanes=self.lanes, width=self.weight_width, slices=self.slices
         )
 
+    def contract(self) -> dict[str, Any]:
+        """What programs and memory maps depend on, as plain values; docs/engine.md says why each is in it.
+
+        Left out is what changes only how long a program takes: `structure`, `banks`, `burst`, `outstanding`, `fifo`
+        and `reduction`, of which only the accumulator's width matters.
+        """
+        names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices")
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        values |= {name: plain(getattr(self, name)) for name in ("scheme", "rounding", "packing")}
+        values["acc_width"] = self.mac.acc_width
+        return values | {"nms": None if self.nms is None else self.nms.contract()}
+
     @property
     def fingerprint(self) -> int:
-        """32 bits that programs carry: an engine runs only those made for its own sizes."""
-        numbers = (self.lanes, self.depth, self.memory, self.taps, self.bus, self.bias_width, self.weight_width)
-        names = (self.packing.value, self.slices, self.scheme.value, self.rounding.value)
-        boxes = None if self.nms is None else self.nms.as_dict()["format"]
-        return zlib.crc32(repr((numbers, self.mac.acc_width, names, boxes)).encode())
+        """32 bits that programs carry, so that an engine runs only those made for its own sizes.
+
+        The CRC-32 (that of zlib and Ethernet) of `contract` as canonical JSON: ASCII, keys sorted, no spaces.
+        """
+        return zlib.crc32(json.dumps(self.contract(), sort_keys=True, separators=(",", ":")).encode())
 
     def derived(self) -> dict[str, Any]:
         """What follows from the parameters, for the manifest."""

@@ -31,6 +31,7 @@ __all__ = [
     "Item",
     "Opcode",
     "Program",
+    "ProgramError",
     "Region",
     "WeightStep",
     "column_bytes",
@@ -44,6 +45,14 @@ HEADER_BYTES = 64
 DESCRIPTOR_BYTES = 128
 STEP_BYTES = 8
 TERMINATOR = 0xFFFF  # the label of the record behind the last box
+
+
+class ProgramError(InputError):
+    """A program that the engine refuses by its header: `code` and `address`, as its registers have them."""
+
+    def __init__(self, code: "ErrorCode", address: int, message: str):
+        self.code, self.address = code, address
+        super().__init__(message)
 
 
 class Region(IntEnum):
@@ -145,28 +154,36 @@ class Program:
 
     @classmethod
     def unpack(cls, data: bytes, params: EngineParams) -> "Program":
-        """Read a program as the engine does; InputError where it would refuse it."""
+        """Read a program as the engine does.
+
+        Raises
+        ------
+        ProgramError
+            The header is not for this engine.
+        InputError
+            The data is too short, or a descriptor has no known opcode.
+        """
         if len(data) < HEADER_BYTES:
             raise InputError(f"program: expected a header of {HEADER_BYTES} bytes, not {len(data)} bytes")
         magic, version, size, fingerprint, count = struct.unpack_from("<IHHII", data)
-        for what, found, expected in (
-            ("magic", magic, MAGIC),
-            ("version", version, VERSION),
-            ("descriptor size", size, DESCRIPTOR_BYTES),
-            ("fingerprint", fingerprint, params.fingerprint),
+        for what, code, value, expected in (
+            ("magic", ErrorCode.MAGIC, magic, MAGIC),
+            ("version", ErrorCode.VERSION, version, VERSION),
+            ("descriptor size", ErrorCode.VERSION, size, DESCRIPTOR_BYTES),
+            ("fingerprint", ErrorCode.CONFIG, fingerprint, params.fingerprint),
         ):
-            if found != expected:
-                raise InputError(f"program: {what} is {found:#x}, expected {expected:#x}")
+            if value != expected:
+                raise ProgramError(code, value, f"program: {what} is {value:#x}, expected {expected:#x}")
         if len(data) < HEADER_BYTES + count * DESCRIPTOR_BYTES:
             raise InputError(f"program: {count} descriptors do not fit into {len(data)} bytes")
-        found = []
+        descriptors = []
         for index in range(count):
             start = HEADER_BYTES + index * DESCRIPTOR_BYTES
             try:
-                found.append(Descriptor.unpack(data[start : start + DESCRIPTOR_BYTES]))
+                descriptors.append(Descriptor.unpack(data[start : start + DESCRIPTOR_BYTES]))
             except ValueError as error:
                 raise InputError(f"program: descriptor {index}: {error}") from None
-        return cls(fingerprint=fingerprint, descriptors=tuple(found))
+        return cls(fingerprint=fingerprint, descriptors=tuple(descriptors))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,6 +202,29 @@ class NmsParams:
             values["passes"] = [asdict(one) for one in self.passes]
         return {name: plain(value) for name, value in values.items() if value is not None}
 
+    def contract(self) -> dict[str, Any]:
+        """All that decides which boxes are kept, as integers, names and flags: what the preset and its departures mean.
+
+        Two units with the same contract keep the same boxes of every image, however they were asked for.
+        """
+        pyramid, names = self.pyramid, ("width", "height", "fraction", "score_width", "classes")
+        passes = [
+            {name: plain(getattr(level, name)) for name in ("scales", "ratios", "shift_x", "shift_y")}
+            | {"kernels": plain(pyramid.kernels(level))}
+            for level in pyramid.passes
+        ]
+        return {name: getattr(self.format, name) for name in names} | {
+            "form": self.format.form.value,
+            "capacity": self.capacity,
+            "class_key": self.class_key,
+            "semantics": pyramid.semantics.value,
+            "stride": pyramid.stride,
+            "area_thresholds": list(self.area_thresholds),
+            "ratio_thresholds": plain(self.ratio_thresholds),
+            "guard": None if pyramid.guard is None else plain(rational(pyramid.guard)),
+            "passes": passes,
+        }
+
     def derived(self) -> dict[str, Any]:
         """What follows from the parameters and the preset, as plain values, for whoever uses the unit."""
         pyramid = self.pyramid

@@ -64,6 +64,14 @@ def test_program_for_another_engine(offset, seed):
     assert address == (base + 64 if offset == 64 else found)
 
 
+def test_program_for_another_capacity(seed):
+    """It might write more records than its region holds: error 3, and the address is its fingerprint."""
+    sound = made(seed)
+    other = replace(PARAMS, nms=replace(PARAMS.nms, capacity=4096))
+    fault, _ = broken_then_sound(replace(sound, params=other), sound)
+    assert fault == (3, other.fingerprint, 0)
+
+
 def test_program_without_end(seed):
     sound = made(seed)
     fault, _ = broken_then_sound(replace(sound, descriptors=sound.descriptors[:3]), sound)

@@ -1,9 +1,22 @@
 """roundel.golden.engine.interpreter by itself: what programs do that no compiler makes."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from roundel.golden.engine import Descriptor, Engine, EngineParams, ErrorCode, Opcode, Program, Region
+from roundel.golden.engine import (
+    CONFIGS,
+    Descriptor,
+    Engine,
+    EngineParams,
+    ErrorCode,
+    Opcode,
+    Program,
+    ProgramError,
+    Region,
+)
 from roundel.golden.engine.interpreter import EngineFault
 
 PARAMS = EngineParams(lanes=4, columns=4, memory=1024)
@@ -48,3 +61,15 @@ def test_boxes_without_a_box_unit_are_no_operation() -> None:
     with pytest.raises(EngineFault) as found:
         engine(Descriptor(opcode=Opcode.BOXES, values={"last": 1}), data=b"", room=0).run()
     assert (found.value.code, found.value.address, found.value.index) == (ErrorCode.OPCODE, 64, 0)
+
+
+@pytest.mark.parametrize("change", [{"capacity": 4096}, {"method": "psrr"}, {"guard": 0.5}, {"class_key": False}])
+def test_programs_for_another_box_unit_are_refused(change: dict[str, Any]) -> None:
+    params = EngineParams(**CONFIGS["tiny"])
+    assert params.nms is not None
+    other = replace(params, nms=replace(params.nms, **change))
+    program = np.frombuffer(Program(fingerprint=params.fingerprint, descriptors=(END,)).pack(), np.uint8)
+    Engine(params=params, regions={Region.PROGRAM: program}).run()
+    with pytest.raises(ProgramError, match="program: fingerprint is ") as refusal:
+        Engine(params=other, regions={Region.PROGRAM: program}).run()
+    assert (refusal.value.code, refusal.value.address) == (3, params.fingerprint)

@@ -1,6 +1,7 @@
 """The parameters of an engine."""
 
 import json
+import zlib
 from dataclasses import fields, replace
 
 import pytest
@@ -26,21 +27,111 @@ def test_parameters_survive_json(name):
     assert again.fingerprint == params.fingerprint
 
 
+def box_contract():
+    """What programs depend on of the box unit of the named configurations, worked out by hand.
+
+    Sides of 10, 20 and 40 pixels with alpha 1.5 and cells of 8 make kernels of round(1.875), 3.75 and 7.5 cells.
+    `guarded` pairs neighbouring scales from 0 and from 1, each in four shifts; a pair has its smaller kernel. Areas are
+    told apart at 200 and 800 pixels squared, in quarters of a pixel.
+    """
+    passes = [
+        {"scales": scales, "ratios": [[0]], "kernels": kernels, "shift_x": x, "shift_y": y}
+        for x, y in ((False, False), (True, False), (False, True), (True, True))
+        for scales, kernels in (([[0, 1], [2]], [[2, 2], [8, 8]]), ([[0], [1, 2]], [[2, 2], [4, 4]]))
+    ]
+    return {
+        "width": 96,
+        "height": 96,
+        "fraction": 2,
+        "form": "corners",
+        "score_width": 8,
+        "classes": 10,
+        "capacity": 256,
+        "class_key": True,
+        "semantics": "parallel",
+        "stride": 8,
+        "area_thresholds": [3200, 12800],
+        "ratio_thresholds": [],
+        "guard": [3, 10],
+        "passes": passes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "lanes", "depth", "memory", "bus", "fingerprint"),
+    [
+        ("tiny", 4, 256, 32768, 64, 0x6F4C8278),
+        ("small", 8, 512, 131072, 64, 0x14A6A164),
+        ("medium", 16, 1024, 524288, 128, 0xEE75AE22),
+        ("large", 32, 1024, 2097152, 128, 0x90DE8421),
+    ],
+)
+def test_fingerprints_are_frozen(name, lanes, depth, memory, bus, fingerprint):
+    """The CRC-32 of canonical JSON, written here by hand: programs out in the world carry these numbers."""
+    text = (
+        f'{{"acc_width":30,"bias_width":29,"bus":{bus},"columns":{lanes},"depth":{depth},"lanes":{lanes},'
+        f'"memory":{memory},"nms":{json.dumps(box_contract(), sort_keys=True, separators=(",", ":"))},'
+        '"packing":"mask","rounding":"half_up","scheme":"shift","slices":1,"taps":4,"weight_width":8}'
+    )
+    assert zlib.crc32(text.encode("ascii")) == fingerprint
+    assert EngineParams(**CONFIGS[name]).fingerprint == fingerprint
+
+
+def test_the_fingerprint_of_an_engine_without_boxes():
+    text = (
+        '{"acc_width":30,"bias_width":29,"bus":64,"columns":8,"depth":512,"lanes":8,"memory":131072,"nms":null,'
+        '"packing":"mask","rounding":"half_up","scheme":"shift","slices":1,"taps":4,"weight_width":8}'
+    )
+    assert EngineParams().fingerprint == zlib.crc32(text.encode("ascii"))
+
+
 def test_the_fingerprint_tells_apart_what_programs_depend_on():
-    base = EngineParams()
+    base = EngineParams(**CONFIGS["small"])
     others = [
+        {"lanes": 16, "columns": 16},
         {"depth": 256},
         {"memory": 1 << 16},
         {"taps": 3},
         {"bus": 128},
         {"weight_width": 4},
         {"rounding": "floor"},
+        {"packing": "rice"},
+        {"packing": "rice", "slices": 2},
+        {"scheme": "fixed16"},
+        {"bias_width": 28},
+        {"reduction": 1 << 18},  # a wider accumulator
+        {"nms": None},
     ]
-    others += [{"packing": "rice"}, {"scheme": "fixed16"}, {"bias_width": 28}, {"nms": {}}, {"reduction": 1 << 18}]
-    others += [{"nms": {"format": {"width": 96}}}, {"nms": {"format": {"fraction": 1}}}]
-    found = [base.fingerprint, *(replace(base, **other).fingerprint for other in others)]
-    assert len(set(found)) == len(found)
-    assert replace(base, outstanding=2).fingerprint == base.fingerprint
+    boxes = CONFIGS["small"]["nms"]
+    formats = [{"width": 95}, {"height": 95}, {"fraction": 1}, {"score_width": 9}, {"classes": 9}]
+    changes = [{"format": boxes["format"] | form} for form in formats]
+    changes += [{"capacity": 4096}, {"method": "psrr"}, {"class_key": False}, {"semantics": "cascade"}]
+    changes += [{"shift": "none"}, {"stride": 16}, {"alpha": 1.0}, {"guard": 0.5}, {"areas": (100.0, 401.0, 1600.0)}]
+    changes += [{"ratios": (1.0, 2.0)}]
+    others += [{"nms": boxes | change} for change in changes]
+    prints = [base.fingerprint, *(replace(base, **other).fingerprint for other in others)]
+    assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"structure": "pairs"},
+        {"reduction": 16000},  # the accumulator is as wide
+        {"banks": 8},
+        {"burst": 32},
+        {"outstanding": 2},
+        {"fifo": 128},
+        {"nms": CONFIGS["small"]["nms"] | {"banks": 3}},
+        {"nms": CONFIGS["small"]["nms"] | {"epoch_width": 8}},
+        {"nms": CONFIGS["small"]["nms"] | {"shift": "quad", "semantics": "parallel"}},  # as the preset says anyway
+    ],
+)
+def test_the_fingerprint_leaves_out_what_no_program_depends_on(other):
+    base = EngineParams(**CONFIGS["small"])
+    changed = replace(base, **other)
+    assert changed != base
+    assert changed.fingerprint == base.fingerprint
 
 
 @pytest.mark.parametrize(

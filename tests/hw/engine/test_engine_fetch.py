@@ -2,6 +2,7 @@
 
 import struct
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from roundel.hw.engine.dispatch import PATIENCE, QUIET, DescriptorQueue, Tokens,
 from roundel.hw.engine.fetch import Fetch
 
 BASE = 0x1000
+SMALL = EngineParams(**CONFIGS["small"])
 STILL = 400  # cycles in which nothing happens
 
 
@@ -120,6 +122,7 @@ def _broken(params: EngineParams) -> dict[str, tuple[bytes, tuple[int, int, int]
     open_ended = Program(fingerprint=params.fingerprint, descriptors=(load, load)).pack()
     alien = bytearray(sound)
     alien[HEADER_BYTES + DESCRIPTOR_BYTES] = 13
+    roomier = replace(params, nms=replace(params.nms, capacity=4096))
     return {
         "magic": (struct.pack("<I", MAGIC ^ 4) + sound[4:], (ErrorCode.MAGIC, MAGIC ^ 4, 0)),
         "version": (sound[:4] + b"\x02" + sound[5:], (ErrorCode.VERSION, 2, 0)),
@@ -127,6 +130,10 @@ def _broken(params: EngineParams) -> dict[str, tuple[bytes, tuple[int, int, int]
         "config": (
             sound[:8] + struct.pack("<I", params.fingerprint ^ 1) + sound[12:],
             (ErrorCode.CONFIG, params.fingerprint ^ 1, 0),
+        ),
+        "capacity": (
+            Program(fingerprint=roomier.fingerprint, descriptors=(load, load, end)).pack(),
+            (ErrorCode.CONFIG, roomier.fingerprint, 0),
         ),
         "opcode": (bytes(alien), (ErrorCode.OPCODE, BASE + HEADER_BYTES + DESCRIPTOR_BYTES, 1)),
         "truncated": (open_ended, (ErrorCode.TRUNCATED, 2, 2)),
@@ -138,11 +145,10 @@ def _broken(params: EngineParams) -> dict[str, tuple[bytes, tuple[int, int, int]
     }
 
 
-@pytest.mark.parametrize("what", _broken(EngineParams()))
+@pytest.mark.parametrize("what", _broken(SMALL))
 def test_broken_programs_are_refused(what: str, seed: int) -> None:
-    params = EngineParams()
-    image, wanted = _broken(params)[what]
-    got, fault = _run(params, image, seed)
+    image, wanted = _broken(SMALL)[what]
+    got, fault = _run(SMALL, image, seed)
     assert fault == wanted
     assert sum(map(len, got)) == wanted[2]
 
