@@ -32,7 +32,7 @@ def kinds_table() -> str:
         images = scenes(params, SCENES, seed=SEED)
         counts = (sum(len(image.boxes) for image in images), sum(len(image.detections) for image in images))
         cells.append([kind, *(f"{count / len(images):.1f}" for count in counts)])
-    return "\n".join(markdown_table(["scenes", "objects an image", "detections an image"], cells))
+    return "\n".join(markdown_table(["scenes", "objects per image", "detections per image"], cells))
 
 
 def precisions(rows: list[Row]) -> str:
@@ -57,7 +57,7 @@ def losses(methods: Mapping[str, PsrrParams], about: dict[str, int]) -> str:
         ]
         words = max(params.window_count(one) for one in params.passes)
         cells.append([name, *lost, f"{found[name]['sloppy', 'nms.kept']:.1f}", str(len(params.passes)), str(words)])
-    heads = ["pyramid", *KINDS, "kept, sloppy", "passes", "windows of the largest"]
+    heads = ["pyramid", *KINDS, "boxes kept, sloppy", "passes", "windows, largest pass"]
     return "\n".join(markdown_table(heads, cells))
 
 
@@ -87,7 +87,7 @@ def neighbours() -> dict[str, PsrrParams]:
         | {
             "cascade": preset("guarded", semantics="cascade"),
             "largest kernel of a group": replace(chosen, passes=largest),
-            "areas compared halfway": replace(chosen, means=Means.ARITHMETIC),
+            "area thresholds halfway": replace(chosen, means=Means.ARITHMETIC),
             "7 scales": preset("guarded", **half_octaves),
             "7 scales, alpha 1.25": preset("guarded", **half_octaves, alpha=1.25),
             "`adjacent` with the guard": preset("adjacent", guard=chosen.guard),
@@ -108,7 +108,7 @@ def published() -> dict[str, PsrrParams]:
             "shift none": preset("psrr", shift="none"),
             "shift quad": preset("psrr", shift="quad"),
             "largest kernel of a group": replace(paper, passes=largest),
-            "areas compared on a logarithmic scale": preset("psrr", means="geometric"),
+            "area thresholds at geometric means": preset("psrr", means="geometric"),
         }
     )
 

@@ -22,7 +22,7 @@ def test_the_table_of_operators():
 
 
 def test_what_is_worked_out_from_constants():
-    sentence = section("Operators").split("Where all that it reads is constant, each of ")[1].split(" is worked out")[0]
+    sentence = section("Operators").split("Where all inputs are constant, each of ")[1].split(" is evaluated")[0]
     assert re.findall(r"`(\w+)`", sentence) == sorted(FOLDED)
 
 

@@ -367,9 +367,9 @@ def test_bad_weights(weights: dict[str, Any], message: str) -> None:
 
 
 def test_the_page_is_what_its_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.syspath_prepend(str(DOCS / "make"))
     text = (DOCS / "opq.md").read_text()
     page = tmp_path / "opq.md"
     page.write_text(text)
-    runpy.run_path(str(DOCS / "opq.py"))["main"](page)
+    runpy.run_path(str(DOCS / "make" / "opq.py"))["main"](page)
     assert page.read_text() == text, "run `python docs/make/opq.py`"

@@ -209,7 +209,7 @@ def test_the_example_of_the_page(tmp_path, capsys, monkeypatch):
 
 def test_the_pictures_of_the_page(tmp_path):
     """Its script draws all of them, the same every time, small enough to be kept."""
-    draw = runpy.run_path(str(DOCS / "nms_figures.py"))["main"]
+    draw = runpy.run_path(str(DOCS / "make" / "nms_figures.py"))["main"]
     shown = sorted(re.findall(r"\(pictures/(nms_\w+\.png)\)", PAGE))
     for name in ("once", "twice"):
         draw(tmp_path / name)
