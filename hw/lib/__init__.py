@@ -5,6 +5,7 @@ from roundel.hw.lib.double_buffer import BlockLoader, DoubleBuffer
 from roundel.hw.lib.fifo import BlockFifo, SmallFifo
 from roundel.hw.lib.gearbox import Gearbox
 from roundel.hw.lib.memory import TwoPortMemory
+from roundel.hw.lib.ports import Component, In, Out, Port, members_section
 from roundel.hw.lib.shift_window import increment, window, window_const
 from roundel.hw.lib.streams import StreamRegister, delay
 from roundel.hw.lib.walker import Walker
@@ -12,8 +13,12 @@ from roundel.hw.lib.walker import Walker
 __all__ = [
     "BlockFifo",
     "BlockLoader",
+    "Component",
     "DoubleBuffer",
     "Gearbox",
+    "In",
+    "Out",
+    "Port",
     "SmallFifo",
     "StreamRegister",
     "TwoPortMemory",
@@ -21,6 +26,7 @@ __all__ = [
     "cut",
     "delay",
     "increment",
+    "members_section",
     "multiple",
     "named",
     "select",

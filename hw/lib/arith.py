@@ -11,11 +11,6 @@ def named(m: Module, value: Value, name: str) -> Signal:
     return wire
 
 
-def differ(bits: Value) -> Value:
-    """1 when `bits` are not all equal: what they extend does not fit."""
-    return ~bits.all() & bits.any()
-
-
 def sign_extend(bits: Value, width: int) -> Value:
     """`bits` as an unsigned vector of `width` bits, the missing ones copies of the top bit."""
     return Cat(bits, bits[-1].replicate(max(0, width - len(bits))))[:width]

@@ -1,11 +1,11 @@
 """Parameters that load while their predecessors are still in use: weights, biases, requantizer parameters."""
 
 from amaranth.hdl import Module, ShapeLike, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+
+from roundel.hw.lib.ports import Component, In, Out
 
 
-class DoubleBuffer(wiring.Component):
+class DoubleBuffer(Component):
     """A shadow register and the active one behind it.
 
     Both are plain registers with an enable, so that a synthesizer finds clock gates (or clock enables) for them.
@@ -14,19 +14,15 @@ class DoubleBuffer(wiring.Component):
     ----------
     shape
         Of what is held.
-
-    Members
-    -------
-    beat : In(shape)
-    load : In(1)
-        The shadow takes `beat`.
-    swap : In(1)
-        The active register takes the shadow's old value, in the same cycle as a `load` if need be.
-    active : Out(shape)
     """
 
     def __init__(self, shape: ShapeLike):
-        super().__init__({"beat": In(shape), "load": In(1), "swap": In(1), "active": Out(shape)})
+        super().__init__(
+            beat=In(shape, "The value that `load` takes."),
+            load=In(1, "The shadow takes `beat`."),
+            swap=In(1, "The active register takes the shadow's old value, in the same cycle as a `load` if need be."),
+            active=Out(shape, "The active register."),
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -40,29 +36,26 @@ class DoubleBuffer(wiring.Component):
         return m
 
 
-class BlockLoader(wiring.Component):
+class BlockLoader(Component):
     """Counts the beats of a stream into the shadows of all columns, column 0 first.
 
     Parameters
     ----------
     columns
         Beats that fill a block.
-
-    Members
-    -------
-    valid : In(1), ready : Out(1)
-        The stream's handshake.
-    load : Out(columns)
-        Which column's shadow takes the beat in this cycle.
-    full : Out(1)
-        A whole block waits in the shadows.
-    take : In(1)
-        The shadows are copied in this cycle, only while `full`: the next block's first beat can come in the same cycle.
     """
 
     def __init__(self, columns: int):
         super().__init__(
-            {"valid": In(1), "ready": Out(1), "load": Out(columns), "full": Out(1), "take": In(1)},
+            valid=In(1, "The stream offers a beat."),
+            ready=Out(1, "The beat is taken."),
+            load=Out(columns, "A one for the column whose shadow takes the beat in this cycle."),
+            full=Out(1, "A whole block waits in the shadows."),
+            take=In(
+                1,
+                "The shadows are copied in this cycle, only while `full`; the next block's first beat may come in the "
+                "same one.",
+            ),
         )
 
     def elaborate(self, platform):

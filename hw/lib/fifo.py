@@ -1,13 +1,13 @@
 """A FIFO of a few words in distributed memory, with registered handshakes: it cuts paths from `ready` to `ready`."""
 
 from amaranth.hdl import Module, ShapeCastable, Signal, unsigned
-from amaranth.lib import memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import memory, stream
 
 from roundel.hw.lib.memory import TwoPortMemory
+from roundel.hw.lib.ports import Component, In, Out
 
 
-class SmallFifo(wiring.Component):
+class SmallFifo(Component):
     """Words come out in order, one each cycle, from a register; a word can be seen two cycles after it went in.
 
     Parameters
@@ -16,18 +16,16 @@ class SmallFifo(wiring.Component):
         Of a word.
     depth
         Words of the memory, a power of two from 2 up. One more waits at the output.
-
-    Members
-    -------
-    inputs : In(stream.Signature(shape))
-    outputs : Out(stream.Signature(shape))
     """
 
     def __init__(self, shape: int | ShapeCastable, *, depth: int):
         assert depth > 1, depth
         assert depth.bit_count() == 1, depth
         self.depth = depth
-        super().__init__({"inputs": In(stream.Signature(shape)), "outputs": Out(stream.Signature(shape))})
+        super().__init__(
+            inputs=In(stream.Signature(shape), "Words to keep."),
+            outputs=Out(stream.Signature(shape), "The words, in their order."),
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -54,7 +52,7 @@ class SmallFifo(wiring.Component):
         return m
 
 
-class BlockFifo(wiring.Component):
+class BlockFifo(Component):
     """Words come out in order, one each cycle; a word can be seen two cycles after it went in.
 
     Parameters
@@ -63,16 +61,14 @@ class BlockFifo(wiring.Component):
         Bits of a word.
     depth
         Words of the memory, a power of two from 2. One more is read ahead and waits at the output.
-
-    Members
-    -------
-    inputs : In(stream.Signature(width))
-    outputs : Out(stream.Signature(width))
     """
 
     def __init__(self, *, width: int, depth: int):
         self.width, self.depth = width, depth
-        super().__init__({"inputs": In(stream.Signature(width)), "outputs": Out(stream.Signature(width))})
+        super().__init__(
+            inputs=In(stream.Signature(width), "Words to keep."),
+            outputs=Out(stream.Signature(width), "The words, in their order."),
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -1,10 +1,10 @@
 """Bytes in beats of one size to bytes in beats of another."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.hw.lib.arith import named
+from roundel.hw.lib.ports import Component, In, Out
 
 
 def bytes_layout(count: int) -> data.StructLayout:
@@ -12,7 +12,7 @@ def bytes_layout(count: int) -> data.StructLayout:
     return data.StructLayout({"data": 8 * count, "keep": count, "last": 1})
 
 
-class Gearbox(wiring.Component):
+class Gearbox(Component):
     """Gathers small beats or splits large ones; a run begins with a beat and ends with one, which may not be full.
 
     A beat goes in or comes out in every cycle, whichever are more, also from run to run. What goes in comes out, or
@@ -22,25 +22,19 @@ class Gearbox(wiring.Component):
     ----------
     source, target
         Bytes of a beat on both sides, powers of two.
-
-    Members
-    -------
-    inputs : In(stream.Signature(bytes_layout(source)))
-        Beats with at least one byte; only the last of a run has fewer than all.
-    outputs : Out(stream.Signature(bytes_layout(target)))
-        Likewise.
     """
-
-    inputs: stream.Interface
-    outputs: stream.Interface
 
     def __init__(self, *, source: int, target: int):
         self.source, self.target = source, target
         super().__init__(
-            {
-                "inputs": In(stream.Signature(bytes_layout(source))),
-                "outputs": Out(stream.Signature(bytes_layout(target))),
-            }
+            inputs=In(
+                stream.Signature(bytes_layout(source)),
+                "Beats with at least one byte; only the last of a run has fewer than all.",
+            ),
+            outputs=Out(
+                stream.Signature(bytes_layout(target)),
+                "Beats of the other size; again, only the last of a run has fewer bytes than all.",
+            ),
         )
 
     def elaborate(self, platform):

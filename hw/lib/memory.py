@@ -1,11 +1,12 @@
 """A memory with one read and one write port, a module of its own so that a flow can put a macro in its place."""
 
 from amaranth.hdl import Module, unsigned
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import memory
+
+from roundel.hw.lib.ports import Component, In, Out
 
 
-class TwoPortMemory(wiring.Component):
+class TwoPortMemory(Component):
     """Ports of the full width, inferable as block RAM.
 
     Parameters
@@ -14,27 +15,22 @@ class TwoPortMemory(wiring.Component):
         Bits of a word.
     depth
         Words; at least two are made.
-
-    Members
-    -------
-    read_en : In(1), read_addr : In, read_data : Out(width)
-        Data come in the next cycle and stay until the next read. A read of the word that is being written brings
-        nothing defined; no unit uses what comes.
-    write_en : In(1), write_addr : In, write_data : In(width)
     """
 
     def __init__(self, *, width: int, depth: int):
         self.depth = max(depth, 2)
         address = range(self.depth)
         super().__init__(
-            {
-                "read_en": In(1),
-                "read_addr": In(address),
-                "read_data": Out(width),
-                "write_en": In(1),
-                "write_addr": In(address),
-                "write_data": In(width),
-            }
+            read_en=In(1, "Read the word at `read_addr`."),
+            read_addr=In(address, "Address of the word to read."),
+            read_data=Out(
+                width,
+                "The word read, from the next cycle until the next read. Reading the word that is being written "
+                "brings don't-cares, which no unit uses.",
+            ),
+            write_en=In(1, "Write `write_data` to `write_addr`."),
+            write_addr=In(address, "Address of the word to write."),
+            write_data=In(width, "The word to write."),
         )
 
     def elaborate(self, platform):

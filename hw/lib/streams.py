@@ -1,8 +1,9 @@
 """Chains of registers that carry values beside a pipeline."""
 
 from amaranth.hdl import Module, ShapeLike, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream
+
+from roundel.hw.lib.ports import Component, In, Out
 
 
 def delay(m: Module, value: Value, cycles: int, name: str, *, reset: bool = False) -> Value:
@@ -14,7 +15,7 @@ def delay(m: Module, value: Value, cycles: int, name: str, *, reset: bool = Fals
     return value
 
 
-class StreamRegister(wiring.Component):
+class StreamRegister(Component):
     """What goes in comes out a cycle later, one payload a cycle.
 
     `ready` is a register too, so it is late by a cycle: what is taken while the output waits is kept aside.
@@ -23,20 +24,15 @@ class StreamRegister(wiring.Component):
     ----------
     shape
         Of the payload.
-
-    Members
-    -------
-    inputs : In(stream.Signature(shape))
-    outputs : Out(stream.Signature(shape))
     """
 
     LATENCY = 1
 
-    inputs: stream.Interface
-    outputs: stream.Interface
-
     def __init__(self, shape: ShapeLike):
-        super().__init__({"inputs": In(stream.Signature(shape)), "outputs": Out(stream.Signature(shape))})
+        super().__init__(
+            inputs=In(stream.Signature(shape), "Payloads to delay."),
+            outputs=Out(stream.Signature(shape), "The payloads, a cycle later."),
+        )
 
     def elaborate(self, platform):
         m = Module()

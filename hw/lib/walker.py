@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.hw.lib.arith import named
+from roundel.hw.lib.ports import Component, In, Out
 
 
-class Walker(wiring.Component):
+class Walker(Component):
     """`base + sum(index * step)` for all indices below their counts, the first loop innermost.
 
     The first address is there in the cycle after `start`, the next one in the cycle after a transfer: nothing is
@@ -22,44 +22,27 @@ class Walker(wiring.Component):
         Bits of an address; sums are modulo their power of two.
     loops
         Bits of each loop's count by name, the innermost loop first.
-
-    Members
-    -------
-    start : In(1)
-        Begin, while no address is offered.
-    base : In(address)
-        Used with `start`.
-    counts : In(wiring.Signature), steps : In(wiring.Signature)
-        By name: how often, at least once, and how far. They stand still until the end, but counts may change with
-        `upcoming`: a loop takes its count whenever it begins.
-    addresses : Out(stream.Signature(address))
-    ends : Out(wiring.Signature)
-        By name: the loop is in its last round, with this address.
-    upcoming : Out(wiring.Signature)
-        By name: the loop will be in its last round in the next cycle.
-    last : Out(1)
-        This address is the last of all.
     """
-
-    counts: wiring.PureInterface
-    steps: wiring.PureInterface
-    ends: wiring.PureInterface
-    upcoming: wiring.PureInterface
 
     def __init__(self, *, address: int, loops: Mapping[str, int]):
         self.loops = dict(loops)
-        flags = wiring.Signature({name: Out(1) for name in loops})
+        flags = wiring.Signature({name: wiring.Out(1) for name in loops})
         super().__init__(
-            {
-                "start": In(1),
-                "base": In(address),
-                "counts": In(wiring.Signature({name: Out(bits) for name, bits in loops.items()})),
-                "steps": In(wiring.Signature({name: Out(address) for name in loops})),
-                "addresses": Out(stream.Signature(address)),
-                "ends": Out(flags),
-                "upcoming": Out(flags),
-                "last": Out(1),
-            }
+            start=In(1, "Begin, while no address is offered."),
+            base=In(address, "The first address, used with `start`."),
+            counts=In(
+                wiring.Signature({name: wiring.Out(bits) for name, bits in loops.items()}),
+                "Rounds of each loop by name, at least one. Counts stand still until the end, but may change with "
+                "`upcoming`: a loop takes its count whenever it begins.",
+            ),
+            steps=In(
+                wiring.Signature({name: wiring.Out(address) for name in loops}),
+                "Distance from round to round of each loop by name. Steps stand still until the end.",
+            ),
+            addresses=Out(stream.Signature(address), "The addresses, one a cycle."),
+            ends=Out(flags, "By name: the loop is in its last round, with this address."),
+            upcoming=Out(flags, "By name: the loop will be in its last round in the next cycle."),
+            last=Out(1, "This address is the last of all."),
         )
 
     def elaborate(self, platform):
