@@ -9,7 +9,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 CLOCK_AND_RESET = ("clk", "rst")
-_ZEROS = re.compile(r"^  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n", re.MULTILINE)
+# Yosys writes constants of 32 bits, and only these, as decimal numbers.
+_ZEROS = re.compile(r"^  initial begin\n(?:    \S+\[\d+\] = (?:\d+'h0+|32'd0);\n)+  end\n", re.MULTILINE)
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:

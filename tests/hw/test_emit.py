@@ -1,0 +1,73 @@
+"""The Verilog of `hw.emit`: memories without zeros to begin with, tables with all they hold."""
+
+import re
+
+import pytest
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from roundel.hw.emit import to_verilog
+from roundel.hw.units import UNITS, Unit
+
+INITIAL = re.compile(r"^ *initial begin\n(.*?)^ *end\n", re.MULTILINE | re.DOTALL)
+WORD = re.compile(r"^ *\S+\[\d+\] = \d+'[bdho]([0-9a-fx]+);$")
+
+
+class Storage(wiring.Component):
+    """A memory of 4 words, of any width, that begins with the given words and then with zeros."""
+
+    def __init__(self, width: int, words: list[int]):
+        self.width, self.words = width, words
+        super().__init__({"address": In(2), "write": In(1), "data": In(width), "read": Out(width)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=4, init=self.words)
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [write.addr.eq(self.address), write.data.eq(self.data), write.en.eq(self.write)]
+        m.d.comb += [read.addr.eq(self.address), self.read.eq(read.data)]
+        return m
+
+
+def begins(verilog: str) -> list[list[str]]:
+    """The digits of all words of each initial block of a memory."""
+    blocks = [[WORD.match(line) for line in match[1].splitlines()] for match in INITIAL.finditer(verilog)]
+    return [[word[1] for word in block if word] for block in blocks if all(block)]
+
+
+def zero_memories(verilog: str) -> int:
+    """How many initial blocks of a memory write nothing but zeros."""
+    return sum(not any(word.strip("0") for word in words) for words in begins(verilog))
+
+
+def test_counts_blocks_of_zeros_in_all_forms_of_a_constant() -> None:
+    block = "  initial begin\n    \\memory.x [0] = {0};\n    memory[1] = {1};\n  end\n"
+    for first, second, expected in (
+        ("8'h00", "8'h00", 1),
+        ("32'd0", "32'd0", 1),
+        ("1'h0", "1'h1", 0),
+        ("32'd10", "32'd0", 0),
+    ):
+        assert zero_memories(block.replace("\\memory.x ", "memory").format(first, second)) == expected
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 31, 32, 33, 64, 129])
+def test_a_memory_of_zeros_has_no_initial_block(width: int) -> None:
+    verilog = to_verilog(Storage(width, []), "storage")
+    assert re.search(r"^  reg (\[\d+:0\] )?memory \[3:0\];$", verilog, re.MULTILINE)
+    assert "initial" not in verilog
+
+
+@pytest.mark.parametrize("width", [8, 32, 33])
+def test_a_table_keeps_all_its_words(width: int) -> None:
+    [words] = begins(to_verilog(Storage(width, [0, 5]), "storage"))
+    assert [int(word, 16) for word in words] == [0, 5, 0, 0]
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=lambda unit: unit.name)
+def test_no_unit_has_a_memory_that_begins_with_zeros(unit: Unit) -> None:
+    params = unit.params(**next(iter(unit.configs.values())))
+    zeros = zero_memories(to_verilog(unit.component(params), unit.name))
+    assert zeros == 0
