@@ -20,7 +20,7 @@ from roundel.golden.requant import Scheme
 from roundel.graph import Graph, load_images
 from roundel.quantization import Options, quantize
 from roundel.scales import advice, advice_lines, advise, layer_areas, tables
-from roundel.scales.measure import sqnr_db
+from roundel.scales.measure import finite_db
 from roundel.scales.refitting import refit
 from roundel.scales.report import AREAS
 from roundel.ui import markdown_table
@@ -71,7 +71,7 @@ class Case:
         """Digits right, if it is digits, and SQNR."""
         expected = list(self.original.outputs(self.images).values())
         signal, got = (np.concatenate([each.ravel() for each in values]) for values in (expected, results))
-        found = f"{sqnr_db(signal, got):.1f} dB"
+        found = f"{finite_db(signal, got):.1f} dB"
         if self.labels is None:
             return found
         return f"{(results[0].argmax(axis=1) == self.labels).mean():.2%}, {found}"

@@ -10,13 +10,12 @@ import numpy as np
 from roundel.benchmarks.shapes import NETWORKS, Builder
 from roundel.compiler import Compiled, compile_network
 from roundel.evaluation import laplace_weights
-from roundel.golden.cycles import predict
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import MismatchError
 from roundel.golden.network import Network, Weighted, outputs
 from roundel.golden.opq import OpqParams, opq
 from roundel.golden.rounding import Ints
-from roundel.runtime import Frame, layer_cycles, run_frames
+from roundel.runtime import Frame, layer_cycles, predicted_layers, run_frames, tensor_differences, total
 from roundel.ui import Row, row
 
 ZEROS = (0.8, 0.9, 0.95)
@@ -116,17 +115,16 @@ class NetworkModel:
         """Of all convolutions, and of the whole network."""
         network, shape = _network(self.network, seed)
         params = _params(self.config)
-        layers, total = _predicted(compile_network(network, shape, params))
+        layers, cycles = predicted_layers(compile_network(network, shape, params))
         convolutions = {layer.name for layer in network.weighted if layer.window is not None}
-        chosen = [layers[name] for name in convolutions]
-        multipliers = params.lanes**2
+        multipliers = params.lanes * params.columns
+        used = total([layer for layer in layers if layer.layer in convolutions], multipliers).utilization
+        whole = sum(layer.macs for layer in layers) / cycles / multipliers
         about = {"config": self.config, "on": "model", "network": self.network, "seed": seed}
-        used = sum(macs for macs, _ in chosen) / sum(cycles for _, cycles in chosen) / multipliers
-        whole = sum(macs for macs, _ in layers.values()) / total / multipliers
         return [
             row("engine.utilization", used, "useful MACs of all", about | {"layer": "all convolutions"}),
             row("engine.utilization", whole, "useful MACs of all", about | {"layer": "all layers"}),
-            row("engine.cycles", total, "cycles", about | {"layer": "all layers"}),
+            row("engine.cycles", cycles, "cycles", about | {"layer": "all layers"}),
         ]
 
 
@@ -149,7 +147,7 @@ class ZeroBlocks:
         """Pruned weight by weight (OPQ), and in blocks of the array's shape."""
         network, shape = _network(SPARSE, seed)
         params = _params(self.config)
-        _, dense = _predicted(compile_network(network, shape, params))
+        _, dense = predicted_layers(compile_network(network, shape, params))
         plans = opq({layer.name: layer.weights for layer in network.weighted}, OpqParams(sparsity=self.zeros))
         masks: dict[str, Mapping[str, Any]] = {
             "opq": {name: plan.mask for name, plan in plans.items()},
@@ -158,7 +156,7 @@ class ZeroBlocks:
         about = {"config": self.config, "on": "model", "network": SPARSE, "zeros": self.zeros, "seed": seed}
         rows = []
         for pruning, kept in masks.items():
-            _, cycles = _predicted(compile_network(_masked(network, kept), shape, params))
+            _, cycles = predicted_layers(compile_network(_masked(network, kept), shape, params))
             rows.append(row("engine.zero_block_speedup", dense / cycles, "times", about | {"pruning": pruning}))
         return rows
 
@@ -225,20 +223,6 @@ def _masked(network: Network, masks: Mapping[str, Any]) -> Network:
     return replace(network, layers=tuple(layers))
 
 
-def _predicted(compiled: Compiled) -> tuple[dict[str, tuple[int, int]], int]:
-    """Useful products and cycles of every layer, and all cycles."""
-    rows, total = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
-    found: dict[str, tuple[int, int]] = {}
-    end = 0
-    for one in rows:
-        task = compiled.tasks[one.index]
-        if one.opcode.name == "COMPUTE":
-            macs, cycles = found.get(task.layer, (0, 0))
-            found[task.layer] = macs + task.macs, cycles + one.end - end
-            end = one.end
-    return found, total
-
-
 def _run(compiled: Compiled, image: Ints) -> tuple[Frame, float]:
     """The second of two runs, and its seconds: the first one may have to build the simulator."""
     run_frames(compiled, image)
@@ -248,6 +232,6 @@ def _run(compiled: Compiled, image: Ints) -> tuple[Frame, float]:
 
 
 def _check(network: Network, compiled: Compiled, image: Ints, frame: Frame) -> None:
-    for name, golden in outputs(network, image).items():
-        if not np.array_equal(compiled.read(name, frame.regions), golden[0]):
-            raise MismatchError(f"the engine's RTL differs from golden in {name}")
+    """Raise MismatchError if a result of the network differs from golden's."""
+    for difference in tensor_differences(compiled, [frame], outputs(network, image)):
+        raise MismatchError(f"the engine's RTL differs from golden: {difference}")

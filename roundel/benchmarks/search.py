@@ -13,7 +13,7 @@ import numpy as np
 
 from roundel.golden.network import Window, run
 from roundel.graph import Add, Affine, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals, Relu, fold
-from roundel.quantization import Options, modules_table, quantize, unify
+from roundel.quantization import Options, modules_table, quantize, tensor_sqnr_db, unify
 from roundel.ui import Row, row
 
 SIZE, IMAGES = 224, 32
@@ -116,12 +116,11 @@ class Case:
         images = smooth_images(seed + 2, 4, self.size)
         expected = graph.run(images).astype(np.float64)
         got = quantized.network.output.decode(run(quantized.network, quantized.network.encode(images), batch=1))
-        noise = np.sum((expected - got) ** 2)
         table = modules_table(graph, unify(fold(graph)))
         return [
             row("search.seconds", taken, "s", about),
             row("search.memory", _peak_memory(), "GiB", about),
-            row("search.sqnr", 10 * np.log10(np.sum(expected**2) / noise), "dB", about),
+            row("search.sqnr", tensor_sqnr_db(expected, got), "dB", about),
             row("search.quantizations_before", table.before, "operations", about),
             row("search.quantizations_after", table.after, "operations", about),
         ]

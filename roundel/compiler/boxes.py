@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from roundel.compiler.area import Place
 from roundel.compiler.tensor import Tensor
-from roundel.golden.engine import EngineParams, Region
+from roundel.golden.engine import RECORD, EngineParams, Region
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network
 from roundel.golden.nms import HeadParams
-
-RECORD_BYTES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +93,7 @@ def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: Engin
 
 def records_bytes(params: EngineParams) -> int:
     """Bytes of the records of one image at most, the terminator included."""
-    return RECORD_BYTES * (params.nms.capacity + 1) if params.nms else 0
+    return RECORD.size * (params.nms.capacity + 1) if params.nms else 0
 
 
 def boxes_fields(head: Head, cls: Place, box: Place, offset: int, *, last: bool) -> dict[str, int]:
@@ -111,7 +107,7 @@ def boxes_fields(head: Head, cls: Place, box: Place, offset: int, *, last: bool)
         "box_signed": int(one.box_signed),
         "width": one.columns,
         "height": one.rows,
-        "stride": int(np.log2(one.stride)),
+        "stride": one.stride.bit_length() - 1,
         "classes": one.classes,
         "threshold": one.threshold,
         "shift": one.shift,

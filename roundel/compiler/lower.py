@@ -176,10 +176,10 @@ class Lowering:
         """Every pixel twice in both directions, as often as the factor asks for."""
         if layer.factor & (layer.factor - 1):
             raise InputError(f"{layer.name}: the engine upsamples by powers of two, not by {layer.factor}")
-        while_factor, target = layer.factor, source
-        while while_factor > 1:
-            while_factor //= 2
-            name = layer.name if while_factor == 1 else f"{layer.name}.{layer.factor // while_factor}"
+        left, target = layer.factor, source
+        while left > 1:
+            left //= 2
+            name = layer.name if left == 1 else f"{layer.name}.{layer.factor // left}"
             storage = target.storage
             made = self.make(name, layer.output, 2 * storage.rows, 2 * storage.columns, source.slots)
             self.operations.append(copy(layer.name, target, made, self.params, upsample=True))

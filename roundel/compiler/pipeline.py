@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compiler.boxes import RECORD_BYTES, Head, check_heads, records_bytes
+from roundel.compiler.boxes import Head, check_heads, records_bytes
 from roundel.compiler.emit import ALIGN, Streams
 from roundel.compiler.lower import Lowering, Shape
 from roundel.compiler.plan import Plan, Planner
@@ -16,6 +16,7 @@ from roundel.compiler.tokens import Task, order
 from roundel.golden.engine import (
     DESCRIPTOR_BYTES,
     HEADER_BYTES,
+    RECORD,
     TERMINATOR,
     Descriptor,
     EngineParams,
@@ -88,12 +89,12 @@ class Compiled:
         return {name: self.read(name, regions) for name in self.outputs}
 
     def records(self, regions: Regions) -> bytes:
-        """The boxes kept after a run, 16 bytes each, without what ends them (docs/engine.md)."""
+        """The boxes kept after a run, `RECORD.size` bytes each, without what ends them (docs/engine.md)."""
         data = regions[Region.OUTPUT].tobytes()
-        label = 10  # where it is in a record
-        for at in range(0, len(data), RECORD_BYTES):
-            if int.from_bytes(data[at + label : at + label + 2], "little") == TERMINATOR:
-                return data[:at]
+        for start in range(0, len(data) - RECORD.size + 1, RECORD.size):
+            *_, label, _ = RECORD.unpack_from(data, start)
+            if label == TERMINATOR:
+                return data[:start]
         raise ValueError("no record ends the boxes: the program has not run to its end")
 
 

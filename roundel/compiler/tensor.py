@@ -151,12 +151,6 @@ class Tensor:
         """The byte in memory of a value."""
         return value & 0xFF
 
-    def at_same_place(self, other: "Tensor") -> bool:
-        """Whether every channel is in the same lane and plane of maps of the same size."""
-        mine, its = self.storage, other.storage
-        same = (mine.rows, mine.columns, mine.pixel) == (its.rows, its.columns, its.pixel)
-        return same and np.array_equal(self.slots, other.slots)
-
 
 def dense_slots(channels: int) -> Ints:
     """Channels one behind the other, from lane 0 of plane 0 on."""

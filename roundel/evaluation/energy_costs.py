@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from roundel.compiler import Compiled
-from roundel.evaluation.comparison import Job, run_jobs
+from roundel.evaluation.comparison import Job
 from roundel.evaluation.stimulus import Accumulators, runtime
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.golden.mac import MacParams, Schedule, schedule
@@ -111,21 +111,6 @@ def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
         nms, stream = params.nms, BoxStream(source=source, images=box_images(params, stimulus.boxes))
         jobs["nms"] = lambda: measure_nms("nms", nms, cells, stream)
     return {name: Job(name=f"{name} on {cells.stem}", measure=make) for name, make in jobs.items()}
-
-
-def measure_costs(stimulus: Stimulus, cells: Path, done: Callable[[str], None] = lambda _: None) -> Costs:
-    """Measure everything on one library.
-
-    Raises
-    ------
-    MismatchError
-        A netlist does not do what golden says.
-    ToolError
-        A tool failed.
-    """
-    jobs = cost_jobs(stimulus, cells)
-    rows = dict(zip(jobs, run_jobs(list(jobs.values()), done), strict=True))
-    return costs_of(rows)
 
 
 def costs_of(rows: Mapping[str, Row]) -> Costs:

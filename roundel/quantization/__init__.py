@@ -2,9 +2,10 @@
 
 from roundel.quantization.given import MAX_WIDTH, given_format, is_power
 from roundel.quantization.module_rows import modules_table
-from roundel.quantization.modules import feature_order, unify
+from roundel.quantization.modules import feature_order, integer_order, unify
 from roundel.quantization.pipeline import Choice, Quantized, quantize
 from roundel.quantization.search import Options
+from roundel.quantization.sqnr import sqnr_db, tensor_sqnr_db
 from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
 
 __all__ = [
@@ -18,9 +19,12 @@ __all__ = [
     "feature_order",
     "given_format",
     "has_stream",
+    "integer_order",
     "is_power",
     "modules_table",
     "network_streams",
     "quantize",
+    "sqnr_db",
+    "tensor_sqnr_db",
     "unify",
 ]

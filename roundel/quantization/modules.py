@@ -28,6 +28,7 @@ from roundel.graph import (
     LeakyRelu,
     Node,
     Quantize,
+    Reals,
     fold,
     is_private,
     maker,
@@ -144,6 +145,27 @@ def feature_order(graph: Graph, tensor: str) -> Ints | None:
     else:
         return None
     return None if np.array_equal(order, np.arange(len(order))) else order
+
+
+def integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
+    """A float tensor in the integer network's order of axes and features.
+
+    Parameters
+    ----------
+    graph, tensor
+        Where the tensor is, and its name.
+    values
+        (images, channels, rows, columns), or (images, features).
+
+    Returns
+    -------
+    array
+        (images, rows, columns, channels), or (images, features) with the channel fastest (`feature_order`).
+    """
+    if values.ndim == 4:
+        return values.transpose(0, 2, 3, 1)
+    order = feature_order(graph, tensor)
+    return values if order is None else values[:, order]
 
 
 def _concatenated_orders(graph: Graph, node: Concat) -> Iterator[Ints]:

@@ -8,7 +8,6 @@ a window of a few bits around the maximum-magnitude estimate. docs/quantization.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf, log10
 from types import MappingProxyType
 from typing import Any
 
@@ -23,9 +22,10 @@ from roundel.graph import Activation, Graph, Reals, fold
 from roundel.quantization.calibration import Codes, Floats, steps_in_batches
 from roundel.quantization.given import Given, check_powers, given_format, given_weights
 from roundel.quantization.module_lowering import Lowering
-from roundel.quantization.modules import Module, feature_order, input_quantizer, unify
+from roundel.quantization.modules import Module, input_quantizer, integer_order, unify
 from roundel.quantization.scaled import ScaledLowering, file_format
 from roundel.quantization.search import Options, search_input, squared_error
+from roundel.quantization.sqnr import sqnr_db
 from roundel.ui import Progress, silent
 
 __all__ = ["Choice", "Given", "Options", "Quantized", "quantize"]
@@ -51,7 +51,7 @@ class Choice:
     error
         `||O - O_q||^2` over all calibration images.
     sqnr_db
-        `10 log10(||O||^2 / error)`; infinite without error.
+        `10 log10(||O||^2 / error)`; infinite without error (`roundel.quantization.sqnr`).
     """
 
     name: str
@@ -123,7 +123,7 @@ def quantize(
     choices = []
     with progress("joint search", len(modules)) as step:
         for module in modules:
-            reference = _integer_order(graph, module.tensor, floats.take(module.tensor))
+            reference = integer_order(graph, module.tensor, floats.take(module.tensor))
             inputs = flow.inputs(module)
             asked = _rounded(graph, module, options)
             layer = lowering(graph, module, inputs, reference, asked, given.get(module.name)).layer()
@@ -202,14 +202,6 @@ def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, 
                 raise InputError(f"{graph.file}: {what}: no module {name} with weights, expected {', '.join(weighted)}")
 
 
-def _integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
-    """A float tensor in the integer network's order: channel last, also in a flattened map."""
-    if values.ndim == 4:
-        return values.transpose(0, 2, 3, 1)
-    order = feature_order(graph, tensor)
-    return values if order is None else values[:, order]
-
-
 def _choice(layer: Requantized | Concat, x: Format, error: float, reference: Reals) -> Choice:
     power = float(np.sum(np.square(reference, dtype=np.float64)))
     weighted = layer if isinstance(layer, Weighted) else None
@@ -225,5 +217,5 @@ def _choice(layer: Requantized | Concat, x: Format, error: float, reference: Rea
         scale=layer.output.scale,
         zero_point=layer.output.zero,
         error=error,
-        sqnr_db=10 * log10(power / error) if power and error else inf,
+        sqnr_db=sqnr_db(power, error),
     )

@@ -1,7 +1,7 @@
 """A compiled network on golden or RTL, and what differs."""
 
 from roundel.runtime.against_float import FloatRow, float_rows
-from roundel.runtime.cycles import layer_cycles, predicted_cycles, total
+from roundel.runtime.cycles import layer_cycles, predicted_cycles, predicted_layers, total
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
 from roundel.runtime.frames import Frame, batches, run_frames
 from roundel.runtime.proof import PROVERS
@@ -17,6 +17,7 @@ __all__ = [
     "golden_records",
     "layer_cycles",
     "predicted_cycles",
+    "predicted_layers",
     "record_differences",
     "rtl_records",
     "run_frames",

@@ -8,7 +8,7 @@ values, of images unlike those that chose the formats, or of a wrong import. The
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import inf, log10
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from roundel.golden.formats import Format
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Reals, fold
-from roundel.quantization import feature_order, unify
+from roundel.quantization import integer_order, sqnr_db, unify
 
 LEAST_DB = 10.0
 
@@ -30,7 +30,7 @@ class FloatRow:
     tensor
         The integer layer's name.
     sqnr_db
-        Power of the float tensor by that of the difference; infinite where there is none.
+        Power of the float tensor by that of the difference, as `roundel.quantization.sqnr_db` has it.
     clamped
         Part of its elements, 0 to 1, at an end of the integer format while the float value is beyond it.
     element
@@ -60,7 +60,7 @@ class FloatRow:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold."""
-        return asdict(self) | {"sqnr_db": self.sqnr_db if self.sqnr_db < inf else None, "diverges": self.diverges}
+        return asdict(self) | {"sqnr_db": self.sqnr_db if isfinite(self.sqnr_db) else None, "diverges": self.diverges}
 
 
 def float_rows(
@@ -84,18 +84,10 @@ def float_rows(
     rows = []
     for module in unify(graph, residuals=residuals):
         if module.name in integers and module.tensor in values:
-            real = _integer_order(graph, module.tensor, values[module.tensor])
+            real = integer_order(graph, module.tensor, values[module.tensor])
             if real.shape == integers[module.name].shape:
                 rows.append(_row(module.name, real, integers[module.name], formats[module.name]))
     return rows
-
-
-def _integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
-    """A float tensor with its channel last, also in a flattened map."""
-    if values.ndim == 4:
-        return values.transpose(0, 2, 3, 1)
-    order = feature_order(graph, tensor)
-    return values if order is None else values[:, order]
 
 
 def _row(name: str, real: Reals, codes: Ints, form: Format) -> FloatRow:
@@ -107,9 +99,9 @@ def _row(name: str, real: Reals, codes: Ints, form: Format) -> FloatRow:
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     return FloatRow(
         tensor=name,
-        sqnr_db=10 * log10(power / error) if power and error else inf if not error else -inf,
+        sqnr_db=sqnr_db(power, error),
         clamped=float((beyond & (apart > form.scale)).mean()),
-        element=tuple(int(one) for one in place),
+        element=tuple(map(int, place)),
         real=float(real[place]),
         integer=float(held[place]),
     )

@@ -62,21 +62,22 @@ def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
     return _layers(compiled, sorted(spans, key=lambda span: span[0]), min(row.start for row in frame.rows))
 
 
-def predicted_layers(compiled: Compiled) -> list[LayerCycles]:
-    """What the cycle model says of the same layers, without any simulation."""
-    rows, _ = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
+def predicted_layers(compiled: Compiled) -> tuple[list[LayerCycles], int]:
+    """What the cycle model says of the same layers, without any simulation, and of all cycles from start to done."""
+    rows, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
     flags = ("computing", "waiting_weights", "waiting_parameters", "waiting_memory")
     spans = [
         (row.index, row.start, row.end, {flag: getattr(row, flag) for flag in flags})
         for row in rows
         if row.opcode in (Opcode.COMPUTE, Opcode.BOXES)
     ]
-    return _layers(compiled, spans, min(row.start for row in rows))
+    return _layers(compiled, spans, min(row.start for row in rows)), cycles
 
 
 def predicted_cycles(compiled: Compiled) -> dict[str, int]:
     """Cycles of every layer by the cycle model."""
-    return {row.layer: row.cycles for row in predicted_layers(compiled)}
+    layers, _ = predicted_layers(compiled)
+    return {row.layer: row.cycles for row in layers}
 
 
 def _layers(compiled: Compiled, spans: Sequence[tuple[int, int, int, dict[str, int]]], start: int) -> list[LayerCycles]:

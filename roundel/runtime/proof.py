@@ -11,6 +11,7 @@ from roundel.golden.engine import Engine, EngineParams
 from roundel.golden.errors import MismatchError
 from roundel.golden.network import Network
 from roundel.golden.rounding import Ints
+from roundel.runtime.differences import difference
 from roundel.runtime.random_networks import engine_detector, engine_network
 from roundel.sim.engine_run import simulate
 from roundel.sim.runner import Result
@@ -72,10 +73,8 @@ def check(
     if registers["status"] != DONE | golden.dropped << 3:
         raise MismatchError(f"the engine ended with status {registers['status']}, error {registers['error_code']}")
     for name in compiled.tensors:
-        found, wanted = compiled.read(name, run.regions), compiled.read(name, regions)
-        if different := np.argwhere(found != wanted).tolist():
-            at = tuple(different[0])
-            raise MismatchError(f"{name}: element {at} is {found[at]}, golden {wanted[at]}")
+        if wrong := difference(0, name, compiled.read(name, run.regions), compiled.read(name, regions)):
+            raise MismatchError(str(wrong))
     for region, content in regions.items():
         if not np.array_equal(run.regions[region], content):
             raise MismatchError(f"the outer memory differs in region {region.name}")

@@ -17,7 +17,7 @@ from roundel.golden.requant import Scheme
 from roundel.graph import AT_ONCE, Conv, Dense, Graph, Node, Quantize, Reals, codes_of, fold
 from roundel.quantization import MAX_WIDTH, Options, Quantized, quantize
 from roundel.scales.area import LayerArea
-from roundel.scales.measure import clip_of, fold_words, joined, network_db, sqnr_db, unrounded
+from roundel.scales.measure import clip_of, finite_db, fold_words, joined, network_db, unrounded
 from roundel.scales.moves import SAME, Move, plain, width_of
 from roundel.scales.refitting import Refit, refit
 from roundel.ui import Progress, silent
@@ -195,11 +195,11 @@ class _Alone:
         if isinstance(node, Quantize):
             before = self.values[node.inputs[0]]
             signal = clip_of(node).compute(before)
-            before_db, after_db = (sqnr_db(signal, other.compute(before)) for other in (node, moved))
+            before_db, after_db = (finite_db(signal, other.compute(before)) for other in (node, moved))
             scales, zero, role = np.asarray([node.scale]), node.zero_point, "activation"
         else:
             assert isinstance(moved, Conv | Dense)
-            before_db, after_db = None, sqnr_db(node.weights, moved.weights)
+            before_db, after_db = None, finite_db(node.weights, moved.weights)
             scales, zero, role = np.unique(np.asarray(node.step, np.float64)), 0, "weights"
         shifts = -np.rint(np.log2(scales)).astype(int)
         ratios = np.ldexp(scales, shifts)
@@ -259,4 +259,4 @@ class _Alone:
 
     def _results_db(self, values: Values) -> float | None:
         names = self.graph.results
-        return sqnr_db(joined(self.exact, names), joined(values, names))
+        return finite_db(joined(self.exact, names), joined(values, names))

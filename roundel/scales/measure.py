@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite, log10
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roundel.golden.network import outputs
 from roundel.graph import Clip, Conv, Dense, Graph, Quantize, Reals
-from roundel.quantization import Quantized, feature_order, is_power
+from roundel.quantization import Quantized, feature_order, is_power, tensor_sqnr_db
 from roundel.scales.moves import Move
 
 
@@ -18,11 +18,9 @@ def joined(values: Mapping[str, Reals], names: tuple[str, ...]) -> Reals:
     return np.concatenate([values[name].ravel() for name in names])
 
 
-def sqnr_db(signal: NDArray[Any], noisy: NDArray[Any]) -> float | None:
-    """Signal to noise, dB; None without noise or without signal."""
-    signal = np.asarray(signal, dtype=np.float64)
-    noise, power = float(np.square(signal - noisy).sum()), float(np.square(signal).sum())
-    ratio = 10 * log10(power / noise) if noise and power else float("inf")
+def finite_db(signal: NDArray[Any], noisy: NDArray[Any]) -> float | None:
+    """SQNR of `noisy`, which stands for `signal`, dB; None without noise or without signal."""
+    ratio = tensor_sqnr_db(signal, noisy)
     return ratio if isfinite(ratio) else None
 
 
@@ -54,7 +52,7 @@ def network_db(quantized: Quantized | None, exact: Graph, images: NDArray[Any]) 
         elif order is not None:
             values = values[:, np.argsort(order)]
         found.append(values.ravel())
-    return sqnr_db(joined(exact.outputs(images), exact.results), np.concatenate(found))
+    return finite_db(joined(exact.outputs(images), exact.results), np.concatenate(found))
 
 
 NAMES = 3  # of operators, before the rest is only counted
