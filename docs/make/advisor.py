@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from figures import replace as put
 
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, outputs
 from roundel.golden.requant import Scheme
@@ -37,7 +37,7 @@ class Case:
         digits = name == "digits_qdq"
         self.name, self.path = name, (DIGITS if digits else NETWORKS) / f"{name}.onnx"
         original = DIGITS / "digits.onnx" if digits else NETWORKS / name.replace("_qdq", "_script.onnx")
-        self.graph, self.original = import_onnx(self.path), import_onnx(original)
+        self.graph, self.original = read_onnx(self.path), read_onnx(original)
         rng = np.random.default_rng(7)
         self.labels = None
         if digits:

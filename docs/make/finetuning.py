@@ -9,7 +9,7 @@ from pathlib import Path
 from figures import replace as put
 
 from roundel.compression.opq_table import opq_table
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.codec import CodecParams, Packing, encode
 from roundel.golden.network import run
 from roundel.golden.opq import LayerPlan, OpqParams, opq
@@ -30,7 +30,7 @@ SHOWN = "`rice`, 4 slices"
 
 
 def main(page: Path = PAGE) -> None:
-    before, after = fold(import_onnx(DIGITS / "digits.onnx")), import_onnx(DIGITS / "digits_sparse.onnx")
+    before, after = fold(read_onnx(DIGITS / "digits.onnx")), read_onnx(DIGITS / "digits_sparse.onnx")
     plans = opq(layer_weights(before), PLAN)
     text = page.read_text()
     for name, lines in {

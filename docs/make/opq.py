@@ -11,7 +11,7 @@ import numpy as np
 from figures import replace as put
 
 from roundel.compression.opq_table import opq_table
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.opq import LayerPlan, OpqParams, Weighting, opq
 from roundel.graph import Graph, Images, fold, layer_weights, load_images
 from roundel.ui import markdown_table
@@ -22,7 +22,7 @@ PLAN = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
 
 
 def main(page: Path = PAGE) -> None:
-    graph = fold(import_onnx(DIGITS / "digits.onnx"))
+    graph = fold(read_onnx(DIGITS / "digits.onnx"))
     images = load_images(DIGITS / "heldout.npz", graph)
     plans = opq(layer_weights(graph), PLAN)
     text = page.read_text()

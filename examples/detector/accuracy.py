@@ -16,7 +16,7 @@ import numpy as np
 from roundel.data import DETECTOR
 from roundel.detection import Detector, Scenes, evaluate, load, read_scenes
 from roundel.detection.detections import Objects
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.network import outputs
 from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
@@ -31,7 +31,7 @@ Row = tuple[str, str, float, Precisions]  # arithmetic, NMS, boxes of a scene be
 
 def rows(model: str, detector: Detector, scenes: Scenes) -> Iterator[Row]:
     """All that is known of one model."""
-    found = detector.detections(import_onnx(DETECTOR / model).outputs(scenes.images))
+    found = detector.detections(read_onnx(DETECTOR / model).outputs(scenes.images))
     before = float(np.mean([len(one) for one in found]))
     for threshold in THRESHOLDS:
         precisions = evaluate(scenes.objects, found, partial(greedy_nms, threshold=threshold))
@@ -47,7 +47,7 @@ def rows(model: str, detector: Detector, scenes: Scenes) -> Iterator[Row]:
 
 def integer_boxes(model: str, detector: Detector, scenes: Scenes) -> list[Boxes]:
     """What the integer network sends to the NMS, for each scene."""
-    graph = import_onnx(DETECTOR / model)
+    graph = read_onnx(DETECTOR / model)
     network = quantize(graph, read_scenes(DETECTOR / "calibration.npz", graph.shape).images).network
     return detector.integer(detector.heads(network), outputs(network, network.encode(scenes.images)))
 

@@ -19,7 +19,7 @@ from train import BATCH, Targets, batch_of, loss_of
 from roundel.compression.torch_graph import run
 from roundel.compression.torch_training import FrozenLevels
 from roundel.data import DETECTOR
-from roundel.frontend import export_onnx, import_onnx
+from roundel.frontend import export_onnx, read_onnx
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.graph import Conv, Graph, fold, layer_weights
 
@@ -77,7 +77,7 @@ def _tuned(node: object, levels: dict, biases: dict, plans: dict[str, LayerPlan]
 def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    graph = scaled(fold(import_onnx(DETECTOR / "detector.onnx")), PIXEL)
+    graph = scaled(fold(read_onnx(DETECTOR / "detector.onnx")), PIXEL)
     large = {name: weights for name, weights in layer_weights(graph).items() if weights.size >= SMALL}
     plans = opq(large, PLAN)
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS

@@ -6,7 +6,7 @@ Run `python examples/digits/accuracy.py` in an environment where Roundel is inst
 import numpy as np
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.network import run
 from roundel.graph import load_images
 from roundel.quantization import Options, quantize
@@ -21,7 +21,7 @@ CASES = [
 
 
 def main() -> None:
-    graph = import_onnx(DIGITS / "digits.onnx")
+    graph = read_onnx(DIGITS / "digits.onnx")
     calibration = load_images(DIGITS / "calibration.npz", graph)
     held_out = load_images(DIGITS / "heldout.npz", graph)
     expected = graph.run(held_out.images).astype(np.float64)

@@ -17,7 +17,7 @@ from roundel.compression import FinetuneOptions
 from roundel.compression.finetuning import finetune
 from roundel.compression.opq_table import opq_table
 from roundel.data import DIGITS
-from roundel.frontend import export_onnx, import_onnx
+from roundel.frontend import export_onnx, read_onnx
 from roundel.golden.codec import CodecParams, Packing, encode
 from roundel.golden.opq import OpqParams, Weighting, opq
 from roundel.graph import Conv, Dense, Graph, fold, layer_codes, layer_weights
@@ -73,7 +73,7 @@ def choose(float_network: Graph) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    float_network = fold(import_onnx(DIGITS / "digits.onnx"))
+    float_network = fold(read_onnx(DIGITS / "digits.onnx"))
     if "--choose" in sys.argv[1:]:
         choose(float_network)
         return

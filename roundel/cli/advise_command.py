@@ -31,12 +31,12 @@ def advise(model: Path, calibration: Path, requant: str, area: bool, folder: Pat
 
     MODEL is a QDQ or QONNX network. `roundel compress --refit` does it, `--requant` keeps the scales.
     """
-    from roundel.frontend import import_onnx
+    from roundel.frontend import read_onnx
     from roundel.graph import load_images
     from roundel.scales import advice, advice_lines, advice_page, layer_areas, requantized, tables
     from roundel.scales import advise as run_advise
 
-    graph = import_onnx(model)
+    graph = read_onnx(model)
     images = load_images(calibration, graph).images
     advised = run_advise(graph, images, scheme=Scheme(requant), progress=steps)
     if area and advised.kept:

@@ -168,7 +168,7 @@ def run(
     """
     from roundel.compression import read_compressed
     from roundel.detection import load as load_detector
-    from roundel.frontend import import_onnx
+    from roundel.frontend import read_onnx
     from roundel.golden.engine import EngineParams
     from roundel.graph import read_images
     from roundel.runtime import execution as running
@@ -179,7 +179,7 @@ def run(
         stored=stored,
         images=read_images(images, stored.shape).first(count),
         detector=load_detector(head) if head else None,
-        graph=import_onnx(original) if original else None,
+        graph=read_onnx(original) if original else None,
     )
     params = EngineParams(**CONFIGS[config])
     with output_folder(folder) as work:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.finetuning import finetune
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, outputs
 from roundel.golden.opq import LayerPlan, OpqParams, Weighting, opq
@@ -167,7 +167,7 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
     InputError
         A file is missing or not what it should be, or the network has no integer form; the message names it.
     """
-    original = import_onnx(options.model)
+    original = read_onnx(options.model)
     options = replace(options, search=replace(options.search, rounding=options.rounding or usual_rounding(original)))
     calibration = load_images(options.calibration, original)
     held_out = _labelled(options.held_out, original)

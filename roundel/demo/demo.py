@@ -13,7 +13,7 @@ from roundel.demo.accuracy import Accuracy, accuracies
 from roundel.detection import Detector, Scenes, read_scenes
 from roundel.detection import load as load_detector
 from roundel.evaluation import Costs, Row, Stimulus, cost_jobs, costs_of, from_network, requant_jobs, run_jobs, sampled
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
@@ -207,7 +207,7 @@ def layer_names(compressed: Compressed) -> dict[str, str]:
 def _compress_options(options: Options, params: EngineParams) -> CompressOptions:
     sparsity = options.sparsity
     if sparsity is None and options.bits is None:
-        nodes = import_onnx(options.model).nodes
+        nodes = read_onnx(options.model).nodes
         done = any(isinstance(node, Conv | Dense) and node.step is not None for node in nodes)
         sparsity = 0.0 if done else SPARSITY
     opq = opq_params(sparsity, options.bits, "size", 8) if sparsity or options.bits else None

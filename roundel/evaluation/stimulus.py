@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, Weighted, steps
 from roundel.golden.requant import RequantParams, Scheme, nearest_boundaries
@@ -68,7 +68,7 @@ def digits_network(images: int) -> tuple[Network, Ints]:
     InputError
         The example's files are not beside the program.
     """
-    graph = import_onnx(DIGITS / "digits.onnx")
+    graph = read_onnx(DIGITS / "digits.onnx")
     network = quantize(graph, load_images(DIGITS / "calibration.npz", graph).images).network
     held_out = load_images(DIGITS / "heldout.npz", graph).images
     if images > len(held_out):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from roundel.evaluation.stimulus import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.codec import CodecParams, DecoderParams, Packing, encode
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network
@@ -80,7 +80,7 @@ def examples() -> list[Example]:
     InputError
         The example's files are not beside the program.
     """
-    graph = import_onnx(DIGITS / "digits_sparse.onnx")
+    graph = read_onnx(DIGITS / "digits_sparse.onnx")
     images = load_images(DIGITS / "calibration.npz", graph).images
     network = quantize(graph, images).network
     zeros = float(np.mean(np.concatenate([layer.weights.ravel() for layer in network.weighted]) == 0))

@@ -1,9 +1,10 @@
 """ONNX files in and out: the only place that imports onnx."""
 
 from roundel.frontend.exporter import export_onnx
-from roundel.frontend.importer import import_onnx
+from roundel.frontend.importer import Model, read_onnx
 
 __all__ = [
+    "Model",
     "export_onnx",
-    "import_onnx",
+    "read_onnx",
 ]

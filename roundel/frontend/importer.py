@@ -20,29 +20,56 @@ OLDEST = 11  # opset: before it, bounds, sizes and paddings were attributes with
 MOST_VALUES = 1 << 26  # of an image: more is a damaged file, not a network that anyone runs here
 
 
-def import_onnx(path: str | Path) -> Graph:
-    """Read a trained network from an ONNX file.
+Model = str | Path | bytes | onnx.ModelProto
+"""A trained network: the path of an ONNX file, its bytes, or the model itself."""
+
+
+def read_onnx(model: Model) -> Graph:
+    """Read a trained network.
+
+    Parameters
+    ----------
+    model
+        The path of an ONNX file, its bytes, or an `onnx.ModelProto`.
+
+    Returns
+    -------
+    Graph
+        The float network, as the file has it: nothing is folded.
 
     Raises
     ------
     InputError
         The file is missing, corrupt, or holds something that is not supported: one line that names file, node and
         operator, or the tensor.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> from roundel.data import DIGITS
+    >>> roundel.read_onnx(DIGITS / "digits.onnx").shape
+    (1, 8, 8)
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected an ONNX file, but there is none")
+    file = str(model) if isinstance(model, str | Path) else "model"
+    if isinstance(model, str | Path) and not Path(model).is_file():
+        raise InputError(f"{file}: expected an ONNX file, but there is none")
     try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-        if model.functions:  # operators that the file defines itself, as torch's newer exporter once did
-            model = inline_local_functions(model)
+        proto = _proto(model)
+        onnx.checker.check_model(proto)
+        if proto.functions:  # operators that the file defines itself, as torch's newer exporter once did
+            proto = inline_local_functions(proto)
     except Exception as error:  # protobuf, checker and external data each raise their own kinds
-        raise InputError(f"{path}: not a valid ONNX model: {_first_line(error)}") from error
+        raise InputError(f"{file}: not a valid ONNX model: {_first_line(error)}") from error
     try:
-        return _convert(model, str(path))
+        return _convert(proto, file)
     except InputError as error:  # names in a damaged file may hold anything
         raise InputError(" ".join(str(error).splitlines())) from error
+
+
+def _proto(model: Model) -> onnx.ModelProto:
+    if isinstance(model, onnx.ModelProto):
+        return model
+    return onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load(model)
 
 
 def _convert(model: onnx.ModelProto, file: str) -> Graph:

@@ -3,7 +3,7 @@
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, maker, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
-from roundel.graph.images import Images, load_images, read_images
+from roundel.graph.images import Images, ImageSource, load_images, read_images
 from roundel.graph.nodes import (
     ROUNDINGS,
     Add,
@@ -41,6 +41,7 @@ __all__ = [
     "Flatten",
     "Graph",
     "HostOperator",
+    "ImageSource",
     "Images",
     "LeakyRelu",
     "MaxPool",

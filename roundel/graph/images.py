@@ -1,5 +1,6 @@
 """Images and labels from `.npz` files, checked against the network that takes them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,26 +59,36 @@ class Images:
         return float((scores.argmax(axis=1) == self.labels_of(scores.shape[1:])).mean())
 
 
-def load_images(path: str | Path, graph: Graph) -> Images:
-    """`read_images` as `graph` takes them."""
-    return read_images(path, graph.shape)
+ImageSource = str | Path | NDArray[Any] | Mapping[str, NDArray[Any]] | Images
+"""Images: the path of an `.npz` file with `images` and perhaps `labels`, such arrays by name, or the images alone."""
 
 
-def read_images(path: str | Path, shape: tuple[int, ...]) -> Images:
+def load_images(source: ImageSource, graph: Graph) -> Images:
+    """`read_images` of the shape that `graph` takes."""
+    return read_images(source, graph.shape)
+
+
+def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     """Read the arrays `images`, each of `shape`, and, where there are any, `labels`.
+
+    Parameters
+    ----------
+    source
+        The path of an `.npz` file, its arrays by name, or the images alone.
+    shape
+        Of an image: (channels, rows, columns) or (features,).
 
     Raises
     ------
     InputError
         The file is missing, no `.npz`, or its arrays are not such: one line with file and array.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected an .npz file, but there is none")
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in ("images", "labels")}
-    except Exception as error:  # a damaged archive raises one of half a dozen kinds
-        raise InputError(f"{path}: not a valid .npz file of arrays") from error
+    if isinstance(source, Images):
+        source = {"images": source.images} | ({} if source.labels is None else {"labels": source.labels})
+    path = str(source) if isinstance(source, str | Path) else "arrays"
+    arrays = _arrays(source) if isinstance(source, str | Path) else source
+    if not isinstance(arrays, Mapping):
+        arrays = {"images": np.asarray(arrays)}
     images, labels = arrays.get("images"), arrays.get("labels")
     if images is None or images.ndim == 0:
         raise InputError(f"{path}: expected an array named images")
@@ -88,4 +99,15 @@ def read_images(path: str | Path, shape: tuple[int, ...]) -> Images:
         raise InputError(f"{path}: images: expected finite real numbers within the range of float32")
     if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "ui"):
         raise InputError(f"{path}: labels: expected {len(images)} integers, not {labels.dtype} of {labels.shape}")
-    return Images(images=images, labels=labels, file=str(path))
+    return Images(images=images, labels=labels, file=path)
+
+
+def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that are of images."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected an .npz file, but there is none")
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name in ("images", "labels")}
+    except Exception as error:  # a damaged archive raises one of half a dozen kinds
+        raise InputError(f"{path}: not a valid .npz file of arrays") from error

@@ -13,7 +13,7 @@ import pytest
 
 from roundel.data import DETECTOR
 from roundel.detection import Detector, Scenes, evaluate, load, read_scenes
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.network import Network, outputs
 from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
 from roundel.golden.nms.detections import areas, intersections
@@ -31,7 +31,7 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module", params=MODELS)
 def graph(request: pytest.FixtureRequest) -> Graph:
-    return import_onnx(DETECTOR / request.param)
+    return read_onnx(DETECTOR / request.param)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def held_out() -> Scenes:
 @pytest.fixture(scope="module")
 def float_ap50(detector: Detector, held_out: Scenes) -> float:
     """Of the dense float network with the better GreedyNMS."""
-    found = detector.detections(import_onnx(DETECTOR / MODELS[0]).outputs(held_out.images))
+    found = detector.detections(read_onnx(DETECTOR / MODELS[0]).outputs(held_out.images))
     return max(evaluate(held_out.objects, found, partial(greedy_nms, threshold=t))[0] for t in (0.4, 0.5))
 
 
@@ -163,7 +163,7 @@ def test_the_file_computes_what_the_trained_module_does(example: Callable[[str],
     with torch.no_grad():
         expected = model(torch.tensor(images / network.PIXEL, dtype=torch.float32))
     (tmp_path / "made.onnx").write_bytes(network.to_onnx(model).SerializeToString())
-    found = import_onnx(tmp_path / "made.onnx").outputs(images)
+    found = read_onnx(tmp_path / "made.onnx").outputs(images)
     assert tuple(found) == network.OUTPUTS
     for name, values in zip(network.OUTPUTS, expected, strict=True):
         np.testing.assert_allclose(found[name], values.numpy(), atol=1e-4)

@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.codec import CodecParams, Packing, decode, encode
 from roundel.golden.network import run
 from roundel.golden.opq import OpqParams, opq
@@ -42,7 +42,7 @@ def codes() -> dict[str, np.ndarray]:
 
 
 def test_the_file_holds_what_pruning_and_quantization_fixed() -> None:
-    plans, held = opq(layer_weights(fold(import_onnx(DIGITS / "digits.onnx"))), PARAMS), constants()
+    plans, held = opq(layer_weights(fold(read_onnx(DIGITS / "digits.onnx"))), PARAMS), constants()
     assert codes().keys() == plans.keys()
     for name, plan in plans.items():
         assert plan.levels is not None
@@ -69,12 +69,12 @@ def test_at_least_20_times_smaller_with_positions(params: CodecParams) -> None:
 
 
 def test_at_most_half_a_point_is_lost() -> None:
-    dense = import_onnx(DIGITS / "digits.onnx")
+    dense = read_onnx(DIGITS / "digits.onnx")
     held_out = load_images(DIGITS / "heldout.npz", dense)
     session = onnxruntime.InferenceSession(str(DIGITS / "digits_sparse.onnx"))
     (scores,) = session.run(None, {dense.source: held_out.images.astype(np.float32)})
     assert held_out.accuracy(scores) >= held_out.accuracy(dense.run(held_out.images)) - 0.005
-    sparse = import_onnx(DIGITS / "digits_sparse.onnx")
+    sparse = read_onnx(DIGITS / "digits_sparse.onnx")
     np.testing.assert_allclose(sparse.run(held_out.images), scores, rtol=1e-4, atol=1e-4)
     assert {name: value.tolist() for name, value in layer_codes(sparse).items()} == {
         name: value.tolist() for name, value in codes().items()
@@ -83,7 +83,7 @@ def test_at_most_half_a_point_is_lost() -> None:
 
 
 def test_the_integer_network_has_the_same_codes_and_loses_at_most_half_a_point() -> None:
-    dense, sparse = import_onnx(DIGITS / "digits.onnx"), import_onnx(DIGITS / "digits_sparse.onnx")
+    dense, sparse = read_onnx(DIGITS / "digits.onnx"), read_onnx(DIGITS / "digits_sparse.onnx")
     calibration, held_out = (load_images(DIGITS / f"{name}.npz", dense) for name in ("calibration", "heldout"))
     network = quantize(sparse, calibration.images, Options(activation_bits=8)).network
     for layer in network.weighted:
@@ -121,7 +121,7 @@ def test_the_script_that_makes_it_runs(
     monkeypatch.setattr(sys, "argv", ["sparse.py"])
     sparse.main()
     assert "heldout: 99.50% right in float" in capsys.readouterr().out
-    written = layer_codes(import_onnx(tmp_path / "digits_sparse.onnx"))
+    written = layer_codes(read_onnx(tmp_path / "digits_sparse.onnx"))
     assert {name: value.shape for name, value in written.items()} == {
         name: value.shape for name, value in codes().items()
     }

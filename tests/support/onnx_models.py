@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 
 OLDEST, NEWEST = 11, 26  # NEWEST is the newest that both onnx and onnxruntime know
 
@@ -50,7 +50,7 @@ def reference(proto, x):
 
 def check(tmp_path, proto, shape, seed=12, batch=3):
     """Import, and compare every output with onnxruntime on random images; returns the graph."""
-    graph = import_onnx(saved(tmp_path, proto))
+    graph = read_onnx(saved(tmp_path, proto))
     x = np.random.default_rng(seed).normal(size=(batch, *shape)).astype(np.float32)
     expected, got = reference(proto, x), graph.outputs(x)
     assert len(expected) == len(graph.results)

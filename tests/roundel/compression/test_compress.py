@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.codec import decode
 from roundel.golden.network import load, load_meta, save
 from roundel.graph import load_images
@@ -49,7 +49,7 @@ def test_dense_at_8_bits_loses_at_most_half_a_point(tmp_path):
 def test_sparse_and_4_bits_is_20_times_smaller_and_loses_at_most_half_a_point(tmp_path):
     """Of the fine-tuned network, against the float network it came from."""
     assert call("compress", SPARSE, *IMAGES, "-o", tmp_path) == 0
-    found, model = read(tmp_path), import_onnx(MODEL)
+    found, model = read(tmp_path), read_onnx(MODEL)
     held_out = load_images(DIGITS / "heldout.npz", model)
     assert 100 * (held_out.accuracy(model.run(held_out.images)) - found["accuracy"]["integer"]) <= 0.5
     size = found["size"]
@@ -251,7 +251,7 @@ def test_accuracy_is_that_of_the_first_result(tmp_path):
     ],
 )
 def test_labels_that_no_result_can_be_right_about(model, labels, message, tmp_path, capsys):
-    shape = import_onnx(model).shape
+    shape = read_onnx(model).shape
     np.savez(tmp_path / "images.npz", images=np.ones((4, *shape), np.float32), labels=np.full(4, labels))
     images = ("--calibration", tmp_path / "images.npz", "--held-out", tmp_path / "images.npz")
     assert call("compress", model, *images, "-o", tmp_path / "out") == 2

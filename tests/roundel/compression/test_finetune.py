@@ -11,7 +11,7 @@ import pytest
 
 from roundel.compression import FinetuneOptions
 from roundel.compression.finetuning import Tuned, finetune
-from roundel.frontend import export_onnx, import_onnx
+from roundel.frontend import export_onnx, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.graph import Conv, Dense, Graph, codes_of, graph, layer_weights
@@ -222,7 +222,7 @@ def test_any_step_goes_through_onnx(seed: int, tmp_path: Path) -> None:
     plans = opq(layer_weights(network), replace(PARAMS, power_of_two=False))
     tuned = finetune(network, plans, x, labels, replace(SHORT, epochs=1)).graph
     export_onnx(tuned, tmp_path / "tuned.onnx")
-    again = import_onnx(tmp_path / "tuned.onnx")
+    again = read_onnx(tmp_path / "tuned.onnx")
     np.testing.assert_allclose(again.run(x), tuned.run(x), rtol=1e-5, atol=1e-5)
     for node, kept in zip(weighted(tuned), weighted(again), strict=True):
         assert kept.step == np.float32(plans[node.name].levels.step)  # type: ignore[union-attr]

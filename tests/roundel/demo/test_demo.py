@@ -18,7 +18,7 @@ from roundel.demo.demo import DETECTOR, layer_names
 from roundel.demo.summary import summary
 from roundel.detection import evaluate, read_scenes
 from roundel.evaluation import Costs
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.network import outputs
 from roundel.golden.nms import greedy_nms
 
@@ -102,7 +102,7 @@ def test_float_row_is_the_file_alone(output):
     folder, _ = output
     found = json.loads((folder / "demo.json").read_text())
     graph, detector = (
-        import_onnx(DETECTOR / "detector.onnx"),
+        read_onnx(DETECTOR / "detector.onnx"),
         roundel.demo.demo.load_detector(DETECTOR / "detector.toml"),
     )
     scenes = read_scenes(DETECTOR / "heldout.npz", graph.shape).first(SCENES)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Conv, Dense, HostOperator, Quantize
 from tests.support.onnx_models import NEWEST, check, model, reference, saved
@@ -32,7 +32,7 @@ def test_activations_equal_onnxruntime(kind, opset, tmp_path, seed):
     scale, zero = np.float32(0.25), None if kind is None else kind(3)
     constants = {"s": scale} | ({} if zero is None else {"z": zero})
     proto = model(pair("x", "y", "s", None if zero is None else "z"), IMAGE, constants, opset=opset)
-    graph = import_onnx(saved(tmp_path, proto))
+    graph = read_onnx(saved(tmp_path, proto))
     assert [type(node) for node in graph.nodes] == [Quantize]
     x = np.random.default_rng(seed).integers(-400, 400, (2, *IMAGE)).astype(np.float32) / 8
     np.testing.assert_array_equal(graph.run(x), reference(proto, x)[0])
@@ -151,7 +151,7 @@ def test_integers_may_be_clipped(tmp_path):
 
 def test_what_the_host_computes_may_be_quantized_after(tmp_path):
     nodes = [("Sigmoid", ["x"], "a", {}), *pair("a", "y", "s")]
-    graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, {"s": np.float32(1 / 255)})))
+    graph = read_onnx(saved(tmp_path, model(nodes, IMAGE, {"s": np.float32(1 / 255)})))
     assert graph.host == (HostOperator(name="sigmoid_a", operator="Sigmoid", tensor="x"),)
 
 
@@ -184,7 +184,7 @@ def test_qonnx_is_what_it_says(operator, signed, narrow, mode, tmp_path, seed):
         ("Conv", ["a", "v"], "y", {}),
     ]
     proto = model(nodes, IMAGE, constants, domains=[operator.split(":")[0]])
-    quantize, conv = import_onnx(saved(tmp_path, proto)).nodes
+    quantize, conv = read_onnx(saved(tmp_path, proto)).nodes
     x = rng.integers(-20, 20, (1, *IMAGE)).astype(np.float32) / 4
     expected = np.vectorize(lambda value: quant_by_hand(value, 0.5, 0, 3, signed, narrow, mode))(x)
     np.testing.assert_array_equal(quantize.compute(x), expected)
@@ -238,7 +238,7 @@ def test_refused(name, tmp_path):
     (nodes, constants), message = REFUSED[name]
     path = saved(tmp_path, model(nodes, IMAGE, constants, opset=19, domains=[QONNX]))
     with pytest.raises(InputError, match=message) as caught:
-        import_onnx(path)
+        read_onnx(path)
     assert str(caught.value).startswith(f"{path}: node ")
     assert "\n" not in str(caught.value)
 
@@ -246,14 +246,14 @@ def test_refused(name, tmp_path):
 def test_integers_are_read_by_dequantizers_only(tmp_path):
     proto = model([("QuantizeLinear", ["x", "s"], "y", {})], IMAGE, {"s": np.float32(0.5)})
     with pytest.raises(InputError, match="output y holds integers: expected DequantizeLinear before it"):
-        import_onnx(saved(tmp_path, proto))
+        read_onnx(saved(tmp_path, proto))
     nodes = [("QuantizeLinear", ["x", "s"], "a", {}), ("Flatten", ["a"], "y", {})]
     with pytest.raises(InputError, match=r"node flatten_y \(Flatten\): input a holds integers"):
-        import_onnx(saved(tmp_path, model(nodes, IMAGE, {"s": np.float32(0.5)})))
+        read_onnx(saved(tmp_path, model(nodes, IMAGE, {"s": np.float32(0.5)})))
 
 
 def test_blocks_of_weights_are_refused(tmp_path):
     constants = {"c": np.zeros((4, 6), np.int8), "s": np.full((2, 6), 0.5, np.float32)}
     nodes = [("DequantizeLinear", ["c", "s"], "w", {"axis": 0, "block_size": 2}), ("MatMul", ["x", "w"], "y", {})]
     with pytest.raises(InputError, match="block_size must be 0, not 2"):
-        import_onnx(saved(tmp_path, model(nodes, (4,), constants, opset=NEWEST)))
+        read_onnx(saved(tmp_path, model(nodes, (4,), constants, opset=NEWEST)))

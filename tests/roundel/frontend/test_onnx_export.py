@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from roundel.frontend import export_onnx, import_onnx
+from roundel.frontend import export_onnx, read_onnx
 from roundel.frontend.exporter import to_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Conv, Dense, Graph, HostOperator, codes_of, graph
@@ -59,7 +59,7 @@ def test_weights_leave_as_integers(seed: int) -> None:
 def test_import_of_an_export(seed: int, tmp_path: Path) -> None:
     network = stepped(every_node(seed), seed)
     export_onnx(network, tmp_path / "model.onnx")
-    again, x = import_onnx(tmp_path / "model.onnx"), images(3, seed)
+    again, x = read_onnx(tmp_path / "model.onnx"), images(3, seed)
     for found, expected in zip(again.outputs(x).values(), network.outputs(x).values(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     for node, kept in zip(weighted(network), weighted(again), strict=True):

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Add, Conv, Images, Relu, fold, load_images
 from tests.support.onnx_models import check, model, saved
@@ -64,7 +64,7 @@ def test_what_the_result_does_not_need_is_dropped(tmp_path):
 
 def test_digits_equals_onnxruntime():
     path = DIGITS / "digits.onnx"
-    graph = import_onnx(path)
+    graph = read_onnx(path)
     held_out = load_images(DIGITS / "heldout.npz", graph)
     session = onnxruntime.InferenceSession(path.read_bytes())
     expected = session.run(None, {graph.source: held_out.images.astype(np.float32)})[0]
@@ -157,17 +157,17 @@ REFUSED = [
 def test_refused_by_file_node_and_operator(operator, attributes, shape, weights, message, tmp_path):
     path = saved(tmp_path, model([(operator, ["x", *weights], "y", attributes)], shape, weights))
     with pytest.raises(InputError, match=message) as caught:
-        import_onnx(path)
+        read_onnx(path)
     assert str(caught.value).startswith(f"{path}: node {operator.lower()}_y ({operator}): ")
     assert "\n" not in str(caught.value)
 
 
 def test_refused_operands(tmp_path):
     with pytest.raises(InputError, match="input x must be a constant"):
-        import_onnx(saved(tmp_path, model([("MatMul", ["x", "x"], "y", {})], (5,))))
+        read_onnx(saved(tmp_path, model([("MatMul", ["x", "x"], "y", {})], (5,))))
     nodes = [("GlobalAveragePool", ["x"], "a", {}), ("Add", ["x", "a"], "y", {})]
     with pytest.raises(InputError, match=r"shapes \(3, 7, 6\) and \(3, 1, 1\) differ"):
-        import_onnx(saved(tmp_path, model(nodes, IMAGE)))
+        read_onnx(saved(tmp_path, model(nodes, IMAGE)))
 
 
 @pytest.mark.parametrize(
@@ -182,18 +182,18 @@ def test_refused_operands(tmp_path):
 def test_refused_inputs(changes, message, tmp_path):
     arguments = {"shape": (3, 7, 6)} | changes
     with pytest.raises(InputError, match=message):
-        import_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], **arguments)))
+        read_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], **arguments)))
 
 
 def test_refused_files(tmp_path):
     with pytest.raises(InputError, match="there is none"):
-        import_onnx(tmp_path / "missing.onnx")
+        read_onnx(tmp_path / "missing.onnx")
     whole = (DIGITS / "digits.onnx").read_bytes()
     for name, content in (("text", b"no model at all"), ("cut", whole[: len(whole) // 2]), ("empty", b"")):
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(content)
         with pytest.raises(InputError, match="not a valid ONNX model") as caught:
-            import_onnx(path)
+            read_onnx(path)
         assert "\n" not in str(caught.value)
 
 
@@ -201,19 +201,19 @@ def test_names_of_several_lines_are_told_in_one(tmp_path):
     proto = model([("Tanh", ["x"], "y", {})], IMAGE)
     proto.graph.node[0].name = "two\nlines"
     with pytest.raises(InputError, match=r"node two lines \(Tanh\)"):
-        import_onnx(saved(tmp_path, proto))
+        read_onnx(saved(tmp_path, proto))
 
 
 def test_two_inputs_are_refused(tmp_path):
     proto = model([("Add", ["x", "z"], "y", {})], IMAGE)
     proto.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", *IMAGE]))
     with pytest.raises(InputError, match="one input and at least one output, not 2 and 1"):
-        import_onnx(saved(tmp_path, proto))
+        read_onnx(saved(tmp_path, proto))
 
 
 def test_old_versions_are_refused(tmp_path):
     with pytest.raises(InputError, match="expected ONNX opset 11 or newer, not 10"):
-        import_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], IMAGE, opset=10)))
+        read_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], IMAGE, opset=10)))
 
 
 def test_the_newest_version_that_onnx_knows(tmp_path):
@@ -228,7 +228,7 @@ def test_the_newest_version_that_onnx_knows(tmp_path):
     proto = model(nodes, IMAGE, weights, opset=onnx.defs.onnx_opset_version())
     x = RNG.normal(size=(2, *IMAGE)).astype(np.float32)
     expected = ReferenceEvaluator(proto).run(None, {"x": x})[0]
-    np.testing.assert_allclose(import_onnx(saved(tmp_path, proto)).run(x), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(read_onnx(saved(tmp_path, proto)).run(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_functions_of_the_file_are_what_they_are_made_of(tmp_path):
@@ -246,10 +246,10 @@ def test_weights_beside_the_file(tmp_path):
     expected = check(tmp_path, proto, IMAGE)
     path = tmp_path / "outside.onnx"
     onnx.save(proto, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
-    np.testing.assert_array_equal(import_onnx(path).nodes[0].weights, expected.nodes[0].weights)
+    np.testing.assert_array_equal(read_onnx(path).nodes[0].weights, expected.nodes[0].weights)
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(InputError, match="not a valid ONNX model") as caught:
-        import_onnx(path)
+        read_onnx(path)
     assert "\n" not in str(caught.value)
 
 
@@ -262,23 +262,23 @@ def test_constants_under_other_names(tmp_path):
 def test_operators_of_others_are_refused(tmp_path):
     proto = model([("com.example:Relu", ["x"], "y", {})], IMAGE, domains=["com.example"])
     with pytest.raises(InputError, match=r"node relu_y \(Relu\): operators of com.example are not supported"):
-        import_onnx(saved(tmp_path, proto))
+        read_onnx(saved(tmp_path, proto))
 
 
 def test_outputs_that_are_no_results_are_refused(tmp_path):
     proto = model([("Relu", ["x"], "a", {}), ("Add", ["b", "b"], "y", {})], IMAGE, {"b": real(1)})
     with pytest.raises(InputError, match="output y does not depend on the input"):
-        import_onnx(saved(tmp_path, proto))
+        read_onnx(saved(tmp_path, proto))
 
 
 def test_nodes_without_names_get_those_of_their_outputs(tmp_path):
     proto = model([("Relu", ["x"], "a", {}), ("Relu", ["a"], "y", {})], IMAGE)
     for node in proto.graph.node:
         node.name = ""
-    assert [node.name for node in import_onnx(saved(tmp_path, proto)).nodes] == ["a", "y"]
+    assert [node.name for node in read_onnx(saved(tmp_path, proto)).nodes] == ["a", "y"]
     for node in proto.graph.node:
         node.name = "same"
-    assert [node.name for node in import_onnx(saved(tmp_path, proto)).nodes] == ["same", "y"]
+    assert [node.name for node in read_onnx(saved(tmp_path, proto)).nodes] == ["same", "y"]
 
 
 @pytest.mark.parametrize(
@@ -297,11 +297,11 @@ def test_refused_images(arrays, message, tmp_path):
     path = tmp_path / "images.npz"
     np.savez(path, **arrays)
     with pytest.raises(InputError, match=message):
-        load_images(path, import_onnx(DIGITS / "digits.onnx"))
+        load_images(path, read_onnx(DIGITS / "digits.onnx"))
 
 
 def test_refused_image_files(tmp_path):
-    graph = import_onnx(DIGITS / "digits.onnx")
+    graph = read_onnx(DIGITS / "digits.onnx")
     with pytest.raises(InputError, match="there is none"):
         load_images(tmp_path / "missing.npz", graph)
     for content in (b"", b"no archive", (DIGITS / "heldout.npz").read_bytes()[:2000]):
@@ -317,7 +317,7 @@ def test_refused_image_files(tmp_path):
 def test_labels_are_optional(tmp_path):
     path = tmp_path / "images.npz"
     np.savez(path, images=np.zeros((2, 1, 8, 8)))
-    images = load_images(path, import_onnx(DIGITS / "digits.onnx"))
+    images = load_images(path, read_onnx(DIGITS / "digits.onnx"))
     assert images.labels is None
     with pytest.raises(InputError, match=r"images\.npz: expected an array named labels"):
         images.accuracy(np.zeros((2, 10)))

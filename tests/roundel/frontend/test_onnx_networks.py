@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.graph import (
     Add,
     Affine,
@@ -50,7 +50,7 @@ def images_for(graph, seed):
 @pytest.mark.parametrize("name", [name for name in KINDS if not name.endswith("_qdq")])
 def test_network_equals_onnxruntime(name, seed):
     path = NETWORKS / f"{name}.onnx"
-    graph = import_onnx(path)
+    graph = read_onnx(path)
     images = images_for(graph, seed)
     got = graph.outputs(images)
     for host in graph.host:
@@ -66,7 +66,7 @@ def test_network_equals_onnxruntime(name, seed):
 def test_every_node_equals_onnxruntime(name, seed):
     """Each on what onnxruntime gives it: a last digit that differs would else become a step where it is quantized."""
     proto = onnx.load(NETWORKS / f"{name}.onnx")
-    graph = import_onnx(NETWORKS / f"{name}.onnx")
+    graph = read_onnx(NETWORKS / f"{name}.onnx")
     assert {type(node) for node in graph.nodes} == KINDS[name]
     names = [node.output for node in graph.nodes if not node.output.endswith("of each map")]
     proto.graph.ClearField("output")
@@ -83,7 +83,7 @@ def test_every_node_equals_onnxruntime(name, seed):
 def test_quantized_weights_know_their_steps():
     """Of separable, a step per channel (whole multiples of it within 8 bits); of two_scales, one for all."""
     for name, per_channel in (("separable_qdq", True), ("two_scales_qdq", False)):
-        weighted = [node for node in import_onnx(NETWORKS / f"{name}.onnx").nodes if isinstance(node, Conv | Dense)]
+        weighted = [node for node in read_onnx(NETWORKS / f"{name}.onnx").nodes if isinstance(node, Conv | Dense)]
         assert len(weighted) >= 6
         for node in weighted:
             assert node.step is not None
@@ -101,7 +101,7 @@ def test_quantized_weights_know_their_steps():
 @pytest.mark.parametrize("kind", ["shift", "scale"])
 def test_network_equals_brevitas(kind, dialect):
     """Weights and activations of 4 bits: exactly where scales are powers of two, so that every sum is exact."""
-    graph = import_onnx(NETWORKS / f"brevitas_{kind}_{dialect}.onnx")
+    graph = read_onnx(NETWORKS / f"brevitas_{kind}_{dialect}.onnx")
     order = [Quantize, Conv, Relu, Quantize, MaxPool, Conv, Relu, Quantize, Flatten, Dense]
     assert [type(node) for node in graph.nodes] == order
     limits = [(node.low, node.high) for node in graph.nodes if isinstance(node, Quantize)]

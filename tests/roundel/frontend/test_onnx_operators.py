@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.frontend.operators import OPERATORS
 from roundel.golden.errors import InputError
 from roundel.graph import AveragePool, Flatten, HostOperator, Upsample
@@ -211,7 +211,7 @@ def test_padding_of_dilated_kernels_is_worked_out(tmp_path, seed):
     explicit = model([("Conv", ["x", "w"], "y", common | {"pads": [2, 2, 2, 2]})], IMAGE, weights)
     automatic = model([("Conv", ["x", "w"], "y", common | {"auto_pad": "SAME_UPPER"})], IMAGE, weights)
     window = check(tmp_path, explicit, IMAGE).nodes[0].window
-    assert import_onnx(saved(tmp_path, automatic)).nodes[0].window == window
+    assert read_onnx(saved(tmp_path, automatic)).nodes[0].window == window
 
 
 def test_depthwise_windows_are_those_of_their_channel(tmp_path):
@@ -242,7 +242,7 @@ def test_constants_of_every_form(form, tmp_path):
 def test_constants_of_other_forms_are_refused(tmp_path):
     proto = model([("Constant", [], "c", {"value_string": "a"}), ("Relu", ["x"], "y", {})], IMAGE)
     with pytest.raises(InputError, match=r"node constant_c .*: the attribute value_string is not supported"):
-        import_onnx(saved(tmp_path, proto))
+        read_onnx(saved(tmp_path, proto))
 
 
 def axes(opset, operator, source, output, *places):
@@ -286,7 +286,7 @@ def test_shapes_that_exporters_compute_are_constants(opset, tmp_path):
 def test_the_size_of_the_batch_is_not_computed_with(tmp_path):
     nodes = [("Shape", ["x"], "s", {}), ("Mul", ["s", "s"], "t", {}), ("Reshape", ["x", "t"], "y", {})]
     with pytest.raises(InputError, match=r"node mul_t \(Mul\): it computes with the size of the batch"):
-        import_onnx(saved(tmp_path, model(nodes, IMAGE)))
+        read_onnx(saved(tmp_path, model(nodes, IMAGE)))
 
 
 @pytest.mark.parametrize("target", [[5, -1], [5, 168], [0, 4, 7, 6], [5, 4, 0, 6]])
@@ -317,7 +317,7 @@ def test_results_in_the_order_of_the_file(tmp_path):
 @pytest.mark.parametrize("opset", OPSETS)
 def test_softmax_and_sigmoid_at_the_end_are_left_to_the_host(opset, tmp_path):
     nodes = [("Relu", ["x"], "a", {}), ("Softmax", ["a"], "p", {"axis": 3}), ("Sigmoid", ["x"], "q", {})]
-    graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("q", "a", "p"), opset=opset)))
+    graph = read_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("q", "a", "p"), opset=opset)))
     assert graph.results == ("x", "a")
     assert graph.host == (
         HostOperator(name="sigmoid_q", operator="Sigmoid", tensor="x"),
@@ -328,19 +328,19 @@ def test_softmax_and_sigmoid_at_the_end_are_left_to_the_host(opset, tmp_path):
 @pytest.mark.parametrize("opset", OPSETS)
 def test_softmax_works_along_the_last_axis(opset, tmp_path):
     """Unless told otherwise; before opset 13 along all from the second on, of which only one may be there."""
-    [host] = import_onnx(saved(tmp_path, model([("Softmax", ["x"], "y", {})], (5,), opset=opset))).host
+    [host] = read_onnx(saved(tmp_path, model([("Softmax", ["x"], "y", {})], (5,), opset=opset))).host
     assert host.axis == 1
     path = saved(tmp_path, model([("Softmax", ["x"], "y", {})], IMAGE, opset=opset))
     if opset >= 13:
-        assert import_onnx(path).host[0].axis == 3
+        assert read_onnx(path).host[0].axis == 3
     else:
         with pytest.raises(InputError, match="axis must be the last one before opset 13, not 1"):
-            import_onnx(path)
+            read_onnx(path)
 
 
 def test_an_output_under_two_names_is_left_to_the_host_once(tmp_path):
     nodes = [("Softmax", ["x"], "p", {}), ("Identity", ["p"], "q", {})]
-    graph = import_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("p", "q"))))
+    graph = read_onnx(saved(tmp_path, model(nodes, IMAGE, outputs=("p", "q"))))
     assert graph.results == ("x",)
     assert len(graph.host) == 1
 
@@ -348,7 +348,7 @@ def test_an_output_under_two_names_is_left_to_the_host_once(tmp_path):
 def test_softmax_and_sigmoid_elsewhere_are_refused(tmp_path):
     nodes = [("Sigmoid", ["x"], "a", {}), ("Relu", ["a"], "y", {})]
     with pytest.raises(InputError, match=r"node relu_y \(Relu\): it reads what Sigmoid gives, .* only at the end"):
-        import_onnx(saved(tmp_path, model(nodes, IMAGE)))
+        read_onnx(saved(tmp_path, model(nodes, IMAGE)))
 
 
 def test_every_operator_has_a_test():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from roundel.compression.pipeline import prune
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network.conv import window_max
@@ -162,7 +162,7 @@ def test_modules_of_a_residual_network():
 
 
 def test_modules_of_the_digits():
-    assert [(name, kinds) for name, _, kinds in grouped(import_onnx(DIGITS / "digits.onnx"))] == [
+    assert [(name, kinds) for name, _, kinds in grouped(read_onnx(DIGITS / "digits.onnx"))] == [
         ("conv1", "Conv Relu"),
         ("conv2", "Conv Relu"),
         ("pool2", "MaxPool"),

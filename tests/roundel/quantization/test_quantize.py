@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden import network as layers
 from roundel.golden.formats import Format
 from roundel.golden.mac import MacParams
@@ -285,7 +285,7 @@ def test_refused_options():
 @pytest.fixture(scope="module")
 def digits():
     """Graph, calibration and held-out images of the digits."""
-    graph = import_onnx(DIGITS / "digits.onnx")
+    graph = read_onnx(DIGITS / "digits.onnx")
     return graph, load_images(DIGITS / "calibration.npz", graph), load_images(DIGITS / "heldout.npz", graph)
 
 

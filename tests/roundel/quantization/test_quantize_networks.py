@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs
 from roundel.graph import fold
@@ -38,7 +38,7 @@ def on_host(operator, values):
 def test_networks_come_close_to_onnxruntime(name, exporter, per_channel, least_db):
     """Eight bits give 35 to 50 dB once; a dozen roundings take some of that. A wrong order leaves nothing."""
     path = NETWORKS / f"{name}_{exporter}.onnx"
-    graph = import_onnx(path)
+    graph = read_onnx(path)
     rng = np.random.default_rng(1)
     calibration, images = (rng.normal(size=(32, *graph.shape)).astype(np.float32) for _ in range(2))
     integers = quantize(graph, calibration, Options(bias_bits=12, per_channel=per_channel)).network
@@ -64,7 +64,7 @@ def test_networks_come_close_to_onnxruntime(name, exporter, per_channel, least_d
 )
 def test_tables_of_exported_networks(name, joined, saved):
     """Saved is what joins a convolution: 6 normalizations, 5 ReLUs, 2 sums; 4 clips, 1 sum; 4 leaky ReLUs."""
-    graph = import_onnx(NETWORKS / f"{name}_script.onnx")
+    graph = read_onnx(NETWORKS / f"{name}_script.onnx")
     table = modules_table(graph, unify(fold(graph)))
     assert joined in {row.operators for row in table.rows}
     assert table.saved == saved
@@ -73,7 +73,7 @@ def test_tables_of_exported_networks(name, joined, saved):
 @pytest.mark.parametrize("name", ["separable", "two_scales"])
 def test_scales_that_are_no_powers_of_two_are_refused(name):
     """Never silently: a file that says its scales gets those, or nothing."""
-    graph = import_onnx(NETWORKS / f"{name}_qdq.onnx")
+    graph = read_onnx(NETWORKS / f"{name}_qdq.onnx")
     images = np.random.default_rng(2).normal(size=(4, *graph.shape)).astype(np.float32)
     first = r"node image_QuantizeLinear: scale: expected a power of two, not 0\.0304761454 \(one of \d+ tensors"
     with pytest.raises(InputError, match=rf"{first} .*: --requant .*, --refit .*, `roundel advise` "):

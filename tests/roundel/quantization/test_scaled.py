@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import Weighted, load, outputs, run, save
 from roundel.golden.requant import Scheme
@@ -25,7 +25,7 @@ SCHEMES = (Scheme.FLOAT32, Scheme.FIXED32, Scheme.FIXED16)
 def test_digits_equal_onnxruntime_in_all_bits_with_float32():
     """400 images of 10 scores; integer multipliers differ by at most one, `fixed32`, which rounds twice, most often."""
     path = DIGITS / "digits_qdq.onnx"
-    graph = import_onnx(path)
+    graph = read_onnx(path)
     calibration = load_images(DIGITS / "calibration.npz", graph).images
     images = load_images(DIGITS / "heldout.npz", graph).images
     [name] = graph.results
@@ -47,7 +47,7 @@ def test_every_layer_is_within_one_of_onnxruntime(name, scheme):
     Ties are rare among products, not in a mean of four values of one scale, or in a sum of two of nearly one.
     """
     path = NETWORKS / f"{name}_qdq.onnx"
-    graph = import_onnx(path)
+    graph = read_onnx(path)
     images = np.random.default_rng(3).normal(size=(16, *graph.shape)).astype(np.float32)
     quantized = quantize(graph, images[:4], Options(requant=scheme))
     integers, made = quantized.network, {node.name: node.output for node in graph.nodes}
@@ -71,7 +71,7 @@ def test_every_layer_is_within_one_of_onnxruntime(name, scheme):
 def test_whole_networks_stay_close_to_onnxruntime(name, least_db, tmp_path):
     """Layer upon layer, and from the file that the network is saved in."""
     path = NETWORKS / f"{name}_qdq.onnx"
-    graph = import_onnx(path)
+    graph = read_onnx(path)
     images = np.random.default_rng(4).normal(size=(16, *graph.shape)).astype(np.float32)
     integers = quantize(graph, images[:4], Options(requant=Scheme.FIXED16)).network
     save(integers, tmp_path / "network.npz", {})
@@ -112,7 +112,7 @@ def test_powers_of_two_are_shifts_and_equal_onnxruntime_in_all_bits(tmp_path, se
     """All sums here are whole numbers of a power of two that binary32 holds, so onnxruntime's results are exact."""
     rng = np.random.default_rng(seed)
     proto, weights = powers_model(rng)
-    graph = import_onnx(saved(tmp_path, proto))
+    graph = read_onnx(saved(tmp_path, proto))
     calibration, images = (rng.normal(scale=3, size=(count, *graph.shape)).astype(np.float32) for count in (4, 32))
     integers = quantize(graph, calibration, Options(rounding=Rounding.HALF_EVEN)).network
     assert all(layer.requant is Scheme.SHIFT for layer in integers.weighted)
@@ -131,7 +131,7 @@ def test_means_of_one_scale(count, tmp_path, seed):
     constants = {"s": np.float32(0.1), "z": np.int8(7)}
     window = {"kernel_shape": [count, count], "strides": [count, count]}
     nodes = [*pair("x", "x_q", "s", "z"), ("AveragePool", ["x_q"], "a", window), *pair("a", "y", "s", "z")]
-    graph = import_onnx(saved(tmp_path, model(nodes, (2, 12, 12), constants)))
+    graph = read_onnx(saved(tmp_path, model(nodes, (2, 12, 12), constants)))
     images = np.random.default_rng(seed).normal(scale=9, size=(4, *graph.shape)).astype(np.float32)
     for scheme in SCHEMES[1:]:
         integers = quantize(graph, images, Options(requant=scheme)).network
@@ -153,7 +153,7 @@ def test_biases_are_those_of_the_file(tmp_path, seed):
     nodes, constants = weighted(rng, "a", "x_q", "a", steps, 0.0123, (4, 3, 3, 3))
     nodes = [*pair("x", "x_q", "s", "z"), *nodes, *pair("a", "y", "t", "z")]
     more = {"s": np.float32(0.0123), "t": np.float32(0.37), "z": np.int8(-3)}
-    graph = import_onnx(saved(tmp_path, model(nodes, (3, 6, 6), constants | more)))
+    graph = read_onnx(saved(tmp_path, model(nodes, (3, 6, 6), constants | more)))
     images = rng.normal(size=(2, *graph.shape)).astype(np.float32)
     [layer] = quantize(graph, images, Options(requant=Scheme.FIXED16)).network.layers
     np.testing.assert_array_equal(layer.bias, constants["a_b"])
@@ -192,7 +192,7 @@ def test_one_step_for_all_channels_is_that_of_the_greatest(seed):
 def quantizer_model(tmp_path, scale, zero, bias=0):
     constants = {"s": np.float32(scale), "z": zero, "w": np.ones((2, 2), np.float32), "b": np.full(2, bias, np.float32)}
     nodes = [*pair("x", "x_q", "s", "z"), ("Gemm", ["x_q", "w", "b"], "y", {})]
-    return import_onnx(saved(tmp_path, model(nodes, (2,), constants)))
+    return read_onnx(saved(tmp_path, model(nodes, (2,), constants)))
 
 
 def test_weights_that_no_step_reaches_become_zero(seed):
@@ -221,7 +221,7 @@ def rounded_model(tmp_path, scale, mode):
     domain = "qonnx.custom_op.general"
     constants = {"s": np.float32(scale), "z": np.float32(0), "n": np.float32(8), "w": np.eye(2, dtype=np.float32)}
     nodes = [("Gemm", ["x", "w"], "a", {}), (f"{domain}:Quant", ["a", "s", "z", "n"], "y", {"rounding_mode": mode})]
-    return import_onnx(saved(tmp_path, model(nodes, (2,), constants, domains=[domain])))
+    return read_onnx(saved(tmp_path, model(nodes, (2,), constants, domains=[domain])))
 
 
 @pytest.mark.parametrize(("scale", "requant"), [(0.1, Scheme.FIXED16), (0.125, Scheme.SHIFT)])

@@ -11,7 +11,7 @@ import pytest
 
 import roundel.runtime.execution
 from roundel.detection import load as load_detector
-from roundel.frontend import export_onnx, import_onnx
+from roundel.frontend import export_onnx, read_onnx
 from roundel.golden.network import load, load_meta, save, steps
 from roundel.golden.rounding import Rounding
 from roundel.graph import Conv
@@ -59,7 +59,7 @@ def test_golden_and_rtl_give_the_same_integers(digits, tmp_path, capsys):
         assert row["cycles"] == sum(row[part] for part in ("compute", "fill", "memory", "decoder"))
     assert rows["all"]["cycles"] <= min(found["cycles"])
     # the integers stand for numbers close to the float network's
-    expected = import_onnx(SPARSE).run(np.load(HELD_OUT)["images"][:COUNT])
+    expected = read_onnx(SPARSE).run(np.load(HELD_OUT)["images"][:COUNT])
     assert np.abs(golden["scores.real"] - expected).max() < 0.05 * np.abs(expected).max()
 
 
@@ -106,7 +106,7 @@ def test_float_network_that_is_the_same(digits, tmp_path, capsys):
     assert call(*arguments) == 0
     assert "apart" not in capsys.readouterr().err
     rows = {row["tensor"]: row for row in json.loads((tmp_path / "run.json").read_text())["chain"]}
-    model, network = import_onnx(SPARSE), load(digits / "network.npz")
+    model, network = read_onnx(SPARSE), load(digits / "network.npz")
     images = np.load(HELD_OUT)["images"][:20]
     real = model.run(images)
     codes = list(steps(network, network.encode(images)))[-1].outputs
@@ -120,7 +120,7 @@ def test_float_network_that_is_the_same(digits, tmp_path, capsys):
 
 def test_first_tensor_that_leaves_the_float_network_is_named(digits, tmp_path, capsys):
     """Of a float network whose third layer has lost its signs."""
-    graph = import_onnx(SPARSE)
+    graph = read_onnx(SPARSE)
     nodes = [
         replace(node, weights=abs(node.weights)) if isinstance(node, Conv) and node.name == "conv3" else node
         for node in graph.nodes

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.network import load, run
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.graph import fold, load_images
@@ -27,7 +27,7 @@ IMAGES = ("--calibration", DIGITS / "calibration.npz")
 @pytest.fixture(scope="module")
 def digits():
     """The advice on the digits, and its first 32 images."""
-    graph = import_onnx(QDQ)
+    graph = read_onnx(QDQ)
     images = load_images(DIGITS / "calibration.npz", graph).images
     return advise(graph, images), images[:32]
 
@@ -68,7 +68,7 @@ def test_shifts_are_the_nearest_by_ratio(digits):
 def test_moved_weights_are_the_best_that_powers_of_two_can_do(digits):
     """By trying every power of two for every channel; units are those of the moves."""
     advised, _ = digits
-    moves, nodes = advised.refit.moves, {node.name: node for node in given_nodes(fold(import_onnx(QDQ)))}
+    moves, nodes = advised.refit.moves, {node.name: node for node in given_nodes(fold(read_onnx(QDQ)))}
     for name, row in rows_of(advised, "weights").items():
         node = nodes[name]
         weights = np.moveaxis(node.weights, 0 if node.weights.ndim == 4 else 1, 0).reshape(len(node.bias), -1)
@@ -105,11 +105,11 @@ def test_costs_of_the_results_scale(digits):
 def test_all_together_is_what_the_integer_networks_give(digits):
     """Real activations come from the float network with the file's weights, by onnxruntime without any quantizer."""
     advised, _ = digits
-    graph = import_onnx(QDQ)
+    graph = read_onnx(QDQ)
     images = load_images(DIGITS / "calibration.npz", graph).images
     for found, network in ((advised.kept_db, advised.kept.network), (advised.moved_db, advised.moved.network)):
         got = network.output.decode(run(network, network.encode(images)))
-        float_db = ratio_db(import_onnx(FLOAT).run(images).astype(np.float64), got)  # whose weights are not rounded
+        float_db = ratio_db(read_onnx(FLOAT).run(images).astype(np.float64), got)  # whose weights are not rounded
         assert float_db - 1 < found < float_db + 6
     assert advised.kept_db == pytest.approx(advised.file_db, abs=0.5)
     assert advised.moved_db < advised.kept_db
@@ -150,7 +150,7 @@ def test_the_command(tmp_path, capsys):
     assert call("advise", QDQ, *IMAGES, "--no-area", "-o", tmp_path / "advice", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "advice" / "advice.json").read_text())
-    assert len(found["tensors"]) == len(given_nodes(fold(import_onnx(QDQ))))
+    assert len(found["tensors"]) == len(given_nodes(fold(read_onnx(QDQ))))
     assert found["requantizers"] == []
     page = (tmp_path / "advice" / "advice.md").read_text()
     assert all(row["tensor"] in page for row in found["tensors"])
@@ -171,7 +171,7 @@ def test_compress_says_what_it_did(options, tmp_path):
     assert call("compress", QDQ, *IMAGES, *held_out, *options, "-o", tmp_path) == 0
     found, page = json.loads((tmp_path / "report.json").read_text()), (tmp_path / "report.md").read_text()
     assert found["accuracy"]["integer"] >= found["accuracy"]["float32"] - 0.005
-    assert len(found["advice"]["tensors"]) == len(given_nodes(fold(import_onnx(QDQ))))
+    assert len(found["advice"]["tensors"]) == len(given_nodes(fold(read_onnx(QDQ))))
     kept = options[0] == "--requant"
     assert found["options"]["refit"] is not kept
     assert found["options"]["requant"] == (options[1] if kept else "shift")
@@ -231,6 +231,6 @@ def test_given_scales_need_no_option_where_they_are_powers(tmp_path):
     """What compression itself writes."""
     assert call("compress", DIGITS / "digits_sparse.onnx", *IMAGES, "-o", tmp_path) == 0
     assert json.loads((tmp_path / "report.json").read_text())["advice"] is None
-    graph = import_onnx(DIGITS / "digits_sparse.onnx")
+    graph = read_onnx(DIGITS / "digits_sparse.onnx")
     images = load_images(DIGITS / "calibration.npz", graph).images[:4]
     assert quantize(graph, images, Options()).network.weighted

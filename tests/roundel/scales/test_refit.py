@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from roundel.data import DIGITS
-from roundel.frontend import import_onnx
+from roundel.frontend import read_onnx
 from roundel.golden.network import outputs, run
 from roundel.golden.requant import Scheme
 from roundel.graph import Add, AveragePool, Clip, Conv, Dense, LeakyRelu, MaxPool, Quantize, Relu, fold, load_images
@@ -37,7 +37,7 @@ def exact_weights(convolution, step=2.0**-9):
 @pytest.mark.parametrize("name", ["separable", "two_scales"])
 def test_the_function_stays(name):
     """But for what was rounding: compared without it, and without what a clamp at the end of a range did to few."""
-    graph = import_onnx(NETWORKS / f"{name}_qdq.onnx")
+    graph = read_onnx(NETWORKS / f"{name}_qdq.onnx")
     images = np.random.default_rng(5).normal(size=(16, *graph.shape)).astype(np.float32)
     fitted = refit(graph, images)
     before, after = unrounded(fold(graph)).outputs(images), unrounded(fitted.graph).outputs(images)
@@ -48,7 +48,7 @@ def test_the_function_stays(name):
 
 @pytest.mark.parametrize("name", ["separable", "two_scales"])
 def test_what_is_left_is_shifts(name):
-    graph = import_onnx(NETWORKS / f"{name}_qdq.onnx")
+    graph = read_onnx(NETWORKS / f"{name}_qdq.onnx")
     images = np.random.default_rng(6).normal(size=(16, *graph.shape)).astype(np.float32)
     fitted = refit(graph, images)
     for item in fitted.graph.nodes:
@@ -67,7 +67,7 @@ def test_what_is_left_is_shifts(name):
 
 def test_integers_behind_relu_stay_what_they_are():
     """The digits: each tensor behind a ReLU keeps its codes, as its ratio goes into weights."""
-    graph = import_onnx(DIGITS / "digits_qdq.onnx")
+    graph = read_onnx(DIGITS / "digits_qdq.onnx")
     images = load_images(DIGITS / "calibration.npz", graph).images[:32]
     folded, fitted = fold(graph), refit(graph, images)
     kept = {item.name: item for item in fitted.graph.nodes if isinstance(item, Quantize)}
@@ -82,7 +82,7 @@ def test_integers_behind_relu_stay_what_they_are():
 
 def test_accuracy_on_held_out_digits():
     """Scales kept in binary32 or in 16 bits, and moved: none loses more than half a point of 400 digits."""
-    graph, original = import_onnx(DIGITS / "digits_qdq.onnx"), import_onnx(DIGITS / "digits.onnx")
+    graph, original = read_onnx(DIGITS / "digits_qdq.onnx"), read_onnx(DIGITS / "digits.onnx")
     calibration = load_images(DIGITS / "calibration.npz", graph).images
     held_out = load_images(DIGITS / "heldout.npz", graph)
     fitted = refit(graph, calibration[:32])
@@ -173,7 +173,7 @@ def test_powers_of_two_stay(tmp_path, seed):
     nodes, constants = weighted(rng, "a", "x_q", "a", 2.0**-7, 2.0**-4, (4, 3, 3, 3), pads=[1, 1, 1, 1])
     nodes = [*pair("x", "x_q", "s", "z"), *nodes, *pair("a", "y", "t", "z")]
     more = {"s": np.float32(2.0**-4), "t": np.float32(0.5), "z": np.int8(0)}
-    graph = import_onnx(saved(tmp_path, model(nodes, (3, 6, 6), constants | more)))
+    graph = read_onnx(saved(tmp_path, model(nodes, (3, 6, 6), constants | more)))
     images = real(rng, 4, *graph.shape)
     fitted = refit(graph, images)
     np.testing.assert_array_equal(fitted.graph.run(images), graph.run(images))
@@ -193,7 +193,7 @@ def test_widths_stay(tmp_path, seed):
         ("MatMul", ["x", "w_q"], "a", {}),
         (f"{domain}:Quant", ["a", "t", "z", "m"], "y", {}),
     ]
-    graph = import_onnx(saved(tmp_path, model(nodes, (6,), constants, domains=[domain])))
+    graph = read_onnx(saved(tmp_path, model(nodes, (6,), constants, domains=[domain])))
     images = real(rng, 16, 6)
     fitted = refit(graph, images)
     [layer] = quantize(fitted.graph, images, fitted.options(Options())).network.layers
