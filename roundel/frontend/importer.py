@@ -2,6 +2,7 @@
 
 from math import prod
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -20,7 +21,7 @@ OLDEST = 11  # opset: before it, bounds, sizes and paddings were attributes with
 MOST_VALUES = 1 << 26  # of an image: more is a damaged file, not a network that anyone runs here
 
 
-Model = str | Path | bytes | onnx.ModelProto
+Model: TypeAlias = str | Path | bytes | onnx.ModelProto
 """A trained network: the path of an ONNX file, its bytes, or the model itself."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Images:
         return float((scores.argmax(axis=1) == self.labels_of(scores.shape[1:])).mean())
 
 
-ImageSource = str | Path | NDArray[Any] | Mapping[str, NDArray[Any]] | Images
+ImageSource: TypeAlias = str | Path | NDArray[Any] | Mapping[str, NDArray[Any]] | Images
 """Images: the path of an `.npz` file with `images` and perhaps `labels`, such arrays by name, or the images alone."""
 
 
