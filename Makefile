@@ -3,30 +3,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/installed
+# Two states of the one virtual environment: what the tool needs to run, and all that its tests, pages and locks need besides.
+BASE := $(VENV)/base.installed
+DEV := $(VENV)/dev.installed
 OUT ?= build
 LIBERTY ?= $(sort $(wildcard ../shared/liberty/*.lib.gz))
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify compare figures rtl lint bench lock clean tools
+.PHONY: help demo test lint docs wheel verify compare rtl bench figures lock clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED) ## a trained detector on the engine, from ONNX to boxes out of RTL: build/demo/demo.md
+demo: $(BASE) ## a trained detector on the engine, from ONNX to boxes out of RTL: build/demo/demo.md
 	$(BIN)/roundel demo -o $(OUT)/demo
 
-test: $(INSTALLED) ## all tests, on all cores
+test: $(DEV) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto
 
-verify: $(INSTALLED) ## prove every unit: RTL against golden
+verify: $(BASE) ## prove every unit: RTL against golden
 	$(BIN)/roundel verify
 
-compare: $(INSTALLED) ## area, delay and energy of all variants on the reference cells: build/compare/report.md
+compare: $(BASE) ## area, delay and energy of all variants on the reference cells: build/compare/report.md
 	$(BIN)/roundel compare -o $(OUT)/compare
 
-figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from the reference and both libraries of LIBERTY
+figures: $(DEV) ## the tables and pictures of README.md and docs/, from the reference and both libraries of LIBERTY
 	$(BIN)/roundel compare requant mac --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
 	$(BIN)/roundel compare nms --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/nms
 	$(BIN)/roundel bench nms -o $(OUT)/figures/nms
@@ -47,26 +49,40 @@ figures: $(INSTALLED) ## the tables and pictures of README.md and docs/, from th
 	$(BIN)/python docs/make/compress.py
 	$(BIN)/python docs/make/advisor.py --area
 
-rtl: $(INSTALLED) ## Verilog and manifest of every unit: build/rtl/UNIT
+rtl: $(BASE) ## Verilog and manifest of every unit: build/rtl/UNIT
 	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
 	$(BIN)/roundel generate engine --set config=small -o $(OUT)/rtl/engine
 
-bench: $(INSTALLED) ## work per cycle, speed, average precision: build/bench/bench.json
+bench: $(DEV) ## work per cycle, speed, average precision: build/bench/bench.json
 	$(BIN)/roundel bench -o $(OUT)/bench
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: $(DEV) ## ruff, mypy and the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
-lock: $(INSTALLED) ## write requirements.lock anew
-	$(BIN)/pip-compile -q --extra dev --extra fpga --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --output-file requirements.lock pyproject.toml
+docs: $(DEV) ## the site: build/docs/index.html
+	$(BIN)/sphinx-build -W --keep-going -q docs $(OUT)/docs
+
+wheel: $(DEV) ## dist/*.whl and dist/*.tar.gz; both are installed into empty environments and run there
+	rm -rf dist
+	$(BIN)/hatchling build -t sdist -t wheel
+	$(BIN)/python -m pytest -m wheel tests/test_wheel.py
+
+# Pins stand as they are unless UPGRADE=--upgrade is given.
+LOCK := $(BIN)/uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command "make lock" --group build
+
+lock: $(DEV) ## write requirements.lock and requirements-dev.lock for Python 3.11 to 3.14
+	$(LOCK) $(UPGRADE) pyproject.toml -o requirements.lock
+	$(LOCK) $(UPGRADE) --group lock --extra fpga --extra bench --extra docs --extra dev -c requirements.lock pyproject.toml \
+	  -o requirements-dev.lock
 
 clean: ## remove the virtual environment and all output, but not the cache
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) $(OUT) dist
 
-# The tools that pip cannot install, checked first and named together with the command that brings them.
+# What pip cannot install is checked first and named together with the command that brings it.
 tools:
 	@missing=""; \
 	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
@@ -75,9 +91,19 @@ tools:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: apt-get install python3.11, then make PYTHON=python3.11" >&2; exit 2; }; \
 	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
-	  || { echo "missing: python3-venv; install with: apt-get install python3-venv" >&2; exit 2; }
+	  || { echo "missing: python3-venv; install with: apt-get install python3-venv" >&2; exit 2; }; \
+	[ -d roundel/hw ] \
+	  || { echo "this checkout has no symbolic links: git config core.symlinks true; git checkout -- roundel" >&2; exit 2; }
 
-$(INSTALLED): pyproject.toml requirements.lock | tools
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev,fpga]'
-	@touch $@
+define install
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $(1)
+$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+@touch $@
+endef
+
+$(BASE): pyproject.toml requirements.lock | tools
+	$(call install,requirements.lock)
+
+$(DEV): pyproject.toml requirements-dev.lock | tools
+	$(call install,requirements-dev.lock)

@@ -1,4 +1,4 @@
-"""The networks and images that the demo, comparisons and benchmarks run on: examples/README.md says whence they are."""
+"""Networks and images of the demo, comparisons and benchmarks; examples/digits and examples/detector made them."""
 
 from importlib.resources import files
 from pathlib import Path

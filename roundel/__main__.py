@@ -1,0 +1,5 @@
+"""`python -m roundel`: the command line."""
+
+from roundel.cli.main import main
+
+main()
