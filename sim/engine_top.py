@@ -54,7 +54,7 @@ class EngineTop(wiring.Component):
         Verilog texts of the modules that are not Amaranth's.
     """
 
-    sources = tuple((files("sim") / f"engine_{name}.sv").read_text() for name in ("memory", "trace"))
+    sources = tuple((files("roundel.sim") / f"engine_{name}.sv").read_text() for name in ("memory", "trace"))
 
     def __init__(self, params: EngineParams):
         self.params = params
