@@ -48,6 +48,8 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/finetuning.py
 	$(BIN)/python docs/make/compress.py
 	$(BIN)/python docs/make/advisor.py --area
+	$(BIN)/python docs/make/architecture.py
+	$(BIN)/python docs/make/file_tables.py
 
 rtl: $(BASE) ## Verilog and manifest of every unit: build/rtl/UNIT
 	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done

@@ -1,8 +1,8 @@
-"""Write the engine's figures into README.md: `python docs/make/engine_figures.py FOLDER`.
+"""Write the engine's figures: `python docs/make/engine_figures.py FOLDER`.
 
-FOLDER/demo/demo.json is what `roundel demo` left, FOLDER/bench/bench.json what `roundel bench engine` did, and
-FOLDER/fpga/with_nms and FOLDER/fpga/without_nms what `roundel generate engine --set config=small --fpga ecp5` did, the
-latter with `--set nms=null`. What is not there stays as it is.
+FOLDER/demo/demo.json is what `roundel demo` left; its table goes to README.md. FOLDER/bench/bench.json is what `roundel
+bench engine` left, FOLDER/fpga/with_nms and FOLDER/fpga/without_nms what `roundel generate engine --set config=small
+--fpga ecp5` left, the latter with `--set nms=null`; their tables go to docs/results.md. What is missing stays as it is.
 """
 
 import json
@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from figures import replace as put
+from figures import write
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 FIGURES = {
     "engine.utilization": "{:.3f}",
     "engine.weight_stalls": "{:.2%} of cycles wait for weights",
@@ -82,17 +81,15 @@ def fpga(builds: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def main(folder: Path) -> None:
-    """Fill what FOLDER has figures for."""
-    text = README.read_text()
+    """Write a table for each result that FOLDER holds."""
     if (path := folder / "demo" / "demo.json").exists():
-        text = put(text, "detector", detector(json.loads(path.read_text())))
+        write("README.md", {"detector": detector(json.loads(path.read_text()))})
     if (path := folder / "bench" / "bench.json").exists():
-        text = put(text, "engine", engine(json.loads(path.read_text())))
+        write("docs/results.md", {"engine": engine(json.loads(path.read_text()))})
     named = {"with box unit and NMS": "with_nms", "without": "without_nms"}
     paths = {name: folder / "fpga" / part / "fpga.json" for name, part in named.items()}
     if builds := {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}:
-        text = put(text, "fpga", fpga(builds))
-    README.write_text(text)
+        write("docs/results.md", {"fpga": fpga(builds)})
 
 
 if __name__ == "__main__":

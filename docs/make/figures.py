@@ -1,4 +1,4 @@
-"""Write the figures of README.md and docs/ from reports: `python docs/make/figures.py FOLDER`, or `make figures`.
+"""Write the figures of docs/ from reports: `python docs/make/figures.py FOLDER`, or `make figures`.
 
 FOLDER holds what `roundel compare requant mac` wrote, FOLDER/nms what `roundel compare nms --fpga ecp5` and `roundel
 bench nms` did, FOLDER/decoder the same for `decoder`; what is not there stays as it is. Puts tables between the markers
@@ -226,12 +226,12 @@ def main(folder: Path) -> None:
     pictures.mkdir(exist_ok=True)
     if (folder / "report.json").exists():
         rows = json.loads((folder / "report.json").read_text())
-        write("README.md", {"size": size(rows), "ratios": requantizers(rows)})
+        write("docs/results.md", {"size": size(rows), "ratios": requantizers(rows)})
         write("docs/mac.md", {"mac": arrays(rows)})
         shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
     if (folder / "nms" / "report.json").exists():
         rows = json.loads((folder / "nms" / "report.json").read_text())
-        write("README.md", {"nms": suppressors(rows)})
+        write("docs/results.md", {"nms": suppressors(rows)})
         write("docs/nms_hardware.md", {"costs": suppression(rows), "fpga": on_fpga(rows)})
         shutil.copy(folder / "nms" / "nms_roundel_reference.png", pictures / "nms_cost.png")
     if (folder / "nms" / "bench.json").exists():

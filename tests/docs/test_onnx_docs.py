@@ -37,8 +37,3 @@ def test_the_example(monkeypatch, capsys):
 def test_links_within_the_page(target):
     headings = [line.lstrip("# ").lower().replace(" ", "-") for line in PAGE.splitlines() if line.startswith("#")]
     assert target in headings
-
-
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:roundel|tests)/[\w/.]+)`", PAGE))))
-def test_files_that_the_page_names(path):
-    assert (ROOT / path).is_file()

@@ -18,7 +18,7 @@ from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 from roundel.synth.cells import REFERENCE
 from roundel.ui import row as measured
-from tests.support.places import DOCS
+from tests.support.places import MAKE
 
 ACC = Accumulators(
     source="two layers",
@@ -282,7 +282,7 @@ def test_decoders_are_reported_by_stimulus_their_size_once(tmp_path, capsys):
 
 
 def test_tables_of_the_pages_have_a_line_for_each_decoder():
-    figures = runpy.run_path(str(DOCS / "make" / "figures.py"))
+    figures = runpy.run_path(str(MAKE / "figures.py"))
     lines = figures["decoder_packing"](DECODERS).splitlines()
     assert lines[0] == "|  | digits network | Laplace, 90% zeros |"
     assert lines[2:] == [
