@@ -55,7 +55,7 @@ def arrays(rows: list[dict[str, Any]]) -> str:
         "",
         "um2",
         "without requantizers",
-        "of it registers",
+        "of which registers",
         "longest path, ns",
         "pJ",
         "flow's multiplier, trees kept",
@@ -90,7 +90,16 @@ def energy(row: dict[str, Any]) -> str:
 
 def suppression(rows: list[dict[str, Any]]) -> str:
     """Parts of the energy per box on each library, what the memories move, and the longest path."""
-    heads = ("", "NAND2", "of it registers", "longest path, ns", "pJ", "internal", "switching", "tables, pJ at 45 nm")
+    heads = (
+        "",
+        "NAND2",
+        "of which registers",
+        "longest path, ns",
+        "pJ",
+        "internal",
+        "switching",
+        "tables, pJ at 45 nm",
+    )
     cells = []
     for row in rows:
         spent = [energy(row)] + [
@@ -112,8 +121,8 @@ def on_fpga(rows: list[dict[str, Any]]) -> str:
 
 
 def suppression_speed(bench: list[dict[str, Any]]) -> str:
-    """Boxes per cycle and latency of each unit, and how many times fewer cycles than GreedyNMS in hardware."""
-    heads = ("", "boxes a cycle", "first kept after", "kept", "`greedy_nms`", "times fewer", "one image alone")
+    """Boxes per cycle and latency of each unit, and its speed-up over GreedyNMS in hardware."""
+    heads = ("", "boxes per cycle", "first kept after", "kept", "`greedy_nms`", "speed-up", "speed-up, one image")
     names = ("boxes_per_cycle", "first_kept_after", "kept", "", "speedup_over_greedy", "speedup_over_greedy_one_image")
     lines: dict[tuple[str, int], dict[str, float]] = {}
     for row in bench:
@@ -141,7 +150,7 @@ def suppression_software(bench: list[dict[str, Any]]) -> str:
         f"`nms`, 1 lane, steady, at {clock} MHz": [size / clock for size in sizes],
     }
     cells = [[name, *(f"{value:,.0f}" for value in values)] for name, values in lines.items()]
-    return "\n".join(markdown_table(["us an image", *(f"{size:,} boxes" for size in sizes)], cells))
+    return "\n".join(markdown_table(["us per image", *(f"{size:,} boxes" for size in sizes)], cells))
 
 
 def decoder_sizes(rows: list[dict[str, Any]]) -> str:

@@ -142,7 +142,7 @@ def main() -> None:
     graph = resnet18(seed=1)
     table = modules_table(graph, unify(fold(graph)))
     print(f"quantization operations before and after: {table.before}, {table.after}\n")
-    print("| shifts | positions | seconds | most memory, GiB | SQNR of the scores, dB |")
+    print("| shifts | positions | seconds | peak memory, GiB | SQNR of the scores, dB |")
     print("|---|---|---|---|---|")
     for case in (*variants(), replace(variants()[0], positions=512), replace(variants()[0], positions=8192)):
         found = {item["name"].removeprefix("search."): item["value"] for item in case.rows(seed=1)}

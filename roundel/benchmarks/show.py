@@ -8,43 +8,43 @@ from roundel.ui import Row
 Table = tuple[str, list[str], list[list[str]]]
 
 _RATES = {
-    "nms.boxes_per_cycle": "boxes a cycle",
+    "nms.boxes_per_cycle": "boxes per cycle",
     "nms.first_kept_after": "first kept after",
     "nms.kept": "kept",
     "greedy_nms.cycles_per_image": "greedy cycles",
-    "nms.speedup_over_greedy": "times fewer",
-    "nms.speedup_over_greedy_one_image": "one image",
+    "nms.speedup_over_greedy": "speed-up",
+    "nms.speedup_over_greedy_one_image": "speed-up, one image",
 }
 _SOFTWARE = {
     "software.psrr_numpy": "NumPy, us",
-    "software.psrr_numpy_over_greedy_numpy": "times NumPy greedy",
-    "software.psrr_numpy_over_greedy_compiled": "times compiled greedy",
+    "software.psrr_numpy_over_greedy_numpy": "ratio to NumPy greedy",
+    "software.psrr_numpy_over_greedy_compiled": "ratio to compiled greedy",
 }
 _BY_ZEROS = {
     "codec.bits_per_weight": ("Bits per weight, by zeros", "format"),
     "codec.over_floor": ("Per cent over the entropy, by zeros", "format"),
     "codec.weights_per_round": ("Weights per round, by zeros", "format"),
-    "codec.encode_speed": ("Million weights encoded in a second, by zeros", "format"),
-    "codec.decode_speed": ("Million weights decoded in a second, by zeros", "format"),
-    "decoder.weights_per_cycle": ("Decoder, dense weights a cycle, by zeros", "scheme"),
-    "decoder.nonzero_per_cycle": ("Decoder, weights a cycle that are not zero, by zeros", "scheme"),
+    "codec.encode_speed": ("Encoding, million weights per second, by zeros", "format"),
+    "codec.decode_speed": ("Decoding, million weights per second, by zeros", "format"),
+    "decoder.weights_per_cycle": ("Decoder, dense weights per cycle, by zeros", "scheme"),
+    "decoder.nonzero_per_cycle": ("Decoder, non-zero weights per cycle, by zeros", "scheme"),
     "decoder.cycles_between_streams": ("Decoder, cycles between two streams, by zeros", "scheme"),
 }
 _SEARCH = {
     "search.seconds": "seconds",
-    "search.memory": "most memory, GiB",
+    "search.memory": "peak memory, GiB",
     "search.sqnr": "SQNR, dB",
     "search.quantizations_before": "quantizations",
     "search.quantizations_after": "as modules",
 }
 _ENGINE = {
-    "engine.utilization": "useful of all MACs",
+    "engine.utilization": "utilization",
     "engine.cycles": "cycles",
     "engine.weight_stalls": "waiting for weights",
     "engine.simulation_speed": "cycles/s simulated",
 }
 _ZERO_BLOCKS = "engine.zero_block_speedup"
-_PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept an image"}
+_PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept per image"}
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:

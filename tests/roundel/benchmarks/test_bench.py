@@ -107,7 +107,7 @@ def test_mask_gives_all_lanes_every_cycle(small, seed):
     # 5 words of header, a length, and the registers between input and output
     assert 5 <= values["decoder.cycles_between_streams"] <= 16
     assert 3 < values["decoder.nonzero_per_cycle"] < 5
-    (line,) = {title: cells for title, _, cells in tables(rows)}["Decoder, dense weights a cycle, by zeros"]
+    (line,) = {title: cells for title, _, cells in tables(rows)}["Decoder, dense weights per cycle, by zeros"]
     assert line == ["mask, 8 lanes", "8"]
 
 
@@ -116,7 +116,7 @@ def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_dens
     monkeypatch.setattr(bench_codec, "SIZED", 1000)
     rows = [row for variant in bench_codec.variants() for row in variant.rows(seed=1)]
     found = {title: (heads, cells) for title, heads, cells in tables(rows)}
-    heads, cells = found["Million weights decoded in a second, by zeros"]
+    heads, cells = found["Decoding, million weights per second, by zeros"]
     assert heads == ["format", "50%", "80%", "90%", "95%"]
     assert [line[0] for line in cells] == ["mask", "relative", "rice"]
     speeds = {
@@ -135,7 +135,7 @@ def test_the_joint_search_has_a_line(small):
     # 20 convolutions and their normalizations, 17 activations, 8 sums, a mean, a matrix product; 20 + 2 modules
     assert (values["search.quantizations_before"], values["search.quantizations_after"]) == (20 + 20 + 17 + 8 + 2, 22)
     (found,) = tables(rows)
-    assert found[1][1:] == ["seconds", "most memory, GiB", "SQNR, dB", "quantizations", "as modules"]
+    assert found[1][1:] == ["seconds", "peak memory, GiB", "SQNR, dB", "quantizations", "as modules"]
     assert (found[2][0][0], found[2][0][4:]) == ("per channel", ["67", "22"])
 
 
