@@ -3,7 +3,6 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
 
 from roundel.hw.axi.read_splitter import ReadSplitter, burst_layout
 from roundel.hw.axi.signatures import (
@@ -16,7 +15,7 @@ from roundel.hw.axi.signatures import (
     read_layout,
     read_signature,
 )
-from roundel.hw.lib import BlockFifo, named
+from roundel.hw.lib import BlockFifo, Component, In, Out, named
 
 
 def beat_layout(data_width: int) -> data.StructLayout:
@@ -24,37 +23,30 @@ def beat_layout(data_width: int) -> data.StructLayout:
     return data.StructLayout({"data": data_width, "last": 1, "tail": (data_width // 8).bit_length() - 1})
 
 
-class ReadChannel(wiring.Component):
+class ReadChannel(Component):
     """A FIFO with room that is booked ahead.
 
     Parameters
     ----------
     data_width, burst, fifo
         See `roundel.hw.axi.read.ReadMaster`.
-
-    Members
-    -------
-    has_room : Out(1)
-        For a burst of the longest kind.
-    book : In(1), length : In(8)
-        Room for `length + 1` beats is taken; `has_room` knows in the next cycle. Of beats that leave it knows two
-        cycles later.
-    put : In(1), beat : In(beat_layout(data_width))
-        A beat has come, for which there is room.
-    outputs : Out(stream.Signature(read_layout(data_width)))
     """
 
     def __init__(self, *, data_width: int, burst: int, fifo: int):
         self.data_width, self.longest, self.fifo = data_width, burst, fifo
         super().__init__(
-            {
-                "has_room": Out(1),
-                "book": In(1),
-                "length": In(8),
-                "put": In(1),
-                "beat": In(beat_layout(data_width)),
-                "outputs": Out(stream.Signature(read_layout(data_width))),
-            }
+            has_room=Out(1, "The FIFO has room for a burst of the longest kind."),
+            book=In(
+                1,
+                "Take room for `length + 1` beats. `has_room` counts them in the next cycle, and beats that leave two "
+                "cycles later.",
+            ),
+            length=In(8, "Beats to book, less one."),
+            put=In(1, "A beat has come, for which there is room."),
+            beat=In(beat_layout(data_width), "The beat that `put` enters."),
+            outputs=Out(
+                stream.Signature(read_layout(data_width)), "The beats, with a bit for every byte that is there."
+            ),
         )
 
     def elaborate(self, platform):
@@ -80,7 +72,7 @@ class ReadChannel(wiring.Component):
         return m
 
 
-class ReadMaster(wiring.Component):
+class ReadMaster(Component):
     """Transfers become bursts, and their beats streams; channels take turns, burst by burst.
 
     A channel asks for a burst only when its FIFO has room for all of it, so that the master takes every beat at once
@@ -101,22 +93,6 @@ class ReadMaster(wiring.Component):
         Most bursts that are asked for and have not come, of all channels together; at least 2.
     fifo
         Beats of a channel's FIFO, a power of two from `burst` on. The default, `4 * burst`, covers a latency of three.
-
-    Members
-    -------
-    bus : Out(read_signature(data_width))
-    commands : In(stream.Signature(command_layout())).array(channels)
-        Transfers, of which two wait in each channel. The low bits of an address within a beat are ignored.
-    outputs : Out(stream.Signature(read_layout(data_width))).array(channels)
-        Beats of the transfers, with their bytes counted from the lowest.
-    hold : In(channels), waiting : Out(channels)
-        Channels that get no further burst now, except one that was chosen before; those that have yet to ask for one.
-    stop : In(1)
-        Ask for nothing more. What was asked for still comes.
-    idle : Out(1)
-        Nothing is outstanding.
-    error : Out(1), error_address : Out(32), error_channel : Out(range(channels))
-        A beat came with another response than OKAY: the first one, held. Its data go to the stream all the same.
     """
 
     def __init__(
@@ -126,18 +102,22 @@ class ReadMaster(wiring.Component):
         check_master(data_width=data_width, burst=burst, outstanding=outstanding, fifo=self.fifo, channels=channels)
         self.data_width, self.channels, self.burst, self.outstanding = data_width, channels, burst, outstanding
         super().__init__(
-            {
-                "bus": Out(read_signature(data_width)),
-                "commands": In(stream.Signature(command_layout())).array(channels),
-                "outputs": Out(stream.Signature(read_layout(data_width))).array(channels),
-                "hold": In(channels),
-                "waiting": Out(channels),
-                "stop": In(1),
-                "idle": Out(1),
-                "error": Out(1),
-                "error_address": Out(ADDRESS),
-                "error_channel": Out(range(max(2, channels))),
-            }
+            bus=Out(read_signature(data_width), "Channels AR and R of an AXI4 master."),
+            commands=In(
+                stream.Signature(command_layout()),
+                "Transfers, of which two wait in each channel. The low bits of an address within a beat are ignored.",
+            ).array(channels),
+            outputs=Out(
+                stream.Signature(read_layout(data_width)),
+                "Beats of the transfers, with their bytes counted from the lowest.",
+            ).array(channels),
+            hold=In(channels, "Channels that get no further burst now, except one that was chosen before."),
+            waiting=Out(channels, "Channels that have yet to ask for a burst."),
+            stop=In(1, "Ask for nothing more. The bursts that were asked for still come."),
+            idle=Out(1, "No burst is outstanding."),
+            error=Out(1, "A beat came with another response than OKAY; held. Its data go to the stream all the same."),
+            error_address=Out(ADDRESS, "Address of the first such beat's burst, held."),
+            error_channel=Out(range(max(2, channels)), "Channel of the first such beat, held."),
         )
 
     def elaborate(self, platform):

@@ -1,11 +1,10 @@
 """Cuts the transfers of several channels into bursts."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, memory, stream
 
 from roundel.hw.axi.signatures import ADDRESS, BYTES, command_layout
-from roundel.hw.lib import select
+from roundel.hw.lib import Component, In, Out, select
 
 
 def burst_layout(data_width: int) -> data.StructLayout:
@@ -26,7 +25,7 @@ def next_turn(m: Module, requests: Value, before: Signal, name: str) -> Signal:
     return turn
 
 
-class ReadSplitter(wiring.Component):
+class ReadSplitter(Component):
     """One circuit for all channels; their transfers are in distributed memory.
 
     Bursts end at multiples of their longest size, so that none crosses 4 KiB. A transfer is held by the address of its
@@ -36,19 +35,6 @@ class ReadSplitter(wiring.Component):
     ----------
     data_width, channels, burst
         See `roundel.hw.axi.read.ReadMaster`.
-
-    Members
-    -------
-    commands : In(stream.Signature(command_layout())).array(channels)
-        One is taken each cycle, channels in turn, at the earliest in the cycle after it came; a channel holds two.
-    allowed : In(channels)
-        Channels that may have a burst now, if they have none.
-    waiting : Out(channels)
-        Channels that have transfers, or rests of transfers.
-    valid : Out(1), channel : Out(range(channels)), burst : Out(burst_layout(data_width)), length : Out(8)
-        The next burst, channels in turn; `length` is its beats - 1. A channel has one in every other cycle at most.
-    go : In(1)
-        It goes in this cycle.
     """
 
     def __init__(self, *, data_width: int, channels: int, burst: int):
@@ -56,16 +42,18 @@ class ReadSplitter(wiring.Component):
         self.lane = (data_width // 8).bit_length() - 1  # bits of a byte's address within a beat
         self.offset = burst.bit_length() - 1  # bits of a beat's address within the longest burst
         super().__init__(
-            {
-                "commands": In(stream.Signature(command_layout())).array(channels),
-                "allowed": In(channels),
-                "waiting": Out(channels),
-                "valid": Out(1),
-                "channel": Out(range(max(2, channels))),
-                "burst": Out(burst_layout(data_width)),
-                "length": Out(8),
-                "go": In(1),
-            }
+            commands=In(
+                stream.Signature(command_layout()),
+                "Transfers. One is taken each cycle, channels in turn, at the earliest in the cycle after it came; a "
+                "channel holds two.",
+            ).array(channels),
+            allowed=In(channels, "Channels that may have a burst now, if they have one to ask for."),
+            waiting=Out(channels, "Channels that have transfers, or rests of transfers."),
+            valid=Out(1, "There is a next burst, channels in turn. A channel has one in every other cycle at most."),
+            channel=Out(range(max(2, channels)), "The channel of the next burst."),
+            burst=Out(burst_layout(data_width), "The next burst."),
+            length=Out(8, "Beats of the next burst, less one."),
+            go=In(1, "The burst goes in this cycle."),
         )
 
     def elaborate(self, platform):

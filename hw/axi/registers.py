@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.hw.axi.signatures import LITE_DATA, OKAY, SLVERR, lite_signature
+from roundel.hw.lib import Component, In, Out, Port
 
 BYTES = LITE_DATA // 8
 
@@ -80,7 +79,18 @@ def check_table(table: Sequence[Register], address_width: int) -> None:
         names.append(register.name)
 
 
-class RegisterFile(wiring.Component):
+def register_port(register: Register) -> Port:
+    """Return the port of `RegisterFile` for a register: an input for `Access.READ`, else an output."""
+    match register.access:
+        case Access.READ:
+            return In(register.width, "Value that the bus reads.")
+        case Access.WRITE:
+            return Out(register.width, "Value that the bus has written.", init=register.init)
+        case Access.ACT:
+            return Out(register.width, "Ones that the bus has written, for one cycle.", init=register.init)
+
+
+class RegisterFile(Component):
     """Answers each read and each write with OKAY, or SLVERR where the table has nothing (and reads 0 there).
 
     Reading and writing are independent; an address and its data may come in any order. An answer is there two cycles
@@ -93,23 +103,16 @@ class RegisterFile(wiring.Component):
     address_width
         Bits of an address in bytes.
 
-    Members
-    -------
-    bus : In(lite_signature(address_width))
-    one member for each register, under its name
-        In(width) for `Access.READ`, else Out(width).
+    A port under the name of each register comes beside `bus`, see `register_port`.
     """
 
     def __init__(self, table: Sequence[Register], *, address_width: int = 8):
         self.table = tuple(table)
         check_table(self.table, address_width)
-        members = {
-            register.name: In(register.width)
-            if register.access is Access.READ
-            else Out(register.width, init=register.init)
-            for register in self.table
-        }
-        super().__init__({"bus": In(lite_signature(address_width)), **members})
+        super().__init__(
+            bus=In(lite_signature(address_width), "The slave's side of AXI4-Lite."),
+            **{register.name: register_port(register) for register in self.table},
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -1,15 +1,14 @@
 """An AXI4 master that writes transfers whose length shows only at their end."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
 
 from roundel.hw.axi.signatures import ADDRESS, CACHE, INCR, OKAY, check_master, write_layout, write_signature
-from roundel.hw.lib import BlockFifo, named
+from roundel.hw.lib import BlockFifo, Component, In, Out, named
 
 
-class WriteMaster(wiring.Component):
+class WriteMaster(Component):
     """Collects beats and sends a burst once it has all of it, so that W never waits for data after AW went out.
 
     A burst ends at a multiple of `burst` beats, and so at each border of 4 KiB, or with its transfer. It is on AW two
@@ -26,22 +25,6 @@ class WriteMaster(wiring.Component):
         Most bursts on AW without a response, and most bursts collected before; at least 2.
     fifo
         Beats that can be collected, a power of two, at least `burst`; `4 * burst` by default.
-
-    Members
-    -------
-    bus : Out(write_signature(data_width))
-    commands : In(stream.Signature(unsigned(32)))
-        Address of a transfer; the low bits within a beat are ignored. Taken with the last beat of the one before.
-    inputs : In(stream.Signature(write_layout(data_width)))
-        Beats, taken once the command was.
-    done : Out(1)
-        For one cycle: all bursts of a transfer were answered, so that its data are in memory. In the order of commands.
-    stop : In(1)
-        Send no further burst. Those on AW are sent to their end.
-    idle : Out(1)
-        Nothing is outstanding. (Beats can be collected all the same.)
-    error : Out(1), error_address : Out(32)
-        A burst was answered with another response than OKAY: the first one's address, held. It counts for `done`.
     """
 
     def __init__(self, *, data_width: int, burst: int = 16, outstanding: int = 4, fifo: int | None = None):
@@ -51,16 +34,24 @@ class WriteMaster(wiring.Component):
         lane = (data_width // 8).bit_length() - 1
         self.layout = data.StructLayout({"word": ADDRESS - lane, "final": 1, "length": 8})
         super().__init__(
-            {
-                "bus": Out(write_signature(data_width)),
-                "commands": In(stream.Signature(unsigned(ADDRESS))),
-                "inputs": In(stream.Signature(write_layout(data_width))),
-                "done": Out(1),
-                "stop": In(1),
-                "idle": Out(1),
-                "error": Out(1),
-                "error_address": Out(ADDRESS),
-            }
+            bus=Out(write_signature(data_width), "Channels AW, W and B of an AXI4 master."),
+            commands=In(
+                stream.Signature(unsigned(ADDRESS)),
+                "Address of each transfer; the low bits within a beat are ignored. A command is taken with the last "
+                "beat of the transfer before.",
+            ),
+            inputs=In(
+                stream.Signature(write_layout(data_width)), "Beats of the transfers, taken once the command was."
+            ),
+            done=Out(
+                1,
+                "For one cycle: all bursts of a transfer were answered, so that its data are in memory. In the order "
+                "of commands.",
+            ),
+            stop=In(1, "Send no further burst. Those on AW are sent to their end."),
+            idle=Out(1, "No burst is outstanding. (Beats can be collected all the same.)"),
+            error=Out(1, "A burst was answered with another response than OKAY; held. The burst counts for `done`."),
+            error_address=Out(ADDRESS, "Address of the first such burst, held."),
         )
 
     def elaborate(self, platform):
