@@ -1,11 +1,10 @@
 """The requantizer that multiplies in binary32: `float32`."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 
 from roundel.golden.requant import RequantParams
 from roundel.golden.rounding import Rounding
-from roundel.hw.lib import cut, increment, named, window
+from roundel.hw.lib import Component, cut, increment, named, window
 from roundel.hw.requant.fixed import add_zero_point
 from roundel.hw.requant.ports import core_ports
 
@@ -13,7 +12,7 @@ MANTISSA = 24  # bits of a binary32 significand, the leading one included
 BIAS = 127
 
 
-class FloatCore(wiring.Component):
+class FloatCore(Component):
     """`clamp(rint(float32(acc) * scale) + zero_point)`, rounding half to even three times as IEEE 754 does.
 
     The conversion to binary32, the product and the conversion to an integer each round. Combinational; with
@@ -26,20 +25,12 @@ class FloatCore(wiring.Component):
     ----------
     params
         A `RequantParams` of scheme `float32`.
-
-    Members
-    -------
-    acc : In(signed(acc_width))
-    params : In(layout)
-        `scale`, the bits of a finite binary32; `zero_point`. Infinities and NaNs are taken for large numbers.
-    en : In(1), pipelined cores only
-    data : Out(Shape(out_width, out_signed))
     """
 
     def __init__(self, params: RequantParams):
         self.requant = params
         self.LATENCY = 3 if params.pipeline else 0
-        super().__init__(core_ports(params))
+        super().__init__(**core_ports(params))
 
     def elaborate(self, platform):
         m = Module()

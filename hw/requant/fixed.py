@@ -1,14 +1,13 @@
 """Requantizers with an integer multiplier: `fixed8`, `fixed16` and gemmlowp's `fixed32`."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
-from amaranth.lib import wiring
 
 from roundel.golden.requant import RequantParams
-from roundel.hw.lib import cut, increment, named, window
+from roundel.hw.lib import Component, cut, increment, named, window
 from roundel.hw.requant.ports import core_ports
 
 
-class FixedCore(wiring.Component):
+class FixedCore(Component):
     """`clamp(round(acc * multiplier / 2**shift) + zero_point)`, multiplier unsigned.
 
     Combinational; with `params.pipeline` a register follows the multiplier, and `LATENCY` is 1.
@@ -17,20 +16,12 @@ class FixedCore(wiring.Component):
     ----------
     params
         A `RequantParams` of scheme `fixed8` or `fixed16`.
-
-    Members
-    -------
-    acc : In(signed(acc_width))
-    params : In(layout)
-        `multiplier`, `shift`, `zero_point`; every value is exact.
-    en : In(1), pipelined cores only
-    data : Out(Shape(out_width, out_signed))
     """
 
     def __init__(self, params: RequantParams):
         self.requant = params
         self.LATENCY = 1 if params.pipeline else 0
-        super().__init__(core_ports(params))
+        super().__init__(**core_ports(params))
 
     def elaborate(self, platform):
         m = Module()
@@ -40,7 +31,7 @@ class FixedCore(wiring.Component):
         return m
 
 
-class GemmlowpCore(wiring.Component):
+class GemmlowpCore(Component):
     """Gemmlowp's two roundings: `RoundingDivideByPOT(SaturatingRoundingDoublingHighMul(acc, multiplier), shift)`.
 
     Then zero point and clamp. Combinational; with `params.pipeline` registers follow the multiplier and the first
@@ -50,20 +41,12 @@ class GemmlowpCore(wiring.Component):
     ----------
     params
         A `RequantParams` of scheme `fixed32`.
-
-    Members
-    -------
-    acc : In(signed(acc_width))
-    params : In(layout)
-        `multiplier`, signed 32 bits; `shift`, 0 to 31; `zero_point`. Every value is exact.
-    en : In(1), pipelined cores only
-    data : Out(Shape(out_width, out_signed))
     """
 
     def __init__(self, params: RequantParams):
         self.requant = params
         self.LATENCY = 2 if params.pipeline else 0
-        super().__init__(core_ports(params))
+        super().__init__(**core_ports(params))
 
     def elaborate(self, platform):
         m = Module()

@@ -1,14 +1,13 @@
 """Shift-and-round requantizers: `shift_const` and `shift`."""
 
 from amaranth.hdl import Cat, Const, Module
-from amaranth.lib import wiring
 
 from roundel.golden.requant import RequantParams
-from roundel.hw.lib import increment, named, window, window_const
+from roundel.hw.lib import Component, increment, named, window, window_const
 from roundel.hw.requant.ports import core_ports
 
 
-class ShiftCore(wiring.Component):
+class ShiftCore(Component):
     """`clamp(round(acc / 2**shift))`, combinational.
 
     Of the shifted word only the bits of the result and the guard bit below them are ever needed
@@ -20,21 +19,13 @@ class ShiftCore(wiring.Component):
     ----------
     params
         A `RequantParams` of scheme `shift` or `shift_const`.
-
-    Members
-    -------
-    acc : In(signed(acc_width))
-    params : In(layout), `shift` only
-        `shift`, as many bits as it takes to count to `acc_width - 1`; every value is exact, larger ones too.
-    data : Out(Shape(out_width, out_signed))
-        Valid in the same cycle.
     """
 
     LATENCY = 0
 
     def __init__(self, params: RequantParams):
         self.requant = params
-        super().__init__(core_ports(params))
+        super().__init__(**core_ports(params))
 
     def elaborate(self, platform):
         m = Module()

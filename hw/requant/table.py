@@ -1,14 +1,13 @@
 """Requantizers that compare with a table: `threshold` and `codebook`."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
 
 from roundel.golden.requant import RequantParams, Scheme
-from roundel.hw.lib import select
+from roundel.hw.lib import Component, select
 from roundel.hw.requant.ports import core_ports
 
 
-class TableCore(wiring.Component):
+class TableCore(Component):
     """How many of the ascending boundaries are at most `acc`, by binary search; combinational.
 
     Each of the `b` steps compares with one boundary and settles one bit of the index, so `b` comparators and a
@@ -19,23 +18,13 @@ class TableCore(wiring.Component):
     ----------
     params
         A `RequantParams` of scheme `threshold` or `codebook`.
-
-    Members
-    -------
-    acc : In(signed(acc_width))
-    params : In(layout)
-        `thresholds`, ascending; or `boundaries`, ascending, and `levels`.
-    data : Out(Shape(out_width, out_signed))
-        The index plus the least output (`threshold`), or the level at the index (`codebook`).
-    index : Out(index_width)
-        `codebook` only.
     """
 
     LATENCY = 0
 
     def __init__(self, params: RequantParams):
         self.requant = params
-        super().__init__(core_ports(params))
+        super().__init__(**core_ports(params))
 
     def elaborate(self, platform):
         m = Module()

@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.requant import RequantParams, Scheme
+from roundel.hw.lib import Component, In, Out
 from roundel.hw.requant.binary32 import FloatCore
 from roundel.hw.requant.fixed import FixedCore, GemmlowpCore
 from roundel.hw.requant.ports import result_layout, runtime_layout
@@ -31,20 +31,13 @@ def requant_core(params: RequantParams) -> wiring.Component:
     return CORES[params.scheme](params)
 
 
-class Requantizer(wiring.Component):
+class Requantizer(Component):
     """One requantizer with an output register, on streams. Latency `1 + core.LATENCY` cycles, one beat per cycle.
 
     Parameters
     ----------
     params
         Scheme, widths, rounding: see `RequantParams`.
-
-    Members
-    -------
-    inputs : In(stream.Signature({acc, params, first, last}))
-        `params` holds the scheme's run-time parameters and is missing where there are none.
-    outputs : Out(stream.Signature({data, index, first, last}))
-        `index` is there for `codebook` only.
     """
 
     def __init__(self, params: RequantParams):
@@ -55,10 +48,15 @@ class Requantizer(wiring.Component):
         frame = {"first": 1, "last": 1}
         payload = {"acc": self.core.acc.shape()} | ({"params": layout} if layout else {}) | frame
         super().__init__(
-            {
-                "inputs": In(stream.Signature(data.StructLayout(payload))),
-                "outputs": Out(stream.Signature(data.StructLayout(dict(result_layout(params).members) | frame))),
-            }
+            inputs=In(
+                stream.Signature(data.StructLayout(payload)),
+                "Accumulators. `params` holds the scheme's run-time parameters and is missing where there are none; "
+                "`first` and `last` pass through.",
+            ),
+            outputs=Out(
+                stream.Signature(data.StructLayout(dict(result_layout(params).members) | frame)),
+                "Results. `index` is there for `codebook` only.",
+            ),
         )
 
     def elaborate(self, platform):

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
 
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
+from roundel.hw.lib import Component, Out
 from roundel.hw.requant import ShiftCore
 
 ACC_WIDTH = 16
@@ -27,22 +26,17 @@ def combinations(out_width: int) -> list[tuple[RequantParams, dict[str, int]]]:
     return rows
 
 
-class Bank(wiring.Component):
-    """All cores side by side on one accumulator.
-
-    Members
-    -------
-    acc : Out(16)
-        Counts up from 0 after reset.
-    data : Out(n * out_width)
-        The results, that of the first combination in the lowest bits.
-    """
+class Bank(Component):
+    """All cores side by side on one accumulator."""
 
     latency = 0
 
     def __init__(self, out_width: int):
         self.rows = combinations(out_width)
-        super().__init__({"acc": Out(ACC_WIDTH), "data": Out(len(self.rows) * out_width)})
+        super().__init__(
+            acc=Out(ACC_WIDTH, "The accumulator, which counts up from 0 after reset."),
+            data=Out(len(self.rows) * out_width, "The results, that of the first combination in the lowest bits."),
+        )
 
     def elaborate(self, platform):
         m = Module()

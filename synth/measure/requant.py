@@ -1,31 +1,26 @@
 """The design that a requantizer is measured in: input register, operator, output register, nothing else."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from roundel.golden.requant import RequantParams
+from roundel.hw.lib import Component
 from roundel.hw.requant import core_ports, requant_core
 
 
-class Operator(wiring.Component):
+class Operator(Component):
     """A requantizer core between registers that load every cycle. Latency `2 + core.LATENCY` cycles.
 
     Without handshake and enables, every combinational cell of the mapped netlist belongs to the operator, and a
     register is told by its neighbour: the input register is fed by a port, the output register feeds one.
 
-    Members
-    -------
-    acc, params : In
-        As of the core.
-    data, index : Out
-        As of the core.
+    Its ports are those of the core, without `en`.
     """
 
     def __init__(self, params: RequantParams):
         self.core = requant_core(params)
         self.latency = 2 + self.core.LATENCY
-        super().__init__({name: port for name, port in core_ports(params).items() if name != "en"})
+        super().__init__(**{name: port for name, port in core_ports(params).items() if name != "en"})
 
     def elaborate(self, platform):
         m = Module()
