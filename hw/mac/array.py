@@ -1,11 +1,10 @@
 """The MAC array: `lanes` activations times `columns` of held weights, accumulated, requantized."""
 
 from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.mac import MacParams
-from roundel.hw.lib import BlockLoader, DoubleBuffer, TwoPortMemory
+from roundel.hw.lib import BlockLoader, Component, DoubleBuffer, In, Out, TwoPortMemory
 from roundel.hw.mac.column import CONTROL, MacColumn
 from roundel.hw.mac.dot_product import activation_layout, weight_layout
 from roundel.hw.requant import runtime_layout
@@ -38,7 +37,7 @@ def outputs_payload(params: MacParams) -> data.StructLayout:
     return data.StructLayout({"data": data.ArrayLayout(result, params.columns), "position": position})
 
 
-class MacArray(wiring.Component):
+class MacArray(Component):
     """Dot-product array with held, double-buffered weights and a memory of partial sums. One beat per cycle.
 
     A beat of `activations` goes to all columns. What it adds for `position` starts from the bias (`first`) or goes on
@@ -57,13 +56,6 @@ class MacArray(wiring.Component):
     ----------
     params
         See `roundel.golden.mac.params.MacParams`.
-
-    Members
-    -------
-    weights : In(stream.Signature(weights_payload(params)))
-    params : In(stream.Signature(params_payload(params)))
-    activations : In(stream.Signature(activations_payload(params)))
-    outputs : Out(stream.Signature(outputs_payload(params)))
     """
 
     def __init__(self, params: MacParams):
@@ -72,12 +64,13 @@ class MacArray(wiring.Component):
         self.core_latency = self.columns[0].core.LATENCY
         self.latency = 4 + self.core_latency
         super().__init__(
-            {
-                "weights": In(stream.Signature(weights_payload(params))),
-                "params": In(stream.Signature(params_payload(params))),
-                "activations": In(stream.Signature(activations_payload(params))),
-                "outputs": Out(stream.Signature(outputs_payload(params))),
-            }
+            weights=In(stream.Signature(weights_payload(params)), "Blocks of weights, a column a beat."),
+            params=In(stream.Signature(params_payload(params)), "Bias and run-time parameters, a column a beat."),
+            activations=In(
+                stream.Signature(activations_payload(params)),
+                "Activations, with position, `first`, `last`, `swap` and `swap_params`.",
+            ),
+            outputs=Out(stream.Signature(outputs_payload(params)), "Results of all columns, with their position."),
         )
 
     def elaborate(self, platform):

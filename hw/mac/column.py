@@ -1,11 +1,10 @@
 """One column of the MAC array: its weights, its sum of products, its running sum and its requantizer."""
 
 from amaranth.hdl import Module, Mux, Shape, Signal, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.mac import MacParams, Structure
-from roundel.hw.lib import DoubleBuffer
+from roundel.hw.lib import Component, DoubleBuffer, In, Out
 from roundel.hw.mac.dot_product import PairDot, ProductDot, weight_layout
 from roundel.hw.requant import requant_core, runtime_layout
 
@@ -27,7 +26,7 @@ CONTROL = data.StructLayout(
 )
 
 
-class MacColumn(wiring.Component):
+class MacColumn(Component):
     """Sum of products, running sum, requantizer; the array's pipeline steers it through `control`.
 
     Three cycles, and those of a pipelined requantizer: operand to sum of products, to running sum, to output register.
@@ -36,22 +35,6 @@ class MacColumn(wiring.Component):
     ----------
     params
         The array's parameters.
-
-    Members
-    -------
-    control : In(CONTROL)
-    operand : In(layout)
-        The activations as the structure wants them, see `roundel.hw.mac.dot_product`.
-    weights : In(weight_layout(params)), load_weights : In(1)
-    bias : In(signed(bias_width)), load_bias : In(1)
-    runtime : In(layout)
-        The active run-time parameters of the requantizer, if it has any.
-    stored : In(signed(acc_width))
-        The running sum from the memory.
-    total : Out(signed(acc_width))
-        The new one, combinational, for the memory.
-    data : Out(Shape(out_width, out_signed))
-        Registered.
     """
 
     def __init__(self, params: MacParams):
@@ -60,19 +43,21 @@ class MacColumn(wiring.Component):
         self.core = requant_core(params.requant)
         total = signed(params.acc_width)
         layout = runtime_layout(params.requant)
+        runtime = {} if layout is None else {"runtime": In(layout, "The requantizer's active run-time parameters.")}
         super().__init__(
-            {
-                "control": In(CONTROL),
-                "operand": In(self.dot.operand_layout(params)),
-                "weights": In(weight_layout(params)),
-                "load_weights": In(1),
-                "bias": In(signed(params.bias_width)),
-                "load_bias": In(1),
-                **({"runtime": In(layout)} if layout is not None else {}),
-                "stored": In(total),
-                "total": Out(total),
-                "data": Out(Shape(params.requant.out_width, params.requant.out_signed)),
-            }
+            control=In(CONTROL, "What the column's registers do in this cycle."),
+            operand=In(
+                self.dot.operand_layout(params),
+                "The activations as the structure wants them, see `roundel.hw.mac.dot_product`.",
+            ),
+            weights=In(weight_layout(params), "The column's next weights."),
+            load_weights=In(1, "The shadow register takes `weights`."),
+            bias=In(signed(params.bias_width), "The column's next bias."),
+            load_bias=In(1, "The shadow register takes `bias`."),
+            **runtime,
+            stored=In(total, "The running sum from the memory."),
+            total=Out(total, "The new running sum, combinational, for the memory."),
+            data=Out(Shape(params.requant.out_width, params.requant.out_signed), "The result, registered."),
         )
 
     def elaborate(self, platform):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import reduce
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.mac import MacParams
+from roundel.hw.lib import Component, In, Out
 
 
 def activation_layout(params: MacParams) -> data.ArrayLayout:
@@ -20,7 +20,7 @@ def weight_layout(params: MacParams) -> data.ArrayLayout:
     return data.ArrayLayout(signed(params.weight_width), params.lanes)
 
 
-class ProductDot(wiring.Component):
+class ProductDot(Component):
     """`dot = sum(activation * weight)`, one multiplier per lane.
 
     A technology with multipliers of its own overrides `multiply`.
@@ -29,24 +29,17 @@ class ProductDot(wiring.Component):
     ----------
     params
         Widths and lanes.
-
-    Members
-    -------
-    operand : In(operand_layout(params))
-        What `prepare` made of the activations: registered once per array and broadcast to all columns.
-    weights : In(weight_layout(params))
-    dot : Out(signed(dot_width))
-        In the same cycle; it cannot overflow.
     """
 
     def __init__(self, params: MacParams):
         self.mac = params
         super().__init__(
-            {
-                "operand": In(self.operand_layout(params)),
-                "weights": In(weight_layout(params)),
-                "dot": Out(signed(params.dot_width)),
-            }
+            operand=In(
+                self.operand_layout(params),
+                "What `prepare` made of the activations: registered once per array and broadcast to all columns.",
+            ),
+            weights=In(weight_layout(params), "The column's weights."),
+            dot=Out(signed(params.dot_width), "The sum, in the same cycle; it cannot overflow."),
         )
 
     @staticmethod

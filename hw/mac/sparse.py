@@ -2,14 +2,14 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.mac import SparseMacParams
 from roundel.hw.decoder import Decoder, input_layout, status_layout
+from roundel.hw.lib import Component, In, Out
 from roundel.hw.mac.array import MacArray, activations_payload, outputs_payload, params_payload
 
 
-class SparseMac(wiring.Component):
+class SparseMac(Component):
     """Decoder and array as one. The stream of a layer comes once for every tile (`roundel.golden.mac.tiling`).
 
     The decoder works ahead while the array's next weight block is not complete, then waits for the array. A damaged
@@ -19,28 +19,25 @@ class SparseMac(wiring.Component):
     ----------
     params
         See `roundel.golden.mac.sparse.SparseMacParams`.
-
-    Members
-    -------
-    stream : In(stream.Signature(input_layout(params.decoder)))
-        Weight streams, one after the other, in the order of `roundel.golden.mac.tiling.weight_beats`.
-    status : Out(status_layout())
-        Of the decoder, see `roundel.hw.decoder.unit.Decoder`.
-    params : In, activations : In, outputs : Out
-        See `roundel.hw.mac.array.MacArray`.
     """
 
     def __init__(self, params: SparseMacParams):
         self.decoder, self.array = Decoder(params.decoder), MacArray(params.mac)
         self.latency = self.array.latency
         super().__init__(
-            {
-                "stream": In(stream.Signature(input_layout(params.decoder))),
-                "status": Out(status_layout()),
-                "params": In(stream.Signature(params_payload(params.mac))),
-                "activations": In(stream.Signature(activations_payload(params.mac))),
-                "outputs": Out(stream.Signature(outputs_payload(params.mac))),
-            }
+            stream=In(
+                stream.Signature(input_layout(params.decoder)),
+                "Weight streams, one after the other, in the order of `roundel.golden.mac.tiling.weight_beats`.",
+            ),
+            status=Out(status_layout(), "State of the decoder, see `roundel.hw.decoder.unit.Decoder`."),
+            params=In(
+                stream.Signature(params_payload(params.mac)),
+                "Bias and run-time parameters, see `roundel.hw.mac.array.MacArray`.",
+            ),
+            activations=In(
+                stream.Signature(activations_payload(params.mac)), "Activations, see `roundel.hw.mac.array.MacArray`."
+            ),
+            outputs=Out(stream.Signature(outputs_payload(params.mac)), "Results, see `roundel.hw.mac.array.MacArray`."),
         )
 
     def elaborate(self, platform):
