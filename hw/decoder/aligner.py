@@ -1,16 +1,15 @@
 """Cuts fields of changing length out of the chunks of a segment, one per cycle."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import DecoderParams
 from roundel.hw.decoder.contract import chunk_layout
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 
 
-class Aligner(wiring.Component):
+class Aligner(Component):
     """A register with the bits before the chunk, a position, and a single shifter that cuts the next field out of both.
 
     The register `history` is one step shorter than the largest field, and the position counts from its bottom. A field
@@ -31,27 +30,6 @@ class Aligner(wiring.Component):
         Bits, a power of two that divides the length of every field; at most 32.
     beyond
         Steps by which a field that is taken may end behind the segment.
-
-    Members
-    -------
-    chunks : In(stream.Signature(chunk_layout(params))), clear : In(1)
-        See `roundel.hw.decoder.contract`.
-    idle : Out(1)
-        Between two segments. If there is a chunk, the next cycle is the first of a segment.
-    bits : Out(largest * step), valid : Out(1)
-        The next field at the bottom; whatever comes behind the segment may be anything.
-    used : In(range(largest + 1)), needed : In(range(largest + 1))
-        How long it is, and how much of it has to lie in the segment. They are to be known early in the cycle.
-    take : In(1)
-        Go on behind it; only if `valid`.
-    done : In(1)
-        It was the last one of the segment.
-    short : Out(1)
-        The segment ends within what is needed of it.
-    surplus : Out(1)
-        There is a word behind what is needed of it that it does not touch.
-    begin : Out(signed)
-        Where it begins, relative to the chunk.
     """
 
     def __init__(self, params: DecoderParams, largest: int, step: int, beyond: int = 0):
@@ -61,20 +39,27 @@ class Aligner(wiring.Component):
         self.beyond = beyond
         self.reach = step * (max(largest, beyond) + 2 * self.bus)  # of positions relative to the chunk, in bits
         super().__init__(
-            {
-                "chunks": In(stream.Signature(chunk_layout(params))),
-                "clear": In(1),
-                "idle": Out(1),
-                "bits": Out(largest * step),
-                "valid": Out(1),
-                "used": In(range(largest + 1)),
-                "needed": In(range(largest + 1)),
-                "take": In(1),
-                "done": In(1),
-                "short": Out(1),
-                "surplus": Out(1),
-                "begin": Out(signed((self.reach // step - 1).bit_length() + 1)),
-            }
+            chunks=In(
+                stream.Signature(chunk_layout(params)), "Payload of the segments, see `roundel.hw.decoder.contract`."
+            ),
+            clear=In(1, "Become as before the first chunk, see `roundel.hw.decoder.contract`."),
+            idle=Out(
+                1, "The aligner is between two segments. If there is a chunk, the next cycle is the first of a segment."
+            ),
+            bits=Out(largest * step, "The next field at the bottom. Bits behind the segment are don't-cares."),
+            valid=Out(1, "The field is there."),
+            used=In(range(largest + 1), "Length of the field in steps, to be known early in the cycle."),
+            needed=In(
+                range(largest + 1),
+                "Steps of the field that have to lie in the segment, to be known early in the cycle.",
+            ),
+            take=In(1, "Go on behind the field; only if `valid`."),
+            done=In(1, "The field was the last one of the segment."),
+            short=Out(1, "The segment ends within the steps `needed`."),
+            surplus=Out(1, "Behind the steps `needed` there is a word that the field does not touch."),
+            begin=Out(
+                signed((self.reach // step - 1).bit_length() + 1), "First step of the field, relative to the chunk."
+            ),
         )
 
     def elaborate(self, platform):

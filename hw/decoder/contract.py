@@ -24,10 +24,10 @@ The core turns the chunks of a segment into beats of codes:
 """
 
 from amaranth.hdl import signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.codec import DecoderParams
+from roundel.hw.lib import In, Out, Port
 
 MAX_SEGMENT = 1 << 16
 
@@ -61,30 +61,25 @@ def codes_layout(params: DecoderParams) -> data.StructLayout:
     return data.StructLayout({"codes": data.ArrayLayout(params.width, params.lanes), "zero": 1, "last": 1})
 
 
-def core_signature(params: DecoderParams, reach: int) -> wiring.Signature:
-    """The ports of a core.
+def core_ports(params: DecoderParams, reach: int) -> dict[str, Port]:
+    """Return the ports of a core.
 
     Parameters
     ----------
+    params
+        The decoder.
     reach
-        How far `fault_bit` can lie from bit 0 of the chunk, in bits, exclusive.
-
-    Members
-    -------
-    clear : In(1)
-    header : In(header_layout())
-    chunks : In(stream.Signature(chunk_layout(params)))
-    beats : Out(stream.Signature(codes_layout(params))), refused : Out(1)
-    fault : Out(1), fault_bit : Out(signed)
+        Bits by which `fault_bit` can lie away from bit 0 of the chunk, exclusive.
     """
-    return wiring.Signature(
-        {
-            "clear": In(1),
-            "header": In(header_layout()),
-            "chunks": In(stream.Signature(chunk_layout(params))),
-            "beats": Out(stream.Signature(codes_layout(params))),
-            "refused": Out(1),
-            "fault": Out(1),
-            "fault_bit": Out(signed((reach - 1).bit_length() + 1)),
-        }
-    )
+    return {
+        "clear": In(1, "Become as before the first chunk."),
+        "header": In(header_layout(), "The stream's header."),
+        "chunks": In(stream.Signature(chunk_layout(params)), "Payload of the segments."),
+        "beats": Out(stream.Signature(codes_layout(params)), "Codes of the weights, a beat at a time."),
+        "refused": Out(1, "The beat is to be dropped once it is taken."),
+        "fault": Out(1, "The segment is damaged."),
+        "fault_bit": Out(
+            signed((reach - 1).bit_length() + 1),
+            "Position of the fault, relative to bit 0 of the chunk that is offered, or that comes next if none is.",
+        ),
+    }

@@ -2,14 +2,13 @@
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.codec import DecoderParams
 from roundel.hw.decoder.contract import chunk_layout, header_layout
 from roundel.hw.decoder.header import HeaderReader
 from roundel.hw.decoder.segments import SegmentCounter
 from roundel.hw.decoder.words import POSITION, WordCursor, input_layout
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 
 
 class State(enum.Enum, shape=2):  # type: ignore[call-arg]
@@ -26,7 +25,7 @@ def status_layout() -> data.StructLayout:
     return data.StructLayout({"done": 1, "error": 1, "bit": POSITION})
 
 
-class Frame(wiring.Component):
+class Frame(Component):
     """Follows a stream word by word, payload beat by beat.
 
     Faults are found in their order in the stream, as the frame does not go on behind a segment before the core is
@@ -39,40 +38,26 @@ class Frame(wiring.Component):
         See `roundel.golden.codec.decoder.DecoderParams`.
     reach
         Bits of the core's `fault_bit`.
-
-    Members
-    -------
-    inputs : In(stream.Signature(input_layout(params)))
-    status : Out(status_layout())
-    chunks : Out(stream.Signature(chunk_layout(params))), header : Out(header_layout()), clear : Out(1)
-    fault : In(1), fault_bit : In(signed(reach))
-        See `roundel.hw.decoder.contract`.
-    index : Out(8), level : Out(8), write : Out(1), wrong : In(1)
-        See `roundel.hw.decoder.unit`.
-    ending : Out(1)
-        The segment is the stream's last.
-    idle : In(1)
-        All beats of weights have been taken; a stream is not done before.
     """
 
     def __init__(self, params: DecoderParams, reach: int):
         self.params = params
         super().__init__(
-            {
-                "inputs": In(stream.Signature(input_layout(params))),
-                "status": Out(status_layout()),
-                "chunks": Out(stream.Signature(chunk_layout(params))),
-                "header": Out(header_layout()),
-                "clear": Out(1),
-                "fault": In(1),
-                "fault_bit": In(signed(reach)),
-                "index": Out(8),
-                "level": Out(8),
-                "write": Out(1),
-                "wrong": In(1),
-                "ending": Out(1),
-                "idle": In(1),
-            }
+            inputs=In(stream.Signature(input_layout(params)), "The bytes of the streams."),
+            status=Out(status_layout(), "The end of a stream, and its first fault."),
+            chunks=Out(
+                stream.Signature(chunk_layout(params)), "Payload for the core, see `roundel.hw.decoder.contract`."
+            ),
+            header=Out(header_layout(), "Header for the core, see `roundel.hw.decoder.contract`."),
+            clear=Out(1, "Reset of the core, see `roundel.hw.decoder.contract`."),
+            fault=In(1, "The core's fault, see `roundel.hw.decoder.contract`."),
+            fault_bit=In(signed(reach), "Position of the core's fault, see `roundel.hw.decoder.contract`."),
+            index=Out(8, "Code of the level that is read, see `roundel.hw.decoder.unit.LevelTable`."),
+            level=Out(8, "The level, see `roundel.hw.decoder.unit.LevelTable`."),
+            write=Out(1, "Write the level, see `roundel.hw.decoder.unit.LevelTable`."),
+            wrong=In(1, "The level is not allowed, see `roundel.hw.decoder.unit.LevelTable`."),
+            ending=Out(1, "The segment is the stream's last."),
+            idle=In(1, "All beats of weights have been taken; a stream is not done before."),
         )
 
     def elaborate(self, platform):

@@ -1,13 +1,11 @@
 """The header of a weight stream: read word by word, checked field by field."""
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import FIXED, MAGIC, MAX_LEVELS, PACKINGS, VERSION, DecoderParams, Packing
 from roundel.hw.decoder.contract import header_layout
-from roundel.hw.lib import named, select
+from roundel.hw.lib import Component, In, Out, named, select
 
 BITS = 12  # of a position in the longest header
 
@@ -25,56 +23,34 @@ FAULTS = {
 EARLY = 3  # of these, the ones that count even if the stream ends within its levels
 
 
-class HeaderReader(wiring.Component):
+class HeaderReader(Component):
     """Takes a word per cycle, of levels a byte per cycle, and keeps what is needed of them.
 
     Parameters
     ----------
     params
         See `roundel.golden.codec.decoder.DecoderParams`.
-
-    Members
-    -------
-    start : In(1)
-        Forget the header before.
-    word : In(32), valid : In(1), ready : Out(1)
-        The words of the header, and then no more.
-    complete : Out(1)
-        All words are taken.
-    short : Out(1)
-        Not even those that all headers have.
-    header : Out(header_layout())
-    counts : Out(1)
-        The word is the count of weights.
-    below : Out(16)
-        Ones in place of the bits of a number of weights that are less than a whole segment.
-    fault, early : Out(1), fault_bit : Out(BITS)
-        What is wrong in the words taken; `early` if that is said even if the stream ends before `complete`.
-    index, level : Out(8), write : Out(1), wrong : In(1)
-        To the table of levels, and what it says of them.
     """
 
     def __init__(self, params: DecoderParams):
         self.params = params
         super().__init__(
-            {
-                "start": In(1),
-                "word": In(WORD),
-                "valid": In(1),
-                "ready": Out(1),
-                "complete": Out(1),
-                "short": Out(1),
-                "header": Out(header_layout()),
-                "counts": Out(1),
-                "below": Out(16),
-                "fault": Out(1),
-                "early": Out(1),
-                "fault_bit": Out(BITS),
-                "index": Out(8),
-                "level": Out(8),
-                "write": Out(1),
-                "wrong": In(1),
-            }
+            start=In(1, "Forget the header before."),
+            word=In(WORD, "A word of the stream."),
+            valid=In(1, "The word is there."),
+            ready=Out(1, "The word is taken: those of the header, and then no more."),
+            complete=Out(1, "All words of the header are taken."),
+            short=Out(1, "The stream has not even the words that all headers have."),
+            header=Out(header_layout(), "The fields that the core needs."),
+            counts=Out(1, "The word is the count of weights."),
+            below=Out(16, "Ones in place of the bits of a number of weights that are less than a whole segment."),
+            fault=Out(1, "A word taken is wrong."),
+            early=Out(1, "The fault is reported even if the stream ends before `complete`."),
+            fault_bit=Out(BITS, "Position of the fault."),
+            index=Out(8, "Code of the level for the table."),
+            level=Out(8, "The level for the table."),
+            write=Out(1, "The table takes the level."),
+            wrong=In(1, "The table refuses the level."),
         )
 
     def elaborate(self, platform):

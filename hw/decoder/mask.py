@@ -8,11 +8,11 @@ from amaranth.lib import data, wiring
 from roundel.golden.bits import WORD
 from roundel.golden.codec import DecoderParams
 from roundel.hw.decoder.aligner import Aligner
-from roundel.hw.decoder.contract import MAX_SEGMENT, core_signature
-from roundel.hw.lib import multiple, named, select
+from roundel.hw.decoder.contract import MAX_SEGMENT, core_ports
+from roundel.hw.lib import Component, multiple, named, select
 
 
-class MaskCore(wiring.Component):
+class MaskCore(Component):
     """Cuts codes and the mask behind them out of the stream, and moves the codes to the lanes that they belong to.
 
     The mask says how many codes it has a cycle before they are cut out, so that it is known from the start where they
@@ -24,10 +24,6 @@ class MaskCore(wiring.Component):
     ----------
     params
         See `roundel.golden.codec.decoder.DecoderParams`.
-
-    Members
-    -------
-    See `roundel.hw.decoder.contract.core_signature`.
     """
 
     def __init__(self, params: DecoderParams):
@@ -37,7 +33,7 @@ class MaskCore(wiring.Component):
         largest = self.mask + params.lanes * self.code
         # What is wrong is found out when a beat has been taken, and a mask that need not be there.
         self.aligner = Aligner(params, largest, self.step, beyond=largest + self.mask)
-        super().__init__(core_signature(params, self.aligner.reach))
+        super().__init__(**core_ports(params, self.aligner.reach))
 
     def elaborate(self, platform):
         m = Module()

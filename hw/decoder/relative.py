@@ -6,11 +6,11 @@ from amaranth.lib import data, wiring
 from roundel.golden.bits import WORD
 from roundel.golden.codec import RELATIVE_RUN_BITS, DecoderParams
 from roundel.hw.decoder.aligner import Aligner
-from roundel.hw.decoder.contract import MAX_SEGMENT, core_signature
-from roundel.hw.lib import named
+from roundel.hw.decoder.contract import MAX_SEGMENT, core_ports
+from roundel.hw.lib import Component, named
 
 
-class RelativeCore(wiring.Component):
+class RelativeCore(Component):
     """Puts the code of each entry into a beat, and gives the beat when the next code lies behind it.
 
     An entry takes one cycle, or as many as beats end before its code. Two cycles for each segment come on top: one
@@ -20,16 +20,12 @@ class RelativeCore(wiring.Component):
     ----------
     params
         See `roundel.golden.codec.decoder.DecoderParams`.
-
-    Members
-    -------
-    See `roundel.hw.decoder.contract.core_signature`.
     """
 
     def __init__(self, params: DecoderParams):
         self.params = params
         self.aligner = Aligner(params, RELATIVE_RUN_BITS + params.width, 1)
-        super().__init__(core_signature(params, self.aligner.reach))
+        super().__init__(**core_ports(params, self.aligner.reach))
 
     def elaborate(self, platform):
         m = Module()

@@ -1,16 +1,15 @@
 """The core of a decoder of `rice` streams: slices that decode side by side, and words in the order of need."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 
 from roundel.golden.codec import DecoderParams
-from roundel.hw.decoder.contract import core_signature
+from roundel.hw.decoder.contract import core_ports
 from roundel.hw.decoder.rice_slice import RiceSlice, most_rows
 from roundel.hw.decoder.rice_words import RiceWords, reach
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, named
 
 
-class RiceCore(wiring.Component):
+class RiceCore(Component):
     """One round per cycle, and one cycle more for each word beyond the first that the round takes.
 
     A cycle hands out one word, to the first slice that lacks bits for its symbol of the round; those that lack none do
@@ -22,10 +21,6 @@ class RiceCore(wiring.Component):
     ----------
     params
         The decoder, of packing `rice`.
-
-    Members
-    -------
-    See `roundel.hw.decoder.contract.core_signature`.
     """
 
     def __init__(self, params: DecoderParams):
@@ -33,7 +28,7 @@ class RiceCore(wiring.Component):
         self.depth = params.lanes // params.slices
         self.words = RiceWords(params)
         self.slices = [RiceSlice(params) for _ in range(params.slices)]
-        super().__init__(core_signature(params, reach(params)))
+        super().__init__(**core_ports(params, reach(params)))
 
     def elaborate(self, platform):
         m = Module()

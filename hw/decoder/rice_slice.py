@@ -1,14 +1,13 @@
 """One slice of a `rice` stream: its bits, where its next symbol begins, and its weights of the beat."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import DecoderParams
 from roundel.hw.decoder.contract import MAX_SEGMENT, header_layout
 from roundel.hw.decoder.rice_symbol import MOST_ZEROS, RiceSymbol, field
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 
 
 def most_rows(params: DecoderParams) -> int:
@@ -16,7 +15,7 @@ def most_rows(params: DecoderParams) -> int:
     return MAX_SEGMENT // params.slices
 
 
-class RiceSlice(wiring.Component):
+class RiceSlice(Component):
     """Decodes one symbol in a cycle with `decode`; what it says of itself is true from the next one on.
 
     The word is offered to all slices alike. One that does not take it sees meaningless bits behind its own: they cannot
@@ -26,27 +25,6 @@ class RiceSlice(wiring.Component):
     ----------
     params
         The decoder.
-
-    Members
-    -------
-    header : In(header_layout())
-    start : In(1)
-        The next cycle is the first of a segment.
-    rows : In, short : In(1)
-        Rows of the segment from the beat's first on; this slice has one less.
-    step : In(1)
-        The beat leaves: the next cycle, and `decode` in this one, belong to the beat after it.
-    word : In(32)
-    decode : In(1), take : In(1)
-        Decode the symbol; the word is taken for it.
-    now : Out(1), next : Out(1)
-        The next symbol begins in this beat; in the one after it.
-    lacks : Out(1)
-        It needs the word.
-    codes : Out
-        (lanes / slices,) of the beat, complete when not `now`.
-    wrong : Out(1)
-        The last symbol ran past the last row, or its level is outside the codebook.
     """
 
     def __init__(self, params: DecoderParams):
@@ -55,21 +33,22 @@ class RiceSlice(wiring.Component):
         rows = most_rows(params)
         self.symbol = RiceSymbol(width=params.width, rows=rows)
         super().__init__(
-            {
-                "header": In(header_layout()),
-                "start": In(1),
-                "rows": In(range(rows + 1)),
-                "short": In(1),
-                "step": In(1),
-                "word": In(WORD),
-                "decode": In(1),
-                "take": In(1),
-                "now": Out(1),
-                "next": Out(1),
-                "lacks": Out(1),
-                "codes": Out(data.ArrayLayout(params.width, self.depth)),
-                "wrong": Out(1),
-            }
+            header=In(header_layout(), "The stream's header."),
+            start=In(1, "The next cycle is the first of a segment."),
+            rows=In(range(rows + 1), "Rows of the segment from the beat's first on."),
+            short=In(1, "The slice has one row less."),
+            step=In(1, "The beat leaves: the next cycle, and `decode` in this one, belong to the beat after it."),
+            word=In(WORD, "The next word of the stream, offered to all slices."),
+            decode=In(1, "Decode the symbol."),
+            take=In(1, "The word is taken for the symbol."),
+            now=Out(1, "The next symbol begins in this beat."),
+            next=Out(1, "The next symbol begins in the beat after this one."),
+            lacks=Out(1, "The symbol needs the word."),
+            codes=Out(
+                data.ArrayLayout(params.width, self.depth),
+                "(lanes / slices,) codes of the beat, complete when not `now`.",
+            ),
+            wrong=Out(1, "The last symbol ran past the last row, or its level is outside the codebook."),
         )
 
     def elaborate(self, platform):

@@ -1,19 +1,17 @@
 """One symbol of a `rice` stream, a run of zeros and the level behind it, read from a window of bits in one cycle."""
 
 from amaranth.hdl import Cat, Module, Mux, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import RUN_LIMIT
 from roundel.hw.decoder.contract import header_layout
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 
 MOST_ZEROS = RUN_LIMIT << 9
 """Of one symbol."""
 
 
-class RiceSymbol(wiring.Component):
+class RiceSymbol(Component):
     """Combinational; `docs/codecs.md` defines the bits. Bits of the window behind the symbol have no influence.
 
     Parameters
@@ -22,37 +20,21 @@ class RiceSymbol(wiring.Component):
         Bits of a code.
     rows
         Most rows that a slice can have.
-
-    Members
-    -------
-    header : In(header_layout())
-    window : In(32)
-        The next bits of the slice.
-    left : In
-        Rows that the slice has left: a run that reaches the last of them ends the symbol.
-    zeros : Out
-        Rows of zeros.
-    coded : Out(1)
-        A level follows them; its number is `rank`.
-    wrong : Out(1)
-        There are more zeros than rows left, or the number does not fit `rank`.
-    run_length : Out(5), level_length : Out(4)
-        Bits of the run, of the level; those of the symbol are their sum.
     """
 
     def __init__(self, *, width: int, rows: int):
         super().__init__(
-            {
-                "header": In(header_layout()),
-                "window": In(WORD),
-                "left": In(range(rows + 1)),
-                "zeros": Out(range(MOST_ZEROS + 1)),
-                "coded": Out(1),
-                "rank": Out(width),
-                "wrong": Out(1),
-                "run_length": Out(range(18)),
-                "level_length": Out(range(16)),
-            }
+            header=In(header_layout(), "The stream's header."),
+            window=In(WORD, "The next bits of the slice."),
+            left=In(
+                range(rows + 1), "Rows that the slice has left: a run that reaches the last of them ends the symbol."
+            ),
+            zeros=Out(range(MOST_ZEROS + 1), "Rows of zeros."),
+            coded=Out(1, "A level follows the zeros."),
+            rank=Out(width, "Number of the level."),
+            wrong=Out(1, "There are more zeros than rows left, or the level's number does not fit `rank`."),
+            run_length=Out(range(18), "Bits of the run; those of the symbol are the sum with `level_length`."),
+            level_length=Out(range(16), "Bits of the level."),
         )
 
     def elaborate(self, platform):

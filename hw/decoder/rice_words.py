@@ -1,13 +1,12 @@
 """The words of a segment, one after the other, for a decoder of `rice` streams."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import DecoderParams
 from roundel.hw.decoder.contract import chunk_layout
-from roundel.hw.lib import named, select
+from roundel.hw.lib import Component, In, Out, named, select
 
 
 def reach(params: DecoderParams) -> int:
@@ -15,49 +14,31 @@ def reach(params: DecoderParams) -> int:
     return WORD * max(params.words, params.slices) + 1
 
 
-class RiceWords(wiring.Component):
+class RiceWords(Component):
     """Points into the chunk that is offered; has no buffer of its own.
 
     Parameters
     ----------
     params
         The decoder.
-
-    Members
-    -------
-    chunks : In(stream.Signature(chunk_layout(params)))
-    start : In(1)
-        A chunk is offered, the first of a segment: point to its first word.
-    round : In(1)
-        The next word is the first that a round can take.
-    word : Out(32), some : Out(1)
-        The next word, and whether it is there.
-    take : In(1)
-        Go on to the word after it.
-    used_up : Out(1)
-        The segment has no more words.
-    finish : In(1)
-        It is used up, and complete: let its last chunk go.
-    next_bit : Out(signed), round_bit : Out(signed)
-        Where the next word begins, and where that began which was next when the round began; from the chunk's bit 0.
     """
 
     def __init__(self, params: DecoderParams):
         self.decoder = params
         bit = signed((reach(params) - 1).bit_length() + 1)
         super().__init__(
-            {
-                "chunks": In(stream.Signature(chunk_layout(params))),
-                "start": In(1),
-                "round": In(1),
-                "word": Out(WORD),
-                "some": Out(1),
-                "take": In(1),
-                "used_up": Out(1),
-                "finish": In(1),
-                "next_bit": Out(bit),
-                "round_bit": Out(bit),
-            }
+            chunks=In(
+                stream.Signature(chunk_layout(params)), "Payload of the segments, see `roundel.hw.decoder.contract`."
+            ),
+            start=In(1, "A chunk is offered, the first of a segment: point to its first word."),
+            round=In(1, "The next word is the first that a round can take."),
+            word=Out(WORD, "The next word."),
+            some=Out(1, "There is a next word."),
+            take=In(1, "Go on to the word after it."),
+            used_up=Out(1, "The segment has no more words."),
+            finish=In(1, "The segment is used up, and complete: let its last chunk go."),
+            next_bit=Out(bit, "Position of the next word, from the chunk's bit 0."),
+            round_bit=Out(bit, "Position of the word that was next when the round began, from the chunk's bit 0."),
         )
 
     def elaborate(self, platform):

@@ -5,7 +5,6 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.codec import DecoderParams, Packing
 from roundel.hw.decoder.frame import Frame, status_layout
@@ -13,10 +12,10 @@ from roundel.hw.decoder.mask import MaskCore
 from roundel.hw.decoder.relative import RelativeCore
 from roundel.hw.decoder.rice import RiceCore
 from roundel.hw.decoder.words import input_layout
-from roundel.hw.lib import select
+from roundel.hw.lib import Component, In, Out, select
 
 
-class LevelTable(wiring.Component):
+class LevelTable(Component):
     """Written a level per cycle, looked up by all lanes at once.
 
     Parameters
@@ -25,28 +24,17 @@ class LevelTable(wiring.Component):
         Bits of a code, 2 to 5.
     lanes
         Codes that are looked up.
-
-    Members
-    -------
-    index : In(8), level : In(8), write : In(1)
-        The level of code `index`; codes that the table does not have are not kept.
-    wrong : Out(1)
-        `level` is one that was there before, or not 0 for code 0.
-    codes : In(width), weights : Out(signed(8)), one of each per lane
-        Flattened, lane 0 at the bottom.
     """
 
     def __init__(self, width: int, lanes: int):
         self.width, self.lanes = width, lanes
         super().__init__(
-            {
-                "index": In(8),
-                "level": In(8),
-                "write": In(1),
-                "wrong": Out(1),
-                "codes": In(width * lanes),
-                "weights": Out(8 * lanes),
-            }
+            index=In(8, "Code of the level to write; codes that the table does not have are not kept."),
+            level=In(8, "The level of code `index`."),
+            write=In(1, "Write the level."),
+            wrong=Out(1, "`level` is one that was there before, or not 0 for code 0."),
+            codes=In(width * lanes, "A code of each lane, `width` bits, lane 0 at the bottom."),
+            weights=Out(8 * lanes, "A signed level of each lane, 8 bits, lane 0 at the bottom."),
         )
 
     def elaborate(self, platform):
@@ -80,22 +68,13 @@ def weights_layout(params: DecoderParams) -> data.StructLayout:
     return data.StructLayout({"weights": weights, "zero": 1, "last": 1})
 
 
-class Decoder(wiring.Component):
+class Decoder(Component):
     """Decodes streams one after the other. docs/decoder.md says what goes in and out, and how fast.
 
     Parameters
     ----------
     params
         See `roundel.golden.codec.decoder.DecoderParams`.
-
-    Members
-    -------
-    inputs : In(stream.Signature(input_layout(params)))
-        The bytes of the streams, `last` with the last of each.
-    outputs : Out(stream.Signature(weights_layout(params)))
-        As many weights as the stream announces, zeros behind them up to a whole beat; fewer if it is damaged.
-    status : Out(status_layout())
-        After all weights of a stream: `done` for a cycle, with `error` and the `bit` where it is damaged.
     """
 
     latency = 1  # from the words of a beat to its weights
@@ -106,11 +85,18 @@ class Decoder(wiring.Component):
         self.frame = Frame(params, len(self.core.fault_bit))
         self.table = LevelTable(params.width, params.lanes) if params.table else None
         super().__init__(
-            {
-                "inputs": In(stream.Signature(input_layout(params))),
-                "outputs": Out(stream.Signature(weights_layout(params))),
-                "status": Out(status_layout()),
-            }
+            inputs=In(
+                stream.Signature(input_layout(params)), "The bytes of the streams, `last` with the last of each."
+            ),
+            outputs=Out(
+                stream.Signature(weights_layout(params)),
+                "As many weights as the stream announces, zeros behind them up to a whole beat; fewer if it is "
+                "damaged.",
+            ),
+            status=Out(
+                status_layout(),
+                "After all weights of a stream: `done` for a cycle, with `error` and the `bit` where it is damaged.",
+            ),
         )
 
     def elaborate(self, platform):

@@ -1,13 +1,12 @@
 """The words of a byte stream, one after the other, and where they are in it."""
 
 from amaranth.hdl import Const, Module, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import DecoderParams
 from roundel.hw.axi import read_layout
-from roundel.hw.lib import named, select
+from roundel.hw.lib import Component, In, Out, named, select
 
 POSITION = 37  # bits of a position in a stream: words are counted modulo 2^32
 
@@ -17,59 +16,33 @@ def input_layout(params: DecoderParams) -> data.StructLayout:
     return read_layout(params.bus)
 
 
-class WordCursor(wiring.Component):
+class WordCursor(Component):
     """Stands at a word of the beat that the bus offers. The last beat of a stream stays until `finish`.
 
     Parameters
     ----------
     params
         See `roundel.golden.codec.decoder.DecoderParams`.
-
-    Members
-    -------
-    inputs : In(stream.Signature(input_layout(params)))
-    index, size : Out(range(words + 1))
-        Of the word in this beat, and how many words the beat has.
-    word : Out(32), there : Out(1)
-        The word at `index`, if there is one.
-    ended : Out(1)
-        There is none, nor will there be.
-    base : Out(POSITION)
-        Bit 0 of the beat that was here in the cycle before.
-    size_bytes : Out
-        Bytes of this beat, those of an incomplete word too.
-    go : In(1), to : In(range(words + 1))
-        Go on to that word of this beat, or to where it ends.
-    leave : In(1)
-        If it is whole, that is its end.
-    drop : In(1)
-        Take the beat, unless it is the last.
-    passes : Out(1)
-        The beat is taken, and not the last.
-    finish : In(1)
-        Take the last beat.
     """
 
     def __init__(self, params: DecoderParams):
         self.params = params
         words = range(params.words + 1)
         super().__init__(
-            {
-                "inputs": In(stream.Signature(input_layout(params))),
-                "index": Out(words),
-                "size": Out(words),
-                "word": Out(WORD),
-                "there": Out(1),
-                "ended": Out(1),
-                "base": Out(POSITION),
-                "size_bytes": Out(range(params.bus // 8 + 1)),
-                "go": In(1),
-                "to": In(words),
-                "leave": In(1),
-                "drop": In(1),
-                "passes": Out(1),
-                "finish": In(1),
-            }
+            inputs=In(stream.Signature(input_layout(params)), "The bytes of the streams."),
+            index=Out(words, "Number of the word in this beat."),
+            size=Out(words, "Words of this beat."),
+            word=Out(WORD, "The word at `index`."),
+            there=Out(1, "The word is there."),
+            ended=Out(1, "There is no word, nor will there be."),
+            base=Out(POSITION, "Position of bit 0 of the beat that was here in the cycle before."),
+            size_bytes=Out(range(params.bus // 8 + 1), "Bytes of this beat, those of an incomplete word too."),
+            go=In(1, "Go on to word `to` of this beat, or to where the beat ends."),
+            to=In(words, "The word to go to."),
+            leave=In(1, "If the beat is whole, `to` is its end."),
+            drop=In(1, "Take the beat, unless it is the last."),
+            passes=Out(1, "The beat is taken, and is not the last."),
+            finish=In(1, "Take the last beat."),
         )
 
     def elaborate(self, platform):
