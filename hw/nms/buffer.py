@@ -1,11 +1,10 @@
 """The boxes of the images in flight: filled by a stream, read again image by image."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.nms import NmsParams
-from roundel.hw.lib import TwoPortMemory, delay, select
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, delay, select
 from roundel.hw.nms.table import slot_width
 
 
@@ -23,7 +22,7 @@ def beat_layout(params: NmsParams, payload: ShapeLike) -> data.StructLayout:
     )
 
 
-class BoxBuffer(wiring.Component):
+class BoxBuffer(Component):
     """Holds `banks` images: one is filled, the one filled before is read, one beat per cycle each, without a pause.
 
     A beat taken in a cycle and a beat read in that cycle appear together, `LATENCY` cycles later: what follows may take
@@ -37,24 +36,6 @@ class BoxBuffer(wiring.Component):
         Shape of a beat's boxes.
     room
         Beats that may be on their way behind `gather`.
-
-    Members
-    -------
-    inputs : In(stream.Signature({payload, last}))
-    scatter : Out(beat_layout)
-        Beats as they come in; without `last`, which the end of a full image may have lost.
-    gather : Out(beat_layout)
-        The same beats once the image is complete, while `room` was 1.
-    overflow : Out(1)
-        A beat came for which the image has no room, beside `scatter`, which has its payload; it is dropped.
-    gone : In(1)
-        A beat that was gathered has left what follows, which has room for `room` of them.
-    held : Out(1)
-        Some image is not read to its end.
-    pause : In(1)
-        Take nothing.
-    epoch : Out, restart : In(1)
-        Epoch of the image that is being filled, 0 when none is left; begin with 1.
     """
 
     LATENCY = 2
@@ -66,17 +47,27 @@ class BoxBuffer(wiring.Component):
             width=Shape.cast(payload).width, depth=((params.banks - 1) << slot_width(params)) + self.beats
         )
         super().__init__(
-            {
-                "inputs": In(stream.Signature(data.StructLayout({"payload": payload, "last": 1}))),
-                "scatter": Out(beat_layout(params, payload)),
-                "gather": Out(beat_layout(params, payload)),
-                "overflow": Out(1),
-                "gone": In(1),
-                "held": Out(1),
-                "pause": In(1),
-                "epoch": Out(params.epoch_width),
-                "restart": In(1),
-            }
+            inputs=In(
+                stream.Signature(data.StructLayout({"payload": payload, "last": 1})),
+                "Beats of boxes; `last` ends an image.",
+            ),
+            scatter=Out(
+                beat_layout(params, payload),
+                "Beats as they come in; without `last`, which the end of a full image may have lost.",
+            ),
+            gather=Out(
+                beat_layout(params, payload),
+                "The same beats once the image is complete, as long as there is room behind.",
+            ),
+            overflow=Out(
+                1,
+                "A beat came for which the image has no room, beside `scatter`, which has its payload; it is dropped.",
+            ),
+            gone=In(1, "A gathered beat has left the units behind, which have room for `room` of them."),
+            held=Out(1, "An image is not read to its end."),
+            pause=In(1, "Take no beat."),
+            epoch=Out(params.epoch_width, "Epoch of the image that is being filled, 0 when none is left."),
+            restart=In(1, "Begin with epoch 1."),
         )
 
     def elaborate(self, platform):

@@ -1,16 +1,14 @@
 """GreedyNMS in hardware, the straightforward way: the baseline that PSRR-MaxpoolNMS is measured against."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.nms import Form, GreedyParams
-from roundel.hw.lib import delay
+from roundel.hw.lib import Component, In, Out, delay
 from roundel.hw.nms.greedy_scan import GreedyScan
 from roundel.hw.nms.streams import BoxCheck, boxes_in, boxes_out, error_layout
 
 
-class GreedyNms(wiring.Component):
+class GreedyNms(Component):
     """Keeps the best box left, drops those of its class that it overlaps too much, until none is left.
 
     One beat of an image is loaded per cycle; then every kept box costs a scan of the image, and the end one more. A
@@ -31,12 +29,6 @@ class GreedyNms(wiring.Component):
         The first box of an image of n beats comes `n + latency` cycles after its last beat, if any is kept.
     scan_overhead
         Cycles of a scan beside one for each beat.
-
-    Members
-    -------
-    inputs : In(boxes_in(format, lanes))
-    outputs : Out(boxes_out(format, 1, index_width))
-    error : Out(error_layout(lanes, capacity))
     """
 
     def __init__(self, params: GreedyParams):
@@ -45,11 +37,12 @@ class GreedyNms(wiring.Component):
         self.scan_overhead = self.scan.latency + 1
         self.latency = self.scan_overhead + GreedyScan.TAKE_LATENCY
         super().__init__(
-            {
-                "inputs": In(boxes_in(params.format, params.lanes)),
-                "outputs": Out(boxes_out(params.format, 1, params.index_width)),
-                "error": Out(error_layout(params.lanes, params.capacity)),
-            }
+            inputs=In(boxes_in(params.format, params.lanes), "Boxes of an image, `last` with its last beat."),
+            outputs=Out(
+                boxes_out(params.format, 1, params.index_width),
+                "Boxes kept, one a beat, the best first; `last` in a beat of its own, without a box.",
+            ),
+            error=Out(error_layout(params.lanes, params.capacity), "Faults of a beat, one cycle after it."),
         )
 
     def elaborate(self, platform):

@@ -1,29 +1,19 @@
 """The datapath of the hardware GreedyNMS: a scan drops what the kept box overlaps, and finds the best of the rest."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.nms import GreedyParams
-from roundel.hw.lib import TwoPortMemory, delay, select
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, delay, select
 from roundel.hw.nms.overlap import BoxOverlap
 from roundel.hw.nms.streams import corner_layout
 
 
-class GreedyMemory(wiring.Component):
+class GreedyMemory(Component):
     """Four memories of a word per beat: corners and labels, areas, scores, and which places hold a box still left.
 
     Areas are computed as boxes are stored, so that a scan needs one multiplier per lane and not two. Everything that is
     read comes in the next cycle.
-
-    Members
-    -------
-    store : In(1), store_beat : In, boxes : In, scores : In, held : In(lanes)
-        Write a beat; `boxes` are corners and labels. Areas and `held` are written a cycle later.
-    read : In(1), read_beat : In, boxes_read : Out, areas_read : Out
-    judge : In(1), judge_beat : In, scores_read : Out, left : Out(lanes)
-    drop : In(1), drop_beat : In, still_left : In(lanes)
-        Write which places are still left; never within two cycles of a `store`.
     """
 
     def __init__(self, params: GreedyParams):
@@ -31,26 +21,24 @@ class GreedyMemory(wiring.Component):
         form, lanes = params.format, params.lanes
         box = data.StructLayout({"corners": corner_layout(form), "label": form.label_width})
         boxes, scores = data.ArrayLayout(box, lanes), data.ArrayLayout(form.score_width, lanes)
-        beat = In(range(max(self.depth, 2)))
+        beat = range(max(self.depth, 2))
         super().__init__(
-            {
-                "store": In(1),
-                "store_beat": beat,
-                "boxes": In(boxes),
-                "scores": In(scores),
-                "held": In(lanes),
-                "read": In(1),
-                "read_beat": beat,
-                "boxes_read": Out(boxes),
-                "areas_read": Out(data.ArrayLayout(2 * form.corner_width, lanes)),
-                "judge": In(1),
-                "judge_beat": beat,
-                "scores_read": Out(scores),
-                "left": Out(lanes),
-                "drop": In(1),
-                "drop_beat": beat,
-                "still_left": In(lanes),
-            }
+            store=In(1, "Write a beat; its areas and `held` are written a cycle later."),
+            store_beat=In(beat, "Number of the beat to write."),
+            boxes=In(boxes, "Corners and labels to write."),
+            scores=In(scores, "Scores to write."),
+            held=In(lanes, "Places of the beat that hold a box."),
+            read=In(1, "Read the boxes and areas of a beat."),
+            read_beat=In(beat, "Number of that beat."),
+            boxes_read=Out(boxes, "Corners and labels of that beat, in the next cycle."),
+            areas_read=Out(data.ArrayLayout(2 * form.corner_width, lanes), "Areas of that beat, in the next cycle."),
+            judge=In(1, "Read the scores of a beat, and which of its boxes are left."),
+            judge_beat=In(beat, "Number of that beat."),
+            scores_read=Out(scores, "Scores of that beat, in the next cycle."),
+            left=Out(lanes, "Places of that beat whose boxes are left, in the next cycle."),
+            drop=In(1, "Write which places are still left; never within two cycles of a `store`."),
+            drop_beat=In(beat, "Number of that beat."),
+            still_left=In(lanes, "Places of that beat whose boxes are still left."),
         )
 
     def elaborate(self, platform):
@@ -88,7 +76,7 @@ class GreedyMemory(wiring.Component):
 _VERDICT = 2 + BoxOverlap.LATENCY  # cycles from a look until the overlap is known: memory, a register, the compare
 
 
-class GreedyScan(wiring.Component):
+class GreedyScan(Component):
     """Holds the boxes of an image and looks at a beat of them in every cycle.
 
     In what `look` looks at, the kept box and those of its class that it overlaps too much are dropped. The best box
@@ -98,23 +86,6 @@ class GreedyScan(wiring.Component):
     ----------
     params
         See `roundel.golden.nms.greedy.GreedyParams`.
-
-    Members
-    -------
-    beat : In
-        Which beat to store or to look at. Looks go through an image from beat 0 on, one in every cycle.
-    store : In(1), boxes : In, scores : In, held : In(lanes)
-        Write a beat: corners and labels, scores, and which places hold a box. A new image: no box is kept.
-    look : In(1)
-        May follow a `store` or a `take` in the next cycle.
-    busy : Out(1)
-        Looks are under way; each takes `latency` cycles.
-    found : Out(1)
-        A box is left; valid when not busy.
-    take : In(1)
-        Only while something is found and not busy.
-    kept : Out
-        The kept box with its area, score and index, from `TAKE_LATENCY` cycles after `take`.
     """
 
     TAKE_LATENCY = 3
@@ -133,18 +104,24 @@ class GreedyScan(wiring.Component):
             "score": form.score_width,
             "index": params.index_width,
         }
-        written = {name: In(getattr(self.memory, name).shape()) for name in ("boxes", "scores", "held")}
         super().__init__(
-            {
-                "beat": In(self.memory.store_beat.shape()),
-                "store": In(1),
-                **written,
-                "look": In(1),
-                "busy": Out(1),
-                "found": Out(1),
-                "take": In(1),
-                "kept": Out(data.StructLayout(kept)),
-            }
+            beat=In(
+                self.memory.store_beat.shape(),
+                "Number of the beat to store or to look at. Looks go through an image from beat 0 on, one in every "
+                "cycle.",
+            ),
+            store=In(1, "Write a beat of a new image: no box is kept."),
+            boxes=In(self.memory.boxes.shape(), "Corners and labels to store."),
+            scores=In(self.memory.scores.shape(), "Scores to store."),
+            held=In(self.memory.held.shape(), "Places of the beat that hold a box."),
+            look=In(1, "Look at a beat; may follow a `store` or a `take` in the next cycle."),
+            busy=Out(1, "Looks are under way; each takes `latency` cycles."),
+            found=Out(1, "A box is left; valid when not busy."),
+            take=In(1, "Keep the box that was found; only when `found` and not busy."),
+            kept=Out(
+                data.StructLayout(kept),
+                "The kept box with its area, score and index, from `TAKE_LATENCY` cycles after `take`.",
+            ),
         )
 
     def elaborate(self, platform):

@@ -1,15 +1,13 @@
 """Whether two boxes overlap too much: intersection over union against a threshold, without a division."""
 
 from amaranth.hdl import Module, Mux, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.nms import BoxFormat, rational
-from roundel.hw.lib import delay, multiple, named
+from roundel.hw.lib import Component, In, Out, delay, multiple, named
 from roundel.hw.nms.streams import corner_layout
 
 
-class BoxOverlap(wiring.Component):
+class BoxOverlap(Component):
     """IoU > threshold for a pair of boxes in every cycle, the answer `LATENCY` cycles later.
 
     [S] With the threshold p/q, `inter (p + q) > p (area_a + area_b)`. Four stages: the sides of the intersection, its
@@ -23,13 +21,6 @@ class BoxOverlap(wiring.Component):
         0 to 1, see `roundel.golden.nms.format.rational`.
     given
         Boxes, of `"ab"`, whose area comes with them. The area of any other is computed here, by one multiplier more.
-
-    Members
-    -------
-    a, b : In(corner_layout(form))
-    area_a, area_b : In(2 * form.corner_width)
-        In squared units of a corner; only those that are `given`.
-    exceeds : Out(1)
     """
 
     LATENCY = 4
@@ -39,8 +30,12 @@ class BoxOverlap(wiring.Component):
         self.inter_factor, self.area_factor = p + q, p
         self.given = given
         corners, area = corner_layout(form), 2 * form.corner_width
-        areas = {f"area_{box}": In(area) for box in given}
-        super().__init__({"a": In(corners), "b": In(corners), **areas, "exceeds": Out(1)})
+        super().__init__(
+            a=In(corners, "Corners of a box."),
+            b=In(corners, "Corners of the other box."),
+            **{f"area_{box}": In(area, f"Area of box {box}, in squared units of a corner.") for box in given},
+            exceeds=Out(1, "The overlap exceeds the threshold."),
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.nms import NmsParams, Pass
-from roundel.hw.lib import delay, multiple, named
+from roundel.hw.lib import Component, In, Out, delay, multiple, named
 from roundel.hw.nms.streams import corner_layout
 from roundel.hw.nms.windows import WindowKey
 
 
-class Recovery(wiring.Component):
+class Recovery(Component):
     """Cell, channel and windows of a box, without division: see `NmsParams.recover`. One box per cycle.
 
     The nearest channel is found by thresholds: its area is compared with constants, and its height with its width
@@ -24,15 +23,6 @@ class Recovery(wiring.Component):
         The unit and the passes whose windows are wanted.
     skew
         Cycles by which the windows come later.
-
-    Members
-    -------
-    corners : In(corner_layout), label : In
-        A box.
-    area : Out
-        In squared units of a corner, `AREA_LATENCY` cycles later.
-    keys : Out
-        The window in each pass, `latency` cycles later.
     """
 
     AREA_LATENCY = 2
@@ -43,14 +33,13 @@ class Recovery(wiring.Component):
         self.latency = 3 + skew + WindowKey.LATENCY
         width = params.format.corner_width
         super().__init__(
-            {
-                "corners": In(corner_layout(params.format)),
-                "label": In(params.format.label_width),
-                "area": Out(2 * width),
-                "keys": Out(
-                    data.StructLayout({f"pass_{n}": window.key.shape() for n, window in enumerate(self.windows)})
-                ),
-            }
+            corners=In(corner_layout(params.format), "Corners of a box."),
+            label=In(params.format.label_width, "Class of the box."),
+            area=Out(2 * width, "Area in squared units of a corner, `AREA_LATENCY` cycles later."),
+            keys=Out(
+                data.StructLayout({f"pass_{n}": window.key.shape() for n, window in enumerate(self.windows)}),
+                "The window in each pass, `latency` cycles later.",
+            ),
         )
 
     def elaborate(self, platform):

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.nms import NmsParams, Pass
-from roundel.hw.lib import delay
+from roundel.hw.lib import Component, In, Out, delay
 from roundel.hw.nms.buffer import BoxBuffer
 from roundel.hw.nms.overlap import BoxOverlap
 from roundel.hw.nms.recovery import Recovery
@@ -20,7 +19,7 @@ SKEW = ScoreTable.LATENCY  # windows are read when those of the box before are w
 QUEUE = 32  # beats between the buffer and the verdict, more than are on their way
 
 
-class NmsStage(wiring.Component):
+class NmsStage(Component):
     """Scatters the boxes of an image into the tables of its passes, then gathers those that live through all of them.
 
     The image before is gathered at the same time. A beat that holds no box kept is left out, unless it is the last.
@@ -31,13 +30,6 @@ class NmsStage(wiring.Component):
         The unit, and the passes of this stage.
     first
         Whether boxes come from outside: they are checked, and get their indices here.
-
-    Members
-    -------
-    inputs : In(boxes_in), or In(boxes_out) when not `first`
-    outputs : Out(boxes_out)
-    error : Out(error_layout)
-        Of a beat that came `BoxBuffer.LATENCY` + 1 cycles before.
     """
 
     def __init__(self, params: NmsParams, passes: Sequence[Pass], *, first: bool):
@@ -53,7 +45,14 @@ class NmsStage(wiring.Component):
         self.judged = self.read + (0 if self.guard is None else BoxOverlap.LATENCY)
         self.latency = 1 + BoxBuffer.LATENCY + self.judged + 2  # read at last, judged, through the queue
         super().__init__(
-            {"inputs": In(source), "outputs": Out(kept), "error": Out(error_layout(params.lanes, params.capacity))}
+            inputs=In(
+                source, "Boxes of an image: those of `boxes_in` for the `first` stage, else those of `boxes_out`."
+            ),
+            outputs=Out(kept, "Boxes kept."),
+            error=Out(
+                error_layout(params.lanes, params.capacity),
+                "Faults of the beat that came `BoxBuffer.LATENCY` + 1 cycles before.",
+            ),
         )
 
     def elaborate(self, platform):

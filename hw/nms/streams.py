@@ -1,10 +1,10 @@
 """What the streams of boxes carry, and the check that every box goes through first."""
 
 from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.nms import BoxFormat, Form
+from roundel.hw.lib import Component, In, Out
 
 
 def box_layout(form: BoxFormat) -> data.StructLayout:
@@ -37,21 +37,16 @@ def corner_layout(form: BoxFormat) -> data.StructLayout:
     return data.StructLayout(dict.fromkeys(("x1", "y1", "x2", "y2"), form.corner_width))
 
 
-class BoxCheck(wiring.Component):
-    """Corners of a box and whether it is malformed, combinational: see `BoxFormat.corners` and `.malformed`.
-
-    Members
-    -------
-    box : In(box_layout)
-    corners : Out(corner_layout)
-        Undefined for a malformed box.
-    malformed : Out(1)
-        0 for an empty place.
-    """
+class BoxCheck(Component):
+    """Corners of a box and whether it is malformed, combinational: see `BoxFormat.corners` and `.malformed`."""
 
     def __init__(self, form: BoxFormat):
         self.format = form
-        super().__init__({"box": In(box_layout(form)), "corners": Out(corner_layout(form)), "malformed": Out(1)})
+        super().__init__(
+            box=In(box_layout(form), "The box as it came."),
+            corners=Out(corner_layout(form), "Its corners; don't-cares for a malformed box."),
+            malformed=Out(1, "The box is malformed; 0 for an empty place."),
+        )
 
     def elaborate(self, platform):
         m = Module()

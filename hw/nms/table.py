@@ -1,11 +1,10 @@
 """The window tables of one pass: which box is the best of each window."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.nms import NmsParams
-from roundel.hw.lib import TwoPortMemory, delay
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, delay
 from roundel.hw.nms.streams import corner_layout
 
 
@@ -20,7 +19,7 @@ def slot_width(params: NmsParams) -> int:
     return max(1, (params.capacity // params.lanes - 1).bit_length())
 
 
-class ScoreTable(wiring.Component):
+class ScoreTable(Component):
     """Best score of every window, of the boxes that came in one lane. One box per cycle.
 
     Read, compare, write, over four cycles. A box whose window was written by one of the three before it takes the
@@ -31,19 +30,6 @@ class ScoreTable(wiring.Component):
     ----------
     params, words
         The unit, and how many windows there are.
-
-    Members
-    -------
-    valid, key, epoch : In
-        A box, in cycle 0.
-    score : In
-        Its score, in cycle 2.
-    better : Out(1)
-        The box is the best of its window so far, in cycle 3.
-    new_key, new_epoch, new_score : Out
-        Its window, its epoch, and its score if it is the best, in cycle 3.
-    clear : In(1), clear_key : In
-        Forget what this window holds, while no box is on its way.
     """
 
     LATENCY = 3
@@ -53,18 +39,16 @@ class ScoreTable(wiring.Component):
         self.memory = TwoPortMemory(width=self.score_width + self.epoch_width, depth=words)
         key = self.memory.read_addr.shape()
         super().__init__(
-            {
-                "valid": In(1),
-                "key": In(key),
-                "epoch": In(self.epoch_width),
-                "score": In(self.score_width),
-                "better": Out(1),
-                "new_key": Out(key),
-                "new_epoch": Out(self.epoch_width),
-                "new_score": Out(self.score_width),
-                "clear": In(1),
-                "clear_key": In(key),
-            }
+            valid=In(1, "There is a box, in cycle 0."),
+            key=In(key, "Window of the box, in cycle 0."),
+            epoch=In(self.epoch_width, "Epoch of its image, in cycle 0."),
+            score=In(self.score_width, "Score of the box, in cycle 2."),
+            better=Out(1, "The box is the best of its window so far, in cycle 3."),
+            new_key=Out(key, "Window of the box, in cycle 3."),
+            new_epoch=Out(self.epoch_width, "Epoch of its image, in cycle 3."),
+            new_score=Out(self.score_width, "Score of the box if it is the best, in cycle 3."),
+            clear=In(1, "Forget what window `clear_key` holds, while no box is on its way."),
+            clear_key=In(key, "The window to clear."),
         )
 
     def elaborate(self, platform):
@@ -111,27 +95,12 @@ class ScoreTable(wiring.Component):
         return m
 
 
-class PassTable(wiring.Component):
+class PassTable(Component):
     """All tables of a pass: boxes of one image are entered while the winners of an earlier one are read.
 
     Every lane enters its boxes into a `ScoreTable` of its own; the names of winners go to memories that every lane
     reads, `lanes` x `lanes` of them, so that no two boxes ever wait for each other. A reader with several lanes picks
     the best of the lanes' winners.
-
-    Members
-    -------
-    valid, key : In, by lane; epoch : In
-        Boxes of a beat, in cycle 0.
-    score : In, by lane
-        In cycle 2.
-    entry : In, by lane; bank : In
-        What a winner is called, and which bank of names its image uses, in cycle 3.
-    read_key : In, by lane; read_bank, read_epoch : In
-        Windows whose winners are wanted, in cycle 3.
-    winner : Out, by lane; winner_lane : Out, by lane
-        `read_latency` cycles later.
-    clear : In(1), clear_key : In, clear_bank : In
-        Forget this window.
     """
 
     def __init__(self, params: NmsParams, words: int):
@@ -148,24 +117,25 @@ class PassTable(wiring.Component):
         size = self.word.size
         self.names = [[TwoPortMemory(width=size, depth=depth) for _ in self.scores] for _ in self.scores]
         bank, epoch, lanes = range(params.banks), params.epoch_width, params.lanes
-        keys = In(data.ArrayLayout(self.key_width, lanes))
+        keys = data.ArrayLayout(self.key_width, lanes)
         super().__init__(
-            {
-                "valid": In(lanes),
-                "key": keys,
-                "epoch": In(epoch),
-                "score": In(data.ArrayLayout(params.format.score_width, lanes)),
-                "entry": In(data.ArrayLayout(self.entry_layout, lanes)),
-                "bank": In(bank),
-                "read_key": keys,
-                "read_bank": In(bank),
-                "read_epoch": In(epoch),
-                "winner": Out(data.ArrayLayout(self.entry_layout, lanes)),
-                "winner_lane": Out(data.ArrayLayout(max(1, self.levels), lanes)),
-                "clear": In(1),
-                "clear_key": In(self.key_width),
-                "clear_bank": In(bank),
-            }
+            valid=In(lanes, "Lanes that bring a box, in cycle 0."),
+            key=In(keys, "Windows of the boxes by lane, in cycle 0."),
+            epoch=In(epoch, "Epoch of their image, in cycle 0."),
+            score=In(data.ArrayLayout(params.format.score_width, lanes), "Scores by lane, in cycle 2."),
+            entry=In(data.ArrayLayout(self.entry_layout, lanes), "Entries by lane, should they win, in cycle 3."),
+            bank=In(bank, "Bank of entries that the image uses, in cycle 3."),
+            read_key=In(keys, "Windows by lane whose winners are wanted, in cycle 3."),
+            read_bank=In(bank, "Bank of entries of the image that is read, in cycle 3."),
+            read_epoch=In(epoch, "Epoch of the image that is read, in cycle 3."),
+            winner=Out(data.ArrayLayout(self.entry_layout, lanes), "Winners by lane, `read_latency` cycles later."),
+            winner_lane=Out(
+                data.ArrayLayout(max(1, self.levels), lanes),
+                "Lanes in which the winners came, by lane, `read_latency` cycles later.",
+            ),
+            clear=In(1, "Forget window `clear_key` of bank `clear_bank`."),
+            clear_key=In(self.key_width, "The window to clear."),
+            clear_bank=In(bank, "The bank to clear it in."),
         )
 
     def elaborate(self, platform):
@@ -232,7 +202,7 @@ class PassTable(wiring.Component):
         return row, fresh, lane
 
 
-class Sweep(wiring.Component):
+class Sweep(Component):
     """Walks through all addresses of the tables, one a cycle, and keeps boxes out meanwhile.
 
     An epoch that comes again would make entries of long ago valid, and a reset does not reach into memories.
@@ -243,31 +213,17 @@ class Sweep(wiring.Component):
         How many there are.
     drain
         Cycles after which nothing is on its way any more, once no image is held.
-
-    Members
-    -------
-    worn : In(1)
-        No epoch is left for the next image.
-    held : In(1)
-        Images are being filled or read.
-    pause : Out(1)
-        Take no box.
-    clear : Out(1), address : Out
-    restart : Out(1)
-        All is clear: begin with the first epoch.
     """
 
     def __init__(self, addresses: int, drain: int):
         self.addresses, self.drain = addresses, drain
         super().__init__(
-            {
-                "worn": In(1),
-                "held": In(1),
-                "pause": Out(1),
-                "clear": Out(1),
-                "address": Out(range(max(2, addresses))),
-                "restart": Out(1),
-            }
+            worn=In(1, "No epoch is left for the next image."),
+            held=In(1, "Images are being filled or read."),
+            pause=Out(1, "Take no box."),
+            clear=Out(1, "Clear the window at `address`."),
+            address=Out(range(max(2, addresses)), "Address of the window to clear."),
+            restart=Out(1, "All windows are clear: begin with the first epoch."),
         )
 
     def elaborate(self, platform):

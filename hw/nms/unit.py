@@ -2,14 +2,14 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.nms import NmsParams
+from roundel.hw.lib import Component, In, Out
 from roundel.hw.nms.stage import NmsStage
 from roundel.hw.nms.streams import boxes_in, boxes_out, error_layout
 
 
-class Nms(wiring.Component):
+class Nms(Component):
     """Keeps the boxes that are the best of their window in every pass; one beat of boxes per cycle, image after image.
 
     With `parallel` semantics one stage has the tables of all passes; a cascade is a chain of stages with one pass each.
@@ -23,15 +23,6 @@ class Nms(wiring.Component):
     params
         See `NmsParams`.
 
-    Members
-    -------
-    inputs : In(boxes_in)
-        Boxes of an image in the detector's order; a place of a beat may be empty.
-    outputs : Out(boxes_out)
-        Those kept, in the same order. At least one beat an image, the last with `last`.
-    error : Out(error_layout)
-        What was wrong with a beat, for one cycle.
-
     Attributes
     ----------
     latency
@@ -44,11 +35,15 @@ class Nms(wiring.Component):
         self.stages = [NmsStage(params, passes, first=not number) for number, passes in enumerate(params.stages)]
         self.latency = sum(stage.latency for stage in self.stages)
         super().__init__(
-            {
-                "inputs": In(boxes_in(params.format, params.lanes)),
-                "outputs": Out(boxes_out(params.format, params.lanes, params.index_width)),
-                "error": Out(error_layout(params.lanes, params.capacity)),
-            }
+            inputs=In(
+                boxes_in(params.format, params.lanes),
+                "Boxes of an image in the detector's order; a place of a beat may be empty.",
+            ),
+            outputs=Out(
+                boxes_out(params.format, params.lanes, params.index_width),
+                "Boxes kept, in the same order. At least one beat an image, the last with `last`.",
+            ),
+            error=Out(error_layout(params.lanes, params.capacity), "Faults of a beat, for one cycle."),
         )
 
     def elaborate(self, platform):

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import memory
 
 from roundel.golden.nms import NmsParams, Pass
+from roundel.hw.lib import Component, In, Out
 
 CELLS = 128
 """Most cells along an axis for which tables are logic."""
 
 
-class WindowKey(wiring.Component):
+class WindowKey(Component):
     """Number of a box's window among all windows of a pass, see `roundel.golden.nms.psrr.windows`. One box per cycle.
 
     Windows have any size, so that their number is a division by one of a few constants. The quotients are tables in
@@ -23,17 +23,6 @@ class WindowKey(wiring.Component):
     ----------
     params, one
         The unit and its pass.
-
-    Members
-    -------
-    x, y : In
-        Cells.
-    scale, ratio : In
-        The channel.
-    label : In
-        Class; counts with `params.class_key` only.
-    key : Out(range(words))
-        `LATENCY` cycles later.
 
     Attributes
     ----------
@@ -49,14 +38,12 @@ class WindowKey(wiring.Component):
         self.words = pyramid.window_count(one) * params.tables
         columns, rows = pyramid.cells
         super().__init__(
-            {
-                "x": In(range(max(2, columns))),
-                "y": In(range(max(2, rows))),
-                "scale": In(range(max(2, len(pyramid.areas)))),
-                "ratio": In(range(max(2, len(pyramid.ratios)))),
-                "label": In(params.format.label_width),
-                "key": Out(range(max(2, self.words))),
-            }
+            x=In(range(max(2, columns)), "Column of the box's cell."),
+            y=In(range(max(2, rows)), "Row of the box's cell."),
+            scale=In(range(max(2, len(pyramid.areas))), "Scale of the box's channel."),
+            ratio=In(range(max(2, len(pyramid.ratios))), "Aspect ratio of the box's channel."),
+            label=In(params.format.label_width, "Class; counts with `params.class_key` only."),
+            key=Out(range(max(2, self.words)), "Number of the window, `LATENCY` cycles later."),
         )
 
     def elaborate(self, platform):
