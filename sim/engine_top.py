@@ -1,6 +1,7 @@
 """The simulated top: an engine, the outer memory and the trace, so that a cycle costs no Python."""
 
 from importlib.resources import files
+from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
@@ -40,7 +41,7 @@ READ = (
 DRIVEN = ("arready", "rdata", "rresp", "rlast", "rvalid", "awready", "wready", "bresp", "bvalid")
 
 
-class EngineTop(wiring.Component):
+class EngineTop(wiring.Component):  # type: ignore[misc]  # Amaranth has no types
     """Settings of the memory, the engine's registers and its interrupt.
 
     Parameters
@@ -68,7 +69,7 @@ class EngineTop(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.engine = engine = self.engine
         for name, member in self.signature.members.items():

@@ -63,7 +63,8 @@ class LayerOnRtl:
         builder = Builder(shape=shape, seed=seed)
         first = builder.conv("image", self.filters, 3)
         if self.zeros is not None:
-            builder.layers[-1] = self._sparse(builder.layers[-1], seed)
+            (weighted,) = builder.network().weighted
+            builder.layers[-1] = self._sparse(weighted, seed)
         if self.stays:
             builder.conv(first, self.filters, 3, 2)
         network = builder.network()
@@ -91,7 +92,7 @@ class LayerOnRtl:
             found["layer"] = f"{layer}, results stay on chip"
         return found | ({} if self.zeros is None else {"zeros": self.zeros, "weight_width": 4})
 
-    def _sparse(self, layer: Any, seed: int) -> Weighted:
+    def _sparse(self, layer: Weighted, seed: int) -> Weighted:
         codes = laplace_weights(layer.weights.size, self.zeros or 0.0, 4, seed=seed)
         return replace(layer, weights=codes.reshape(layer.weights.shape), w=replace(layer.w, width=4))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from roundel.evaluation.stimulus import DIGITS
+from roundel.data import DIGITS
 from roundel.frontend import read_onnx
 from roundel.golden.codec import CodecParams, DecoderParams, Packing, encode
 from roundel.golden.errors import InputError

@@ -146,7 +146,8 @@ class LeakyRelu(Node):
     slope: float
 
     def compute(self, *inputs: Reals) -> Reals:
-        return np.maximum(inputs[0], inputs[0] * np.float32(self.slope))
+        result: Reals = np.maximum(inputs[0], inputs[0] * np.float32(self.slope))
+        return result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,7 +196,8 @@ class AveragePool(Node):
         window = self.over(shape)
         if self.count_padding or not any(window.pad):
             return np.full((1, 1), window.taps, np.float32)
-        return _windows(np.ones((1, 1, *shape[1:]), np.float32), window).sum(axis=(3, 4))[0, :, :, 0]
+        counts: Reals = _windows(np.ones((1, 1, *shape[1:]), np.float32), window).sum(axis=(3, 4))[0, :, :, 0]
+        return counts
 
     def compute(self, *inputs: Reals) -> Reals:
         _check_image(inputs[0])

@@ -39,7 +39,8 @@ def corner_integers(rng: np.random.Generator, width: int, signed: bool, shape: t
     near_powers = near_powers + rng.integers(-2, 3, shape)
     extremes = rng.choice([low, high, 0, 1, -1], shape)
     pick = rng.integers(0, 4, shape)
-    return np.clip(np.choose(pick, [uniform, magnitudes, near_powers, extremes]), low, high)
+    values: np.ndarray = np.clip(np.choose(pick, [uniform, magnitudes, near_powers, extremes]), low, high)
+    return values
 
 
 def random_field(rng: np.random.Generator, field: Field, beats: int) -> np.ndarray:

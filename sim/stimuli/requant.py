@@ -38,7 +38,7 @@ class Bank(Component):
             data=Out(len(self.rows) * out_width, "The results, that of the first combination in the lowest bits."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         count = Signal(ACC_WIDTH)
         m.d.sync += count.eq(count + 1)

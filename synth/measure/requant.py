@@ -1,5 +1,7 @@
 """The design that a requantizer is measured in: input register, operator, output register, nothing else."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +24,7 @@ class Operator(Component):
         self.latency = 2 + self.core.LATENCY
         super().__init__(**{name: port for name, port in core_ports(params).items() if name != "en"})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.core = core = self.core
         for name, member in self.signature.members.items():
