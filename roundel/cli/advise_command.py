@@ -15,16 +15,20 @@ FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
-@click.option("--calibration", type=FILE, required=True, help="Images to measure errors on (.npz, `images`).")
+@click.option("--calibration", type=FILE, required=True, help="Images on which errors are measured (.npz, `images`).")
 @click.option(
     "--requant",
     type=click.Choice([scheme.value for scheme in SCHEMES if scheme is not Scheme.SHIFT]),
     default=Scheme.FIXED16.value,
     show_default=True,
-    help="The requantizer that would keep the scales.",
+    help="Requantizer that would keep the scales.",
 )
-@click.option("--area/--no-area", default=True, help="Measure the requantizers: a minute or two the first time.")
-@click.option("-o", "--output", "folder", type=FILE, help="Folder for advice.json and advice.md.")
+@click.option(
+    "--area/--no-area",
+    default=True,
+    help="Measure the area of the requantizers; this takes a minute or two the first time.",
+)
+@click.option("-o", "--output", "folder", type=FILE, help="Output folder for advice.json and advice.md.")
 @JSON
 def advise(model: Path, calibration: Path, requant: str, area: bool, folder: Path | None, as_json: bool) -> None:
     """Tell what it costs to move a quantized network's scales to powers of two, and what that saves.

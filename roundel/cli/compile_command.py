@@ -19,11 +19,17 @@ FILE = click.Path(path_type=Path)
 
 @click.command("compile")
 @click.argument("network", type=FILE, metavar="NETWORK")
-@click.option("--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="The engine's.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value of one of its parameters.")
-@click.option("--input-shape", help="ROWSxCOLUMNSxCHANNELS, or a number of features, if the file does not say.")
-@click.option("--head", type=FILE, help="Detector file (.toml): the program ends in boxes, by this NMS.")
-@click.option("--trace", is_flag=True, help="Store every layer's result.")
+@click.option(
+    "--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="Engine configuration."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one parameter of the configuration."
+)
+@click.option(
+    "--input-shape", help="Shape of an input, ROWSxCOLUMNSxCHANNELS or a number of features, if the file has none."
+)
+@click.option("--head", type=FILE, help="Detector file (.toml) that makes the program end in boxes, by its NMS.")
+@click.option("--trace", is_flag=True, help="Store the result of every layer.")
 @OUTPUT
 @JSON
 def compile_command(

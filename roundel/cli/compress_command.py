@@ -24,16 +24,20 @@ TUNING = ("epochs", "learning_rate", "weight_decay")
 
 @click.command()
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
-@click.option("--calibration", type=FILE, required=True, help="Images to choose fractional bits on (.npz, `images`).")
-@click.option("--held-out", type=FILE, help="Images and labels (.npz) to report the accuracy of.")
-@click.option("--sparsity", type=float, help="Part of all weights that OPQ prunes, 0 to below 1.")
-@click.option("--bits", type=float, help="Mean bits of a code in OPQ, 2 to 8; without it the search chooses weights.")
+@click.option(
+    "--calibration", type=FILE, required=True, help="Images for the choice of fractional bits (.npz, `images`)."
+)
+@click.option("--held-out", type=FILE, help="Images and labels (.npz) on which accuracy is reported.")
+@click.option("--sparsity", type=float, help="Fraction of all weights that OPQ prunes, 0 to below 1.")
+@click.option(
+    "--bits", type=float, help="Mean bits of a code in OPQ, 2 to 8. Without it the search chooses the weights."
+)
 @click.option(
     "--weighting",
     type=click.Choice([item.value for item in Weighting]),
     default=Weighting.SIZE.value,
     show_default=True,
-    help="How OPQ weighs the errors of layers.",
+    help="Weighting of the errors of layers in OPQ.",
 )
 @click.option(
     "--steps",
@@ -41,31 +45,37 @@ TUNING = ("epochs", "learning_rate", "weight_decay")
     type=click.Choice(["power_of_two", "free"]),
     default="power_of_two",
     show_default=True,
-    help="Of OPQ's weights; free ones need --requant.",
+    help="Quantization steps of OPQ's weights; free steps need --requant.",
 )
 @click.option(
     "--requant",
     type=click.Choice([scheme.value for scheme in SCHEMES]),
     default=Scheme.SHIFT.value,
     show_default=True,
-    help="What requantizers do; all but shift keep scales that are no powers of two.",
+    help="Arithmetic of the requantizers; all but shift keep scales that are no powers of two.",
 )
-@click.option("--refit", is_flag=True, help="Move such scales to powers of two; see `roundel advise`.")
-@click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Of weights that OPQ does not quantize.")
-@click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Of activations.")
-@click.option("--bias-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Of biases.")
+@click.option(
+    "--refit", is_flag=True, help="Move scales that are no powers of two to powers of two; see `roundel advise`."
+)
+@click.option(
+    "--weight-bits", type=BITS, default=8, show_default=True, help="Bits of weights that OPQ does not quantize."
+)
+@click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Bits of activations.")
+@click.option("--bias-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Bits of biases.")
 @click.option(
     "--rounding",
     type=click.Choice([item.value for item in Rounding]),
-    help="Of the requantizers; if not given half_up, and half_even for files whose activations are quantized already.",
+    help="Rounding of the requantizers; by default half_up, or half_even for files with quantized activations.",
 )
-@click.option("--per-channel", is_flag=True, help="A shift for every output channel instead of one for a layer.")
+@click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one for a layer.")
 @click.option(
-    "--finetune", "training", type=FILE, help="Images to fine-tune on (.npz, `images`, `labels`); needs torch."
+    "--finetune", "training", type=FILE, help="Fine-tune on these images (.npz, `images`, `labels`); needs torch."
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over these images; 30 if not given.")
-@click.option("--learning-rate", type=float, help="Of fine-tuning; 0.002 if not given.")
-@click.option("--weight-decay", type=float, help="Of fine-tuning: above 0 more codes become 0; 0 if not given.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over its images, 30 by default.")
+@click.option("--learning-rate", type=float, help="Learning rate of fine-tuning, 0.002 by default.")
+@click.option(
+    "--weight-decay", type=float, help="Weight decay of fine-tuning, 0 by default; above 0 more codes become 0."
+)
 @click.option(
     "--codec",
     type=click.Choice([item.value for item in Packing]),
@@ -73,10 +83,10 @@ TUNING = ("epochs", "learning_rate", "weight_decay")
     show_default=True,
     help="Format of the weight streams.",
 )
-@click.option("--lanes", type=int, default=16, show_default=True, help="Of the array: 4, 8, 16 or 32.")
-@click.option("--columns", type=int, default=16, show_default=True, help="Of the array, 1 to 64.")
+@click.option("--lanes", type=int, default=16, show_default=True, help="Lanes of the array: 4, 8, 16 or 32.")
+@click.option("--columns", type=int, default=16, show_default=True, help="Columns of the array, 1 to 64.")
 @click.option(
-    "--slices", type=int, default=4, show_default=True, help="Parts of a rice stream that decode in parallel."
+    "--slices", type=int, default=4, show_default=True, help="Slices of a rice stream, which decode in parallel."
 )
 @OUTPUT
 @JSON
@@ -134,20 +144,26 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
 
 @click.command()
 @click.argument("model", type=FILE)
-@click.option("--input", "images", type=FILE, required=True, help="Images (.npz, `images`; `labels` if there are any).")
+@click.option(
+    "--input", "images", type=FILE, required=True, help="Images to run (.npz, `images`; optionally `labels`)."
+)
 @click.option(
     "--on",
     type=click.Choice(["golden", "rtl"]),
     default="golden",
     show_default=True,
-    help="NumPy, or the engine's RTL under Verilator.",
+    help="Run on NumPy, or on the engine's RTL under Verilator.",
 )
 @click.option(
-    "--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="The engine's, for RTL."
+    "--config",
+    type=click.Choice(list(CONFIGS)),
+    default="small",
+    show_default=True,
+    help="Engine configuration for RTL.",
 )
-@click.option("--head", type=FILE, help="Detector file (.toml): the run ends in boxes.")
+@click.option("--head", type=FILE, help="Detector file (.toml) that makes the run end in boxes.")
 @click.option("--float", "original", type=FILE, help="Float network (ONNX) to compare every tensor with.")
-@click.option("--count", type=click.IntRange(1), help="Only the first images of the file.")
+@click.option("--count", type=click.IntRange(1), help="Number of images to run, from the first; by default all.")
 @OUTPUT
 @JSON
 def run(

@@ -16,17 +16,25 @@ FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--model", type=FILE, help="Trained detector (ONNX) instead of the example's.")
-@click.option("--head", type=FILE, help="How boxes come out of its outputs (.toml).")
-@click.option("--calibration", type=FILE, help="Its calibration images (.npz).")
+@click.option("--head", type=FILE, help="Detector file (.toml) that says how boxes come out of the outputs.")
+@click.option("--calibration", type=FILE, help="Calibration images (.npz) of the detector.")
 @click.option("--held-out", type=FILE, help="Held-out scenes and their objects (.npz).")
-@click.option("--scenes", type=click.IntRange(1), default=8, show_default=True, help="How many of them run on the RTL.")
+@click.option(
+    "--scenes",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Number of held-out scenes that run on the RTL.",
+)
 @click.option(
     "--sparsity",
     type=float,
-    help="Part of all weights that OPQ prunes; 0.2 if not given, or 0 where weights are integers already.",
+    help="Fraction of all weights that OPQ prunes; by default 0.2, or 0 where weights are integers already.",
 )
-@click.option("--bits", type=float, help="Mean bits of OPQ's codes; without it the search chooses weights of 8 bits.")
-@click.option("--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="The engine's.")
+@click.option("--bits", type=float, help="Mean bits of a code in OPQ. Without it the search chooses weights of 8 bits.")
+@click.option(
+    "--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="Engine configuration."
+)
 @click.option(
     "--cells",
     default="reference",
@@ -37,7 +45,7 @@ FILE = click.Path(path_type=Path)
 @OUTPUT
 @JSON
 def demo(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
-    """The main job from start to end: a trained detector on the engine's RTL, from images to boxes; writes demo.md.
+    """Run a trained detector on the engine's RTL, from images to boxes, and write demo.md.
 
     Exit code 1 if the RTL differs from golden anywhere: the first tensor, element and both values are named.
     """

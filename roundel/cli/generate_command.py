@@ -16,10 +16,12 @@ from roundel.cli.options import JSON, OUTPUT
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A parameter of the unit, see `roundel units`; config=NAME: all those of a named configuration.",
+    help="Set a parameter of the unit, see `roundel units`; config=NAME sets those of a named configuration.",
 )
-@click.option("--fpga", type=click.Choice(["ecp5"]), help="Place and route on a board with this FPGA: a bitstream.")
-@click.option("--freq", "mhz", type=float, help="Clock in MHz, 100 if not given; on a board its PLL makes it.")
+@click.option(
+    "--fpga", type=click.Choice(["ecp5"]), help="Place and route on a board with this FPGA, and make a bitstream."
+)
+@click.option("--freq", "mhz", type=float, help="Clock in MHz, 100 by default; on a board its PLL makes it.")
 @OUTPUT
 @JSON
 def generate(
@@ -27,7 +29,7 @@ def generate(
 ) -> None:
     """Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.
 
-    With --fpga also fpga.json (what it takes, and its highest frequency) and a bitstream; exit code 1 if the unit is
+    With --fpga also fpga.json (resources and highest frequency) and a bitstream; exit code 1 if the unit is
     slower than --freq, or than the board's 25 MHz where that is not given.
     """
     from roundel.generator import unit as files

@@ -47,7 +47,7 @@ def units(as_json: bool) -> None:
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[UNIT ...]")
-@click.option("--config", "wanted", multiple=True, help="Only the named configurations.")
+@click.option("--config", "wanted", multiple=True, help="Verify only this configuration; may be given several times.")
 @SEED
 @click.option("--waves", type=click.Path(path_type=Path), help="Keep logs and VCD waves in this folder.")
 @JSON
@@ -94,11 +94,19 @@ def _told(step: Callable[[str], None], case: Any, result: Any) -> None:
 @click.argument("names", nargs=-1, metavar="[UNIT ...]")
 @CELLS
 @click.option("--fpga", type=click.Choice(["ecp5"]), help="Place and route for this FPGA as well.")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for all variants of the unit.")
 @click.option(
-    "--images", type=click.IntRange(1), default=8, show_default=True, help="Digits whose accumulators are the stimulus."
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set a parameter for all variants of the unit."
 )
-@click.option("--stimulus", type=click.Path(path_type=Path), help="An npz file with accumulators `acc` instead.")
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Number of digits whose accumulators are the stimulus.",
+)
+@click.option(
+    "--stimulus", type=click.Path(path_type=Path), help="Stimulus of your own: an npz file with accumulators `acc`."
+)
 @OUTPUT
 @JSON
 def compare(
@@ -160,35 +168,39 @@ def bench(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> Non
     type=click.Choice(["psrr", "adjacent", "guarded", "maxpool", "greedy"]),
     default="guarded",
     show_default=True,
-    help="Pyramid of pools, or greedy: GreedyNMS.",
+    help="Suppression method: a pyramid of pools, or greedy for GreedyNMS.",
 )
-@click.option("--semantics", type=click.Choice(["parallel", "cascade"]), help="A pass sees all boxes, or survivors.")
+@click.option(
+    "--semantics",
+    type=click.Choice(["parallel", "cascade"]),
+    help="Boxes that a pass sees: all, or survivors of the pass before.",
+)
 @click.option("--shift", type=click.Choice(["none", "diagonal", "quad"]), help="Shifted copies of every level.")
-@click.option("--alpha", type=float, help="Kernel size as a part of a channel's box, above 0.")
-@click.option("--stride", type=int, help="Pixels of a cell, a power of two.")
+@click.option("--alpha", type=float, help="Kernel size as a fraction of the box of a channel, above 0.")
+@click.option("--stride", type=int, help="Size of a cell in pixels, a power of two.")
 @click.option(
     "--guard",
     type=float,
-    help="IoU above which a window's best box suppresses another; for greedy its IoU threshold, 0.5 if not given.",
+    help="IoU above which a window's best box suppresses another; for greedy its IoU threshold, 0.5 by default.",
 )
-@click.option("--image", metavar="WxH", help="Size of the images in pixels, 640x640 if not given.")
+@click.option("--image", metavar="WxH", help="Size of the images in pixels, 640x640 by default.")
 @click.option(
     "--on",
     type=click.Choice(["golden", "rtl"]),
     default="golden",
     show_default=True,
-    help="Model in double precision, or the hardware under Verilator, class by class on fixed-point boxes.",
+    help="Run the model in double precision, or the hardware under Verilator, class by class on fixed-point boxes.",
 )
 @click.option(
     "-o",
     "--output",
     "folder",
     type=click.Path(path_type=Path),
-    help="Write kept.json, kept.npz and pictures of the first 16 images here.",
+    help="Output folder for kept.json, kept.npz and pictures of the first 16 images.",
 )
 @JSON
 def nms(boxes: Path, image: str | None, on: str, folder: Path | None, as_json: bool, **given: Any) -> None:
-    """Suppress scored boxes: which rows of the file are kept. What is not given is as the method's preset says.
+    """Suppress scored boxes, and list the rows of the file that are kept. Other parameters are those of the preset.
 
     BOXES.npz holds the arrays boxes (N x 4: x1, y1, x2, y2 in pixels), scores (N) and, optionally, classes (N) and
     image_ids (N). Exit code 1 if the RTL keeps other boxes than its golden model.

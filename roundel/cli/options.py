@@ -15,5 +15,5 @@ CELLS = click.option(
     multiple=True,
     default=["reference"],
     show_default=True,
-    help="`reference` or a Liberty file (.lib, .lib.gz); may be given several times.",
+    help="Cell library: `reference` or a Liberty file (.lib, .lib.gz); may be given several times.",
 )
