@@ -18,7 +18,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import Network, outputs
 from roundel.golden.requant import Scheme
 from roundel.graph import Graph, load_images
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 from roundel.scales import advice, advice_lines, advise, layer_areas, tables
 from roundel.scales.measure import finite_db
 from roundel.scales.refitting import refit
@@ -50,15 +50,15 @@ class Case:
             )
 
     def kept(self, scheme: Scheme) -> Network:
-        return quantize(self.graph, self.calibration, Options(requant=scheme)).network
+        return quantize(self.graph, self.calibration, QuantizeOptions(requant=scheme)).network
 
     def moved(self) -> Network:
         fitted = refit(self.graph, self.calibration[:32])
-        return quantize(fitted.graph, self.calibration, fitted.options(Options())).network
+        return quantize(fitted.graph, self.calibration, fitted.options(QuantizeOptions())).network
 
     def searched(self) -> Network:
         """From the float network."""
-        return quantize(self.original, self.calibration, Options(per_channel=True, bias_bits=16)).network
+        return quantize(self.original, self.calibration, QuantizeOptions(per_channel=True, bias_bits=16)).network
 
     def results(self, network: Network) -> list[np.ndarray[Any, Any]]:
         """Real results in ONNX's order."""

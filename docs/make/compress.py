@@ -5,7 +5,7 @@ from pathlib import Path
 from figures import replace as put
 
 from roundel.compression import CompressOptions, compress, opq_params, size
-from roundel.quantization import Options, StreamOptions
+from roundel.quantization import QuantizeOptions, StreamOptions
 from roundel.ui import markdown_table, silent
 
 PAGE = Path(__file__).resolve().parents[1] / Path(__file__).with_suffix(".md").name
@@ -15,7 +15,7 @@ ROWS = {
     "`digits.onnx`": {"opq": None},
     "`digits.onnx`, shifts by channel, weights and activations of 4 bits": {
         "opq": None,
-        "search": Options(weight_bits=4, activation_bits=4, per_channel=True),
+        "search": QuantizeOptions(weight_bits=4, activation_bits=4, per_channel=True),
     },
     "`digits.onnx --sparsity 0.8 --bits 4`": {"opq": OPQ},
     "`digits_sparse.onnx`": {},

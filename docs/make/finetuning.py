@@ -14,7 +14,7 @@ from roundel.golden.codec import CodecParams, Packing, encode
 from roundel.golden.network import run
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.graph import Conv, Dense, Graph, Images, fold, layer_codes, layer_weights, load_images
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 from roundel.ui import markdown_table
 
 PAGE = Path(__file__).resolve().parents[1] / Path(__file__).with_suffix(".md").name
@@ -62,7 +62,7 @@ def accuracy_table(before: Graph, plans: dict[str, LayerPlan], after: Graph) -> 
 
 def integer(graph: Graph, calibration: Images, held_out: Images, bits: int) -> float:
     """Accuracy of the integer network with activations of so many bits."""
-    network = quantize(graph, calibration.images, Options(activation_bits=bits)).network
+    network = quantize(graph, calibration.images, QuantizeOptions(activation_bits=bits)).network
     return held_out.accuracy(run(network, network.encode(held_out.images)))
 
 

@@ -9,14 +9,18 @@ from roundel.data import DIGITS
 from roundel.frontend import read_onnx
 from roundel.golden.network import run
 from roundel.graph import load_images
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 
 CASES = [
-    *(Options(weight_bits=bits, activation_bits=bits, window=window) for bits in (8, 6, 4, 3) for window in (0, 2)),
-    Options(weight_bits=4),
-    Options(activation_bits=4),
-    Options(weight_bits=4, activation_bits=4, bias_bits=4),
-    *(Options(weight_bits=bits, activation_bits=bits, per_channel=True) for bits in (8, 4, 3)),
+    *(
+        QuantizeOptions(weight_bits=bits, activation_bits=bits, window=window)
+        for bits in (8, 6, 4, 3)
+        for window in (0, 2)
+    ),
+    QuantizeOptions(weight_bits=4),
+    QuantizeOptions(activation_bits=4),
+    QuantizeOptions(weight_bits=4, activation_bits=4, bias_bits=4),
+    *(QuantizeOptions(weight_bits=bits, activation_bits=bits, per_channel=True) for bits in (8, 4, 3)),
 ]
 
 

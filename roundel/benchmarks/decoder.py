@@ -21,7 +21,7 @@ TIMES = 2
 
 
 @dataclass(frozen=True)
-class Rate:
+class DecoderRate:
     """Weights per cycle of one decoder, the same stream sent twice."""
 
     params: DecoderParams
@@ -62,6 +62,6 @@ def _beats(params: DecoderParams, stimulus: WeightStreams) -> tuple[list[int], l
     return each[:, 0].tolist(), each[:, -1].tolist()
 
 
-def variants() -> Sequence[Rate]:
+def variants() -> Sequence[DecoderRate]:
     """Every format at all of `ZEROS`."""
-    return [Rate(DecoderParams(width=WIDTH, **form), zeros) for form in FORMATS for zeros in ZEROS]
+    return [DecoderRate(DecoderParams(width=WIDTH, **form), zeros) for form in FORMATS for zeros in ZEROS]

@@ -34,7 +34,7 @@ def image(seed: int, count: int) -> BoxImage:
 
 
 @dataclass(frozen=True)
-class Rate:
+class NmsRate:
     """Boxes per cycle of the suppression unit, images back to back."""
 
     scheme: str
@@ -118,7 +118,7 @@ class Software:
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class NmsAccuracy:
     """Average precision of every suppression on scenes with known objects."""
 
     def rows(self, seed: int) -> list[Row]:
@@ -128,9 +128,9 @@ class Accuracy:
 def variants() -> Sequence[Any]:
     """Everything that is measured."""
     rates = [
-        Rate(scheme, lanes) for scheme in NAMED for lanes in (1, 2, 4) if lanes == 1 or scheme.endswith("parallel")
+        NmsRate(scheme, lanes) for scheme in NAMED for lanes in (1, 2, 4) if lanes == 1 or scheme.endswith("parallel")
     ]
-    return [*rates, Classes(2), Classes(4), *map(Software, SOFTWARE_BOXES), Accuracy()]
+    return [*rates, Classes(2), Classes(4), *map(Software, SOFTWARE_BOXES), NmsAccuracy()]
 
 
 def _compiled(found: Detections, threshold: float) -> Any:

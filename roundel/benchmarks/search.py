@@ -13,7 +13,7 @@ import numpy as np
 
 from roundel.golden.network import Window, run
 from roundel.graph import Add, Affine, AveragePool, Conv, Dense, Flatten, Graph, MaxPool, Node, Reals, Relu, fold
-from roundel.quantization import Options, modules_table, quantize, tensor_sqnr_db, unify
+from roundel.quantization import QuantizeOptions, modules_table, quantize, tensor_sqnr_db, unify
 from roundel.ui import Row, row
 
 SIZE, IMAGES = 224, 32
@@ -96,7 +96,7 @@ class Case:
     """One way to quantize it."""
 
     per_channel: bool
-    positions: int = Options().positions
+    positions: int = QuantizeOptions().positions
     size: int = SIZE
     images: int = IMAGES
 
@@ -107,7 +107,8 @@ class Case:
 
     def rows(self, seed: int) -> list[Row]:
         """Seconds, memory, and what comes out on other images."""
-        graph, options = resnet18(seed, self.size), Options(per_channel=self.per_channel, positions=self.positions)
+        graph = resnet18(seed, self.size)
+        options = QuantizeOptions(per_channel=self.per_channel, positions=self.positions)
         about = {"network": "resnet18", "images": self.images, "size": self.size, "seed": seed}
         about |= {"shifts": self.shifts, "positions": self.positions}
         start = perf_counter()

@@ -116,7 +116,7 @@ def compress(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
 def _options(model: Path, given: dict[str, Any]) -> Any:
     """The options of `roundel.compression.pipeline`; InputError for what its parts refuse."""
     from roundel.compression import CompressOptions, FinetuneOptions, opq_params
-    from roundel.quantization import Options, StreamOptions
+    from roundel.quantization import QuantizeOptions, StreamOptions
 
     tuning = {name: given[name] for name in TUNING if given[name] is not None}
     if tuning and not given["training"]:
@@ -129,7 +129,7 @@ def _options(model: Path, given: dict[str, Any]) -> Any:
             opq=opq_params(
                 given["sparsity"], given["bits"], given["weighting"], given["weight_bits"], given["opq_steps"]
             ),
-            search=Options(requant=Scheme(given["requant"]), **{name: given[name] for name in SEARCH}),
+            search=QuantizeOptions(requant=Scheme(given["requant"]), **{name: given[name] for name in SEARCH}),
             rounding=Rounding(given["rounding"]) if given["rounding"] else None,
             refit=given["refit"],
             streams=StreamOptions(

@@ -49,13 +49,13 @@ def demo(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
 
     Exit code 1 if the RTL differs from golden anywhere: the first tensor, element and both values are named.
     """
-    from roundel.demo import Options, run_demo, show, show_times, verdict, write_demo
+    from roundel.demo import DemoOptions, run_demo, show, show_times, verdict, write_demo
     from roundel.evaluation import library_paths
 
     chosen = {name: value for name, value in given.items() if value is not None}
     with output_folder(folder) as work:
         library = None if cells == "none" else library_paths([cells])[0]
-        result = run_demo(Options(cells=library, **chosen), steps)
+        result = run_demo(DemoOptions(cells=library, **chosen), steps)
         found = write_demo(result, work)
     if as_json:
         click.echo(json.dumps(found))

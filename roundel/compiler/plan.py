@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from roundel.compiler.operation import Operation
-from roundel.compiler.plan_bands import Bands, Choice, roles
+from roundel.compiler.plan_bands import BandChoice, Bands, roles
 from roundel.compiler.plan_pack import overlap, pack, peak
 from roundel.compiler.plan_pipeline import Pipeline
 from roundel.compiler.tensor import Storage
@@ -151,7 +151,7 @@ class Planner:
         taken = tuple((resident[one], resident[one] + one.words) for one in self._living(streamed, index))
         key = (index, tuple(moving), taken)
         if key not in self._known:
-            choice = Choice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)
+            choice = BandChoice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)
             self._known[key] = choice.best() if moving else self._on_chip(index)
         return self._known[key]
 

@@ -43,7 +43,7 @@ def roles(operation: Operation) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class BandChoice:
     """The search for the bands of an operation with streamed operands.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import Any
 from roundel.golden.opq import LayerPlan, sizes
 from roundel.golden.rounding import Ints
 
-Row = dict[str, Any]
+PlanRow = dict[str, Any]
 BYTES = ("float32_bytes", "codes_bytes", "floor_bytes", "entropy_bytes", "stream_bytes")
 
 
@@ -15,7 +15,7 @@ def opq_table(
     plans: Mapping[str, LayerPlan],
     codes: Mapping[str, Ints] | None = None,
     streams: Mapping[str, int] | None = None,
-) -> list[Row]:
+) -> list[PlanRow]:
     """A row for each layer and one, `all`, for the network.
 
     Parameters
@@ -57,9 +57,9 @@ def _with_codes(plan: LayerPlan, codes: Mapping[str, Ints] | None) -> LayerPlan:
     return replace(plan, levels=replace(plan.levels, codes=found))
 
 
-def _row(plan: LayerPlan, stream: int | None) -> Row:
+def _row(plan: LayerPlan, stream: int | None) -> PlanRow:
     levels = plan.levels
-    row: Row = {
+    row: PlanRow = {
         "layer": plan.name,
         "weights": plan.mask.size,
         "pruned": plan.sparsity,
@@ -81,10 +81,10 @@ def _row(plan: LayerPlan, stream: int | None) -> Row:
     return _compared(row | {"stream_bytes": stream})
 
 
-def _total(rows: list[Row]) -> Row:
+def _total(rows: list[PlanRow]) -> PlanRow:
     """Sizes and parts of the whole network."""
     weights = sum(row["weights"] for row in rows)
-    total: Row = dict.fromkeys(rows[0]) | {"layer": "all", "weights": weights}
+    total: PlanRow = dict.fromkeys(rows[0]) | {"layer": "all", "weights": weights}
     for name in ("pruned", "zeros"):
         total[name] = sum(row[name] * row["weights"] for row in rows) / weights
     return _compared(total | {name: _sum(row[name] for row in rows) for name in BYTES})
@@ -96,7 +96,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return None if None in found else sum(value for value in found if value is not None)
 
 
-def _compared(row: Row) -> Row:
+def _compared(row: PlanRow) -> PlanRow:
     """The row with what follows from its sizes."""
     stream, entropy = row["stream_bytes"], row["entropy_bytes"]
     size = entropy if stream is None else stream

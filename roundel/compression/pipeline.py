@@ -22,7 +22,7 @@ from roundel.golden.opq import LayerPlan, OpqParams, Weighting, opq
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
 from roundel.graph import Conv, Dense, Graph, Images, Quantize, fold, layer_weights, load_images
-from roundel.quantization import LayerStream, Options, Quantized, StreamOptions, network_streams, quantize
+from roundel.quantization import LayerStream, Quantized, QuantizeOptions, StreamOptions, network_streams, quantize
 from roundel.scales import Advised, advise, given_nodes
 from roundel.ui import Progress
 
@@ -56,7 +56,7 @@ class CompressOptions:
     calibration: Path
     held_out: Path | None = None
     opq: OpqParams | None = None
-    search: Options = field(default_factory=Options)
+    search: QuantizeOptions = field(default_factory=QuantizeOptions)
     rounding: Rounding | None = None
     refit: bool = False
     streams: StreamOptions = field(default_factory=StreamOptions)
@@ -65,7 +65,7 @@ class CompressOptions:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Accuracy:
+class NetworkAccuracy:
     """On held-out images.
 
     Attributes
@@ -121,7 +121,7 @@ class Compressed:
     quantized: Quantized
     advised: Advised | None
     streams: tuple[LayerStream, ...]
-    accuracy: Accuracy | None
+    accuracy: NetworkAccuracy | None
 
     @property
     def network(self) -> Network:
@@ -282,11 +282,11 @@ def _labelled(path: Path | None, graph: Graph) -> Images | None:
     return images
 
 
-def _accuracy(graph: Graph, network: Network, images: Images | None) -> Accuracy | None:
+def _accuracy(graph: Graph, network: Network, images: Images | None) -> NetworkAccuracy | None:
     if images is None:
         return None
     integers = outputs(network, network.encode(images.images))[network.output_names[0]]
-    return Accuracy(
+    return NetworkAccuracy(
         images=len(images.images),
         float32=images.accuracy(graph.run(images.images)),
         integer=images.accuracy(integers),

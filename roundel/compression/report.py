@@ -15,10 +15,10 @@ from roundel.quantization import Choice, LayerStream, has_stream, modules_table
 from roundel.scales import advice, advice_lines, advice_table
 from roundel.ui import markdown_table
 
-Row = dict[str, Any]
+ReportPart = dict[str, Any]
 
 
-def report(result: Compressed, files: Mapping[str, str]) -> Row:
+def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
     """Everything that is known of `result`, as JSON has it.
 
     Parameters
@@ -47,7 +47,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> Row:
     }
 
 
-def size(result: Compressed) -> Row:
+def size(result: Compressed) -> ReportPart:
     """Bytes of all weights and biases: as float32; as streams, integers, and parameters of the requantizers.
 
     `codes_bytes` leaves out where the weights are that are not zero: the rate that papers quote, which no file has.
@@ -84,7 +84,7 @@ def parameter_bits(layer: Weighted) -> int:
     return each * sum(field.width for field in fields)
 
 
-def report_lines(found: Row) -> list[str]:
+def report_lines(found: ReportPart) -> list[str]:
     """The page."""
     parts = [
         [f"# {found['model']}, compressed", "", *summary(found)],
@@ -102,7 +102,7 @@ def report_lines(found: Row) -> list[str]:
     return [line for part in parts for line in (*part, "")][:-1]
 
 
-def summary(found: Row) -> list[str]:
+def summary(found: ReportPart) -> list[str]:
     """The figures that matter most, one line each."""
     sizes, accuracy = found["size"], found["accuracy"]
     lines = [
@@ -124,7 +124,7 @@ def summary(found: Row) -> list[str]:
     return lines
 
 
-def _options(result: Compressed) -> Row:
+def _options(result: Compressed) -> ReportPart:
     options, search = result.options, result.options.search
     if options.refit and result.advised:  # widths of the file
         search = result.advised.refit.options(search)
@@ -148,7 +148,7 @@ def _roundings(result: Compressed) -> str:
     return ", ".join(sorted(found))
 
 
-def _opq(params: OpqParams | None) -> Row | None:
+def _opq(params: OpqParams | None) -> ReportPart | None:
     if params is None:
         return None
     return {
@@ -160,12 +160,12 @@ def _opq(params: OpqParams | None) -> Row | None:
     }
 
 
-def _accuracy(result: Compressed) -> Row | None:
+def _accuracy(result: Compressed) -> ReportPart | None:
     found = result.accuracy
     return None if found is None else vars(found) | {"points_lost": found.points_lost}
 
 
-def _layer(choice: Choice, layer: Layer) -> Row:
+def _layer(choice: Choice, layer: Layer) -> ReportPart:
     row = vars(choice) | {
         "weight_bits": layer.w.width if isinstance(layer, Weighted) else None,
         "output_bits": layer.output.width,
@@ -173,7 +173,7 @@ def _layer(choice: Choice, layer: Layer) -> Row:
     return row | {"sqnr_db": row["sqnr_db"] if isfinite(row["sqnr_db"]) else None}
 
 
-def _stream(stream: LayerStream, files: Mapping[str, str]) -> Row:
+def _stream(stream: LayerStream, files: Mapping[str, str]) -> ReportPart:
     return {
         "layer": stream.layer,
         "file": files[stream.layer],

@@ -14,7 +14,7 @@ GREEDY = 0.5  # IoU
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accuracy:
+class DetectorAccuracy:
     """Average precisions, 0 to 1.
 
     Attributes
@@ -42,7 +42,7 @@ def accuracies(
     floats: Sequence[Detections],
     boxes: Sequence[Boxes],
     records: Sequence[Ints],
-) -> Iterator[Accuracy]:
+) -> Iterator[DetectorAccuracy]:
     """All rows.
 
     Parameters
@@ -83,10 +83,10 @@ def _row(
     found: Sequence[Detections],
     kept: Sequence[Ints],
     on: str = "golden",
-) -> Accuracy:
+) -> DetectorAccuracy:
     each = iter(kept)
     precisions = evaluate(scenes.objects[:count], found, lambda _: next(each))
-    return Accuracy(network=network, nms=nms, on=on, scenes=count, **dict(zip(NAMES, precisions, strict=True)))
+    return DetectorAccuracy(network=network, nms=nms, on=on, scenes=count, **dict(zip(NAMES, precisions, strict=True)))
 
 
 NAMES = ("ap50", "ap75", "ap50_95")

@@ -9,7 +9,7 @@ from time import monotonic
 from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.compression import Compressed, CompressOptions, compress, opq_params
 from roundel.data import DETECTOR
-from roundel.demo.accuracy import Accuracy, accuracies
+from roundel.demo.accuracy import DetectorAccuracy, accuracies
 from roundel.detection import Detector, Scenes, read_scenes
 from roundel.detection import load as load_detector
 from roundel.evaluation import Costs, Row, Stimulus, cost_jobs, costs_of, from_network, requant_jobs, run_jobs, sampled
@@ -43,7 +43,7 @@ SPARSITY = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class DemoOptions:
     """What the demo works on.
 
     Parameters
@@ -111,7 +111,7 @@ class Demo:
         What each part took, by name.
     """
 
-    options: Options
+    options: DemoOptions
     detector: Detector
     scenes: Scenes = field(repr=False)
     compressed: Compressed = field(repr=False)
@@ -122,7 +122,7 @@ class Demo:
     golden: Sequence[Ints] = field(repr=False)
     different: tuple[Difference, ...]
     chain: tuple[FloatRow, ...] = field(repr=False)
-    accuracy: tuple[Accuracy, ...]
+    accuracy: tuple[DetectorAccuracy, ...]
     costs: Costs | None
     requant: tuple[Row, ...] = field(repr=False)
     seconds: Mapping[str, float] = field(repr=False)
@@ -147,7 +147,7 @@ class Clock:
         self.seconds[title] = self.seconds.get(title, 0.0) + monotonic() - start
 
 
-def run_demo(options: Options, progress: Progress = silent) -> Demo:
+def run_demo(options: DemoOptions, progress: Progress = silent) -> Demo:
     """Do everything but write it down.
 
     Raises
@@ -204,7 +204,7 @@ def layer_names(compressed: Compressed) -> dict[str, str]:
     return {name: compressed.quantized.results[tensor] for name, tensor in compressed.graph.names.items()}
 
 
-def _compress_options(options: Options, params: EngineParams) -> CompressOptions:
+def _compress_options(options: DemoOptions, params: EngineParams) -> CompressOptions:
     sparsity = options.sparsity
     if sparsity is None and options.bits is None:
         nodes = read_onnx(options.model).nodes
@@ -251,7 +251,7 @@ def _differences(
     yield from record_differences(plain.records, golden)
 
 
-def _costs(options: Options, stimulus: Stimulus, clock: Clock) -> tuple[Costs | None, tuple[Row, ...]]:
+def _costs(options: DemoOptions, stimulus: Stimulus, clock: Clock) -> tuple[Costs | None, tuple[Row, ...]]:
     """Of each unit's operations, and the requantizers compared."""
     if options.cells is None:
         return None, ()

@@ -4,7 +4,7 @@ from roundel.quantization.given import MAX_WIDTH, given_format, is_power
 from roundel.quantization.module_rows import modules_table
 from roundel.quantization.modules import feature_order, integer_order, unify
 from roundel.quantization.pipeline import Choice, Quantized, quantize
-from roundel.quantization.search import Options
+from roundel.quantization.search import QuantizeOptions
 from roundel.quantization.sqnr import sqnr_db, tensor_sqnr_db
 from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
 
@@ -12,7 +12,7 @@ __all__ = [
     "MAX_WIDTH",
     "Choice",
     "LayerStream",
-    "Options",
+    "QuantizeOptions",
     "Quantized",
     "StreamOptions",
     "array_order",

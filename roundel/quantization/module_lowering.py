@@ -16,14 +16,14 @@ from roundel.graph import Add, AveragePool, Concat, Conv, Dense, Flatten, Graph,
 from roundel.quantization.calibration import Codes, sample_positions, steps_in_batches
 from roundel.quantization.given import Given, given_bias, given_format
 from roundel.quantization.modules import Module, feature_order
-from roundel.quantization.search import Goal, Options, around, estimate, search_output, squared_error
+from roundel.quantization.search import Goal, QuantizeOptions, around, estimate, search_output, squared_error
 from roundel.quantization.search_weights import WeightedSearch
 
 MULTIPLIER_BITS = 12  # of a mean whose number of taps is no power of two: 1 / taps to one part in 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Lowering:
+class ModuleLowering:
     """One module on its way to an integer layer.
 
     Parameters
@@ -44,7 +44,7 @@ class Lowering:
     module: Module
     inputs: list[tuple[Codes, Format]]
     reference: Reals
-    options: Options
+    options: QuantizeOptions
     given: Given | None
 
     def layer(self) -> Layer:

@@ -21,14 +21,14 @@ from roundel.golden.rounding import Rounding
 from roundel.graph import Activation, Graph, Reals, fold
 from roundel.quantization.calibration import Codes, Floats, steps_in_batches
 from roundel.quantization.given import Given, check_powers, given_format, given_weights
-from roundel.quantization.module_lowering import Lowering
+from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.modules import Module, input_quantizer, integer_order, unify
 from roundel.quantization.scaled import ScaledLowering, file_format
-from roundel.quantization.search import Options, search_input, squared_error
+from roundel.quantization.search import QuantizeOptions, search_input, squared_error
 from roundel.quantization.sqnr import sqnr_db
 from roundel.ui import Progress, silent
 
-__all__ = ["Choice", "Given", "Options", "Quantized", "quantize"]
+__all__ = ["Choice", "Given", "QuantizeOptions", "Quantized", "quantize"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Quantized:
 def quantize(
     graph: Graph,
     images: NDArray[Any],
-    options: Options | None = None,
+    options: QuantizeOptions | None = None,
     progress: Progress = silent,
     given: Mapping[str, Given] = MappingProxyType({}),
 ) -> Quantized:
@@ -106,7 +106,7 @@ def quantize(
         Images of another shape or not finite, a network that has no integer form here, or options or weights for a
         module that there is not.
     """
-    options = options or Options()
+    options = options or QuantizeOptions()
     if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
         expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
         raise InputError(f"calibration images: expected {expected}, not {images.shape}")
@@ -117,7 +117,7 @@ def quantize(
     results = _results(graph, modules)
     _check_names(graph, modules, {"module_bits": options.module_bits, "given": given})
     given = given if options.scaled else {**given_weights(graph), **given}
-    lowering = ScaledLowering if options.scaled else Lowering
+    lowering = ScaledLowering if options.scaled else ModuleLowering
     floats = Floats(graph, images, [module.tensor for module in modules])
     flow = _Flow(graph, images, modules, _input(graph, images, options))
     choices = []
@@ -167,14 +167,14 @@ class _Flow:
         return error
 
 
-def _input(graph: Graph, images: NDArray[Any], options: Options) -> Format:
+def _input(graph: Graph, images: NDArray[Any], options: QuantizeOptions) -> Format:
     quantizer = input_quantizer(graph)
     if quantizer is None:
         return search_input(images, replace(options, activation_bits=options.bits_after(graph.source)))
     return file_format(graph, quantizer) if options.scaled else given_format(graph, quantizer, Activation())[0]
 
 
-def _rounded(graph: Graph, module: Module, options: Options) -> Options:
+def _rounded(graph: Graph, module: Module, options: QuantizeOptions) -> QuantizeOptions:
     """The options with the rounding that the network says, unless it is to the nearest, halves whichever way."""
     quantizer = module.quantizer
     if quantizer is None or quantizer.rounding == "ROUND":

@@ -17,7 +17,7 @@ from roundel.golden.network import Layer, Window
 from roundel.golden.rounding import Ints, Rounding
 from roundel.graph import Activation, AveragePool, Clip, Conv, Dense, Graph, Quantize, codes_of
 from roundel.quantization.given import MAX_WIDTH
-from roundel.quantization.module_lowering import Lowering
+from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.search import nearest_format
 
 BIAS_WIDTH = 32
@@ -44,7 +44,7 @@ def file_format(graph: Graph, quantizer: Quantize) -> Format:
         raise InputError(f"{where}: {error}") from None
 
 
-class ScaledLowering(Lowering):
+class ScaledLowering(ModuleLowering):
     """One module on its way to an integer layer that keeps the scales of the network."""
 
     @property

@@ -19,7 +19,7 @@ Errors = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class QuantizeOptions:
     """How to quantize.
 
     Parameters
@@ -116,7 +116,7 @@ def squared_error(integers: Ints, form: Format, reference: Reals) -> float:
     return float(np.vdot(difference, difference))
 
 
-def search_input(images: NDArray[Any], options: Options) -> Format:
+def search_input(images: NDArray[Any], options: QuantizeOptions) -> Format:
     """Format of the network's input with the least error.
 
     Unsigned if no calibration image is negative anywhere. Images of small integers keep N = 0: they stay as they are.
@@ -125,7 +125,7 @@ def search_input(images: NDArray[Any], options: Options) -> Format:
     return nearest_format(images, form, options)
 
 
-def nearest_format(values: NDArray[Any], form: Format, options: Options) -> Format:
+def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions) -> Format:
     """`form` with the fractional bits that cost `values` the least error; of equals with the fewest."""
     values = np.asarray(values, dtype=np.float64)
     middle = estimate(values, form)
@@ -155,7 +155,7 @@ class Goal:
     form: Format
     fixed: bool
     activation: Activation
-    options: Options
+    options: QuantizeOptions
     _scaled: dict[int, Reals] = field(default_factory=dict, init=False, repr=False)
 
     def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:

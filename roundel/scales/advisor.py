@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.requant import Scheme
 from roundel.graph import AT_ONCE, Conv, Dense, Graph, Node, Quantize, Reals, codes_of, fold
-from roundel.quantization import MAX_WIDTH, Options, Quantized, quantize
+from roundel.quantization import MAX_WIDTH, Quantized, QuantizeOptions, quantize
 from roundel.scales.area import LayerArea
 from roundel.scales.measure import clip_of, finite_db, fold_words, joined, network_db, unrounded
 from roundel.scales.moves import SAME, Move, plain, width_of
@@ -26,7 +26,7 @@ Values = dict[str, Reals]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ScaleAdvice:
     """One tensor whose scale the network gives.
 
     Attributes
@@ -89,7 +89,7 @@ class Advised:
         Of each layer's requantizer, by `roundel.scales.area.layer_areas`; empty if nobody measured.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScaleAdvice, ...]
     scheme: Scheme
     file_db: float | None
     kept_db: float | None
@@ -105,7 +105,7 @@ def advise(
     images: NDArray[Any],
     *,
     scheme: Scheme = Scheme.FIXED16,
-    options: Options | None = None,
+    options: QuantizeOptions | None = None,
     networks: Collection[str] = ("kept", "moved"),
     progress: Progress = silent,
 ) -> Advised:
@@ -131,7 +131,7 @@ def advise(
     InputError
         The network gives no scale, or has no integer form.
     """
-    options = options or Options()
+    options = options or QuantizeOptions()
     folded = fold(graph)
     if not given_nodes(folded):
         raise InputError(f"{graph.file}: expected a quantized network (QDQ or QONNX), but it gives no scale")
@@ -189,7 +189,7 @@ class _Alone:
         """SQNR of the results as the file computes them."""
         return self._results_db(self.values)
 
-    def row(self, node: Conv | Dense | Quantize) -> Row:
+    def row(self, node: Conv | Dense | Quantize) -> ScaleAdvice:
         """The advice on one tensor."""
         moved = self._moved_activation(node) if isinstance(node, Quantize) else self._moved_weights(node)
         if isinstance(node, Quantize):
@@ -203,7 +203,7 @@ class _Alone:
             scales, zero, role = np.unique(np.asarray(node.step, np.float64)), 0, "weights"
         shifts = -np.rint(np.log2(scales)).astype(int)
         ratios = np.ldexp(scales, shifts)
-        return Row(
+        return ScaleAdvice(
             tensor=node.name,
             role=role,
             scale=float(scales.min()),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
 from roundel.graph import MOVERS, Activation, Clip, Concat, Conv, Dense, Graph, Node, Quantize, Relu, fold, maker
-from roundel.quantization import MAX_WIDTH, Options, given_format, is_power, unify
+from roundel.quantization import MAX_WIDTH, QuantizeOptions, given_format, is_power, unify
 from roundel.scales.moves import SAME, Move, find_moves, width_of
 
 BIAS_BITS = 16  # files have 32: as many as the search allows
@@ -33,7 +33,7 @@ class Refit:
     moves
         The unit of every tensor of the folded network.
     module_bits, output_bits
-        Widths that the network had, at most 8, as in `Options`.
+        Widths that the network had, at most 8, as in `QuantizeOptions`.
     per_channel
         Whether weights had a step for each channel.
     """
@@ -44,7 +44,7 @@ class Refit:
     output_bits: Mapping[str, int]
     per_channel: bool
 
-    def options(self, options: Options) -> Options:
+    def options(self, options: QuantizeOptions) -> QuantizeOptions:
         """`options` with the widths of the network."""
         return replace(
             options,

@@ -19,7 +19,7 @@ from roundel.golden.codec import CodecParams, Packing, decode, encode
 from roundel.golden.network import run
 from roundel.golden.opq import OpqParams, opq
 from roundel.graph import Conv, Dense, fold, layer_codes, layer_weights, load_images
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 from tests.support.places import ROOT
 
 PARAMS = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
@@ -85,7 +85,7 @@ def test_at_most_half_a_point_is_lost() -> None:
 def test_the_integer_network_has_the_same_codes_and_loses_at_most_half_a_point() -> None:
     dense, sparse = read_onnx(DIGITS / "digits.onnx"), read_onnx(DIGITS / "digits_sparse.onnx")
     calibration, held_out = (load_images(DIGITS / f"{name}.npz", dense) for name in ("calibration", "heldout"))
-    network = quantize(sparse, calibration.images, Options(activation_bits=8)).network
+    network = quantize(sparse, calibration.images, QuantizeOptions(activation_bits=8)).network
     for layer in network.weighted:
         expected = codes()[layer.name]
         if expected.ndim == 4:

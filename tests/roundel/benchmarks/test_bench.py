@@ -41,8 +41,8 @@ def small(monkeypatch):
         "codec": [],
         "engine": [],
         "search": [bench_search.Case(per_channel=True, positions=16, size=32, images=1)],
-        "decoder": [bench_decoder.Rate(DecoderParams(**UNITS["decoder"].configs["mask_8"]), 0.5)],
-        "nms": [bench_nms.Rate("psrr parallel", 2), bench_nms.Software(60)],
+        "decoder": [bench_decoder.DecoderRate(DecoderParams(**UNITS["decoder"].configs["mask_8"]), 0.5)],
+        "nms": [bench_nms.NmsRate("psrr parallel", 2), bench_nms.Software(60)],
     }
     for name, given in variants.items():
         monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], variants=lambda given=given: given))

@@ -12,7 +12,7 @@ from roundel.golden.formats import Format
 from roundel.golden.mac import MacParams
 from roundel.golden.network import Window, outputs, run, steps
 from roundel.graph import Add, AveragePool, Clip, Concat, Flatten, LeakyRelu, MaxPool, Relu, Upsample, load_images
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 from roundel.quantization.given import Given
 from tests.support.made_graphs import (
     HALVES,
@@ -53,7 +53,7 @@ def test_residual_network_comes_close_to_float(window, per_channel):
     features = int(np.prod(AveragePool.compute(replace(pool, window=window), np.zeros((1, 6, 4, 4))).shape))
     nodes = [replace(item, window=window) if item is pool else item for item in graph.nodes[:-1]]
     graph = network(graph.shape, *nodes, dense(rng, "k", "y", features, 5))
-    quantized = quantize(graph, real(rng, 32, 3, 8, 8), Options(bias_bits=12, per_channel=per_channel))
+    quantized = quantize(graph, real(rng, 32, 3, 8, 8), QuantizeOptions(bias_bits=12, per_channel=per_channel))
     assert sqnr(graph, quantized, real(rng, 32, 3, 8, 8)) > 25
 
 
@@ -73,7 +73,7 @@ def test_depthwise_network_comes_close_to_float():
         dense(rng, "i", "y", 12, 5),
     )
     images = real(rng, 32, 3, 8, 8)
-    assert sqnr(graph, quantize(graph, images, Options(bias_bits=12)), images) > 25
+    assert sqnr(graph, quantize(graph, images, QuantizeOptions(bias_bits=12)), images) > 25
 
 
 def two_scales(rng):
@@ -98,7 +98,7 @@ def test_two_results_come_close_to_float():
     rng = np.random.default_rng(21)
     graph = two_scales(rng)
     images = real(rng, 16, 3, 8, 8)
-    quantized = quantize(graph, images, Options(bias_bits=12))
+    quantized = quantize(graph, images, QuantizeOptions(bias_bits=12))
     integers = quantized.network
     assert integers.results == ("conv_out_fine", "conv_out_coarse")
     formats = {layer.name: layer.output for layer in integers.layers}
@@ -127,7 +127,7 @@ def test_add_without_a_convolution_to_join():
         dense(rng, "h", "y", 64, 5),
     )
     images = real(rng, 32, 3, 4, 4)
-    quantized = quantize(graph, images, Options(bias_bits=12))
+    quantized = quantize(graph, images, QuantizeOptions(bias_bits=12))
     added = [layer for layer in quantized.network.layers if isinstance(layer, layers.Add)]
     assert [layer.sources for layer in added] == [("conv_a", "conv_c"), ("flatten_f", "flatten_g")]
     assert not any(layer.output.signed for layer in added)
@@ -181,7 +181,7 @@ def test_flattened_maps_and_features_together():
         dense(rng, "e", "y", 47, 5),
     )
     images = real(rng, 40, 3, 4, 2)
-    assert sqnr(graph, quantize(graph, images, Options(bias_bits=12)), images) > 28
+    assert sqnr(graph, quantize(graph, images, QuantizeOptions(bias_bits=12)), images) > 28
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1.0, 1e6, 1e20])
@@ -195,7 +195,7 @@ def test_any_scale_gives_a_valid_network(what, scale, per_channel):
         first = replace(first, **{what: getattr(first, what) * np.float32(scale)})
     images = real(rng, 4, 2, 4, 4) * np.float32(scale if what == "images" else 1)
     graph = network((2, 4, 4), first, second, node(Add, ("a", "b"), "y"))
-    quantized = quantize(graph, images, Options(bias_bits=16, per_channel=per_channel))
+    quantized = quantize(graph, images, QuantizeOptions(bias_bits=16, per_channel=per_channel))
     assert all(0 <= choice.shift <= 31 for choice in quantized.choices)
     assert sqnr(graph, quantized, images) > 20
 
@@ -207,7 +207,7 @@ def test_a_leak_leaves_room_in_the_shift():
     head = replace(head, weights=head.weights * np.float32(1e-8))
     graph = network((2, 4, 4), head, node(LeakyRelu, "a", "y", slope=2.0**-5))
     images = real(rng, 4, 2, 4, 4)
-    quantized = quantize(graph, images, Options(bias_bits=16))
+    quantized = quantize(graph, images, QuantizeOptions(bias_bits=16))
     assert quantized.choices[0].shift == 31 - 5
     assert sqnr(graph, quantized, images) > 30
 
@@ -216,7 +216,7 @@ def test_zero_weights_and_zero_images():
     rng = np.random.default_rng(15)
     zero = replace(dense(rng, "x", "y", 4, 2), weights=np.zeros((4, 2), np.float32), bias=np.zeros(2, np.float32))
     for per_channel in (False, True):
-        choice = quantize(network((4,), zero), np.zeros((3, 4)), Options(per_channel=per_channel)).choices[0]
+        choice = quantize(network((4,), zero), np.zeros((3, 4)), QuantizeOptions(per_channel=per_channel)).choices[0]
         assert (choice.error, choice.sqnr_db) == (0, np.inf)
 
 
@@ -224,7 +224,7 @@ def test_progress_and_determinism():
     rng = np.random.default_rng(16)
     graph, images = residual_network(rng), real(rng, 8, 3, 8, 8)
     told = Told()
-    options = Options(positions=100)
+    options = QuantizeOptions(positions=100)
     first = quantize(graph, images, options, progress=told)
     assert told.parts == [("joint search", 8, [layer.name for layer in first.network.layers])]
     assert [module.name for module in first.modules] == [layer.name for layer in first.network.layers]
@@ -278,7 +278,7 @@ def test_refused_options():
     one = Given(codes=np.zeros((3, 4), np.int64), format=form)
     refuses(graph, images, r"given: no module conv with weights, expected dense_y", given={"conv": one})
     refuses(graph, images, r"made\.onnx: node dense_y: codes \(3, 4\) for weights \(4, 3\)", given={"dense_y": one})
-    named = Options(module_bits={"other": 4})
+    named = QuantizeOptions(module_bits={"other": 4})
     refuses(graph, images, r"module_bits: no module other with weights, expected dense_y", options=named)
 
 
@@ -296,7 +296,7 @@ def digits():
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_digits_lose_few_points(digits, weights, activations, points, per_channel):
     graph, calibration, held_out = digits
-    options = Options(weight_bits=weights, activation_bits=activations, per_channel=per_channel)
+    options = QuantizeOptions(weight_bits=weights, activation_bits=activations, per_channel=per_channel)
     integers = quantize(graph, calibration.images, options).network
     scores = run(integers, integers.encode(held_out.images))
     lost = held_out.accuracy(graph.run(held_out.images)) - held_out.accuracy(scores)

@@ -9,7 +9,7 @@ from roundel.golden.formats import Format
 from roundel.golden.network import steps
 from roundel.golden.rounding import Rounding
 from roundel.graph import Add, AveragePool, Conv, MaxPool, Quantize, Relu
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 from tests.support.made_graphs import HALVES, SINGLE, conv, dense, network, node, real, refuses, sqnr
 
 
@@ -56,7 +56,7 @@ def test_a_dialect_says_formats_and_weights():
     rng = np.random.default_rng(25)
     graph, codes = dialect_network(rng)
     images = real(rng, 64, 2, 6, 6)
-    quantized = quantize(graph, images, Options(bias_bits=16, rounding=Rounding.HALF_EVEN))
+    quantized = quantize(graph, images, QuantizeOptions(bias_bits=16, rounding=Rounding.HALF_EVEN))
     integers = quantized.network
     first, _, second, mean = integers.layers
     assert integers.input == Format(width=8, signed=True, fraction=4)
@@ -90,7 +90,7 @@ def test_weights_are_as_fine_as_a_fixed_output_needs(scale, residual):
     nodes = [quantizer("x", "q", 0.25), head]
     nodes += [node(Add, ("a", "q"), "b"), quantizer("b", "y", scale)] if residual else [quantizer("a", "y", scale)]
     graph = network((2, 4, 4), *nodes)
-    quantized = quantize(graph, real(rng, 8, 2, 4, 4), Options(weight_bits=4))
+    quantized = quantize(graph, real(rng, 8, 2, 4, 4), QuantizeOptions(weight_bits=4))
     layer, choice = quantized.network.layers[0], quantized.choices[0]
     assert layer.output.scale == scale
     summed = max(choice.n_x + choice.n_w, 2) if residual else choice.n_x + choice.n_w

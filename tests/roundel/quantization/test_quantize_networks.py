@@ -8,7 +8,7 @@ from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs
 from roundel.graph import fold
-from roundel.quantization import Options, modules_table, quantize, unify
+from roundel.quantization import QuantizeOptions, modules_table, quantize, unify
 from tests.support.made_graphs import ratio_db
 from tests.support.places import NETWORKS
 
@@ -41,7 +41,7 @@ def test_networks_come_close_to_onnxruntime(name, exporter, per_channel, least_d
     graph = read_onnx(path)
     rng = np.random.default_rng(1)
     calibration, images = (rng.normal(size=(32, *graph.shape)).astype(np.float32) for _ in range(2))
-    integers = quantize(graph, calibration, Options(bias_bits=12, per_channel=per_channel)).network
+    integers = quantize(graph, calibration, QuantizeOptions(bias_bits=12, per_channel=per_channel)).network
     formats = {layer.name: layer.output for layer in integers.layers}
     found = outputs(integers, integers.encode(images))
     host = {item.tensor: item.operator for item in graph.host}

@@ -5,7 +5,7 @@ import pytest
 
 from roundel.golden.network import load, outputs, save
 from roundel.graph import fold
-from roundel.quantization import Options, feature_order, modules_table, quantize
+from roundel.quantization import QuantizeOptions, feature_order, modules_table, quantize
 from tests.support.made_graphs import ratio_db, real
 from tests.support.random_graphs import random_graph
 
@@ -17,7 +17,7 @@ def test_random_networks(seed, tmp_path):
     expected, folded = graph.outputs(images), fold(graph)
     for name, values in folded.outputs(images).items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-4)
-    options = Options(bias_bits=16, window=1, per_channel=bool(seed % 2), positions=200)
+    options = QuantizeOptions(bias_bits=16, window=1, per_channel=bool(seed % 2), positions=200)
     quantized = quantize(graph, images, options)
     save(quantized.network, tmp_path / "network.npz", {})
     integers = load(tmp_path / "network.npz")

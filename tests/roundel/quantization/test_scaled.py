@@ -12,7 +12,7 @@ from roundel.golden.network import Weighted, load, outputs, run, save
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
 from roundel.graph import Add, fold, load_images
-from roundel.quantization import Options, quantize, unify
+from roundel.quantization import QuantizeOptions, quantize, unify
 from roundel.quantization.scaled import greatest_step
 from tests.support.made_graphs import conv, ratio_db, real, residual_network
 from tests.support.onnx_models import model, reference, saved
@@ -31,7 +31,7 @@ def test_digits_equal_onnxruntime_in_all_bits_with_float32():
     [name] = graph.results
     expected = every_tensor(path, [name], images.astype(np.float32))[name]
     for scheme, most, part in zip(SCHEMES, (0, 1, 1), (0, 0.15, 0.02), strict=True):
-        integers = quantize(graph, calibration, Options(requant=scheme)).network
+        integers = quantize(graph, calibration, QuantizeOptions(requant=scheme)).network
         if scheme is not Scheme.FIXED32:  # which has its own
             assert {layer.rounding for layer in integers.weighted} == {Rounding.HALF_EVEN}
         difference = np.abs(run(integers, integers.encode(images)) - codes_of(expected, integers.output))
@@ -49,7 +49,7 @@ def test_every_layer_is_within_one_of_onnxruntime(name, scheme):
     path = NETWORKS / f"{name}_qdq.onnx"
     graph = read_onnx(path)
     images = np.random.default_rng(3).normal(size=(16, *graph.shape)).astype(np.float32)
-    quantized = quantize(graph, images[:4], Options(requant=scheme))
+    quantized = quantize(graph, images[:4], QuantizeOptions(requant=scheme))
     integers, made = quantized.network, {node.name: node.output for node in graph.nodes}
     unmoved = [m for m in quantized.modules if all(made[node.name] == node.output for node in m.nodes)]
     tensors = {module.name: module.tensor for module in unmoved}  # those of the file, under its names
@@ -73,7 +73,7 @@ def test_whole_networks_stay_close_to_onnxruntime(name, least_db, tmp_path):
     path = NETWORKS / f"{name}_qdq.onnx"
     graph = read_onnx(path)
     images = np.random.default_rng(4).normal(size=(16, *graph.shape)).astype(np.float32)
-    integers = quantize(graph, images[:4], Options(requant=Scheme.FIXED16)).network
+    integers = quantize(graph, images[:4], QuantizeOptions(requant=Scheme.FIXED16)).network
     save(integers, tmp_path / "network.npz", {})
     integers = load(tmp_path / "network.npz")
     expected = every_tensor(path, graph.results, images)
@@ -114,7 +114,7 @@ def test_powers_of_two_are_shifts_and_equal_onnxruntime_in_all_bits(tmp_path, se
     proto, weights = powers_model(rng)
     graph = read_onnx(saved(tmp_path, proto))
     calibration, images = (rng.normal(scale=3, size=(count, *graph.shape)).astype(np.float32) for count in (4, 32))
-    integers = quantize(graph, calibration, Options(rounding=Rounding.HALF_EVEN)).network
+    integers = quantize(graph, calibration, QuantizeOptions(rounding=Rounding.HALF_EVEN)).network
     assert all(layer.requant is Scheme.SHIFT for layer in integers.weighted)
     for layer, codes in zip(integers.weighted, weights.values(), strict=True):
         assert sorted(layer.weights.ravel()) == sorted(codes.ravel().tolist())
@@ -134,7 +134,7 @@ def test_means_of_one_scale(count, tmp_path, seed):
     graph = read_onnx(saved(tmp_path, model(nodes, (2, 12, 12), constants)))
     images = np.random.default_rng(seed).normal(scale=9, size=(4, *graph.shape)).astype(np.float32)
     for scheme in SCHEMES[1:]:
-        integers = quantize(graph, images, Options(requant=scheme)).network
+        integers = quantize(graph, images, QuantizeOptions(requant=scheme)).network
         codes = integers.encode(images)
         assert integers.layers[-1].w.width == {2: 10, 3: 17}[count]
         got = run(integers, codes)
@@ -155,7 +155,7 @@ def test_biases_are_those_of_the_file(tmp_path, seed):
     more = {"s": np.float32(0.0123), "t": np.float32(0.37), "z": np.int8(-3)}
     graph = read_onnx(saved(tmp_path, model(nodes, (3, 6, 6), constants | more)))
     images = rng.normal(size=(2, *graph.shape)).astype(np.float32)
-    [layer] = quantize(graph, images, Options(requant=Scheme.FIXED16)).network.layers
+    [layer] = quantize(graph, images, QuantizeOptions(requant=Scheme.FIXED16)).network.layers
     np.testing.assert_array_equal(layer.bias, constants["a_b"])
     np.testing.assert_array_equal(layer.weights, constants["a_w"].transpose(2, 3, 1, 0).reshape(-1, 4))
     for step, fraction, mantissa in zip(steps.tolist(), layer.w_fractions, layer.w_mantissas, strict=True):
@@ -169,7 +169,7 @@ def test_networks_without_scales_get_some_by_their_greatest_weights(seed):
     rng = np.random.default_rng(seed)
     graph = residual_network(rng)
     images = real(rng, 16, *graph.shape)
-    integers = quantize(graph, images, Options(requant=Scheme.FIXED16, per_channel=True)).network
+    integers = quantize(graph, images, QuantizeOptions(requant=Scheme.FIXED16, per_channel=True)).network
     got = integers.output.decode(run(integers, integers.encode(images)))
     assert ratio_db(graph.run(images).astype(np.float64), got) > 30
     for layer in integers.weighted:
@@ -205,7 +205,7 @@ def test_weights_that_no_step_reaches_become_zero(seed):
 
 
 def test_what_cannot_be_kept_is_refused_in_one_line(tmp_path):
-    options, images = Options(requant=Scheme.FIXED16), np.ones((1, 2), np.float32)
+    options, images = QuantizeOptions(requant=Scheme.FIXED16), np.ones((1, 2), np.float32)
     graph = quantizer_model(tmp_path, 0.1, np.uint16(7))
     with pytest.raises(InputError, match=r"node quantizelinear_x_q_codes: expected .* at most 8 bits, not 0 to"):
         quantize(graph, images, options)
@@ -213,7 +213,7 @@ def test_what_cannot_be_kept_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"node gemm_y: expected a bias of at most 32 bits, not .* units"):
         quantize(graph, images, options)
     with pytest.raises(ValueError, match="requant must be one of"):
-        Options(requant=Scheme.THRESHOLD)
+        QuantizeOptions(requant=Scheme.THRESHOLD)
 
 
 def rounded_model(tmp_path, scale, mode):
@@ -229,7 +229,7 @@ def test_floor_is_kept(scale, requant, tmp_path, seed):
     """On average half a step is lost; to the nearest none would be."""
     graph = rounded_model(tmp_path, scale, "FLOOR")
     images = np.random.default_rng(seed).integers(-64, 64, (64, 2)).astype(np.float32) / 64
-    integers = quantize(graph, images, Options(requant=requant)).network
+    integers = quantize(graph, images, QuantizeOptions(requant=requant)).network
     assert integers.layers[-1].rounding is Rounding.FLOOR
     got = integers.output.decode(run(integers, integers.encode(images)))
     assert np.abs(got - graph.run(images)).max() < scale * 1.01  # weights of 1 are rounded, which may cross a step
@@ -239,10 +239,10 @@ def test_floor_is_kept(scale, requant, tmp_path, seed):
 def test_other_roundings_are_refused(tmp_path):
     images = np.ones((1, 2), np.float32)
     with pytest.raises(InputError, match="node gemm_a: float32 has a rounding of its own, it cannot do FLOOR"):
-        quantize(rounded_model(tmp_path, 0.1, "FLOOR"), images, Options(requant=Scheme.FLOAT32))
+        quantize(rounded_model(tmp_path, 0.1, "FLOOR"), images, QuantizeOptions(requant=Scheme.FLOAT32))
     for requant in (Scheme.SHIFT, Scheme.FIXED16):
         with pytest.raises(InputError, match="node quant_y: expected activations rounded by ROUND or FLOOR, not CEIL"):
-            quantize(rounded_model(tmp_path, 0.125, "CEIL"), images, Options(requant=requant))
+            quantize(rounded_model(tmp_path, 0.125, "CEIL"), images, QuantizeOptions(requant=requant))
 
 
 def test_sums_are_layers_of_their_own(seed):

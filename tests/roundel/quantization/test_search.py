@@ -13,7 +13,7 @@ from roundel.golden.formats import Format
 from roundel.golden.network import Network, Weighted, run
 from roundel.golden.rounding import Rounding
 from roundel.graph import Add, AveragePool, Clip, Concat, Flatten, LeakyRelu, MaxPool, Relu, Upsample
-from roundel.quantization import Options, calibration, quantize
+from roundel.quantization import QuantizeOptions, calibration, quantize
 from roundel.quantization.calibration import Floats, sample_positions
 from roundel.quantization.given import Given
 from roundel.quantization.search import estimate, search_input
@@ -115,7 +115,7 @@ def test_search_finds_the_minimum_module_by_module(rounding, bits):
     rng = np.random.default_rng(7)
     graph = network((5,), dense(rng, "x", "a", 5, 6), node(Relu, "a", "b"), dense(rng, "b", "y", 6, 3))
     images = real(rng, 40, 5)
-    options = Options(weight_bits=bits, activation_bits=bits, bias_bits=bits, rounding=rounding, window=1)
+    options = QuantizeOptions(weight_bits=bits, activation_bits=bits, bias_bits=bits, rounding=rounding, window=1)
     quantized = quantize(graph, images, options)
     values = graph.values(images)
     for index, (tensor, head) in enumerate((("b", graph.nodes[0]), ("y", graph.nodes[2]))):
@@ -139,7 +139,7 @@ def test_search_with_a_residual_finds_the_minimum():
         node(Relu, "d", "y"),
     )
     images = real(rng, 6, 2, 4, 4)
-    quantized = quantize(graph, images, Options(weight_bits=4, activation_bits=4, window=1))
+    quantized = quantize(graph, images, QuantizeOptions(weight_bits=4, activation_bits=4, window=1))
     one, two = quantized.network.layers
     assert two.sources == (one.name, one.name)
     reference = graph.run(images).transpose(0, 2, 3, 1)
@@ -159,7 +159,7 @@ def test_search_of_groups_and_activations_finds_the_minimum(groups, activation):
     item, clip = kinds[activation]
     graph = network((4, 4, 4), conv(rng, "x", "a", 4, 4, groups=groups), item)
     images = real(rng, 5, 4, 4, 4)
-    quantized = quantize(graph, images, Options(weight_bits=4, activation_bits=5, window=1))
+    quantized = quantize(graph, images, QuantizeOptions(weight_bits=4, activation_bits=5, window=1))
     layer = quantized.network.layers[0]
     assert (layer.groups, layer.leak) == (groups, 2 if activation == "leaky" else 0)
     reference = graph.run(images).transpose(0, 2, 3, 1)
@@ -178,7 +178,7 @@ def test_search_per_channel_finds_the_minimum():
     rng = np.random.default_rng(10)
     graph = network((2, 3, 3), uneven(rng, conv(rng, "x", "a", 2, 2)), node(Relu, "a", "y"))
     images = real(rng, 4, 2, 3, 3)
-    options = Options(weight_bits=3, activation_bits=4, bias_bits=6, window=1, per_channel=True)
+    options = QuantizeOptions(weight_bits=3, activation_bits=4, bias_bits=6, window=1, per_channel=True)
     quantized = quantize(graph, images, options)
     layer, choice = quantized.network.layers[0], quantized.choices[0]
     reference = graph.run(images).transpose(0, 2, 3, 1)
@@ -199,7 +199,7 @@ def test_per_channel_is_never_worse_for_the_first_module(bits, residual):
         nodes += [node(Add, ("a", "x"), "y")] if residual else []
         graph, images = network((4, 4, 4), *nodes), real(rng, 4, 4, 4, 4)
         errors = [
-            quantize(graph, images, Options(weight_bits=bits, bias_bits=16, per_channel=each)).choices[0].error
+            quantize(graph, images, QuantizeOptions(weight_bits=bits, bias_bits=16, per_channel=each)).choices[0].error
             for each in (False, True)
         ]
         assert errors[1] <= errors[0]
@@ -210,7 +210,8 @@ def test_a_wider_window_is_never_worse_for_the_first_module():
     rng = np.random.default_rng(9)
     graph, images = network((9,), dense(rng, "x", "y", 9, 4)), real(rng, 50, 9)
     errors = [
-        quantize(graph, images, Options(weight_bits=3, activation_bits=4, window=w)).choices[0].error for w in range(4)
+        quantize(graph, images, QuantizeOptions(weight_bits=3, activation_bits=4, window=w)).choices[0].error
+        for w in range(4)
     ]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > errors[-1]
@@ -221,7 +222,7 @@ def test_given_weights_stay_and_the_rest_is_searched():
     graph = network((2, 4, 4), conv(rng, "x", "a", 2, 3), node(Relu, "a", "y"))
     images, codes = real(rng, 5, 2, 4, 4), rng.integers(-3, 4, (3, 2, 3, 3))
     one = Given(codes=codes, format=Format(width=3, signed=True, fraction=1))
-    quantized = quantize(graph, images, Options(window=1), given={"conv_a": one})
+    quantized = quantize(graph, images, QuantizeOptions(window=1), given={"conv_a": one})
     layer = quantized.network.layers[0]
     assert np.array_equal(layer.weights, codes.transpose(2, 3, 1, 0).reshape(-1, 3))
     assert (layer.w, layer.w_fractions) == (one.format, None)
@@ -239,7 +240,7 @@ def test_given_weights_stay_and_the_rest_is_searched():
 def test_weight_bits_by_module():
     rng = np.random.default_rng(12)
     graph = network((5,), dense(rng, "x", "a", 5, 6), node(Relu, "a", "b"), dense(rng, "b", "y", 6, 3))
-    quantized = quantize(graph, real(rng, 40, 5), Options(weight_bits=6, module_bits={"dense_y": 3}))
+    quantized = quantize(graph, real(rng, 40, 5), QuantizeOptions(weight_bits=6, module_bits={"dense_y": 3}))
     assert [layer.w.width for layer in quantized.network.weighted] == [6, 3]
 
 
@@ -255,7 +256,7 @@ def test_modules_without_weights_find_the_minimum(kind):
     nodes = [conv(rng, "x", "b", 2, 3), node(Flatten, "b", "unread"), conv(rng, "x", "c", 2, 3), node(Relu, "c", "d")]
     graph = network((2, 7, 7), *nodes[:3], *middle_nodes, node(Concat, ("b", "c"), "r"), results=("r", "y"))
     images = real(rng, 6, 2, 7, 7)
-    quantized = quantize(graph, images, Options(activation_bits=4, window=3))
+    quantized = quantize(graph, images, QuantizeOptions(activation_bits=4, window=3))
     index = next(i for i, layer in enumerate(quantized.network.layers) if layer.name.endswith("_y"))
     layer = quantized.network.layers[index]
     reference = graph.values(images)["y"].transpose(0, 2, 3, 1)
@@ -287,7 +288,7 @@ def test_positions_are_the_same_number_of_each_image_and_never_twice():
 def test_fewer_positions_find_almost_the_minimum():
     rng = np.random.default_rng(14)
     graph, images = residual_network(rng), real(rng, 32, 3, 8, 8)
-    options = Options(weight_bits=4, activation_bits=4)
+    options = QuantizeOptions(weight_bits=4, activation_bits=4)
     every, some = (quantize(graph, images, replace(options, positions=count)).choices for count in (2048, 256))
     for whole, part in zip(every[:1], some[:1], strict=True):  # the same inputs still
         assert whole.error <= part.error < 1.2 * whole.error
@@ -297,9 +298,9 @@ def test_fewer_positions_find_almost_the_minimum():
 def test_the_size_of_batches_changes_nothing(monkeypatch):
     rng = np.random.default_rng(17)
     graph, images = residual_network(rng), real(rng, 8, 3, 8, 8)
-    whole = quantize(graph, images, Options(positions=300))
+    whole = quantize(graph, images, QuantizeOptions(positions=300))
     monkeypatch.setattr(calibration, "BATCH_VALUES", 600)
-    parts = quantize(graph, images, Options(positions=300))
+    parts = quantize(graph, images, QuantizeOptions(positions=300))
     for one, two in zip(whole.choices, parts.choices, strict=True):
         assert replace(one, error=0.0, sqnr_db=0.0) == replace(two, error=0.0, sqnr_db=0.0)
         assert one.error == pytest.approx(two.error)
@@ -317,9 +318,9 @@ def test_floats_forget_what_nobody_reads_any_more():
 
 def test_images_of_small_integers_stay_as_they_are():
     images = np.arange(17).reshape(1, 1, 1, 17)
-    assert search_input(images, Options()) == Format(width=8, signed=False, fraction=0)
-    assert search_input(images - 8, Options()) == Format(width=8, signed=True, fraction=0)
-    assert search_input(images / 16, Options()) == Format(width=8, signed=False, fraction=4)
+    assert search_input(images, QuantizeOptions()) == Format(width=8, signed=False, fraction=0)
+    assert search_input(images - 8, QuantizeOptions()) == Format(width=8, signed=True, fraction=0)
+    assert search_input(images / 16, QuantizeOptions()) == Format(width=8, signed=False, fraction=4)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,7 @@ def test_images_of_small_integers_stay_as_they_are():
 )
 def test_options_are_checked(wrong, kind, message):
     with pytest.raises(kind, match=message):
-        Options(**wrong)
+        QuantizeOptions(**wrong)
 
 
 def test_what_moves_values_moves_integers():

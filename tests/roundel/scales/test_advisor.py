@@ -12,7 +12,7 @@ from roundel.frontend import read_onnx
 from roundel.golden.network import load, run
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.graph import fold, load_images
-from roundel.quantization import Options, quantize
+from roundel.quantization import QuantizeOptions, quantize
 from roundel.scales import advise, given_nodes
 from roundel.scales import area as requant_area
 from tests.support.command import call
@@ -233,4 +233,4 @@ def test_given_scales_need_no_option_where_they_are_powers(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["advice"] is None
     graph = read_onnx(DIGITS / "digits_sparse.onnx")
     images = load_images(DIGITS / "calibration.npz", graph).images[:4]
-    assert quantize(graph, images, Options()).network.weighted
+    assert quantize(graph, images, QuantizeOptions()).network.weighted

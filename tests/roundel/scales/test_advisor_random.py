@@ -6,7 +6,7 @@ import pytest
 from roundel.golden.network import load, save
 from roundel.golden.requant import Scheme
 from roundel.graph import fold
-from roundel.quantization import Options
+from roundel.quantization import QuantizeOptions
 from roundel.scales import advise, given_nodes
 from tests.support.made_graphs import real
 from tests.support.quantized_graphs import quantize_graph
@@ -20,7 +20,7 @@ def test_random_networks(seed, tmp_path):
     graph = random_graph(seed)
     images = real(np.random.default_rng(seed), 8, *graph.shape)
     graph, scheme = quantize_graph(graph, images, seed), SCHEMES[seed % 3]
-    advised = advise(graph, images, scheme=scheme, options=Options(positions=200, window=1))
+    advised = advise(graph, images, scheme=scheme, options=QuantizeOptions(positions=200, window=1))
     assert len(advised.rows) == len(given_nodes(fold(graph)))
     assert advised.kept_db == pytest.approx(advised.file_db, abs=1)
     assert advised.moved_db > max(28, advised.file_db - 10)

@@ -11,7 +11,7 @@ from roundel.frontend import read_onnx
 from roundel.golden.network import outputs, run
 from roundel.golden.requant import Scheme
 from roundel.graph import Add, AveragePool, Clip, Conv, Dense, LeakyRelu, MaxPool, Quantize, Relu, fold, load_images
-from roundel.quantization import Options, is_power, quantize
+from roundel.quantization import QuantizeOptions, is_power, quantize
 from roundel.scales import advise
 from roundel.scales.measure import unrounded
 from roundel.scales.moves import natural_scale, plain
@@ -54,7 +54,7 @@ def test_what_is_left_is_shifts(name):
     for item in fitted.graph.nodes:
         assert not isinstance(item, Quantize) or is_power(item.scale)
         assert not isinstance(item, Conv | Dense) or item.step is None
-    integers = quantize(fitted.graph, images, fitted.options(Options())).network
+    integers = quantize(fitted.graph, images, fitted.options(QuantizeOptions())).network
     assert {layer.requant for layer in integers.weighted} == {Scheme.SHIFT}
     assert max(layer.w.width for layer in integers.weighted) <= 8
     formats = {layer.name: layer.output for layer in integers.layers}
@@ -87,8 +87,10 @@ def test_accuracy_on_held_out_digits():
     held_out = load_images(DIGITS / "heldout.npz", graph)
     fitted = refit(graph, calibration[:32])
     least = held_out.accuracy(original.run(held_out.images)) - 0.005
-    kept = [quantize(graph, calibration, Options(requant=scheme)) for scheme in (Scheme.FLOAT32, Scheme.FIXED16)]
-    for found in (*kept, quantize(fitted.graph, calibration, fitted.options(Options()))):
+    kept = [
+        quantize(graph, calibration, QuantizeOptions(requant=scheme)) for scheme in (Scheme.FLOAT32, Scheme.FIXED16)
+    ]
+    for found in (*kept, quantize(fitted.graph, calibration, fitted.options(QuantizeOptions()))):
         assert held_out.accuracy(run(found.network, found.network.encode(held_out.images))) >= least
 
 
@@ -196,7 +198,7 @@ def test_widths_stay(tmp_path, seed):
     graph = read_onnx(saved(tmp_path, model(nodes, (6,), constants, domains=[domain])))
     images = real(rng, 16, 6)
     fitted = refit(graph, images)
-    [layer] = quantize(fitted.graph, images, fitted.options(Options())).network.layers
+    [layer] = quantize(fitted.graph, images, fitted.options(QuantizeOptions())).network.layers
     assert (layer.w.width, layer.output.width) == (4, 5)
 
 
@@ -229,7 +231,7 @@ def test_results_keep_their_names_and_number(seed):
     for name, values in graph.outputs(images).items():
         np.testing.assert_allclose(values, found[name], atol=0.36)
     assert not any(isinstance(item, Quantize) for item in fitted.graph.nodes)
-    assert quantize(fitted.graph, images, fitted.options(Options())).network.layers
+    assert quantize(fitted.graph, images, fitted.options(QuantizeOptions())).network.layers
     advised = advise(graph, images)
     assert advised.moved_db > advised.file_db  # finer scales than 0.3 and 0.7
 
@@ -246,7 +248,7 @@ def test_a_range_from_0_stays_unsigned(seed):
     graph, images = ranged_network(rng, 0, 255, 12.0), real(rng, 8, 3, 6, 6)
     fitted = refit(graph, images)
     assert graph.values(images)["a"].min() > 0
-    [layer] = quantize(fitted.graph, images, fitted.options(Options())).network.layers
+    [layer] = quantize(fitted.graph, images, fitted.options(QuantizeOptions())).network.layers
     assert not layer.output.signed
     assert fitted.graph.run(1000 * images).min() == 0
 
