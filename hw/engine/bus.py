@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams
 from roundel.hw.axi import (
@@ -15,7 +14,7 @@ from roundel.hw.axi import (
     write_signature,
 )
 from roundel.hw.engine.ports import OUTER_ADDRESS
-from roundel.hw.lib import named, select
+from roundel.hw.lib import Component, In, Out, named, select
 
 OPEN = 6  # bits of the number of transfers that are not answered
 
@@ -24,14 +23,14 @@ def writer_port(params: EngineParams) -> wiring.Signature:
     """How a unit writes: a command for each transfer, then its beats; `written` for a cycle when they are in memory."""
     return wiring.Signature(
         {
-            "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-            "data": Out(stream.Signature(write_layout(params.bus))),
-            "written": In(1),
+            "command": wiring.Out(stream.Signature(unsigned(OUTER_ADDRESS))),
+            "data": wiring.Out(stream.Signature(write_layout(params.bus))),
+            "written": wiring.In(1),
         }
     )
 
 
-class Writes(wiring.Component):
+class Writes(Component):
     """Passes the port of one unit through, without a register; another unit's turn comes when all is answered.
 
     Parameters
@@ -40,18 +39,15 @@ class Writes(wiring.Component):
         The engine's.
     units
         How many; a lower one goes before a higher one.
-
-    Members
-    -------
-    units : In(writer_port(params)).array(units)
-    writer : Out(writer_port(params))
-    owner : Out(range(units))
-        Whose port it is.
     """
 
     def __init__(self, params: EngineParams, units: int):
         port = writer_port(params)
-        super().__init__({"units": In(port).array(units), "writer": Out(port), "owner": Out(range(max(2, units)))})
+        super().__init__(
+            units=In(port, "How the units write.").array(units),
+            writer=Out(port, "The bus writer."),
+            owner=Out(range(max(2, units)), "The unit whose turn it is."),
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -84,56 +80,42 @@ STORE, BOXES = range(2)
 """Writers."""
 
 
-class EngineBus(wiring.Component):
+class EngineBus(Component):
     """Four readers, and writers that take turns.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    read : Out(read_signature(bus)), write : Out(write_signature(bus))
-        AXI4.
-    commands : In(stream.Signature(command_layout())).array(4)
-    outputs : Out(stream.Signature(read_layout(params.bus))).array(4)
-        What is read: see `roundel.hw.axi.read.ReadMaster`.
-    writers : In(writer_port(params)).array
-        STORE, and BOXES if the engine has them.
-    idle_array : In(1)
-        The array has nothing to do: weights are not asked for before what LOAD asks for.
-    stop : In(1), idle : Out(1)
-        Begin nothing more; nothing is owed.
-    read_error, write_error : Out(1), read_address, write_address : Out(32)
-        A response was not OKAY; held.
-    channel : Out(2), writer : Out(1)
-        Whose it was.
-    beats : Out(2)
-        A beat is read, written in this cycle.
     """
 
     def __init__(self, params: EngineParams):
         self.params = params
         self.writes = Writes(params, 1 if params.nms is None else 2)
         super().__init__(
-            {
-                "read": Out(read_signature(params.bus)),
-                "write": Out(write_signature(params.bus)),
-                "commands": In(stream.Signature(command_layout())).array(4),
-                "outputs": Out(stream.Signature(read_layout(params.bus))).array(4),
-                "writers": In(writer_port(params)).array(len(self.writes.units)),
-                "idle_array": In(1),
-                "stop": In(1),
-                "idle": Out(1),
-                "read_error": Out(1),
-                "read_address": Out(OUTER_ADDRESS),
-                "channel": Out(2),
-                "write_error": Out(1),
-                "write_address": Out(OUTER_ADDRESS),
-                "writer": Out(1),
-                "beats": Out(2),
-            }
+            read=Out(read_signature(params.bus), "Channels AR and R of an AXI4 master."),
+            write=Out(write_signature(params.bus), "Channels AW, W and B of an AXI4 master."),
+            commands=In(
+                stream.Signature(command_layout()),
+                "Transfers to read by channel, see `roundel.hw.axi.read.ReadMaster`.",
+            ).array(4),
+            outputs=Out(
+                stream.Signature(read_layout(params.bus)),
+                "Beats read by channel, see `roundel.hw.axi.read.ReadMaster`.",
+            ).array(4),
+            writers=In(writer_port(params), "How STORE writes, and BOXES if the engine has it.").array(
+                len(self.writes.units)
+            ),
+            idle_array=In(1, "The array has nothing to do: weights are not asked for before what LOAD asks for."),
+            stop=In(1, "Begin nothing more."),
+            idle=Out(1, "No answer is owed."),
+            read_error=Out(1, "A beat read came with another response than OKAY; held."),
+            read_address=Out(OUTER_ADDRESS, "Address of the first such beat's burst, held."),
+            channel=Out(2, "Channel of the first such beat, held."),
+            write_error=Out(1, "A burst written was answered with another response than OKAY; held."),
+            write_address=Out(OUTER_ADDRESS, "Address of the first such burst, held."),
+            writer=Out(1, "Writer of the first such burst, held."),
+            beats=Out(2, "Bit 0: a beat is read in this cycle; bit 1: a beat is written."),
         )
 
     def elaborate(self, platform):

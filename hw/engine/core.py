@@ -4,7 +4,6 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, ErrorCode, Region
 from roundel.hw.axi import read_signature, write_signature
@@ -17,7 +16,7 @@ from roundel.hw.engine.fetch import UNITS, Fetch, fault_layout
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.move import Load, Store
 from roundel.hw.engine.ports import OUTER_ADDRESS
-from roundel.hw.lib import named, select
+from roundel.hw.lib import Component, In, Out, named, select
 
 FLAGS = slice(4, 8)  # of a descriptor
 
@@ -34,48 +33,30 @@ def activity_layout() -> data.StructLayout:
     return data.StructLayout({"flags": data.StructLayout(dict.fromkeys(flags(), 1))} | events)
 
 
-class EngineCore(wiring.Component):
+class EngineCore(Component):
     """Begins a run when reset ends. After `finished`, or a fault, it is to be stopped, and reset once `idle`.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    read : Out(read_signature(bus)), write : Out(write_signature(bus))
-        AXI4.
-    bases : In(32).array(4)
-        Of the regions.
-    stop : In(1), idle : Out(1)
-        Begin nothing more on the bus; it owes nothing.
-    finished : Out(1)
-        The program came to its end, and all units are through.
-    fault : Out(fault_layout())
-        The first one, held.
-    boxes : Out(32), boxes_valid : Out(1), dropped : Out(1)
-        How many boxes an image had, for a cycle; a box was dropped in this cycle.
-    activity : Out(activity_layout())
     """
 
     def __init__(self, params: EngineParams):
         self.params = params
         self.watchdog = Watchdog()
         super().__init__(
-            {
-                "read": Out(read_signature(params.bus)),
-                "write": Out(write_signature(params.bus)),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "stop": In(1),
-                "idle": Out(1),
-                "finished": Out(1),
-                "fault": Out(fault_layout()),
-                "boxes": Out(32),
-                "boxes_valid": Out(1),
-                "dropped": Out(1),
-                "activity": Out(activity_layout()),
-            }
+            read=Out(read_signature(params.bus), "Channels AR and R of an AXI4 master."),
+            write=Out(write_signature(params.bus), "Channels AW, W and B of an AXI4 master."),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            stop=In(1, "Begin nothing more on the bus."),
+            idle=Out(1, "The bus owes nothing."),
+            finished=Out(1, "The program came to its end, and all units are through."),
+            fault=Out(fault_layout(), "The first fault, held."),
+            boxes=Out(32, "Number of boxes of an image, beside `boxes_valid`."),
+            boxes_valid=Out(1, "For one cycle: an image had `boxes` boxes."),
+            dropped=Out(1, "A box was dropped in this cycle."),
+            activity=Out(activity_layout(), "State of this cycle."),
         )
 
     def elaborate(self, platform):

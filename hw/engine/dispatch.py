@@ -1,11 +1,10 @@
 """The descriptors of one unit of the engine: the one it works on, and the next."""
 
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import COMMON, DESCRIPTOR_BYTES, FIELDS, EngineParams, Opcode
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 
 NUMBER = 24  # bits of a descriptor's number in its program
 
@@ -21,7 +20,7 @@ def width(opcodes: tuple[Opcode, ...]) -> int:
     return max(sum(item.bits for item in FIELDS[opcode]) for opcode in opcodes)
 
 
-class DescriptorQueue(wiring.Component):
+class DescriptorQueue(Component):
     """Beats fill `waiting`; a whole one moves to `present` when that is free, or with `take`, a cycle later.
 
     Parameters
@@ -30,40 +29,27 @@ class DescriptorQueue(wiring.Component):
         The engine's.
     opcodes
         Operations of the unit; the widest of them decides how much of a descriptor is kept.
-
-    Members
-    -------
-    pieces : In(stream.Signature(piece_layout(params)))
-    present, waiting : Out(bits)
-        Descriptors from bit 0 on. `waiting` is defined while `waiting_valid`, and changes only after it moved.
-    present_valid, waiting_valid : Out(1)
-        They are there, whole.
-    present_number, waiting_number : Out(24)
-    present_boxes, waiting_boxes : Out(1)
-        It is a BOXES descriptor.
-    move : Out(1)
-        `present` takes `waiting` with the coming clock edge.
-    take : In(1)
-        The unit is through with `present`.
     """
 
     def __init__(self, params: EngineParams, opcodes: tuple[Opcode, ...]):
         self.params = params
         bits = unsigned(width(opcodes))
         super().__init__(
-            {
-                "pieces": In(stream.Signature(piece_layout(params))),
-                "present": Out(bits),
-                "waiting": Out(bits),
-                "present_valid": Out(1),
-                "waiting_valid": Out(1),
-                "present_number": Out(NUMBER),
-                "waiting_number": Out(NUMBER),
-                "present_boxes": Out(1),
-                "waiting_boxes": Out(1),
-                "move": Out(1),
-                "take": In(1),
-            }
+            pieces=In(stream.Signature(piece_layout(params)), "Beats of descriptors."),
+            present=Out(bits, "The descriptor at work or next to start, from bit 0 on."),
+            waiting=Out(
+                bits,
+                "The descriptor behind it, from bit 0 on. Defined while `waiting_valid`, and changes only after it "
+                "moved.",
+            ),
+            present_valid=Out(1, "`present` is there, whole."),
+            waiting_valid=Out(1, "`waiting` is there, whole."),
+            present_number=Out(NUMBER, "Number of `present`."),
+            waiting_number=Out(NUMBER, "Number of `waiting`."),
+            present_boxes=Out(1, "`present` is a BOXES descriptor."),
+            waiting_boxes=Out(1, "`waiting` is a BOXES descriptor."),
+            move=Out(1, "`present` takes `waiting` with the coming clock edge."),
+            take=In(1, "The unit is through with `present`."),
         )
 
     def elaborate(self, platform):
@@ -103,7 +89,7 @@ def flags_layout() -> data.StructLayout:
     )
 
 
-class Tokens(wiring.Component):
+class Tokens(Component):
     """Counts tokens between neighbouring units. A unit starts two cycles after its last token was given.
 
     There are none at the outer ends: a descriptor that waits for one of those never starts.
@@ -112,31 +98,16 @@ class Tokens(wiring.Component):
     ----------
     units
         How many, in the order of the engine's units.
-
-    Members
-    -------
-    there : In(units)
-        A descriptor stands at the head of the unit's queue; it stays until `done`.
-    flags : In(flags_layout()).array(units)
-        Of that descriptor.
-    done : In(units)
-        The unit is through with it; it leaves the queue.
-    start : Out(units)
-        For one cycle: all tokens it waits for are there, and taken.
-    active : Out(units)
-        From `start` to `done`.
     """
 
     def __init__(self, units: int):
         self.units = units
         super().__init__(
-            {
-                "there": In(units),
-                "flags": In(flags_layout()).array(units),
-                "done": In(units),
-                "start": Out(units),
-                "active": Out(units),
-            }
+            there=In(units, "Units with a descriptor at the head of their queue; it stays until `done`."),
+            flags=In(flags_layout(), "Tokens that the unit's descriptor waits for and gives.").array(units),
+            done=In(units, "Units that are through with their descriptor; it leaves the queue."),
+            start=Out(units, "For one cycle: all tokens that the unit waits for are there, and taken."),
+            active=Out(units, "Units from `start` to `done`."),
         )
 
     def elaborate(self, platform):
@@ -177,21 +148,15 @@ QUIET = 256  # cycles without anything while no unit has work: they wait for tok
 PATIENCE = 1 << 16  # cycles without anything while one has: longer than the box unit is ever busy with itself
 
 
-class Watchdog(wiring.Component):
-    """Counts cycles in which nothing happened.
-
-    Members
-    -------
-    progress : In(1)
-        Something moved, or the bus owes an answer.
-    active : In(1)
-        A unit has a descriptor at work.
-    expired : Out(1)
-        Held.
-    """
+class Watchdog(Component):
+    """Counts cycles in which nothing happened."""
 
     def __init__(self) -> None:
-        super().__init__({"progress": In(1), "active": In(1), "expired": Out(1)})
+        super().__init__(
+            progress=In(1, "Something moved, or the bus owes an answer."),
+            active=In(1, "A unit has a descriptor at work."),
+            expired=Out(1, "Nothing happened for too long; held."),
+        )
 
     def elaborate(self, platform):
         m = Module()

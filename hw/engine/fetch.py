@@ -1,8 +1,7 @@
 """Reads the engine's program, checks its header and hands each descriptor to the queue of its unit."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, enum, stream
 
 from roundel.golden.engine import (
     COMMON,
@@ -18,7 +17,7 @@ from roundel.golden.engine import fields as program_fields
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.dispatch import NUMBER, piece_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 
 UNITS = tuple(program_fields.UNITS.values())
 """Operations of the load unit, the compute unit and the store unit, in the order of tokens."""
@@ -38,7 +37,7 @@ class State(enum.Enum, shape=2):  # type: ignore[call-arg]
     DESCRIPTORS = 3
 
 
-class Fetch(wiring.Component):
+class Fetch(Component):
     """Begins after reset, and reads on until END, or until something is wrong. One bus beat per cycle.
 
     Descriptors are asked for one by one, as far ahead as the reader takes commands, the first one with the header. A
@@ -48,38 +47,21 @@ class Fetch(wiring.Component):
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    base : In(32)
-        Where the program is.
-    command : Out(stream.Signature(command_layout())), data : In(stream.Signature(read_layout(params.bus)))
-        A channel of the bus reader.
-    pieces : Out(stream.Signature(piece_layout(params))).array(3)
-        Descriptors for each of `UNITS`, first beat first.
-    number : Out(24)
-        Of the descriptor that comes next or is coming.
-    ended : Out(1)
-        The program's END was reached, and all before it handed on.
-    moving : Out(1)
-        A beat of a descriptor is taken.
-    fault : Out(fault_layout())
-        Held.
     """
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "base": In(OUTER_ADDRESS),
-                "command": Out(stream.Signature(command_layout())),
-                "data": In(stream.Signature(read_layout(params.bus))),
-                "pieces": Out(stream.Signature(piece_layout(params))).array(len(UNITS)),
-                "number": Out(NUMBER),
-                "ended": Out(1),
-                "moving": Out(1),
-                "fault": Out(fault_layout()),
-            }
+            base=In(OUTER_ADDRESS, "Address of the program."),
+            command=Out(stream.Signature(command_layout()), "Transfers, for a channel of the bus reader."),
+            data=In(stream.Signature(read_layout(params.bus)), "Beats, from that channel."),
+            pieces=Out(
+                stream.Signature(piece_layout(params)), "Descriptors for each of `UNITS`, first beat first."
+            ).array(len(UNITS)),
+            number=Out(NUMBER, "Number of the descriptor that comes next or is coming."),
+            ended=Out(1, "The program's END was reached, and all before it handed on."),
+            moving=Out(1, "A beat of a descriptor is taken."),
+            fault=Out(fault_layout(), "What is wrong with the program; held."),
         )
 
     def elaborate(self, platform):

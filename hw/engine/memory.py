@@ -1,15 +1,13 @@
 """The engine's activation memory: banks with one read and one write port each, shared by all that work on maps."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In
 
 from roundel.golden.engine import EngineParams
 from roundel.hw.engine.ports import feed_port, read_port, write_port
-from roundel.hw.lib import TwoPortMemory, delay, named, select
+from roundel.hw.lib import Component, In, TwoPortMemory, delay, named, select
 
 
-class ActivationMemory(wiring.Component):
+class ActivationMemory(Component):
     """Word `w` is in bank `w % banks`, row `w // banks`; each bank reads one word and writes one word a cycle.
 
     For every bank, `feed` goes before `residual` and `boxes`, those before `store`; and `target` before `load`. So
@@ -20,32 +18,24 @@ class ActivationMemory(wiring.Component):
     ----------
     params
         The engine: `memory`, `banks` and `lanes` matter here.
-
-    Members
-    -------
-    feed : In(feed_port(params))
-        `lanes` bytes from any byte on, addresses modulo `memory`: of one word or of two neighbouring ones.
-    residual, boxes, store : In(read_port(params))
-        Words. `residual` and `boxes` share their way out: in a cycle in which both ask, `boxes` waits.
-    target, load : In(write_port(params))
-        Words.
     """
 
     FEED_LATENCY = 3  # cycles from a transfer to its data: bank, choice of the bank, rotation
     READ_LATENCY = 2  # bank, choice of the bank
 
-    feed: wiring.PureInterface
-    residual: wiring.PureInterface
-    boxes: wiring.PureInterface
-    store: wiring.PureInterface
-    target: wiring.PureInterface
-    load: wiring.PureInterface
-
     def __init__(self, params: EngineParams):
         self.params = params
-        readers = dict.fromkeys(("residual", "boxes", "store"), In(read_port(params)))
-        writers = dict.fromkeys(("target", "load"), In(write_port(params)))
-        super().__init__({"feed": In(feed_port(params))} | readers | writers)
+        super().__init__(
+            feed=In(
+                feed_port(params),
+                "Reads `lanes` bytes from any byte on, modulo `memory`: of one word or of two neighbours.",
+            ),
+            residual=In(read_port(params), "Reads words; shares its way out with `boxes`."),
+            boxes=In(read_port(params), "Reads words; waits in a cycle in which `residual` asks too."),
+            store=In(read_port(params), "Reads words."),
+            target=In(write_port(params), "Writes words."),
+            load=In(write_port(params), "Writes words."),
+        )
 
     def elaborate(self, platform):
         m = Module()

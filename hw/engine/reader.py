@@ -3,12 +3,11 @@
 from amaranth.hdl import Cat, Module, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.ports import read_port, word, word_address
-from roundel.hw.lib import StreamRegister, delay
+from roundel.hw.lib import Component, In, Out, StreamRegister, delay
 
 
 def tagged(shape: ShapeLike) -> data.StructLayout:
@@ -16,7 +15,7 @@ def tagged(shape: ShapeLike) -> data.StructLayout:
     return data.StructLayout({"value": shape, "mark": 1})
 
 
-class WordReader(wiring.Component):
+class WordReader(Component):
     """Asks for a word only when its FIFO has room for it: a word a cycle as long as the memory is free.
 
     What it knows of that room is two cycles old, so that it keeps so many places free; and a register keeps the
@@ -28,30 +27,17 @@ class WordReader(wiring.Component):
     ----------
     params
         The engine.
-
-    Members
-    -------
-    addresses : In(stream.Signature(tagged(word_address(params))))
-    memory : Out(read_port(params))
-    words : Out(stream.Signature(tagged(word(params))))
-        With the marks of their addresses.
     """
 
     DEPTH = 16  # words asked for or waiting; from 9 on nothing is lost, the others bridge cycles without the memory
     LATENCY = StreamRegister.LATENCY + ActivationMemory.READ_LATENCY + 1
 
-    addresses: stream.Interface
-    memory: wiring.PureInterface
-    words: stream.Interface
-
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "addresses": In(stream.Signature(tagged(word_address(params)))),
-                "memory": Out(read_port(params)),
-                "words": Out(stream.Signature(tagged(word(params)))),
-            }
+            addresses=In(stream.Signature(tagged(word_address(params))), "Addresses of words, each with a mark."),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            words=Out(stream.Signature(tagged(word(params))), "The words, with the marks of their addresses."),
         )
 
     def elaborate(self, platform):

@@ -3,13 +3,13 @@
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.nms import MAX_CLASSES
 from roundel.hw.engine.ports import descriptor_layout, word
 from roundel.hw.engine.reader import tagged
+from roundel.hw.lib import Component, In, Out
 
 SIDES = 4  # left, top, right, bottom: the lowest bytes of a location's distances
 
@@ -20,7 +20,7 @@ def location_layout() -> data.StructLayout:
     return data.StructLayout({"rank": 8, "label": label, "distances": data.ArrayLayout(8, SIDES)})
 
 
-class BestClass(wiring.Component):
+class BestClass(Component):
     """The greatest logit of the words of a location and its class, the lowest of equals. One word a cycle.
 
     A tree over a word's lanes with a register behind every level, then the best of the words so far: a location is
@@ -30,19 +30,7 @@ class BestClass(wiring.Component):
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    start : In(1)
-        A scale begins; no word is on its way.
-    descriptor : In(descriptor_layout(Opcode.BOXES))
-    words : In(stream.Signature(tagged(word(params))))
-    locations : Out(stream.Signature(location_layout()))
-        One for every word with a mark.
     """
-
-    words: stream.Interface
-    locations: stream.Interface
 
     def __init__(self, params: EngineParams):
         self.params = params
@@ -50,12 +38,12 @@ class BestClass(wiring.Component):
         self.latency = self.levels
         self.place = data.StructLayout({"rank": 8, "exists": 1, "lane": self.levels})  # of a word
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.BOXES)),
-                "words": In(stream.Signature(tagged(word(params)))),
-                "locations": Out(stream.Signature(location_layout())),
-            }
+            start=In(1, "A scale begins; no word is on its way."),
+            descriptor=In(descriptor_layout(Opcode.BOXES), "The descriptor of the scale."),
+            words=In(
+                stream.Signature(tagged(word(params))), "Words of the locations; those with a mark are distances."
+            ),
+            locations=Out(stream.Signature(location_layout()), "A location for every word with a mark."),
         )
 
     def elaborate(self, platform):

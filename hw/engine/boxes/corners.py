@@ -1,20 +1,19 @@
 """Corners of the boxes of a detector head: from a location's distances, its place and its score."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import Opcode
 from roundel.golden.nms import MAX_STRIDE, SHIFTS, BoxFormat, NmsParams
 from roundel.hw.engine.boxes.best import SIDES, location_layout
 from roundel.hw.engine.ports import descriptor_layout
-from roundel.hw.lib import named
+from roundel.hw.lib import Component, In, Out, named
 from roundel.hw.nms import box_layout
 
 _GUARD = SHIFTS[1] + 1  # zeros below a distance: as far as it is moved to the left, and the bit that decides rounding
 
 
-class BoxCorners(wiring.Component):
+class BoxCorners(Component):
     """What `roundel.golden.nms.head` makes of the locations of a scale. Four cycles a box, one a location without.
 
     Side after side goes through one shifter, one adder and one comparison with the border.
@@ -23,33 +22,18 @@ class BoxCorners(wiring.Component):
     ----------
     params
         Of the NMS unit, whose format tells units, image and scores.
-
-    Members
-    -------
-    start : In(1)
-        A scale begins.
-    descriptor : In(descriptor_layout(Opcode.BOXES))
-        Stands still from `start` to `done`.
-    locations : In(stream.Signature(location_layout()))
-        In row-major order.
-    boxes : Out(stream.Signature(box_layout(params.format)))
-    done : Out(1)
-        All locations were taken and all boxes given; from then on, until `start`.
     """
-
-    locations: stream.Interface
-    boxes: stream.Interface
 
     def __init__(self, params: NmsParams):
         self.format: BoxFormat = params.format
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.BOXES)),
-                "locations": In(stream.Signature(location_layout())),
-                "boxes": Out(stream.Signature(box_layout(params.format))),
-                "done": Out(1),
-            }
+            start=In(1, "A scale begins."),
+            descriptor=In(
+                descriptor_layout(Opcode.BOXES), "The descriptor of the scale; it stands still from `start` to `done`."
+            ),
+            locations=In(stream.Signature(location_layout()), "Locations in row-major order."),
+            boxes=Out(stream.Signature(box_layout(params.format)), "The boxes, in the same order."),
+            done=Out(1, "All locations were taken and all boxes given; from then on, until `start`."),
         )
 
     def elaborate(self, platform):

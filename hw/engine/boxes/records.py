@@ -1,19 +1,19 @@
 """Writes the boxes kept of an image to the outer memory."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import TERMINATOR, EngineParams
 from roundel.golden.nms import NmsParams
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS
+from roundel.hw.lib import Component, In, Out
 from roundel.hw.nms import boxes_out
 
 RECORD = data.StructLayout({"x1": 16, "y1": 16, "x2": 16, "y2": 16, "score": 16, "label": 16, "index": 32})
 
 
-class BoxRecords(wiring.Component):
+class BoxRecords(Component):
     """A record for every box kept, and the terminator; a beat of the bus a cycle.
 
     Parameters
@@ -22,39 +22,19 @@ class BoxRecords(wiring.Component):
         The engine's.
     nms
         Of its NMS unit.
-
-    Members
-    -------
-    start : In(1), address : In(32)
-        An image begins.
-    kept : In(boxes_out(...))
-    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params.bus)))
-        One command an image.
-    written : In(1)
-        For one cycle: its data are in the outer memory.
-    count : Out(32)
-        Boxes kept, so far.
-    done : Out(1)
-        Nothing is left to do; until `start`.
     """
-
-    kept: stream.Interface
-    command: stream.Interface
-    data: stream.Interface
 
     def __init__(self, params: EngineParams, nms: NmsParams):
         self.params = params
         super().__init__(
-            {
-                "start": In(1),
-                "address": In(OUTER_ADDRESS),
-                "kept": In(boxes_out(nms.format, nms.lanes, nms.index_width)),
-                "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "data": Out(stream.Signature(write_layout(params.bus))),
-                "written": In(1),
-                "count": Out(32),
-                "done": Out(1),
-            }
+            start=In(1, "An image begins."),
+            address=In(OUTER_ADDRESS, "Address of its records."),
+            kept=In(boxes_out(nms.format, nms.lanes, nms.index_width), "Boxes kept."),
+            command=Out(stream.Signature(unsigned(OUTER_ADDRESS)), "Address of the records, one command an image."),
+            data=Out(stream.Signature(write_layout(params.bus)), "Beats of the records."),
+            written=In(1, "For one cycle: the image's records are in the outer memory."),
+            count=Out(32, "Boxes kept, so far."),
+            done=Out(1, "Nothing is left to do; until `start`."),
         )
 
     def elaborate(self, platform):

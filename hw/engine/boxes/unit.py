@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.hw.axi import write_layout
@@ -11,11 +10,11 @@ from roundel.hw.engine.boxes.corners import BoxCorners
 from roundel.hw.engine.boxes.records import BoxRecords
 from roundel.hw.engine.boxes.words import BoxWords
 from roundel.hw.engine.ports import OUTER_ADDRESS, read_port, unit_port
-from roundel.hw.lib import named, select
+from roundel.hw.lib import Component, In, Out, named, select
 from roundel.hw.nms import Nms
 
 
-class Boxes(wiring.Component):
+class Boxes(Component):
     """Decodes one scale of a head; with the last one of an image, its boxes are sifted and written.
 
     A location takes a cycle for each of its words, and three more if it has a box. Scales up to the one with `last` are
@@ -25,44 +24,25 @@ class Boxes(wiring.Component):
     ----------
     params
         The engine's, with `nms`.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.BOXES))
-        `done` when all boxes of the scale are in the NMS unit; with `last`, when all records are in the outer memory.
-    bases : In(32).array(4)
-        Of the regions.
-    memory : Out(read_port(params))
-    command : Out(stream.Signature(unsigned(32))), data : Out(stream.Signature(write_layout(params.bus)))
-        One command an image.
-    written : In(1)
-        For one cycle: a command's data are in the outer memory.
-    count : Out(32)
-        Boxes kept of the image that was written last, or is being written.
-    dropped : Out(1)
-        For one cycle: the NMS unit had no place for a box, or found it malformed.
     """
-
-    unit: wiring.PureInterface
-    memory: wiring.PureInterface
-    command: stream.Interface
-    data: stream.Interface
 
     def __init__(self, params: EngineParams):
         if params.nms is None:
             raise ValueError("nms must be given for an engine with boxes")
         self.params, self.nms = params, params.nms
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.BOXES)),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "memory": Out(read_port(params)),
-                "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "data": Out(stream.Signature(write_layout(params.bus))),
-                "written": In(1),
-                "count": Out(32),
-                "dropped": Out(1),
-            }
+            unit=In(
+                unit_port(Opcode.BOXES),
+                "The unit's descriptor. `done` when all boxes of the scale are in the NMS unit; with `last`, when all "
+                "records are in the outer memory.",
+            ),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            command=Out(stream.Signature(unsigned(OUTER_ADDRESS)), "Address of the records, one command an image."),
+            data=Out(stream.Signature(write_layout(params.bus)), "Beats of the records."),
+            written=In(1, "For one cycle: a command's data are in the outer memory."),
+            count=Out(32, "Boxes kept of the image that was written last, or is being written."),
+            dropped=Out(1, "For one cycle: the NMS unit had no place for a box, or found it malformed."),
         )
 
     def elaborate(self, platform):

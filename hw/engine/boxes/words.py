@@ -2,15 +2,14 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.ports import descriptor_layout, read_port, word
 from roundel.hw.engine.reader import WordReader, tagged
-from roundel.hw.lib import Walker
+from roundel.hw.lib import Component, In, Out, Walker
 
 
-class BoxWords(wiring.Component):
+class BoxWords(Component):
     """For every location in row-major order the words of its logits, plane by plane, then that of its distances.
 
     One word a cycle. The words of the last location are all that follows a `start`: nothing stays behind.
@@ -19,29 +18,15 @@ class BoxWords(wiring.Component):
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    start : In(1)
-        Begin, when all words of the scale before have been taken.
-    descriptor : In(descriptor_layout(Opcode.BOXES))
-        Stands still from `start` on.
-    memory : Out(read_port(params))
-    words : Out(stream.Signature(tagged(word(params))))
-        With a mark: the distances.
     """
-
-    words: stream.Interface
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.BOXES)),
-                "memory": Out(read_port(params)),
-                "words": Out(stream.Signature(tagged(word(params)))),
-            }
+            start=In(1, "Begin, when all words of the scale before have been taken."),
+            descriptor=In(descriptor_layout(Opcode.BOXES), "The descriptor; it stands still from `start` on."),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            words=Out(stream.Signature(tagged(word(params))), "The words; a mark says that they are distances."),
         )
 
     def elaborate(self, platform):

@@ -1,14 +1,13 @@
 """The engine's array: beats of activations meet held weights, are summed up, and leave as words of the memory."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams
 from roundel.hw.decoder import weights_layout
 from roundel.hw.engine.compute.column import EngineColumn, control_layout, holds_operand
 from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, word
-from roundel.hw.lib import BlockLoader, TwoPortMemory
+from roundel.hw.lib import BlockLoader, Component, In, Out, TwoPortMemory
 
 STEERING = ("position", "first", "last", "swap_params")  # what goes along with the numbers of a beat
 
@@ -20,7 +19,7 @@ def activity_layout() -> data.StructLayout:
     return data.StructLayout(dict.fromkeys(("computing", "results", "weights", "parameters", "residual"), 1))
 
 
-class EngineArray(wiring.Component):
+class EngineArray(Component):
     """`columns` sums of `lanes` products, a memory of partial sums, and requantizers. One beat per cycle.
 
     As in `roundel.hw.mac.array.MacArray`, a beat goes to all columns; a position starts with `first`, comes once with
@@ -37,22 +36,6 @@ class EngineArray(wiring.Component):
     params
         See `roundel.golden.engine.params.EngineParams`.
 
-    Members
-    -------
-    beats : In(stream.Signature(beat_layout(params)))
-    weights : In(stream.Signature(weights_layout(params.decoder)))
-        Blocks, one column a beat; `last` with the last column of a tile's last block.
-    columns : In(stream.Signature(column_layout(params)))
-    residuals : In(stream.Signature(word(params)))
-        Signed bytes, a word for every `last` beat of a layer with `has_residual`, in their order.
-    layer : In(layer_layout())
-        Stands still from the first beat of a layer to its last result.
-    results : Out(stream.Signature(word(params)))
-    activity : Out(activity_layout())
-        At most one bit is set.
-    weights_error : Out(1)
-        A `last` of the weights that is not where the beats' `final` says. Stays until reset.
-
     Attributes
     ----------
     latency
@@ -65,16 +48,20 @@ class EngineArray(wiring.Component):
         self.dot_stages, self.requant_stages = self.parts[0].dot.latency, self.parts[0].requant.latency
         self.latency = 2 + self.dot_stages + self.requant_stages
         super().__init__(
-            {
-                "beats": In(stream.Signature(beat_layout(params))),
-                "weights": In(stream.Signature(weights_layout(params.decoder))),
-                "columns": In(stream.Signature(column_layout(params))),
-                "residuals": In(stream.Signature(word(params))),
-                "layer": In(layer_layout()),
-                "results": Out(stream.Signature(word(params))),
-                "activity": Out(activity_layout()),
-                "weights_error": Out(1),
-            }
+            beats=In(stream.Signature(beat_layout(params)), "Beats of activations, from the feeder."),
+            weights=In(
+                stream.Signature(weights_layout(params.decoder)),
+                "Blocks of weights, one column a beat; `last` with the last column of a tile's last block.",
+            ),
+            columns=In(stream.Signature(column_layout(params)), "Parameters of the columns, column 0 first."),
+            residuals=In(
+                stream.Signature(word(params)),
+                "Signed bytes, a word for every `last` beat of a layer with `has_residual`, in their order.",
+            ),
+            layer=In(layer_layout(), "The layer; it stands still from the first beat of a layer to its last result."),
+            results=Out(stream.Signature(word(params)), "A word for every `last` beat."),
+            activity=Out(activity_layout(), "State of this cycle; at most one bit is set."),
+            weights_error=Out(1, "A `last` of the weights is not where the beats' `final` says. Held until reset."),
         )
 
     def elaborate(self, platform):

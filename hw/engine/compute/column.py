@@ -1,18 +1,17 @@
 """One column of the engine's array: its weights, its sum of products, its running sum and its requantizer."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.engine import EngineParams
 from roundel.golden.mac import Structure
 from roundel.hw.engine.compute.requant import EngineRequant
 from roundel.hw.engine.ports import column_layout, layer_layout
-from roundel.hw.lib import DoubleBuffer, named
+from roundel.hw.lib import Component, DoubleBuffer, In, Out, named
 from roundel.hw.mac import DOTS, ProductDot, weight_layout
 
 
-class EngineDot(wiring.Component):
+class EngineDot(Component):
     """`dot = sum(activation * weight)`.
 
     With a multiplier per lane, a register follows every level of the tree of sums, the first one together with the
@@ -23,14 +22,6 @@ class EngineDot(wiring.Component):
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    enable : In(latency)
-        Clock enables of the register stages, the first one's in bit 0.
-    operand : In(operand_layout(params.mac)), weights : In(weight_layout(params.mac))
-    dot : Out(signed(dot_width))
-        Registered.
 
     Attributes
     ----------
@@ -44,12 +35,10 @@ class EngineDot(wiring.Component):
         self.structure: type[ProductDot] = DOTS[params.structure]
         self.latency = params.lanes.bit_length() - 1 if self.is_tree else 1
         super().__init__(
-            {
-                "enable": In(self.latency),
-                "operand": In(self.structure.operand_layout(params.mac)),
-                "weights": In(weight_layout(params.mac)),
-                "dot": Out(signed(params.mac.dot_width)),
-            }
+            enable=In(self.latency, "Clock enables of the register stages, the first one's in bit 0."),
+            operand=In(self.structure.operand_layout(params.mac), "The activations as the structure wants them."),
+            weights=In(weight_layout(params.mac), "The column's weights."),
+            dot=Out(signed(params.mac.dot_width), "The sum, registered."),
         )
 
     def elaborate(self, platform):
@@ -103,34 +92,13 @@ def holds_operand(params: EngineParams) -> bool:
     return params.structure is Structure.PRODUCT
 
 
-class EngineColumn(wiring.Component):
+class EngineColumn(Component):
     """Operand to sum of products, to running sum, to the requantizer: 2 cycles, and those of both ends.
 
     Parameters
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    control : In(control_layout(dot, requant))
-    layer : In(layer_layout())
-    operand : In(operand_layout)
-        Of all columns, registered.
-    broadcast : In(ArrayLayout(signed(8), own_lanes(params)))
-        Bytes of the beat, its first lanes; with `holds_operand` a cycle before `operand`, otherwise beside it.
-    window : In(ArrayLayout(signed(8), taps))
-        This column's lane: of the beat, of the one before, and so on; beside `broadcast`.
-    weights : In(weight_layout(params.mac)), load_weights : In(1)
-    parameters : In(column_layout(params)), load_parameters : In(1)
-    residual : In(signed(8))
-        Of the position whose sum was registered in the cycle before.
-    stored : In(signed(acc_width))
-        The running sum from the memory.
-    total : Out(signed(acc_width))
-        The new one, combinational, for the memory.
-    byte : Out(8)
-        The result, registered.
     """
 
     def __init__(self, params: EngineParams):
@@ -139,21 +107,30 @@ class EngineColumn(wiring.Component):
         self.requant = EngineRequant(params)
         total, byte = signed(params.mac.acc_width), signed(8)
         super().__init__(
-            {
-                "control": In(control_layout(self.dot.latency, self.requant.latency)),
-                "layer": In(layer_layout()),
-                "operand": In(self.dot.operand.shape()),
-                "broadcast": In(data.ArrayLayout(byte, own_lanes(params))),
-                "window": In(data.ArrayLayout(byte, params.taps)),
-                "weights": In(weight_layout(params.mac)),
-                "load_weights": In(1),
-                "parameters": In(column_layout(params)),
-                "load_parameters": In(1),
-                "residual": In(byte),
-                "stored": In(total),
-                "total": Out(total),
-                "byte": Out(8),
-            }
+            control=In(
+                control_layout(self.dot.latency, self.requant.latency), "What the column's registers do in this cycle."
+            ),
+            layer=In(layer_layout(), "The layer."),
+            operand=In(
+                self.dot.operand.shape(), "The activations as the structure wants them, of all columns, registered."
+            ),
+            broadcast=In(
+                data.ArrayLayout(byte, own_lanes(params)),
+                "Bytes of the beat, its first lanes; with `holds_operand` a cycle before `operand`, otherwise beside "
+                "it.",
+            ),
+            window=In(
+                data.ArrayLayout(byte, params.taps),
+                "This column's lane: of the beat, of the one before, and so on; beside `broadcast`.",
+            ),
+            weights=In(weight_layout(params.mac), "The column's next weights."),
+            load_weights=In(1, "The shadow register takes `weights`."),
+            parameters=In(column_layout(params), "The column's next parameters."),
+            load_parameters=In(1, "The shadow register takes `parameters`."),
+            residual=In(byte, "Residual of the position whose sum was registered in the cycle before."),
+            stored=In(total, "The running sum from the memory."),
+            total=Out(total, "The new running sum, combinational, for the memory."),
+            byte=Out(8, "The result, registered."),
         )
 
     def elaborate(self, platform):

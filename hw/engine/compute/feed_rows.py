@@ -1,12 +1,12 @@
 """The rows of a step, and the beats of a row."""
 
 from amaranth.hdl import Module, Mux, Shape, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.compute.feed_tiles import BORDER, MARKS, begin_layout
 from roundel.hw.engine.ports import descriptor_layout
+from roundel.hw.lib import Component, In, Out
 
 
 def row_layout(params: EngineParams) -> data.StructLayout:
@@ -22,28 +22,20 @@ def point_layout(params: EngineParams) -> data.StructLayout:
     return data.StructLayout(places | dict.fromkeys(("compute", "fresh", *MARKS), 1))
 
 
-class FeedRows(wiring.Component):
+class FeedRows(Component):
     """Makes rows of steps. One a cycle, the first one of a step a cycle after it, without a gap between steps.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    descriptor : In(descriptor_layout(Opcode.COMPUTE))
-    begins : In(stream.Signature(begin_layout(params)))
-    rows : Out(stream.Signature(row_layout(params)))
     """
 
     def __init__(self, params: EngineParams):
         super().__init__(
-            {
-                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
-                "begins": In(stream.Signature(begin_layout(params))),
-                "rows": Out(stream.Signature(row_layout(params))),
-            }
+            descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor of the layer."),
+            begins=In(stream.Signature(begin_layout(params)), "Steps, each with its first beat."),
+            rows=Out(stream.Signature(row_layout(params)), "Rows of the steps."),
         )
 
     def elaborate(self, platform):
@@ -64,29 +56,24 @@ class FeedRows(wiring.Component):
         return m
 
 
-class FeedBeats(wiring.Component):
+class FeedBeats(Component):
     """Makes beats of rows. One a cycle, the first one of a row a cycle after it, without a gap between rows.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    descriptor : In(descriptor_layout(Opcode.COMPUTE))
-    rows : In(stream.Signature(row_layout(params)))
-    points : Out(stream.Signature(point_layout(params)))
-        `fresh` with the first computing beat of a step; all flags are 0 without `compute`.
     """
 
     def __init__(self, params: EngineParams):
         super().__init__(
-            {
-                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
-                "rows": In(stream.Signature(row_layout(params))),
-                "points": Out(stream.Signature(point_layout(params))),
-            }
+            descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor of the layer."),
+            rows=In(stream.Signature(row_layout(params)), "Rows of the steps."),
+            points=Out(
+                stream.Signature(point_layout(params)),
+                "Beats of the rows. `fresh` with the first computing beat of a step; all flags are 0 without "
+                "`compute`.",
+            ),
         )
 
     def elaborate(self, platform):

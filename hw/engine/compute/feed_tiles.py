@@ -1,11 +1,11 @@
 """The tiles of a COMPUTE descriptor: how many there are, and where each begins."""
 
 from amaranth.hdl import Module, Mux, Shape, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.ports import descriptor_layout, step_layout
+from roundel.hw.lib import Component, In, Out
 
 BORDER = signed(18)
 """Rows of a map, and bytes of a row, counted from its corner: also outside, where steps of border pixels reach."""
@@ -17,24 +17,19 @@ def tile_layout(params: EngineParams) -> data.StructLayout:
     return data.StructLayout({"address": address, "byte": BORDER, "row": BORDER, "right": 1, "lower": 1})
 
 
-class TileCounter(wiring.Component):
-    """Walks all tiles, those of a row of tiles first; from the cycle after `start` on.
-
-    Members
-    -------
-    tiles_x, tiles_y : In(16)
-        How many; they stand from `start` to the last tile.
-    start : In(1)
-        Go to the first tile.
-    next : In(1)
-        Go to the next one: from the last, all is over.
-    valid : Out(1), right : Out(1), lower : Out(1)
-        There is a tile; it is the last of its row; it is in the last row.
-    """
+class TileCounter(Component):
+    """Walks all tiles, those of a row of tiles first; from the cycle after `start` on."""
 
     def __init__(self):
-        numbers = {"tiles_x": In(16), "tiles_y": In(16), "start": In(1), "next": In(1)}
-        super().__init__(numbers | dict.fromkeys(("valid", "right", "lower"), Out(1)))
+        super().__init__(
+            tiles_x=In(16, "Tiles of a row; they stand still from `start` to the last tile."),
+            tiles_y=In(16, "Rows of tiles; they stand still from `start` to the last tile."),
+            start=In(1, "Go to the first tile."),
+            next=In(1, "Go to the next tile: from the last, all is over."),
+            valid=Out(1, "There is a tile."),
+            right=Out(1, "The tile is the last of its row."),
+            lower=Out(1, "The tile is in the last row."),
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -50,28 +45,23 @@ class TileCounter(wiring.Component):
         return m
 
 
-class FeedTiles(wiring.Component):
+class FeedTiles(Component):
     """Offers tile after tile. One a cycle, the first in the cycle after `start`.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    start : In(1), descriptor : In(descriptor_layout(Opcode.COMPUTE))
-        The descriptor stands from `start` to the last tile.
-    tiles : Out(stream.Signature(tile_layout(params)))
     """
 
     def __init__(self, params: EngineParams):
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
-                "tiles": Out(stream.Signature(tile_layout(params))),
-            }
+            start=In(1, "Begin with the first tile."),
+            descriptor=In(
+                descriptor_layout(Opcode.COMPUTE),
+                "The descriptor of the layer; it stands still from `start` to the last tile.",
+            ),
+            tiles=Out(stream.Signature(tile_layout(params)), "The tiles."),
         )
 
     def elaborate(self, platform):
@@ -113,32 +103,25 @@ def begin_layout(params: EngineParams) -> data.StructLayout:
     return data.StructLayout(places | dict.fromkeys(MARKS, 1))
 
 
-class FeedSteps(wiring.Component):
+class FeedSteps(Component):
     """Joins tiles and steps, as many of these as the tile's blocks have. One step a cycle, seen a cycle later.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    start : In(1), descriptor : In(descriptor_layout(Opcode.COMPUTE))
-        As those of `FeedTiles`.
-    tiles : In(stream.Signature(tile_layout(params)))
-    steps : In(stream.Signature(step_layout()))
-    begins : Out(stream.Signature(begin_layout(params)))
     """
 
     def __init__(self, params: EngineParams):
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
-                "tiles": In(stream.Signature(tile_layout(params))),
-                "steps": In(stream.Signature(step_layout())),
-                "begins": Out(stream.Signature(begin_layout(params))),
-            }
+            start=In(1, "Begin with the first tile."),
+            descriptor=In(
+                descriptor_layout(Opcode.COMPUTE),
+                "The descriptor of the layer; it stands still from `start` to the last tile.",
+            ),
+            tiles=In(stream.Signature(tile_layout(params)), "The tiles, from `FeedTiles`."),
+            steps=In(stream.Signature(step_layout()), "The steps of all blocks of each tile."),
+            begins=Out(stream.Signature(begin_layout(params)), "The steps of each tile, with their first beats."),
         )
 
     def elaborate(self, platform):

@@ -2,38 +2,34 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.compute.feed_rows import FeedBeats, FeedRows
 from roundel.hw.engine.compute.feed_tiles import BORDER, FeedSteps, FeedTiles
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.ports import beat_layout, feed_port, step_layout, unit_port
-from roundel.hw.lib import SmallFifo, delay
+from roundel.hw.lib import Component, In, Out, SmallFifo, delay
 
 
-class Border(wiring.Component):
+class Border(Component):
     """Compares the lanes' bytes with a row's ends. One beat a cycle; it never waits.
 
     Parameters
     ----------
     lanes
         Bytes of a beat, a power of two.
-
-    Members
-    -------
-    byte : In(BORDER), inside : In(1)
-        Of lane 0 in its row; whether the row is one of the map.
-    row_bytes : In(16)
-    outside : Out(lanes)
-        `LATENCY` cycles later.
     """
 
     LATENCY = 2
 
     def __init__(self, lanes: int):
         self.lanes = lanes
-        super().__init__({"byte": In(BORDER), "inside": In(1), "row_bytes": In(16), "outside": Out(lanes)})
+        super().__init__(
+            byte=In(BORDER, "Byte of lane 0 in its row."),
+            inside=In(1, "The row is one of the map."),
+            row_bytes=In(16, "Bytes of a row."),
+            outside=Out(lanes, "Lanes beyond the ends of the row, `LATENCY` cycles later."),
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -61,7 +57,7 @@ CREDITS = 8
 """Beats that may be on their way from the memory or wait for the array."""
 
 
-class Feeder(wiring.Component):
+class Feeder(Component):
     """Walks tiles, blocks, steps, rows and beats as docs/engine.md says. One beat every cycle, whatever their sizes.
 
     A chain of `FeedTiles`, `FeedSteps`, `FeedRows`, `FeedBeats`, each of which holds what comes next in a register
@@ -82,18 +78,6 @@ class Feeder(wiring.Component):
     latency
         Cycles from a request to its data, 2 to 5.
 
-    Members
-    -------
-    unit : In(unit_port(Opcode.COMPUTE))
-        The descriptor stands from `start` to `done`. An `every` of 0 means 16; other sizes of 0 count modulo their
-        widths. Rows of the map and bytes of a row count modulo 2**18.
-    steps : In(stream.Signature(step_layout()))
-        Those of all blocks of the first tile, then those of the next.
-    memory : Out(feed_port(params))
-    beats : Out(stream.Signature(beat_layout(params)))
-    waiting_step : Out(1), waiting_memory : Out(1)
-        There is no beat, nor one on its way, for want of a step; a request waits for the memory.
-
     Attributes
     ----------
     fill
@@ -105,14 +89,16 @@ class Feeder(wiring.Component):
         self.params, self.latency = params, latency
         self.fill = 4 + latency + 2
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.COMPUTE)),
-                "steps": In(stream.Signature(step_layout())),
-                "memory": Out(feed_port(params)),
-                "beats": Out(stream.Signature(beat_layout(params))),
-                "waiting_step": Out(1),
-                "waiting_memory": Out(1),
-            }
+            unit=In(
+                unit_port(Opcode.COMPUTE),
+                "The unit's descriptor; it stands still from `start` to `done`. An `every` of 0 means 16; other sizes "
+                "of 0 count modulo their widths. Rows of the map and bytes of a row count modulo 2**18.",
+            ),
+            steps=In(stream.Signature(step_layout()), "Steps of all blocks of the first tile, then those of the next."),
+            memory=Out(feed_port(params), "Reads `lanes` bytes of the activation memory."),
+            beats=Out(stream.Signature(beat_layout(params)), "Beats of activations, for the array."),
+            waiting_step=Out(1, "There is no beat, nor one on its way, for want of a step."),
+            waiting_memory=Out(1, "A request waits for the memory."),
         )
 
     def elaborate(self, platform):

@@ -2,13 +2,12 @@
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import STEP_BYTES, EngineParams, column_bytes
 from roundel.hw.axi import read_layout
 from roundel.hw.engine.dispatch import NUMBER
 from roundel.hw.engine.ports import OUTER_ADDRESS, column_layout, step_layout
-from roundel.hw.lib import Gearbox, SmallFifo
+from roundel.hw.lib import Component, Gearbox, In, Out, SmallFifo
 
 AHEAD = 4  # steps, and tiles, that may wait
 
@@ -23,7 +22,7 @@ def expected_layout() -> data.StructLayout:
     return data.StructLayout({"stream": tile_stream_layout(), "number": NUMBER})
 
 
-class Parameters(wiring.Component):
+class Parameters(Component):
     """Eight bytes a cycle: a column's parameters (half of them, with a requantizer that multiplies), or a step.
 
     The parameters of a column are offered in the cycle after their (last) beat was taken, a step three cycles after.
@@ -37,32 +36,20 @@ class Parameters(wiring.Component):
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    tiles : In(stream.Signature(expected_layout()))
-        One for each transfer.
-    inputs : In(stream.Signature(read_layout(params.bus)))
-        The transfers, one a tile, `last` at the end of each.
-    columns : Out(stream.Signature(column_layout(params)))
-        Column 0 first.
-    steps : Out(stream.Signature(step_layout()))
-    error : Out(1), error_address : Out(32), error_number : Out(24)
-        A stream was wrong; where it begins in the outer memory, and its descriptor.
     """
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "tiles": In(stream.Signature(expected_layout())),
-                "inputs": In(stream.Signature(read_layout(params.bus))),
-                "columns": Out(stream.Signature(column_layout(params))),
-                "steps": Out(stream.Signature(step_layout())),
-                "error": Out(1),
-                "error_address": Out(OUTER_ADDRESS),
-                "error_number": Out(NUMBER),
-            }
+            tiles=In(stream.Signature(expected_layout()), "A parameter stream for each transfer."),
+            inputs=In(
+                stream.Signature(read_layout(params.bus)), "The transfers, one a tile, `last` at the end of each."
+            ),
+            columns=Out(stream.Signature(column_layout(params)), "Parameters of the columns, column 0 first."),
+            steps=Out(stream.Signature(step_layout()), "Steps for the feeder."),
+            error=Out(1, "A stream was wrong; held."),
+            error_address=Out(OUTER_ADDRESS, "Address in the outer memory at which that stream begins."),
+            error_number=Out(NUMBER, "Number of that stream's descriptor."),
         )
 
     def elaborate(self, platform):

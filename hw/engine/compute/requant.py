@@ -4,19 +4,18 @@ from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from roundel.golden.engine import EngineParams
 from roundel.golden.requant import Scheme
 from roundel.hw.engine.ports import layer_layout
-from roundel.hw.lib import increment, named, window
+from roundel.hw.lib import Component, In, Out, increment, named, window
 from roundel.hw.requant import requant_core, runtime_layout
 
 _WINDOW = 8  # bits of a floor that, with its sign, holds every value that no clamp of 9 bits decides alone
 
 
-class EngineRequant(wiring.Component):
+class EngineRequant(Component):
     """`clamp(requantized(acc + (residual << residual_shift)), low, high)` as a byte; docs/engine.md says it exactly.
 
     That sum is taken modulo `2**acc_width`: programs keep within it.
@@ -25,19 +24,6 @@ class EngineRequant(wiring.Component):
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    enable : In(latency)
-        Clock enables of the register stages, the first one's in bit 0.
-    acc : In(signed(acc_width))
-    residual : In(signed(8)), residual_shift : In(5)
-        Beside `acc`, like `runtime`. Only scheme `shift` uses them.
-    runtime : In(layout)
-        The column's run-time parameters.
-    layer : In(layer_layout())
-    byte : Out(8)
-        Registered.
 
     Attributes
     ----------
@@ -56,15 +42,13 @@ class EngineRequant(wiring.Component):
             self.latency = self.core.LATENCY + 2
         total = signed(requant.acc_width)
         super().__init__(
-            {
-                "enable": In(self.latency),
-                "acc": In(total),
-                "residual": In(signed(8)),
-                "residual_shift": In(5),
-                "runtime": In(runtime_layout(requant)),
-                "layer": In(layer_layout()),
-                "byte": Out(8),
-            }
+            enable=In(self.latency, "Clock enables of the register stages, the first one's in bit 0."),
+            acc=In(total, "The finished sum."),
+            residual=In(signed(8), "The residual, beside `acc`. Only scheme `shift` uses it."),
+            residual_shift=In(5, "Left shift of the residual, beside `acc`. Only scheme `shift` uses it."),
+            runtime=In(runtime_layout(requant), "The column's run-time parameters, beside `acc`."),
+            layer=In(layer_layout(), "The layer."),
+            byte=Out(8, "The result, registered."),
         )
 
     def elaborate(self, platform):

@@ -2,15 +2,14 @@
 
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.ports import descriptor_layout, keep_busy, read_port, unit_port, word, word_address, write_port
 from roundel.hw.engine.reader import WordReader
-from roundel.hw.lib import Walker
+from roundel.hw.lib import Component, In, Out, Walker
 
 
-class TileWalker(wiring.Component):
+class TileWalker(Component):
     """Tiles, blocks, rows, positions of a row: docs/engine.md, COMPUTE. One address a cycle, the first after `start`.
 
     Parameters
@@ -19,27 +18,15 @@ class TileWalker(wiring.Component):
         The engine.
     prefix
         Of the descriptor's fields for the first word and the steps: `target` or `residual`.
-
-    Members
-    -------
-    start : In(1)
-        Begin, while no address is offered.
-    descriptor : In(descriptor_layout(Opcode.COMPUTE))
-        Stands still from `start` on.
-    addresses : Out(stream.Signature(word_address(params)))
-    last : Out(1)
-        This address is the layer's last.
     """
 
     def __init__(self, params: EngineParams, prefix: str):
         self.params, self.prefix = params, prefix
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.COMPUTE)),
-                "addresses": Out(stream.Signature(word_address(params))),
-                "last": Out(1),
-            }
+            start=In(1, "Begin, while no address is offered."),
+            descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor; it stands still from `start` on."),
+            addresses=Out(stream.Signature(word_address(params)), "Addresses of words."),
+            last=Out(1, "This address is the layer's last."),
         )
 
     def elaborate(self, platform):
@@ -67,7 +54,7 @@ class TileWalker(wiring.Component):
         return m
 
 
-class Residual(wiring.Component):
+class Residual(Component):
     """Words in the order of results, read ahead, their top bits inverted if the layer says so.
 
     The first word is offered `1 + WordReader.LATENCY` cycles after `start`, then one a cycle as long as the memory is
@@ -79,27 +66,14 @@ class Residual(wiring.Component):
     ----------
     params
         The engine.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.COMPUTE))
-    memory : Out(read_port(params))
-    words : Out(stream.Signature(word(params)))
-        Bytes are signed.
     """
-
-    unit: wiring.PureInterface
-    memory: wiring.PureInterface
-    words: stream.Interface
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.COMPUTE)),
-                "memory": Out(read_port(params)),
-                "words": Out(stream.Signature(word(params))),
-            }
+            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor."),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            words=Out(stream.Signature(word(params)), "Words of signed bytes."),
         )
 
     def elaborate(self, platform):
@@ -126,7 +100,7 @@ class Residual(wiring.Component):
         return m
 
 
-class Target(wiring.Component):
+class Target(Component):
     """Takes results from the cycle after `start` on, one a cycle, and writes each in the cycle in which it comes.
 
     A layer of N results that never waits: N writes in cycles 1 to N after `start`, `done` in cycle N + 1; after a last
@@ -136,28 +110,14 @@ class Target(wiring.Component):
     ----------
     params
         The engine.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.COMPUTE))
-        `done` when all results are in the memory.
-    results : In(stream.Signature(word(params)))
-        In the order of docs/engine.md.
-    memory : Out(write_port(params))
     """
-
-    unit: wiring.PureInterface
-    results: stream.Interface
-    memory: wiring.PureInterface
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.COMPUTE)),
-                "results": In(stream.Signature(word(params))),
-                "memory": Out(write_port(params)),
-            }
+            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor; `done` when all results are in the memory."),
+            results=In(stream.Signature(word(params)), "Words in the order of docs/engine.md."),
+            memory=Out(write_port(params), "Writes words of the activation memory."),
         )
 
     def elaborate(self, platform):

@@ -1,43 +1,31 @@
 """Asks the bus for the two streams of every tile: parameters and weights."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream
 
 from roundel.golden.engine import Opcode, Region
 from roundel.hw.axi import command_layout
 from roundel.hw.engine.compute.feed_tiles import TileCounter
 from roundel.hw.engine.compute.parameters import tile_stream_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS, unit_port
-from roundel.hw.lib import select
+from roundel.hw.lib import Component, In, Out, select
 
 
-class Streams(wiring.Component):
+class Streams(Component):
     """A transfer of parameters and one of weights for every tile of a COMPUTE descriptor, and a word to `Parameters`.
 
     The first tile's are offered in the cycle after `start`, the next tile's in the cycle after the last of a tile's
     three was taken. `done` comes in the cycle after the last tile's: the next descriptor's streams can be asked for
     while those of this one are on their way.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.COMPUTE))
-    bases : In(32).array(4)
-        Of the regions.
-    parameters, weights : Out(stream.Signature(command_layout()))
-    tiles : Out(stream.Signature(tile_stream_layout()))
-        For `Parameters.tiles`.
     """
 
     def __init__(self):
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.COMPUTE)),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "parameters": Out(stream.Signature(command_layout())),
-                "weights": Out(stream.Signature(command_layout())),
-                "tiles": Out(stream.Signature(tile_stream_layout())),
-            }
+            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor."),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            parameters=Out(stream.Signature(command_layout()), "Transfers of parameters, one a tile."),
+            weights=Out(stream.Signature(command_layout()), "Transfers of weights, one a tile."),
+            tiles=Out(stream.Signature(tile_stream_layout()), "The parameter streams, for `Parameters.tiles`."),
         )
 
     def elaborate(self, platform):

@@ -3,7 +3,6 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, ErrorCode, Opcode, Region
 from roundel.hw.axi import command_layout, read_layout
@@ -17,7 +16,7 @@ from roundel.hw.engine.dispatch import NUMBER
 from roundel.hw.engine.fetch import fault_layout
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, feed_port, read_port, unit_port, write_port
-from roundel.hw.lib import StreamRegister, named
+from roundel.hw.lib import Component, In, Out, StreamRegister, named
 
 STREAMS = 32  # weight streams that may be on their way to the decoder
 
@@ -29,7 +28,7 @@ def activity_layout() -> data.StructLayout:
     )
 
 
-class Compute(wiring.Component):
+class Compute(Component):
     """Runs COMPUTE descriptors, one at a time.
 
     Weights and parameters of the next one are asked for as soon as those of the present one have been, so that they
@@ -39,31 +38,6 @@ class Compute(wiring.Component):
     ----------
     params
         The engine's.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.COMPUTE))
-    number : In(24)
-        Of its descriptor.
-    next : In(descriptor_layout(Opcode.COMPUTE)), next_number : In(24), next_valid : In(1)
-        The one behind it, if it is known.
-    shift : In(1)
-        `next` becomes `unit.descriptor` with the coming edge.
-    valid : In(1)
-        `unit.descriptor` is a COMPUTE descriptor, started or not.
-    bases : In(32).array(4)
-    parameters_command, weights_command : Out(stream.Signature(command_layout()))
-    parameters_data, weights_data : In(stream.Signature(read_layout(params.bus)))
-        Channels of the bus reader.
-    feed : Out(feed_port(params)), residual : Out(read_port(params)), target : Out(write_port(params))
-        The activation memory.
-    parameters_number : Out(24)
-        Descriptor whose streams were asked for last.
-    activity : Out(activity_layout())
-    moving : Out(1)
-        Something goes on inside.
-    fault : Out(fault_layout())
-        A stream is damaged; held.
     """
 
     def __init__(self, params: EngineParams):
@@ -72,30 +46,28 @@ class Compute(wiring.Component):
         self.decoder = Decoder(params.decoder)
         self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
         descriptor = descriptor_layout(Opcode.COMPUTE)
-        channel = {
-            "command": Out(stream.Signature(command_layout())),
-            "data": In(stream.Signature(read_layout(params.bus))),
-        }
+        command = stream.Signature(command_layout())
+        beats = stream.Signature(read_layout(params.bus))
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.COMPUTE)),
-                "number": In(NUMBER),
-                "valid": In(1),
-                "next": In(descriptor),
-                "next_number": In(NUMBER),
-                "next_valid": In(1),
-                "shift": In(1),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                **{f"parameters_{name}": member for name, member in channel.items()},
-                **{f"weights_{name}": member for name, member in channel.items()},
-                "feed": Out(feed_port(params)),
-                "residual": Out(read_port(params)),
-                "target": Out(write_port(params)),
-                "parameters_number": Out(NUMBER),
-                "activity": Out(activity_layout()),
-                "moving": Out(1),
-                "fault": Out(fault_layout()),
-            }
+            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor."),
+            number=In(NUMBER, "Number of that descriptor."),
+            valid=In(1, "`unit.descriptor` is a COMPUTE descriptor, started or not."),
+            next=In(descriptor, "The descriptor behind it."),
+            next_number=In(NUMBER, "Number of the descriptor behind it."),
+            next_valid=In(1, "The descriptor behind it is known."),
+            shift=In(1, "`next` becomes `unit.descriptor` with the coming edge."),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            parameters_command=Out(command, "Transfers of parameters, for the bus reader."),
+            parameters_data=In(beats, "Beats of parameters, from the bus reader."),
+            weights_command=Out(command, "Transfers of weights, for the bus reader."),
+            weights_data=In(beats, "Beats of weights, from the bus reader."),
+            feed=Out(feed_port(params), "Reads activations."),
+            residual=Out(read_port(params), "Reads residuals."),
+            target=Out(write_port(params), "Writes results."),
+            parameters_number=Out(NUMBER, "Number of the descriptor whose streams were asked for last."),
+            activity=Out(activity_layout(), "State of this cycle."),
+            moving=Out(1, "Something goes on inside."),
+            fault=Out(fault_layout(), "A stream is damaged; held."),
         )
 
     def elaborate(self, platform):

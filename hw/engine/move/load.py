@@ -1,17 +1,16 @@
 """Brings runs of bytes from the outer memory to the activation memory."""
 
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream
 
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.move.runs import Runs
 from roundel.hw.engine.ports import OUTER_ADDRESS, keep_busy, unit_port, write_port
-from roundel.hw.lib import Gearbox
+from roundel.hw.lib import Component, Gearbox, In, Out
 
 
-class Load(wiring.Component):
+class Load(Component):
     """One transfer for every run; its beats become words, the last one filled up with zeros.
 
     Transfers are asked for from the second cycle after `start` on, one a cycle, as long as the bus reader takes them:
@@ -23,34 +22,18 @@ class Load(wiring.Component):
     ----------
     params
         The engine.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.LOAD))
-        `done` in the cycle after the last word was written.
-    bases : In(32).array(4)
-        Of the regions.
-    command : Out(stream.Signature(command_layout()))
-    data : In(stream.Signature(read_layout(params.bus)))
-        Of the transfers, in order.
-    memory : Out(write_port(params))
     """
-
-    unit: wiring.PureInterface
-    command: stream.Interface
-    data: stream.Interface
-    memory: wiring.PureInterface
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.LOAD)),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "command": Out(stream.Signature(command_layout())),
-                "data": In(stream.Signature(read_layout(params.bus))),
-                "memory": Out(write_port(params)),
-            }
+            unit=In(
+                unit_port(Opcode.LOAD), "The unit's descriptor; `done` in the cycle after the last word was written."
+            ),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            command=Out(stream.Signature(command_layout()), "Transfers, one a run."),
+            data=In(stream.Signature(read_layout(params.bus)), "Beats of the transfers, in order."),
+            memory=Out(write_port(params), "Writes words of the activation memory."),
         )
 
     def elaborate(self, platform):

@@ -2,14 +2,13 @@
 
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, word_address
-from roundel.hw.lib import Walker, select
+from roundel.hw.lib import Component, In, Out, Walker, select
 
 
-class Runs(wiring.Component):
+class Runs(Component):
     """Planes, runs, and words of a run: docs/engine.md, LOAD and STORE. Both sides go at their own pace.
 
     The first address of either side is there two cycles after `start`, then one a cycle.
@@ -18,41 +17,22 @@ class Runs(wiring.Component):
     ----------
     params
         The engine.
-
-    Members
-    -------
-    start : In(1)
-        Begin, while no address is offered.
-    descriptor : In(descriptor_layout(Opcode.LOAD))
-        Of LOAD or STORE, which have the same fields. Stands still from `start` on.
-    bases : In(32).array(4)
-        Of the regions.
-    outer : Out(stream.Signature(unsigned(32)))
-        Byte address of every run.
-    words : Out(stream.Signature(word_address(params)))
-        Every word.
-    outer_last, words_last : Out(1)
-        This address is the last of all on its side.
-    run_ends : Out(1)
-        This word is the last of its run.
     """
-
-    words: stream.Interface
-    outer: stream.Interface
 
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "start": In(1),
-                "descriptor": In(descriptor_layout(Opcode.LOAD)),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "outer": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "words": Out(stream.Signature(word_address(params))),
-                "outer_last": Out(1),
-                "words_last": Out(1),
-                "run_ends": Out(1),
-            }
+            start=In(1, "Begin, while no address is offered."),
+            descriptor=In(
+                descriptor_layout(Opcode.LOAD),
+                "The descriptor of LOAD or STORE, which have the same fields; it stands still from `start` on.",
+            ),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            outer=Out(stream.Signature(unsigned(OUTER_ADDRESS)), "Byte address of every run."),
+            words=Out(stream.Signature(word_address(params)), "Address of every word."),
+            outer_last=Out(1, "This address is the last of all outside."),
+            words_last=Out(1, "This address is the last of all on chip."),
+            run_ends=Out(1, "This word is the last of its run."),
         )
 
     def elaborate(self, platform):

@@ -2,17 +2,16 @@
 
 from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.move.runs import Runs
 from roundel.hw.engine.ports import OUTER_ADDRESS, read_port, unit_port
 from roundel.hw.engine.reader import WordReader
-from roundel.hw.lib import Gearbox, named
+from roundel.hw.lib import Component, Gearbox, In, Out, named
 
 
-class Store(wiring.Component):
+class Store(Component):
     """One command for every run, and exactly its bytes; words are read ahead.
 
     Commands are offered from the second cycle after `start` on, the first word comes to the gearbox in cycle 6. With W
@@ -24,40 +23,19 @@ class Store(wiring.Component):
     ----------
     params
         The engine.
-
-    Members
-    -------
-    unit : In(unit_port(Opcode.STORE))
-        `done` when the bus has answered all of it.
-    bases : In(32).array(4)
-        Of the regions.
-    memory : Out(read_port(params))
-    command : Out(stream.Signature(unsigned(32)))
-        Where a run goes.
-    data : Out(stream.Signature(write_layout(params.bus)))
-        Its beats.
-    written : In(1)
-        For one cycle: a command's data are in the outer memory.
     """
 
     PENDING = 16  # bits; a bus writer holds fewer commands, as each has a beat in its FIFO or on its way
 
-    unit: wiring.PureInterface
-    memory: wiring.PureInterface
-    command: stream.Interface
-    data: stream.Interface
-
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            {
-                "unit": In(unit_port(Opcode.STORE)),
-                "bases": In(OUTER_ADDRESS).array(len(Region)),
-                "memory": Out(read_port(params)),
-                "command": Out(stream.Signature(unsigned(OUTER_ADDRESS))),
-                "data": Out(stream.Signature(write_layout(params.bus))),
-                "written": In(1),
-            }
+            unit=In(unit_port(Opcode.STORE), "The unit's descriptor; `done` when the bus has answered all of it."),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            command=Out(stream.Signature(unsigned(OUTER_ADDRESS)), "Addresses of the runs."),
+            data=Out(stream.Signature(write_layout(params.bus)), "Beats of the runs."),
+            written=In(1, "For one cycle: a command's data are in the outer memory."),
         )
 
     def elaborate(self, platform):
