@@ -63,18 +63,18 @@ class Case:
     def results(self, network: Network) -> list[np.ndarray[Any, Any]]:
         """Real results in ONNX's order."""
         formats = {layer.name: layer.output for layer in network.layers}
-        found = outputs(network, network.encode(self.images)).items()
-        values = [formats[name].decode(codes) for name, codes in found]
-        return [each.transpose(0, 3, 1, 2) if each.ndim == 4 else each for each in values]
+        codes_by_name = outputs(network, network.encode(self.images)).items()
+        values = [formats[name].decode(codes) for name, codes in codes_by_name]
+        return [tensor.transpose(0, 3, 1, 2) if tensor.ndim == 4 else tensor for tensor in values]
 
     def judged(self, results: list[np.ndarray[Any, Any]]) -> str:
         """Digits right, if it is digits, and SQNR."""
         expected = list(self.original.outputs(self.images).values())
-        signal, got = (np.concatenate([each.ravel() for each in values]) for values in (expected, results))
-        found = f"{finite_db(signal, got):.1f} dB"
+        signal, got = (np.concatenate([tensor.ravel() for tensor in values]) for values in (expected, results))
+        ratio = f"{finite_db(signal, got):.1f} dB"
         if self.labels is None:
-            return found
-        return f"{(results[0].argmax(axis=1) == self.labels).mean():.2%}, {found}"
+            return ratio
+        return f"{(results[0].argmax(axis=1) == self.labels).mean():.2%}, {ratio}"
 
 
 def refused(case: Case) -> list[str]:
@@ -96,7 +96,9 @@ def kept_table(cases: list[Case]) -> list[str]:
             formats = {layer.name: layer.output for layer in network.layers}
             steps = [formats[name].scale for name in network.output_names]
             results = zip(expected, case.results(network), steps, strict=True)
-            parts = [np.rint(np.abs(one - two) / step).ravel() for one, two, step in results]
+            parts = [
+                np.rint(np.abs(runtime_values - values) / step).ravel() for runtime_values, values, step in results
+            ]
             apart = np.concatenate(parts)
             cells.append(f"{np.mean(apart > 0):.1%}, at most {apart.max():.0f}")
         rows.append([case.name, *cells])
@@ -147,9 +149,9 @@ def advice_part(case: Case, text: str, *, area: bool) -> list[str]:
     advised = advise(case.graph, case.calibration)
     if area and advised.kept:
         advised = replace(advised, areas=layer_areas(advised.kept.network))
-    found = advice(advised)
-    lines = [line for columns, cells in tables(found) for line in [*markdown_table(columns, cells), ""]]
-    lines += advice_lines(found)
+    report = advice(advised)
+    lines = [line for columns, cells in tables(report) for line in [*markdown_table(columns, cells), ""]]
+    lines += advice_lines(report)
     if area:
         return lines
     old = text.partition("<!-- advice -->")[2].partition("<!-- /advice -->")[0].splitlines()
@@ -157,7 +159,7 @@ def advice_part(case: Case, text: str, *, area: bool) -> list[str]:
     if not heads:
         return lines
     end = heads[0] + old[heads[0] :].index("")
-    place = lines.index(advice_lines(found)[0])
+    place = lines.index(advice_lines(report)[0])
     total = [line for line in old if line.startswith("- Requantizers, ")]
     return [*lines[:place], *old[heads[0] : end + 1], *lines[place:-1], *total, lines[-1]]
 

@@ -36,13 +36,13 @@ def table() -> list[str]:
         model = DIGITS / name.split()[0].strip("`,")
         images = {"calibration": DIGITS / "calibration.npz", "held_out": DIGITS / "heldout.npz"}
         result = compress(CompressOptions(model=model, **images, **options), silent)
-        found = size(result)
+        sizes = size(result)
         assert result.accuracy is not None
         cells = [
-            f"{found['zeros']:.1%}",
-            f"{found['total_bytes']:,}",
-            f"{found['ratio']:.1f}",
-            f"{found['ratio_without_positions']:.1f}",
+            f"{sizes['zeros']:.1%}",
+            f"{sizes['total_bytes']:,}",
+            f"{sizes['ratio']:.1f}",
+            f"{sizes['ratio_without_positions']:.1f}",
             f"{result.accuracy.integer:.2%}",
         ]
         rows.append([name, *cells])

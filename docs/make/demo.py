@@ -15,10 +15,10 @@ PICTURES = ("scenes", "cycles", "roofline", "energy")
 
 
 def main(folder: Path, page: Path = PAGE) -> None:
-    found = json.loads((folder / "demo.json").read_text())
+    results = json.loads((folder / "demo.json").read_text())
     parts = {
-        "verdict": f"{verdict(found)}, on {found['tools']['simulator']}.",
-        **{name: "\n".join(make(found).markdown).rstrip() for name, make in TABLES.items()},
+        "verdict": f"{verdict(results)}, on {results['tools']['simulator']}.",
+        **{name: "\n".join(make(results).markdown).rstrip() for name, make in TABLES.items()},
     }
     text = page.read_text()
     for name, part in parts.items():

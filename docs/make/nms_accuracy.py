@@ -37,42 +37,44 @@ def kinds_table() -> str:
 
 def precisions(rows: list[Row]) -> str:
     """AP50, AP75, AP50:95 and boxes kept, a row for each method."""
-    found = by_method(rows)
+    figures_of = by_method(rows)
     cells = []
-    for name, values in found.items():
-        each = [" ".join(f"{values[kind, figure]:.3f}" for figure in PRECISIONS) for kind in KINDS]
-        cells.append([name, *each, " / ".join(f"{values[kind, 'nms.kept']:.1f}" for kind in KINDS)])
+    for name, values in figures_of.items():
+        scores = [" ".join(f"{values[kind, figure]:.3f}" for figure in PRECISIONS) for kind in KINDS]
+        cells.append([name, *scores, " / ".join(f"{values[kind, 'nms.kept']:.1f}" for kind in KINDS)])
     return "\n".join(markdown_table(["method", *KINDS, "boxes kept"], cells))
 
 
 def losses(methods: Mapping[str, PsrrParams], about: dict[str, int]) -> str:
     """Points of AP50 and AP75 below the better GreedyNMS, a row for each pyramid."""
     chosen = {name: METHODS[name] for name in GREEDY} | {name: pooled(params) for name, params in methods.items()}
-    found = by_method(accuracy(methods=chosen, **about))
+    figures_of = by_method(accuracy(methods=chosen, **about))
     cells = []
     for name, params in methods.items():
         lost = [
-            " / ".join(f"{found[name][kind, f'nms.{figure}_lost']:.1f}" for figure in ("ap50", "ap75"))
+            " / ".join(f"{figures_of[name][kind, f'nms.{figure}_lost']:.1f}" for figure in ("ap50", "ap75"))
             for kind in KINDS
         ]
-        words = max(params.window_count(one) for one in params.passes)
-        cells.append([name, *lost, f"{found[name]['sloppy', 'nms.kept']:.1f}", str(len(params.passes)), str(words)])
+        words = max(params.window_count(pooling) for pooling in params.passes)
+        cells.append(
+            [name, *lost, f"{figures_of[name]['sloppy', 'nms.kept']:.1f}", str(len(params.passes)), str(words)]
+        )
     heads = ["pyramid", *KINDS, "boxes kept, sloppy", "passes", "windows, largest pass"]
     return "\n".join(markdown_table(heads, cells))
 
 
 def by_method(rows: list[Row]) -> dict[str, dict[tuple[str, str], float]]:
     """Values by method, then by scene and name of the figure."""
-    found: dict[str, dict[tuple[str, str], float]] = {}
+    values: dict[str, dict[tuple[str, str], float]] = {}
     for row in rows:
-        found.setdefault(row["params"]["method"], {})[row["params"]["scene"], row["name"]] = row["value"]
-    return found
+        values.setdefault(row["params"]["method"], {})[row["params"]["scene"], row["name"]] = row["value"]
+    return values
 
 
 def neighbours() -> dict[str, PsrrParams]:
     """`guarded`, and what differs from it in one thing, or in alpha and stride."""
     chosen = preset("guarded")
-    largest = tuple(replace(one, kernel=Kernel.LARGEST) for one in chosen.passes)
+    largest = tuple(replace(pooling, kernel=Kernel.LARGEST) for pooling in chosen.passes)
     half_octaves = {"areas": preset("adjacent").areas}
     return (
         {"`guarded`": chosen}
@@ -99,7 +101,7 @@ def neighbours() -> dict[str, PsrrParams]:
 def published() -> dict[str, PsrrParams]:
     """The paper's pyramid, and what differs from it in one thing the paper leaves open, or in alpha."""
     paper = preset("psrr")
-    largest = tuple(replace(one, kernel=Kernel.LARGEST) for one in paper.passes)
+    largest = tuple(replace(pooling, kernel=Kernel.LARGEST) for pooling in paper.passes)
     return (
         {"`psrr`": paper}
         | {f"alpha {alpha}": preset("psrr", alpha=alpha) for alpha in (0.5, 1.0)}
@@ -121,7 +123,10 @@ def rounded() -> dict[str, Method]:
         methods |= {f"`{name}`, float": pooled(params)}
         methods |= {f"`{name}`, integer, 1/{1 << fraction} pixel": integer(name, fraction) for fraction in (0, 4)}
         methods |= {f"`{name}`, {bits}-bit scores": coarse(pooled(params), bits) for bits in (8, 4)}
-    greedy = {f"greedy 0.4, {bits}-bit scores": coarse(lambda found: greedy_nms(found, 0.4), bits) for bits in (8, 4)}
+    greedy = {
+        f"greedy 0.4, {bits}-bit scores": coarse(lambda detections: greedy_nms(detections, 0.4), bits)
+        for bits in (8, 4)
+    }
     return methods | {"greedy 0.4, float": METHODS["greedy 0.4"]} | greedy
 
 

@@ -99,7 +99,7 @@ def _along(axes: Any, place: tuple[float, float], text: str, colour: str, rotati
 
 
 def draw_windows(path: Path) -> None:
-    """Two copies of one object that a plain grid keeps apart and a shifted one joins."""
+    """Two boxes of one object that a plain grid separates and a shifted one joins."""
     plain = Pass(scales=((0,),), ratios=((0,),))
     shifted = Pass(scales=((0,),), ratios=((0,),), shift_x=True, shift_y=True)
     params = PsrrParams(passes=(plain, shifted), areas=(128**2,), ratios=(1.0,), width=384, height=288)
@@ -110,22 +110,22 @@ def draw_windows(path: Path) -> None:
     scores = np.array([0.71, 0.94, 0.65, 0.38, 0.82, 0.76, 0.52, 0.91, 0.44, 0.63])
     with figure(path, 9.5, 4.3) as drawing:
         both = []
-        for axes, one, name in zip(drawing.subplots(1, 2), params.passes, ("plain", "shifted"), strict=True):
-            key = windows(recover(boxes, params), params, one)
+        for axes, pooling, name in zip(drawing.subplots(1, 2), params.passes, ("plain", "shifted"), strict=True):
+            key = windows(recover(boxes, params), params, pooling)
             best = np.array([scores[index] == scores[key == key[index]].max() for index in range(len(boxes))])
             both.append(best)
-            _windows(axes, params, one)
+            _windows(axes, params, pooling)
             _centres(axes, boxes, scores, best)
-            axes.set_title(f"{name}: {best.sum()} boxes live")
+            axes.set_title(f"{name}: {best.sum()} boxes survive")
         alive = both[0] & both[1]
-        drawing.suptitle(f"{len(boxes)} boxes of one channel; {alive.sum()} live through both passes", fontsize=11)
+        drawing.suptitle(f"{len(boxes)} boxes of one channel; {alive.sum()} survive both passes", fontsize=11)
 
 
-def _windows(axes: Any, params: PsrrParams, one: Pass) -> None:
+def _windows(axes: Any, params: PsrrParams, pooling: Pass) -> None:
     """The grid of cells and over it that of windows."""
     stride, (columns, rows) = params.stride, params.cells
     _grid(axes, np.arange(columns) * stride, np.arange(rows) * stride, PALE, 0.6)
-    ((x, y),), ((lead_x, lead_y),) = params.kernels(one), params.leads(one)
+    ((x, y),), ((lead_x, lead_y),) = params.kernels(pooling), params.leads(pooling)
     across = np.array([0, *range(lead_x % x, columns, x)]) * stride
     down = np.array([0, *range(lead_y % y, rows, y)]) * stride
     _grid(axes, across, down, "black", 1.0)
@@ -136,7 +136,7 @@ def _centres(axes: Any, boxes: Floats, scores: Floats, best: Any) -> None:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     for box in boxes[best]:
         _outline(axes, box, RED, 1.2)
-    axes.plot(*centres[~best].T, "x", color=GREY, markersize=6, label="a better one in its window")
+    axes.plot(*centres[~best].T, "x", color=GREY, markersize=6, label="loses to a better box of its window")
     axes.plot(*centres[best].T, "o", color=RED, markersize=6, label="best of its window")
     for centre, score in zip(centres[best], scores[best], strict=True):
         axes.annotate(f"{score:.2f}", centre, (4, -13), textcoords="offset points", fontsize=9, color=RED)
@@ -150,9 +150,13 @@ def draw_pyramids(path: Path) -> None:
         for row, name in zip(rows, ("psrr", "guarded"), strict=True):
             params = preset(name)
             shifts: dict[Any, list[str]] = {}  # of the passes that pool the same channels
-            for one in params.passes:
-                shift = " and ".join("xy"[axis] for axis, moved in enumerate((one.shift_x, one.shift_y)) if moved)
-                shifts.setdefault((one.scales, one.ratios), []).append(f"shifted in {shift}" if shift else "plain")
+            for pooling in params.passes:
+                shift = " and ".join(
+                    "xy"[axis] for axis, moved in enumerate((pooling.shift_x, pooling.shift_y)) if moved
+                )
+                shifts.setdefault((pooling.scales, pooling.ratios), []).append(
+                    f"shifted in {shift}" if shift else "plain"
+                )
             for axes, ((scales, ratios), passes) in zip(row.subplots(1, len(shifts)), shifts.items(), strict=True):
                 _level(axes, params, Pass(scales=scales, ratios=ratios))
                 axes.set_title("\n".join(passes), fontsize=9, fontweight="normal")
@@ -161,12 +165,12 @@ def draw_pyramids(path: Path) -> None:
             row.suptitle(title, fontsize=11, fontweight="bold")
 
 
-def _level(axes: Any, params: PsrrParams, one: Pass) -> None:
+def _level(axes: Any, params: PsrrParams, pooling: Pass) -> None:
     """A rectangle for each group of channels, with its kernel in the middle."""
     shades = (BLUE, ORANGE, GREEN, RED, VIOLET, GREY)
-    for number, (group, kernel) in enumerate(zip(one.groups, params.kernels(one), strict=True)):
-        scale_group = number // len(one.ratios)
-        colour = shades[(scale_group + 2 * (number % len(one.ratios))) % len(shades)]
+    for number, (group, kernel) in enumerate(zip(pooling.groups, params.kernels(pooling), strict=True)):
+        scale_group = number // len(pooling.ratios)
+        colour = shades[(scale_group + 2 * (number % len(pooling.ratios))) % len(shades)]
         scales, ratios = (sorted({channel[axis] for channel in group}) for axis in (0, 1))
         corner = (ratios[0] - 0.46, scales[0] - 0.44)
         size = (ratios[-1] - ratios[0] + 0.92, scales[-1] - scales[0] + 0.88)
@@ -183,18 +187,18 @@ def _level(axes: Any, params: PsrrParams, one: Pass) -> None:
 
 
 def draw_guard(path: Path) -> None:
-    """A window's best box, one that it suppresses and one that it spares."""
+    """The best box of a window, one box that it suppresses and one that it spares."""
     params = preset("guarded", alpha=1.0, stride=16, guard=7 / 16)
     boxes = np.array([[203, 135, 333, 265], [215, 144, 341, 272], [252, 174, 372, 290]], np.float64)
-    one = params.passes[0]
+    pooling = params.passes[0]
     cells, scales, ratios = recover(boxes, params)
-    keys = windows((cells, scales, ratios), params, one)
+    keys = windows((cells, scales, ratios), params, pooling)
     assert len(set(keys.tolist())) == 1, "the example must lie in one window"
-    group = one.group_of(scales[:1], ratios[:1])[0]
-    kernel = np.array(params.kernels(one)[group])
+    group = pooling.group_of(scales[:1], ratios[:1])[0]
+    kernel = np.array(params.kernels(pooling)[group])
     corner = cells[0] // kernel * kernel * params.stride  # plain windows begin at cell 0
     overlaps = iou(boxes[0], boxes)
-    assert overlaps[1] > params.guard >= overlaps[2], "one shall go and one stay"
+    assert overlaps[1] > params.guard >= overlaps[2], "one box must be suppressed and one spared"
     with figure(path, 4.8, 5.4) as drawing:
         axes = drawing.subplots()
         window = Rectangle(tuple(corner), *(kernel * params.stride), facecolor=PALE, edgecolor="black", zorder=0)
@@ -202,8 +206,8 @@ def draw_guard(path: Path) -> None:
         foot = corner + np.array([0, kernel[1] * params.stride])
         axes.annotate("window", foot, (4, 4), textcoords="offset points", fontsize=9)
         notes = (
-            (BLUE, "best of the window: lives"),
-            (GREY, f"IoU {overlaps[1]:.2f} with the best, above {params.guard:g}: goes"),
+            (BLUE, "best of the window: kept"),
+            (GREY, f"IoU {overlaps[1]:.2f} with the best, above {params.guard:g}: suppressed"),
             (GREEN, f"IoU {overlaps[2]:.2f} with the best: spared"),
         )
         for box, (colour, note) in zip(boxes, notes, strict=True):
@@ -242,15 +246,15 @@ def draw_timeline(path: Path) -> None:
         axes.set_yticks(range(4), ["boxes in", "bank 0", "bank 1", "boxes out"])
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("clock cycles, one box each")
+        axes.set_xlabel("clock cycles, one box per cycle")
         axes.set_xlim(0, gathers[-1][1])
 
 
 def draw_example(path: Path) -> None:
     """What `roundel nms` draws of the example on the page."""
-    found = scenes(KINDS["easy"], 1, seed=1)[0].detections
-    kept = psrr_nms(found, preset("guarded"))
-    draw_suppression(path, "image 0, guarded", found, kept, (640, 640), palette([found]))
+    detections = scenes(KINDS["easy"], 1, seed=1)[0].detections
+    kept = psrr_nms(detections, preset("guarded"))
+    draw_suppression(path, "image 0, guarded", detections, kept, (640, 640), palette([detections]))
 
 
 def _grid(axes: Any, across: Any, down: Any, colour: str, width: float) -> None:
