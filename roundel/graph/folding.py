@@ -1,6 +1,7 @@
-"""The normal form of a float network: no batch normalization, nothing unread, activations ahead of what moves values.
+"""The normal form of a float network: batch normalization folded, activations ahead of operators that move values.
 
-Each step leaves every result what it was: exactly, but for the folding of factors into weights, which rounds anew.
+Nodes without a reader are removed. Every step preserves all results: exactly, except for the folding of factors into
+weights, which rounds them again.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What flows through the float and the integer network on the calibration images, kept no longer than it is read."""
+"""The float and the integer network run on the calibration images; tensors are kept until their last reader."""
 
 from collections import Counter
 from collections.abc import Iterable

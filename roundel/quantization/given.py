@@ -1,4 +1,4 @@
-"""What a network says about its own quantization: weights that are integers already, formats that are fixed."""
+"""Quantization that the file itself states: weights that are integers already, formats that are fixed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

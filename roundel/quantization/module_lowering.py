@@ -1,4 +1,4 @@
-"""One unified module on its way to an integer layer: formats chosen, constants encoded."""
+"""The lowering of one unified module to an integer layer: chooses formats and encodes constants."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

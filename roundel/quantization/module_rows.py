@@ -1,4 +1,4 @@
-"""The table of unified modules: what each takes in, and how many quantization operations that saves."""
+"""The table of unified modules: the operators of each, and the number of quantization operations saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

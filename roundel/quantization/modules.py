@@ -1,10 +1,10 @@
 """Unified modules: the operators of a float network grouped so that each group rounds once, at its end.
 
 [P] the network is restructured into unified modules; [R] which ones: convolution or matrix product + folded batch
-normalization + bias + residual addition + activation. What only moves values (maximum pooling, upsampling, flattening)
-follows a module and keeps its format: the greatest of requantized values is the requantized greatest value, as
-requantization is monotonic. Average pooling, a sum that no convolution can take in and concatenation round for
-themselves, activation included.
+normalization + bias + residual addition + activation. Operators that only move values (maximum pooling, upsampling,
+flattening) follow a module and keep its format: requantization is monotonic, so the maximum of requantized values is
+the requantized maximum. Average pooling, a sum that no convolution can take in and concatenation are modules of their
+own, activation included.
 """
 
 from collections.abc import Iterator

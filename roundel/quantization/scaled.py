@@ -1,7 +1,7 @@
-"""Networks whose scales are no powers of two, as they are: integer layers whose requantizers multiply.
+"""Networks whose scales are not powers of two, kept as they are: integer layers whose requantizers multiply.
 
-Weights keep their codes, activations their scale and zero point; nothing is searched but what the network does not say.
-[S] What is computed is that of ONNX's QLinear operators; [R] how sums and means are, see docs/quantization.md.
+Weights keep their codes, activations their scale and zero point; only what the network does not state is searched.
+[S] The arithmetic is that of ONNX's QLinear operators; [R] that of sums and means: see docs/quantization.md.
 """
 
 from dataclasses import replace

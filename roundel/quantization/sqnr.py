@@ -1,4 +1,4 @@
-"""Ratio of signal to quantization noise (SQNR), the measure of all tables that set integers beside real numbers."""
+"""Signal-to-quantization-noise ratio (SQNR), the measure of all tables that compare integers with real numbers."""
 
 from math import inf, log10
 from typing import Any

@@ -1,4 +1,4 @@
-"""Weight streams of an integer network: one per weighted layer, in the order in which the array wants the weights."""
+"""Weight streams of an integer network: one per weighted layer, in the order in which the array reads the weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
