@@ -46,7 +46,7 @@ class Array:
 
 
 def generate_array(name: str, params: MacParams | SparseMacParams) -> Array:
-    """An array as Verilog, behind its decoder where there is one."""
+    """Emit an array as Verilog, behind its decoder where there is one."""
     component = SparseMac(params) if isinstance(params, SparseMacParams) else MacArray(params)
     return Array(
         name=name,

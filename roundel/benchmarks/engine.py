@@ -194,7 +194,7 @@ def block_masks(layers: Sequence[Weighted], lanes: int, zeros: float) -> dict[st
 
 
 def variants() -> Sequence[Variant]:
-    """The table of figures that the engine is judged by."""
+    """List the measurements of the table that the engine is judged by."""
     return [
         LayerOnRtl(config="medium", side=56, channels=64, filters=64, speed=True),
         LayerOnRtl(config="small", side=96, channels=1, filters=32),
@@ -225,7 +225,7 @@ def _masked(network: Network, masks: Mapping[str, Any]) -> Network:
 
 
 def _run(compiled: Compiled, image: Ints) -> tuple[Frame, float]:
-    """The second of two runs, and its seconds: the first one may have to build the simulator."""
+    """Run twice; return the second run and its seconds, since the first may have to build the simulator."""
     run_frames(compiled, image)
     start = perf_counter()
     frame = run_frames(compiled, image)[0]

@@ -29,7 +29,7 @@ NAMED: dict[str, dict[str, Any]] = {
 
 
 def image(seed: int, count: int) -> BoxImage:
-    """The boxes of a seed."""
+    """Draw `count` boxes of a crowded image."""
     return crowd(np.random.default_rng([seed, count]), FORMAT, count)
 
 
@@ -41,6 +41,7 @@ class NmsRate:
     lanes: int
 
     def rows(self, seed: int) -> list[Row]:
+        """Run images back to back and one alone on the RTL; with parallel semantics also GreedyNMS on one image."""
         params = NmsParams(format=FORMAT, lanes=self.lanes, **NAMED[self.scheme])
         one = image(seed, BOXES)
         found = run_images(UNITS["nms"], params, [one] * IMAGES, seed=seed)
@@ -74,6 +75,7 @@ class Classes:
     banks: int
 
     def rows(self, seed: int) -> list[Row]:
+        """Run 80 images of 1 to 256 boxes, geometrically distributed, on the RTL."""
         params = NmsParams(format=FORMAT, banks=self.banks, capacity=256)
         rng = np.random.default_rng(seed)
         sizes = np.minimum(rng.geometric(1 / 20, 80), params.capacity)
@@ -91,6 +93,7 @@ class Software:
     boxes: int
 
     def rows(self, seed: int) -> list[Row]:
+        """Time every method in NumPy, and GreedyNMS compiled, on one crowded image."""
         given = image(seed, self.boxes)
         found = Detections(boxes=given.boxes.astype(float), scores=given.scores.astype(float))
         params = {name: NmsParams(format=FORMAT, **keywords).pyramid for name, keywords in NAMED.items()}
@@ -122,11 +125,12 @@ class NmsAccuracy:
     """Average precision of every suppression on scenes with known objects."""
 
     def rows(self, seed: int) -> list[Row]:
+        """Measure average precision; `seed` draws the scenes."""
         return accuracy(seed=seed)
 
 
 def variants() -> Sequence[Any]:
-    """Everything that is measured."""
+    """List everything that is measured."""
     rates = [
         NmsRate(scheme, lanes) for scheme in NAMED for lanes in (1, 2, 4) if lanes == 1 or scheme.endswith("parallel")
     ]
@@ -134,7 +138,7 @@ def variants() -> Sequence[Any]:
 
 
 def _compiled(found: Detections, threshold: float) -> Any:
-    """A call of onnxruntime's NonMaxSuppression, compiled C++, on one thread."""
+    """Return a call of onnxruntime's NonMaxSuppression, compiled C++, on one thread."""
     try:
         import onnxruntime
     except ImportError:

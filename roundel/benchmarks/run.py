@@ -79,7 +79,7 @@ def _known(names: Sequence[str]) -> list[str]:
 
 
 def _mac(params: MacParams, seed: int) -> list[Row]:
-    """A 3 x 3 convolution through the array, without stalls."""
+    """Run a 3 x 3 convolution through the array, without stalls."""
     rng = np.random.default_rng(seed)
     window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
     image = rng.integers(*limits(params.act_width, params.act_signed), (1, MAP, MAP, CHANNELS), endpoint=True)

@@ -30,17 +30,17 @@ class _Builder:
         self.shapes = {"x": shape}
 
     def add(self, node: Node, shape: tuple[int, ...]) -> str:
-        """Append a node and give the tensor it makes."""
+        """Append a node, whose result has `shape`, and return the tensor it makes."""
         self.nodes.append(node)
         self.shapes[node.output] = shape
         return node.output
 
     def name(self, kind: str) -> str:
-        """A new name."""
+        """Return a name of this kind that no node has."""
         return f"{kind}_{len(self.nodes)}"
 
     def conv(self, x: str, outputs: int, kernel: int, stride: int) -> str:
-        """Convolution that keeps the size but for its stride, and batch normalization."""
+        """Append a convolution that keeps the size but for its stride, and batch normalization."""
         channels, rows, columns = self.shapes[x]
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=(kernel // 2,) * 4)
         deviation = np.sqrt(2 / (channels * kernel**2))
@@ -53,12 +53,12 @@ class _Builder:
         return self.add(Affine(name=name, inputs=(y,), output=name, scale=scale, offset=offset), shape)
 
     def relu(self, x: str) -> str:
-        """max(x, 0)."""
+        """Append max(x, 0)."""
         name = self.name("relu")
         return self.add(Relu(name=name, inputs=(x,), output=name), self.shapes[x])
 
     def block(self, x: str, outputs: int, stride: int) -> str:
-        """Two convolutions and a residual, which has one of its own where the shape changes."""
+        """Append two convolutions and a residual, which has one of its own where the shape changes."""
         y = self.conv(self.relu(self.conv(x, outputs, 3, stride)), outputs, 3, 1)
         skip = x if self.shapes[x] == self.shapes[y] else self.conv(x, outputs, 1, stride)
         name = self.name("add")
@@ -66,7 +66,7 @@ class _Builder:
 
 
 def resnet18(seed: int, size: int = SIZE) -> Graph:
-    """A network of ResNet-18's operators and shapes, for images (3, size, size), with random weights."""
+    """Build a network of ResNet-18's operators and shapes, for images (3, size, size), with random weights."""
     make = _Builder(seed, (3, size, size))
     x = make.relu(make.conv("x", 64, 7, 2))
     window = Window(kernel=(3, 3), stride=(2, 2), pad=(1, 1, 1, 1))
@@ -86,7 +86,7 @@ def resnet18(seed: int, size: int = SIZE) -> Graph:
 
 
 def smooth_images(seed: int, count: int, size: int = SIZE) -> Reals:
-    """Images whose neighbouring values resemble each other, (count, 3, size, size)."""
+    """Draw images whose neighbouring values resemble each other, (count, 3, size, size)."""
     coarse = np.random.default_rng(seed).normal(size=(count, 3, size // 8, size // 8)).astype(np.float32)
     return coarse.repeat(8, axis=2).repeat(8, axis=3)
 
@@ -133,7 +133,7 @@ def variants() -> Sequence[Case]:
 
 
 def _peak_memory() -> float:
-    """The most memory that this process ever had, GiB."""
+    """Return the most memory that this process ever had, GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 

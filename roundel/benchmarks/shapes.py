@@ -52,7 +52,7 @@ class Builder:
         residual: str | None = None,
         linear: bool = False,
     ) -> str:
-        """A convolution with `kernel // 2` rows and columns of padding."""
+        """Append a convolution with `kernel // 2` rows and columns of padding."""
         rows, columns, channels = self.shapes[source]
         pad = kernel // 2
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad, pad, pad))
@@ -74,14 +74,14 @@ class Builder:
         return self._add(layer, (*window.output_size(rows, columns), outputs))
 
     def pool(self, source: str, kernel: int, stride: int, pad: tuple[int, int, int, int] = (0, 0, 0, 0)) -> str:
-        """The greatest value of every window."""
+        """Append the greatest value of every window."""
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=pad)
         layer = MaxPool(name=f"pool_{len(self.layers)}", sources=(source,), output=self.formats[source], window=window)
         rows, columns, channels = self.shapes[source]
         return self._add(layer, (*window.output_size(rows, columns), channels))
 
     def mean(self, source: str) -> str:
-        """The mean of every channel, one value each."""
+        """Append the mean of every channel over the whole map."""
         rows, columns, channels = self.shapes[source]
         layer = AveragePool(
             name=f"mean_{len(self.layers)}",
@@ -94,7 +94,7 @@ class Builder:
         return self._add(layer, (1, 1, channels))
 
     def dense(self, source: str, outputs: int) -> str:
-        """A matrix product with all features of a map."""
+        """Append a matrix product with all features of a map."""
         rows, columns, channels = self.shapes[source]
         form = self.formats[source]
         flat = Flatten(name=f"flatten_{len(self.layers)}", sources=(source,), output=form)
@@ -119,14 +119,14 @@ class Builder:
         return self._add(layer, (2 * rows, 2 * columns, channels))
 
     def concat(self, *sources: str) -> str:
-        """The channels of all sources."""
+        """Append the concatenation of the channels of all sources."""
         forms = tuple(self.formats[source] for source in sources)
         layer = Concat(name=f"concat_{len(self.layers)}", sources=sources, output=forms[0], inputs=forms)
         rows, columns, _ = self.shapes[sources[0]]
         return self._add(layer, (rows, columns, sum(self.shapes[source][2] for source in sources)))
 
     def network(self, *results: str) -> Network:
-        """What has been built."""
+        """Return the network of the layers appended so far."""
         return Network(source="image", input=ACTIVATION, layers=tuple(self.layers), results=results)
 
     def _add(self, layer: Layer, shape: tuple[int, int, int]) -> str:

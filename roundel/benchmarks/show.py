@@ -90,7 +90,7 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 
 
 def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
-    """A column for each part of zeros."""
+    """Build a table with a column for each part of zeros."""
     scale = 1e-6 if rows[0]["unit"] == "weights/s" else 1
     lines: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: float(row["params"]["zeros"])):
@@ -100,25 +100,25 @@ def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
 
 
 def figure(row: Row) -> str:
-    """The value of a row, to print: what can be near 1 with its decimals, speeds without."""
+    """Format the value of a row: what can be near 1 with its decimals, speeds without."""
     return f"{row['value']:,.4f}" if row["value"] < 1000 else f"{row['value']:,.0f}"
 
 
 def _title(row: Row) -> str:
-    """The name of a row with what sets it apart from others of that name."""
+    """Return the name of a row with what sets it apart from others of that name."""
     about = row["params"]
     counted = next((f"{about[key]:,} {key}" for key in ("banks", "boxes") if key in about), "")
     return " ".join(filter(None, [row["name"], about.get("scheme"), counted]))
 
 
 def _workload(about: Mapping[str, Any]) -> str:
-    """The network, the layer and its zeros, as far as they are given."""
+    """Name the network, the layer and its zeros, as far as they are given."""
     zeros = f"{about['zeros']:.0%} zeros, {about['weight_width']} bits" if "zeros" in about else ""
     return ", ".join(filter(None, [about.get("network"), about.get("layer"), zeros]))
 
 
 def _pivot(title: str, rows: Iterable[Row], keys: Sequence[str], names: dict[str, str]) -> Table:
-    """A line for each value of `keys`, a column for each of `names`."""
+    """Build a table with a line for each value of `keys` and a column for each of `names`."""
     lines: dict[tuple[object, ...], dict[str, str]] = {}
     for row in rows:
         line = lines.setdefault(tuple(row["params"][key] for key in keys), {})

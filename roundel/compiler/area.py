@@ -36,7 +36,7 @@ def whole(storage: Storage) -> Area:
 
 
 def cut(storage: Storage, heights: Sequence[int], columns: int) -> list[Area]:
-    """A map in bands of these heights, from the top, and these in strips of so many columns."""
+    """Cut a map into bands of these heights, from the top, and these into strips of so many columns."""
     ends = list(accumulate(heights, initial=0))
     return [
         Area(first, last, left, min(left + columns, storage.columns))
@@ -66,7 +66,7 @@ class Place:
 
     @classmethod
     def of(cls, storage: Storage, word: int, area: Area) -> "Place":
-        """A part of a storage without gaps from `word` on."""
+        """Place a part of a storage without gaps from `word` on."""
         row = storage.words_of(area.columns)
         return cls(word=word, row=row, plane=area.rows * row, area=area)
 
@@ -113,6 +113,6 @@ class Tiling:
 
 
 def balanced(size: int, most: int, unit: int) -> int:
-    """The size of pieces, multiples of `unit` and at most `most`, when as few as possible are about the same size."""
+    """Return the size of pieces, multiples of `unit`, at most `most`: as few as possible, about the same size."""
     pieces = -(-size // min(size, most))
     return -(-size // (pieces * unit)) * unit

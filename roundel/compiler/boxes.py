@@ -33,25 +33,31 @@ class DetectorScale(Protocol):
     """Names of the outputs that hold the logits and the distances of one scale."""
 
     @property
-    def cls(self) -> str: ...
+    def cls(self) -> str:
+        """Name of the output that holds the logits."""
+        ...
 
     @property
-    def box(self) -> str: ...
+    def box(self) -> str:
+        """Name of the output that holds the distances."""
+        ...
 
 
 class HeadedDetector(Protocol):
     """What the compiler asks of a detector; `roundel.detection.Detector` is one."""
 
     @property
-    def scales(self) -> Sequence[DetectorScale]: ...
+    def scales(self) -> Sequence[DetectorScale]:
+        """The scales, in the order in which their boxes go to the NMS."""
+        ...
 
     def heads(self, network: Network, layers: Mapping[str, str] | None = None) -> tuple[HeadParams, ...]:
-        """Integer parameters of the box decoder for each scale."""
+        """Return integer parameters of the box decoder for each scale."""
         ...
 
 
 def heads_of(detector: HeadedDetector, network: Network, results: Mapping[str, str] | None = None) -> tuple[Head, ...]:
-    """The heads of a detector on an integer network, in the order of its scales.
+    """Return the heads of a detector on an integer network, in the order of its scales.
 
     Parameters
     ----------
@@ -97,7 +103,7 @@ def records_bytes(params: EngineParams) -> int:
 
 
 def boxes_fields(head: Head, cls: Place, box: Place, offset: int, *, last: bool) -> dict[str, int]:
-    """The fields of a BOXES descriptor whose records go to `offset` of region `OUTPUT`."""
+    """Return the fields of a BOXES descriptor whose records go to `offset` of region `OUTPUT`."""
     one = head.params
     return {
         "cls": cls.word,

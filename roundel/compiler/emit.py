@@ -44,7 +44,7 @@ class Streams:
         return {"offset": self._known[stream], "bytes": len(stream)}
 
     def weights(self, operation: Operation, blocks: range) -> bytes:
-        """The weight stream of some output blocks."""
+        """Encode the weight stream of some output blocks."""
         key = (id(operation), blocks)
         if key not in self._weights:
             held = np.concatenate([operation.steps[block].weights for block in blocks])
@@ -52,7 +52,7 @@ class Streams:
         return self._weights[key]
 
     def zeros(self) -> bytes:
-        """The weight stream of one block of zeros."""
+        """Encode the weight stream of one block of zeros."""
         return encode_weights(np.zeros((self.params.columns, self.params.lanes), dtype=np.int8), self.params)
 
     def parts(self, operation: Operation) -> list[range]:
@@ -81,7 +81,7 @@ def compute(
     operation: Operation, blocks: range, streams: Streams, *,
     area: Area, source: Place, target: Place, residual: Place | None = None,
 ) -> dict[str, int]:  # fmt: skip
-    """The fields of a COMPUTE descriptor for a part of some output planes, from places that hold what it reads.
+    """Return the fields of a COMPUTE descriptor for a part of some output planes.
 
     `blocks` are of one phase, of which the part has a row at least.
     """
@@ -129,7 +129,7 @@ def compute(
 
 
 def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -> dict[str, int]:
-    """The fields of a LOAD or STORE of a part at `place`, from plane `plane` of the outer map on.
+    """Return the fields of a LOAD or STORE of a part at `place`, from plane `plane` of the outer map on.
 
     Rows that lie without gaps on both sides are one run, and so are planes of such rows.
     """

@@ -87,7 +87,7 @@ class Lowering:
         return list(dict.fromkeys(tensor.storage.root[0] for tensor in tensors))
 
     def dense(self, name: str) -> Tensor:
-        """A tensor, or a copy of it, whose channels follow one another."""
+        """Return a tensor, or a copy of it, whose channels follow one another."""
         tensor = self.tensors[name]
         return self.repacked(name, tensor, dense_slots(len(tensor.slots)))
 
@@ -123,13 +123,13 @@ class Lowering:
             raise InputError(f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}")
 
     def make(self, name: str, form: Format, rows: int, columns: int, slots: Ints, *, flat: bool = False) -> Tensor:
-        """A new tensor in planes of its own."""
+        """Create a tensor in planes of its own."""
         lanes = self.params.lanes
         storage = Storage(name=name, rows=rows, columns=columns, planes=planes_of(slots, lanes), lanes=lanes)
         return Tensor(name=name, form=form, storage=storage, slots=slots, flat=flat)
 
     def repacked(self, layer: str, source: Tensor, slots: Ints) -> Tensor:
-        """The tensor, or a copy of it, with its channels at `slots`."""
+        """Return the tensor, or a copy of it, with its channels at `slots`."""
         if np.array_equal(source.slots, slots) and not source.storage.pixel:
             return source
         storage = source.storage
@@ -138,7 +138,7 @@ class Lowering:
         return target
 
     def weighted(self, layer: Weighted, source: Tensor, residual: Tensor | None = None) -> Tensor:
-        """A convolution or a matrix product."""
+        """Lower a convolution or a matrix product."""
         window, channels = window_of(layer, source), len(source.slots)
         expected = len(layer.weights) * layer.groups // window.taps
         if expected != channels or (layer.window is not None and source.flat):
@@ -157,13 +157,13 @@ class Lowering:
         return target
 
     def average(self, layer: AveragePool, source: Tensor) -> Tensor:
-        """A mean."""
+        """Lower a mean."""
         target = self._pooled(layer, layer.window, source)
         self.operations.append(average(layer, source, target, self.params))
         return target
 
     def maximum(self, layer: MaxPool, source: Tensor) -> Tensor:
-        """A maximum."""
+        """Lower a maximum."""
         target = self._pooled(layer, layer.window, source)
         self.operations.append(maximum(layer, source, target, self.params))
         return target
@@ -173,7 +173,7 @@ class Lowering:
         return self.make(layer.name, layer.output, rows, columns, source.slots)
 
     def upsample(self, layer: Upsample, source: Tensor) -> Tensor:
-        """Every pixel twice in both directions, as often as the factor asks for."""
+        """Lower an upsampling: copies that double both directions, as many as the factor asks for."""
         if layer.factor & (layer.factor - 1):
             raise InputError(f"{layer.name}: the engine upsamples by powers of two, not by {layer.factor}")
         left, target = layer.factor, source
@@ -187,11 +187,11 @@ class Lowering:
         return replace(target, name=layer.name)
 
     def flatten(self, layer: Flatten, source: Tensor) -> Tensor:
-        """Another way to see the same map."""
+        """Return the same map, seen as features."""
         return replace(source, name=layer.name, flat=True)
 
     def add(self, layer: Add, x: Tensor, y: Tensor) -> Tensor:
-        """A sum; both operands must lie in the same way."""
+        """Lower a sum, whose operands must lie in the same way: one is copied where they do not."""
         if (x.storage.rows, x.storage.columns, len(x.slots)) != (y.storage.rows, y.storage.columns, len(y.slots)):
             raise InputError(f"{layer.name}: the engine adds tensors of one shape, not {x.shape} and {y.shape}")
         slots = x.slots if np.array_equal(x.slots, y.slots) else dense_slots(len(x.slots))
@@ -201,7 +201,7 @@ class Lowering:
         return target
 
     def concat(self, layer: Concat, *sources: Tensor) -> Tensor:
-        """Planes one behind the other: each source's own where they can be made there, else a copy."""
+        """Lay planes one behind the other: each source's own where they can be made there, else a copy."""
         first, lanes = sources[0].storage, self.params.lanes
         if any((one.storage.rows, one.storage.columns) != (first.rows, first.columns) for one in sources):
             raise InputError(f"{layer.name}: expected maps of one size")
@@ -222,7 +222,7 @@ class Lowering:
         return Tensor(name=layer.name, form=layer.output, storage=whole, slots=slots, flat=sources[0].flat)
 
     def _part(self, layer: Concat, index: int, source: Tensor, taken: list[Storage]) -> Tensor:
-        """A source that may become a part of a greater storage: itself, or a copy in the output's format."""
+        """Return a source that may become a part of a greater storage: itself, or a copy in the output's format."""
         storage = source.storage
         made = any(one.target.storage is storage for one in self.operations) or any(
             one.storage.parent is not None and one.storage.parent[0] is storage for one in self.tensors.values()

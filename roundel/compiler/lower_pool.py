@@ -15,7 +15,7 @@ from roundel.golden.rounding import Ints
 
 
 def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """A mean: a depthwise convolution whose weights are the multiplier of every tap."""
+    """Make a mean: a depthwise convolution whose weights are the multiplier of every tap."""
     _check_counts(layer, source)
     multiplier, runtime = layer.multiplier, dict(layer.runtime())
     if params.scheme is Scheme.SHIFT:
@@ -42,7 +42,7 @@ def _check_counts(layer: AveragePool, source: Tensor) -> None:
 
 
 def maximum(layer: MaxPool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """A maximum: every tap is a step."""
+    """Make a maximum, in which every tap is a step."""
     weight, runtime = identity(params)
     low, high = source.range
     runtime["bias"] = np.asarray(low * weight)
@@ -58,7 +58,7 @@ def _by_lane(
     weights: Ints, window: Window, source: Tensor, target: Tensor, params: EngineParams,
     *, columns: Mapping[str, Ints], alone: bool = False, **fields: object,
 ) -> Operation:  # fmt: skip
-    """A depthwise operation, from weights (kernel rows, kernel columns, slots)."""
+    """Make a depthwise operation from weights (kernel rows, kernel columns, slots)."""
     lanes, planes = params.lanes, target.storage.planes
     held = pieces(target.name, weights.reshape(*window.kernel, planes, lanes), params.weight_width)
     groups = covers(window, 1 if alone else params.taps, target.storage.columns)
@@ -97,7 +97,7 @@ def copy(
 
 
 def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """A sum: the operand with more fractional bits meets weights of 1, the other is the residual."""
+    """Make a sum: the operand with more fractional bits meets weights of 1, the other is the residual."""
     if params.scheme is not Scheme.SHIFT:
         raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}")
     source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)

@@ -37,7 +37,7 @@ def depthwise_slots(layer: Weighted, source: Tensor) -> Ints:
 def weighted(
     layer: Weighted, source: Tensor, residual: Tensor | None, target: Tensor, params: EngineParams
 ) -> Operation:
-    """A weighted layer; the target is made, and a residual lies as it does."""
+    """Make the operation of a weighted layer; the target exists already, and a residual lies as it does."""
     up = layer.accumulator_fractions - layer.product_fractions
     weights = layer.weights << up if up.any() else layer.weights
     columns = _columns(layer, residual, params)

@@ -138,7 +138,7 @@ class Operation:
         return int(row.min()), int(row.max()), int(byte.min()), int(byte.max())
 
     def reads(self, area: Area, align: int) -> Area:
-        """The part of the source that a part of the results needs; all columns if it has all.
+        """Return the part of the source that a part of the results needs; all columns if it has all.
 
         The first column is one whose byte is a multiple of `align` of the row: the bytes of a bus beat.
         """
@@ -254,7 +254,7 @@ def encode_weights(weights: Weights, params: EngineParams) -> bytes:
 
 
 def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
-    """A weight and what the requantizer takes with it so that an activation stays what it is."""
+    """Return a weight, and what the requantizer takes with it, so that an activation stays what it is."""
     one = np.ones(1, dtype=np.int64)
     return {
         Scheme.SHIFT: (1, {"shift": 0 * one}),

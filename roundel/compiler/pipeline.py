@@ -71,25 +71,25 @@ class Compiled:
     plan: Plan
 
     def regions(self, image: Ints) -> Regions:
-        """The outer memory before a run, with an input (rows, columns, channels) or (features,) in it."""
+        """Return the outer memory before a run, with an input (rows, columns, channels) or (features,) in it."""
         held = {region: bytearray(size) for region, size in self.sizes.items()}
         held[Region.PROGRAM][:] = self.image
         put(self.source, image, held[Region.INPUT])
         return {region: np.frombuffer(data, dtype=np.uint8) for region, data in held.items()}
 
     def read(self, name: str, regions: Regions) -> Ints:
-        """A tensor of `tensors` after a run, as the network gives it, without the batch."""
+        """Read a tensor of `tensors` after a run, as the network gives it, without the batch."""
         tensor = self.tensors[name]
         outer = tensor.storage.root[0].outer
         assert outer is not None
         return get(tensor, regions[outer.region].tobytes())
 
     def results(self, regions: Regions) -> dict[str, Ints]:
-        """The network's results after a run."""
+        """Read the network's results after a run, by name."""
         return {name: self.read(name, regions) for name in self.outputs}
 
     def records(self, regions: Regions) -> bytes:
-        """The boxes kept after a run, `RECORD.size` bytes each, without what ends them (docs/engine.md)."""
+        """Read the boxes kept after a run, `RECORD.size` bytes each, without what ends them (docs/engine.md)."""
         data = regions[Region.OUTPUT].tobytes()
         for start in range(0, len(data) - RECORD.size + 1, RECORD.size):
             *_, label, _ = RECORD.unpack_from(data, start)
@@ -170,7 +170,7 @@ def _place_outside(
 
 
 def _program(tasks: list[Task], params: EngineParams) -> Program:
-    """The descriptors, with streams counted from the program's end."""
+    """Assemble the descriptors, with streams counted from the program's end."""
     end = HEADER_BYTES + (len(tasks) + 1) * DESCRIPTOR_BYTES
     base = end + -end % ALIGN
     descriptors = []

@@ -81,7 +81,7 @@ class Planner:
             self.lives[root] = self.lives[root][0], len(self.operations)
 
     def plan(self) -> Plan:
-        """A plan with few streamed maps: the cheapest are streamed until all fits, and come back where that is faster.
+        """Return a plan with few streamed maps: the cheapest until all fits, some back on chip where that is faster.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Planner:
         return self._better(found)
 
     def _better(self, found: Plan) -> Plan:
-        """The plan, or one in which maps are on chip or streamed that are not in it, where that is faster."""
+        """Return the plan, or a faster one in which other maps are streamed."""
         for one in sorted(self.lives, key=lambda one: (-self._traffic(one) * one.words, self.lives[one], one.name)):
             if one in self.pinned or (one in found.streamed and self._traffic(one) <= 0):
                 continue
@@ -112,7 +112,7 @@ class Planner:
         return any(overlap(self.lives[storage], self.lives[one]) for one in streamed)
 
     def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
-        """The storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
+        """Return the storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
         living = [one for one in self._living(streamed, index) if one not in self.pinned]
         if not living:
             layer = self.operations[min(index, len(self.operations) - 1)].layer
@@ -131,7 +131,7 @@ class Planner:
         return reads - 1 if storage is self.source else reads + (storage not in self.outer)
 
     def _attempt(self, streamed: frozenset[Storage]) -> Plan | int:
-        """The plan with these storages streamed, or the number of an operation at which not all fits."""
+        """Return the plan with these storages streamed, or the number of an operation at which not all fits."""
         lives = {one: life for one, life in self.lives.items() if one not in streamed}
         resident = pack(lives, self.words)
         if resident is None:
@@ -145,7 +145,7 @@ class Planner:
         return Plan(resident=resident, streamed=streamed, bands=bands)
 
     def _bands(self, index: int, resident: dict[Storage, int], streamed: frozenset[Storage]) -> Bands | None:
-        """The bands of an operation; None if its buffers do not fit beside the resident maps."""
+        """Return the bands of an operation; None if its buffers do not fit beside the resident maps."""
         operation = self.operations[index]
         moving = {name: one for name, one in roles(operation).items() if one.storage.root[0] in streamed}
         taken = tuple((resident[one], resident[one] + one.words) for one in self._living(streamed, index))
@@ -156,7 +156,7 @@ class Planner:
         return self._known[key]
 
     def _on_chip(self, index: int) -> Bands:
-        """The bands of an operation of which nothing is streamed."""
+        """Return the bands of an operation of which nothing is streamed."""
         operation = self.operations[index]
         heights, cycles = Pipeline(
             operation=operation,

@@ -67,7 +67,7 @@ class BandChoice:
     params: EngineParams
 
     def best(self) -> Bands | None:
-        """What takes fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
+        """Return the bands of fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
         return min(self._fitting(), key=lambda bands: (bands.cycles, -bands.columns), default=None)
 
     def _fitting(self) -> Iterator[Bands]:
@@ -86,7 +86,7 @@ class BandChoice:
                     return  # nothing is better than all of it
 
     def _highest(self, columns: int, copies: int) -> int:
-        """The most rows of a band that fit; 0 if none does."""
+        """Return the most rows of a band that fit; 0 if none does."""
         low, high = 0, self.operation.target.storage.rows
         while low < high:
             middle = (low + high + 1) // 2
@@ -154,6 +154,6 @@ class BandChoice:
         return parts * (computing + loaded + stored + 2 * OVERHEAD)
 
     def _runs(self, tensor: Tensor, rows: int, columns: int) -> int:
-        """Runs in which a part is moved, about."""
+        """Estimate the runs in which a part is moved."""
         storage = tensor.storage
         return storage.planes * (1 if columns >= self.operation.target.storage.columns else rows)

@@ -12,7 +12,7 @@ Lives = Mapping[Storage, tuple[int, int]]
 
 
 def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
-    """The first word of every storage, so that none that live at the same time overlap; None if no way is found.
+    """Return the first word of every storage; none that live at once overlap. None if no way is found.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
 
 
 def peak(lives: Lives) -> tuple[int, int]:
-    """The operation at which most words live, and how many they are."""
+    """Return the operation at which most words live, and how many they are."""
     needs: dict[int, int] = {}
     for one, (first, last) in lives.items():
         for index in range(first, last + 1):
@@ -65,7 +65,7 @@ def _orders(lives: Lives) -> Iterator[list[tuple[Storage, bool]]]:
 
 
 def first_fit(taken: Taken, size: int, words: int) -> int | None:
-    """The lowest place for `size` words that are not taken."""
+    """Return the lowest place for `size` words that are not taken."""
     at = 0
     for start, stop in sorted(taken):
         if start - at >= size:

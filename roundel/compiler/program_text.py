@@ -12,7 +12,7 @@ COUNTS = ("computes", "macs", "steps", "steps_dense", "loaded", "stored", "weigh
 
 
 def memory_map(compiled: Compiled) -> dict[str, Any]:
-    """What a driver needs to know, as plain values; docs/compiler.md describes it."""
+    """Return what a driver needs to know, as plain values; docs/compiler.md describes it."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -79,7 +79,7 @@ def _place(tensor: Tensor) -> dict[str, Any]:
 
 
 def listing(compiled: Compiled) -> str:
-    """The program as text: a line for every descriptor, then what is where."""
+    """Return the program as text: a line for every descriptor, then what is where."""
     heads = ("index", "operation", "layer", "tokens", "reads", "writes", "tiles", "steps", "bytes")
     rows = [heads, *(_line(index, task) for index, task in enumerate(compiled.tasks))]
     rows.append((str(len(compiled.tasks)), "end", *[""] * 7))

@@ -74,7 +74,7 @@ class Schedule:
             )  # fmt: skip
 
     def _part(self, operation: Operation, buffers: Mapping[str, tuple[int, ...]], turn: int, area: Area) -> None:
-        """Loads, computations and stores of some results."""
+        """Append loads, computations and stores of some results."""
         loads: list[Task] = []
         spans: list[Ints] = []
         places: dict[str, Place] = {}
@@ -124,7 +124,7 @@ class Schedule:
         return replace(place, word=place.word + plane * place.plane)
 
     def _loads(self, layer: str, storage: Storage, place: Place, area: Area, streamed: bool) -> list[Task]:
-        """What brings a part on chip, if it does not stay there or is not there yet."""
+        """Return the loads that bring a part on chip, if it does not stay there or is not there yet."""
         root, plane = storage.root
         if not streamed:
             if root is not self.source or area.last <= self._loaded:
@@ -162,7 +162,7 @@ def _all(place: Place, storage: Storage) -> Ints:
 
 
 def fence(streams: Streams, word: int) -> Task:
-    """A computation that reads nothing and writes zeros to one word: it passes tokens from stores to loads."""
+    """Make a computation that reads nothing and writes zeros to one word: it passes tokens from stores to loads."""
     params = streams.params
     columns = pack_column(params, {}) * params.columns
     step = WeightStep(offset=0, dy=0, dx=0, last=True).pack()

@@ -25,14 +25,14 @@ def kernel_rows(window: Window, interleave: int) -> tuple[Ints, Ints]:
 
 
 def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> float:
-    """Steps of an output block in the `rows` layout, in the mean of all phases."""
+    """Count the steps of an output block in the `rows` layout, in the mean of all phases."""
     rows = kernel_rows(window, interleave)[0]
     bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
     return -(-bytes_ // lanes) * float(np.mean([len(np.unique(each)) for each in rows]))
 
 
 def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
-    """Steps of a kernel in which every output may read every channel, of every output block, phase after phase.
+    """Return the steps of a dense kernel, of every output block, phase after phase.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: 
 def _phase(
     weights: list[Weights], window: Window, source: Tensor, target: Tensor, rows: Ints, within: Ints
 ) -> list[Steps]:
-    """Steps of one phase, whose kernel rows meet `rows` of the map, and there the tensor's rows `within`."""
+    """Return the steps of a phase, whose kernel rows meet `rows` of the map, and there the tensor's rows `within`."""
     storage, lanes = source.storage, source.storage.lanes
     kx = np.tile(np.arange(window.kernel[1]) * window.dilation[1], window.kernel[0])
     met, number = np.unique(rows, return_inverse=True)
@@ -110,7 +110,7 @@ def lead_of(groups: list[list[int]]) -> int:
 def depthwise_steps(
     weights: list[Weights], window: Window, groups: list[list[int]], source: Tensor, plane: int, taps: int
 ) -> Steps:
-    """Steps of one output block that reads one plane, lane by lane.
+    """Return the steps of one output block that reads one plane, lane by lane.
 
     Parameters
     ----------

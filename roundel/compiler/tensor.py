@@ -148,7 +148,7 @@ class Tensor:
         return 128 if self.raw else 0
 
     def byte(self, value: int) -> int:
-        """The byte in memory of a value."""
+        """Return the byte in memory of a value."""
         return value & 0xFF
 
 
@@ -200,7 +200,7 @@ def _lanes(tensor: Tensor) -> tuple[NDArray[np.int64], ...]:
 
 
 def _view(tensor: Tensor, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The region's bytes as (planes, rows, columns, bytes of a pixel)."""
+    """View the region's bytes as (planes, rows, columns, bytes of a pixel)."""
     storage = tensor.storage
     root, plane = storage.root
     if root.outer is None:

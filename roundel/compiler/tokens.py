@@ -84,7 +84,7 @@ class Touched:
         self._count = end
 
     def latest(self, spans: Ints, since: int) -> int:
-        """The last task from number `since` on that touches any of these; -1 if none does."""
+        """Return the last task from number `since` on that touches any of these; -1 if none does."""
         first = int(np.searchsorted(self._rows[2, : self._count], since))
         start, stop, number = self._rows[:, first : self._count]
         hits = (np.flatnonzero((start < span[1]) & (span[0] < stop)) for span in spans)
@@ -108,13 +108,13 @@ class Unit:
         return len(self.places)
 
     def add(self, task: Task, place: int) -> None:
-        """The next task, and its place in the program."""
+        """Append the next task, and its place in the program."""
         self._reads.add(task.reads, len(self))
         self._writes.add(task.writes, len(self))
         self.places.append(place)
 
     def latest(self, task: Task, since: int = 0) -> int:
-        """The last of the tasks from number `since` on that `task` conflicts with; -1 if none does."""
+        """Return the last of the tasks from number `since` on that `task` conflicts with; -1 if none does."""
         return max(
             self._writes.latest(task.reads, since),
             self._writes.latest(task.writes, since),
@@ -123,7 +123,7 @@ class Unit:
 
 
 def order(tasks: Sequence[Task], fence: Callable[[], Task]) -> list[Task]:
-    """The tasks with fences between them and tokens in their `values`."""
+    """Return the tasks with fences between them and tokens in their `values`."""
     fenced, relays = _relays(tasks, fence)
     _tokens(fenced, relays)
     return fenced

@@ -91,7 +91,7 @@ def finetune(
 def _tuned(
     node: Node, weights: dict[str, NDArray[Any]], biases: dict[str, NDArray[Any]], plans: Mapping[str, LayerPlan]
 ) -> Node:
-    """The node with what was trained."""
+    """Return the node with what was trained."""
     if not isinstance(node, Conv | Dense):
         return node
     plan = plans.get(node.name)

@@ -96,7 +96,7 @@ def read_compressed(path: Path) -> Stored:
 
 
 def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
-    """The shape of the images that the file names; one blank image of it has to go through the layers."""
+    """Return the shape of images that the file names; one blank image of it has to go through the layers."""
     if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
         raise InputError(f"{path}: meta: input_shape: expected a list of sizes")
     try:
@@ -107,14 +107,14 @@ def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
 
 
 def _results(path: Path, network: Network, results: Any) -> dict[str, str]:
-    """The layer behind each output, which the file names; the names are members of an npz file."""
+    """Return the layer behind each output, which the file names; the names are members of an npz file."""
     if not isinstance(results, dict) or not results or not set(map(str, results.values())) <= set(network.output_names):
         raise InputError(f"{path}: meta: results: expected one of {', '.join(network.output_names)} for each name")
     return results
 
 
 def _inside(path: Path, layer: str, name: object) -> str:
-    """A file's name, which must not lead out of the folder."""
+    """Check a file's name, which must not lead out of the folder."""
     if not isinstance(name, str) or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"{path}: meta: streams: expected a file beside it for layer {layer}, not {name!r}")
     return name

@@ -16,7 +16,7 @@ def opq_table(
     codes: Mapping[str, Ints] | None = None,
     streams: Mapping[str, int] | None = None,
 ) -> list[PlanRow]:
-    """A row for each layer and one, `all`, for the network.
+    """Return a row for each layer and one, `all`, for the network.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def opq_table(
 
 
 def _with_codes(plan: LayerPlan, codes: Mapping[str, Ints] | None) -> LayerPlan:
-    """The plan as fine-tuning left it."""
+    """Return the plan as fine-tuning left it."""
     if codes is None or plan.levels is None:
         return plan
     found = codes[plan.name]
@@ -97,7 +97,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def _compared(row: PlanRow) -> PlanRow:
-    """The row with what follows from its sizes."""
+    """Return the row with what follows from its sizes."""
     stream, entropy = row["stream_bytes"], row["entropy_bytes"]
     size = entropy if stream is None else stream
     over = stream / entropy - 1 if stream is not None and entropy else None

@@ -125,13 +125,14 @@ class Compressed:
 
     @property
     def network(self) -> Network:
+        """The integer network."""
         return self.quantized.network
 
 
 def opq_params(
     sparsity: float | None, bits: float | None, weighting: str, weight_bits: int, steps: str = "power_of_two"
 ) -> OpqParams | None:
-    """What `--sparsity`, `--bits`, `--weighting` and `--steps` ask for; None if neither of the first two is given.
+    """Return what `--sparsity`, `--bits`, `--weighting` and `--steps` ask for; None without either of the first two.
 
     No code is wider than `bits` rounded up, so that a whole number gives every layer the same number of levels.
 
@@ -201,7 +202,7 @@ def usual_rounding(graph: Graph) -> Rounding:
 def to_integers(
     graph: Graph, images: NDArray[Any], options: CompressOptions, progress: Progress
 ) -> tuple[Quantized, Advised | None]:
-    """The integer network, and the advice where scales are no powers of two.
+    """Return the integer network, and the advice where scales are no powers of two.
 
     Raises
     ------
@@ -222,7 +223,7 @@ def to_integers(
 
 
 def prune(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:
-    """A folded graph with pruned and quantized weights, and the plan of each layer; without `params` as it was.
+    """Prune and quantize the weights of a folded graph, and return each layer's plan; as it was without `params`.
 
     Raises
     ------
@@ -260,7 +261,7 @@ def _planned(node: Conv | Dense, plan: LayerPlan) -> Conv | Dense:
 def tune(
     graph: Graph, plans: Mapping[str, LayerPlan], training: Images, options: FinetuneOptions, progress: Progress
 ) -> tuple[Graph, tuple[float, ...]]:
-    """The fine-tuned network, folded, and the loss of each epoch.
+    """Return the fine-tuned network, folded, and the loss of each epoch.
 
     Raises
     ------

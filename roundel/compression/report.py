@@ -85,7 +85,7 @@ def parameter_bits(layer: Weighted) -> int:
 
 
 def report_lines(found: ReportPart) -> list[str]:
-    """The page."""
+    """Return the page."""
     parts = [
         [f"# {found['model']}, compressed", "", *summary(found)],
         ["## Layers", "", *_table(LAYERS if found["options"]["requant"] == "shift" else SCALED, found["layers"])],
@@ -103,7 +103,7 @@ def report_lines(found: ReportPart) -> list[str]:
 
 
 def summary(found: ReportPart) -> list[str]:
-    """The figures that matter most, one line each."""
+    """Return the figures that matter most, one line each."""
     sizes, accuracy = found["size"], found["accuracy"]
     lines = [
         f"- {sizes['weights']:,} weights, {sizes['zeros']:.1%} of them zero.",
@@ -254,7 +254,7 @@ OPQ_NOTE = (
 
 
 def cells(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """The rows as text; empty where there is nothing."""
+    """Format the rows; empty text where there is nothing."""
     return [[_cell(row[key], form) for _, key, form in columns] for row in rows]
 
 

@@ -71,7 +71,7 @@ def _max_pool(node: Any, x: Tensor) -> Tensor:
 
 
 def _average_pool(node: Any, x: Tensor) -> Tensor:
-    """A convolution of each channel by itself: torch's own pooling has neither dilation nor padding of one side."""
+    """Pool by a convolution of each channel: torch's own pooling has neither dilation nor padding of one side."""
     shape, channels = tuple(x.shape[1:]), x.shape[1]
     window = node.over(shape)
     ones = torch.ones(channels, 1, *window.kernel)
@@ -80,7 +80,7 @@ def _average_pool(node: Any, x: Tensor) -> Tensor:
 
 
 def _quantize(node: Any, x: Tensor) -> Tensor:
-    """The gradient passes straight through the rounding, and not at all where the integer is clamped."""
+    """Round, with a gradient that passes straight through, and not at all where the integer is clamped."""
     low, high = ((end - node.zero_point) * node.scale for end in (node.low, node.high))
     bounded = x.clamp(low, high)
     return bounded - bounded.detach() + torch.as_tensor(node.compute(x.detach().numpy()))

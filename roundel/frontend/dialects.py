@@ -94,7 +94,7 @@ def quant(op: Operator) -> Node | None:
 
 
 def _follow_host(op: Operator) -> bool:
-    """What is left to the host stays so: it need not quantize what it computes itself."""
+    """Leave the quantization of a host operator's result to the host, if it is one, and return whether it is."""
     host = op.scope.hosted.get(op.inputs[0])
     if host is not None:
         op.scope.hosted[op.output] = host
@@ -119,7 +119,7 @@ def _activation(
 
 
 def _set_weights(op: Operator, integers: NDArray[np.int64], steps: NDArray[np.float32]) -> None:
-    """The result is the constant `integers * steps`; steps are one number, or differ along one axis."""
+    """Set the result to the constant `integers * steps`; steps are one number, or differ along one axis."""
     axes = [axis for axis, size in enumerate(steps.shape) if size > 1]
     if len(axes) > 1:
         op.fail(f"expected one step, or one for each index along one axis, not {steps.shape}")

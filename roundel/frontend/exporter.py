@@ -29,7 +29,7 @@ def export_onnx(network: Graph, path: str | Path) -> None:
 
 
 def to_onnx(network: Graph) -> onnx.ModelProto:
-    """A checked model that computes what `network` does, host operators included.
+    """Return a checked model that computes what `network` does, host operators included.
 
     Raises
     ------
@@ -83,7 +83,7 @@ class _Writer:
         return name
 
     def weights(self, node: Conv | Dense, axis: int) -> str:
-        """The weights of a node, whose outputs lie along `axis`; returns the tensor's name."""
+        """Add the weights of a node, whose outputs lie along `axis`; return the tensor's name."""
         if node.step is None:
             return self.constant(f"{node.name}.weight", node.weights.astype(np.float32))
         step, codes = np.asarray(node.step, dtype=np.float32), codes_of(node)
@@ -114,7 +114,7 @@ def _dense(writer: _Writer, node: graph.Dense) -> None:
 
 
 def _affine(writer: _Writer, node: graph.Affine) -> None:
-    """A batch normalization of mean 0 and variance 1."""
+    """Write a batch normalization of mean 0 and variance 1."""
     parts = {"scale": node.scale, "offset": node.offset, "mean": 0 * node.scale, "variance": 0 * node.scale + 1}
     inputs = [writer.constant(f"{node.name}.{part}", values.astype(np.float32)) for part, values in parts.items()]
     writer.add("BatchNormalization", node.name, [*node.inputs, *inputs], node.output, epsilon=0.0)
@@ -138,7 +138,7 @@ def _average_pool(writer: _Writer, node: graph.AveragePool) -> None:
 
 
 def _quantize(writer: _Writer, node: graph.Quantize) -> None:
-    """A pair of `QuantizeLinear` and `DequantizeLinear`, which have the whole range of their type and round to even."""
+    """Write `QuantizeLinear` and `DequantizeLinear`, which have the whole range of their type and round to even."""
     types = {(-128, 127): np.int8, (0, 255): np.uint8}
     if (node.low, node.high) not in types or node.rounding != "ROUND":
         about = f"{node.low} to {node.high}, {node.rounding}"
@@ -156,7 +156,7 @@ def _upsample(writer: _Writer, node: graph.Upsample) -> None:
 
 
 def _plain(operator: str, **attributes: Any) -> Callable[[_Writer, Any], None]:
-    """A node that is an operator without constants or attributes of its own."""
+    """Return what writes a node that is an operator without constants or attributes of its own."""
     return lambda writer, node: writer.add(operator, node.name, [*node.inputs], node.output, **attributes)
 
 

@@ -109,7 +109,7 @@ def _convert(model: onnx.ModelProto, file: str) -> Graph:
 
 
 def _nodes(operator: Operator) -> tuple[Node, ...]:
-    """What an operator becomes: mostly one node; none for what only concerns constants or names."""
+    """Return what an operator becomes: mostly one node; none for what only concerns constants or names."""
     kind, domain = operator.proto.op_type, operator.proto.domain
     if domain not in DOMAINS.get(kind, ONNX):
         operator.fail(f"operators of {domain or 'ONNX'} are not supported under this name")
@@ -132,7 +132,7 @@ def _nodes(operator: Operator) -> tuple[Node, ...]:
 
 
 def _result(name: str, scope: Scope) -> str:
-    """The tensor behind an output of the file."""
+    """Return the tensor behind an output of the file."""
     name = scope.hosted[name].tensor if name in scope.hosted else name
     if name in scope.codes:
         raise InputError(f"{scope.file}: output {name} holds integers: expected DequantizeLinear before it")

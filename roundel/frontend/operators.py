@@ -124,7 +124,7 @@ def _average_pool(op: Operator) -> Node:
 
 
 def _pool(op: Operator) -> Window:
-    """The window of a pool. A last window that `ceil_mode` lets reach out of the map becomes padding."""
+    """Return the window of a pool. A last window that `ceil_mode` lets reach out of the map becomes padding."""
     window = op.window(op.get("kernel_shape", ()))
     if any(pad >= taps for pad, taps in zip(window.pad, window.kernel * 2, strict=True)):
         op.fail(f"padding must be smaller than the kernel of {window.kernel}, not {window.pad}")

@@ -94,7 +94,7 @@ class Operator:
         raise InputError(f"{self.scope.file}: node {self.name} ({self.proto.op_type}): {why}")
 
     def get(self, name: str, default: Any) -> Any:
-        """An attribute; lists as tuples, texts as str."""
+        """Return an attribute; lists as tuples, texts as str."""
         value = self.attributes.get(name, default)
         if isinstance(value, bytes):
             return value.decode()
@@ -115,13 +115,13 @@ class Operator:
         return self.inputs[index] in self.scope.constants
 
     def constant(self, index: int) -> NDArray[Any]:
-        """The constant that is input `index`; fails for tensors that depend on the network's input."""
+        """Return the constant that is input `index`; fail for tensors that depend on the network's input."""
         if not self.is_constant(index):
             self.fail(f"input {self.inputs[index]} must be a constant")
         return np.asarray(self.scope.constants[self.inputs[index]])
 
     def scalar(self, index: int) -> float | None:
-        """The one number that the optional constant input `index` holds."""
+        """Return the one number that the optional constant input `index` holds."""
         if not self.has(index):
             return None
         values = self.constant(index)
@@ -130,7 +130,7 @@ class Operator:
         return float(values.reshape(-1)[0])
 
     def weights(self, index: int) -> NDArray[np.float32]:
-        """A constant of finite real numbers."""
+        """Return a constant of finite real numbers."""
         values = self.constant(index)
         if not np.issubdtype(values.dtype, np.floating):
             self.fail(f"weights {self.inputs[index]} must be real numbers, not {values.dtype}")
@@ -168,7 +168,7 @@ class Operator:
         return tuple(int(axis) + count if axis < 0 else int(axis) for axis in given)
 
     def window(self, kernel: tuple[int, ...]) -> Window:
-        """The window that the attributes describe, automatic padding worked out."""
+        """Return the window that the attributes describe, automatic padding worked out."""
         shape = self.shape(0)
         if len(kernel) != 2 or len(shape) != 3:
             self.fail(f"expected two spatial axes, not a kernel of {kernel} over {shape}")

@@ -58,7 +58,7 @@ def _carry_levels(op: Operator) -> None:
 
 
 def constant(op: Operator) -> None:
-    """A constant in any form but text and sparse tensors."""
+    """Read a constant in any form but text and sparse tensors."""
     [(form, value)] = op.attributes.items()
     if form not in ("value", "value_int", "value_ints", "value_float", "value_floats"):
         op.fail(f"the attribute {form} is not supported")
@@ -67,18 +67,18 @@ def constant(op: Operator) -> None:
 
 
 def shape(op: Operator) -> None:
-    """The shape of a tensor, `BATCH` for its first size."""
+    """Return the shape of a tensor, `BATCH` for its first size."""
     sizes = np.array([BATCH, *op.shape(0)])
     op.scope.constants[op.output] = sizes[op.get("start", 0) : op.get("end", None)]
 
 
 def identity(op: Operator) -> None:
-    """The output is another name of the input."""
+    """Make the output another name of the input."""
     op.scope.aliases[op.output] = op.inputs[0]
 
 
 def dropout(op: Operator) -> None:
-    """Does nothing, unless it is told to train."""
+    """Do nothing; refuse an operator that is told to train."""
     if op.scalar(2):
         op.fail("training_mode must be false")
     identity(op)
@@ -92,7 +92,7 @@ def flatten(op: Operator) -> Node:
 
 
 def squeeze(op: Operator) -> Node:
-    """Maps of one value as features."""
+    """Return maps of one value as features."""
     if op.axes((), 1) not in ((2, 3), (3, 2)) or op.shape(0)[1:] != (1, 1):
         op.fail(f"only the axes 2 and 3 of a map of one row and column are supported, not {op.axes((), 1)}")
     return graph.Flatten(**op.common())
@@ -159,7 +159,7 @@ def _target(op: Operator) -> tuple[int, int]:
 
 
 def _optional(op: Operator, index: int) -> NDArray[Any] | None:
-    """A constant input; None if it is absent or, as older exporters write that, empty."""
+    """Return a constant input; None if it is absent or, as older exporters write that, empty."""
     values = op.constant(index).reshape(-1) if op.has(index) else np.empty(0)
     return values if values.size else None
 

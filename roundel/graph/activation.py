@@ -28,7 +28,7 @@ class Activation:
     high: float = inf
 
     def then(self, node: Node) -> "Activation":
-        """This activation followed by a Relu, Clip or LeakyRelu: all of them are monotonic, so the chain stays one."""
+        """Append a Relu, Clip or LeakyRelu: all of them are monotonic, so the chain stays one activation."""
         match node:
             case Relu():
                 return self._clamped(0.0, inf)
@@ -50,6 +50,6 @@ class Activation:
         return self.low < 0
 
     def bounds(self, output: Format) -> tuple[int, int] | None:
-        """The clamp in integers of `output`, the nearest ones; None where the format's own limits do it."""
+        """Return the clamp in integers of `output`, the nearest ones; None where the format's own limits do it."""
         low, high = (int(output.encode(np.asarray(end))) for end in (self.low, self.high))
         return None if (low, high) == output.limits else (low, high)

@@ -21,7 +21,7 @@ ELEMENTWISE = (*ACTIVATIONS, Quantize)
 
 
 def fold(graph: Graph) -> Graph:
-    """The normal form of `graph`.
+    """Return the normal form of `graph`.
 
     Operators that no result needs are dropped, every `Affine` is folded into the convolution or matrix product before
     it, or becomes a convolution of one weight a channel, and activations that follow pooling, upsampling or flattening
@@ -47,12 +47,12 @@ def is_private(graph: Graph, tensor: str) -> bool:
 
 
 def maker(graph: Graph, tensor: str) -> Node | None:
-    """The node that makes `tensor`, None for the network's input."""
+    """Return the node that makes `tensor`, None for the network's input."""
     return next((node for node in graph.nodes if node.output == tensor), None)
 
 
 def needed(graph: Graph) -> Graph:
-    """The graph without operators that no result needs."""
+    """Return the graph without operators that no result needs."""
     tensors, nodes = set(graph.results), []
     for node in reversed(graph.nodes):
         if node.output in tensors:
@@ -76,7 +76,7 @@ def _without_affine(graph: Graph) -> Graph:
 
 
 def _alone(graph: Graph, node: Affine) -> Conv:
-    """A factor and an offset for each channel as a convolution of one weight a channel."""
+    """Turn a factor and an offset for each channel into a convolution of one weight a channel."""
     if len(graph.shapes[node.inputs[0]]) != 3:
         raise InputError(f"{graph.file}: node {node.name}: no convolution or matrix product to fold it into")
     return Conv(
@@ -91,7 +91,7 @@ def _alone(graph: Graph, node: Affine) -> Conv:
 
 
 def _scaled(node: Conv | Dense, affine: Affine) -> Conv | Dense:
-    """A convolution or matrix product whose results `affine` need not scale and move any more."""
+    """Fold `affine` into the convolution or matrix product whose results it scales and moves."""
     axes = (-1,) + (1,) * (node.weights.ndim - 1) if isinstance(node, Conv) else (1, -1)
     step = node.step
     if step is not None:  # a factor of 0 leaves weights of 0, which are multiples of any step
@@ -106,7 +106,7 @@ def _scaled(node: Conv | Dense, affine: Affine) -> Conv | Dense:
 
 
 def _movers_before(graph: Graph, tensor: str) -> list[Node]:
-    """The movers that `tensor` comes through, in dataflow order; none if others read anything on the way."""
+    """Return the movers that `tensor` comes through, in dataflow order; none if others read anything on the way."""
     movers: list[Node] = []
     while is_private(graph, tensor):
         node = maker(graph, tensor)

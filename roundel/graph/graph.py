@@ -120,11 +120,11 @@ class Graph:
         return values
 
     def run(self, images: NDArray[Any]) -> Reals:
-        """The network's first output for images (batch, *shape)."""
+        """Return the network's first output for images (batch, *shape)."""
         return self.outputs(images)[self.result]
 
     def outputs(self, images: NDArray[Any]) -> dict[str, Reals]:
-        """The network's outputs by name, for images (batch, *shape); some images at a time, which bounds the memory."""
+        """Return the outputs by name, for images (batch, *shape); some images at a time, which bounds the memory."""
         parts: dict[str, list[Reals]] = {name: [] for name in self.results}
         for first in range(0, len(images), AT_ONCE):
             values = self.values(images[first : first + AT_ONCE])
@@ -133,5 +133,5 @@ class Graph:
         return {name: np.concatenate(part) for name, part in parts.items()}
 
     def readers(self, tensor: str) -> list[Node]:
-        """The nodes that read `tensor`."""
+        """Return the nodes that read `tensor`."""
         return [node for node in self.nodes if tensor in node.inputs]

@@ -33,12 +33,12 @@ class Images:
     file: str = "images"
 
     def first(self, count: int | None) -> "Images":
-        """The first `count` of them, all if None."""
+        """Return the first `count` of them, all if None."""
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, images=self.images[:count], labels=labels)
 
     def labels_of(self, shape: tuple[int, ...]) -> NDArray[Any]:
-        """The labels, for results of `shape` (without the batch).
+        """Return the labels, for results of `shape` (without the batch).
 
         Raises
         ------
@@ -103,7 +103,7 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
 
 
 def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a file that are of images."""
+    """Return the arrays of a file that are of images."""
     if not Path(path).is_file():
         raise InputError(f"{path}: expected an .npz file, but there is none")
     try:

@@ -75,6 +75,23 @@ class Conv(Node):
         return self.weights.transpose(2, 3, 1, 0).reshape(-1, len(self.weights))
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Slide the kernel over a map.
+
+        Parameters
+        ----------
+        inputs
+            One map, (batch, channels, rows, columns).
+
+        Returns
+        -------
+        array
+            (batch, outputs, rows, columns) as the window has them.
+
+        Raises
+        ------
+        ValueError
+            No map, or one whose channels are not those of the weights.
+        """
         x, outputs = inputs[0], len(self.weights)
         _check_image(x)
         _check_size(x.shape[1], self.weights.shape[1] * self.groups)
@@ -101,6 +118,7 @@ class Dense(Node):
     code_width: int | None = None
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Multiply (..., features) by the weights: (..., outputs); ValueError for another number of features."""
         _check_size(inputs[0].shape[-1], len(self.weights))
         return np.asarray(inputs[0] @ self.weights + self.bias)
 
@@ -113,6 +131,7 @@ class Affine(Node):
     offset: Reals
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Scale and move the channels of (batch, channels, ...); ValueError for another number of them."""
         shape = (-1,) + (1,) * (inputs[0].ndim - 2)
         if inputs[0].shape[1] != len(self.scale):
             raise ValueError(f"{len(self.scale)} factors for {inputs[0].shape[1]} channels")
@@ -124,6 +143,7 @@ class Relu(Node):
     """max(x, 0)."""
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Return the input where it is positive, else 0; any shape."""
         return np.maximum(inputs[0], 0)
 
 
@@ -135,6 +155,7 @@ class Clip(Node):
     high: float | None
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Clamp the input; any shape."""
         x = inputs[0] if self.low is None else np.maximum(inputs[0], np.float32(self.low))
         return x if self.high is None else np.minimum(x, np.float32(self.high))
 
@@ -146,6 +167,7 @@ class LeakyRelu(Node):
     slope: float
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Return the input where it is positive, else the input times `slope`; any shape."""
         result: Reals = np.maximum(inputs[0], inputs[0] * np.float32(self.slope))
         return result
 
@@ -155,6 +177,7 @@ class Add(Node):
     """Sum of two tensors of one shape."""
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Add two tensors; ValueError unless they have one shape."""
         if inputs[0].shape != inputs[1].shape:
             raise ValueError(f"shapes {inputs[0].shape[1:]} and {inputs[1].shape[1:]} differ")
         return inputs[0] + inputs[1]
@@ -165,6 +188,7 @@ class Concat(Node):
     """Tensors one after the other along the channels (or features)."""
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Join tensors (batch, channels, ...) along axis 1."""
         return np.concatenate(inputs, axis=1)
 
 
@@ -175,6 +199,7 @@ class MaxPool(Node):
     window: Window
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Return the greatest value of each window of a map (batch, channels, rows, columns)."""
         windows = _windows(inputs[0], self.window, -np.inf)
         taps = (windows[:, :, :, row, column] for row, column in np.ndindex(self.window.kernel))
         return _channels_first(reduce(np.maximum, taps))  # faster than one maximum over two short axes
@@ -188,11 +213,11 @@ class AveragePool(Node):
     count_padding: bool = True
 
     def over(self, shape: tuple[int, ...]) -> Window:
-        """The window for an input of `shape` (channels, rows, columns)."""
+        """Return the window for an input of `shape` (channels, rows, columns)."""
         return self.window or Window(kernel=(shape[1], shape[2]))
 
     def counts(self, shape: tuple[int, ...]) -> Reals:
-        """What the sum of each window is divided by, (rows, columns) or (1, 1), for an input of `shape`."""
+        """Return the divisor of each window's sum, (rows, columns) or (1, 1), for an input of `shape`."""
         window = self.over(shape)
         if self.count_padding or not any(window.pad):
             return np.full((1, 1), window.taps, np.float32)
@@ -200,6 +225,7 @@ class AveragePool(Node):
         return counts
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Return the mean of each window of a map (batch, channels, rows, columns)."""
         _check_image(inputs[0])
         shape = inputs[0].shape[1:]
         return _channels_first(_windows(inputs[0], self.over(shape)).sum(axis=(3, 4))) / self.counts(shape)
@@ -212,6 +238,7 @@ class Upsample(Node):
     factor: int = 2
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Repeat the values of a map: (batch, channels, factor * rows, factor * columns)."""
         _check_image(inputs[0])
         return inputs[0].repeat(self.factor, axis=2).repeat(self.factor, axis=3)
 
@@ -221,6 +248,7 @@ class Flatten(Node):
     """All features of an image in one axis, in the order (channel, row, column)."""
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Return (batch, ...) as (batch, features)."""
         return inputs[0].reshape(len(inputs[0]), -1)
 
 
@@ -247,6 +275,7 @@ class Quantize(Node):
     rounding: str = "ROUND"
 
     def compute(self, *inputs: Reals) -> Reals:
+        """Round the input to numbers that integers from `low` to `high` mean, float32; any shape."""
         scale = np.float32(self.scale)
         codes = np.clip(ROUNDINGS[self.rounding](inputs[0] / scale) + self.zero_point, self.low, self.high)
         return np.asarray((codes - self.zero_point) * scale, np.float32)

@@ -8,13 +8,16 @@ from roundel.graph.nodes import Conv, Dense, Reals
 
 
 def layer_weights(graph: Graph) -> dict[str, Reals]:
-    """The weights to prune, by layer, as `roundel.golden.opq` takes them; `graph` is folded. Channel factors stay."""
+    """Return the weights to prune, by layer, as `roundel.golden.opq` takes them.
+
+    `graph` is folded. Weights that are one factor a channel are left out.
+    """
     nodes = (node for node in graph.nodes if isinstance(node, Conv | Dense))
     return {node.name: node.weights for node in nodes if isinstance(node, Dense) or not node.scales_channels}
 
 
 def codes_of(node: Conv | Dense) -> Ints:
-    """The integers of weights that are whole multiples of `node.step`, in their shape."""
+    """Return the integers of weights that are whole multiples of `node.step`, in their shape."""
     step = np.asarray(node.step, dtype=np.float64)
     if step.ndim and isinstance(node, Conv):
         step = step.reshape(-1, 1, 1, 1)

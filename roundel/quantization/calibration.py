@@ -35,7 +35,7 @@ class Floats:
             self._reads.update(node.inputs)
 
     def take(self, tensor: str) -> Reals:
-        """A tensor, (batch, ...) with ONNX's order of axes; forgotten here if nothing else needs it."""
+        """Return a tensor, (batch, ...) with ONNX's order of axes, and forget it if nothing else needs it."""
         while tensor not in self._values:
             node = next(self._nodes)
             inputs = [self._read(name) for name in node.inputs]
@@ -73,7 +73,7 @@ def sample_positions(images: int, positions: int, most: int, seed: int) -> Ints:
 
 
 def steps_in_batches(layer: Layer, inputs: list[Codes]) -> Iterable[tuple[slice, Step]]:
-    """Runs of one layer on a few images at a time, and which images those are."""
+    """Run one layer on a few images at a time; give which images those are, and the step."""
     window = getattr(layer, "window", None)
     values = max(x[0].size for x in inputs) * (window.taps if window else 1)
     count = max(1, BATCH_VALUES // values)

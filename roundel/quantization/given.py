@@ -42,7 +42,7 @@ class Given:
 
 
 def given_weights(graph: Graph) -> Mapping[str, Given]:
-    """The weights that are whole multiples of a step, by node.
+    """Return the weights that are whole multiples of a step, by node.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def given_weights(graph: Graph) -> Mapping[str, Given]:
 
 
 def given_bias(bias: NDArray[Any], fractions: Ints) -> Format | None:
-    """The format of a bias that counts units of the accumulator, `2**-fractions` of each channel; None of any other.
+    """Return the format of a bias that counts the accumulator's units, `2**-fractions` a channel; None of others.
 
     So quantized networks have it, in 32 bits. A bias of zeros is exact in any format.
     """
@@ -106,7 +106,7 @@ def is_power(scale: float) -> bool:
 
 
 def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> tuple[Format, Activation]:
-    """The narrowest format of all integers that `quantizer` leaves of what `activation` gives, and both as one clamp.
+    """Return the narrowest format for what `quantizer` leaves of `activation`'s results, and both as one clamp.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> t
 
 
 def fraction_of(scale: float, what: str) -> int:
-    """Fractional bits of a scale that is a power of two; InputError that names `what` if it is none."""
+    """Return the fractional bits of a scale that is a power of two; InputError that names `what` if it is none."""
     if not is_power(scale):
         raise InputError(f"{what}: expected a power of two, not {scale:.9g}")
     return 1 - frexp(scale)[1]

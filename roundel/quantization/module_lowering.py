@@ -48,7 +48,7 @@ class ModuleLowering:
     given: Given | None
 
     def layer(self) -> Layer:
-        """The integer layer with the best fractional bits."""
+        """Return the integer layer with the best fractional bits."""
         if not np.isfinite(self.reference).all():
             where = f"{self.graph.file}: node {self.module.name}"
             raise InputError(f"{where}: expected finite results on the calibration images, but some are infinite")
@@ -93,7 +93,7 @@ class ModuleLowering:
         return sample_positions(images, positions, self.options.positions, self.options.seed)
 
     def _sampled(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The sampled positions of a tensor (batch, ..., channels) that has as many as the result."""
+        """Return the sampled positions of a tensor (batch, ..., channels) that has as many as the result."""
         return values[np.unravel_index(self._sample, values.shape[:-1])]
 
     @cached_property
@@ -153,7 +153,7 @@ class ModuleLowering:
         )
 
     def _matrix(self, node: Conv | Dense) -> NDArray[Any]:
-        """The weights as a matrix, its rows in the integer order."""
+        """Return the weights as a matrix, its rows in the integer order."""
         if isinstance(node, Conv):
             return node.matrix
         order = feature_order(self.graph, node.inputs[0])
@@ -168,7 +168,7 @@ class ModuleLowering:
         return matrix.astype(np.int64), np.broadcast_to(self.given.weight_fractions, node.bias.shape)
 
     def _given_bias(self, node: Conv | Dense, x: Format) -> Format | None:
-        """A format of the bias that is exact, where the network gives whole numbers of the accumulator's units."""
+        """Return an exact format of the bias, where the network gives whole numbers of the accumulator's units."""
         return None if self.given is None else given_bias(node.bias, x.fraction + self.given.weight_fractions)
 
     def _add(self) -> Layer:
@@ -190,7 +190,7 @@ class ModuleLowering:
                     raise ValueError(f"{node.name}: a flattened map cannot be added to features that are none")
 
     def _average(self, node: AveragePool) -> Layer:
-        """The multiplier is exact where all windows have a power of two of taps, else as fine as it can be."""
+        """Lower a mean; the multiplier is exact if all windows have a power of two of taps, else as fine as can be."""
         shape = self.graph.shapes[node.inputs[0]]
         window, rows, columns = node.over(shape), shape[1], shape[2]
         counts = np.asarray(window.taps) if node.count_padding else window_count(rows, columns, window)
@@ -211,7 +211,7 @@ class ModuleLowering:
         return self._finish(layer, self._sampled_accumulators(layer, codes))
 
     def _sampled_accumulators(self, layer: layers.Requantized, codes: Codes) -> Ints:
-        """What enters the requantizer of a layer at the sampled positions, (positions, channels)."""
+        """Return what enters the requantizer of a layer at the sampled positions, (positions, channels)."""
         first, found = 0, []
         for _, step in steps_in_batches(layer, [codes]):
             assert step.accumulators is not None
@@ -221,7 +221,7 @@ class ModuleLowering:
         return np.concatenate(found)
 
     def _finish(self, layer: layers.Requantized, accumulators: Ints) -> Layer:
-        """A layer without weights of its own, made with shift 0, gets the best fractional bits of its output."""
+        """Give a layer without weights of its own, made with shift 0, the best fractional bits of its output."""
         output = search_output(accumulators, layer.accumulator_fractions.repeat(accumulators.shape[1]), self._goal)
         return replace(layer, **self._requantized(output))
 
@@ -250,7 +250,7 @@ class ModuleLowering:
         return found
 
     def _elementwise(self) -> Layer:
-        """An activation or quantization by itself: a mean of one value each, of features a concatenation of one."""
+        """Lower an activation or quantization by itself: means of one value, for features a concatenation of one."""
         if self.inputs[0][0].ndim != 4:
             return self._concat()
         w = Format(width=MULTIPLIER_BITS, signed=True, fraction=0)
@@ -258,6 +258,6 @@ class ModuleLowering:
 
 
 def _columns(codes: Codes, window: Window, positions: Ints) -> Codes:
-    """Some rows of `roundel.golden.network.im2col`, without making the others: (len(positions), taps * channels)."""
+    """Return some rows of `roundel.golden.network.im2col`, without making the others: (positions, taps * channels)."""
     view = patches(codes, window)
     return view[np.unravel_index(positions, view.shape[:3])].reshape(len(positions), -1)

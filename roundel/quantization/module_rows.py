@@ -52,8 +52,7 @@ class ModulesTable:
 
 
 def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
-    """The table for `graph`, as it was imported, and the modules that `roundel.quantization.modules.unify` made of its
-    fold.
+    """Return the table for `graph`, as it was imported, and the modules that `unify` made of its fold.
 
     A naive flow quantizes what every operator computes: convolution, batch normalization, activation, sum, mean,
     concatenation. What only moves values needs no quantization. A `Quantize` is the quantization of what the operator

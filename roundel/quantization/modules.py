@@ -122,7 +122,7 @@ def unify(graph: Graph, *, residuals: bool = True) -> tuple[Module, ...]:
 
 
 def input_quantizer(graph: Graph) -> Quantize | None:
-    """What fixes the format of the network's input, if the network says it."""
+    """Return what fixes the format of the network's input, if the network says it."""
     readers = graph.readers(graph.source)
     only = readers[0] if is_private(graph, graph.source) else None
     return only if isinstance(only, Quantize) and only.output not in graph.results else None
@@ -148,7 +148,7 @@ def feature_order(graph: Graph, tensor: str) -> Ints | None:
 
 
 def integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
-    """A float tensor in the integer network's order of axes and features.
+    """Return a float tensor in the integer network's order of axes and features.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _takes(graph: Graph, modules: dict[str, Module], owner: Module, node: Node) 
 
 
 def _quantizer(modules: dict[str, Module], module: Module) -> Quantize | None:
-    """What fixed the format of a module's result, be it before it was moved."""
+    """Return what fixed the format of a module's result, be it before it was moved."""
     while module.moves and module.sources[0] in modules:
         module = modules[module.sources[0]]
     return module.quantizer
@@ -198,7 +198,7 @@ def _same(one: Quantize | None, two: Quantize) -> bool:
 
 
 def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add: Node) -> Module | None:
-    """The module that takes `add` in as its residual: a weighted one that runs after the other operand is there."""
+    """Return the module that takes `add` in as its residual: a weighted one that runs after the other operand."""
     order = [graph.source, *modules]
     last = max(add.inputs, key=lambda name: order.index(made_by[name]))
     module = modules.get(made_by[last])

@@ -147,7 +147,7 @@ class _Flow:
         self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
 
     def inputs(self, module: Module) -> list[tuple[Codes, Format]]:
-        """What a module reads; forgotten here if no later one does."""
+        """Return what a module reads, and forget it if no later one does."""
         found = [self._values[name] for name in module.sources]
         self._reads.subtract(module.sources)
         for name in set(module.sources):
@@ -175,7 +175,7 @@ def _input(graph: Graph, images: NDArray[Any], options: QuantizeOptions) -> Form
 
 
 def _rounded(graph: Graph, module: Module, options: QuantizeOptions) -> QuantizeOptions:
-    """The options with the rounding that the network says, unless it is to the nearest, halves whichever way."""
+    """Return the options with the network's rounding, unless it is to the nearest, halves whichever way."""
     quantizer = module.quantizer
     if quantizer is None or quantizer.rounding == "ROUND":
         return options
@@ -186,7 +186,7 @@ def _rounded(graph: Graph, module: Module, options: QuantizeOptions) -> Quantize
 
 
 def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:
-    """The modules whose results are the network's, in the order of the graph's results, by tensor."""
+    """Return the modules whose results are the network's, in the order of the graph's results, by tensor."""
     made_by = {node.output: module.name for module in modules for node in module.nodes}
     for tensor in graph.results:
         if tensor not in made_by:

@@ -26,7 +26,7 @@ ROOM = 8  # bits by which an exact mean is shifted left first: `fixed32` cannot 
 
 
 def file_format(graph: Graph, quantizer: Quantize) -> Format:
-    """The format whose integers are those of `quantizer`.
+    """Return the format whose integers are those of `quantizer`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class ScaledLowering(ModuleLowering):
         return activation.then(Clip(name="", inputs=(), output="", low=ends[0], high=ends[1]))
 
     def _output(self) -> Format:
-        """What the network says, or else the fractional bits that cost the calibration images least."""
+        """Return the network's format, or else the fractional bits that cost the calibration images least."""
         if self.module.quantizer is not None:
             return file_format(self.graph, self.module.quantizer)
         signed = isinstance(self.module.node, Conv | Dense) or any(self._may_be_negative(x) for _, x in self.inputs)
@@ -155,7 +155,7 @@ class ScaledLowering(ModuleLowering):
 
 
 def greatest_step(node: Conv | Dense, width: int, *, per_channel: bool) -> NDArray[np.float32]:
-    """The step at which the greatest weight, of all or of each output, becomes the greatest integer of `width` bits.
+    """Return the step at which the greatest weight, of all or of each output, becomes the greatest integer.
 
     Weights so small that no float32 is such a step become 0.
     """

@@ -194,14 +194,14 @@ class Goal:
         return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
 
     def _scaled_values(self, n_o: int) -> Reals:
-        """The real results in units of the output's integers; every candidate asks for them."""
+        """Return the real results in units of the output's integers; every candidate asks for them."""
         if n_o not in self._scaled:
             self._scaled[n_o] = np.ldexp(self.values, n_o)
         return self._scaled[n_o]
 
 
 def search_output(accumulators: Ints, fractions: Ints, goal: Goal) -> Format:
-    """The output format of least error; of equals that with the fewest fractional bits.
+    """Return the output format of least error; of equals that with the fewest fractional bits.
 
     Parameters
     ----------

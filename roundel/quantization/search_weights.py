@@ -74,7 +74,7 @@ class WeightedSearch:
     given_bias: Format | None = None
 
     def best(self) -> Triple:
-        """The triple with the least error, by trying all; of equals the first in ascending (N_w, N_b, N_o).
+        """Return the triple with the least error, by trying all; of equals the first in ascending (N_w, N_b, N_o).
 
         Per channel the error of a channel depends on its own N_w and the common N_b and N_o only: for each of those
         pairs, every channel takes its best N_w. The common N_w of all channels are among those tried, so the error is
@@ -120,7 +120,7 @@ class WeightedSearch:
         return table
 
     def _aligned(self, n_acc: Ints, biases: list[int]) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
-        """The bias as it is added, with each N_b, and for which channels that is possible."""
+        """Return the bias as it is added, with each N_b, and for which channels that is possible."""
         for n_b in biases:
             form = self._bias_format(n_b)
             left = n_acc - n_b

@@ -45,12 +45,12 @@ class StreamOptions:
         self.codec(width=4)
 
     def codec(self, *, width: int) -> CodecParams:
-        """What a stream of codes of `width` bits is made with."""
+        """Return the parameters that a stream of codes of `width` bits is made with."""
         slices = self.slices if self.packing is Packing.RICE else 1
         return CodecParams(packing=self.packing, width=width, lanes=self.lanes, slices=slices)
 
     def as_dict(self) -> dict[str, Any]:
-        """The options as plain values."""
+        """Return the options as plain values."""
         return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
@@ -96,7 +96,7 @@ def array_order(layer: Weighted, options: StreamOptions) -> Ints:
 
 
 def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:
-    """The stream of one layer: of all that the format leaves open the shortest."""
+    """Return the stream of one layer: of all that the format leaves open the shortest."""
     beats = array_order(layer, options)
     used = np.asarray(beats.reshape(-1, options.columns * options.lanes).any(axis=1))
     return LayerStream(
@@ -112,7 +112,7 @@ def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:
 def network_streams(
     network: Network, options: StreamOptions, done: Callable[[str], None] = lambda name: None
 ) -> tuple[LayerStream, ...]:
-    """The streams of all weighted layers that have one, in dataflow order; `done` is called after each."""
+    """Return the streams of all weighted layers that have one, in dataflow order; `done` is called after each."""
     streams = []
     for layer in filter(has_stream, network.weighted):
         streams.append(layer_stream(layer, options))

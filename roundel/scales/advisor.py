@@ -158,7 +158,7 @@ def advise(
 
 
 def given_nodes(graph: Graph) -> list[Conv | Dense | Quantize]:
-    """The nodes of a folded graph whose scale the network gives."""
+    """Return the nodes of a folded graph whose scale the network gives."""
     return [
         node
         for node in graph.nodes
@@ -190,7 +190,7 @@ class _Alone:
         return self._results_db(self.values)
 
     def row(self, node: Conv | Dense | Quantize) -> ScaleAdvice:
-        """The advice on one tensor."""
+        """Return the advice on one tensor."""
         moved = self._moved_activation(node) if isinstance(node, Quantize) else self._moved_weights(node)
         if isinstance(node, Quantize):
             before = self.values[node.inputs[0]]

@@ -38,16 +38,17 @@ class LayerArea:
 
     @property
     def saved_um2(self) -> float:
+        """What a shift saves, um2."""
         return self.kept_um2 - self.shift_um2
 
 
 def requantized(network: Network) -> list[Requantized]:
-    """The layers that have a requantizer."""
+    """Return the layers that have a requantizer."""
     return [layer for layer in network.layers if isinstance(layer, Requantized)]
 
 
 def layer_areas(network: Network, done: Callable[[str], None] = lambda name: None) -> tuple[LayerArea, ...]:
-    """The areas of all `requantized` layers of a network that keeps its scales; `done` is called after each.
+    """Return the areas of all `requantized` layers of a network that keeps its scales; call `done` after each.
 
     Signed results in all of them: a sign changes next to nothing, and each distinct design takes a while at first.
     """

@@ -15,6 +15,7 @@ from roundel.scales.moves import Move
 
 
 def joined(values: Mapping[str, Reals], names: tuple[str, ...]) -> Reals:
+    """Join the named tensors into one axis, in the order of `names`."""
     return np.concatenate([values[name].ravel() for name in names])
 
 
@@ -25,13 +26,13 @@ def finite_db(signal: NDArray[Any], noisy: NDArray[Any]) -> float | None:
 
 
 def unrounded(graph: Graph) -> Graph:
-    """The network without rounding of activations: a quantization only clamps."""
+    """Return the network without rounding of activations: a quantization only clamps."""
     nodes = (clip_of(node) if isinstance(node, Quantize) else node for node in graph.nodes)
     return replace(graph, nodes=tuple(nodes))
 
 
 def clip_of(node: Quantize) -> Clip:
-    """A quantization without its rounding."""
+    """Return a quantization without its rounding."""
     low, high = ((end - node.zero_point) * node.scale for end in (node.low, node.high))
     return Clip(name=node.name, inputs=node.inputs, output=node.output, low=low, high=high)
 
@@ -59,7 +60,7 @@ NAMES = 3  # of operators, before the rest is only counted
 
 
 def fold_words(graph: Graph, node: Conv | Dense | Quantize, move: Move) -> str:
-    """What becomes of the ratio and of the zero point, in words."""
+    """Say what becomes of the ratio and of the zero point."""
     if not isinstance(node, Quantize):
         steps = np.asarray(node.step).ravel().tolist()
         return "nothing to fold" if all(map(is_power, steps)) else "into the weights, rounded again"
@@ -77,7 +78,7 @@ def fold_words(graph: Graph, node: Conv | Dense | Quantize, move: Move) -> str:
 
 
 def _neighbours(graph: Graph, node: Quantize) -> str:
-    """The weighted operators that make and read a tensor, whatever moves or joins it in between."""
+    """Name the weighted operators that make and read a tensor, whatever moves or joins it in between."""
     weighted, seen, tensors = dict[str, None](), {node.output}, [node.output]
     for tensor in tensors:  # which grows
         around = [item for item in graph.nodes if tensor in (*item.inputs, item.output)]

@@ -37,7 +37,7 @@ class Move:
 
 
 def find_moves(graph: Graph, values: Mapping[str, NDArray[Any]]) -> dict[str, Move]:
-    """The unit of every tensor of a folded graph that has `values`: one for all tensors that no weights separate."""
+    """Return the unit of every tensor that has `values`: one for all tensors that no weights separate."""
     moves = {}
     for tensors in _joined(graph):
         move = _move(graph, tensors, values)
@@ -51,13 +51,13 @@ def width_of(quantizer: Quantize) -> int:
 
 
 def plain(quantizer: Quantize, scale: float) -> Quantize:
-    """A quantization of the same width without a zero point."""
+    """Return a quantization of the same width without a zero point."""
     low, high = limits(width_of(quantizer), quantizer.zero_point > quantizer.low)
     return replace(quantizer, scale=scale, zero_point=0, low=low, high=high)
 
 
 def natural_scale(quantizer: Quantize, values: NDArray[Any]) -> float:
-    """The scale that integers of the same width without a zero point should have for `values`, by least error.
+    """Return the scale, without a zero point, at which integers of the same width represent `values` best.
 
     From the one at which they hold all that `quantizer` does, down to half of that, which clamps what is rare.
     """
@@ -118,7 +118,7 @@ def _why_no_offset(graph: Graph, tensors: set[str], quantizers: list[Quantize]) 
 
 
 def _joined(graph: Graph) -> list[set[str]]:
-    """Sets of tensors that must have one unit, as nothing between them has weights."""
+    """Return sets of tensors that must have one unit, as nothing between them has weights."""
     sets = {graph.source: {graph.source}}
     for node in graph.nodes:
         tensors = {node.output}

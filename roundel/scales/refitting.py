@@ -97,7 +97,7 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
 
 
 def _moved(node: Node, moves: Mapping[str, Move]) -> Node:
-    """A node that reads and makes tensors in other units."""
+    """Return a node that reads and makes tensors in other units."""
     before, after = moves[node.inputs[0]], moves[node.output]
     ratio, offset = after.ratio, after.offset
     if isinstance(node, Conv | Dense):
@@ -139,7 +139,7 @@ def _is_format(graph: Graph, quantizer: Quantize) -> bool:
 
 
 def _clamp(graph: Graph, node: Quantize, moved: Quantize, values: NDArray[Any]) -> Node | None:
-    """What is left of a quantization without its rounding, if anything: the end of a range may be an activation.
+    """Return what is left of a quantization without its rounding, if anything: a range's end may be an activation.
 
     An end at 0 is kept, which saves a sign. So is one that clamps `values`, unless it clamped them before, or would
     need a module of its own.
@@ -159,7 +159,7 @@ def _clamp(graph: Graph, node: Quantize, moved: Quantize, values: NDArray[Any]) 
 
 
 def _source_quantizer(graph: Graph, node: Quantize) -> Quantize | None:
-    """The quantization whose results `node` reads, moved at most."""
+    """Return the quantization whose results `node` reads, moved at most."""
     before = maker(graph, node.inputs[0])
     while isinstance(before, MOVERS):
         before = maker(graph, before.inputs[0])
@@ -175,7 +175,7 @@ def _source(graph: Graph, node: Quantize) -> str:
 
 
 def _with_results(graph: Graph, renamed: Mapping[str, str]) -> Graph:
-    """The graph whose results have the names they had: whoever makes one, and reads it, calls it so."""
+    """Return the graph whose results have the names they had: whoever makes one, and reads it, calls it so."""
     back = {renamed[name]: name for name in graph.results if name in renamed}
     nodes = (
         replace(

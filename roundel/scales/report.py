@@ -28,7 +28,7 @@ def advice(advised: Advised) -> dict[str, Any]:
 
 
 def advice_lines(found: Found) -> list[str]:
-    """What it comes to, a line each."""
+    """Sum the advice up, a line each."""
     moved = sum(row["ratio"] != 1 or row["ratio_most"] != 1 for row in found["tensors"])
     results = [f"{_db(found['results_db']['file'])} as the file computes them"]
     for name, option in (("kept", f"--requant {found['requant']}"), ("moved", "--refit")):
@@ -62,7 +62,7 @@ def advice_table(found: Found) -> list[str]:
 
 
 def advice_page(found: Found, model: str) -> list[str]:
-    """The page."""
+    """Return the page."""
     return [f"# {model}: scales as powers of two", "", *advice_lines(found), "", *advice_table(found)]
 
 
