@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel import golden, hw
-from roundel.golden.engine import UNITS, EngineParams, Region
+from roundel.golden.engine import BASES, OFFSETS, UNITS, Control, EngineParams, Region
 from roundel.golden.errors import InputError, MismatchError, ToolError
 from roundel.hw.emit import to_verilog
-from roundel.hw.engine import BASES, flags, register_table
+from roundel.hw.engine import flags
 from roundel.sim import cache, engine_top
 from roundel.sim.engine_top import SETTINGS, EngineTop
 from roundel.sim.runner import Design, run
@@ -26,8 +26,6 @@ PAGE = 4096
 MOST = 1 << 26  # bytes of the simulated memory
 FILLER = 0xA5  # between regions, where nothing may be written
 LIMIT = 10_000_000  # cycles
-OFFSETS = {register.name: register.offset for register in register_table()}
-START, RESET, CLEAR = 1, 2, 4  # bits of the control register
 QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an array; a port named interrupt
 SOURCES: list[str | bytes] = [
     *cache.code(golden, hw),
@@ -91,12 +89,12 @@ class EngineRun:
 
 def whole_run(limit: int = LIMIT) -> list[list[Any]]:
     """The script of a plain run: start, wait for the interrupt, read all registers."""
-    return [control(START), ["wait", limit], *read_all()]
+    return [control(Control.START), ["wait", limit], *read_all()]
 
 
-def control(bits: int) -> list[Any]:
+def control(bits: Control) -> list[Any]:
     """The step that writes the control register."""
-    return ["write", OFFSETS["control"], bits]
+    return ["write", OFFSETS["control"], int(bits)]
 
 
 def read_all() -> list[list[Any]]:
@@ -161,7 +159,7 @@ def simulate(
     work = folder or Path(tempfile.mkdtemp(prefix="roundel-"))
     work.mkdir(parents=True, exist_ok=True)
     image.tofile(work / "memory.bin")
-    setup = [["write", OFFSETS[name], bases[region]] for name, region in zip(BASES, Region, strict=True)]
+    setup = [["write", OFFSETS[name], bases[region]] for region, name in BASES.items()]
     setup.append(["write", OFFSETS["interrupt"], 1])
     steps = [*setup, *(whole_run() if script is None else script)]
     given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": seed, "size": len(image)} | dict(settings or {})

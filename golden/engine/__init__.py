@@ -1,7 +1,6 @@
 """What compiler, interpreter, RTL and drivers agree on: parameters, program, registers, records."""
 
-from roundel.golden.engine.boxes import RECORD
-from roundel.golden.engine.fields import COMMON, FIELDS, UNIT_OF, UNITS, Opcode
+from roundel.golden.engine.fields import COMMON, FIELDS, TOKEN_FLAGS, UNIT_OF, UNITS, Item, Opcode, positions
 from roundel.golden.engine.interpreter import Engine
 from roundel.golden.engine.params import CONFIGS, RESULT_WIDTH, EngineParams
 from roundel.golden.engine.program import (
@@ -9,41 +8,61 @@ from roundel.golden.engine.program import (
     HEADER_BYTES,
     MAGIC,
     STEP_BYTES,
-    TERMINATOR,
     VERSION,
     Descriptor,
-    ErrorCode,
     Program,
     ProgramError,
-    Region,
     WeightStep,
     column_bytes,
     pack_column,
 )
+from roundel.golden.engine.registers import (
+    BASES,
+    CAUSES,
+    COUNTERS,
+    OFFSETS,
+    RECORD,
+    REGISTERS,
+    TERMINATOR,
+    Control,
+    ErrorCode,
+    Region,
+    Status,
+)
 
 __all__ = [
+    "BASES",
+    "CAUSES",
     "COMMON",
     "CONFIGS",
+    "COUNTERS",
     "DESCRIPTOR_BYTES",
     "FIELDS",
     "HEADER_BYTES",
     "MAGIC",
+    "OFFSETS",
     "RECORD",
+    "REGISTERS",
     "RESULT_WIDTH",
     "STEP_BYTES",
     "TERMINATOR",
+    "TOKEN_FLAGS",
     "UNITS",
     "UNIT_OF",
     "VERSION",
+    "Control",
     "Descriptor",
     "Engine",
     "EngineParams",
     "ErrorCode",
+    "Item",
     "Opcode",
     "Program",
     "ProgramError",
     "Region",
+    "Status",
     "WeightStep",
     "column_bytes",
     "pack_column",
+    "positions",
 ]

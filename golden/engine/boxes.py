@@ -1,17 +1,15 @@
 """The engine's BOXES in NumPy: heads read from the activation memory, boxes kept as records."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.engine.program import TERMINATOR, Descriptor
+from roundel.golden.engine.program import Descriptor
+from roundel.golden.engine.registers import RECORD, TERMINATOR
 from roundel.golden.nms import HeadParams, NmsParams, decode
 from roundel.golden.rounding import Ints
-
-RECORD = struct.Struct("<HHHHHHI")  # x1, y1, x2, y2, score, label, index
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,11 +69,12 @@ def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
     """What is written for one image: the records, how many boxes were kept, and whether any were dropped."""
     found = decode([scale.head(nms) for scale in scales], [(scale.cls, scale.box) for scale in scales])
     verdict = nms.compute(*found)
-    rows = [
-        RECORD.pack(*found.boxes[at].tolist(), int(found.scores[at]), int(found.labels[at]), int(at))
-        for at in verdict.kept
-    ]
-    end = RECORD.pack(0, 0, 0, 0, 0, TERMINATOR, len(rows))
+    rows = []
+    for index in map(int, verdict.kept):
+        corners = dict(zip(("x1", "y1", "x2", "y2"), found.boxes[index].tolist(), strict=True))
+        score, label = int(found.scores[index]), int(found.labels[index])
+        rows.append(RECORD.pack(**corners, score=score, label=label, index=index))
+    end = RECORD.pack(label=TERMINATOR, index=len(rows))
     return b"".join(rows) + end, len(rows), verdict.overflow or len(verdict.malformed) > 0
 
 

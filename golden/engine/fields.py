@@ -26,103 +26,119 @@ UNIT_OF = {opcode: number for number, opcodes in enumerate(UNITS.values()) for o
 
 @dataclass(frozen=True)
 class Item:
-    """One field of a descriptor: `bits` wide, two's complement if `signed`."""
+    """A field of a descriptor or a record.
+
+    Parameters
+    ----------
+    name
+        What it is called in `Descriptor.values`.
+    bits
+        Its width.
+    meaning
+        What it says, in a line of Markdown.
+    signed
+        Whether it is a two's complement number.
+    """
 
     name: str
     bits: int
+    meaning: str = ""
     signed: bool = False
 
 
 COMMON = (
-    Item("opcode", 4),
-    Item("wait_previous", 1),
-    Item("wait_next", 1),
-    Item("signal_previous", 1),
-    Item("signal_next", 1),
-    Item("layer", 24),  # number of the network's layer: for traces only
+    Item("opcode", 4, "0 END, 1 LOAD, 2 COMPUTE, 3 BOXES, 4 STORE"),
+    Item("wait_previous", 1, "begin with a token from the unit before"),
+    Item("wait_next", 1, "begin with a token from the unit behind"),
+    Item("signal_previous", 1, "give the unit before a token at the end"),
+    Item("signal_next", 1, "give the unit behind a token at the end"),
+    Item("layer", 24, "number of the network's layer: for traces only"),
 )
 
-_OUTER = (Item("offset", 30), Item("region", 2))
+TOKEN_FLAGS = ("wait_previous", "wait_next", "signal_previous", "signal_next")
+"""Fields of `COMMON` about tokens, from the lowest bit up."""
 
 _MOVE = (
-    *_OUTER,
-    Item("chip", 24),  # first word on chip
+    Item("offset", 30, "outer address of the first run, within its region"),
+    Item("region", 2, "region of the outer addresses"),
+    Item("chip", 24, "first word on chip"),
     Item("spare", 8),
-    Item("runs", 16),  # of a plane
-    Item("planes", 16),
-    Item("run_bytes", 24),
+    Item("runs", 16, "runs of a plane"),
+    Item("planes", 16, "number of planes"),
+    Item("run_bytes", 24, "bytes of a run"),
     Item("spare_1", 8),
-    Item("outer_run", 32),  # bytes from one run to the next
-    Item("outer_plane", 32),
-    Item("chip_run", 32),  # words
-    Item("chip_plane", 32),
+    Item("outer_run", 32, "bytes from one run to the next"),
+    Item("outer_plane", 32, "bytes from one plane to the next"),
+    Item("chip_run", 32, "words from one run to the next"),
+    Item("chip_plane", 32, "words from one plane to the next"),
 )
 
 _COMPUTE = (
-    Item("source", 24),  # bytes: address of the first tile's origin, output position (0, 0), step offset 0
-    Item("every", 4),  # of the beats of a row behind `lead`, one in so many computes
-    Item("lead", 4),  # beats at the start of a row that only fill the window
-    Item("row_bytes", 16),  # of the map: where its right border is
-    Item("rows", 16),  # of the map on chip: where its lower border is
-    Item("x_step", 16),  # bytes from beat to beat
-    Item("blocks", 16),  # output blocks
-    Item("y_step", 32),  # bytes from one output row to the next
-    Item("tile_w", 16),
-    Item("tile_h", 16),
-    Item("last_w", 16),  # of the rightmost tile
-    Item("last_h", 16),  # of the lowest tile
-    Item("tiles_x", 16),
-    Item("tiles_y", 16),
-    Item("tile_x_step", 32),  # bytes
-    Item("tile_y_step", 32),  # bytes
-    Item("tile_y_rows", 16),  # rows of the map from tile to tile
-    Item("pad", 8),  # the byte that stands outside the map
-    Item("y_rows", 8),  # rows of the map from one output row to the next
-    Item("target", 24),  # word of the first output
-    Item("leak", 6),
+    Item("source", 24, "byte address of the first tile's origin: output position (0, 0), step offset 0"),
+    Item("every", 4, "of the beats of a row behind `lead`, one in so many computes"),
+    Item("lead", 4, "beats at the start of a row that only fill the window"),
+    Item("row_bytes", 16, "bytes of a row of the map: where its right border is"),
+    Item("rows", 16, "rows of the map on chip: where its lower border is"),
+    Item("x_step", 16, "bytes from beat to beat"),
+    Item("blocks", 16, "output blocks"),
+    Item("y_step", 32, "bytes from one output row to the next"),
+    Item("tile_w", 16, "columns of a tile"),
+    Item("tile_h", 16, "rows of a tile"),
+    Item("last_w", 16, "columns of the rightmost tile"),
+    Item("last_h", 16, "rows of the lowest tile"),
+    Item("tiles_x", 16, "tiles side by side"),
+    Item("tiles_y", 16, "tiles one below the other"),
+    Item("tile_x_step", 32, "bytes from tile to tile in a row"),
+    Item("tile_y_step", 32, "bytes from one row of tiles to the next"),
+    Item("tile_y_rows", 16, "rows of the map from one row of tiles to the next"),
+    Item("pad", 8, "the byte that stands outside the map"),
+    Item("y_rows", 8, "rows of the map from one output row to the next"),
+    Item("target", 24, "word of the first output"),
+    Item("leak", 6, "added to the shift of a negative sum"),
     Item("spare", 2),
-    Item("target_plane", 32),  # words from block to block
-    Item("target_row", 32),  # words from output row to output row
-    Item("target_tile", 32),  # words from one row of tiles to the next
-    Item("residual", 24),  # word of the first residual
-    Item("depthwise", 1),
-    Item("maximum", 1),
-    Item("has_residual", 1),
-    Item("upsample", 1),
-    Item("flip_source", 1),  # bytes of the map are unsigned
-    Item("flip_residual", 1),
-    Item("flip_target", 1),
+    Item("target_plane", 32, "words from block to block"),
+    Item("target_row", 32, "words from output row to output row"),
+    Item("target_tile", 32, "words from one row of tiles to the next"),
+    Item("residual", 24, "word of the first residual"),
+    Item("depthwise", 1, "every column has a channel of its own"),
+    Item("maximum", 1, "the largest product instead of their sum"),
+    Item("has_residual", 1, "a residual is added before the requantizer"),
+    Item("upsample", 1, "every row and every column of the map counts twice"),
+    Item("flip_source", 1, "bytes of the map are unsigned"),
+    Item("flip_residual", 1, "bytes of the residual are unsigned"),
+    Item("flip_target", 1, "bytes of the output are unsigned"),
     Item("spare_1", 1),
-    Item("residual_plane", 32),
-    Item("residual_row", 32),
-    Item("residual_tile", 32),
-    Item("low", 16, signed=True),  # clamp of the result
-    Item("high", 16, signed=True),
-    Item("parameters_offset", 30),
-    Item("parameters_region", 2),
-    Item("parameters_bytes", 32),
-    Item("weights_offset", 30),
-    Item("weights_region", 2),
-    Item("weights_bytes", 32),
+    Item("residual_plane", 32, "words from block to block"),
+    Item("residual_row", 32, "words from output row to output row"),
+    Item("residual_tile", 32, "words from one row of tiles to the next"),
+    Item("low", 16, "least result", signed=True),
+    Item("high", 16, "greatest result", signed=True),
+    Item("parameters_offset", 30, "outer address of the parameter stream, within its region"),
+    Item("parameters_region", 2, "region of the parameter stream"),
+    Item("parameters_bytes", 32, "bytes of the parameter stream"),
+    Item("weights_offset", 30, "outer address of the weight stream, within its region"),
+    Item("weights_region", 2, "region of the weight stream"),
+    Item("weights_bytes", 32, "bytes of the weight stream"),
 )
 
 _BOXES = (
-    *_OUTER,  # where the kept boxes go; of the scale with `last` only
-    Item("cls", 24),  # word
-    Item("cls_signed", 1),
-    Item("box_signed", 1),
-    Item("last", 1),  # of the image's scales
+    Item("offset", 30, "outer address of the records, within its region; of the scale with `last` only"),
+    Item("region", 2, "region of the records; of the scale with `last` only"),
+    Item("cls", 24, "first word of the logits"),
+    Item("cls_signed", 1, "logits are signed bytes"),
+    Item("box_signed", 1, "distances are signed bytes"),
+    Item("last", 1, "the last of the image's scales"),
     Item("spare", 5),
-    Item("box", 24),  # word
+    Item("box", 24, "first word of the distances"),
     Item("spare_1", 8),
-    Item("cls_plane", 32),  # words from plane to plane
-    Item("width", 12),  # of the grid
-    Item("height", 12),
-    Item("stride", 8),  # log2, pixels
-    Item("classes", 16),
-    Item("threshold", 16, signed=True),
-    Item("shift", 8, signed=True),  # of a distance to a corner's unit, left
-    Item("score_shift", 8),  # left
+    Item("cls_plane", 32, "words from plane to plane of the logits"),
+    Item("width", 12, "columns of the grid"),
+    Item("height", 12, "rows of the grid"),
+    Item("stride", 8, "base-2 logarithm of the pixels from location to location"),
+    Item("classes", 16, "logits of a location"),
+    Item("threshold", 16, "least logit of a box", signed=True),
+    Item("shift", 8, "left shift of a distance to a corner's unit", signed=True),
+    Item("score_shift", 8, "left shift of a logit to a score"),
 )
 
 FIELDS: dict[Opcode, tuple[Item, ...]] = {
@@ -133,3 +149,12 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
     Opcode.STORE: COMMON + _MOVE,
 }
 """The fields of every operation from bit 0 up."""
+
+
+def positions(items: tuple[Item, ...]) -> dict[str, range]:
+    """Bits that each field takes, by name, when they are packed one behind the other from bit 0 up."""
+    places, start = {}, 0
+    for item in items:
+        places[item.name] = range(start, start + item.bits)
+        start += item.bits
+    return places

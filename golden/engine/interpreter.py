@@ -20,13 +20,12 @@ from roundel.golden.engine.program import (
     HEADER_BYTES,
     STEP_BYTES,
     Descriptor,
-    ErrorCode,
     Program,
-    Region,
     WeightStep,
     column_bytes,
     unpack_columns,
 )
+from roundel.golden.engine.registers import ErrorCode, Region, Status
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, round_shift
 
@@ -63,6 +62,11 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.memory = np.zeros(self.params.memory, np.uint8)
+
+    @property
+    def status(self) -> Status:
+        """What the register `status` says after `run`."""
+        return Status.DONE | (Status.DROPPED if self.dropped else Status(0))
 
     def run(self) -> None:
         """Run the program at the start of region `PROGRAM` to its end.

@@ -8,13 +8,13 @@ from typing import Any
 
 from roundel.golden.checks import check_integer, choice, plain
 from roundel.golden.codec import DecoderParams, Packing
+from roundel.golden.engine.registers import RECORD
 from roundel.golden.mac import MacParams, Structure
 from roundel.golden.nms import Form, NmsParams
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 
 SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
-RECORD_WIDTH = 16  # bits of a coordinate of a box that is kept
 RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
 
 
@@ -129,8 +129,9 @@ class EngineParams:
             return
         if self.nms.lanes != 1 or self.nms.format.form is not Form.CORNERS:
             raise ValueError("nms must take one box a beat (lanes=1) in the form `corners`")
-        if self.nms.format.coordinate_width > RECORD_WIDTH:
-            raise ValueError(f"nms must have coordinates of at most {RECORD_WIDTH} bits, those of a record")
+        widest = RECORD.width("x1")
+        if self.nms.format.coordinate_width > widest:
+            raise ValueError(f"nms must have coordinates of at most {widest} bits, those of a record")
 
     @property
     def words(self) -> int:

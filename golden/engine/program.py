@@ -7,78 +7,29 @@ operation, packed one behind the other from bit 0 up; hardware makes its layouts
 
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
-from roundel.golden.engine.fields import COMMON, FIELDS, Item, Opcode
+from roundel.golden.engine.fields import COMMON, FIELDS, Opcode
 from roundel.golden.engine.params import EngineParams
+from roundel.golden.engine.registers import ErrorCode
 from roundel.golden.errors import InputError
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, limits
-
-__all__ = [
-    "COMMON",
-    "DESCRIPTOR_BYTES",
-    "FIELDS",
-    "HEADER_BYTES",
-    "MAGIC",
-    "STEP_BYTES",
-    "TERMINATOR",
-    "VERSION",
-    "Descriptor",
-    "ErrorCode",
-    "Item",
-    "Opcode",
-    "Program",
-    "ProgramError",
-    "Region",
-    "WeightStep",
-    "column_bytes",
-    "pack_column",
-    "unpack_columns",
-]
 
 MAGIC = 0x4C444E52  # "RNDL"
 VERSION = 1
 HEADER_BYTES = 64
 DESCRIPTOR_BYTES = 128
 STEP_BYTES = 8
-TERMINATOR = 0xFFFF  # the label of the record behind the last box
 
 
 class ProgramError(InputError):
     """A program that the engine refuses by its header: `code` and `address`, as its registers have them."""
 
-    def __init__(self, code: "ErrorCode", address: int, message: str):
+    def __init__(self, code: ErrorCode, address: int, message: str):
         self.code, self.address = code, address
         super().__init__(message)
-
-
-class Region(IntEnum):
-    """Which base register an outer address counts from."""
-
-    PROGRAM = 0
-    INPUT = 1
-    OUTPUT = 2
-    SCRATCH = 3
-
-
-class ErrorCode(IntEnum):
-    """Why the engine stopped; docs/engine.md says what goes with each as address."""
-
-    NONE = 0
-    MAGIC = 1
-    VERSION = 2
-    CONFIG = 3
-    OPCODE = 4
-    TRUNCATED = 5
-    READ = 6
-    WRITE = 7
-    WEIGHTS = 8
-    PARAMETERS = 9
-    BUSY = 10
-    DEADLOCK = 11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +82,7 @@ class Descriptor:
     def unpack(cls, data: bytes) -> "Descriptor":
         """The reverse of `pack`; ValueError for an opcode that there is not."""
         word = int.from_bytes(data, "little")
-        opcode, at, values = Opcode(word & 0xF), 0, {}
+        opcode, at, values = Opcode(word & (1 << COMMON[0].bits) - 1), 0, {}
         for item in FIELDS[opcode]:
             bits = word >> at & (1 << item.bits) - 1
             at += item.bits

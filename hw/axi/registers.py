@@ -1,66 +1,12 @@
 """Registers behind an AXI4-Lite slave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
+from roundel.golden.registers import BYTES, Access, Register
 from roundel.hw.axi.signatures import LITE_DATA, OKAY, SLVERR, lite_signature
 from roundel.hw.lib import Component, In, Out, Port
-
-BYTES = LITE_DATA // 8
-
-
-class Access(StrEnum):
-    """What a bus master can do with a register, and which side drives it."""
-
-    READ = "read"  # the parent drives it; writing changes nothing
-    WRITE = "write"  # the bus writes it and reads it back
-    ACT = "act"  # a one that is written is a one for the parent for one cycle; reads as 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Register:
-    """A row of the table.
-
-    Parameters
-    ----------
-    name
-        Of the member of `RegisterFile`.
-    offset
-        Address in bytes, a multiple of 4.
-    access
-        See `Access`.
-    width
-        Bits, 1 to 64; more than 32 take two words, the lower half first, and are not read at once.
-    init
-        After a reset, for `Access.WRITE`.
-
-    Raises
-    ------
-    ValueError
-    """
-
-    name: str
-    offset: int
-    access: Access
-    width: int = LITE_DATA
-    init: int = 0
-
-    def __post_init__(self) -> None:
-        if self.offset < 0 or self.offset % BYTES:
-            raise ValueError(f"offset of {self.name} must be a multiple of {BYTES} from 0, not {self.offset}")
-        if not 1 <= self.width <= 2 * LITE_DATA:
-            raise ValueError(f"width of {self.name} must be 1 to {2 * LITE_DATA}, not {self.width}")
-        if not 0 <= self.init < 1 << self.width:
-            raise ValueError(f"init of {self.name} must have at most {self.width} bits, not {self.init}")
-
-    @property
-    def words(self) -> range:
-        """Word addresses."""
-        first = self.offset // BYTES
-        return range(first, first + -(-self.width // LITE_DATA))
 
 
 def check_table(table: Sequence[Register], address_width: int) -> None:

@@ -1,9 +1,8 @@
 """The engine from its pins inwards: registers, control, bus, memory, dispatch."""
 
-from roundel.hw.engine.control import BASES, register_table
 from roundel.hw.engine.core import flags
 from roundel.hw.engine.dispatch import NUMBER
 from roundel.hw.engine.fetch import UNITS
 from roundel.hw.engine.top import ADDRESS, Engine
 
-__all__ = ["ADDRESS", "BASES", "NUMBER", "UNITS", "Engine", "flags", "register_table"]
+__all__ = ["ADDRESS", "NUMBER", "UNITS", "Engine", "flags"]

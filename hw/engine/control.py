@@ -4,37 +4,9 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from roundel.golden.engine import ErrorCode
-from roundel.hw.axi import Access, Register
+from roundel.golden.engine import COUNTERS, ErrorCode
 from roundel.hw.engine.core import activity_layout
 from roundel.hw.engine.fetch import fault_layout
-
-COUNTERS = {
-    "computing": 0x48,
-    "waiting_weights": 0x4C,
-    "waiting_parameters": 0x50,
-    "waiting_memory": 0x54,
-    "waiting_tokens": 0x58,
-    "read_beats": 0x5C,
-    "write_beats": 0x60,
-}
-"""Registers that count the cycles with a flag of the core's activity, and their offsets."""
-BASES = ("base_program", "base_input", "base_output", "base_scratch")
-
-
-def register_table() -> tuple[Register, ...]:
-    """All registers of the engine, as docs/engine.md lists them."""
-    status = {"id": 0x00, "version": 0x04, "config": 0x08, "status": 0x10}
-    error = {"error_code": 0x14, "error_address": 0x18, "error_index": 0x1C}
-    return (
-        *(Register(name=name, offset=offset, access=Access.READ) for name, offset in (status | error).items()),
-        Register(name="control", offset=0x0C, access=Access.ACT, width=3),
-        Register(name="interrupt", offset=0x20, access=Access.WRITE, width=1),
-        *(Register(name=name, offset=0x30 + 4 * at, access=Access.WRITE) for at, name in enumerate(BASES)),
-        Register(name="cycles", offset=0x40, access=Access.READ, width=64),
-        *(Register(name=name, offset=offset, access=Access.READ) for name, offset in COUNTERS.items()),
-        Register(name="boxes", offset=0x64, access=Access.READ),
-    )
 
 
 class State(enum.Enum, shape=2):  # type: ignore[call-arg]

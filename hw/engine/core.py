@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 
-from roundel.golden.engine import EngineParams, ErrorCode, Region
+from roundel.golden.engine import COMMON, TOKEN_FLAGS, EngineParams, ErrorCode, Region, positions
 from roundel.hw.axi import read_signature, write_signature
 from roundel.hw.engine.boxes import Boxes
 from roundel.hw.engine.bus import BOXES, FETCH, LOAD, PARAMETERS, STORE, WEIGHTS, EngineBus
@@ -18,7 +18,9 @@ from roundel.hw.engine.move import Load, Store
 from roundel.hw.engine.ports import OUTER_ADDRESS
 from roundel.hw.lib import Component, In, Out, named, select
 
-FLAGS = slice(4, 8)  # of a descriptor
+_PLACES = positions(COMMON)
+FLAGS = slice(_PLACES[TOKEN_FLAGS[0]].start, _PLACES[TOKEN_FLAGS[-1]].stop)
+"""Bits of a descriptor that are flags about tokens."""
 
 
 def flags() -> tuple[str, ...]:

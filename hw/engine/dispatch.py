@@ -3,7 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
-from roundel.golden.engine import COMMON, DESCRIPTOR_BYTES, FIELDS, EngineParams, Opcode
+from roundel.golden.engine import COMMON, DESCRIPTOR_BYTES, FIELDS, TOKEN_FLAGS, EngineParams, Opcode
 from roundel.hw.lib import Component, In, Out, named
 
 NUMBER = 24  # bits of a descriptor's number in its program
@@ -83,9 +83,9 @@ WIDTH = 8  # bits of a count of tokens
 
 
 def flags_layout() -> data.StructLayout:
-    """What a descriptor says about tokens, in the order of `roundel.golden.engine.program.COMMON`."""
+    """What a descriptor says about tokens, in the order of their bits."""
     return data.StructLayout(
-        dict.fromkeys(("wait_previous", "wait_next", "signal_previous", "signal_next"), 1),
+        dict.fromkeys(TOKEN_FLAGS, 1),
     )
 
 

@@ -4,9 +4,10 @@ from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from roundel.golden.engine import MAGIC, VERSION, EngineParams
+from roundel.golden.engine import BASES, COUNTERS, MAGIC, REGISTERS, VERSION, EngineParams, Status
+from roundel.golden.engine import Control as ControlBit
 from roundel.hw.axi import RegisterFile, attach, lite_signature, ports, read_signature, write_signature
-from roundel.hw.engine.control import BASES, COUNTERS, Control, register_table
+from roundel.hw.engine.control import Control
 from roundel.hw.engine.core import EngineCore, activity_layout
 
 ADDRESS = 8  # bits of the address of a register
@@ -53,18 +54,25 @@ class Engine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.registers = registers = RegisterFile(register_table(), address_width=ADDRESS)
+        m.submodules.registers = registers = RegisterFile(REGISTERS, address_width=ADDRESS)
         m.submodules.control = control = Control()
         halt, core = Signal(), self.core
+        acts = {ControlBit.START: control.start, ControlBit.RESET: control.reset, ControlBit.CLEAR: control.clear}
+        shown = {
+            Status.BUSY: control.busy,
+            Status.DONE: control.done,
+            Status.ERROR: control.error,
+            Status.DROPPED: control.was_dropped,
+        }
         m.submodules.core = ResetInserter(halt)(core)
         attach(m, self, "s_axi", registers.bus)
         attach(m, self, "m_axi", core.read)
         attach(m, self, "m_axi", core.write)
         m.d.comb += [
             halt.eq(~control.run),
-            Cat(control.start, control.reset, control.clear).eq(registers.control),
+            Cat(acts[bit] for bit in ControlBit).eq(registers.control),
             core.stop.eq(control.stop),
-            *(base.eq(getattr(registers, name)) for base, name in zip(core.bases, BASES, strict=True)),
+            *(base.eq(getattr(registers, name)) for base, name in zip(core.bases, BASES.values(), strict=True)),
             *(getattr(control, name).eq(getattr(core, name)) for name in ("fault", "finished", "idle", "activity")),
             *(getattr(control, name).eq(getattr(core, name)) for name in ("boxes", "boxes_valid", "dropped")),
             self.activity.eq(core.activity),
@@ -72,7 +80,7 @@ class Engine(wiring.Component):
             registers.id.eq(MAGIC),
             registers.version.eq(VERSION),
             registers.config.eq(self.params.fingerprint),
-            registers.status.eq(Cat(control.busy, control.done, control.error, control.was_dropped)),
+            registers.status.eq(Cat(shown[bit] for bit in Status)),
             registers.error_code.eq(control.last_fault.code),
             registers.error_address.eq(control.last_fault.address),
             registers.error_index.eq(control.last_fault.number),

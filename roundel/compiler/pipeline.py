@@ -89,12 +89,12 @@ class Compiled:
         return {name: self.read(name, regions) for name in self.outputs}
 
     def records(self, regions: Regions) -> bytes:
-        """Read the boxes kept after a run, `RECORD.size` bytes each, without what ends them (docs/engine.md)."""
+        """Read the boxes kept after a run as records, without the one that ends them (docs/engine.md)."""
         data = regions[Region.OUTPUT].tobytes()
-        for start in range(0, len(data) - RECORD.size + 1, RECORD.size):
-            *_, label, _ = RECORD.unpack_from(data, start)
-            if label == TERMINATOR:
-                return data[:start]
+        whole = len(data) // RECORD.size * RECORD.size
+        for number, record in enumerate(RECORD.unpack(data[:whole])):
+            if record["label"] == TERMINATOR:
+                return data[: number * RECORD.size]
         raise ValueError("no record ends the boxes: the program has not run to its end")
 
 

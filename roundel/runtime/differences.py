@@ -13,8 +13,6 @@ from roundel.golden.nms import Boxes, NmsParams
 from roundel.golden.rounding import Ints
 from roundel.runtime.frames import Frame
 
-FIELDS = ("x1", "y1", "x2", "y2", "score", "label", "index")  # of a record
-
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
@@ -81,16 +79,16 @@ def difference(image: int, tensor: str, rtl: NDArray[Any], golden: NDArray[Any])
 
 
 def golden_records(nms: NmsParams, boxes: Boxes) -> Ints:
-    """The records of an image, (boxes kept, `FIELDS`), by the NMS's own golden model, without any program."""
+    """The records of an image, (boxes kept, fields of `RECORD`), by the NMS's own golden model, without any program."""
     kept = nms.compute(*boxes).kept
     columns = boxes.boxes[kept], boxes.scores[kept, None], boxes.labels[kept, None], np.asarray(kept)[:, None]
     return np.hstack(columns).astype(np.int64)
 
 
 def rtl_records(compiled: Compiled, frame: Frame) -> Ints:
-    """The records that a run left in the outer memory, (boxes kept, `FIELDS`)."""
-    rows = list(RECORD.iter_unpack(compiled.records(frame.regions)))
-    return np.array(rows, dtype=np.int64).reshape(-1, len(FIELDS))
+    """The records that a run left in the outer memory, (boxes kept, fields of `RECORD`)."""
+    rows = [tuple(record.values()) for record in RECORD.unpack(compiled.records(frame.regions))]
+    return np.array(rows, dtype=np.int64).reshape(-1, len(RECORD.names))
 
 
 def record_differences(rtl: Sequence[Ints], golden: Sequence[Ints]) -> Iterator[Difference]:
@@ -102,4 +100,4 @@ def record_differences(rtl: Sequence[Ints], golden: Sequence[Ints]) -> Iterator[
             )
         elif wrong := difference(image, "boxes", found, expected):
             row, column = wrong.element
-            yield Difference(**{**vars(wrong), "element": (row, FIELDS[column])})
+            yield Difference(**{**vars(wrong), "element": (row, RECORD.names[column])})

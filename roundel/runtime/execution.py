@@ -70,7 +70,7 @@ class Run:
     results
         By the name of the ONNX file's output, (images, ..., channels) integers.
     records
-        With a detector, the boxes that each image keeps (`engine_run_compare.FIELDS`).
+        With a detector, the boxes that each image keeps (boxes, fields of `RECORD`).
     compiled, frames
         On RTL: the program, and its run for each image.
     different

@@ -11,14 +11,13 @@ import numpy as np
 
 from roundel.compiler import Compiled, Regions
 from roundel.golden.cycles import predict
-from roundel.golden.engine import ErrorCode, Region
+from roundel.golden.engine import BASES, OFFSETS, Control, ErrorCode, Region, Status
 from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.rounding import Ints
-from roundel.sim.engine_run import CLEAR, MOST, OFFSETS, PAGE, EngineRun, Row, place, simulate, whole_run
+from roundel.sim.engine_run import MOST, PAGE, EngineRun, Row, control, place, simulate, whole_run
 
-OWN = {Region.INPUT: "base_input", Region.OUTPUT: "base_output", Region.SCRATCH: "base_scratch"}
-"""Regions of which every image has one of its own, and the registers of their places."""
-DONE, ERROR, DROPPED = 2, 4, 8  # bits of the status register
+OWN = (Region.INPUT, Region.OUTPUT, Region.SCRATCH)
+"""Regions of which every image has one of its own."""
 SLOWER = 4  # times what the cycle model says: far beyond any program that goes on
 LEAST_LIMIT = 100_000  # cycles
 
@@ -51,7 +50,7 @@ class Frame:
     @property
     def dropped(self) -> bool:
         """Whether the box unit had to leave out a box."""
-        return bool(self.registers["status"] & DROPPED)
+        return bool(self.registers["status"] & Status.DROPPED)
 
 
 def run_frames(compiled: Compiled, images: Ints, done: Done = lambda _: None) -> list[Frame]:
@@ -111,9 +110,9 @@ def _simulate(compiled: Compiled, images: Ints) -> list[Frame]:
     script: list[list[Any]] = []
     limit = _limit(compiled)
     for index in range(len(images)):
-        script.append(["write", OFFSETS["control"], CLEAR])
+        script.append(control(Control.CLEAR))
         script += [
-            ["write", OFFSETS[name], bases[region] + index * _pitch(compiled, region)] for region, name in OWN.items()
+            ["write", OFFSETS[BASES[region]], bases[region] + index * _pitch(compiled, region)] for region in OWN
         ]
         script += whole_run(limit)
     run = simulate(compiled.params, regions, script=script)
@@ -140,7 +139,7 @@ def _limit(compiled: Compiled) -> int:
 
 def check_ended(compiled: Compiled, registers: Mapping[str, int], what: str) -> None:
     """Raise MismatchError, with the error's name, place and layer, unless the engine says that it is done."""
-    if registers["status"] & (DONE | ERROR) == DONE:
+    if registers["status"] & (Status.DONE | Status.ERROR) == Status.DONE:
         return
     code, index = registers["error_code"], registers["error_index"]
     name = ErrorCode(code).name.lower() if code in [one.value for one in ErrorCode] else f"code {code}"

@@ -4,7 +4,7 @@ Configuration: `settings` of the memory by name, and `script`, a list of
 
 - `["write", offset, value]` and `["read", offset]` of a register,
 - `["wait", limit]` for the interrupt, at most so many cycles,
-- `["rest", offset, limit]` until bit 0 of a register is 0, at most about so many cycles,
+- `["rest", limit]` until the engine is not busy, at most about so many cycles,
 - `["cycles", count]`,
 - `["watch", count]`, so many cycles or up to the interrupt,
 - `["restore"]` the memory to what it was at the beginning.
@@ -19,6 +19,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge
 
+from roundel.golden.engine import OFFSETS, Status
 from roundel.sim.benches.bench import config, start
 
 OKAY = 0
@@ -93,12 +94,12 @@ async def follow(dut: Any, script: list[list[Any]]) -> list[int]:
             case "watch":
                 await interrupt(dut, values[0])
             case "rest":
-                for _ in range(-(-values[1] // POLL)):
-                    if not await registers.read(values[0]) & 1:
+                for _ in range(-(-values[0] // POLL)):
+                    if not await registers.read(OFFSETS["status"]) & Status.BUSY:
                         break
                     await ClockCycles(dut.clk, POLL)
                 else:
-                    raise AssertionError(f"still busy after {values[1]} cycles")
+                    raise AssertionError(f"still busy after {values[0]} cycles")
             case "cycles":
                 await ClockCycles(dut.clk, values[0])
             case "restore":

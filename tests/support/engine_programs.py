@@ -5,12 +5,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from roundel.golden.codec import encode
-from roundel.golden.engine import Descriptor, Engine, EngineParams, Opcode, Program, Region, WeightStep, pack_column
+from roundel.golden.engine import (
+    RECORD,
+    Descriptor,
+    Engine,
+    EngineParams,
+    Opcode,
+    Program,
+    Region,
+    WeightStep,
+    pack_column,
+)
 from roundel.sim.stimuli import codec_params
 
 ALIGN = 16
 TARGET = 200  # word of the first result
-RECORD = 16  # bytes
 
 
 def aligned(data):
@@ -132,5 +141,9 @@ def detector_heads(params, rng, *, threshold=60, above=256):
         source, chip = source + aligned(maps), chip + planes * places
     made = tuple(Descriptor(opcode=opcode, values=values) for opcode, values in (*listed, (Opcode.END, {})))
     program = Program(fingerprint=params.fingerprint, descriptors=made).pack()
-    contents = {Region.PROGRAM: program, Region.INPUT: source, Region.OUTPUT: bytes(RECORD * (params.nms.capacity + 1))}
+    contents = {
+        Region.PROGRAM: program,
+        Region.INPUT: source,
+        Region.OUTPUT: bytes(RECORD.size * (params.nms.capacity + 1)),
+    }
     return {region: np.frombuffer(content, np.uint8).copy() for region, content in contents.items()}

@@ -11,7 +11,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from roundel.compiler import compile_network
-from roundel.golden.engine import CONFIGS, DESCRIPTOR_BYTES, HEADER_BYTES, EngineParams, ErrorCode, Program, Region
+from roundel.golden.engine import (
+    CONFIGS,
+    DESCRIPTOR_BYTES,
+    HEADER_BYTES,
+    EngineParams,
+    ErrorCode,
+    Program,
+    Region,
+    Status,
+)
 from roundel.hw.axi import lite_signature, ports, read_signature, write_signature
 from roundel.hw.emit import to_verilog
 from roundel.hw.engine import ADDRESS, Engine
@@ -21,7 +30,6 @@ from roundel.sim.runner import Design, run
 from tests.support.engine_programs import golden_run, pointwise
 
 PARAMS = EngineParams(**CONFIGS["tiny"])
-DONE, ERROR = 2, 4  # status
 SOUND: dict[str, Any] = {"bad": []}
 STALLS = 0.4
 LANE = PARAMS.bus // 8  # bytes of a beat
@@ -80,7 +88,7 @@ def bench(
     wrong = np.flatnonzero(np.fromfile(folder / "dumped.bin", np.uint8) != wanted)
     assert not wrong.size, f"byte {wrong[0]:#x} of the memory"
     answers: list[dict[str, int]] = json.loads((folder / "answers.json").read_text())
-    assert answers[-1]["status"] == DONE
+    assert answers[-1]["status"] == Status.DONE
     return answers
 
 
@@ -117,7 +125,7 @@ def test_errors_while_all_goes_on(design, tmp_path, number, stalls, seed):
     runs = [run for at in places for run in ({"bad": [at]}, SOUND)]
     answers = bench(design, tmp_path, regions, runs, stalls=stalls, seed=seed)
     for (region, *_, owners), at, broken, sound in zip(parts, places, answers[::2], answers[1::2], strict=True):
-        assert (broken["status"], sound["status"]) == (ERROR, DONE)
+        assert (broken["status"], sound["status"]) == (Status.ERROR, Status.DONE)
         assert broken["error_index"] in owners
         code, address = broken["error_code"], broken["error_address"]
         if region is Region.OUTPUT:  # the answer is for a burst
@@ -137,6 +145,6 @@ def test_resets_at_any_time(design, tmp_path, kind, stalls, seed):
         runs += [{"bad": [], kind: cycle}, SOUND]
     answers = bench(design, tmp_path, regions, runs, stalls=stalls, seed=seed)
     for stopped, sound in zip(answers[::2], answers[1::2], strict=True):
-        assert (stopped["status"], stopped["error_code"], sound["status"]) == (0, 0, DONE)
+        assert (stopped["status"], stopped["error_code"], sound["status"]) == (0, 0, Status.DONE)
         if kind == "line":
             assert not any(value for name, value in stopped.items() if name not in ("id", "version", "config"))

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from roundel.golden.codec import encode
-from roundel.golden.engine import CONFIGS, EngineParams, ErrorCode, Region
+from roundel.golden.engine import CONFIGS, OFFSETS, Control, EngineParams, ErrorCode, Region, Status
 from roundel.golden.engine.interpreter import EngineFault
-from roundel.sim.engine_run import CLEAR, OFFSETS, RESET, START, control, place, read_all, simulate, whole_run
+from roundel.sim.engine_run import control, place, read_all, simulate, whole_run
 from roundel.sim.stimuli import codec_params, mutated
 from tests.support.engine_programs import aligned, golden_run, pointwise
 
-BUSY, DONE, ERROR = 1, 2, 4  # status
 LIMIT = 200_000  # cycles, more than the watchdog's
 PARAMS = EngineParams(**CONFIGS["tiny"])
 
@@ -28,7 +27,7 @@ def check_output(sound, run):
 
 def fault_of(registers):
     """The code, address and index of an error that ended a run."""
-    assert registers["status"] == ERROR
+    assert registers["status"] == Status.ERROR
     return registers["error_code"], registers["error_address"], registers["error_index"]
 
 
@@ -41,12 +40,12 @@ def broken_then_sound(broken, sound, settings=None, image=None):
     base = place(regions)[0][Region.PROGRAM]
     script = [
         *whole_run(LIMIT),
-        control(RESET),
+        control(Control.RESET),
         ["write", OFFSETS["base_program"], base + len(aligned(first))],
         *whole_run(LIMIT),
     ]
     run = simulate(PARAMS, regions, script=script, settings=settings)
-    assert run.readings[1]["status"] == DONE
+    assert run.readings[1]["status"] == Status.DONE
     assert run.readings[1]["error_code"] == 0
     check_output(sound, run)
     return fault_of(run.readings[0]), base
@@ -86,7 +85,7 @@ def test_descriptors_behind_the_end_are_none(seed):
     longer = replace(sound, descriptors=(*sound.descriptors, again, again, end))
     run = simulate(PARAMS, longer.regions(), script=[*whole_run(LIMIT), ["cycles", 2000], *read_all()])
     assert run.readings[0] == run.readings[1]
-    assert run.registers["status"] == DONE
+    assert run.registers["status"] == Status.DONE
     assert [row.index for row in run.rows] == [0, 1, 2]
     check_output(longer, run)
 
@@ -106,7 +105,7 @@ def test_damaged_weights(number, seed):
         assert broken_then_sound(broken, sound)[0] == wanted
     else:
         run = simulate(PARAMS, broken.regions(), script=whole_run(LIMIT))
-        assert run.registers["status"] == DONE
+        assert run.registers["status"] == Status.DONE
         check_output(broken, run)
 
 
@@ -145,14 +144,14 @@ def test_responses_that_are_errors(kind, number, seed):
     bases, _ = place(regions)
     at = int(rng.integers(1, 90 if kind == "read_fault" else 5))
     settings = {kind: at, "stalls": 60 * (number % 2), "seed": number}
-    script = [*whole_run(LIMIT), control(RESET), *whole_run(LIMIT)]
+    script = [*whole_run(LIMIT), control(Control.RESET), *whole_run(LIMIT)]
     run = simulate(PARAMS, regions, script=script, settings=settings)
     code, address, index = fault_of(run.readings[0])
     assert code == (ErrorCode.READ if kind == "read_fault" else ErrorCode.WRITE)
     allowed = (Region.PROGRAM, Region.INPUT) if kind == "read_fault" else (Region.OUTPUT,)
     assert any(bases[one] <= address < bases[one] + len(regions[one]) for one in allowed)
     assert index == 2 or kind == "read_fault"
-    assert run.readings[1]["status"] == DONE
+    assert run.readings[1]["status"] == Status.DONE
     check_output(sound, run)
 
 
@@ -168,30 +167,30 @@ def test_reset_in_the_middle(cycle, seed):
     """Wherever it is: after the reset and a start all is as in a first run."""
     sound = made(seed)
     script = [
-        control(START),
+        control(Control.START),
         ["cycles", cycle],
-        control(RESET),
-        ["rest", OFFSETS["status"], LIMIT],
+        control(Control.RESET),
+        ["rest", LIMIT],
         *read_all(),
         *whole_run(LIMIT),
     ]
     run = simulate(PARAMS, sound.regions(), script=script, settings={"stalls": cycle % 3 * 50})
     assert run.readings[0]["status"] == 0
-    assert run.readings[1]["status"] == DONE
+    assert run.readings[1]["status"] == Status.DONE
     check_output(sound, run)
 
 
 def test_start_while_busy(seed):
     """The run goes on and ends as it would; the error stands beside it until it is cleared."""
     sound = made(seed)
-    clear = [control(CLEAR), *read_all()]
-    script = [control(START), ["cycles", 100], control(START), *read_all()]
-    script += [["rest", OFFSETS["status"], LIMIT], *read_all(), *clear, *whole_run(LIMIT)]
+    clear = [control(Control.CLEAR), *read_all()]
+    script = [control(Control.START), ["cycles", 100], control(Control.START), *read_all()]
+    script += [["rest", LIMIT], *read_all(), *clear, *whole_run(LIMIT)]
     run = simulate(PARAMS, sound.regions(), script=script)
     during, after, cleared, again = run.readings
-    assert (during["status"], during["error_code"]) == (BUSY | ERROR, ErrorCode.BUSY)
-    assert (after["status"], after["error_code"]) == (DONE | ERROR, ErrorCode.BUSY)
-    assert (cleared["status"], cleared["error_code"], again["status"]) == (0, 0, DONE)
+    assert (during["status"], during["error_code"]) == (Status.BUSY | Status.ERROR, ErrorCode.BUSY)
+    assert (after["status"], after["error_code"]) == (Status.DONE | Status.ERROR, ErrorCode.BUSY)
+    assert (cleared["status"], cleared["error_code"], again["status"]) == (0, 0, Status.DONE)
     check_output(sound, run)
 
 
@@ -199,7 +198,7 @@ def test_memory_that_stands_for_thousands_of_cycles(seed):
     sound = made(seed)
     settings = {"freeze": 40, "freeze_cycles": 70_000}
     run = simulate(PARAMS, sound.regions(), script=whole_run(LIMIT), settings=settings)
-    assert run.registers["status"] == DONE
+    assert run.registers["status"] == Status.DONE
     assert run.registers["cycles"] > 70_000
     check_output(sound, run)
 
@@ -210,13 +209,13 @@ def test_runs_one_after_the_other(seed):
     run = simulate(PARAMS, sound.regions(), script=[*whole_run(LIMIT), *whole_run(LIMIT)])
     first, second = run.readings
     assert first == second
-    assert first["status"] == DONE
+    assert first["status"] == Status.DONE
 
 
 def test_interrupt_can_be_off(seed):
     sound = made(seed)
-    rest = ["rest", OFFSETS["status"], LIMIT]
+    rest = ["rest", LIMIT]
     run = simulate(
-        PARAMS, sound.regions(), script=[["write", OFFSETS["interrupt"], 0], control(START), rest, *read_all()]
+        PARAMS, sound.regions(), script=[["write", OFFSETS["interrupt"], 0], control(Control.START), rest, *read_all()]
     )
-    assert run.registers["status"] == DONE
+    assert run.registers["status"] == Status.DONE

@@ -3,14 +3,14 @@
 from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
-from roundel.golden.engine import TERMINATOR, EngineParams
+from roundel.golden.engine import RECORD, TERMINATOR, EngineParams
 from roundel.golden.nms import NmsParams
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS
 from roundel.hw.lib import Component, In, Out
 from roundel.hw.nms import boxes_out
 
-RECORD = data.StructLayout({"x1": 16, "y1": 16, "x2": 16, "y2": 16, "score": 16, "label": 16, "index": 32})
+RECORD_LAYOUT = data.StructLayout({item.name: item.bits for item in RECORD.items})
 
 
 class BoxRecords(Component):
@@ -41,11 +41,11 @@ class BoxRecords(Component):
         m = Module()
         box, beat = self.kept.p.boxes[0], self.data.p
         asked, ending, busy = Signal(), Signal(), Signal()  # ending: the terminator is next
-        record = Signal(RECORD)
+        record = Signal(RECORD_LAYOUT)
         with m.If(ending):
             m.d.comb += [record.label.eq(TERMINATOR), record.index.eq(self.count)]
         with m.Else():
-            m.d.comb += [record[name].eq(box[name]) for name in RECORD.members]
+            m.d.comb += [record[name].eq(box[name]) for name in RECORD.names]
 
         present = ~asked & ((self.kept.valid & ~box.empty) | ending)
         last = self._beats(m, record, present)

@@ -9,7 +9,7 @@ from roundel.golden.cycles import predict
 from roundel.golden.cycles.bus import Memory
 from roundel.golden.cycles.events import Clock
 from roundel.golden.cycles.rows import step_counts
-from roundel.golden.engine import CONFIGS, EngineParams, Opcode, WeightStep, pack_column
+from roundel.golden.engine import CONFIGS, EngineParams, Opcode, Status, WeightStep, pack_column
 from roundel.runtime.random_networks import engine_network
 from roundel.sim.engine_run import place, simulate
 
@@ -24,7 +24,7 @@ def both(params, network, image, *, delay=20):
     bases, _ = place(regions)
     rows, total = predict(params, np.frombuffer(compiled.image, np.uint8), memory=Memory(delay=delay), bases=bases)
     run = simulate(params, regions, settings={"delay": delay})
-    assert run.registers["status"] & 15 == 2
+    assert run.registers["status"] == Status.DONE
     modelled = [(row.index, row.end) for row in rows if row.opcode is Opcode.COMPUTE]
     measured = sorted((row.index, row.end) for row in run.rows if row.unit == "compute")
     assert [index for index, _ in modelled] == [index for index, _ in measured]

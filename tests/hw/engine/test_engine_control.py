@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from roundel.golden.engine import ErrorCode
+from roundel.golden.engine import COUNTERS, ErrorCode
 from roundel.hw.engine import dispatch as engine_watchdog
-from roundel.hw.engine.control import COUNTERS, Control
+from roundel.hw.engine.control import Control
 from roundel.hw.engine.dispatch import Watchdog
 
 FAULT = {"code": ErrorCode.READ, "address": 0x1234, "number": 7}

@@ -20,15 +20,13 @@ import numpy as np
 from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 
-from roundel.hw.engine import BASES
+from roundel.golden.engine import BASES, OFFSETS, Control, Status
 from roundel.sim.benches.bench import config, generator, start
 from roundel.sim.benches.stream import stall_pattern
-from roundel.sim.engine_run import CLEAR, OFFSETS, RESET, START
 from tests.support.axi_harness import Memory
 from tests.support.axi_rules import PAGE, AxiRules
 
 LIMIT = 100_000  # cycles
-BUSY = 1
 
 
 class Harness:
@@ -62,16 +60,16 @@ class Harness:
         self.memory.pages = {
             at // PAGE: bytearray(self.image[at:][:PAGE].ljust(PAGE, b"\0")) for at in range(0, len(self.image), PAGE)
         }
-        for name, base in zip(BASES, self.settings["bases"], strict=True):
+        for name, base in zip(BASES.values(), self.settings["bases"], strict=True):
             await self.write(name, base)
         await self.write("interrupt", 1)
-        await self.write("control", CLEAR)  # or the interrupt is still that of the run before
-        await self.write("control", START)
+        await self.write("control", Control.CLEAR)  # or the interrupt is still that of the run before
+        await self.write("control", Control.START)
         if line is not None:
             await self.pull(line)
         elif reset is not None:
             await ClockCycles(self.dut.clk, reset)
-            await self.write("control", RESET)
+            await self.write("control", Control.RESET)
             await self.rest()
         else:
             await self.interrupt()
@@ -95,7 +93,7 @@ class Harness:
 
     async def rest(self) -> None:
         for _ in range(LIMIT // 20):
-            if not await self.master.read_dword(OFFSETS["status"]) & BUSY:
+            if not await self.master.read_dword(OFFSETS["status"]) & Status.BUSY:
                 return
         raise AssertionError("still busy")
 
@@ -108,8 +106,8 @@ async def runs_end_as_they_should(dut: Any) -> None:
     answers = []
     for run in harness.settings["runs"]:
         answers.append(await harness.run(**run))
-        if answers[-1]["status"] not in (0, 2):
-            await harness.write("control", RESET)
+        if answers[-1]["status"] not in (0, Status.DONE):
+            await harness.write("control", Control.RESET)
     Path("answers.json").write_text(json.dumps(answers))
     size = len(harness.image)
     Path("dumped.bin").write_bytes(b"".join(bytes(harness.memory.page(at)) for at in range(0, size, PAGE))[:size])
