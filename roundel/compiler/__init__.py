@@ -1,11 +1,14 @@
 """An integer network to a program; passes in the order of their names in docs/compiler.md."""
 
 from roundel.compiler.boxes import Head, heads_of
+from roundel.compiler.passes import PASSES, Compilation
 from roundel.compiler.pipeline import Compiled, Regions, compile_network
 from roundel.compiler.program_text import layer_rows, listing, memory_map
 from roundel.compiler.tokens import Task
 
 __all__ = [
+    "PASSES",
+    "Compilation",
     "Compiled",
     "Head",
     "Regions",

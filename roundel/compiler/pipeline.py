@@ -1,30 +1,18 @@
 """The compiler: an integer network becomes a program of the engine. docs/engine.md is the normative text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compiler.boxes import Head, check_heads, records_bytes
-from roundel.compiler.emit import ALIGN, Streams
-from roundel.compiler.lower import Lowering, Shape
-from roundel.compiler.plan import Plan, Planner
-from roundel.compiler.schedule import Schedule, fence
-from roundel.compiler.tensor import Outer, Storage, Tensor, get, put
-from roundel.compiler.tokens import Task, order
-from roundel.golden.engine import (
-    DESCRIPTOR_BYTES,
-    HEADER_BYTES,
-    RECORD,
-    TERMINATOR,
-    Descriptor,
-    EngineParams,
-    Opcode,
-    Program,
-    Region,
-)
-from roundel.golden.errors import InputError
+from roundel.compiler.boxes import Head
+from roundel.compiler.lower import Shape
+from roundel.compiler.passes import PASSES, Compilation
+from roundel.compiler.plan import Plan
+from roundel.compiler.tensor import Tensor, get, put
+from roundel.compiler.tokens import Task
+from roundel.golden.engine import RECORD, TERMINATOR, EngineParams, Program, Region
 from roundel.golden.network import Network
 from roundel.golden.rounding import Ints
 
@@ -122,66 +110,18 @@ def compile_network(
     InputError
         A layer that the engine cannot run or that does not fit: one line that begins with its name.
     """
-    lowered = Lowering(network, shape, params)
-    check_heads(heads, lowered.tensors, params)
-    headed = {name: lowered.dense(name) for head in heads for name in (head.cls, head.box)}
-    lowered.check_sums()
-    outputs = () if heads else network.output_names
-    names = [layer.name for layer in network.layers] if trace else list(outputs)
-    source, wanted = lowered.tensors[network.source], {name: lowered.tensors[name] for name in names}
-    stored = _roots(wanted.values())
-    plan = Planner(
-        operations=lowered.operations, outer=stored, source=source.storage, words=params.words - 1, params=params,
-        pinned=_roots(headed.values()),
-    ).plan()  # fmt: skip
-    results = _roots(lowered.tensors[name] for name in network.output_names)
-    sizes = dict.fromkeys(Region, 0) | {Region.OUTPUT: records_bytes(params) if heads else 0}
-    kept = {one for one in lowered.storages if one in stored | plan.streamed | {source.storage}}
-    _place_outside([one for one in lowered.storages if one in kept], source.storage, results, sizes, params.bus_bytes)
-    streams = Streams(params=params)
-    layers = {layer.name: index for index, layer in enumerate(network.layers)}
-    schedule = Schedule(plan=plan, streams=streams, source=source.storage, stored=stored, layers=layers)
-    schedule.run(lowered.operations)
-    schedule.boxes(heads, headed, offset=0)
-    tasks = order(schedule.tasks, lambda: fence(streams, params.words - 1))
-    program = _program(tasks, params)
-    image = program.pack()
-    image += bytes(-len(image) % ALIGN) + bytes(streams.data)
-    sizes[Region.PROGRAM] = len(image)
+    work = Compilation(network=network, shape=shape, params=params, heads=tuple(heads), trace=trace)
+    for step in PASSES:
+        step(work)
     return Compiled(
-        params=params, program=program, image=image, sizes=sizes, source=source, outputs=outputs, tensors=wanted,
-        heads=tuple(heads), tasks=tuple(tasks), plan=plan,
-    )  # fmt: skip
-
-
-def _roots(tensors: Iterable[Tensor]) -> set[Storage]:
-    return {tensor.storage.root[0] for tensor in tensors}
-
-
-def _place_outside(
-    roots: list[Storage], source: Storage, results: set[Storage], sizes: dict[Region, int], align: int
-) -> None:
-    """Give storages places in the outer memory, behind what its regions hold by `sizes`, which grow."""
-    for root in roots:
-        region = Region.INPUT if root is source else Region.OUTPUT if root in results else Region.SCRATCH
-        start, row = sizes[region] + -sizes[region] % ALIGN, root.outer_row(align)
-        root.outer = Outer(region=region, offset=start, row=row, plane=row * root.rows)
-        sizes[region] = start + row * root.rows * root.planes
-
-
-def _program(tasks: list[Task], params: EngineParams) -> Program:
-    """Assemble the descriptors, with streams counted from the program's end."""
-    end = HEADER_BYTES + (len(tasks) + 1) * DESCRIPTOR_BYTES
-    base = end + -end % ALIGN
-    descriptors = []
-    for task in tasks:
-        values = dict(task.values)
-        for name in ("parameters_offset", "weights_offset"):
-            if task.opcode is Opcode.COMPUTE:
-                values[name] += base
-        try:
-            descriptors.append(Descriptor(opcode=task.opcode, values=values))
-        except ValueError as error:
-            raise InputError(f"{task.layer}: {error}") from None
-    descriptors.append(Descriptor(opcode=Opcode.END, values={}))
-    return Program(fingerprint=params.fingerprint, descriptors=tuple(descriptors))
+        params=params,
+        program=work.program,
+        image=work.image,
+        sizes=work.sizes,
+        source=work.source,
+        outputs=work.outputs,
+        tensors=work.readable,
+        heads=work.heads,
+        tasks=tuple(work.tasks),
+        plan=work.plan,
+    )
