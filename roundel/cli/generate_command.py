@@ -33,8 +33,9 @@ def generate(
     slower than --freq, or than the board's 25 MHz where that is not given.
     """
     from roundel.generator import unit as files
+    from roundel.ui import steps
 
-    found = files.generate(unit, pairs, folder, fpga=bool(fpga), mhz=mhz)
+    found = files.generate(unit, pairs, folder, fpga=bool(fpga), mhz=mhz, progress=steps)
     if as_json:
         click.echo(json.dumps(found.sheet))
     else:

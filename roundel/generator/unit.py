@@ -9,8 +9,8 @@ from roundel.generator.board import BoardBuild, build_board, cells, notes, repor
 from roundel.generator.files import bus_interfaces, core_file, file_list, timing_constraints
 from roundel.generator.settings import find_unit, make_params, parse_settings
 from roundel.golden.errors import InputError
-from roundel.hw.emit import manifest, to_verilog
-from roundel.ui import out, output_folder, table, write_json
+from roundel.hw.emit import STAGES, manifest, to_verilog
+from roundel.ui import Progress, out, output_folder, silent, table, write_json
 
 DEFAULT_MHZ = 100.0
 
@@ -43,7 +43,13 @@ class Generated:
 
 
 def generate(
-    unit: str, pairs: Iterable[str], folder: Path, *, fpga: bool = False, mhz: float | None = None
+    unit: str,
+    pairs: Iterable[str],
+    folder: Path,
+    *,
+    fpga: bool = False,
+    mhz: float | None = None,
+    progress: Progress = silent,
 ) -> Generated:
     """Write all files of a unit into `folder`, none if anything fails.
 
@@ -56,6 +62,8 @@ def generate(
     mhz
         Frequency of the timing constraints; with `fpga` the board's PLL makes it. None: 100 MHz; with `fpga` the
         board's 25 MHz clock the unit, and placement works towards 100 MHz.
+    progress
+        Told of one part, whose steps are `roundel.hw.emit.STAGES` and, with `fpga`, the bitstream.
 
     Raises
     ------
@@ -70,11 +78,13 @@ def generate(
     sheet = manifest(row.name, component, params)
     if buses := bus_interfaces(sheet["ports"]):
         sheet["bus_interfaces"] = buses
-    text = to_verilog(component, row.name)
     board = None
-    if fpga:
-        macs = _macs(sheet["parameters"])
-        board = build_board(row.name, text, sheet["ports"], macs=macs, mhz=mhz, reach_mhz=DEFAULT_MHZ)
+    with progress(f"generate {row.name}", len(STAGES) + fpga) as step:
+        text = to_verilog(component, row.name, step)
+        if fpga:
+            macs = _macs(sheet["parameters"])
+            board = build_board(row.name, text, sheet["ports"], macs=macs, mhz=mhz, reach_mhz=DEFAULT_MHZ)
+            step("bitstream")
     with output_folder(folder) as work:
         (work / f"{row.name}.v").write_text(text)
         (work / f"{row.name}.f").write_text(file_list(row.name))
