@@ -72,9 +72,12 @@ def add_ports(_app: Any, what: str, _name: str, described: Any, _options: Any, l
     if ports:
         lines += ["", ".. rubric:: Ports", ""]
     for line, following in zip(ports, [*ports[1:], ""], strict=True):
-        lines.append(line if line.startswith(" ") else f"``{line}``")
-        if not line.startswith(" ") and not following.startswith(" "):
-            lines.append("")  # a paragraph: there is nothing to say behind it
+        if line.startswith(" "):
+            lines.append(line)
+        elif following.startswith(" "):
+            lines.append(f"``{line}``")
+        else:
+            lines += ["", f"``{line}``", ""]
     lines.append("")
 
 
