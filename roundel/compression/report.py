@@ -119,7 +119,7 @@ def summary(found: ReportPart) -> list[str]:
         how = (
             "moved to powers of two (--refit)" if found["options"]["refit"] else f"kept by {found['advice']['requant']}"
         )
-        lines.append(f"- Scales that are no powers of two: {how}.")
+        lines.append(f"- Scales that are not powers of two: {how}.")
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in found["host"]]
     return lines
 

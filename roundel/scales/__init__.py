@@ -1,4 +1,4 @@
-"""Scales that are no powers of two: move them, or say what that costs."""
+"""Scales that are not powers of two: moves them, or measures what that costs."""
 
 from roundel.scales.advisor import Advised, advise, given_nodes
 from roundel.scales.area import layer_areas, requantized

@@ -47,7 +47,7 @@ class ScaleAdvice:
         Where the ratio and the zero point go.
     before_db, after_db
         SQNR of the tensor, within the range that its integers hold, as the network has it and moved; None without
-        error. Weights are taken for exact before.
+        error. Weights of the file count as exact.
     results_db
         SQNR of the network's results, all of them together, with this tensor alone moved; None without error.
     """

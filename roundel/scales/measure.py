@@ -63,17 +63,19 @@ def fold_words(graph: Graph, node: Conv | Dense | Quantize, move: Move) -> str:
     """Say what becomes of the ratio and of the zero point."""
     if not isinstance(node, Quantize):
         steps = np.asarray(node.step).ravel().tolist()
-        return "nothing to fold" if all(map(is_power, steps)) else "into the weights, rounded again"
+        return "nothing to fold" if all(map(is_power, steps)) else "weights rounded again"
     parts = []
     if move.ratio != 1:
-        parts.append(f"ratio into weights of {_neighbours(graph, node)}")
+        parts.append(f"ratio folded into the weights of {_neighbours(graph, node)}")
     elif not is_power(node.scale) and move.why_not:
-        parts.append(f"ratio nowhere: {move.why_not}")
+        parts.append(f"ratio not folded: {move.why_not}")
     if node.zero_point == node.low and node.low:
         parts.append("zero point: unsigned integers")
     elif node.zero_point:
-        where = f"nowhere: {move.why_no_offset}" if not move.offset else f"into biases of {_neighbours(graph, node)}"
-        parts.append(f"zero point {where}")
+        if move.offset:
+            parts.append(f"zero point folded into the biases of {_neighbours(graph, node)}")
+        else:
+            parts.append(f"zero point not folded: {move.why_no_offset}")
     return "; ".join(parts) or "nothing to fold"
 
 

@@ -75,8 +75,8 @@ def _move(graph: Graph, tensors: set[str], values: Mapping[str, NDArray[Any]]) -
     if not quantizers:
         return Move()
     has_zero = not all(_has_no_zero(node) for node in quantizers)
-    why = "it holds the network's input" if graph.source in tensors else ""
-    why = "it holds a result" if tensors & set(graph.results) else why
+    why = "the tensor is the network's input" if graph.source in tensors else ""
+    why = "the tensor is a result" if tensors & set(graph.results) else why
     if why:
         return Move(why_not=why, why_no_offset=why if has_zero else "")
     why = _why_no_offset(graph, tensors, quantizers) if has_zero else ""

@@ -9,10 +9,10 @@ from roundel.ui import markdown_table
 Found = Mapping[str, Any]
 
 TENSORS = ("tensor", "scale", "zero", "nearest", "ratio", "SQNR", "moved", "results")
-FOLDS = ("tensor", "what becomes of it")
+FOLDS = ("tensor", "change")
 NOTE = (
-    "In the table SQNR, in dB: of the tensor as it is, of the tensor moved, and of the results with it alone moved. "
-    "Weights of the file are taken for exact."
+    "The columns SQNR, moved and results are in dB: the tensor as it is, the tensor moved, and the results with this "
+    "tensor alone moved. Weights of the file count as exact."
 )
 AREAS = ("requantizer of", "bits in", "out", "keeps the scale, um2", "shift, um2", "saved, um2")
 
@@ -35,14 +35,14 @@ def advice_lines(found: Found) -> list[str]:
         if found["results_db"][name] is not None:
             results.append(f"{_db(found['results_db'][name])} in integers with `{option}`")
     lines = [
-        f"- {len(found['tensors'])} tensors with a scale, {moved} of them no power of two.",
+        f"- {len(found['tensors'])} tensors with a scale; {moved} of the scales are not powers of two.",
         f"- SQNR of the results, against real activations: {', '.join(results)}.",
     ]
     if found["requantizers"]:
         kept, shift = (sum(row[name] for row in found["requantizers"]) for name in ("kept_um2", "shift_um2"))
         lines.append(
             f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {found['requant']}, {shift:,.0f} with "
-            f"shifts, {kept / shift:.1f} times less."
+            f"shifts, {kept / shift:.1f} times smaller."
         )
     return [*lines, f"- {NOTE}"]
 

@@ -89,7 +89,7 @@ def test_costs_of_the_results_scale(digits):
     row = rows_of(advised, "activation")[advised.rows[-1].tensor]
     assert (row.zero_point, row.fold) == (
         106,
-        "ratio nowhere: it holds a result; zero point nowhere: it holds a result",
+        "ratio not folded: the tensor is a result; zero point not folded: the tensor is a result",
     )
     [made] = [node.input[0] for node in onnx.load(QDQ).graph.node if node.name == row.tensor]
     before = every_tensor(QDQ, [made], images.astype(np.float32))[made].astype(np.float64)
@@ -117,7 +117,7 @@ def test_all_together_is_what_the_integer_networks_give(digits):
 
 def test_folded_tensors_cost_nothing_alone(digits):
     advised, _ = digits
-    folded = [row for row in advised.rows if row.fold.startswith("ratio into weights of")]
+    folded = [row for row in advised.rows if row.fold.startswith("ratio folded into the weights of")]
     assert len(folded) >= 3
     for row in folded:
         assert row.before_db == row.after_db
@@ -155,7 +155,7 @@ def test_the_command(tmp_path, capsys):
     page = (tmp_path / "advice" / "advice.md").read_text()
     assert all(row["tensor"] in page for row in found["tensors"])
     assert call("advise", QDQ, *IMAGES, "--no-area") == 0
-    assert "no power of two" in capsys.readouterr().out
+    assert "not powers of two" in capsys.readouterr().out
 
 
 def test_a_network_without_scales_gets_no_advice(capsys):
