@@ -42,13 +42,13 @@ def cost(slices: int) -> list[str]:
 
 def rates(slices: int) -> list[str]:
     """Dense weights per cycle at each share of zeros; header, lengths and the ends of segments left out."""
-    found = []
+    texts = []
     for zeros in ZEROS:
         weights = laplace_levels(np.random.default_rng(SEED), WEIGHTS, density=1 - zeros, rho=0.7)
         params, codes = decode_codes(encode(weights, CodecParams(width=4, lanes=16, slices=slices)))
         parts = np.split(codes, range(params.segment, WEIGHTS, params.segment))
-        found.append(f"{WEIGHTS / sum(cycles(part, params).sum() for part in parts):.1f}")
-    return found
+        texts.append(f"{WEIGHTS / sum(cycles(part, params).sum() for part in parts):.1f}")
+    return texts
 
 
 if __name__ == "__main__":

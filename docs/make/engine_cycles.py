@@ -60,7 +60,7 @@ def compare(config: str, seed: int) -> list[str]:
 def main(folder: Path | None) -> None:
     """Fill both tables."""
     heads = ["network", "layers", "RTL, cycles", "model", "difference", "worst layer"]
-    text = put(PAGE.read_text(), "near", "\n".join(markdown_table(heads, [compare(*one) for one in NETWORKS])))
+    text = put(PAGE.read_text(), "near", "\n".join(markdown_table(heads, [compare(*network) for network in NETWORKS])))
     if folder is not None:
         rows = json.loads((folder / "bench.json").read_text())
         shown = ["\n".join([f"{title}:", "", *markdown_table(names, cells)]) for title, names, cells in tables(rows)]

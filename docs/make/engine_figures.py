@@ -20,19 +20,19 @@ FIGURES = {
 }
 
 
-def detector(found: Mapping[str, Any]) -> str:
+def detector(demo: Mapping[str, Any]) -> str:
     """What the demo reached."""
-    accuracy = {(row["network"], row["nms"], row["on"], row["scenes"]): row["ap50"] for row in found["accuracy"]}
-    most = max(row["scenes"] for row in found["accuracy"])
-    total, compared = found["total"], found["compared"]
+    accuracy = {(row["network"], row["nms"], row["on"], row["scenes"]): row["ap50"] for row in demo["accuracy"]}
+    most = max(row["scenes"] for row in demo["accuracy"])
+    total, compared = demo["total"], demo["compared"]
     lines = ["| example detector on the engine (`small`), `make demo` | |", "| --- | ---: |"]
     for (network, nms, on, scenes), value in accuracy.items():
         if scenes == most or on == "RTL":
             where = "NumPy" if network == "float" else on
             lines.append(f"| AP50, {network} + {nms}, {where}, {scenes} scenes | {100 * value:.1f} |")
     lines += [
-        f"| values of {compared['tensors']} layers compared with golden, {found['scenes']} scenes | "
-        f"{compared['elements']:,}, {'all equal' if found['equal'] else 'NOT EQUAL'} |",
+        f"| values of {compared['tensors']} layers compared with golden, {demo['scenes']} scenes | "
+        f"{compared['elements']:,}, {'all equal' if demo['equal'] else 'NOT EQUAL'} |",
         f"| cycles of an image, useful share of all multipliers | {total['cycles']:,}, {total['utilization']:.1%} |",
     ]
     return "\n".join(lines)
@@ -61,8 +61,8 @@ def engine(rows: Sequence[Mapping[str, Any]]) -> str:
             gains.setdefault(row["params"]["pruning"], []).append(text)
     names = {"opq": "weight by weight (OPQ)", "blocks": "in blocks of the array's shape"}
     lines += [
-        f"| times faster than dense, zeros {names[pruning]}: {', '.join(each)} | model | | |"
-        for pruning, each in gains.items()
+        f"| times faster than dense, zeros {names[pruning]}: {', '.join(speed_ups)} | model | | |"
+        for pruning, speed_ups in gains.items()
     ]
     return "\n".join(lines)
 
@@ -73,10 +73,10 @@ def fpga(builds: Mapping[str, Mapping[str, Any]]) -> str:
         "| `small` on ECP5-85F | LUT4 | LUT4 per MAC | MULT18X18D | DP16KD | MHz |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, found in builds.items():
-        unit = found["resources"]["unit"]
-        cells = f"{unit['lut']:,} | {found['lut_per_mac']:.0f} | {unit['dsp']} | {unit['bram']}"
-        lines.append(f"| {name} | {cells} | {found['fmax_mhz']:.1f} |")
+    for name, build in builds.items():
+        unit = build["resources"]["unit"]
+        cells = f"{unit['lut']:,} | {build['lut_per_mac']:.0f} | {unit['dsp']} | {unit['bram']}"
+        lines.append(f"| {name} | {cells} | {build['fmax_mhz']:.1f} |")
     return "\n".join(lines)
 
 

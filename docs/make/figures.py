@@ -38,14 +38,15 @@ def size(rows: list[dict[str, Any]]) -> str:
 def requantizers(rows: list[dict[str, Any]]) -> str:
     """How many times more than `shift` every other requantizer needs, area and energy of the operator and its logic."""
     rows = [row for row in rows if row["unit"] == "requant"]
-    found = {(item["cells"], item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, "shift")}
+    ratio_of = {(item["cells"], item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, "shift")}
     figures = ("area, operator", "energy, operator", "energy, logic alone", "energy, with input register")
     cells = []
     for baseline in BASELINES:
-        each = [
-            " / ".join(f"{found[library, baseline, figure]:.1f}" for figure in figures) for library in libraries(rows)
+        columns = [
+            " / ".join(f"{ratio_of[library, baseline, figure]:.1f}" for figure in figures)
+            for library in libraries(rows)
         ]
-        cells.append([f"`{baseline}`", *each])
+        cells.append([f"`{baseline}`", *columns])
     return "\n".join(markdown_table(["times `shift`", *map(short, libraries(rows))], cells))
 
 
@@ -73,12 +74,11 @@ def suppressors(rows: list[dict[str, Any]]) -> str:
     """What the suppression units cost, a row each, area and energy in a column for each library."""
     cells = []
     for scheme in dict.fromkeys(row["scheme"] for row in rows):
-        each = [row for row in rows if row["scheme"] == scheme]
-        one = each[0]
-        known = [f"{one['boxes_per_cycle']:.3g}", f"{one['memory_bits'] / 1024:,.0f}"]
-        areas = [f"{row['area_um2'] / 1000:,.0f} / {energy(row)}" for row in each]
+        variants = [row for row in rows if row["scheme"] == scheme]
+        known = [f"{variants[0]['boxes_per_cycle']:.3g}", f"{variants[0]['memory_bits'] / 1024:,.0f}"]
+        areas = [f"{row['area_um2'] / 1000:,.0f} / {energy(row)}" for row in variants]
         cells.append([f"`{scheme}`", *known, *areas])
-    heads = ["", "boxes a cycle", "memory, kbit", *(f"{short(name)}, 1,000 um2 / pJ" for name in libraries(rows))]
+    heads = ["", "boxes per cycle", "memory, kbit", *(f"{short(name)}, 1,000 um2 / pJ" for name in libraries(rows))]
     return "\n".join(markdown_table(heads, cells))
 
 
@@ -139,14 +139,16 @@ def suppression_speed(bench: list[dict[str, Any]]) -> str:
 
 def suppression_software(bench: list[dict[str, Any]]) -> str:
     """Time for an image: NumPy and compiled GreedyNMS, NumPy PSRR, and the hardware at the clock of the rows."""
-    found = {(row["name"], row["params"].get("scheme"), row["params"].get("boxes")): row["value"] for row in bench}
-    sizes = sorted({boxes for name, _, boxes in found if name == "software.greedy_numpy"})
+    microseconds = {
+        (row["name"], row["params"].get("scheme"), row["params"].get("boxes")): row["value"] for row in bench
+    }
+    sizes = sorted({boxes for name, _, boxes in microseconds if name == "software.greedy_numpy"})
     clock = next(row["params"]["clock_mhz"] for row in bench if "clock_mhz" in row["params"])
     lines = {
-        "GreedyNMS, NumPy": [found["software.greedy_numpy", None, size] for size in sizes],
-        "GreedyNMS, compiled (onnxruntime)": [found["software.greedy_compiled", None, size] for size in sizes],
-        "`psrr` parallel, NumPy": [found["software.psrr_numpy", "psrr parallel", size] for size in sizes],
-        "`guarded` parallel, NumPy": [found["software.psrr_numpy", "guarded parallel", size] for size in sizes],
+        "GreedyNMS, NumPy": [microseconds["software.greedy_numpy", None, size] for size in sizes],
+        "GreedyNMS, compiled (onnxruntime)": [microseconds["software.greedy_compiled", None, size] for size in sizes],
+        "`psrr` parallel, NumPy": [microseconds["software.psrr_numpy", "psrr parallel", size] for size in sizes],
+        "`guarded` parallel, NumPy": [microseconds["software.psrr_numpy", "guarded parallel", size] for size in sizes],
         f"`nms`, 1 lane, steady, at {clock} MHz": [size / clock for size in sizes],
     }
     cells = [[name, *(f"{value:,.0f}" for value in values)] for name, values in lines.items()]
@@ -173,8 +175,8 @@ def decoder_packing(rows: list[dict[str, Any]]) -> str:
 
 def decoder_energy(rows: list[dict[str, Any]]) -> str:
     """Energy of a dense weight, a row for each decoder and library."""
-    every = [row | {"scheme": f"{short(row['cells'])}: `{row['scheme']}`"} for row in rows]
-    return by_stimulus(every, lambda row: f"{row['energy_pj_per_op']:.2f}")
+    named_rows = [row | {"scheme": f"{short(row['cells'])}: `{row['scheme']}`"} for row in rows]
+    return by_stimulus(named_rows, lambda row: f"{row['energy_pj_per_op']:.2f}")
 
 
 def decoder_traffic(rows: list[dict[str, Any]]) -> str:
@@ -195,7 +197,7 @@ def by_stimulus(rows: list[dict[str, Any]], cell: Callable[[dict[str, Any]], str
     for row in rows:
         lines.setdefault(row["scheme"], []).append(cell(row))
     heads = ["", *dict.fromkeys(row["stimulus"] for row in rows)]
-    return "\n".join(markdown_table(heads, [[name, *found] for name, found in lines.items()]))
+    return "\n".join(markdown_table(heads, [[name, *cells] for name, cells in lines.items()]))
 
 
 def decoder_rates(bench: list[dict[str, Any]]) -> str:
@@ -204,11 +206,11 @@ def decoder_rates(bench: list[dict[str, Any]]) -> str:
     for row in bench:
         about = lines.setdefault(row["params"]["scheme"], {}).setdefault(row["params"]["zeros"], {})
         about[row["name"].removeprefix("decoder.")] = row["value"]
-    zeros = sorted({part for found in lines.values() for part in found})
+    zeros = sorted({part for rates in lines.values() for part in rates})
     cells = []
-    for scheme, found in lines.items():
-        waits = sorted({f"{about['cycles_between_streams']:.0f}" for about in found.values()}, key=int)
-        rates = [f"{found[part]['weights_per_cycle']:.2f}" for part in zeros]
+    for scheme, by_zeros in lines.items():
+        waits = sorted({f"{about['cycles_between_streams']:.0f}" for about in by_zeros.values()}, key=int)
+        rates = [f"{by_zeros[part]['weights_per_cycle']:.2f}" for part in zeros]
         cells.append([f"`{scheme}`", *rates, " to ".join(dict.fromkeys((waits[0], waits[-1])))])
     return "\n".join(
         markdown_table(["", *(f"{part:.0%} zeros" for part in zeros), "cycles between two streams"], cells)
