@@ -71,7 +71,7 @@ class Cause(NamedTuple):
 
 CAUSES: Mapping[ErrorCode, Cause] = MappingProxyType(
     {
-        ErrorCode.MAGIC: Cause("the program does not begin with `magic`", "the word that stands there"),
+        ErrorCode.MAGIC: Cause("the program does not begin with `magic`", "the first word of the header"),
         ErrorCode.VERSION: Cause("another version, or another size of descriptors", "the header's"),
         ErrorCode.CONFIG: Cause("the program is for an engine of other parameters", "the header's fingerprint"),
         ErrorCode.OPCODE: Cause("no such operation", "outer address of the descriptor"),
@@ -83,12 +83,13 @@ CAUSES: Mapping[ErrorCode, Cause] = MappingProxyType(
             "bit within the stream; its end if it is sound but too short or too long",
         ),
         ErrorCode.PARAMETERS: Cause(
-            "the parameter stream ended before its last step, or goes on behind it",
+            "the parameter stream ends before its last step, or goes on behind it",
             "outer address of its beginning",
         ),
-        ErrorCode.BUSY: Cause("start while busy: the run goes on, and ends as it would", "0"),
+        ErrorCode.BUSY: Cause("start while busy: the run goes on, and ends as it would have ended", "0"),
         ErrorCode.DEADLOCK: Cause(
-            "the bus owes nothing and nothing has moved: for 256 cycles if no unit is at work, for 65536 if one is", "0"
+            "no bus transaction is outstanding and no data moved, for 256 cycles if all units are idle, else 65536",
+            "0",
         ),
     }
 )
@@ -109,11 +110,11 @@ _COUNTERS = (
     ),
     Register(
         name="waiting_memory", offset=0x54, access=Access.READ,
-        meaning="cycles in which a beat waited for the activation memory, the residual or the results' way out",
+        meaning="cycles in which a beat waited for the activation memory, the residual or the write of results",
     ),
     Register(
         name="waiting_tokens", offset=0x58, access=Access.READ,
-        meaning="cycles in which the compute unit had no descriptor at work: it waited for a token or a descriptor",
+        meaning="cycles in which the compute unit was idle: it waited for a token or a descriptor",
     ),
     Register(name="read_beats", offset=0x5C, access=Access.READ, meaning="beats that the AXI4 master read"),
     Register(name="write_beats", offset=0x60, access=Access.READ, meaning="beats that the AXI4 master wrote"),
@@ -123,7 +124,7 @@ COUNTERS = tuple(register.name for register in _COUNTERS)
 
 REGISTERS = (
     Register(name="id", offset=0x00, access=Access.READ, meaning='0x4C444E52, "RNDL"'),
-    Register(name="version", offset=0x04, access=Access.READ, meaning="of programs: 1"),
+    Register(name="version", offset=0x04, access=Access.READ, meaning="version of programs: 1"),
     Register(name="config", offset=0x08, access=Access.READ, meaning="the fingerprint"),
     Register(
         name="status", offset=0x10, access=Access.READ,
@@ -168,7 +169,7 @@ REGISTERS = (
     ),
     *_COUNTERS,
     Register(
-        name="boxes", offset=0x64, access=Access.READ, meaning="kept in the last image; 0 before it is through"
+        name="boxes", offset=0x64, access=Access.READ, meaning="boxes kept in the last image; 0 until it is complete"
     ),
 )  # fmt: skip
 """All registers, in the order in which the hardware lists them; docs/engine.md sorts them by offset."""
