@@ -95,10 +95,10 @@ def main() -> None:
     print("| zeros | floor | format | bits per weight | over the floor | weights per round |")
     print("|---|---|---|---|---|---|")
     for variant in variants():
-        found = {item["name"].removeprefix("codec."): item["value"] for item in variant.sizes(seed=1)}
+        values = {item["name"].removeprefix("codec."): item["value"] for item in variant.sizes(seed=1)}
         floor = f"{floor_bits(variant.density, RHO, most=MOST):.3f}"
-        size, over = f"{found['bits_per_weight']:.3f}", f"{found['over_floor']:.1f} %"
-        rounds = f"{found['weights_per_round']:.1f}" if "weights_per_round" in found else ""
+        size, over = f"{values['bits_per_weight']:.3f}", f"{values['over_floor']:.1f} %"
+        rounds = f"{values['weights_per_round']:.1f}" if "weights_per_round" in values else ""
         print(f"| {' | '.join((f'{1 - variant.density:.0%}', floor, variant.packing.value, size, over, rounds))} |")
     print("\n| rho | codebook |" + "".join(f" {1 - density:.0%} zeros |" for density in DENSITIES))
     print("|---" * (2 + len(DENSITIES)) + "|")

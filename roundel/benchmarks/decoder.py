@@ -58,8 +58,8 @@ def _beats(params: DecoderParams, stimulus: WeightStreams) -> tuple[list[int], l
     what = f"the RTL of {decoder_scheme(params)}"
     with proven(design, what, bench=BENCHES[unit.name], config=config, stimulus=stimulus.write(TIMES)) as (_, folder):
         arrivals = np.load(folder / "decoded.npz")["arrivals"]
-    each = arrivals.reshape(TIMES, -1)
-    return each[:, 0].tolist(), each[:, -1].tolist()
+    tiles = arrivals.reshape(TIMES, -1)
+    return tiles[:, 0].tolist(), tiles[:, -1].tolist()
 
 
 def variants() -> Sequence[DecoderRate]:

@@ -87,10 +87,10 @@ class LayerOnRtl:
 
     def _about(self, seed: int) -> dict[str, Any]:
         layer = f"3x3, {self.side}x{self.side}, {self.channels} to {self.filters} channels"
-        found = {"config": self.config, "on": "rtl", "layer": layer, "seed": seed}
+        about = {"config": self.config, "on": "rtl", "layer": layer, "seed": seed}
         if self.stays:
-            found["layer"] = f"{layer}, results stay on chip"
-        return found | ({} if self.zeros is None else {"zeros": self.zeros, "weight_width": 4})
+            about["layer"] = f"{layer}, results stay on chip"
+        return about | ({} if self.zeros is None else {"zeros": self.zeros, "weight_width": 4})
 
     def _sparse(self, layer: Weighted, seed: int) -> Weighted:
         codes = laplace_weights(layer.weights.size, self.zeros or 0.0, 4, seed=seed)

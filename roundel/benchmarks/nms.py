@@ -43,12 +43,12 @@ class NmsRate:
     def rows(self, seed: int) -> list[Row]:
         """Run images back to back and one alone on the RTL; with parallel semantics also GreedyNMS on one image."""
         params = NmsParams(format=FORMAT, lanes=self.lanes, **NAMED[self.scheme])
-        one = image(seed, BOXES)
-        found = run_images(UNITS["nms"], params, [one] * IMAGES, seed=seed)
-        arrivals, last = found["arrivals"], found["ends"] - 1
+        boxes = image(seed, BOXES)
+        run = run_images(UNITS["nms"], params, [boxes] * IMAGES, seed=seed)
+        arrivals, last = run["arrivals"], run["ends"] - 1
         # From the end of one image to the end of another: what filling and draining cost is left out.
         steady = (IMAGES - 1) * BOXES / (arrivals[last[-1]] - arrivals[last[0]])
-        alone = run_images(UNITS["nms"], params, [one], seed=seed)
+        alone = run_images(UNITS["nms"], params, [boxes], seed=seed)
         about = {"scheme": self.scheme, "lanes": self.lanes, "boxes": BOXES, "images": IMAGES, "seed": seed}
         beats = -(-BOXES // self.lanes)
         rows = [
@@ -58,7 +58,7 @@ class NmsRate:
             row("nms.first_kept_after", alone["arrivals"][0] - beats, "cycles", about),
         ]
         if self.scheme.endswith("parallel"):
-            greedy = run_images(UNITS["greedy_nms"], GreedyParams(format=FORMAT, lanes=self.lanes), [one], seed=seed)
+            greedy = run_images(UNITS["greedy_nms"], GreedyParams(format=FORMAT, lanes=self.lanes), [boxes], seed=seed)
             rows += [
                 row("greedy_nms.cycles_per_image", greedy["cycles"], "cycles", about),
                 row("greedy_nms.kept", len(greedy["kept"]), "boxes", about),
@@ -80,8 +80,8 @@ class Classes:
         rng = np.random.default_rng(seed)
         sizes = np.minimum(rng.geometric(1 / 20, 80), params.capacity)
         images = [image(seed + number, int(size)) for number, size in enumerate(sizes)]
-        found = run_images(UNITS["nms"], params, images, seed=seed)
-        rate = sizes.sum() / found["cycles"]
+        run = run_images(UNITS["nms"], params, images, seed=seed)
+        rate = sizes.sum() / run["cycles"]
         about = {"scheme": "guarded parallel", "banks": self.banks, "classes": len(sizes), "boxes": int(sizes.sum())}
         return [row("nms.boxes_per_cycle_by_class", rate, "boxes/cycle", about | {"seed": seed})]
 
@@ -95,10 +95,10 @@ class Software:
     def rows(self, seed: int) -> list[Row]:
         """Time every method in NumPy, and GreedyNMS compiled, on one crowded image."""
         given = image(seed, self.boxes)
-        found = Detections(boxes=given.boxes.astype(float), scores=given.scores.astype(float))
+        detections = Detections(boxes=given.boxes.astype(float), scores=given.scores.astype(float))
         params = {name: NmsParams(format=FORMAT, **keywords).pyramid for name, keywords in NAMED.items()}
-        times = {name: seconds(partial(psrr_nms, found, pyramid)) for name, pyramid in params.items()}
-        numpy_greedy, compiled = seconds(lambda: greedy_nms(found, 0.5)), seconds(_compiled(found, 0.5))
+        times = {name: seconds(partial(psrr_nms, detections, pyramid)) for name, pyramid in params.items()}
+        numpy_greedy, compiled = seconds(lambda: greedy_nms(detections, 0.5)), seconds(_compiled(detections, 0.5))
         about = {"boxes": self.boxes, "seed": seed}
         rows = [
             row("software.greedy_numpy", 1e6 * numpy_greedy, "us", about),
@@ -137,7 +137,7 @@ def variants() -> Sequence[Any]:
     return [*rates, Classes(2), Classes(4), *map(Software, SOFTWARE_BOXES), NmsAccuracy()]
 
 
-def _compiled(found: Detections, threshold: float) -> Any:
+def _compiled(detections: Detections, threshold: float) -> Any:
     """Return a call of onnxruntime's NonMaxSuppression, compiled C++, on one thread."""
     try:
         import onnxruntime
@@ -157,9 +157,9 @@ def _compiled(found: Detections, threshold: float) -> Any:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     given = {
-        "boxes": found.boxes[None].astype(np.float32),
-        "scores": found.scores[None, None].astype(np.float32),
-        "most": np.array([len(found)], np.int64),
+        "boxes": detections.boxes[None].astype(np.float32),
+        "scores": detections.scores[None, None].astype(np.float32),
+        "most": np.array([len(detections)], np.int64),
         "iou": np.array([threshold], np.float32),
     }
     return lambda: session.run(None, given)

@@ -146,8 +146,8 @@ def main() -> None:
     print("| shifts | positions | seconds | peak memory, GiB | SQNR of the scores, dB |")
     print("|---|---|---|---|---|")
     for case in (*variants(), replace(variants()[0], positions=512), replace(variants()[0], positions=8192)):
-        found = {item["name"].removeprefix("search."): item["value"] for item in case.rows(seed=1)}
-        cells = (f"{found['seconds']:.0f}", f"{found['memory']:.1f}", f"{found['sqnr']:.1f}")
+        values = {item["name"].removeprefix("search."): item["value"] for item in case.rows(seed=1)}
+        cells = (f"{values['seconds']:.0f}", f"{values['memory']:.1f}", f"{values['sqnr']:.1f}")
         print(f"| {case.shifts} | {case.positions} | {' | '.join(cells)} |", flush=True)
 
 

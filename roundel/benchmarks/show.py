@@ -58,35 +58,35 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     blocks = [row for row in rows if row["name"] == _ZERO_BLOCKS]
     shown = (precisions, rates, software, packed, search, engine, blocks)
     rest = [row for row in rows if not any(row in part for part in shown)]
-    found = []
+    made = []
     if rest:
         cells = [[_title(row), figure(row), row["unit"]] for row in rest]
-        found.append(("Speed", ["what", "value", "unit"], cells))
+        made.append(("Speed", ["what", "value", "unit"], cells))
     if rates:
         boxes = rates[0]["params"]["boxes"]
-        found.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
+        made.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
     if software:
-        found.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
+        made.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
     if search:
         about = search[0]["params"]
         title = f"Joint search of {about['network']}, {about['images']} images"
-        found.append(_pivot(title, search, ("shifts",), _SEARCH))
+        made.append(_pivot(title, search, ("shifts",), _SEARCH))
     if engine:
         named = [row | {"params": row["params"] | {"what": _workload(row["params"])}} for row in engine]
-        found.append(_pivot("Engine", named, ("config", "what", "on"), _ENGINE))
+        made.append(_pivot("Engine", named, ("config", "what", "on"), _ENGINE))
     if blocks:
         about = blocks[0]["params"]
         title = f"Speed-up over dense of {about['network']} on {about['config']}, by zeros"
-        found.append(_by_zeros(title, blocks, "pruning"))
+        made.append(_by_zeros(title, blocks, "pruning"))
     for name, (title, key) in _BY_ZEROS.items():
         if chosen := [row for row in packed if row["name"] == name]:
-            found.append(_by_zeros(title, chosen, key))
+            made.append(_by_zeros(title, chosen, key))
     for name, title in _PRECISIONS.items():
         if chosen := [row for row in precisions if row["name"] == name]:
             scenes = dict.fromkeys(row["params"]["scene"] for row in chosen)
             renamed = [row | {"name": row["params"]["scene"]} for row in chosen]
-            found.append(_pivot(title, renamed, ("method",), {scene: scene for scene in scenes}))
-    return found
+            made.append(_pivot(title, renamed, ("method",), {scene: scene for scene in scenes}))
+    return made
 
 
 def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
@@ -96,7 +96,7 @@ def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:
     for row in sorted(rows, key=lambda row: float(row["params"]["zeros"])):
         lines.setdefault(row["params"][key], []).append(f"{scale * row['value']:.4g}")
     zeros = sorted({row["params"]["zeros"] for row in rows})
-    return title, [key, *(f"{part:.0%}" for part in zeros)], [[name, *found] for name, found in lines.items()]
+    return title, [key, *(f"{part:.0%}" for part in zeros)], [[name, *figures] for name, figures in lines.items()]
 
 
 def figure(row: Row) -> str:

@@ -86,13 +86,15 @@ def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: Engin
     for head in heads:
         if nms is None:
             raise InputError(f"{head.cls}: the engine has no box unit")
-        one, form = head.params, nms.format
+        decoder, form = head.params, nms.format
         for name in ("width", "height", "fraction", "score_width"):
-            if getattr(one, name) != getattr(form, name):
+            if getattr(decoder, name) != getattr(form, name):
                 expected = getattr(form, name)
-                raise InputError(f"{head.cls}: {name}: expected the box unit's {expected}, not {getattr(one, name)}")
-        for name, channels in ((head.cls, one.classes), (head.box, 4)):
-            expected = (one.rows, one.columns, channels)
+                raise InputError(
+                    f"{head.cls}: {name}: expected the box unit's {expected}, not {getattr(decoder, name)}"
+                )
+        for name, channels in ((head.cls, decoder.classes), (head.box, 4)):
+            expected = (decoder.rows, decoder.columns, channels)
             if name not in tensors or tensors[name].shape != expected:
                 raise InputError(f"{name}: expected a layer's result of {expected} for the head")
 
@@ -104,19 +106,19 @@ def records_bytes(params: EngineParams) -> int:
 
 def boxes_fields(head: Head, cls: Place, box: Place, offset: int, *, last: bool) -> dict[str, int]:
     """Return the fields of a BOXES descriptor whose records go to `offset` of region `OUTPUT`."""
-    one = head.params
+    params = head.params
     return {
         "cls": cls.word,
         "cls_plane": cls.plane,
-        "cls_signed": int(one.cls_signed),
+        "cls_signed": int(params.cls_signed),
         "box": box.word,
-        "box_signed": int(one.box_signed),
-        "width": one.columns,
-        "height": one.rows,
-        "stride": one.stride.bit_length() - 1,
-        "classes": one.classes,
-        "threshold": one.threshold,
-        "shift": one.shift,
-        "score_shift": one.score_shift,
+        "box_signed": int(params.box_signed),
+        "width": params.columns,
+        "height": params.rows,
+        "stride": params.stride.bit_length() - 1,
+        "classes": params.classes,
+        "threshold": params.threshold,
+        "shift": params.shift,
+        "score_shift": params.score_shift,
         "last": int(last),
     } | ({"region": Region.OUTPUT, "offset": offset} if last else {})

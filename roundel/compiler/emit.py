@@ -57,8 +57,8 @@ class Streams:
 
     def parts(self, operation: Operation) -> list[range]:
         """Output blocks of a phase in groups whose streams are not too long for one transfer."""
-        each = operation.blocks
-        todo, found = [range(first, first + each) for first in range(0, len(operation.steps), each)][::-1], []
+        count = operation.blocks
+        todo, parts = [range(first, first + count) for first in range(0, len(operation.steps), count)][::-1], []
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
@@ -68,13 +68,13 @@ class Streams:
             else:
                 size = STREAM_LIMIT + 1  # without coding it: hardly a stream has less than a bit for a weight
             if size <= STREAM_LIMIT:
-                found.append(blocks)
+                parts.append(blocks)
             elif len(blocks) == 1:
                 raise InputError(f"{operation.layer}: an output block's weights take {size} bytes, too many to stream")
             else:
                 half = len(blocks) // 2
                 todo += [blocks[half:], blocks[:half]]
-        return found
+        return parts
 
 
 def compute(

@@ -83,7 +83,7 @@ class Lowering:
     @property
     def storages(self) -> list[Storage]:
         """All maps that are no parts of others, in order."""
-        tensors = [*self.tensors.values(), *(one.target for one in self.operations)]
+        tensors = [*self.tensors.values(), *(operation.target for operation in self.operations)]
         return list(dict.fromkeys(tensor.storage.root[0] for tensor in tensors))
 
     def dense(self, name: str) -> Tensor:
@@ -97,11 +97,12 @@ class Lowering:
         rows, columns, channels = shape if len(shape) == 3 else (1, 1, shape[0])
         lanes = self.params.lanes
         side_by_side = channels < lanes and _only_products(network, channels)
-        each = _interleave(network, channels, lanes) if side_by_side else 1
-        held = -(-rows // each)
+        interleave = _interleave(network, channels, lanes) if side_by_side else 1
+        held = -(-rows // interleave)
         storage = Storage(
-            name=network.source, rows=held, columns=columns, lanes=lanes, interleave=each, missing=held * each - rows,
-            planes=1 if side_by_side else -(-channels // lanes), pixel=each * channels if side_by_side else 0,
+            name=network.source, rows=held, columns=columns, lanes=lanes, interleave=interleave,
+            missing=held * interleave - rows,
+            planes=1 if side_by_side else -(-channels // lanes), pixel=interleave * channels if side_by_side else 0,
         )  # fmt: skip
         slots = dense_slots(channels)
         return Tensor(name=network.source, form=network.input, storage=storage, slots=slots, flat=len(shape) == 1)
@@ -195,7 +196,7 @@ class Lowering:
         if (x.storage.rows, x.storage.columns, len(x.slots)) != (y.storage.rows, y.storage.columns, len(y.slots)):
             raise InputError(f"{layer.name}: the engine adds tensors of one shape, not {x.shape} and {y.shape}")
         slots = x.slots if np.array_equal(x.slots, y.slots) else dense_slots(len(x.slots))
-        x, y = (self.repacked(layer.name, one, slots) for one in (x, y))
+        x, y = (self.repacked(layer.name, operand, slots) for operand in (x, y))
         target = self.make(layer.name, layer.output, x.storage.rows, x.storage.columns, slots, flat=x.flat)
         self.operations.append(add(layer, x, y, target, self.params))
         return target
@@ -203,15 +204,15 @@ class Lowering:
     def concat(self, layer: Concat, *sources: Tensor) -> Tensor:
         """Lay planes one behind the other: each source's own where they can be made there, else a copy."""
         first, lanes = sources[0].storage, self.params.lanes
-        if any((one.storage.rows, one.storage.columns) != (first.rows, first.columns) for one in sources):
+        if any((part.storage.rows, part.storage.columns) != (first.rows, first.columns) for part in sources):
             raise InputError(f"{layer.name}: expected maps of one size")
-        if any(one.flat for one in sources) and (first.rows, first.columns) != (1, 1):
+        if any(part.flat for part in sources) and (first.rows, first.columns) != (1, 1):
             raise InputError(f"{layer.name}: the engine cannot concatenate flattened maps")
         parts: list[Ints] = []
         children: list[tuple[Storage, int]] = []
         planes = 0
         for index, source in enumerate(sources):
-            part = self._part(layer, index, source, [one for one, _ in children])
+            part = self._part(layer, index, source, [child for child, _ in children])
             parts.append(part.slots + planes * lanes)
             children.append((part.storage, planes))
             planes += part.storage.planes
@@ -224,8 +225,9 @@ class Lowering:
     def _part(self, layer: Concat, index: int, source: Tensor, taken: list[Storage]) -> Tensor:
         """Return a source that may become a part of a greater storage: itself, or a copy in the output's format."""
         storage = source.storage
-        made = any(one.target.storage is storage for one in self.operations) or any(
-            one.storage.parent is not None and one.storage.parent[0] is storage for one in self.tensors.values()
+        made = any(operation.target.storage is storage for operation in self.operations) or any(
+            tensor.storage.parent is not None and tensor.storage.parent[0] is storage
+            for tensor in self.tensors.values()
         )
         if made and storage.parent is None and storage not in taken and not _moves(layer)(index):
             return source
@@ -248,7 +250,7 @@ def _moves(layer: Concat) -> Callable[[int], bool]:
         form, output = layer.inputs[index], layer.output
         same = (form.fraction, form.mantissa, form.zero) == (output.fraction, output.mantissa, output.zero)
         within = output.limits[0] <= form.limits[0] and form.limits[1] <= output.limits[1]
-        raw = {one.width == 8 and not one.signed for one in (form, output)}
+        raw = {end.width == 8 and not end.signed for end in (form, output)}
         return not (same and within and len(raw) == 1)
 
     return moves
@@ -273,7 +275,11 @@ def _interleave(network: Network, channels: int, lanes: int) -> int:
     windows = [layer.window for layer in readers if isinstance(layer, Weighted) and layer.window is not None]
     if len(windows) < len(readers):
         return 1
-    return min(INTERLEAVE, key=lambda each: sum(row_steps(one, each, channels, lanes) for one in windows))
+
+    def cost(interleave: int) -> float:
+        return sum(row_steps(window, interleave, channels, lanes) for window in windows)
+
+    return min(INTERLEAVE, key=cost)
 
 
 RULES: dict[type, Callable[..., Any]] = {

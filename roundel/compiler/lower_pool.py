@@ -66,11 +66,11 @@ def _by_lane(
         depthwise_steps([part[:, :, plane] for part in held], window, groups, source, plane, params.taps)
         for plane in range(planes)
     ]
-    found = spans(window, groups)
+    geometry = spans(window, groups)
     return Operation(
-        source=source, target=target, steps=tuple(one.kept() for one in steps), dense=sum(map(len, steps)),
+        source=source, target=target, steps=tuple(block.kept() for block in steps), dense=sum(map(len, steps)),
         columns=by_slot(target, lanes, dict(columns)), depthwise=True, stride=window.stride[0],
-        x_step=found.pop("x_step") * lanes, **found, **fields,  # type: ignore[arg-type]
+        x_step=geometry.pop("x_step") * lanes, **geometry, **fields,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def copy(
     steps = dense_steps(pieces(layer, weights, params.weight_width), POINT, source, target)
     low, high = target.form.limits
     return Operation(
-        layer=layer, source=source, target=target, steps=tuple(one.kept() for one in steps),
+        layer=layer, source=source, target=target, steps=tuple(block.kept() for block in steps),
         dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime),
         x_step=source.storage.pixel or params.lanes, low=low, high=high, upsample=upsample,
     )  # fmt: skip
@@ -106,7 +106,7 @@ def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) 
     runtime["bias"] = np.asarray(source.offset - source.form.zero + ((residual.offset - residual.form.zero) << up))
     steps = dense_steps([np.eye(len(source.slots), dtype=np.int8)[np.newaxis]], POINT, source, target)
     return Operation(
-        layer=layer.name, source=source, residual=residual, target=target, steps=tuple(one.kept() for one in steps),
+        layer=layer.name, source=source, residual=residual, target=target, steps=tuple(block.kept() for block in steps),
         dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime), x_step=params.lanes,
         low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
     )  # fmt: skip

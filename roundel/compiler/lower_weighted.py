@@ -29,9 +29,9 @@ def window_of(layer: Weighted, source: Tensor) -> Window:
 
 def depthwise_slots(layer: Weighted, source: Tensor) -> Ints:
     """Where the outputs are: in the lanes of their channels, `outputs / channels` planes for each of the source's."""
-    each, lanes = len(layer.bias) // layer.groups, source.storage.lanes
+    outputs, lanes = len(layer.bias) // layer.groups, source.storage.lanes
     plane, lane = np.divmod(source.slots, lanes)
-    return np.asarray(((plane[:, None] * each + np.arange(each)) * lanes + lane[:, None]).ravel())
+    return np.asarray(((plane[:, None] * outputs + np.arange(outputs)) * lanes + lane[:, None]).ravel())
 
 
 def weighted(
@@ -75,7 +75,7 @@ def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, param
     steps = dense_steps(parts, window, source, target)
     pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage.interleave)
     return {
-        "steps": tuple(one.kept() for one in steps), "dense": sum(map(len, steps)),
+        "steps": tuple(block.kept() for block in steps), "dense": sum(map(len, steps)),
         "stride": phases * window.stride[0] // source.storage.interleave, "phases": phases,
         "x_step": window.stride[1] * pixel,
     }  # fmt: skip
@@ -88,13 +88,13 @@ def _depthwise(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, p
     spread[:, target.slots] = weights
     parts = pieces(layer.name, spread.reshape(*window.kernel, blocks, lanes), params.weight_width)
     groups = covers(window, params.taps, target.storage.columns)
-    each = blocks // source.storage.planes
+    factor = blocks // source.storage.planes
     steps = [
-        depthwise_steps([part[:, :, block] for part in parts], window, groups, source, block // each, params.taps)
+        depthwise_steps([part[:, :, block] for part in parts], window, groups, source, block // factor, params.taps)
         for block in range(blocks)
     ]
-    found = spans(window, groups)
-    return found | {
-        "steps": tuple(one.kept() for one in steps), "dense": sum(map(len, steps)), "depthwise": True,
-        "stride": window.stride[0], "x_step": found["x_step"] * lanes,
+    geometry = spans(window, groups)
+    return geometry | {
+        "steps": tuple(block.kept() for block in steps), "dense": sum(map(len, steps)), "depthwise": True,
+        "stride": window.stride[0], "x_step": geometry["x_step"] * lanes,
     }  # fmt: skip

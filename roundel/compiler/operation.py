@@ -133,7 +133,7 @@ class Operation:
     @cached_property
     def reach(self) -> tuple[int, int, int, int]:
         """Least and greatest row, least and greatest byte of all steps."""
-        rows, bytes_ = ([one.row for one in self.steps], [one.byte for one in self.steps])
+        rows, bytes_ = ([block.row for block in self.steps], [block.byte for block in self.steps])
         row, byte = np.concatenate(rows), np.concatenate(bytes_)
         return int(row.min()), int(row.max()), int(byte.min()), int(byte.max())
 
@@ -177,8 +177,8 @@ class Operation:
             raise InputError(f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits")
         if self.maximum:
             return
-        ups = np.stack([np.maximum(one.weights, 0).sum(axis=(0, 2), dtype=np.int64) for one in steps])
-        downs = np.stack([np.minimum(one.weights, 0).sum(axis=(0, 2), dtype=np.int64) for one in steps])
+        ups = np.stack([np.maximum(block.weights, 0).sum(axis=(0, 2), dtype=np.int64) for block in steps])
+        downs = np.stack([np.minimum(block.weights, 0).sum(axis=(0, 2), dtype=np.int64) for block in steps])
         low, high = self.source.range
         low, high = min(low, 0), max(high, 0)
         bias = np.tile(bias, (self.phases, 1))
@@ -203,24 +203,24 @@ def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
     low, high = limits(width, True)
     if low <= weights.min() and weights.max() <= high:
         return [weights.astype(np.int8)]  # nearly always; some layers have 100 million
-    found: list[Weights] = []
+    narrow: list[Weights] = []
     while weights.any():
-        if len(found) == MAX_PIECES:
+        if len(narrow) == MAX_PIECES:
             raise InputError(f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits")
         part = np.clip(weights, low, high)
-        found.append(part.astype(np.int8))
+        narrow.append(part.astype(np.int8))
         weights = weights - part
-    return found
+    return narrow
 
 
 def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, Ints]:
     """Values of each channel (channels,), or of all (1,), at their places: (blocks, columns); zeros elsewhere."""
-    planes, found = target.storage.planes, {}
-    for name, each in values.items():
+    planes, slots = target.storage.planes, {}
+    for name, channels in values.items():
         spread = np.zeros(planes * lanes, dtype=np.int64)
-        spread[target.slots] = each
-        found[name] = spread.reshape(planes, lanes)
-    return found
+        spread[target.slots] = channels
+        slots[name] = spread.reshape(planes, lanes)
+    return slots
 
 
 def parameter_stream(
@@ -234,9 +234,9 @@ def parameter_stream(
             low, high = FIELD_LIMITS[name]
             if values.min() < low or values.max() > high:
                 raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
-        each = [{name: int(values[block, column]) for name, values in operation.columns.items()}
+        fields = [{name: int(values[block, column]) for name, values in operation.columns.items()}
                 for column in range(params.columns)]  # fmt: skip
-        stream += [pack_column(params, values) for values in each]
+        stream += [pack_column(params, values) for values in fields]
         form = np.dtype([("offset", "<i4"), ("dy", "i1"), ("last", "u1"), ("dx", "<i2")])
         steps = np.zeros(len(offset), dtype=form)
         steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
@@ -255,9 +255,9 @@ def encode_weights(weights: Weights, params: EngineParams) -> bytes:
 
 def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
     """Return a weight, and what the requantizer takes with it, so that an activation stays what it is."""
-    one = np.ones(1, dtype=np.int64)
+    unit = np.ones(1, dtype=np.int64)
     return {
-        Scheme.SHIFT: (1, {"shift": 0 * one}),
-        Scheme.FIXED32: (2, {"multiplier": one << 30, "shift": 0 * one}),
-        Scheme.FLOAT32: (1, {"scale": one * 0x3F800000}),
-    }.get(params.scheme, (1, {"multiplier": one, "shift": 0 * one}))
+        Scheme.SHIFT: (1, {"shift": 0 * unit}),
+        Scheme.FIXED32: (2, {"multiplier": unit << 30, "shift": 0 * unit}),
+        Scheme.FLOAT32: (1, {"scale": unit * 0x3F800000}),
+    }.get(params.scheme, (1, {"multiplier": unit, "shift": 0 * unit}))

@@ -39,7 +39,7 @@ class Plan:
     @property
     def cycles(self) -> float:
         """Of all operations, by a rough estimate."""
-        return sum(one.cycles for one in self.bands)
+        return sum(bands.cycles for bands in self.bands)
 
 
 @dataclass(kw_only=True)
@@ -89,39 +89,47 @@ class Planner:
             Not even the smallest parts of a layer's maps fit.
         """
         streamed: frozenset[Storage] = frozenset()
-        found = self._attempt(streamed)
-        while not isinstance(found, Plan):
-            streamed |= {self._cheapest(streamed, found)}
-            found = self._attempt(streamed)
-        return self._better(found)
+        attempt = self._attempt(streamed)
+        while not isinstance(attempt, Plan):
+            streamed |= {self._cheapest(streamed, attempt)}
+            attempt = self._attempt(streamed)
+        return self._better(attempt)
 
-    def _better(self, found: Plan) -> Plan:
+    def _better(self, best: Plan) -> Plan:
         """Return the plan, or a faster one in which other maps are streamed."""
-        for one in sorted(self.lives, key=lambda one: (-self._traffic(one) * one.words, self.lives[one], one.name)):
-            if one in self.pinned or (one in found.streamed and self._traffic(one) <= 0):
+
+        def by_traffic(storage: Storage) -> tuple[float, tuple[int, int], str]:
+            return -self._traffic(storage) * storage.words, self.lives[storage], storage.name
+
+        for storage in sorted(self.lives, key=by_traffic):
+            if storage in self.pinned or (storage in best.streamed and self._traffic(storage) <= 0):
                 continue
-            if one not in found.streamed and not self._beside_streamed(one, found.streamed):
+            if storage not in best.streamed and not self._beside_streamed(storage, best.streamed):
                 continue
-            other = self._attempt(found.streamed ^ {one})
-            if isinstance(other, Plan) and other.cycles < found.cycles * GAIN:
-                found = other
-        return found
+            other = self._attempt(best.streamed ^ {storage})
+            if isinstance(other, Plan) and other.cycles < best.cycles * GAIN:
+                best = other
+        return best
 
     def _beside_streamed(self, storage: Storage, streamed: frozenset[Storage]) -> bool:
         """Whether something is streamed while a storage lives, so that it takes room from buffers."""
-        return any(overlap(self.lives[storage], self.lives[one]) for one in streamed)
+        return any(overlap(self.lives[storage], self.lives[other]) for other in streamed)
 
     def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
         """Return the storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
-        living = [one for one in self._living(streamed, index) if one not in self.pinned]
+        living = [storage for storage in self._living(streamed, index) if storage not in self.pinned]
         if not living:
             layer = self.operations[min(index, len(self.operations) - 1)].layer
             raise InputError(f"{layer}: what it needs at once does not fit into {self.words} words on chip")
-        return min(living, key=lambda one: (self._traffic(one), -one.words, self.lives[one], one.name))
+        return min(
+            living, key=lambda storage: (self._traffic(storage), -storage.words, self.lives[storage], storage.name)
+        )
 
     def _living(self, streamed: frozenset[Storage], index: int) -> list[Storage]:
         """Storages on chip at an operation."""
-        return [one for one, life in self.lives.items() if one not in streamed and overlap(life, (index, index))]
+        return [
+            storage for storage, life in self.lives.items() if storage not in streamed and overlap(life, (index, index))
+        ]
 
     def _traffic(self, storage: Storage) -> int:
         """How often all of it moves more than if it stayed."""
@@ -132,23 +140,23 @@ class Planner:
 
     def _attempt(self, streamed: frozenset[Storage]) -> Plan | int:
         """Return the plan with these storages streamed, or the number of an operation at which not all fits."""
-        lives = {one: life for one, life in self.lives.items() if one not in streamed}
+        lives = {storage: life for storage, life in self.lives.items() if storage not in streamed}
         resident = pack(lives, self.words)
         if resident is None:
             return peak(lives)[0]
         bands = []
         for index in range(len(self.operations)):
-            found = self._bands(index, resident, streamed)
-            if found is None:
+            chosen = self._bands(index, resident, streamed)
+            if chosen is None:
                 return index
-            bands.append(found)
+            bands.append(chosen)
         return Plan(resident=resident, streamed=streamed, bands=bands)
 
     def _bands(self, index: int, resident: dict[Storage, int], streamed: frozenset[Storage]) -> Bands | None:
         """Return the bands of an operation; None if its buffers do not fit beside the resident maps."""
         operation = self.operations[index]
-        moving = {name: one for name, one in roles(operation).items() if one.storage.root[0] in streamed}
-        taken = tuple((resident[one], resident[one] + one.words) for one in self._living(streamed, index))
+        moving = {name: tensor for name, tensor in roles(operation).items() if tensor.storage.root[0] in streamed}
+        taken = tuple((resident[root], resident[root] + root.words) for root in self._living(streamed, index))
         key = (index, tuple(moving), taken)
         if key not in self._known:
             choice = BandChoice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)

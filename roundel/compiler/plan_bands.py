@@ -38,8 +38,8 @@ class Bands:
 
 def roles(operation: Operation) -> dict[str, Tensor]:
     """Operands and result by name."""
-    found = {"source": operation.source, "target": operation.target}
-    return found if operation.residual is None else found | {"residual": operation.residual}
+    tensors = {"source": operation.source, "target": operation.target}
+    return tensors if operation.residual is None else tensors | {"residual": operation.residual}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +107,13 @@ class BandChoice:
 
     def _sizes(self, rows: int, columns: int) -> dict[str, int]:
         """Words that a part of every streamed operand takes at most."""
-        found = {}
+        words = {}
         for name, tensor in self.streamed.items():
             own, part = tensor.storage, (rows, columns)
             if name == "source":
                 part = self.operation.most(rows, columns, self.params.bus_bytes)
-            found[name] = part[0] * own.words_of(part[1]) * own.planes
-        return found
+            words[name] = part[0] * own.words_of(part[1]) * own.planes
+        return words
 
     def _place(self, rows: int, columns: int, copies: int) -> dict[str, tuple[int, ...]] | None:
         """Where the buffers are; None if they do not fit."""
@@ -144,7 +144,7 @@ class BandChoice:
         weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes
         computing = max(tiles * operation.kept * max(beats, params.columns), weights)
         sizes = self._sizes(height, columns)
-        runs = {name: self._runs(one, height, columns) * RUN for name, one in self.streamed.items()}
+        runs = {name: self._runs(tensor, height, columns) * RUN for name, tensor in self.streamed.items()}
         moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}
         stored = moves.pop("target", 0)
         loaded = sum(moves.values()) + (len(self.streamed) + 1) * DESCRIPTOR_BYTES / params.bus_bytes

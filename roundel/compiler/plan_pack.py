@@ -23,17 +23,17 @@ def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
     """
     if peak(lives)[1] > words:
         return None
-    beside = {one: [other for other in lives if overlap(lives[one], lives[other])] for one in lives}
+    beside = {storage: [other for other in lives if overlap(lives[storage], lives[other])] for storage in lives}
     for order in _orders(lives):
         places: dict[Storage, int] = {}
-        for one, top in order:
-            taken = [(places[other], places[other] + other.words) for other in beside[one] if other in places]
+        for storage, top in order:
+            taken = [(places[other], places[other] + other.words) for other in beside[storage] if other in places]
             if top:
                 taken = [(words - stop, words - start) for start, stop in taken]
-            at = first_fit(taken, one.words, words)
+            at = first_fit(taken, storage.words, words)
             if at is None:
                 break
-            places[one] = words - at - one.words if top else at
+            places[storage] = words - at - storage.words if top else at
         else:
             return places
     return None
@@ -42,25 +42,27 @@ def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
 def peak(lives: Lives) -> tuple[int, int]:
     """Return the operation at which most words live, and how many they are."""
     needs: dict[int, int] = {}
-    for one, (first, last) in lives.items():
+    for storage, (first, last) in lives.items():
         for index in range(first, last + 1):
-            needs[index] = needs.get(index, 0) + one.words
+            needs[index] = needs.get(index, 0) + storage.words
     return max(needs.items(), key=lambda item: item[1], default=(0, 0))
 
 
 def _orders(lives: Lives) -> Iterator[list[tuple[Storage, bool]]]:
     """Orders in which to place storages, and whether each goes to the memory's end; what tends to do well first."""
-    by_size = sorted(lives, key=lambda one: (-one.words, lives[one]))
-    by_time = sorted(lives, key=lambda one: lives[one])
-    yield [(one, False) for one in by_size]
-    yield [(one, number % 2 == 1) for number, one in enumerate(by_time)]  # chains: from end to end
-    by_life = sorted(lives, key=lambda one: (lives[one][0] - lives[one][1], lives[one]))
-    yield [(one, False) for one in by_life]
+    by_size = sorted(lives, key=lambda storage: (-storage.words, lives[storage]))
+    by_time = sorted(lives, key=lambda storage: lives[storage])
+    yield [(storage, False) for storage in by_size]
+    yield [(storage, number % 2 == 1) for number, storage in enumerate(by_time)]  # chains: from end to end
+    by_life = sorted(lives, key=lambda storage: (lives[storage][0] - lives[storage][1], lives[storage]))
+    yield [(storage, False) for storage in by_life]
     rng = np.random.default_rng(0)
     for _ in range(TRIES):
         weights = rng.uniform(0.3, 1, len(by_size))
         ends = rng.integers(2, size=len(by_size)).astype(bool)
-        order = np.argsort([-one.words * weight for one, weight in zip(by_size, weights, strict=True)], kind="stable")
+        order = np.argsort(
+            [-storage.words * weight for storage, weight in zip(by_size, weights, strict=True)], kind="stable"
+        )
         yield [(by_size[at], bool(ends[at])) for at in order]
 
 

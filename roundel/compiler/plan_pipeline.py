@@ -39,7 +39,7 @@ class Pipeline:
 
         Every band reads all weights again, which costs energy: some more cycles are worth to do so less often.
         """
-        heights = min(self._candidates(), key=lambda one: self.cycles(one) + PRICE * self._weights(one))
+        heights = min(self._candidates(), key=lambda cut: self.cycles(cut) + PRICE * self._weights(cut))
         return heights, self.cycles(heights)
 
     def _weights(self, heights: tuple[int, ...]) -> float:
@@ -52,7 +52,7 @@ class Pipeline:
         if not (self.loads or self.stores):
             return [(rows,)]
         unit = tile_rows(self.operation, self.operation.target.storage.columns, self.params.depth)
-        found = []
+        candidates = []
         for count in range(1, BANDS + 1):
             height = balanced(rows, -(-rows // count), grain)
             height = height if height < unit else height // unit * unit
@@ -60,10 +60,10 @@ class Pipeline:
                 for last in {height, _part(height, 2, grain), _part(height, 4, grain)}:
                     inner = (rows - first - last) // grain * grain
                     if count > 2 and inner > 0:
-                        each = balanced(inner, -(-inner // (count - 2)), grain)
-                        found.append((first, *_pieces(inner, each), rows - first - inner))
-            found.append(_pieces(rows, height))
-        return list(dict.fromkeys(found))
+                        middle = balanced(inner, -(-inner // (count - 2)), grain)
+                        candidates.append((first, *_pieces(inner, middle), rows - first - inner))
+            candidates.append(_pieces(rows, height))
+        return list(dict.fromkeys(candidates))
 
     def cycles(self, heights: tuple[int, ...]) -> float:
         """Until the last result is stored: every unit works through the bands, and waits for the one before it.
@@ -86,15 +86,15 @@ class Pipeline:
 
     def _loads(self, heights: tuple[int, ...]) -> list[float]:
         """Beats of the source's rows that each band needs beyond those of the bands before it."""
-        operation, source, found = self.operation, self.operation.source.storage, []
+        operation, source, words = self.operation, self.operation.source.storage, []
         row = source.words_of(source.columns) * source.planes * self.params.lanes / self.params.bus_bytes
         loaded = 0
         for top in accumulate(heights):
             last = (top - 1) // operation.phases * operation.stride + operation.reach[1] + 1
             last = max(loaded, min(source.rows, last)) if self.loads else 0
-            found.append((last - loaded) * row)
+            words.append((last - loaded) * row)
             loaded = last
-        return found
+        return words
 
     def _computing(self, height: int) -> tuple[float, float]:
         """Cycles of a band's beats, and those in which its weights and parameters are read."""

@@ -21,7 +21,7 @@ def memory_map(compiled: Compiled) -> dict[str, Any]:
         "regions": {region.name.lower(): compiled.sizes[region] for region in Region},
         "input": _place(compiled.source),
         "outputs": {name: _place(compiled.tensors[name]) for name in compiled.outputs},
-        "traced": {name: _place(one) for name, one in compiled.tensors.items() if name not in compiled.outputs},
+        "traced": {name: _place(tensor) for name, tensor in compiled.tensors.items() if name not in compiled.outputs},
         "boxes": {"region": "output", "offset": 0} if compiled.heads else None,
         "layers": layer_rows(compiled),
     }
@@ -88,12 +88,12 @@ def listing(compiled: Compiled) -> str:
     words = compiled.params.words
     lines += ["", f"on chip ({words} words of {compiled.params.lanes} bytes), from the making to the last reading:"]
     resident = sorted(compiled.plan.resident.items(), key=lambda item: item[1])
-    lines += [f"  {word:>7} to {word + one.words:<7} {_map(one)}" for one, word in resident]
+    lines += [f"  {word:>7} to {word + storage.words:<7} {_map(storage)}" for storage, word in resident]
     lines += ["", "outer memory:"]
     lines += [f"  {region.name.lower():<8} {compiled.sizes[region]:>12} bytes" for region in Region]
-    for one in dict.fromkeys(tensor.storage.root[0] for tensor in (compiled.source, *compiled.tensors.values())):
-        if one.outer is not None:
-            lines.append(f"  {one.outer.region.name.lower():<8} from {one.outer.offset:<12} {_map(one)}")
+    for storage in dict.fromkeys(tensor.storage.root[0] for tensor in (compiled.source, *compiled.tensors.values())):
+        if storage.outer is not None:
+            lines.append(f"  {storage.outer.region.name.lower():<8} from {storage.outer.offset:<12} {_map(storage)}")
     return "\n".join(lines) + "\n"
 
 

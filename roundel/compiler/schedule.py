@@ -64,12 +64,12 @@ class Schedule:
         """Behind all operations: boxes of tensors that are on chip, whose records go to `offset` of region `OUTPUT`."""
         for head in heads:
             maps = [tensors[name] for name in (head.cls, head.box)]
-            cls, box = (self._resident(one.storage) for one in maps)
+            cls, box = (self._resident(tensor.storage) for tensor in maps)
             values = boxes_fields(head, cls, box, offset, last=head is heads[-1])
             span = np.array([[offset, offset + records_bytes(self.streams.params)]])
             self._add(
                 Opcode.BOXES, head.cls, values,
-                reads=np.concatenate([_all(place, one.storage) for place, one in zip((cls, box), maps, strict=True)]),
+                reads=np.concatenate([_all(cls, maps[0].storage), _all(box, maps[1].storage)]),
                 writes=outer_line(Region.OUTPUT, span),
             )  # fmt: skip
 

@@ -28,7 +28,7 @@ def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> flo
     """Count the steps of an output block in the `rows` layout, in the mean of all phases."""
     rows = kernel_rows(window, interleave)[0]
     bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
-    return -(-bytes_ // lanes) * float(np.mean([len(np.unique(each)) for each in rows]))
+    return -(-bytes_ // lanes) * float(np.mean([len(np.unique(phase)) for phase in rows]))
 
 
 def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
@@ -44,10 +44,10 @@ def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: 
         Where the channels are.
     """
     rows, within = kernel_rows(window, source.storage.interleave)
-    found: list[Steps] = []
+    steps: list[Steps] = []
     for row, inner in zip(rows, within, strict=True):
-        found += _phase(weights, window, source, target, row, inner)
-    return found
+        steps += _phase(weights, window, source, target, row, inner)
+    return steps
 
 
 def _phase(
@@ -57,7 +57,7 @@ def _phase(
     storage, lanes = source.storage, source.storage.lanes
     kx = np.tile(np.arange(window.kernel[1]) * window.dilation[1], window.kernel[0])
     met, number = np.unique(rows, return_inverse=True)
-    number, within = (np.repeat(each, window.kernel[1]) for each in (number, within))  # of every tap
+    number, within = (np.repeat(index, window.kernel[1]) for index in (number, within))  # of every tap
     if storage.pixel:  # bytes of a kernel row, those of its gaps too, side by side in the lanes
         chunks = -(-((int(kx.max()) + 1) * storage.pixel) // lanes)
         own = source.slots + within[:, None] * (storage.pixel // storage.interleave)
@@ -70,14 +70,14 @@ def _phase(
         step, lane = taps[:, None] * planes + source.slots // lanes, source.slots % lanes + 0 * taps[:, None]
         plane, tap = np.arange(window.taps * planes) % planes, np.repeat(taps, planes)
         row, byte = number[tap], (kx[tap] - window.pad[1]) * lanes
-    row, blocks, found = met[row], target.storage.planes, []
-    for one in weights:
+    row, blocks, matrices = met[row], target.storage.planes, []
+    for kernel in weights:
         full = np.zeros((len(row), lanes, blocks * lanes), dtype=np.int8)
-        full[step[:, :, None], lane[:, :, None], target.slots] = one
-        found.append(full.reshape(len(row), lanes, blocks, lanes).transpose(2, 0, 3, 1))
-    plane, row, byte = (np.tile(axis, len(found)) for axis in (plane, row, byte))
+        full[step[:, :, None], lane[:, :, None], target.slots] = kernel
+        matrices.append(full.reshape(len(row), lanes, blocks, lanes).transpose(2, 0, 3, 1))
+    plane, row, byte = (np.tile(axis, len(matrices)) for axis in (plane, row, byte))
     return [
-        Steps(plane=plane, row=row, byte=byte, weights=np.concatenate([one[block] for one in found]))
+        Steps(plane=plane, row=row, byte=byte, weights=np.concatenate([kernel[block] for kernel in matrices]))
         for block in range(blocks)
     ]
 
@@ -125,12 +125,12 @@ def depthwise_steps(
     """
     lanes, lead = source.storage.lanes, lead_of(groups)
     row, byte, held = [], [], []
-    for one in weights:
+    for kernel in weights:
         for y in range(window.kernel[0]):
             for group in groups:
                 block = np.zeros((lanes, lanes), dtype=np.int8)
                 for offset in group:
-                    block[:, group[-1] - offset] = one[y, offset // window.dilation[1]]
+                    block[:, group[-1] - offset] = kernel[y, offset // window.dilation[1]]
                 row.append(y * window.dilation[0] - window.pad[0])
                 byte.append((group[-1] - lead - window.pad[1]) * lanes)
                 held.append(block)

@@ -192,11 +192,11 @@ def _lanes(tensor: Tensor) -> tuple[NDArray[np.int64], ...]:
 
     Rows that are missing from the map's last are there too.
     """
-    storage, each = tensor.storage, tensor.storage.interleave
-    row, column = np.ogrid[: storage.rows * each, : storage.columns]
+    storage, interleave = tensor.storage, tensor.storage.interleave
+    row, column = np.ogrid[: storage.rows * interleave, : storage.columns]
     plane, lane = (0 * tensor.slots, tensor.slots) if storage.pixel else np.divmod(tensor.slots, storage.lanes)
-    lane = lane + row[..., None] % each * (storage.pixel // each)
-    return plane + 0 * row[..., None], row[..., None] // each, column[..., None], lane
+    lane = lane + row[..., None] % interleave * (storage.pixel // interleave)
+    return plane + 0 * row[..., None], row[..., None] // interleave, column[..., None], lane
 
 
 def _view(tensor: Tensor, data: NDArray[np.uint8]) -> NDArray[np.uint8]:

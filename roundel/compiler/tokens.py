@@ -131,7 +131,7 @@ def order(tasks: Sequence[Task], fence: Callable[[], Task]) -> list[Task]:
 
 def _relays(tasks: Sequence[Task], fence: Callable[[], Task]) -> tuple[list[Task], dict[int, list[int]]]:
     """Tasks with fences, and by task those before it that it must wait for on behalf of others."""
-    found: list[Task] = []
+    placed: list[Task] = []
     units = [Unit(), Unit(), Unit()]
     relays: dict[int, list[int]] = {}
     for task in tasks:
@@ -140,15 +140,15 @@ def _relays(tasks: Sequence[Task], fence: Callable[[], Task]) -> tuple[list[Task
             last, computing = units[2 - task.unit].places[latest], units[1]
             between = computing.places[bisect_right(computing.places, last) :]
             if not between:
-                found.append(fence())
-                computing.add(found[-1], len(found) - 1)
+                placed.append(fence())
+                computing.add(placed[-1], len(placed) - 1)
                 between = computing.places[-1:]
-            relay = _relay(found, between, last)
+            relay = _relay(placed, between, last)
             relays.setdefault(relay, []).append(last)
-            relays.setdefault(len(found), []).append(relay)
-        units[task.unit].add(task, len(found))
-        found.append(task)
-    return found, relays
+            relays.setdefault(len(placed), []).append(relay)
+        units[task.unit].add(task, len(placed))
+        placed.append(task)
+    return placed, relays
 
 
 def _relay(tasks: Sequence[Task], between: Sequence[int], last: int) -> int:

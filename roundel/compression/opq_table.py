@@ -51,10 +51,10 @@ def _with_codes(plan: LayerPlan, codes: Mapping[str, Ints] | None) -> LayerPlan:
     """Return the plan as fine-tuning left it."""
     if codes is None or plan.levels is None:
         return plan
-    found = codes[plan.name]
-    if found.shape != plan.mask.shape:
-        raise ValueError(f"{plan.name}: expected codes of shape {plan.mask.shape}, not {found.shape}")
-    return replace(plan, levels=replace(plan.levels, codes=found))
+    tuned = codes[plan.name]
+    if tuned.shape != plan.mask.shape:
+        raise ValueError(f"{plan.name}: expected codes of shape {plan.mask.shape}, not {tuned.shape}")
+    return replace(plan, levels=replace(plan.levels, codes=tuned))
 
 
 def _row(plan: LayerPlan, stream: int | None) -> PlanRow:
@@ -76,8 +76,8 @@ def _row(plan: LayerPlan, stream: int | None) -> PlanRow:
         "rounding_measured": levels and levels.measured,
         "float32_bytes": 4.0 * plan.mask.size,
     }
-    found = sizes(plan) if levels else None
-    row |= {f"{name}_bytes": found and getattr(found, name) / 8 for name in ("codes", "floor", "entropy")}
+    bits = sizes(plan) if levels else None
+    row |= {f"{name}_bytes": bits and getattr(bits, name) / 8 for name in ("codes", "floor", "entropy")}
     return _compared(row | {"stream_bytes": stream})
 
 
@@ -92,8 +92,8 @@ def _total(rows: list[PlanRow]) -> PlanRow:
 
 def _sum(values: Iterable[float | None]) -> float | None:
     """None if any is."""
-    found = list(values)
-    return None if None in found else sum(value for value in found if value is not None)
+    numbers = list(values)
+    return None if None in numbers else sum(value for value in numbers if value is not None)
 
 
 def _compared(row: PlanRow) -> PlanRow:

@@ -80,31 +80,31 @@ def size(result: Compressed) -> ReportPart:
 def parameter_bits(layer: Weighted) -> int:
     """Bits of the run-time parameters of a layer's requantizer: once, or where channels differ for each of them."""
     values, fields = layer.runtime(), layer.requantizer.runtime_fields
-    each = len(layer.bias) if any(len(np.unique(values[field.name])) > 1 for field in fields) else 1
-    return each * sum(field.width for field in fields)
+    copies = len(layer.bias) if any(len(np.unique(values[field.name])) > 1 for field in fields) else 1
+    return copies * sum(field.width for field in fields)
 
 
-def report_lines(found: ReportPart) -> list[str]:
+def report_lines(values: ReportPart) -> list[str]:
     """Return the page."""
     parts = [
-        [f"# {found['model']}, compressed", "", *summary(found)],
-        ["## Layers", "", *_table(LAYERS if found["options"]["requant"] == "shift" else SCALED, found["layers"])],
-        ["## Weight streams", "", *_table(STREAMS, found["streams"])],
+        [f"# {values['model']}, compressed", "", *summary(values)],
+        ["## Layers", "", *_table(LAYERS if values["options"]["requant"] == "shift" else SCALED, values["layers"])],
+        ["## Weight streams", "", *_table(STREAMS, values["streams"])],
     ]
-    if found["advice"]:
-        parts.append(["## Scales", "", *advice_lines(found["advice"]), "", *advice_table(found["advice"])])
-    if found["opq"]:
-        parts.append(["## Pruning and quantization (OPQ)", "", *_table(OPQ, found["opq"]), "", OPQ_NOTE])
+    if values["advice"]:
+        parts.append(["## Scales", "", *advice_lines(values["advice"]), "", *advice_table(values["advice"])])
+    if values["opq"]:
+        parts.append(["## Pruning and quantization (OPQ)", "", *_table(OPQ, values["opq"]), "", OPQ_NOTE])
     saved = "{before} quantization operations one operator at a time, {after} as modules.".format(
-        **found["quantizations"]
+        **values["quantizations"]
     )
-    parts.append(["## Unified modules", "", *_table(MODULES, found["modules"]), "", saved])
+    parts.append(["## Unified modules", "", *_table(MODULES, values["modules"]), "", saved])
     return [line for part in parts for line in (*part, "")][:-1]
 
 
-def summary(found: ReportPart) -> list[str]:
+def summary(values: ReportPart) -> list[str]:
     """Return the figures that matter most, one line each."""
-    sizes, accuracy = found["size"], found["accuracy"]
+    sizes, accuracy = values["size"], values["accuracy"]
     lines = [
         f"- {sizes['weights']:,} weights, {sizes['zeros']:.1%} of them zero.",
         f"- {sizes['float32_bytes']:,} bytes in float32, "
@@ -115,12 +115,14 @@ def summary(found: ReportPart) -> list[str]:
     if accuracy:
         right = f"{accuracy['integer']:.2%} of {accuracy['images']} held-out images right"
         lines.append(f"- {right}, {accuracy['float32']:.2%} in float: {accuracy['points_lost']:.2f} points lost.")
-    if found["advice"]:
+    if values["advice"]:
         how = (
-            "moved to powers of two (--refit)" if found["options"]["refit"] else f"kept by {found['advice']['requant']}"
+            "moved to powers of two (--refit)"
+            if values["options"]["refit"]
+            else f"kept by {values['advice']['requant']}"
         )
         lines.append(f"- Scales that are not powers of two: {how}.")
-    lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in found["host"]]
+    lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in values["host"]]
     return lines
 
 
@@ -144,8 +146,8 @@ def _options(result: Compressed) -> ReportPart:
 
 def _roundings(result: Compressed) -> str:
     """Of all requantizers: what a file or a scheme says comes before what was asked for."""
-    found = {layer.rounding.value for layer in result.network.layers if isinstance(layer, Requantized)}
-    return ", ".join(sorted(found))
+    roundings = {layer.rounding.value for layer in result.network.layers if isinstance(layer, Requantized)}
+    return ", ".join(sorted(roundings))
 
 
 def _opq(params: OpqParams | None) -> ReportPart | None:
@@ -161,8 +163,8 @@ def _opq(params: OpqParams | None) -> ReportPart | None:
 
 
 def _accuracy(result: Compressed) -> ReportPart | None:
-    found = result.accuracy
-    return None if found is None else vars(found) | {"points_lost": found.points_lost}
+    accuracy = result.accuracy
+    return None if accuracy is None else vars(accuracy) | {"points_lost": accuracy.points_lost}
 
 
 def _layer(choice: Choice, layer: Layer) -> ReportPart:

@@ -94,8 +94,8 @@ def train(
             if not isfinite(losses[-1]):
                 raise InputError(f"fine-tuning diverged: expected a learning_rate below {params.learning_rate}")
             step(f"loss {losses[-1]:.4f}")
-    found = {name: layer().detach().numpy() for name, layer in levels.items()}
-    return found, {name: bias.detach().numpy() for name, bias in biases.items()}, tuple(losses)
+    trained = {name: layer().detach().numpy() for name, layer in levels.items()}
+    return trained, {name: bias.detach().numpy() for name, bias in biases.items()}, tuple(losses)
 
 
 class _Loss:
@@ -111,17 +111,17 @@ class _Loss:
         self.weights = {node.name: torch.tensor(node.weights) for node in layers}
         self.biases = {node.name: torch.tensor(node.bias) for node in layers}
 
-    def __call__(self, images: Tensor, found: dict[str, Tensor], labels: Tensor | None) -> Tensor:
+    def __call__(self, images: Tensor, results: dict[str, Tensor], labels: Tensor | None) -> Tensor:
         share, t = self.params.distill, self.params.temperature
         if not share and labels is not None:
-            return functional.cross_entropy(found[self.graph.result], labels)
+            return functional.cross_entropy(results[self.graph.result], labels)
         with torch.no_grad():
             expected = run(self.graph, images, self.weights, self.biases)
         if labels is None:
-            errors = [(found[name] - expected[name]).square().mean() for name in self.graph.results]
+            errors = [(results[name] - expected[name]).square().mean() for name in self.graph.results]
             powers = [expected[name].square().mean() + 1e-12 for name in self.graph.results]
             return torch.stack([error / power for error, power in zip(errors, powers, strict=True)]).mean()
-        scores, target = found[self.graph.result], expected[self.graph.result]
+        scores, target = results[self.graph.result], expected[self.graph.result]
         soft = functional.kl_div(
             (scores / t).log_softmax(1), (target / t).log_softmax(1), reduction="batchmean", log_target=True
         )

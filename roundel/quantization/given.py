@@ -49,7 +49,7 @@ def given_weights(graph: Graph) -> Mapping[str, Given]:
     InputError
         A step is no power of two, or its multiples need more than 8 bits.
     """
-    found = {}
+    weights = {}
     for node in graph.nodes:
         if isinstance(node, Conv | Dense) and node.step is not None:
             where = f"{graph.file}: node {node.name}"
@@ -61,8 +61,10 @@ def given_weights(graph: Graph) -> Mapping[str, Given]:
             if width > MAX_WIDTH:
                 raise InputError(f"{where}: expected weights of at most {MAX_WIDTH} bits, not {width}")
             form = Format(width=width, signed=True, fraction=min(fractions))
-            found[node.name] = Given(codes=codes, format=form, fractions=fractions if len(set(fractions)) > 1 else None)
-    return found
+            weights[node.name] = Given(
+                codes=codes, format=form, fractions=fractions if len(set(fractions)) > 1 else None
+            )
+    return weights
 
 
 def given_bias(bias: NDArray[Any], fractions: Ints) -> Format | None:

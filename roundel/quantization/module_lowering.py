@@ -126,7 +126,7 @@ class ModuleLowering:
         residual = None
         if len(self.inputs) > 1:
             residual = self._sampled(self.inputs[1][0]).astype(np.int64), self.inputs[1][1]
-        found = WeightedSearch(
+        chosen = WeightedSearch(
             columns=columns,
             weights=self._matrix(node),
             bias=node.bias,
@@ -140,16 +140,16 @@ class ModuleLowering:
             given_bias=self._given_bias(node, x),
         ).best()
         return layers.Weighted(
-            **self._requantized(found.output),
-            weights=found.weights,
-            bias=found.b.encode(node.bias),
+            **self._requantized(chosen.output),
+            weights=chosen.weights,
+            bias=chosen.b.encode(node.bias),
             x=x,
-            w=found.w,
-            b=found.b,
+            w=chosen.w,
+            b=chosen.b,
             window=window,
             residual=residual[1] if residual else None,
             groups=groups,
-            w_fractions=found.w_fractions,
+            w_fractions=chosen.w_fractions,
         )
 
     def _matrix(self, node: Conv | Dense) -> NDArray[Any]:
@@ -172,10 +172,10 @@ class ModuleLowering:
         return None if self.given is None else given_bias(node.bias, x.fraction + self.given.weight_fractions)
 
     def _add(self) -> Layer:
-        (one, x), (two, y) = self.inputs
+        (left, x), (right, y) = self.inputs
         output = replace(self._goal.form, fraction=max(x.fraction, y.fraction))
         layer = layers.Add(**self._common(output), rounding=self.options.rounding, x=x, y=y)
-        pair = (self._sampled(codes).astype(np.int64) for codes in (one, two))
+        pair = (self._sampled(codes).astype(np.int64) for codes in (left, right))
         accumulators = layer.compute(*pair).accumulators
         assert accumulators is not None
         return self._finish(layer, accumulators)
@@ -185,8 +185,8 @@ class ModuleLowering:
         for node in self.module.nodes:
             if isinstance(node, Add):
                 orders = [feature_order(self.graph, name) for name in node.inputs]
-                one, two = (None if order is None else order.tolist() for order in orders)
-                if one != two:
+                left, right = (None if order is None else order.tolist() for order in orders)
+                if left != right:
                     raise ValueError(f"{node.name}: a flattened map cannot be added to features that are none")
 
     def _average(self, node: AveragePool) -> Layer:
@@ -212,13 +212,13 @@ class ModuleLowering:
 
     def _sampled_accumulators(self, layer: layers.Requantized, codes: Codes) -> Ints:
         """Return what enters the requantizer of a layer at the sampled positions, (positions, channels)."""
-        first, found = 0, []
+        first, sums = 0, []
         for _, step in steps_in_batches(layer, [codes]):
             assert step.accumulators is not None
             last = first + len(step.accumulators)
-            found.append(step.accumulators[self._sample[(self._sample >= first) & (self._sample < last)] - first])
+            sums.append(step.accumulators[self._sample[(self._sample >= first) & (self._sample < last)] - first])
             first = last
-        return np.concatenate(found)
+        return np.concatenate(sums)
 
     def _finish(self, layer: layers.Requantized, accumulators: Ints) -> Layer:
         """Give a layer without weights of its own, made with shift 0, the best fractional bits of its output."""
@@ -243,11 +243,11 @@ class ModuleLowering:
         def error(layer: Layer) -> float:
             return squared_error(layer.compute(*sampled).outputs, layer.output, goal.values)
 
-        found = min(map(candidate, tries), key=error)
-        if goal.activation.leak or goal.activation.bounds(found.output) is not None:
+        best = min(map(candidate, tries), key=error)
+        if goal.activation.leak or goal.activation.bounds(best.output) is not None:
             what = "Clip, LeakyRelu or a narrow range"
             raise ValueError(f"{self.module.name}: {what} cannot follow a concatenation, or features by itself")
-        return found
+        return best
 
     def _elementwise(self) -> Layer:
         """Lower an activation or quantization by itself: means of one value, for features a concatenation of one."""

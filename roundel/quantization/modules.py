@@ -192,9 +192,9 @@ def _quantizer(modules: dict[str, Module], module: Module) -> Quantize | None:
     return module.quantizer
 
 
-def _same(one: Quantize | None, two: Quantize) -> bool:
+def _same(quantizer: Quantize | None, other: Quantize) -> bool:
     fields = ("scale", "zero_point", "low", "high")
-    return one is not None and all(getattr(one, field) == getattr(two, field) for field in fields)
+    return quantizer is not None and all(getattr(quantizer, field) == getattr(other, field) for field in fields)
 
 
 def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add: Node) -> Module | None:

@@ -148,12 +148,12 @@ class _Flow:
 
     def inputs(self, module: Module) -> list[tuple[Codes, Format]]:
         """Return what a module reads, and forget it if no later one does."""
-        found = [self._values[name] for name in module.sources]
+        values = [self._values[name] for name in module.sources]
         self._reads.subtract(module.sources)
         for name in set(module.sources):
             if not self._reads[name]:
                 del self._values[name]
-        return found
+        return values
 
     def run(self, layer: Layer, inputs: list[tuple[Codes, Format]], reference: Reals) -> float:
         """Append a layer, run it, and give its `||O - O_q||^2`."""

@@ -52,11 +52,11 @@ def layer_areas(network: Network, done: Callable[[str], None] = lambda name: Non
 
     Signed results in all of them: a sign changes next to nothing, and each distinct design takes a while at first.
     """
-    found = []
+    areas = []
     for layer in requantized(network):
-        found.append(_layer_area(layer))
+        areas.append(_layer_area(layer))
         done(layer.name)
-    return tuple(found)
+    return tuple(areas)
 
 
 def _layer_area(layer: Requantized) -> LayerArea:

@@ -41,7 +41,7 @@ def network_db(quantized: Quantized | None, exact: Graph, images: NDArray[Any]) 
     """SQNR of an integer network's results against those of `exact`; None also without a network."""
     if quantized is None:
         return None
-    network, found = quantized.network, []
+    network, results = quantized.network, []
     formats = {layer.name: layer.output for layer in network.layers}
     made_by = {node.output: module.name for module in quantized.modules for node in module.nodes}
     codes = outputs(network, network.encode(images))
@@ -52,8 +52,8 @@ def network_db(quantized: Quantized | None, exact: Graph, images: NDArray[Any]) 
             values = values.transpose(0, 3, 1, 2)
         elif order is not None:
             values = values[:, np.argsort(order)]
-        found.append(values.ravel())
-    return finite_db(joined(exact.outputs(images), exact.results), np.concatenate(found))
+        results.append(values.ravel())
+    return finite_db(joined(exact.outputs(images), exact.results), np.concatenate(results))
 
 
 NAMES = 3  # of operators, before the rest is only counted
@@ -86,8 +86,8 @@ def _neighbours(graph: Graph, node: Quantize) -> str:
         around = [item for item in graph.nodes if tensor in (*item.inputs, item.output)]
         weighted |= dict.fromkeys(item.name for item in around if isinstance(item, Conv | Dense))
         rest = (item for item in around if not isinstance(item, Conv | Dense))
-        found = {name for item in rest for name in (*item.inputs, item.output)} - seen
-        seen |= found
-        tensors += sorted(found)
+        reached = {name for item in rest for name in (*item.inputs, item.output)} - seen
+        seen |= reached
+        tensors += sorted(reached)
     names = list(weighted)
     return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")

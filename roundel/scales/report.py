@@ -6,7 +6,7 @@ from typing import Any
 from roundel.scales.advisor import Advised
 from roundel.ui import markdown_table
 
-Found = Mapping[str, Any]
+AdviceValues = Mapping[str, Any]
 
 TENSORS = ("tensor", "scale", "zero", "nearest", "ratio", "SQNR", "moved", "results")
 FOLDS = ("tensor", "change")
@@ -27,46 +27,49 @@ def advice(advised: Advised) -> dict[str, Any]:
     }
 
 
-def advice_lines(found: Found) -> list[str]:
+def advice_lines(values: AdviceValues) -> list[str]:
     """Sum the advice up, a line each."""
-    moved = sum(row["ratio"] != 1 or row["ratio_most"] != 1 for row in found["tensors"])
-    results = [f"{_db(found['results_db']['file'])} as the file computes them"]
-    for name, option in (("kept", f"--requant {found['requant']}"), ("moved", "--refit")):
-        if found["results_db"][name] is not None:
-            results.append(f"{_db(found['results_db'][name])} in integers with `{option}`")
+    moved = sum(row["ratio"] != 1 or row["ratio_most"] != 1 for row in values["tensors"])
+    results = [f"{_db(values['results_db']['file'])} as the file computes them"]
+    for name, option in (("kept", f"--requant {values['requant']}"), ("moved", "--refit")):
+        if values["results_db"][name] is not None:
+            results.append(f"{_db(values['results_db'][name])} in integers with `{option}`")
     lines = [
-        f"- {len(found['tensors'])} tensors with a scale; {moved} of the scales are not powers of two.",
+        f"- {len(values['tensors'])} tensors with a scale; {moved} of the scales are not powers of two.",
         f"- SQNR of the results, against real activations: {', '.join(results)}.",
     ]
-    if found["requantizers"]:
-        kept, shift = (sum(row[name] for row in found["requantizers"]) for name in ("kept_um2", "shift_um2"))
+    if values["requantizers"]:
+        kept, shift = (sum(row[name] for row in values["requantizers"]) for name in ("kept_um2", "shift_um2"))
         lines.append(
-            f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {found['requant']}, {shift:,.0f} with "
+            f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {values['requant']}, {shift:,.0f} with "
             f"shifts, {kept / shift:.1f} times smaller."
         )
     return [*lines, f"- {NOTE}"]
 
 
-def tables(found: Found) -> list[tuple[tuple[str, ...], list[list[str]]]]:
+def tables(values: AdviceValues) -> list[tuple[tuple[str, ...], list[list[str]]]]:
     """Columns and cells of each table."""
-    rows = found["tensors"]
-    every = [(TENSORS, [_tensor(row) for row in rows]), (FOLDS, [[row["tensor"], row["fold"]] for row in rows])]
-    if found["requantizers"]:
-        every.append((AREAS, [_area(row) for row in found["requantizers"]]))
-    return every
+    rows = values["tensors"]
+    columns_and_cells = [
+        (TENSORS, [_tensor(row) for row in rows]),
+        (FOLDS, [[row["tensor"], row["fold"]] for row in rows]),
+    ]
+    if values["requantizers"]:
+        columns_and_cells.append((AREAS, [_area(row) for row in values["requantizers"]]))
+    return columns_and_cells
 
 
-def advice_table(found: Found) -> list[str]:
+def advice_table(values: AdviceValues) -> list[str]:
     """All tables as Markdown."""
-    return "\n\n".join("\n".join(markdown_table(*table)) for table in tables(found)).splitlines()
+    return "\n\n".join("\n".join(markdown_table(*table)) for table in tables(values)).splitlines()
 
 
-def advice_page(found: Found, model: str) -> list[str]:
+def advice_page(values: AdviceValues, model: str) -> list[str]:
     """Return the page."""
-    return [f"# {model}: scales as powers of two", "", *advice_lines(found), "", *advice_table(found)]
+    return [f"# {model}: scales as powers of two", "", *advice_lines(values), "", *advice_table(values)]
 
 
-def _tensor(row: Found) -> list[str]:
+def _tensor(row: AdviceValues) -> list[str]:
     return [
         row["tensor"],
         _range(f"{row['scale']:.4g}", f"{row['scale_most']:.4g}"),
@@ -77,7 +80,7 @@ def _tensor(row: Found) -> list[str]:
     ]
 
 
-def _area(row: Found) -> list[str]:
+def _area(row: AdviceValues) -> list[str]:
     areas = (row["kept_um2"], row["shift_um2"], row["saved_um2"])
     return [row["layer"], str(row["acc_width"]), str(row["out_width"]), *(f"{value:,.0f}" for value in areas)]
 
