@@ -77,6 +77,18 @@ def resolves(dotted: str) -> bool:
     return False
 
 
+def prose(text: str) -> list[str]:
+    """Lines that are neither code, nor a table, a picture or written by a script."""
+    for between in (r"^```.*?^```", r"^<!-- (\w+).*?^<!-- /\1 -->"):
+        text = re.sub(between, "", text, flags=re.DOTALL | re.MULTILINE)
+    return [line for line in text.splitlines() if not line.startswith(("|", "!", "    "))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_prose_has_at_most_100_columns(page):
+    assert [line for line in prose(page.read_text()) if len(line) > 100] == []
+
+
 def test_the_search_sees_what_is_wrong():
     assert named_paths("`hw/mac/array.py`, docs/mac.md. And build/hw/x or a/docs/y") == {
         "hw/mac/array.py",
@@ -86,5 +98,11 @@ def test_the_search_sees_what_is_wrong():
     assert not exists("hw/mac_*.py")
     assert exists("hw/*/array.py")
     assert anchors("# One\n## `Two` and three\n```\n# no\n```\n") == {"one", "two-and-three"}
+    assert prose("one\n```\ntwo\n```\n| three |\n<!-- x -->\nfour\n<!-- /x -->\n    five\nsix") == [
+        "one",
+        "",
+        "",
+        "six",
+    ]
     assert resolves("roundel.golden.mac.MacParams")
     assert not resolves("roundel.golden.mac.Nothing")
