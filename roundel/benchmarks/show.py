@@ -66,7 +66,7 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         boxes = rates[0]["params"]["boxes"]
         made.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
     if software:
-        made.append(_pivot("Suppression in NumPy", software, ("scheme", "boxes"), _SOFTWARE))
+        made.append(_software(software))
     if search:
         about = search[0]["params"]
         title = f"Joint search of {about['network']}, {about['images']} images"
@@ -87,6 +87,16 @@ def tables(rows: Sequence[Row]) -> list[Table]:
             renamed = [row | {"name": row["params"]["scene"]} for row in chosen]
             made.append(_pivot(title, renamed, ("method",), {scene: scene for scene in scenes}))
     return made
+
+
+def _software(rows: Sequence[Row]) -> Table:
+    """NumPy against GreedyNMS; the column of the compiled one is left out if no row has it."""
+    measured = {row["name"] for row in rows}
+    title = "Suppression in NumPy"
+    if "software.psrr_numpy_over_greedy_compiled" not in measured:
+        title += " (without compiled GreedyNMS, which needs onnxruntime: pip install 'roundel[bench]')"
+    columns = {name: head for name, head in _SOFTWARE.items() if name in measured}
+    return _pivot(title, rows, ("scheme", "boxes"), columns)
 
 
 def _by_zeros(title: str, rows: Sequence[Row], key: str) -> Table:

@@ -1,6 +1,7 @@
 """`roundel bench`: its rows, on units small enough for a test. Speeds are there; no more is asked of them."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -97,6 +98,16 @@ def test_suppression_takes_two_boxes_a_cycle_with_two_lanes(small, seed):
     assert values["nms.over_greedy_compiled", None] == pytest.approx(
         values["software.greedy_compiled", None] * bench_nms.CLOCK_MHZ / 60
     )
+
+
+def test_without_onnxruntime_the_compiled_greedy_nms_is_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    rows = bench_nms.Software(20).rows(seed=1)
+    assert "software.greedy_numpy" in {row["name"] for row in rows}
+    assert [row["name"] for row in rows if "compiled" in row["name"]] == []
+    ((title, heads, _),) = [table for table in tables(rows) if table[0].startswith("Suppression in NumPy")]
+    assert title.endswith("needs onnxruntime: pip install 'roundel[bench]')")
+    assert heads == ["scheme", "boxes", "NumPy, us", "ratio to NumPy greedy"]
 
 
 def test_mask_gives_all_lanes_every_cycle(small, seed):
