@@ -3,14 +3,17 @@
 A page asks for a table by the markers `<!-- files PATTERN ... -->` and `<!-- /files -->`, a line each. The table has a
 row for each module that a pattern matches, in the order of the patterns, without `__init__.py`; a pattern that ends in
 `/` stands for folders, symbolic links left out. What a module or folder holds is the first line of its docstring.
+`<!-- layers -->` asks for the order of the rooms, as the contracts of import-linter in pyproject.toml have it.
 """
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.compile(r"(<!-- files ([^>]+) -->\n).*?(<!-- /files -->)", re.DOTALL)
+LAYERS = re.compile(r"(<!-- layers -->\n).*?(<!-- /layers -->)", re.DOTALL)
 
 
 def summary(module: Path) -> str:
@@ -52,8 +55,21 @@ def table(patterns: str) -> str:
     return "\n".join([f"| {head} | holds |", "| --- | --- |", *rows])
 
 
+def layers() -> str:
+    """The table of rooms of each folder, from the ground up; rooms of one layer do not import each other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    rows = []
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers":
+            [container] = contract["containers"]
+            order = "; ".join(layer.replace(" | ", ", ") for layer in reversed(contract["layers"]))
+            rows.append(f"| `{container.removeprefix('roundel.').replace('.', '/')}/` | {order} |")
+    return "\n".join(["| folder | rooms and files, from the ground up |", "| --- | --- |", *rows])
+
+
 def fill(text: str) -> str:
     """A page with its tables written anew."""
+    text = LAYERS.sub(lambda match: f"{match[1]}{layers()}\n{match[2]}", text)
     return TABLE.sub(lambda match: f"{match[1]}{table(match[2])}\n{match[3]}", text)
 
 

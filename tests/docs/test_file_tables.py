@@ -1,5 +1,6 @@
 """Tables of files in the pages: current, and made from docstrings."""
 
+import re
 import runpy
 
 import pytest
@@ -51,3 +52,10 @@ def test_a_sentence_of_two_lines(tmp_path):
     assert SCRIPT["summary"](module) == "First half, and the second \\| of it"
     module.write_text('"""All of it.\nAnd more.\n"""\n')
     assert SCRIPT["summary"](module) == "All of it"
+
+
+def test_layers_stand_from_the_ground_up():
+    rows = dict(line.strip("| ").split(" | ") for line in SCRIPT["layers"]().splitlines()[2:])
+    order = re.split("; |, ", rows["`golden/`"])
+    assert order.index("errors") < order.index("requant") < order.index("engine") < order.index("cycles")
+    assert rows["`roundel/`"].endswith("; cli")
