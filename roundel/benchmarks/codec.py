@@ -85,7 +85,17 @@ def variants() -> Sequence[Format]:
 
 
 def over_floor(params: CodecParams, density: float, rho: float) -> float:
-    """Per cent by which a stream of `SIZED` weights, seed 1, is longer than the entropy."""
+    """Return by how much a stream of `SIZED` weights, seed 1, is longer than the entropy, per cent.
+
+    Parameters
+    ----------
+    params
+        The format.
+    density
+        Share of the weights that is not zero, 0 to 1.
+    rho
+        How fast magnitudes become rare (`laplace_levels`).
+    """
     weights = laplace_levels(np.random.default_rng(1), SIZED, density=density, rho=rho)
     return 100 * (8 * len(encode(weights, params)) / SIZED / floor_bits(density, rho, most=MOST) - 1)
 

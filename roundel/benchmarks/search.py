@@ -93,7 +93,17 @@ def smooth_images(seed: int, count: int, size: int = SIZE) -> Reals:
 
 @dataclass(frozen=True)
 class Case:
-    """One way to quantize it."""
+    """One way to quantize it.
+
+    Parameters
+    ----------
+    per_channel
+        Whether each output has a shift of its own.
+    positions
+        Of the search, as in `QuantizeOptions`.
+    size, images
+        Rows and columns of an image, and how many calibrate.
+    """
 
     per_channel: bool
     positions: int = QuantizeOptions().positions

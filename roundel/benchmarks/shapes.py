@@ -52,7 +52,28 @@ class Builder:
         residual: str | None = None,
         linear: bool = False,
     ) -> str:
-        """Append a convolution with `kernel // 2` rows and columns of padding."""
+        """Append a convolution with `kernel // 2` rows and columns of padding.
+
+        Parameters
+        ----------
+        source
+            The tensor that it reads.
+        outputs
+            Channels of its result.
+        kernel, stride
+            Of both directions.
+        groups
+            Of channels.
+        residual
+            A tensor to add before the clamp; None adds none.
+        linear
+            Whether results are signed, without a clamp at 0.
+
+        Returns
+        -------
+        str
+            The name of its result.
+        """
         rows, columns, channels = self.shapes[source]
         pad = kernel // 2
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad, pad, pad))

@@ -36,7 +36,22 @@ def whole(storage: Storage) -> Area:
 
 
 def cut(storage: Storage, heights: Sequence[int], columns: int) -> list[Area]:
-    """Cut a map into bands of these heights, from the top, and these into strips of so many columns."""
+    """Cut a map into bands, and these into strips.
+
+    Parameters
+    ----------
+    storage
+        The map.
+    heights
+        Rows of each band, from the top; together all rows.
+    columns
+        Of each strip but the last, which may have fewer.
+
+    Returns
+    -------
+    list of Area
+        Band by band, from left to right.
+    """
     ends = list(accumulate(heights, initial=0))
     return [
         Area(first, last, left, min(left + columns, storage.columns))
@@ -71,12 +86,12 @@ class Place:
         return cls(word=word, row=row, plane=area.rows * row, area=area)
 
     def byte(self, storage: Storage, row: int, column: int, plane: int = 0) -> int:
-        """Address of a pixel."""
+        """Return the address of a pixel of the map, in bytes of the activation memory; it lies in `area`."""
         word = self.word + plane * self.plane + (row - self.area.first) * self.row
         return word * storage.lanes + (column - self.area.left) * storage.pixel_bytes
 
     def at(self, storage: Storage, area: Area, plane: int = 0) -> int:
-        """Word of the first pixel of a part, which begins at a word."""
+        """Return the word of the first pixel of a part in a plane; that pixel begins a word."""
         return self.byte(storage, area.first, area.left, plane) // storage.lanes
 
     def spans(self, planes: range, area: Area) -> Ints:
@@ -89,7 +104,17 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """How a map of results is cut so that no tile has more positions than the accumulator memory."""
+    """How a map of results is cut so that no tile has more positions than the accumulator memory.
+
+    Attributes
+    ----------
+    tile_w, tile_h
+        Columns and rows of a tile.
+    tiles_x, tiles_y
+        How many there are side by side and one below the other.
+    last_w, last_h
+        Columns of the last tile of a row of tiles, and rows of the last row of tiles.
+    """
 
     tile_w: int
     tile_h: int
@@ -100,7 +125,17 @@ class Tiling:
 
     @classmethod
     def of(cls, rows: int, columns: int, depth: int, *, even: bool = False) -> "Tiling":
-        """Whole rows where they fit, tiles of about the same size; of even size with `even` (depth of at least 4)."""
+        """Cut a map into whole rows where they fit, into tiles of about the same size.
+
+        Parameters
+        ----------
+        rows, columns
+            Of the map.
+        depth
+            Positions of the accumulator memory; at least 4 with `even`.
+        even
+            Whether a tile begins at even rows and columns, as upsampling needs.
+        """
         unit = 2 if even else 1
         most = max(unit, min(columns, depth // unit) // unit * unit)
         tile_w = balanced(columns, most, unit)

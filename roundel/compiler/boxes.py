@@ -81,7 +81,22 @@ def heads_of(detector: HeadedDetector, network: Network, results: Mapping[str, s
 
 
 def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: EngineParams) -> None:
-    """Raise InputError for a head that does not fit its tensors or the engine's box unit."""
+    """Check heads against their tensors and the engine's box unit.
+
+    Parameters
+    ----------
+    heads
+        The scales of a detector.
+    tensors
+        The compiled network's, by layer.
+    params
+        The engine's.
+
+    Raises
+    ------
+    InputError
+        The engine has no box unit or one for other images, or a tensor has another shape: by the layer's name.
+    """
     nms = params.nms
     for head in heads:
         if nms is None:
@@ -105,7 +120,19 @@ def records_bytes(params: EngineParams) -> int:
 
 
 def boxes_fields(head: Head, cls: Place, box: Place, offset: int, *, last: bool) -> dict[str, int]:
-    """Return the fields of a BOXES descriptor whose records go to `offset` of region `OUTPUT`."""
+    """Return the fields of a BOXES descriptor.
+
+    Parameters
+    ----------
+    head
+        The scale.
+    cls, box
+        Where its maps are on chip.
+    offset
+        Where the records of all scales go in region `OUTPUT`, bytes.
+    last
+        Whether it is the last scale, with which records are written.
+    """
     params = head.params
     return {
         "cls": cls.word,

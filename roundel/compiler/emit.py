@@ -83,7 +83,18 @@ def compute(
 ) -> dict[str, int]:  # fmt: skip
     """Return the fields of a COMPUTE descriptor for a part of some output planes.
 
-    `blocks` are of one phase, of which the part has a row at least.
+    Parameters
+    ----------
+    operation
+        What it computes.
+    blocks
+        Output blocks, all of one phase, of which the part has a row at least.
+    streams
+        Grow by the parameters and weights that it reads.
+    area
+        The part of the results.
+    source, target, residual
+        Places on chip that hold what it reads and makes.
     """
     assert area.first % operation.grain == 0
     params, lanes, storage = streams.params, streams.params.lanes, operation.target.storage
@@ -129,9 +140,22 @@ def compute(
 
 
 def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -> dict[str, int]:
-    """Return the fields of a LOAD or STORE of a part at `place`, from plane `plane` of the outer map on.
+    """Return the fields of a LOAD or STORE of a part of a map.
 
     Rows that lie without gaps on both sides are one run, and so are planes of such rows.
+
+    Parameters
+    ----------
+    storage
+        The map, whose planes are all moved.
+    outer
+        Its place in the outer memory, or that of the map which it is a part of.
+    place
+        Where it is on chip.
+    plane
+        The first plane in the outer map.
+    area
+        The part.
     """
     runs, planes, size = area.rows, storage.planes, area.columns * storage.pixel_bytes
     lanes, row_outer, row_chip = storage.lanes, outer.row, place.row
@@ -151,7 +175,7 @@ def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -
 
 
 def outer_spans(storage: Storage, outer: Outer, plane: int, area: Area) -> Ints:
-    """Bytes from ... to below ... of whole rows that `move` touches in the outer memory, (planes, 2)."""
+    """Return the bytes, from ... to below ..., of whole rows that `move` touches in the outer memory: (planes, 2)."""
     planes = np.arange(plane, plane + storage.planes, dtype=np.int64)
     start = outer.offset + planes * outer.plane + area.first * outer.row
     return np.stack([start, start + area.rows * outer.row], axis=1)

@@ -101,8 +101,8 @@ class Lowering:
         held = -(-rows // interleave)
         storage = Storage(
             name=network.source, rows=held, columns=columns, lanes=lanes, interleave=interleave,
-            missing=held * interleave - rows,
-            planes=1 if side_by_side else -(-channels // lanes), pixel=interleave * channels if side_by_side else 0,
+            missing=held * interleave - rows, planes=1 if side_by_side else -(-channels // lanes),
+            pixel=interleave * channels if side_by_side else 0,
         )  # fmt: skip
         slots = dense_slots(channels)
         return Tensor(name=network.source, form=network.input, storage=storage, slots=slots, flat=len(shape) == 1)
@@ -124,7 +124,15 @@ class Lowering:
             raise InputError(f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}")
 
     def make(self, name: str, form: Format, rows: int, columns: int, slots: Ints, *, flat: bool = False) -> Tensor:
-        """Create a tensor in planes of its own."""
+        """Create a tensor in planes of its own.
+
+        Parameters
+        ----------
+        name, form, slots, flat
+            As in `Tensor`.
+        rows, columns
+            Of its map.
+        """
         lanes = self.params.lanes
         storage = Storage(name=name, rows=rows, columns=columns, planes=planes_of(slots, lanes), lanes=lanes)
         return Tensor(name=name, form=form, storage=storage, slots=slots, flat=flat)

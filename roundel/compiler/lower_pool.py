@@ -15,7 +15,13 @@ from roundel.golden.rounding import Ints
 
 
 def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """Make a mean: a depthwise convolution whose weights are the multiplier of every tap."""
+    """Make a mean: a depthwise convolution whose weights are the multiplier of every tap.
+
+    Raises
+    ------
+    InputError
+        Windows whose taps differ in number, or a leak that the engine has not.
+    """
     _check_counts(layer, source)
     multiplier, runtime = layer.multiplier, dict(layer.runtime())
     if params.scheme is Scheme.SHIFT:
@@ -77,9 +83,20 @@ def _by_lane(
 def copy(
     layer: str, source: Tensor, target: Tensor, params: EngineParams, *, shift: int = 0, upsample: bool = False
 ) -> Operation:
-    """Every channel to the target's place of it, moved to the target's format: `shift` bits to the right.
+    """Copy every channel to the target's place of it, in the target's format.
 
-    Negative shifts go left. Rounding follows the engine's.
+    Parameters
+    ----------
+    layer
+        For messages.
+    source, target
+        Both exist already.
+    params
+        The engine's, whose rounding holds.
+    shift
+        Bits to the right; negative ones go left.
+    upsample
+        Whether every pixel becomes four.
     """
     weight, runtime = identity(params)
     unit = weight  # of the target, before the shift
@@ -97,7 +114,13 @@ def copy(
 
 
 def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """Make a sum: the operand with more fractional bits meets weights of 1, the other is the residual."""
+    """Make a sum: the operand with more fractional bits meets weights of 1, the other is the residual.
+
+    Raises
+    ------
+    InputError
+        The engine's requantizer does not shift.
+    """
     if params.scheme is not Scheme.SHIFT:
         raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}")
     source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)

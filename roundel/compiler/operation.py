@@ -159,7 +159,7 @@ class Operation:
         return Area(first, min(rows, max(last, first + 1)), left, min(columns, max(right, left + 1)))
 
     def most(self, rows: int, columns: int, align: int) -> tuple[int, int]:
-        """Rows and columns that `reads` gives at most for so many rows and columns of results."""
+        """Return the rows and columns that `reads` gives at most for so many rows and columns of results."""
         storage, pixel = self.source.storage, self.source.storage.pixel_bytes
         top, bottom, low, high = self.reach
         height = (rows - 1) // self.phases * self.stride + bottom - top + 1
@@ -214,7 +214,22 @@ def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
 
 
 def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, Ints]:
-    """Values of each channel (channels,), or of all (1,), at their places: (blocks, columns); zeros elsewhere."""
+    """Spread values of channels over output blocks.
+
+    Parameters
+    ----------
+    target
+        Says where each channel is.
+    lanes
+        Of a plane.
+    values
+        By name, (channels,), or (1,) for all.
+
+    Returns
+    -------
+    dict
+        By name, (blocks, columns); zeros where no channel is.
+    """
     planes, slots = target.storage.planes, {}
     for name, channels in values.items():
         spread = np.zeros(planes * lanes, dtype=np.int64)
@@ -226,7 +241,22 @@ def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, In
 def parameter_stream(
     operation: Operation, blocks: range, params: EngineParams, places: Iterable[tuple[Ints, Ints, Ints]]
 ) -> bytes:
-    """Columns' parameters and steps of some output blocks; `places` has offset, dy and dx of each block's steps."""
+    """Pack columns' parameters and steps of some output blocks, block by block.
+
+    Parameters
+    ----------
+    operation, blocks
+        Whose.
+    params
+        The engine's.
+    places
+        Offset, dy and dx of each block's steps, (steps,) each.
+
+    Raises
+    ------
+    InputError
+        A kernel that reaches further than dy and dx hold.
+    """
     stream = []
     for number, (offset, dy, dx) in zip(blocks, places, strict=True):
         block = number % operation.blocks

@@ -67,7 +67,15 @@ def _orders(lives: Lives) -> Iterator[list[tuple[Storage, bool]]]:
 
 
 def first_fit(taken: Taken, size: int, words: int) -> int | None:
-    """Return the lowest place for `size` words that are not taken."""
+    """Return the lowest place for `size` words; None if there is none.
+
+    Parameters
+    ----------
+    taken
+        Pairs of first word and end, in any order.
+    size, words
+        What is asked for, and what there is.
+    """
     at = 0
     for start, stop in sorted(taken):
         if start - at >= size:

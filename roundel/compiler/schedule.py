@@ -61,7 +61,17 @@ class Schedule:
         return self.tasks
 
     def boxes(self, heads: Sequence[Head], tensors: Mapping[str, Tensor], offset: int) -> None:
-        """Behind all operations: boxes of tensors that are on chip, whose records go to `offset` of region `OUTPUT`."""
+        """Append, behind all operations, the BOXES of a detector.
+
+        Parameters
+        ----------
+        heads
+            Its scales; with the last one records are written.
+        tensors
+            The maps that they read, by layer; resident at the end.
+        offset
+            Where the records go in region `OUTPUT`, bytes.
+        """
         for head in heads:
             maps = [tensors[name] for name in (head.cls, head.box)]
             cls, box = (self._resident(tensor.storage) for tensor in maps)

@@ -25,7 +25,19 @@ def kernel_rows(window: Window, interleave: int) -> tuple[Ints, Ints]:
 
 
 def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> float:
-    """Count the steps of an output block in the `rows` layout, in the mean of all phases."""
+    """Count the steps of an output block in the `rows` layout, in the mean of all phases.
+
+    Parameters
+    ----------
+    window
+        How the kernel slides.
+    interleave
+        Rows of the tensor in a row of the map.
+    channels
+        Of the tensor.
+    lanes
+        Bytes that a step takes.
+    """
     rows = kernel_rows(window, interleave)[0]
     bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
     return -(-bytes_ // lanes) * float(np.mean([len(np.unique(phase)) for phase in rows]))

@@ -57,7 +57,18 @@ def train(
     augment: Augment | None,
     progress: Progress,
 ) -> tuple[Arrays, Arrays, tuple[float, ...]]:
-    """Weights and biases of each layer, and the mean loss of each epoch; parameters as `finetune`."""
+    """Train what OPQ left free; parameters as `roundel.compression.finetuning.finetune`.
+
+    Returns
+    -------
+    tuple
+        Weights and biases of each layer, by name, and the mean loss of each epoch.
+
+    Raises
+    ------
+    InputError
+        An operator that cannot be fine-tuned, or a loss that is not finite.
+    """
     for node in graph.nodes:
         if not supports(node):
             raise InputError(f"{graph.file}: node {node.name}: {type(node).__name__} cannot be fine-tuned")

@@ -63,7 +63,15 @@ def dequantize_linear(op: Operator) -> Node | None:
 
 
 def clip_codes(op: Operator, low: float | None, high: float | None) -> None:
-    """Integers of fewer values than their type has: how QDQ is written for widths that older versions lack."""
+    """Narrow the range of quantized integers: how QDQ is written for widths that older versions lack.
+
+    Parameters
+    ----------
+    op
+        Reads integers that a quantization made.
+    low, high
+        Least and greatest of them; None leaves that end as it is.
+    """
     pair = op.scope.codes[op.inputs[0]]
     low, high = (bound if given is None else int(given) for bound, given in ((pair.low, low), (pair.high, high)))
     op.scope.codes[op.output] = replace(pair, output="", low=max(pair.low, low), high=min(pair.high, high))

@@ -17,9 +17,16 @@ BATCH = -(1 << 30)  # stands for the size of the batch in shapes that a network 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Levels:
-    """What a quantization dialect says of a constant: whole multiples of `step`, which `width` signed bits hold.
+    """What a quantization dialect says of a constant.
 
-    A step per channel is (channels,) along `axis`; one for all is ().
+    Parameters
+    ----------
+    step
+        The constant is a whole multiple of it: (), or (channels,) along `axis`.
+    axis
+        Of the constant; 0 where the step is ().
+    width
+        Signed bits that hold the multiples.
     """
 
     step: NDArray[np.float32]

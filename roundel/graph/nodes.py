@@ -26,7 +26,7 @@ ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """What every node has: a name for messages, the tensors it reads, the tensor it makes."""
+    """What every node has: a name for messages, the tensors that it reads, the tensor that it makes."""
 
     name: str
     inputs: tuple[str, ...]
@@ -75,23 +75,7 @@ class Conv(Node):
         return self.weights.transpose(2, 3, 1, 0).reshape(-1, len(self.weights))
 
     def compute(self, *inputs: Reals) -> Reals:
-        """Slide the kernel over a map.
-
-        Parameters
-        ----------
-        inputs
-            One map, (batch, channels, rows, columns).
-
-        Returns
-        -------
-        array
-            (batch, outputs, rows, columns) as the window has them.
-
-        Raises
-        ------
-        ValueError
-            No map, or one whose channels are not those of the weights.
-        """
+        """Convolve a map (batch, channels, rows, columns); ValueError for another, or channels that do not fit."""
         x, outputs = inputs[0], len(self.weights)
         _check_image(x)
         _check_size(x.shape[1], self.weights.shape[1] * self.groups)
@@ -110,7 +94,7 @@ class Conv(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dense(Node):
-    """Matrix product over the last axis: weights (features, outputs), bias (outputs,); `step` as in `Conv`."""
+    """Matrix product over the last axis: weights (features, outputs), bias (outputs,); the rest as in `Conv`."""
 
     weights: Reals
     bias: Reals

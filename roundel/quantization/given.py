@@ -110,6 +110,15 @@ def is_power(scale: float) -> bool:
 def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> tuple[Format, Activation]:
     """Return the narrowest format for what `quantizer` leaves of `activation`'s results, and both as one clamp.
 
+    Parameters
+    ----------
+    graph
+        For messages.
+    quantizer
+        Fixes scale, zero point and range.
+    activation
+        Runs before it.
+
     Raises
     ------
     InputError

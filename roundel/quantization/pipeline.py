@@ -70,7 +70,19 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """The integer network, its modules and the table of choices in dataflow order, and the layer of each result."""
+    """What quantization made.
+
+    Attributes
+    ----------
+    network
+        The integer network.
+    modules
+        Of which its layers were made, in dataflow order.
+    choices
+        What was chosen for each of them that has a requantizer, in the same order.
+    results
+        The layer behind each of the graph's results, by tensor.
+    """
 
     network: Network
     modules: tuple[Module, ...]

@@ -157,7 +157,19 @@ class ScaledLowering(ModuleLowering):
 def greatest_step(node: Conv | Dense, width: int, *, per_channel: bool) -> NDArray[np.float32]:
     """Return the step at which the greatest weight, of all or of each output, becomes the greatest integer.
 
-    Weights so small that no float32 is such a step become 0.
+    Parameters
+    ----------
+    node
+        Has the weights.
+    width
+        Signed bits of the integers.
+    per_channel
+        Whether each output has a step of its own.
+
+    Returns
+    -------
+    array
+        (outputs,) float32. Where weights are so small that no float32 is such a step, one at which they become 0.
     """
     axes = tuple(range(1, node.weights.ndim)) if isinstance(node, Conv) else 0
     greatest = np.abs(node.weights).max(axis=axes)

@@ -100,9 +100,9 @@ def estimate(values: NDArray[Any], form: Format) -> int:
 
 
 def around(middle: int, window: int, low: int, high: int) -> range:
-    """Whole numbers within `window` of `middle` and within `low` to `high`; if there are none the nearest bound.
+    """Return the whole numbers within `window` of `middle` and within `low` to `high`, ascending.
 
-    Where the bounds contradict each other, `low` holds.
+    If there are none, the nearest bound; where the bounds contradict each other, `low`.
     """
     first, last = max(middle - window, low), min(middle + window, high)
     if first > last:
@@ -111,7 +111,15 @@ def around(middle: int, window: int, low: int, high: int) -> range:
 
 
 def squared_error(integers: Ints, form: Format, reference: Reals) -> float:
-    """`||O - O_q||^2` of integers of a format."""
+    """Return `||O - O_q||^2`.
+
+    Parameters
+    ----------
+    integers, form
+        O_q, and the format that says what they mean.
+    reference
+        O, real, of the same shape.
+    """
     difference = form.decode(integers) - reference
     return float(np.vdot(difference, difference))
 
@@ -126,7 +134,17 @@ def search_input(images: NDArray[Any], options: QuantizeOptions) -> Format:
 
 
 def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions) -> Format:
-    """`form` with the fractional bits that cost `values` the least error; of equals with the fewest."""
+    """Return `form` with the fractional bits that cost `values` the least error; of equals with the fewest.
+
+    Parameters
+    ----------
+    values
+        Real, of any shape.
+    form
+        Gives width and sign.
+    options
+        Gives the window around the estimate in which fractional bits are tried.
+    """
     values = np.asarray(values, dtype=np.float64)
     middle = estimate(values, form)
     tries = [replace(form, fraction=n) for n in range(middle - form.width, middle + options.window + 1)]

@@ -112,7 +112,17 @@ def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:
 def network_streams(
     network: Network, options: StreamOptions, done: Callable[[str], None] = lambda name: None
 ) -> tuple[LayerStream, ...]:
-    """Return the streams of all weighted layers that have one, in dataflow order; `done` is called after each."""
+    """Return the streams of all weighted layers that have one (`has_stream`), in dataflow order.
+
+    Parameters
+    ----------
+    network
+        Whose weights to pack.
+    options
+        How they are packed, and for which array.
+    done
+        Called with each layer's name after its stream.
+    """
     streams = []
     for layer in filter(has_stream, network.weighted):
         streams.append(layer_stream(layer, options))

@@ -38,7 +38,22 @@ def clip_of(node: Quantize) -> Clip:
 
 
 def network_db(quantized: Quantized | None, exact: Graph, images: NDArray[Any]) -> float | None:
-    """SQNR of an integer network's results against those of `exact`; None also without a network."""
+    """Return the SQNR of an integer network's results, dB.
+
+    Parameters
+    ----------
+    quantized
+        The integer network; None gives None.
+    exact
+        The float network to compare with.
+    images
+        (batch, *exact.shape).
+
+    Returns
+    -------
+    float or None
+        None also without an error.
+    """
     if quantized is None:
         return None
     network, results = quantized.network, []
@@ -60,7 +75,17 @@ NAMES = 3  # of operators, before the rest is only counted
 
 
 def fold_words(graph: Graph, node: Conv | Dense | Quantize, move: Move) -> str:
-    """Say what becomes of the ratio and of the zero point."""
+    """Say what becomes of the ratio and of the zero point of one scale.
+
+    Parameters
+    ----------
+    graph
+        Where the operator is.
+    node
+        Has the scale.
+    move
+        What moving it to a power of two does, and why not where it does nothing.
+    """
     if not isinstance(node, Quantize):
         steps = np.asarray(node.step).ravel().tolist()
         return "nothing to fold" if all(map(is_power, steps)) else "weights rounded again"
