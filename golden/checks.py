@@ -1,7 +1,7 @@
-"""What parameter objects check of their values: the kind first (TypeError), then the range (ValueError); and JSON."""
+"""What parameter objects check of their values: the kind first (TypeError), then the range (ValueError)."""
 
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 E = TypeVar("E", bound=Enum)
 
@@ -27,14 +27,3 @@ def choice(kind: type[E], name: str, value: object) -> E:
     except ValueError:
         known = ", ".join(str(member.value) for member in kind)
         raise ValueError(f"{name} must be one of {known}, not {value!r}") from None
-
-
-def plain(value: Any) -> Any:
-    """A parameter as JSON has it: enumerations by their value, tuples as lists."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value

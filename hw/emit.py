@@ -10,6 +10,8 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, Shape, Value, _ast, _ir
 from amaranth.lib import data, wiring
 
+from roundel.golden.parameters import Params
+
 CLOCK_AND_RESET = ("clk", "rst")
 STAGES = ("elaborated", "netlist", "RTLIL", "Verilog")
 """What `to_verilog` makes, in this order."""
@@ -129,9 +131,9 @@ def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> list[dict
     return rows
 
 
-def manifest(unit: str, component: Any, params: Any) -> dict[str, Any]:
+def manifest(unit: str, component: Any, params: Params) -> dict[str, Any]:
     """What a user needs beside the Verilog: ports, parameters and what follows from them, latency, tool versions."""
-    derived = params.derived() if hasattr(params, "derived") else {}
+    derived = params.derived()
     return {
         "unit": unit,
         "parameters": params.as_dict(),

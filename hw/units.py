@@ -11,6 +11,7 @@ from roundel.golden.codec import DecoderParams
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.mac import MacParams, SparseMacParams
 from roundel.golden.nms import GreedyParams, NmsParams
+from roundel.golden.parameters import Params
 from roundel.golden.requant import RequantParams
 from roundel.hw.configs import (
     DECODER_CONFIGS,
@@ -38,7 +39,7 @@ class Unit:
     summary
         One line of help.
     params
-        The frozen parameter class of `golden`; its keyword arguments are what `--set key=value` sets.
+        The parameter class of `golden`; its keyword arguments are what `--set key=value` sets.
     component
         Makes the hardware from a parameter object; the component has a `latency` attribute in cycles.
     configs
@@ -49,7 +50,7 @@ class Unit:
 
     name: str
     summary: str
-    params: Callable[..., Any]
+    params: type[Params]
     component: Callable[[Any], wiring.Component]
     configs: Mapping[str, Mapping[str, Any]]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))

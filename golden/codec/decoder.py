@@ -1,14 +1,15 @@
 """What a hardware decoder of weight streams is made for, and what it must say of a stream."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
 from roundel.golden.bits import WORD
-from roundel.golden.checks import check_bool, check_integer, choice, plain
+from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.codec.header import PACKINGS, header_words
 from roundel.golden.codec.params import CodecParams, Levels, Packing
 from roundel.golden.codec.stream import decode
+from roundel.golden.parameters import Params
 
 IMPOSSIBLE = 0xFF  # no field can have this value
 
@@ -18,7 +19,7 @@ read, if nobody stalls and the stream ends with its last segment. At `outputs` a
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderParams:
+class DecoderParams(Params):
     """What is fixed when a decoder is generated; all else stands in the header of each stream.
 
     Parameters
@@ -50,7 +51,7 @@ class DecoderParams:
     slices: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "packing", choice(Packing, "packing", self.packing))
+        super().__post_init__()
         check_integer("bus", self.bus, 32, 128)
         if self.bus & (self.bus - 1):
             raise ValueError(f"bus must be a power of two, not {self.bus}")
@@ -100,10 +101,6 @@ class DecoderParams:
     def derived(self) -> dict[str, Any]:
         """What follows from the parameters, for the manifest."""
         return {"weight_width": self.weight_width}
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values, which make the same object again."""
-        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
 
 
 def startup_cycles(params: DecoderParams, levels: int = 0) -> int:

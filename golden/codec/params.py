@@ -1,15 +1,15 @@
 """What a stream of sparse weights is made with, and its codebook. `docs/codecs.md` defines every bit."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.bits import mask
-from roundel.golden.checks import check_integer, choice, plain
+from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import limits
 
 Codes = NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Packing(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodecParams:
+class CodecParams(Params):
     """All that the header of a stream says but its count.
 
     Parameters
@@ -88,7 +88,7 @@ class CodecParams:
     level_extra: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "packing", choice(Packing, "packing", self.packing))
+        super().__post_init__()
         rice = self.packing is Packing.RICE
         check_integer("width", self.width, 2, 8 if self.levels is None else 5)
         for name, low, high in (("lanes", 4, 32), ("segment", 64, 1 << 16), ("slices", 1, 8 if rice else 1)):
@@ -107,7 +107,6 @@ class CodecParams:
     def _check_levels(self) -> None:
         if self.levels is None:
             return
-        object.__setattr__(self, "levels", tuple(self.levels))
         most = min(MAX_LEVELS, 1 << self.width)
         if not 2 <= len(self.levels) <= most:
             raise ValueError(f"levels must be 2 to {most} for codes of {self.width} bits, not {len(self.levels)}")
@@ -164,7 +163,3 @@ class CodecParams:
         codes = self.code_of_rank
         table[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
         return table
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values."""
-        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}

@@ -2,15 +2,15 @@
 
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from roundel.golden.checks import check_integer, choice, plain
+from roundel.golden.checks import check_integer
 from roundel.golden.codec import DecoderParams, Packing
 from roundel.golden.engine.registers import RECORD
 from roundel.golden.mac import MacParams, Structure
 from roundel.golden.nms import Form, NmsParams
+from roundel.golden.parameters import Params, plain
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 
@@ -19,7 +19,7 @@ RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineParams:
+class EngineParams(Params):
     """What is fixed when an engine is generated; all else stands in its program. docs/engine.md explains each.
 
     Parameters
@@ -84,18 +84,11 @@ class EngineParams:
     nms: NmsParams | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "structure", choice(Structure, "structure", self.structure))
-        object.__setattr__(self, "packing", choice(Packing, "packing", self.packing))
-        object.__setattr__(self, "scheme", choice(Scheme, "scheme", self.scheme))
+        super().__post_init__()
         if self.scheme not in SCHEMES:
             raise ValueError(f"scheme must be one of {[scheme.value for scheme in SCHEMES]}, not {self.scheme.value}")
         if self.rounding is None:
-            object.__setattr__(self, "rounding", self.scheme.default_rounding)
-        object.__setattr__(self, "rounding", choice(Rounding, "rounding", self.rounding))
-        if isinstance(self.nms, Mapping):
-            object.__setattr__(self, "nms", NmsParams(**self.nms))
-        if self.nms is not None and not isinstance(self.nms, NmsParams):
-            raise TypeError(f"nms must be a NmsParams or None, not {self.nms!r}")
+            self._set(rounding=self.scheme.default_rounding)
         self._check_numbers()
         self._check_boxes()
         _ = self.mac, self.decoder  # they check what is theirs
@@ -188,14 +181,8 @@ class EngineParams:
 
     def derived(self) -> dict[str, Any]:
         """What follows from the parameters, for the manifest."""
-        found: dict[str, Any] = {"words": self.words, "acc_width": self.mac.acc_width, "fingerprint": self.fingerprint}
-        return found | ({} if self.nms is None else {"nms": self.nms.derived()})
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values, which make the same object again."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        values["nms"] = None if self.nms is None else self.nms.as_dict()
-        return {name: value if name == "nms" else plain(value) for name, value in values.items()}
+        sizes: dict[str, Any] = {"words": self.words, "acc_width": self.mac.acc_width, "fingerprint": self.fingerprint}
+        return sizes | ({} if self.nms is None else {"nms": self.nms.derived()})
 
 
 _BOXES: dict[str, Any] = {

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from roundel.golden.checks import check_bool, check_integer, choice
+from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.formats import signed_width
 from roundel.golden.network import matmul
+from roundel.golden.parameters import Params
 from roundel.golden.requant import RequantParams
 from roundel.golden.rounding import Ints, limits
 
@@ -40,7 +41,7 @@ def acc_width(*, reduction: int, act_width: int, act_signed: bool, weight_width:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MacParams:
+class MacParams(Params):
     """What is fixed when an array is generated.
 
     Parameters
@@ -84,6 +85,7 @@ class MacParams:
     structure: Structure = Structure.PAIRS
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         ranges = {
             "lanes": (1, 64),
             "columns": (1, 64),
@@ -97,12 +99,7 @@ class MacParams:
             check_integer(name, getattr(self, name), low, high)
         for name in ("act_signed", "per_channel"):
             check_bool(name, getattr(self, name))
-        if isinstance(self.requant, Mapping):
-            object.__setattr__(self, "requant", RequantParams(**self.requant))
-        if not isinstance(self.requant, RequantParams):
-            raise TypeError(f"requant must be a RequantParams, not {self.requant!r}")
-        object.__setattr__(self, "structure", choice(Structure, "structure", self.structure))
-        object.__setattr__(self, "requant", replace(self.requant, acc_width=self.acc_width))
+        self._set(requant=replace(self.requant, acc_width=self.acc_width))
 
     @property
     def acc_width(self) -> int:
@@ -167,11 +164,6 @@ class MacParams:
         (positions, channels), integers of `requant.out_width` bits.
         """
         return self.requant.compute(self.accumulate(activations, weights, bias), runtime)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return values | {"structure": self.structure.value, "requant": self.requant.as_dict()}
 
 
 def checked(name: str, values: ArrayLike, bounds: tuple[int, int]) -> Ints:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from roundel.golden.codec import DecoderParams, Packing
 from roundel.golden.mac.params import MacParams
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import Ints
 
 DECODER: dict[str, Any] = {"packing": Packing.RICE, "lanes": 16, "width": 8, "slices": 4}
@@ -15,7 +16,7 @@ DECODER: dict[str, Any] = {"packing": Packing.RICE, "lanes": 16, "width": 8, "sl
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparseMacParams:
+class SparseMacParams(Params):
     """What is fixed when a decoder and an array are generated as one.
 
     Parameters
@@ -36,13 +37,9 @@ class SparseMacParams:
     decoder: DecoderParams = field(default_factory=lambda: DecoderParams(**DECODER))
 
     def __post_init__(self) -> None:
-        if isinstance(self.mac, Mapping):
-            object.__setattr__(self, "mac", MacParams(**self.mac))
         if isinstance(self.decoder, Mapping):
-            object.__setattr__(self, "decoder", DecoderParams(**(DECODER | dict(self.decoder))))
-        for name, kind in (("mac", MacParams), ("decoder", DecoderParams)):
-            if not isinstance(getattr(self, name), kind):
-                raise TypeError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")
+            self._set(decoder=DECODER | dict(self.decoder))
+        super().__post_init__()
         if self.mac.lanes != self.decoder.lanes:
             raise ValueError(f"mac and decoder must have the same lanes, not {self.mac.lanes} and {self.decoder.lanes}")
         if self.mac.weight_width != self.decoder.weight_width:
@@ -58,7 +55,3 @@ class SparseMacParams:
     ) -> Ints:
         """What comes out: the array's results. Parameters are those of `MacParams.compute`."""
         return self.mac.compute(activations, weights, bias, runtime)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values."""
-        return {"mac": self.mac.as_dict(), "decoder": self.decoder.as_dict()}

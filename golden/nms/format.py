@@ -7,10 +7,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_integer, choice
+from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, areas, intersections, refuse
 from roundel.golden.nms.psrr_params import MAX_IMAGE
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import Ints
 
 MAX_DENOMINATOR = 256
@@ -24,7 +25,7 @@ class Form(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxFormat:
+class BoxFormat(Params):
     """How a stream carries the boxes of an image.
 
     Parameters
@@ -54,6 +55,7 @@ class BoxFormat:
     classes: int = 80
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         ranges = {
             "width": (1, MAX_IMAGE),
             "height": (1, MAX_IMAGE),
@@ -63,7 +65,6 @@ class BoxFormat:
         }
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
-        object.__setattr__(self, "form", choice(Form, "form", self.form))
 
     @property
     def fields(self) -> tuple[str, str, str, str]:

@@ -1,16 +1,16 @@
 """GreedyNMS, the sequential suppression that all others are measured against: in floating point and in integers."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_integer, plain
+from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, by_score, iou
 from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import Ints
 
 
@@ -58,7 +58,7 @@ def select(order: Ints, dropped: Callable[[Ints, Ints], NDArray[np.bool_]]) -> I
 
 
 @dataclass(frozen=True, kw_only=True)
-class GreedyParams:
+class GreedyParams(Params):
     """What is fixed when the hardware GreedyNMS is generated.
 
     Parameters
@@ -85,10 +85,7 @@ class GreedyParams:
     capacity: int = 1024
 
     def __post_init__(self) -> None:
-        if isinstance(self.format, Mapping):
-            object.__setattr__(self, "format", BoxFormat(**self.format))
-        if not isinstance(self.format, BoxFormat):
-            raise TypeError(f"format must be a BoxFormat, not {self.format!r}")
+        super().__post_init__()
         if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float):
             raise TypeError(f"threshold must be a number, not {self.threshold!r}")
         if not 0 <= self.threshold <= 1:
@@ -117,8 +114,3 @@ class GreedyParams:
 
         order = taking[np.argsort(-scores[taking], kind="stable")]
         return Verdict(kept=select(order, dropped), malformed=malformed, overflow=overflow)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values, which make the same object again."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: plain(value) for name, value in (values | {"format": asdict(self.format)}).items()}

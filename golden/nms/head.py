@@ -14,6 +14,7 @@ import numpy as np
 from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.formats import align
 from roundel.golden.nms.psrr_params import MAX_IMAGE
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import Ints, Rounding, limits
 
 MAX_STRIDE = 128
@@ -41,7 +42,7 @@ class Boxes(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadParams:
+class HeadParams(Params):
     """What the box decoder is told of one scale.
 
     Parameters
@@ -96,6 +97,7 @@ class HeadParams:
     box_signed: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("cls_signed", "box_signed"):
             check_bool(name, getattr(self, name))
         ranges = {

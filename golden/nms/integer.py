@@ -1,26 +1,26 @@
 """Integer PSRR-MaxpoolNMS: what the hardware must keep, bit for bit."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from math import floor
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_bool, check_integer, choice, plain
+from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.nms.detections import areas
 from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import pools, windows
 from roundel.golden.nms.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
+from roundel.golden.parameters import Params, plain
 from roundel.golden.rounding import Ints
 
 
 @dataclass(frozen=True, kw_only=True)
-class NmsParams:
+class NmsParams(Params):
     """What is fixed when the unit is generated. None stands for what the method's preset says.
 
     Parameters
@@ -53,6 +53,8 @@ class NmsParams:
         A parameter of the wrong kind or out of range; the message echoes it.
     """
 
+    _OMIT_NONE: ClassVar[bool] = True  # what the preset says
+
     format: BoxFormat = field(default_factory=BoxFormat)
     method: str = "guarded"
     semantics: Semantics | None = None
@@ -70,15 +72,14 @@ class NmsParams:
     epoch_width: int = 10
 
     def __post_init__(self) -> None:
-        if isinstance(self.format, Mapping):
-            object.__setattr__(self, "format", BoxFormat(**self.format))
-        if not isinstance(self.format, BoxFormat):
-            raise TypeError(f"format must be a BoxFormat, not {self.format!r}")
+        super().__post_init__()
         for name in ("areas", "ratios"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, rising(name, getattr(self, name)))
-        if self.passes is not None:
-            object.__setattr__(self, "passes", self._own_passes())
+                self._set(**{name: rising(name, getattr(self, name))})
+        if self.passes is not None and not isinstance(self.passes, tuple):
+            raise TypeError(f"passes must be a list of passes, not {self.passes!r}")
+        if self.passes is not None and self.shift is not None:
+            raise ValueError("shift must not be given with passes, which have their own")
         if not isinstance(self.method, str) or self.method not in PRESETS:
             raise ValueError(f"method must be one of {', '.join(PRESETS)}, not {self.method!r}")
         check_bool("class_key", self.class_key)
@@ -89,19 +90,9 @@ class NmsParams:
             raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")
         if self.capacity % self.lanes:
             raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
-        for name, kind in (("semantics", Semantics), ("shift", Shift)):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, choice(kind, name, getattr(self, name)))
         if self.pyramid.semantics is Semantics.CASCADE and self.lanes > 1:
             raise ValueError(f"lanes must be 1 for a cascade, not {self.lanes}")
         self._check_thresholds()
-
-    def _own_passes(self) -> tuple[Pass, ...]:
-        if isinstance(self.passes, str) or not isinstance(self.passes, Iterable):
-            raise TypeError(f"passes must be a list of passes, not {self.passes!r}")
-        if self.shift is not None:
-            raise ValueError("shift must not be given with passes, which have their own")
-        return tuple(Pass(**one) if isinstance(one, Mapping) else one for one in self.passes)
 
     def _check_thresholds(self) -> None:
         """Fractions must exist, and keep the order of the ratio thresholds."""
@@ -119,11 +110,8 @@ class NmsParams:
         names = ("semantics", "stride", "alpha", "guard", "areas", "ratios")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         size = {"width": self.format.width, "height": self.format.height}
-        found = preset(self.method, shift=self.shift, **size, **given)
-        if self.passes is None:
-            return found
-        own = {name: getattr(found, name) for name in found.__dataclass_fields__}
-        return PsrrParams(**(own | {"passes": self.passes}))
+        pyramid = preset(self.method, shift=self.shift, **size, **given)
+        return pyramid if self.passes is None else replace(pyramid, passes=self.passes)
 
     @property
     def stages(self) -> tuple[tuple[Pass, ...], ...]:
@@ -194,14 +182,6 @@ class NmsParams:
         alive = pools(order, keys, pyramid.semantics, spared if pyramid.guard is not None else None)
         return Verdict(kept=taking[alive], malformed=malformed, overflow=overflow)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values, which make the same object again."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        values["format"] = asdict(self.format)
-        if self.passes is not None:
-            values["passes"] = [asdict(one) for one in self.passes]
-        return {name: plain(value) for name, value in values.items() if value is not None}
-
     def contract(self) -> dict[str, Any]:
         """All that decides which boxes are kept, as integers, names and flags: what the preset and its departures mean.
 
@@ -230,7 +210,7 @@ class NmsParams:
         pyramid = self.pyramid
         found = {name: getattr(pyramid, name) for name in ("semantics", "stride", "alpha", "areas", "ratios", "means")}
         found["passes"] = [
-            asdict(one) | {"kernels": pyramid.kernels(one), "windows": pyramid.window_count(one) * self.tables}
+            one.as_dict() | {"kernels": pyramid.kernels(one), "windows": pyramid.window_count(one) * self.tables}
             for one in pyramid.passes
         ]
         found |= {"area_thresholds": self.area_thresholds, "ratio_thresholds": self.ratio_thresholds}

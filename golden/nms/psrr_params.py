@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from roundel.golden.checks import check_bool, check_integer, choice
+from roundel.golden.checks import check_bool, check_integer
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import Ints
 
 Groups = tuple[Sequence[int], ...]
@@ -59,7 +60,7 @@ class Means(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass:
+class Pass(Params):
     """One pool over all channels.
 
     Parameters
@@ -85,6 +86,7 @@ class Pass:
     shift_y: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("scales", "ratios"):
             try:
                 groups = tuple(tuple(map(index, group)) for group in getattr(self, name))
@@ -93,10 +95,9 @@ class Pass:
             members = sorted(member for group in groups for member in group)
             if not members or not all(groups) or members != list(range(len(members))):
                 raise ValueError(f"{name} must hold every index from 0 exactly once, in groups, not {groups}")
-            object.__setattr__(self, name, groups)
+            self._set(**{name: groups})
         for name in ("shift_x", "shift_y"):
             check_bool(name, getattr(self, name))
-        object.__setattr__(self, "kernel", choice(Kernel, "kernel", self.kernel))
 
     def group_of(self, scale: Ints, ratio: Ints) -> Ints:
         """Number of the group that holds the channel of each scale and ratio, in the order of `groups`."""
@@ -110,7 +111,7 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PsrrParams:
+class PsrrParams(Params):
     """What is fixed before any box is seen; `roundel.golden.nms.presets` has the usual ones.
 
     Parameters
@@ -152,6 +153,7 @@ class PsrrParams:
     guard: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("width", "height", "stride"):
             check_integer(name, getattr(self, name), 1, MAX_IMAGE)
         if self.stride & (self.stride - 1):
@@ -160,11 +162,7 @@ class PsrrParams:
             raise ValueError(f"alpha must be above 0 and at most {MAX_ALPHA}, not {self.alpha}")
         if self.guard is not None and not 0 <= number("guard", self.guard) < 1:
             raise ValueError(f"guard must be 0 to below 1, or None, not {self.guard}")
-        for name in ("areas", "ratios"):
-            object.__setattr__(self, name, rising(name, getattr(self, name)))
-        object.__setattr__(self, "semantics", choice(Semantics, "semantics", self.semantics))
-        object.__setattr__(self, "means", choice(Means, "means", self.means))
-        object.__setattr__(self, "passes", tuple(self.passes))
+        self._set(areas=rising("areas", self.areas), ratios=rising("ratios", self.ratios))
         self._check_passes()
 
     def _check_passes(self) -> None:

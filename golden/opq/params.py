@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from math import sqrt
 
-from roundel.golden.checks import check_bool, check_integer, choice
+from roundel.golden.checks import check_bool, check_integer
+from roundel.golden.parameters import Params
 
 LEAST_WIDTH = 2  # bits of a code: -1, 0, 1
 
@@ -28,7 +29,7 @@ class Weighting(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpqParams:
+class OpqParams(Params):
     """What is asked of the whole network.
 
     Parameters
@@ -60,7 +61,7 @@ class OpqParams:
     exact: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weighting", choice(Weighting, "weighting", self.weighting))
+        super().__post_init__()
         check_integer("max_width", self.max_width, LEAST_WIDTH, 16)
         for name in ("power_of_two", "exact"):
             check_bool(name, getattr(self, name))

@@ -8,12 +8,13 @@ per channel: `compute` broadcasts them against the accumulators as NumPy does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from roundel.golden.checks import check_bool, check_integer, choice
+from roundel.golden.checks import check_bool, check_integer
+from roundel.golden.parameters import Params
 from roundel.golden.requant import arithmetic
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 
@@ -74,7 +75,7 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequantParams:
+class RequantParams(Params):
     """What is fixed when a requantizer is generated.
 
     Parameters
@@ -105,6 +106,8 @@ class RequantParams:
         A parameter of the wrong kind, out of range, or one that the scheme does not have; the message echoes it.
     """
 
+    _OMIT_NONE: ClassVar[bool] = True  # what the scheme does not have
+
     scheme: Scheme = Scheme.SHIFT
     acc_width: int = 32
     out_width: int = 8
@@ -116,12 +119,11 @@ class RequantParams:
     pipeline: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scheme", choice(Scheme, "scheme", self.scheme))
+        super().__post_init__()
         if self.rounding is None:
-            object.__setattr__(self, "rounding", self.scheme.default_rounding)
-        object.__setattr__(self, "rounding", choice(Rounding, "rounding", self.rounding))
+            self._set(rounding=self.scheme.default_rounding)
         if self.scheme is Scheme.CODEBOOK and self.index_width is None:
-            object.__setattr__(self, "index_width", 4)
+            self._set(index_width=4)
         for name in ("out_signed", "relu", "pipeline"):
             check_bool(name, getattr(self, name))
         check_integer("acc_width", self.acc_width, 16, 48)
@@ -253,12 +255,3 @@ class RequantParams:
         low, high = self.limits
         shifted = np.clip(value, -(1 << 60), 1 << 60).astype(np.int64) + zero_point
         return np.asarray(np.clip(shifted, np.maximum(low, zero_point) if self.relu else low, high))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The parameters as plain values, those that the scheme does not have left out."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {
-            name: value.value if isinstance(value, Enum) else value
-            for name, value in values.items()
-            if value is not None
-        }

@@ -82,7 +82,7 @@ def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: 
     form, exact = box_format(everything, size)
     row = UNITS[unit]
     try:
-        params = row.params(format=form, capacity=capacity(groups), **more)
+        params = row.params.from_dict(dict(format=form, capacity=capacity(groups), **more))
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
     found = run_images(row, params, images(form, everything, groups), seed=SEED)

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from roundel.golden.checks import plain
 from roundel.golden.errors import InputError
+from roundel.golden.parameters import Params, plain
 from roundel.hw.units import UNITS, Unit
 
 CONFIG = "config"  # the key that is no parameter, but names a configuration of the unit
@@ -52,10 +52,10 @@ def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
     return keywords
 
 
-def make_params(unit: Unit, keywords: dict[str, Any]) -> Any:
+def make_params(unit: Unit, keywords: dict[str, Any]) -> Params:
     """The parameter object of `unit`; InputError with the object's own words when it refuses."""
     try:
-        return unit.params(**keywords)
+        return unit.params.from_dict(keywords)
     except (TypeError, ValueError) as error:
         raise InputError(f"unit {unit.name}: {error}") from None
 

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from roundel.golden.checks import check_integer, choice, plain
+from roundel.golden.checks import check_integer, choice
 from roundel.golden.codec import CodecParams, Packing, encode
 from roundel.golden.mac import weight_beats
 from roundel.golden.network import Network, Weighted
+from roundel.golden.parameters import Params
 from roundel.golden.rounding import Ints
 
 MAX_WIDTH = 8  # of a code
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamOptions:
+class StreamOptions(Params):
     """How weights are packed, and for which array.
 
     Parameters
@@ -40,7 +40,8 @@ class StreamOptions:
     slices: int = 4
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "packing", choice(Packing, "codec", self.packing))
+        self._set(packing=choice(Packing, "codec", self.packing))
+        super().__post_init__()
         check_integer("columns", self.columns, 1, 64)
         self.codec(width=4)
 
@@ -48,10 +49,6 @@ class StreamOptions:
         """Return the parameters that a stream of codes of `width` bits is made with."""
         slices = self.slices if self.packing is Packing.RICE else 1
         return CodecParams(packing=self.packing, width=width, lanes=self.lanes, slices=slices)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the options as plain values."""
-        return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, kw_only=True)
