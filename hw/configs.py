@@ -222,7 +222,7 @@ DECODER_CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def _sparse_mac(packing: str, lanes: int, columns: int, **decoder: Any) -> dict[str, Any]:
-    """A small array behind a decoder of its lanes."""
+    """Return a small array behind a decoder of its lanes."""
     width = 8 if decoder.get("table") else decoder["width"]
     mac = {"lanes": lanes, "columns": columns, "depth": 32, "weight_width": width, "reduction": 256}
     return {"mac": mac, "decoder": {"packing": packing, "lanes": lanes} | decoder}

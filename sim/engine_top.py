@@ -5,11 +5,11 @@ from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.golden.engine import EngineParams
 from roundel.hw.axi import lite_signature, ports
 from roundel.hw.engine import ADDRESS, NUMBER, UNITS, Engine
+from roundel.hw.lib import Component, In, Out
 
 SETTINGS = {
     "size": 32,
@@ -41,7 +41,7 @@ READ = (
 DRIVEN = ("arready", "rdata", "rresp", "rlast", "rvalid", "awready", "wready", "bresp", "bvalid")
 
 
-class EngineTop(wiring.Component):  # type: ignore[misc]  # Amaranth has no types
+class EngineTop(Component):
     """Settings of the memory, the engine's registers and its interrupt.
 
     Parameters
@@ -62,11 +62,9 @@ class EngineTop(wiring.Component):  # type: ignore[misc]  # Amaranth has no type
         self.engine = Engine(params)
         self.latency = self.engine.latency
         super().__init__(
-            {
-                **ports("s_axi", lite_signature(ADDRESS).flip()),
-                **{name: In(bits) for name, bits in SETTINGS.items()},
-                "interrupt": Out(1),
-            }
+            **ports("s_axi", lite_signature(ADDRESS).flip()),
+            **{name: In(bits, f"Setting `{name}` of `engine_memory.sv`.") for name, bits in SETTINGS.items()},
+            interrupt=Out(1, "The engine's interrupt."),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -75,7 +73,7 @@ class EngineTop(wiring.Component):  # type: ignore[misc]  # Amaranth has no type
         for name, member in self.signature.members.items():
             if name.startswith("s_axi") or name == "interrupt":
                 port, wire = getattr(self, name), getattr(engine, name)
-                m.d.comb += port.eq(wire) if member.flow is Out else wire.eq(port)
+                m.d.comb += port.eq(wire) if member.flow is wiring.Out else wire.eq(port)
         m.submodules.memory = Instance(
             "engine_memory",
             p_DATA=self.params.bus,

@@ -1,5 +1,7 @@
 """An AXI4 master that reads for several channels."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -19,7 +21,7 @@ from roundel.hw.lib import BlockFifo, Component, In, Out, named
 
 
 def beat_layout(data_width: int) -> data.StructLayout:
-    """A beat in the FIFO, a few bits more than its data, so that it fills block memories: `tail` is its bytes - 1."""
+    """Return a beat in the FIFO, a few bits more than its data to fill block memories: `tail` is its bytes - 1."""
     return data.StructLayout({"data": data_width, "last": 1, "tail": (data_width // 8).bit_length() - 1})
 
 
@@ -49,7 +51,7 @@ class ReadChannel(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.beats = beats = BlockFifo(width=len(self.beat.as_value()), depth=self.fifo)
         room, left = Signal(range(self.fifo + 1), init=self.fifo), Signal()
@@ -120,7 +122,7 @@ class ReadMaster(Component):
             error_channel=Out(range(max(2, channels)), "Channel of the first such beat, held."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.splitter = splitter = ReadSplitter(
             data_width=self.data_width, channels=self.channels, burst=self.burst

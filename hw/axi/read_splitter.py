@@ -1,5 +1,7 @@
 """Cuts the transfers of several channels into bursts."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream
 
@@ -8,7 +10,7 @@ from roundel.hw.lib import Component, In, Out, select
 
 
 def burst_layout(data_width: int) -> data.StructLayout:
-    """A burst: its address in beats, whether its transfer ends with it, and the bytes of the last beat then - 1."""
+    """Return a burst: its address in beats, whether its transfer ends with it, the bytes of the last beat then - 1."""
     lane = (data_width // 8).bit_length() - 1
     return data.StructLayout({"word": ADDRESS - lane, "final": 1, "tail": lane})
 
@@ -56,7 +58,7 @@ class ReadSplitter(Component):
             go=In(1, "The burst goes in this cycle."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         width = len(self.channel)
         word = ADDRESS - self.lane
@@ -117,7 +119,7 @@ class ReadSplitter(Component):
                 m.d.sync += put.eq(put + 1)
 
     def _cut(self, m: Module, transfer: data.View, moved: Value, begun: Value) -> Signal:
-        """The burst of a transfer that has come to the multiple `moved` if it has `begun`; returns its multiple."""
+        """Form the burst of a transfer that came to the multiple `moved` if it has `begun`; returns its multiple."""
         first, within = transfer.word[self.offset :], transfer.word[: self.offset]
         tail, end = transfer.end[: self.lane], transfer.end[self.lane : self.lane + self.offset]
         last = transfer.end[self.lane + self.offset :]

@@ -1,6 +1,7 @@
 """Registers behind an AXI4-Lite slave."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
@@ -26,14 +27,11 @@ def check_table(table: Sequence[Register], address_width: int) -> None:
 
 
 def register_port(register: Register) -> Port:
-    """Return the port of `RegisterFile` for a register: an input for `Access.READ`, else an output."""
-    match register.access:
-        case Access.READ:
-            return In(register.width, "Value that the bus reads.")
-        case Access.WRITE:
-            return Out(register.width, "Value that the bus has written.", init=register.init)
-        case Access.ACT:
-            return Out(register.width, "Ones that the bus has written, for one cycle.", init=register.init)
+    """Return the port of a register: an input for `Access.READ`, else an output."""
+    doc = f"Register `{register.name}`: {register.meaning or register.access}."
+    if register.access is Access.READ:
+        return In(register.width, doc)
+    return Out(register.width, doc, init=register.init)
 
 
 class RegisterFile(Component):
@@ -42,14 +40,14 @@ class RegisterFile(Component):
     Reading and writing are independent; an address and its data may come in any order. An answer is there two cycles
     after its request; a read is taken every three cycles at most, a write every two.
 
+    Beside `bus` each register has a port under its name, see `register_port`.
+
     Parameters
     ----------
     table
         Registers, at different addresses, with different names.
     address_width
         Bits of an address in bytes.
-
-    A port under the name of each register comes beside `bus`, see `register_port`.
     """
 
     def __init__(self, table: Sequence[Register], *, address_width: int = 8):
@@ -60,7 +58,7 @@ class RegisterFile(Component):
             **{register.name: register_port(register) for register in self.table},
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         self._read(m)
         write, address, written, ones = self._write(m)
@@ -102,7 +100,7 @@ class RegisterFile(Component):
             m.d.sync += bus.rvalid.eq(0)
 
     def _write(self, m: Module) -> tuple[Value, Value, Value, Value]:
-        """The moment of a write, its word address, its data, and ones for the bits of the bytes that it names."""
+        """Return the moment of a write, its word address, its data, and ones for the bits of the bytes it names."""
         bus = self.bus
         address, addressed = Signal(len(bus.awaddr) - 2, reset_less=True), Signal()
         written, there = Signal(LITE_DATA, reset_less=True), Signal()

@@ -8,6 +8,8 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from roundel.hw.lib import Port
+
 ADDRESS = 32  # bits
 BYTES = 24  # bits of the size of a transfer
 ID = 1  # bits; the ID is always 0
@@ -70,26 +72,28 @@ def lite_signature(address_width: int) -> wiring.Signature:
 
 
 def command_layout() -> data.StructLayout:
-    """A transfer to read: where, a multiple of the bytes of a beat, and how many bytes (0 counts as 1)."""
+    """Return a transfer to read: its address, a multiple of the bytes of a beat, and its bytes (0 counts as 1)."""
     return data.StructLayout({"address": ADDRESS, "bytes": BYTES})
 
 
 def read_layout(data_width: int) -> data.StructLayout:
-    """A beat that was read: `keep` has ones for the bytes that are of the transfer, all of them but in the last."""
+    """Return a beat that was read: `keep` has ones for the bytes of the transfer, all of them but in the last beat."""
     return data.StructLayout({"data": data_width, "keep": data_width // 8, "last": 1})
 
 
 def write_layout(data_width: int) -> data.StructLayout:
-    """A beat to write: `strb` has ones for the bytes to write; `last` ends the transfer."""
+    """Return a beat to write: `strb` has ones for the bytes to write; `last` ends the transfer."""
     return data.StructLayout({"data": data_width, "strb": data_width // 8, "last": 1})
 
 
-def ports(prefix: str, signature: wiring.Signature) -> dict[str, wiring.Member]:
-    """Members `prefix_awvalid` and so on for the top of a design, where a nested interface would be `prefix__awvalid`.
+def ports(prefix: str, signature: wiring.Signature) -> dict[str, Port]:
+    """Return ports `prefix_awvalid` and so on for the top of a design; those of a nested interface have a `__`.
 
     Vivado, Quartus and cocotbext-axi find an interface by such names.
     """
-    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
+    return {
+        f"{prefix}_{name}": Port(member, f"Signal {name.upper()} [P].") for name, member in signature.members.items()
+    }
 
 
 def attach(m: Module, top: wiring.Component, prefix: str, inner: wiring.PureInterface) -> None:

@@ -1,6 +1,8 @@
 """An AXI4 master that writes transfers whose length shows only at their end."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFO
 
@@ -54,7 +56,7 @@ class WriteMaster(Component):
             error_address=Out(ADDRESS, "Address of the first such burst, held."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         bus, size = self.bus, self.layout.size
         m.submodules.beats = beats = BlockFifo(width=self.data_width + self.data_width // 8, depth=self.fifo)
@@ -84,7 +86,7 @@ class WriteMaster(Component):
         self._finish(m, asked)
         return m
 
-    def _address(self, word):
+    def _address(self, word: Value) -> Value:
         return Cat(Const(0, ADDRESS - len(word)), word)
 
     def _collect(self, m: Module, beats: BlockFifo, collected: SyncFIFO) -> None:

@@ -1,5 +1,7 @@
 """Cuts fields of changing length out of the chunks of a segment, one per cycle."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream
 
@@ -62,7 +64,7 @@ class Aligner(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         chunk = self.chunks.p
         history = Signal(self.held * self.step, reset_less=True)
@@ -101,7 +103,7 @@ class Aligner(Component):
         return m
 
     def _cut(self, m: Module, bits: Value, at: Value) -> Value:
-        """The largest field from `at` on: each stage of multiplexers keeps less of what is above."""
+        """Cut out the largest field from `at` on: each stage of multiplexers keeps fewer of the bits above."""
         for stage in reversed(range(self.bus_log)):
             kept = (self.largest + (1 << stage) - 1) * self.step
             bits = Cat(bits, Const(0, max(0, kept + (self.step << stage) - len(bits))))
@@ -109,5 +111,5 @@ class Aligner(Component):
         return bits
 
     def next_bit(self, place: Value) -> Value:
-        """The bit of the first word that begins at `place` or behind it, both relative to the chunk."""
+        """Return the bit of the first word that begins at `place` or behind it, both relative to the chunk."""
         return ((place + (self.word - 1)) >> (self.word.bit_length() - 1)) * WORD

@@ -43,7 +43,7 @@ def header_layout() -> data.StructLayout:
 
 
 def chunk_layout(params: DecoderParams) -> data.StructLayout:
-    """A beat of the bus, `start` and `end` in words of 32 bits, and how many dense `weights` its segment has."""
+    """Return a beat of the bus, `start` and `end` in words of 32 bits, and the dense `weights` of its segment."""
     words = params.words
     return data.StructLayout(
         {

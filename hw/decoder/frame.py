@@ -1,5 +1,7 @@
 """The frame of a weight stream: header, lengths of segments, the stream's end, and all faults in their order."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 
@@ -11,18 +13,20 @@ from roundel.hw.decoder.words import POSITION, WordCursor, input_layout
 from roundel.hw.lib import Component, In, Out, named
 
 
-class State(enum.Enum, shape=2):  # type: ignore[call-arg]
+def status_layout() -> data.StructLayout:
+    """`done` for one cycle after each stream; `error`, with `bit`, from where it is found until the next one starts."""
+    return data.StructLayout({"done": 1, "error": 1, "bit": POSITION})
+
+
+class FrameState(enum.Enum, shape=2):  # type: ignore[call-arg]
     """What the next word is."""
+
+    __qualname__ = "State"  # its name in the Verilog
 
     HEADER = 0
     LENGTH = 1  # of a segment; or there is none
     PAYLOAD = 2
     END = 3  # nothing, up to the last
-
-
-def status_layout() -> data.StructLayout:
-    """`done` for one cycle after each stream; `error`, with `bit`, from where it is found until the next one starts."""
-    return data.StructLayout({"done": 1, "error": 1, "bit": POSITION})
 
 
 class Frame(Component):
@@ -60,7 +64,7 @@ class Frame(Component):
             idle=In(1, "All beats of weights have been taken; a stream is not done before."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.reader = reader = HeaderReader(self.params)
         m.submodules.cursor = cursor = WordCursor(self.params)
@@ -81,8 +85,9 @@ class Frame(Component):
 
     def _follow(self, m: Module, reader: HeaderReader, cursor: WordCursor, segments: SegmentCounter) -> None:
         """From header to end, or from a fault to the end."""
-        state, error, header = Signal(State), Signal(), Signal()
-        done, stopped, behind = self._chunk(m, named(m, state == State.PAYLOAD, "payload"), error, cursor, segments)
+        state, error, header = Signal(FrameState), Signal(), Signal()
+        payload = named(m, state == FrameState.PAYLOAD, "payload")
+        done, stopped, behind = self._chunk(m, payload, error, cursor, segments)
         self._status(m, reader, cursor, error, header, behind)
         one = named(m, cursor.index + 1, "one")
         over = named(m, self.inputs.valid & self.inputs.p.last & self.idle, "over")
@@ -90,28 +95,28 @@ class Frame(Component):
         judged = Signal()
         m.d.comb += [cursor.to.eq(one), cursor.leave.eq(one == self.params.words)]
         m.d.comb += segments.start.eq(one[: self.params.words.bit_length() - 1])  # modulo the words of a beat
-        m.d.comb += self.clear.eq((state == State.HEADER) | (state == State.END))
+        m.d.comb += self.clear.eq((state == FrameState.HEADER) | (state == FrameState.END))
 
-        with m.If(state == State.HEADER):
+        with m.If(state == FrameState.HEADER):
             m.d.comb += reader.valid.eq(cursor.there & ~reader.complete)
             m.d.comb += cursor.go.eq(reader.valid & reader.ready)
             m.d.comb += error.eq(Mux(reader.complete, reader.fault, cursor.ended))
             m.d.comb += header.eq(reader.complete | reader.early)
             with m.If(reader.complete):
-                m.d.sync += state.eq(State.LENGTH)
-        with m.Elif(state == State.LENGTH):
+                m.d.sync += state.eq(FrameState.LENGTH)
+        with m.Elif(state == FrameState.LENGTH):
             m.d.comb += error.eq(Mux(segments.more, cursor.ended, cursor.there))
             m.d.comb += segments.begin.eq(cursor.there & segments.more)
             m.d.comb += cursor.go.eq(segments.begin)
             with m.If(segments.begin):
-                m.d.sync += state.eq(State.PAYLOAD)
+                m.d.sync += state.eq(FrameState.PAYLOAD)
             with m.Elif(cursor.ended):
-                m.d.sync += state.eq(State.END)
-        with m.Elif(state == State.PAYLOAD):
+                m.d.sync += state.eq(FrameState.END)
+        with m.Elif(state == FrameState.PAYLOAD):
             m.d.comb += error.eq(self.fault | stopped | (segments.first & (segments.void | cursor.ended)))
             m.d.comb += [cursor.go.eq(segments.take), cursor.to.eq(segments.end), cursor.leave.eq(segments.reaches)]
             with m.If(done):
-                m.d.sync += state.eq(State.LENGTH)
+                m.d.sync += state.eq(FrameState.LENGTH)
         with m.Else():
             m.d.comb += cursor.drop.eq(1)
             m.d.comb += error.eq(over & incomplete & ~judged)
@@ -119,14 +124,14 @@ class Frame(Component):
             m.d.sync += judged.eq(error)
             m.d.comb += reader.start.eq(cursor.finish)
             with m.If(cursor.finish):
-                m.d.sync += state.eq(State.HEADER)
+                m.d.sync += state.eq(FrameState.HEADER)
         with m.If(error):
-            m.d.sync += state.eq(State.END)
+            m.d.sync += state.eq(FrameState.END)
 
     def _chunk(
         self, m: Module, payload: Value, error: Value, cursor: WordCursor, segments: SegmentCounter
     ) -> tuple[Value, Value, Value]:
-        """The register that offers a chunk; the next one comes when the core takes it, unless it is the last.
+        """Hold the chunk that is offered; the next one comes when the core takes it, unless it is the last.
 
         Returns
         -------

@@ -1,5 +1,7 @@
 """The header of a weight stream: read word by word, checked field by field."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from roundel.golden.bits import WORD
@@ -53,7 +55,7 @@ class HeaderReader(Component):
             wrong=In(1, "The table refuses the level."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         number = Signal(range(FIXED + 1))
         faults = Signal(len(FAULTS))
@@ -136,7 +138,7 @@ class HeaderReader(Component):
         }
 
     def _keep(self, m: Module, when: Value, field: Value, value: Value | None, otherwise: int = 0) -> None:
-        """A register for a field of the header, or a constant where it has no choice."""
+        """Hold a field of the header in a register, or as a constant where it has no choice."""
         if value is None:
             m.d.comb += field.eq(otherwise)
             return

@@ -1,6 +1,7 @@
 """The core of `mask` streams: a beat of `lanes` weights every cycle, whatever its mask says."""
 
 from math import gcd
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -35,7 +36,7 @@ class MaskCore(Component):
         self.aligner = Aligner(params, largest, self.step, beyond=largest + self.mask)
         super().__init__(**core_ports(params, self.aligner.reach))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.aligner = aligner = self.aligner
         lanes, width, beat = self.params.lanes, self.params.width, self.beats.p
@@ -79,7 +80,7 @@ class MaskCore(Component):
     def _faults(
         self, m: Module, mask: Value, codes: list[Value], count: Value, taken: Value, final: Value, ragged: Value
     ) -> Value:
-        """What is wrong in the beat or behind it; `fault` follows when it has been taken, as where takes long.
+        """Find faults in the beat or behind it; `fault` follows when it was taken, as the position takes long.
 
         By then the aligner stands behind the next mask.
         """

@@ -1,5 +1,7 @@
 """The core of `relative` streams: one non-zero weight per cycle, or as many zeros of a run as a beat has."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 
@@ -27,7 +29,7 @@ class RelativeCore(Component):
         self.aligner = Aligner(params, RELATIVE_RUN_BITS + params.width, 1)
         super().__init__(**core_ports(params, self.aligner.reach))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.aligner = aligner = self.aligner
         wiring.connect(m, wiring.flipped(self.chunks), aligner.chunks)
@@ -71,7 +73,7 @@ class RelativeCore(Component):
         return m
 
     def _beat(self, m: Module, place: Value, code: Value, moves: Value) -> None:
-        """The beat that is being filled, and whether there is anything in it."""
+        """Fill the beat, and note whether it holds a code other than 0."""
         lanes = self.params.lanes
         codes = Signal(data.ArrayLayout(self.params.width, lanes), reset_less=True)
         zero = Signal(reset_less=True)

@@ -1,5 +1,7 @@
 """The core of a decoder of `rice` streams: slices that decode side by side, and words in the order of need."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from roundel.golden.codec import DecoderParams
@@ -30,11 +32,11 @@ class RiceCore(Component):
         self.slices = [RiceSlice(params) for _ in range(params.slices)]
         super().__init__(**core_ports(params, reach(params)))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.words = words = self.words
-        for index, each in enumerate(self.slices):
-            m.submodules[f"slice{index}"] = each
+        for index, part in enumerate(self.slices):
+            m.submodules[f"slice{index}"] = part
         m.d.comb += [words.chunks.payload.eq(self.chunks.payload), words.chunks.valid.eq(self.chunks.valid)]
         m.d.comb += self.chunks.ready.eq(words.chunks.ready)
 
@@ -52,7 +54,7 @@ class RiceCore(Component):
         starved, blamed, refused = self._round(m, running, step, now, wrong)
         complete = named(m, running & ~refused & ~now.any(), "complete")
         surplus = named(m, complete & last & ~words.used_up, "surplus")
-        codes = Cat(each.codes[row] for row in range(self.depth) for each in self.slices)
+        codes = Cat(part.codes[row] for row in range(self.depth) for part in self.slices)
         m.d.comb += [
             self.beats.valid.eq(complete & ~surplus),
             self.beats.payload.codes.eq(codes),
@@ -64,8 +66,8 @@ class RiceCore(Component):
         return m
 
     def _all(self, name: str) -> Value:
-        """A bit of every slice."""
-        return Cat(getattr(each, name) for each in self.slices)
+        """Return a bit of every slice."""
+        return Cat(getattr(part, name) for part in self.slices)
 
     def _rows(self, m: Module, start: Value, step: Value) -> Value:
         """Count the rows of the segment down, beat by beat; returns 1 in its last beat."""
@@ -77,13 +79,13 @@ class RiceCore(Component):
             m.d.sync += short.eq(Cat(Const(0), *(more % count < index for index in range(1, count))))
         with m.Elif(step):
             m.d.sync += rows.eq(rows - self.depth)
-        for index, each in enumerate(self.slices):
+        for index, part in enumerate(self.slices):
             m.d.comb += [
-                each.header.eq(self.header),
-                each.start.eq(start),
-                each.rows.eq(rows),
-                each.short.eq(short[index]),
-                each.step.eq(step),
+                part.header.eq(self.header),
+                part.start.eq(start),
+                part.rows.eq(rows),
+                part.short.eq(short[index]),
+                part.step.eq(step),
             ]
         return named(m, rows <= self.depth, "last")
 
@@ -111,11 +113,11 @@ class RiceCore(Component):
             words.round.eq(~done.any() & decode.any()),
         ]
         m.d.sync += done.eq((done | decode) & (need & ~take).any().replicate(count))
-        for index, each in enumerate(self.slices):
+        for index, part in enumerate(self.slices):
             m.d.comb += [
-                each.word.eq(words.word),
-                each.decode.eq(decode[index]),
-                each.take.eq(take[index]),
+                part.word.eq(words.word),
+                part.decode.eq(decode[index]),
+                part.take.eq(take[index]),
             ]
         starved = named(m, words.used_up & need.any() & now.any(), "starved")
         return starved, named(m, (wrong & before).any(), "blamed"), refused

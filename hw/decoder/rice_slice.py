@@ -1,5 +1,7 @@
 """One slice of a `rice` stream: its bits, where its next symbol begins, and its weights of the beat."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 
@@ -51,7 +53,7 @@ class RiceSlice(Component):
             wrong=Out(1, "The last symbol ran past the last row, or its level is outside the codebook."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.symbol = symbol = self.symbol
         m.d.comb += symbol.header.eq(self.header)
@@ -76,7 +78,7 @@ class RiceSlice(Component):
         return m
 
     def _bits(self, m: Module) -> None:
-        """The bits that the slice holds are the highest `fill` of `held`."""
+        """Hold bits of the slice: the highest `fill` of `held`."""
         held, fill = Signal(WORD - 1, reset_less=True), Signal(range(WORD))
         over = Signal(range(-WORD, WORD))
         m.d.comb += [
@@ -92,7 +94,7 @@ class RiceSlice(Component):
             m.d.sync += held.eq(self.word[1:])
 
     def _code(self, m: Module) -> Value:
-        """The code of the last symbol, 0 if it has none; says whether it is wrong."""
+        """Return the code of the last symbol, 0 if it has none; drives `wrong`."""
         symbol, width = self.symbol, self.decoder.width
         coded, wrong, rank = Signal(), Signal(), Signal(width, reset_less=True)
         with m.If(self.start):

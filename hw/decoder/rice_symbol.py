@@ -1,5 +1,7 @@
 """One symbol of a `rice` stream, a run of zeros and the level behind it, read from a window of bits in one cycle."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Value
 
 from roundel.golden.bits import WORD
@@ -37,7 +39,7 @@ class RiceSymbol(Component):
             level_length=Out(range(16), "Bits of the level."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         run_bits = self.header.run_bits
         ones = named(m, trailing_ones(self.window[:7]), "run_ones")
@@ -58,7 +60,7 @@ class RiceSymbol(Component):
         return m
 
     def _level(self, m: Module, level: Value) -> tuple[Value, Value]:
-        """Number the level that begins at bit 0; returns its length, 0 to 15, and 1 if `rank` is too small for it."""
+        """Read the number of the level at bit 0; returns its length, 0 to 15, and 1 if `rank` is too small for it."""
         header = self.header
         limit = ones_below(header.level_limit, 7)
         ones = named(m, trailing_ones(level[:7] & limit), "level_ones")

@@ -1,5 +1,7 @@
 """The words of a segment, one after the other, for a decoder of `rice` streams."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream
 
@@ -41,7 +43,7 @@ class RiceWords(Component):
             round_bit=Out(bit, "Position of the word that was next when the round began, from the chunk's bit 0."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         chunk, words = self.chunks.payload, self.decoder.words
         at = Signal(range(words + 1))  # words of the chunk that are taken or not of the segment

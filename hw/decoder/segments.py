@@ -1,5 +1,7 @@
 """Counts down the weights of a stream, segment by segment, and the words of a segment, beat by beat of the bus."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 
 from roundel.golden.bits import WORD
@@ -48,7 +50,7 @@ class SegmentCounter(Component):
             void=Out(1, "The segment has no words; only to be asked before any are taken."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         count = Signal(WORD, reset_less=True)  # weights that are not yet complete
         left = Signal(LENGTH + 1, reset_less=True)  # words, from the first of this beat on

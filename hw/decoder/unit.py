@@ -37,7 +37,7 @@ class LevelTable(Component):
             weights=Out(8 * lanes, "A signed level of each lane, 8 bits, lane 0 at the bottom."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         levels: list[Value] = [
             Signal(signed(8), name=f"level_of_{code}", reset_less=True) for code in range(1 << self.width)
@@ -63,7 +63,7 @@ CORES: Mapping[Packing, Callable[[DecoderParams], Any]] = {
 
 
 def weights_layout(params: DecoderParams) -> data.StructLayout:
-    """A beat of weights, lane 0 first; `zero`: all of them are 0, announced; `last` of the stream."""
+    """Return a beat of weights, lane 0 first; `zero`: all of them are 0, announced; `last` of the stream."""
     weights = data.ArrayLayout(signed(params.weight_width), params.lanes)
     return data.StructLayout({"weights": weights, "zero": 1, "last": 1})
 
@@ -99,7 +99,7 @@ class Decoder(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.frame, m.submodules.core = frame, core = self.frame, self.core
         wiring.connect(m, wiring.flipped(self.inputs), frame.inputs)

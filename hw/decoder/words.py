@@ -1,5 +1,7 @@
 """The words of a byte stream, one after the other, and where they are in it."""
 
+from typing import Any
+
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, stream
 
@@ -12,7 +14,7 @@ POSITION = 37  # bits of a position in a stream: words are counted modulo 2^32
 
 
 def input_layout(params: DecoderParams) -> data.StructLayout:
-    """A beat of AXI4-Stream: `keep` has ones for the bytes that are there, all of them but in the `last` beat."""
+    """Return a beat of AXI4-Stream: `keep` has ones for the bytes that are there, all but in the `last` beat."""
     return read_layout(params.bus)
 
 
@@ -45,7 +47,7 @@ class WordCursor(Component):
             finish=In(1, "Take the last beat."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         bus, words, beat = self.params.bus, self.params.words, self.inputs.p
         beats, passed = Signal(POSITION - (bus.bit_length() - 1)), Signal()

@@ -1,5 +1,7 @@
 """The engine's side of the outer memory: both AXI4 masters, and the unit that writes."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 
@@ -49,7 +51,7 @@ class Writes(Component):
             owner=Out(range(max(2, units)), "The unit whose turn it is."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         command, data = self.writer.command, self.writer.data
         pending, wanted = Signal(OPEN), Cat(unit.command.valid for unit in self.units)
@@ -118,7 +120,7 @@ class EngineBus(Component):
             beats=Out(2, "Bit 0: a beat is read in this cycle; bit 1: a beat is written."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params = self.params
         m.submodules.reader = reader = ReadMaster(

@@ -24,12 +24,12 @@ FLAGS = slice(_PLACES[TOKEN_FLAGS[0]].start, _PLACES[TOKEN_FLAGS[-1]].stop)
 
 
 def flags() -> tuple[str, ...]:
-    """What can be so in a cycle, in the order of `activity_layout`."""
+    """Return the names of the flags of a cycle, in the order of `activity_layout`."""
     return (*compute_activity().members, "waiting_tokens", "read_beats", "write_beats")
 
 
 def activity_layout() -> data.StructLayout:
-    """What goes on in a cycle: flags, and for each unit whether a descriptor starts or is through, and which."""
+    """Return the state of a cycle: flags, and for each unit whether a descriptor starts or is through, and which."""
     units = len(UNITS)
     events = {"started": units, "finished": units, "numbers": data.ArrayLayout(NUMBER, units)}
     return data.StructLayout({"flags": data.StructLayout(dict.fromkeys(flags(), 1))} | events)
@@ -61,7 +61,7 @@ class EngineCore(Component):
             activity=Out(activity_layout(), "State of this cycle."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params = self.params
         m.submodules.bus = bus = EngineBus(params)
@@ -122,7 +122,7 @@ class EngineCore(Component):
         done: Signal,
         queues: list[DescriptorQueue],
     ) -> None:
-        """What goes on, for counters and for whoever looks on."""
+        """Drive `activity`, for counters and traces."""
         m.d.comb += [
             self.activity.flags.eq(Cat(compute.activity, ~tokens.active[1], bus.beats)),
             self.activity.started.eq(tokens.start),
@@ -152,7 +152,7 @@ class EngineCore(Component):
         m.d.comb += [inner.eq(base) for inner, base in zip(unit.bases, self.bases, strict=True)]
 
     def _writer(self, m: Module, unit: Any, port: wiring.PureInterface, memory: wiring.PureInterface) -> None:
-        """A unit that takes words from the activation memory to the bus."""
+        """Connect a unit that takes words from the activation memory to the bus."""
         wiring.connect(m, unit.memory, memory)
         wiring.connect(m, unit.command, port.command)
         wiring.connect(m, unit.data, port.data)
@@ -178,7 +178,7 @@ class EngineCore(Component):
         return done
 
     def _look_ahead(self, m: Module, queue: DescriptorQueue, compute: Compute) -> None:
-        """What the compute unit knows of its queue."""
+        """Show the compute unit its queue."""
         m.d.comb += [
             compute.number.eq(queue.present_number),
             compute.valid.eq(queue.present_valid & ~queue.present_boxes),

@@ -1,5 +1,7 @@
 """The descriptors of one unit of the engine: the one it works on, and the next."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
@@ -10,7 +12,7 @@ NUMBER = 24  # bits of a descriptor's number in its program
 
 
 def piece_layout(params: EngineParams) -> data.StructLayout:
-    """A bus beat of a descriptor: its data, which beat it is, whether it is the last, and the descriptor's number."""
+    """Return a bus beat of a descriptor: data, number of the beat, whether it is the last, number of the descriptor."""
     pieces = 8 * DESCRIPTOR_BYTES // params.bus
     return data.StructLayout({"data": params.bus, "place": range(pieces), "last": 1, "number": NUMBER})
 
@@ -52,7 +54,7 @@ class DescriptorQueue(Component):
             take=In(1, "The unit is through with `present`."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         piece, bus = self.pieces.p, self.params.bus
         waiting = Signal.like(self.waiting, reset_less=True)
@@ -83,7 +85,7 @@ WIDTH = 8  # bits of a count of tokens
 
 
 def flags_layout() -> data.StructLayout:
-    """What a descriptor says about tokens, in the order of their bits."""
+    """Return the tokens of a descriptor, in the order of their bits."""
     return data.StructLayout(
         dict.fromkeys(TOKEN_FLAGS, 1),
     )
@@ -110,7 +112,7 @@ class Tokens(Component):
             active=Out(units, "Units from `start` to `done`."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         running = Signal(self.units)
         go = [Signal(name=f"go_{unit}") for unit in range(self.units)]
@@ -158,7 +160,7 @@ class Watchdog(Component):
             expired=Out(1, "Nothing happened for too long; held."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         moved, count = Signal(), Signal(range(PATIENCE))
         m.d.sync += [moved.eq(self.progress), count.eq(Mux(moved, 0, count + 1))]

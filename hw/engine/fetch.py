@@ -1,5 +1,7 @@
 """Reads the engine's program, checks its header and hands each descriptor to the queue of its unit."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream
 
@@ -24,12 +26,14 @@ UNITS = tuple(program_fields.UNITS.values())
 
 
 def fault_layout() -> data.StructLayout:
-    """What stops the engine, as its registers have it; `code` 0: nothing."""
+    """Return what stops the engine, as its registers have it; `code` 0: nothing."""
     return data.StructLayout({"code": 4, "address": OUTER_ADDRESS, "number": NUMBER})
 
 
-class State(enum.Enum, shape=2):  # type: ignore[call-arg]
+class FetchState(enum.Enum, shape=2):  # type: ignore[call-arg]
     """Where in the program."""
+
+    __qualname__ = "State"  # its name in the Verilog
 
     START = 0
     HEADER = 1
@@ -64,44 +68,44 @@ class Fetch(Component):
             fault=Out(fault_layout(), "What is wrong with the program; held."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
-        state, fault = Signal(State), Signal(fault_layout())
+        state, fault = Signal(FetchState), Signal(fault_layout())
         fields = {"magic": 32, "version": 16, "size": 16, "fingerprint": 32, "count": 32}
         header = Signal(data.StructLayout(fields), reset_less=True)
         checked = Signal()
         m.d.comb += self.fault.eq(fault)
         self._ask(m, state, header.count, checked)
-        with m.If(state == State.START):
-            m.d.sync += state.eq(State.HEADER)
-        with m.Elif(state == State.HEADER):
+        with m.If(state == FetchState.START):
+            m.d.sync += state.eq(FetchState.HEADER)
+        with m.Elif(state == FetchState.HEADER):
             m.d.comb += self.data.ready.eq(1)
             with m.If(self._keep(m, header.as_value())):
-                m.d.sync += state.eq(State.CHECK)
-        with m.Elif(state == State.CHECK):
+                m.d.sync += state.eq(FetchState.CHECK)
+        with m.Elif(state == FetchState.CHECK):
             m.d.comb += checked.eq(self._sound(m, header, fault))
             with m.If(checked):
-                m.d.sync += state.eq(State.DESCRIPTORS)
+                m.d.sync += state.eq(FetchState.DESCRIPTORS)
         with m.Else():
             self._hand_on(m, header.count, fault)
         return m
 
     def _ask(self, m: Module, state: Signal, count: Signal, checked: Signal) -> None:
-        """The header and the first descriptor at once, then as many descriptors as it says, up to END."""
+        """Ask for header and first descriptor at once, then for as many descriptors as it says, up to END."""
         address, left, first = Signal(OUTER_ADDRESS), Signal.like(count), Signal(init=1)
         size = Mux(first, HEADER_BYTES, DESCRIPTOR_BYTES)
-        more = Mux(state == State.DESCRIPTORS, (left != 1) & ~self.ended, first)
+        more = Mux(state == FetchState.DESCRIPTORS, (left != 1) & ~self.ended, first)
         m.d.comb += [self.command.p.address.eq(address), self.command.p.bytes.eq(size)]
         with m.If(self.command.valid & self.command.ready):
             m.d.sync += [address.eq(address + size), left.eq(left - 1), first.eq(0)]
             m.d.sync += self.command.valid.eq(more)
-        with m.If(state == State.START):
+        with m.If(state == FetchState.START):
             m.d.sync += [address.eq(self.base), self.command.valid.eq(1)]
         with m.If(checked):
             m.d.sync += [left.eq(count - 1), self.command.valid.eq(count[1:].any())]
 
     def _keep(self, m: Module, header: Value) -> Value:
-        """The header's first bytes, and whether this was its last beat."""
+        """Keep the header's first bytes; returns whether this was its last beat."""
         bus, place = self.params.bus, Signal(range(8 * HEADER_BYTES // self.params.bus))
         with m.If(self.data.valid):
             m.d.sync += place.eq(place + 1)
@@ -118,10 +122,10 @@ class Fetch(Component):
             (ErrorCode.VERSION, header.size, DESCRIPTOR_BYTES),
             (ErrorCode.CONFIG, header.fingerprint, self.params.fingerprint),
         )
-        for code, found, value in reversed(wanted):
-            with m.If(found != value):
-                m.d.sync += [fault.code.eq(code), fault.address.eq(found)]
-        return Cat(found == value for _, found, value in wanted).all()
+        for code, actual, value in reversed(wanted):
+            with m.If(actual != value):
+                m.d.sync += [fault.code.eq(code), fault.address.eq(actual)]
+        return Cat(actual == value for _, actual, value in wanted).all()
 
     def _hand_on(self, m: Module, count: Value, fault: data.View) -> None:
         """Beat by beat through a register, to the unit that the first beat's operation names."""
@@ -158,8 +162,8 @@ class Fetch(Component):
         """Whether the operation of a first beat is one of a unit that there is, and which unit."""
         opcode, known, target = self.data.p.data[: COMMON[0].bits], Signal(), Signal(range(len(UNITS)))
         for index, opcodes in enumerate(UNITS):
-            for one in opcodes:
-                if one is not Opcode.BOXES or self.params.nms is not None:
-                    with m.If(opcode == one):
+            for operation in opcodes:
+                if operation is not Opcode.BOXES or self.params.nms is not None:
+                    with m.If(opcode == operation):
                         m.d.comb += [known.eq(1), target.eq(index)]
         return known, target

@@ -1,5 +1,7 @@
 """The engine's activation memory: banks with one read and one write port each, shared by all that work on maps."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from roundel.golden.engine import EngineParams
@@ -37,7 +39,7 @@ class ActivationMemory(Component):
             load=In(write_port(params), "Writes words."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params, banks = self.params, []
         for number in range(params.banks):
@@ -68,7 +70,7 @@ class ActivationMemory(Component):
             ]
 
     def _feed(self, m: Module, banks: list[TwoPortMemory]) -> list[Signal]:
-        """The feeder's way through; which banks it takes.
+        """Read for the feeder; returns the banks that it takes.
 
         Lane `l` is byte `(l + shift) % lanes` of the word or, if less than `shift`, of the one behind it: first each
         byte is chosen among the banks, then all of them are rotated.
@@ -82,7 +84,7 @@ class ActivationMemory(Component):
         for byte in range(lanes):
             behind = shift > byte if byte < lanes - 1 else 0  # the last byte never is of the second word
             index = delay(m, (bank + behind)[: len(bank)], 1, f"feed_index{byte}")
-            choices = [one.read_data.word_select(byte, 8) for one in banks]
+            choices = [memory.read_data.word_select(byte, 8) for memory in banks]
             chosen.append(delay(m, select(choices, index), 1, f"feed_byte{byte}"))
         rotated, amount = Cat(chosen), delay(m, shift, 2, "feed_shift")
         for bit in range(len(shift)):
@@ -96,7 +98,7 @@ class ActivationMemory(Component):
         ]
 
     def _read(self, m: Module, banks: list[TwoPortMemory], taken: list[Signal]) -> None:
-        """The readers of words, each where those before it leave a bank; and the banks' addresses."""
+        """Read words, each reader where those before it leave a bank; drives the banks' addresses."""
         residual, boxes, store = self.residual.request, self.boxes.request, self.store.request
         bank, row = self._split(self.feed.request.payload[self.params.lanes.bit_length() - 1 :])
         shared, shared_row = self._split(named(m, Mux(residual.valid, residual.payload, boxes.payload), "shared"))
@@ -104,18 +106,18 @@ class ActivationMemory(Component):
         wanted = residual.valid | boxes.valid
         shared_takes = [wanted & (shared == number) for number in range(len(banks))]
         shared_free = named(m, ~select(list(taken), shared), "shared_free")
-        store_free = ~select([one | two for one, two in zip(taken, shared_takes, strict=True)], last)
+        store_free = ~select([feed | words for feed, words in zip(taken, shared_takes, strict=True)], last)
         m.d.comb += [
             residual.ready.eq(shared_free),
             boxes.ready.eq(shared_free & ~residual.valid),
             store.ready.eq(store_free),
         ]
-        for number, one in enumerate(banks):
+        for number, memory in enumerate(banks):
             # Only bank 0 can hold the second of the feeder's words in another row: the one behind.
             feed_row = (row + bank.all())[: len(row)] if number == 0 else row
             m.d.comb += [
-                one.read_en.eq(taken[number] | shared_takes[number] | (store.valid & (last == number))),
-                one.read_addr.eq(Mux(taken[number], feed_row, Mux(shared_takes[number], shared_row, last_row))),
+                memory.read_en.eq(taken[number] | shared_takes[number] | (store.valid & (last == number))),
+                memory.read_addr.eq(Mux(taken[number], feed_row, Mux(shared_takes[number], shared_row, last_row))),
             ]
         shared_data, store_data = (self._chosen(m, banks, *port) for port in ((shared, "shared"), (last, "store")))
         for name, data in (("residual", shared_data), ("boxes", shared_data), ("store", store_data)):
@@ -125,6 +127,6 @@ class ActivationMemory(Component):
             m.d.comb += port.valid.eq(delay(m, given, self.READ_LATENCY, f"{name}_valid", reset=True))
 
     def _chosen(self, m: Module, banks: list[TwoPortMemory], bank: Value, name: str) -> Value:
-        """What comes from a bank, as many cycles later as `READ_LATENCY` says."""
+        """Return the word that comes from a bank, `READ_LATENCY` cycles later."""
         index = delay(m, bank, 1, f"{name}_bank")
-        return delay(m, select([one.read_data for one in banks], index), 1, f"{name}_data")
+        return delay(m, select([memory.read_data for memory in banks], index), 1, f"{name}_data")

@@ -11,7 +11,7 @@ OUTER_ADDRESS = 32
 
 
 def descriptor_layout(opcode: Opcode) -> data.StructLayout:
-    """A descriptor of that operation, from bit 0 of its 128 bytes."""
+    """Return a descriptor of that operation, from bit 0 of its 128 bytes."""
     return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in FIELDS[opcode]})
 
 
@@ -28,7 +28,7 @@ def beat_layout(params: EngineParams) -> data.StructLayout:
 
 
 def layer_layout() -> data.StructLayout:
-    """What the array is told of a layer; it stands still while beats of the layer are on their way."""
+    """Return what the array is told of a layer; it stands still while beats of the layer are on their way."""
     flags = dict.fromkeys(("depthwise", "maximum", "has_residual", "flip_target"), 1)
     bound = signed(RESULT_WIDTH)
     return data.StructLayout(flags | {"leak": 6, "low": bound, "high": bound})
@@ -41,12 +41,12 @@ def column_layout(params: EngineParams) -> data.StructLayout:
 
 
 def step_layout() -> data.StructLayout:
-    """A weight block's step, as `roundel.golden.engine.program.WeightStep` has it."""
+    """Return a weight block's step, as `roundel.golden.engine.program.WeightStep` has it."""
     return data.StructLayout({"offset": signed(32), "dy": signed(8), "last": 8, "dx": signed(16)})
 
 
 def word(params: EngineParams) -> Shape:
-    """A word of the activation memory, byte of lane 0 lowest."""
+    """Return a word of the activation memory, byte of lane 0 lowest."""
     return unsigned(8 * params.lanes)
 
 
@@ -56,19 +56,19 @@ def word_address(params: EngineParams) -> Shape:
 
 
 def feed_port(params: EngineParams) -> wiring.Signature:
-    """Reading `lanes` bytes from any byte on: data come `ActivationMemory.FEED_LATENCY` cycles after the transfer."""
+    """Read `lanes` bytes from any byte on: data come `ActivationMemory.FEED_LATENCY` cycles after the transfer."""
     address = Shape.cast(range(params.memory))
     return wiring.Signature({"request": Out(stream.Signature(address)), "data": In(word(params)), "valid": In(1)})
 
 
 def read_port(params: EngineParams) -> wiring.Signature:
-    """Reading a word: data come `ActivationMemory.READ_LATENCY` cycles after the transfer, and cannot wait."""
+    """Read a word: data come `ActivationMemory.READ_LATENCY` cycles after the transfer, and cannot wait."""
     request = stream.Signature(word_address(params))
     return wiring.Signature({"request": Out(request), "data": In(word(params)), "valid": In(1)})
 
 
 def write_port(params: EngineParams) -> wiring.Signature:
-    """Writing a word."""
+    """Write a word: it can be read from the cycle after the transfer on."""
     payload = data.StructLayout({"address": word_address(params), "data": word(params)})
     return wiring.Signature({"request": Out(stream.Signature(payload))})
 

@@ -1,5 +1,7 @@
 """Reads words of the activation memory ahead of whoever takes them."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -40,7 +42,7 @@ class WordReader(Component):
             words=Out(stream.Signature(tagged(word(params))), "The words, with the marks of their addresses."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.fifo = fifo = SyncFIFO(width=len(self.words.payload.as_value()), depth=self.DEPTH)
         m.submodules.register = register = StreamRegister(self.addresses.payload.shape())

@@ -1,34 +1,28 @@
 """The engine: a whole detector behind an AXI4-Lite slave and an AXI4 master. docs/engine.md says what it does."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
 
 from roundel.golden.engine import BASES, COUNTERS, MAGIC, REGISTERS, VERSION, EngineParams, Status
 from roundel.golden.engine import Control as ControlBit
 from roundel.hw.axi import RegisterFile, attach, lite_signature, ports, read_signature, write_signature
 from roundel.hw.engine.control import Control
 from roundel.hw.engine.core import EngineCore, activity_layout
+from roundel.hw.lib import Component, Out
 
 ADDRESS = 8  # bits of the address of a register
 
 
-class Engine(wiring.Component):
+class Engine(Component):
     """Registers, what they control, and the core, which is in reset between runs.
+
+    `s_axi_*` are the ports of an AXI4-Lite slave, `m_axi_*` those of an AXI4 master.
 
     Parameters
     ----------
     params
         See `roundel.golden.engine.params.EngineParams`.
-
-    Members
-    -------
-    s_axi_* : the ports of an AXI4-Lite slave
-    m_axi_* : the ports of an AXI4 master
-    interrupt : Out(1)
-        High while the run is done or an error stands, if the register `interrupt` says so.
-    activity : Out(activity_layout())
-        What goes on inside; for simulations.
 
     Attributes
     ----------
@@ -41,18 +35,15 @@ class Engine(wiring.Component):
     def __init__(self, params: EngineParams):
         self.params = params
         self.core = EngineCore(params)
-        slave = lite_signature(ADDRESS).flip()
         super().__init__(
-            {
-                **ports("s_axi", slave),
-                **ports("m_axi", read_signature(params.bus)),
-                **ports("m_axi", write_signature(params.bus)),
-                "interrupt": Out(1),
-                "activity": Out(activity_layout()),
-            }
+            **ports("s_axi", lite_signature(ADDRESS).flip()),
+            **ports("m_axi", read_signature(params.bus)),
+            **ports("m_axi", write_signature(params.bus)),
+            interrupt=Out(1, "High while the run is done or an error stands, if the register `interrupt` says so."),
+            activity=Out(activity_layout(), "State of this cycle, for simulations."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.registers = registers = RegisterFile(REGISTERS, address_width=ADDRESS)
         m.submodules.control = control = Control()

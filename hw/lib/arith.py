@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 
 
 def named(m: Module, value: Value, name: str) -> Signal:
-    """A wire that carries `value`: expressions used more than once get a name in the Verilog and are built once."""
+    """Return a wire that carries `value`: expressions used twice get a name in the Verilog and are built once."""
     wire = Signal(value.shape(), name=name)
     m.d.comb += wire.eq(value)
     return wire

@@ -1,5 +1,7 @@
 """Parameters that load while their predecessors are still in use: weights, biases, requantizer parameters."""
 
+from typing import Any
+
 from amaranth.hdl import Module, ShapeLike, Signal
 
 from roundel.hw.lib.ports import Component, In, Out
@@ -24,7 +26,7 @@ class DoubleBuffer(Component):
             active=Out(shape, "The active register."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         shadow = Signal(self.beat.shape(), reset_less=True)
         active = Signal(self.beat.shape(), reset_less=True)
@@ -58,7 +60,7 @@ class BlockLoader(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         columns = len(self.load)
         index = Signal(range(max(columns, 2)))

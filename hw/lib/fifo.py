@@ -1,5 +1,7 @@
 """A FIFO of a few words in distributed memory, with registered handshakes: it cuts paths from `ready` to `ready`."""
 
+from typing import Any
+
 from amaranth.hdl import Module, ShapeCastable, Signal, unsigned
 from amaranth.lib import memory, stream
 
@@ -27,7 +29,7 @@ class SmallFifo(Component):
             outputs=Out(stream.Signature(shape), "The words, in their order."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         source, sink = self.inputs, self.outputs
         into, out = Signal(len(source.p.as_value()), name="into"), Signal.like(source.p.as_value(), name="out")
@@ -70,7 +72,7 @@ class BlockFifo(Component):
             outputs=Out(stream.Signature(width), "The words, in their order."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.words = words = TwoPortMemory(width=self.width, depth=self.depth)
         put_at, get_at = Signal(range(2 * self.depth)), Signal(range(2 * self.depth))  # equal: empty; by depth: full

@@ -1,5 +1,7 @@
 """Bytes in beats of one size to bytes in beats of another."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream
 
@@ -8,7 +10,7 @@ from roundel.hw.lib.ports import Component, In, Out
 
 
 def bytes_layout(count: int) -> data.StructLayout:
-    """Some bytes: `keep` has ones for those that are there, counted from the lowest; `last` ends a run of them."""
+    """Return some bytes: `keep` has ones for those that are there, from the lowest on; `last` ends a run of them."""
     return data.StructLayout({"data": 8 * count, "keep": count, "last": 1})
 
 
@@ -37,7 +39,7 @@ class Gearbox(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         mask = Cat(bit.replicate(8) for bit in self.inputs.p.keep)
         there = named(m, self.inputs.p.data & mask, "there")
@@ -48,7 +50,7 @@ class Gearbox(Component):
         return m
 
     def _gather(self, m: Module, there: Signal) -> None:
-        """A register of the size of an output, filled piece by piece."""
+        """Fill a register of the size of an output piece by piece."""
         pieces, inputs, outputs = self.target // self.source, self.inputs, self.outputs
         piece = Signal(range(max(2, pieces)))
         m.d.comb += inputs.ready.eq(~outputs.valid | outputs.ready)
@@ -67,7 +69,7 @@ class Gearbox(Component):
                 m.d.sync += [content.eq(0), keep.eq(0)]
 
     def _split(self, m: Module, there: Signal) -> None:
-        """A register of the size of an input, shifted piece by piece."""
+        """Shift a register of the size of an input piece by piece."""
         inputs, outputs = self.inputs, self.outputs
         held = Signal(bytes_layout(self.source), reset_less=True)
         following = held.keep[self.target :]

@@ -1,5 +1,7 @@
 """A memory with one read and one write port, a module of its own so that a flow can put a macro in its place."""
 
+from typing import Any
+
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import memory
 
@@ -33,7 +35,7 @@ class TwoPortMemory(Component):
             write_data=In(width, "The word to write."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         width = len(self.read_data)
         m.submodules.words = words = memory.Memory(

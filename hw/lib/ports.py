@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 
@@ -53,6 +54,10 @@ class Component(wiring.Component):
     def __init__(self, **ports: Port):
         super().__init__({name: port.member for name, port in ports.items()})
         self.ports = ports
+
+    def elaborate(self, platform: Any) -> Module:
+        """Return the circuit; the class docstring says what it does, and when."""
+        raise NotImplementedError
 
 
 def members_section(component: type[Component]) -> str:

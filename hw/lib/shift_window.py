@@ -7,7 +7,7 @@ from roundel.hw.lib.arith import named, sign_extend
 
 
 def window(m: Module, word: Value, sign: Value, shift: Value, width: int) -> tuple[Value, Value, Value]:
-    """The part of a shifted word that rounding to `width` bits needs.
+    """Return the part of a shifted word that rounding to `width` bits needs.
 
     The shifter narrows as it goes: after a stage that leaves shifts of less than `step` open, `step - 1` bits more than
     the result stay. Two-way stages were smaller than four-way ones on every library tried: `docs/requantizers.md`.

@@ -1,5 +1,7 @@
 """Chains of registers that carry values beside a pipeline."""
 
+from typing import Any
+
 from amaranth.hdl import Module, ShapeLike, Signal, Value
 from amaranth.lib import stream
 
@@ -34,7 +36,7 @@ class StreamRegister(Component):
             outputs=Out(stream.Signature(shape), "The payloads, a cycle later."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         aside, kept = Signal.like(self.inputs.payload, name="aside", reset_less=True), Signal()
         m.d.comb += self.inputs.ready.eq(~kept)

@@ -1,6 +1,7 @@
 """Addresses of nested loops, one a cycle."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -45,7 +46,7 @@ class Walker(Component):
             last=Out(1, "This address is the last of all."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         following = {name: Signal.like(self.base, name=f"following_{name}", reset_less=True) for name in self.loops}
         origin = Signal.like(self.base)  # where the next address is

@@ -1,5 +1,7 @@
 """The MAC array: `lanes` activations times `columns` of held weights, accumulated, requantized."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, stream
 
@@ -73,7 +75,7 @@ class MacArray(Component):
             outputs=Out(stream.Signature(outputs_payload(params)), "Results of all columns, with their position."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         advance = Signal()
         m.d.comb += advance.eq(self.outputs.ready | ~self.outputs.valid)
@@ -108,7 +110,7 @@ class MacArray(Component):
     def _columns(
         self, m: Module, control: Value, operand: Value, weights_loader: BlockLoader, params_loader: BlockLoader
     ) -> None:
-        """What goes to all columns, and which of them a loaded beat is for."""
+        """Connect all columns, and choose the one that a loaded beat is for."""
         for index, column in enumerate(self.columns):
             m.submodules[f"column_{index}"] = column
             m.d.comb += [
@@ -188,7 +190,7 @@ class MacArray(Component):
             m.d.comb += column.runtime.eq(buffers[index if self.mac.per_channel else 0].active)
 
     def _output(self, m: Module, advance: Value, leaving: data.View) -> None:
-        """The output beat: results are registered in the columns, the position here."""
+        """Form the output beat: results are registered in the columns, the position here."""
         valid = Signal()
         position = Signal.like(leaving.position, reset_less=True)
         with m.If(advance):

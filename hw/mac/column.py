@@ -1,5 +1,7 @@
 """One column of the MAC array: its weights, its sum of products, its running sum and its requantizer."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Shape, Signal, signed
 from amaranth.lib import data
 
@@ -60,7 +62,7 @@ class MacColumn(Component):
             data=Out(Shape(params.requant.out_width, params.requant.out_signed), "The result, registered."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         control = self.control
         m.submodules.weights = weights = DoubleBuffer(self.weights.shape())

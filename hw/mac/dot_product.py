@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
 from amaranth.lib import data
@@ -11,12 +12,12 @@ from roundel.hw.lib import Component, In, Out
 
 
 def activation_layout(params: MacParams) -> data.ArrayLayout:
-    """The activations of one beat, lane 0 first."""
+    """Return the activations of a beat, lane 0 first."""
     return data.ArrayLayout(Shape(params.act_width, params.act_signed), params.lanes)
 
 
 def weight_layout(params: MacParams) -> data.ArrayLayout:
-    """The weights of one column, lane 0 first."""
+    """Return the weights of a column, lane 0 first."""
     return data.ArrayLayout(signed(params.weight_width), params.lanes)
 
 
@@ -49,14 +50,14 @@ class ProductDot(Component):
 
     @staticmethod
     def prepare(activations: data.View) -> Value:
-        """The operand, from the activations of one beat."""
+        """Return the operand, from the activations of a beat."""
         return activations.as_value()
 
     def multiply(self, m: Module, activation: Value, weight: Value) -> Value:
         """One product of an activation and a weight."""
         return activation * weight
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         products = [self.multiply(m, self.operand[lane], self.weights[lane]) for lane in range(self.mac.lanes)]
         m.d.comb += self.dot.eq(balanced_sum(products))
@@ -87,7 +88,7 @@ class PairDot(ProductDot):
         lanes += [Const(0, lanes[0].shape())] * (len(lanes) % 2)
         return Cat(Cat(a, b, a + b) for a, b in zip(lanes[::2], lanes[1::2], strict=True))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         width, top = self.mac.dot_width, self.mac.weight_width - 1
         all_bits = (2 << self.mac.act_width) - 1
@@ -117,7 +118,7 @@ class PairDot(ProductDot):
 
 
 def balanced_sum(terms: Sequence[Value]) -> Value:
-    """The sum of `terms` as a tree: no partial sum is wider than it must be."""
+    """Return the sum of `terms` as a tree: no partial sum is wider than it must be."""
     if len(terms) == 1:
         return terms[0]
     half = len(terms) // 2

@@ -1,5 +1,7 @@
 """The MAC array with a weight decoder before its weight port: compressed weights in, results out."""
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 
@@ -40,7 +42,7 @@ class SparseMac(Component):
             outputs=Out(stream.Signature(outputs_payload(params.mac)), "Results, see `roundel.hw.mac.array.MacArray`."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.decoder, m.submodules.array = decoder, array = self.decoder, self.array
         wiring.connect(m, wiring.flipped(self.stream), decoder.inputs)

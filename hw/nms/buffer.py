@@ -1,5 +1,7 @@
 """The boxes of the images in flight: filled by a stream, read again image by image."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import data, stream
 
@@ -9,7 +11,7 @@ from roundel.hw.nms.table import slot_width
 
 
 def beat_layout(params: NmsParams, payload: ShapeLike) -> data.StructLayout:
-    """A beat on its way through the unit: `bank` and `epoch` belong to its image, `slot` numbers it there."""
+    """Return a beat on its way through the unit: `bank` and `epoch` belong to its image, `slot` numbers it there."""
     return data.StructLayout(
         {
             "valid": 1,
@@ -70,7 +72,7 @@ class BoxBuffer(Component):
             restart=In(1, "Begin with epoch 1."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params = self.params
         m.submodules.memory = self.memory
@@ -83,7 +85,7 @@ class BoxBuffer(Component):
         m.d.sync += full.eq((full | closed) & ~opened)
         return m
 
-    def _fill(self, m, full, lasts, epochs):
+    def _fill(self, m: Module, full: Signal, lasts: list[Signal], epochs: list[Signal]) -> Value:
         """Write beats as they come; those behind the last place of a full image go nowhere. Returns banks just full."""
         source, memory = self.inputs, self.memory
         bank, slot, beyond = Signal(range(self.params.banks)), Signal(slot_width(self.params)), Signal()
@@ -117,7 +119,7 @@ class BoxBuffer(Component):
         ]
         return closes << bank
 
-    def _read(self, m, full, lasts, epochs):
+    def _read(self, m: Module, full: Signal, lasts: list[Signal], epochs: list[Signal]) -> Value:
         """Read the beats of the image that has been full for longest. Returns banks just read to their end."""
         memory = self.memory
         bank, slot, ends = Signal(range(self.params.banks)), Signal(slot_width(self.params)), Signal()
@@ -140,6 +142,6 @@ class BoxBuffer(Component):
         return (issued & ends) << bank
 
 
-def _next(number: Signal, count: int):
-    """The number behind `number`, in a circle."""
+def _next(number: Signal, count: int) -> Value:
+    """Return the number behind `number`, in a circle."""
     return Mux(number == count - 1, 0, number + 1)

@@ -1,5 +1,7 @@
 """GreedyNMS in hardware, the straightforward way: the baseline that PSRR-MaxpoolNMS is measured against."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from roundel.golden.nms import Form, GreedyParams
@@ -45,7 +47,7 @@ class GreedyNms(Component):
             error=Out(error_layout(params.lanes, params.capacity), "Faults of a beat, one cycle after it."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.scan = scan = self.scan
         scanning, choosing = Signal(), Signal()  # or else loading
@@ -124,7 +126,7 @@ class GreedyNms(Component):
         return pending
 
     def _codes(self) -> dict[str, Value]:
-        """The four numbers of the kept box as they were sent."""
+        """Return the four numbers of the kept box as they were sent."""
         corners = self.scan.kept.corners
         if self.params.format.form is Form.CORNERS:
             return {name: corners[name] for name in self.params.format.fields}

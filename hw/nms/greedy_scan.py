@@ -1,5 +1,7 @@
 """The datapath of the hardware GreedyNMS: a scan drops what the kept box overlaps, and finds the best of the rest."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
@@ -41,7 +43,7 @@ class GreedyMemory(Component):
             still_left=In(lanes, "Places of that beat whose boxes are still left."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         stored = delay(m, self.store, 1, "stored", reset=True)
         stored_beat = delay(m, self.store_beat, 1, "stored_beat")
@@ -66,7 +68,7 @@ class GreedyMemory(Component):
             ]
         return m
 
-    def _area(self, m, lane):
+    def _area(self, m: Module, lane: int) -> Value:
         """Of the box stored in the cycle before."""
         corners = self.boxes[lane].corners
         width, height = ((corners[f"{axis}2"] - corners[f"{axis}1"])[:-1] for axis in "xy")
@@ -124,7 +126,7 @@ class GreedyScan(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.memory = memory = self.memory
         flow = Signal(self.latency)  # bit k: there was a look k + 1 cycles ago
@@ -150,7 +152,7 @@ class GreedyScan(Component):
         return m
 
     def _keep(self, m: Module, best: data.View, boxes: list[data.View], areas: list[Value]) -> Value:
-        """The best box becomes the kept one; returns whether there is one."""
+        """Make the best box the kept one; returns whether there is one."""
         against = Signal()
         with m.If(self.store):
             m.d.sync += [against.eq(0), best.left.eq(0)]
@@ -204,7 +206,7 @@ class GreedyScan(Component):
         return candidates
 
     def _best_of_beat(self, m: Module, candidates: list[data.View]) -> data.View:
-        """The best of all lanes: a tree of comparisons, a register after each level."""
+        """Find the best of all lanes: a tree of comparisons, a register after each level."""
         while len(candidates) > 1:
             pairs = zip(candidates[::2], candidates[1::2], strict=True)
             winners = (Mux(_better(high, low), Cat(high), Cat(low)) for low, high in pairs)
@@ -213,6 +215,6 @@ class GreedyScan(Component):
         return candidates[0]
 
 
-def _better(one: data.View, other: data.View) -> Value:
-    """Whether a box is left and the other not, or its score is higher: of equal ones the first, so the lower index."""
-    return Cat(one.score, one.left) > Cat(other.score, other.left)
+def _better(first: data.View, second: data.View) -> Value:
+    """Whether only the first box is left, or its score is higher; equal scores leave the box of the lower index."""
+    return Cat(first.score, first.left) > Cat(second.score, second.left)

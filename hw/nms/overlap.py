@@ -1,5 +1,7 @@
 """Whether two boxes overlap too much: intersection over union against a threshold, without a division."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Value
 
 from roundel.golden.nms import BoxFormat, rational
@@ -37,7 +39,7 @@ class BoxOverlap(Component):
             exceeds=Out(1, "The overlap exceeds the threshold."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         sides, meet = zip(*(self._shared(m, axis) for axis in "xy"), strict=True)
         areas = [self._area(m, box) for box in "ab" if box not in self.given]

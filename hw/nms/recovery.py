@@ -1,8 +1,9 @@
 """Relationship recovery: from a box to its windows in every pass."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
 
 from roundel.golden.nms import NmsParams, Pass
@@ -29,7 +30,7 @@ class Recovery(Component):
 
     def __init__(self, params: NmsParams, passes: Sequence[Pass], *, skew: int = 0):
         self.params, self.skew = params, skew
-        self.windows = [WindowKey(params, one) for one in passes]
+        self.windows = [WindowKey(params, nms_pass) for nms_pass in passes]
         self.latency = 3 + skew + WindowKey.LATENCY
         width = params.format.corner_width
         super().__init__(
@@ -42,7 +43,7 @@ class Recovery(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params, corners = self.params, self.corners
         width, height = (Signal(params.format.corner_width, name=n, reset_less=True) for n in ("width", "height"))
@@ -71,11 +72,11 @@ class Recovery(Component):
             ]
         return m
 
-    def _cells(self):
+    def _cells(self) -> tuple[tuple[str, Value], ...]:
         window = self.windows[0]
         return ("x", window.x), ("y", window.y)
 
 
-def _count(above):
+def _count(above: list[Value]) -> Value:
     """How many of rising thresholds are passed: that of the highest one."""
     return sum(above[1:], above[0]) if above else 0

@@ -55,7 +55,7 @@ class NmsStage(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         boxes = self.inputs.p.boxes.shape()
         m.submodules.buffer = buffer = BoxBuffer(self.params, boxes, QUEUE)
@@ -131,7 +131,7 @@ class NmsStage(Component):
                 own_lane = table.winner_lane[lane] == lane if self.params.lanes > 1 else 1
                 won.append((table.winner[lane].slot == slot) & own_lane)
             if self.guard is not None:
-                won = [delay(m, one, BoxOverlap.LATENCY, f"won_{lane}_{number}") for number, one in enumerate(won)]
+                won = [delay(m, wins, BoxOverlap.LATENCY, f"won_{lane}_{number}") for number, wins in enumerate(won)]
                 spared = self._spared(m, lane, corners[lane])
             valid = delay(m, taking[lane], self.judged, f"taking_{lane}")
             alive.append(valid & (Cat(won) | Cat(spared)).all())

@@ -1,6 +1,8 @@
 """What the streams of boxes carry, and the check that every box goes through first."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream
 
 from roundel.golden.nms import BoxFormat, Form
@@ -8,7 +10,7 @@ from roundel.hw.lib import Component, In, Out
 
 
 def box_layout(form: BoxFormat) -> data.StructLayout:
-    """A place for a box: its four numbers, score, label, and `empty` if there is none."""
+    """Return a place for a box: its four numbers, score, label, and `empty` if there is none."""
     numbers = dict.fromkeys(form.fields, form.coordinate_width)
     return data.StructLayout(numbers | {"score": form.score_width, "label": form.label_width, "empty": 1})
 
@@ -25,7 +27,7 @@ def boxes_out(form: BoxFormat, lanes: int, index_width: int) -> stream.Signature
 
 
 def error_layout(lanes: int, capacity: int) -> data.StructLayout:
-    """What was wrong with a beat, 0 if nothing: malformed boxes by lane, or boxes beyond `capacity`, and where.
+    """Return the faults of a beat, 0 if none: malformed boxes by lane, or boxes beyond `capacity`, and where.
 
     `index` is that of the beat's first place in its image, or `capacity` with `overflow`.
     """
@@ -48,7 +50,7 @@ class BoxCheck(Component):
             malformed=Out(1, "The box is malformed; 0 for an empty place."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         form, box = self.format, self.box
         wrong = []
@@ -65,7 +67,7 @@ class BoxCheck(Component):
         m.d.comb += self.malformed.eq(Cat(*wrong).any() & ~box.empty)
         return m
 
-    def _ends(self, m, axis):
+    def _ends(self, m: Module, axis: str) -> tuple[Value, Value]:
         """Both corners along an axis."""
         box, width = self.box, self.format.coordinate_width
         if self.format.form is Form.CORNERS:

@@ -1,5 +1,7 @@
 """The window tables of one pass: which box is the best of each window."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 
@@ -7,9 +9,12 @@ from roundel.golden.nms import NmsParams
 from roundel.hw.lib import Component, In, Out, TwoPortMemory, delay
 from roundel.hw.nms.streams import corner_layout
 
+Ranked = tuple[data.View, Value, Value]
+"""A winner on its way up the tree: its row, whether it is of the epoch that is read, and its lane."""
+
 
 def entry_layout(params: NmsParams) -> data.StructLayout:
-    """What a table says of a winner: its beat and, for the overlap guard, its corners."""
+    """Return what a table says of a winner: its beat and, for the overlap guard, its corners."""
     corners = {} if params.pyramid.guard is None else {"corners": corner_layout(params.format)}
     return data.StructLayout({"slot": slot_width(params)} | corners)
 
@@ -51,7 +56,7 @@ class ScoreTable(Component):
             clear_key=In(key, "The window to clear."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.memory = memory = self.memory
         valid, key, epoch = ([value] for value in (self.valid, self.key, self.epoch))
@@ -138,7 +143,7 @@ class PassTable(Component):
             clear_bank=In(bank, "The bank to clear it in."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         for lane, table in enumerate(self.scores):
             m.submodules[f"scores_{lane}"] = table
@@ -157,7 +162,7 @@ class PassTable(Component):
         return m
 
     def _name(self, m: Module, writer: int, reader: int) -> data.View:
-        """A register of what the memory of one lane's winners, as this reader has it, says."""
+        """Register the word that the memory of one lane's winners gives this reader."""
         table, memory = self.scores[writer], self.names[writer][reader]
         m.submodules[f"names_{writer}_{reader}"] = memory
         several = self.lanes > 1
@@ -176,19 +181,19 @@ class PassTable(Component):
         return row
 
     def _best(self, m: Module, rows: list[data.View], reader: int) -> tuple[data.View, Value]:
-        """The winner among those of all lanes: best score, then earliest beat, then lowest lane; a level per cycle."""
+        """Find the winner of all lanes: best score, then earliest beat, then lowest lane; a level per cycle."""
         if self.lanes == 1:
             return rows[0], Signal(1, name="only_lane")
         epoch = delay(m, self.read_epoch, 2, f"read_epoch_{reader}")
-        found = [(row, row.epoch == epoch, Signal(self.levels, init=lane)) for lane, row in enumerate(rows)]
+        candidates = [(row, row.epoch == epoch, Signal(self.levels, init=lane)) for lane, row in enumerate(rows)]
         for level in range(self.levels):
-            pairs = zip(found[::2], found[1::2], strict=True)
-            found = [self._better(m, *pair, f"{level}_{place}_{reader}") for place, pair in enumerate(pairs)]
-        row, _, lane = found[0]
+            pairs = zip(candidates[::2], candidates[1::2], strict=True)
+            candidates = [self._better(m, *pair, f"{level}_{place}_{reader}") for place, pair in enumerate(pairs)]
+        row, _, lane = candidates[0]
         return row, lane
 
-    def _better(self, m: Module, low: tuple, high: tuple, name: str) -> tuple[data.View, Value, Value]:
-        """The better of two winners, of which `low` has the lower lanes, in registers."""
+    def _better(self, m: Module, low: Ranked, high: Ranked, name: str) -> Ranked:
+        """Register the better of two winners, of which `low` has the lower lanes."""
         (row_a, fresh_a, lane_a), (row_b, fresh_b, lane_b) = low, high
         order_a, order_b = (Cat(~row.entry.slot, row.score) for row in (row_a, row_b))
         second = fresh_b & (~fresh_a | (order_b > order_a))
@@ -226,7 +231,7 @@ class Sweep(Component):
             restart=Out(1, "All windows are clear: begin with the first epoch."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         sweeping, still = Signal(init=1), Signal(range(self.drain + 1))
         m.d.comb += [

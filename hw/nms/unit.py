@@ -1,5 +1,7 @@
 """PSRR-MaxpoolNMS on streams of boxes: recovery, scatter, gather."""
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
@@ -46,7 +48,7 @@ class Nms(Component):
             error=Out(error_layout(params.lanes, params.capacity), "Faults of a beat, for one cycle."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         stream = wiring.flipped(self.inputs)
         for number, stage in enumerate(self.stages):

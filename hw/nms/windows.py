@@ -1,6 +1,7 @@
 """Which window of a pass a box falls into."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import memory
@@ -21,7 +22,7 @@ class WindowKey(Component):
 
     Parameters
     ----------
-    params, one
+    params, nms_pass
         The unit and its pass.
 
     Attributes
@@ -32,10 +33,10 @@ class WindowKey(Component):
 
     LATENCY = 2
 
-    def __init__(self, params: NmsParams, one: Pass):
-        self.params, self.one = params, one
+    def __init__(self, params: NmsParams, nms_pass: Pass):
+        self.params, self.nms_pass = params, nms_pass
         pyramid = params.pyramid
-        self.words = pyramid.window_count(one) * params.tables
+        self.words = pyramid.window_count(nms_pass) * params.tables
         columns, rows = pyramid.cells
         super().__init__(
             x=In(range(max(2, columns)), "Column of the box's cell."),
@@ -46,10 +47,10 @@ class WindowKey(Component):
             key=Out(range(max(2, self.words)), "Number of the window, `LATENCY` cycles later."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
-        pyramid, one = self.params.pyramid, self.one
-        kernels, leads, grids = pyramid.kernels(one), pyramid.leads(one), pyramid.grids(one)
+        pyramid, nms_pass = self.params.pyramid, self.nms_pass
+        kernels, leads, grids = pyramid.kernels(nms_pass), pyramid.leads(nms_pass), pyramid.grids(nms_pass)
         columns, rows = pyramid.cells
         starts = [sum(x * y for x, y in grids[:group]) for group in range(len(grids))]
         group = self._group(m)
@@ -64,17 +65,17 @@ class WindowKey(Component):
         parts = [self._look_up(m, group, self.x, columns, column), self._look_up(m, group, self.y, rows, row)]
         if self.params.class_key:
             base = Signal.like(self.key, name="base", reset_less=True)
-            m.d.sync += base.eq(self.label * pyramid.window_count(one))
+            m.d.sync += base.eq(self.label * pyramid.window_count(nms_pass))
             parts.append(base)
         m.d.sync += self.key.eq(sum(parts[1:], parts[0]))
         return m
 
     def _group(self, m: Module) -> Signal:
-        """Number of the channel's group, by the numbers of its groups of scales and of ratios."""
-        one = self.one
-        group = Signal(range(max(2, len(one.groups))))
+        """Return the number of the channel's group, by the numbers of its groups of scales and of ratios."""
+        nms_pass = self.nms_pass
+        group = Signal(range(max(2, len(nms_pass.groups))))
         with m.Switch(Cat(self.ratio, self.scale)):
-            for number, channels in enumerate(one.groups):
+            for number, channels in enumerate(nms_pass.groups):
                 with m.Case(*(ratio | scale << len(self.ratio) for scale, ratio in channels)):
                     m.d.comb += group.eq(number)
             with m.Default():
@@ -82,13 +83,13 @@ class WindowKey(Component):
         return group
 
     def _look_up(self, m: Module, group: Signal, cell: Signal, cells: int, part: Callable[[int, int], int]) -> Value:
-        """The part of the key that follows from the cell along one axis, a cycle later."""
+        """Return the part of the key that follows from the cell along one axis, a cycle later."""
         name = "column" if cell is self.x else "row"
-        parts = [tuple(part(number, value) for value in range(cells)) for number in range(len(self.one.groups))]
+        parts = [tuple(part(number, value) for value in range(cells)) for number in range(len(self.nms_pass.groups))]
         return self._logic(m, group, cell, parts, name) if cells <= CELLS else self._memory(m, group, cell, parts, name)
 
     def _logic(self, m: Module, group: Signal, cell: Signal, parts: Sequence[Sequence[int]], name: str) -> Value:
-        found = Signal.like(self.key, name=name, reset_less=True)
+        entry = Signal.like(self.key, name=name, reset_less=True)
         alike: dict[Sequence[int], list[int]] = {}
         for number, values in enumerate(parts):
             alike.setdefault(values, []).append(number)
@@ -97,10 +98,10 @@ class WindowKey(Component):
                 with m.Case(*numbers), m.Switch(cell):
                     for value, low, high in runs(values):
                         with m.Case(*patterns(low, high, len(cell))) if high < len(values) else m.Default():
-                            m.d.sync += found.eq(value)
+                            m.d.sync += entry.eq(value)
             with m.Default():
-                m.d.sync += found.eq(0)
-        return found
+                m.d.sync += entry.eq(0)
+        return entry
 
     def _memory(self, m: Module, group: Signal, cell: Signal, parts: Sequence[Sequence[int]], name: str) -> Value:
         rows = [0] * (len(parts) << len(cell))
@@ -123,7 +124,7 @@ def runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def patterns(low: int, high: int, width: int) -> Iterator[str]:
-    """The integers from `low` to below `high` as bit patterns in which the lower bits do not matter."""
+    """Return the integers from `low` to below `high` as bit patterns with don't-cares in the lower bits."""
     while low < high:
         free = min((low & -low).bit_length() - 1 if low else width, (high - low).bit_length() - 1)
         yield (format(low >> free, f"0{width - free}b") if free < width else "") + "-" * free

@@ -1,5 +1,7 @@
 """The requantizer that multiplies in binary32: `float32`."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from roundel.golden.requant import RequantParams
@@ -32,7 +34,7 @@ class FloatCore(Component):
         self.LATENCY = 3 if params.pipeline else 0
         super().__init__(**core_ports(params))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params = self.requant
         scale, zero_point = self.params.scale, self.params.zero_point
@@ -91,7 +93,7 @@ def _round_product(m: Module, product: Value) -> tuple[Value, Value]:
 
 
 def _round(m: Module, word: Value, name: str) -> tuple[Value, Value]:
-    """The top 24 bits of a word with its leading bit set, rounded half to even, and whether that reached 2.0."""
+    """Round a word with its leading bit set to 24 bits, half to even; returns them and whether 2.0 was reached."""
     low = len(word) - MANTISSA
     up = increment(Rounding.HALF_EVEN, word[low - 1 :], word[: low - 1].any(), Const(0, 1))
     total = Signal(MANTISSA + 1, name=name)

@@ -1,5 +1,7 @@
 """Requantizers with an integer multiplier: `fixed8`, `fixed16` and gemmlowp's `fixed32`."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
 from roundel.golden.requant import RequantParams
@@ -23,7 +25,7 @@ class FixedCore(Component):
         self.LATENCY = 1 if params.pipeline else 0
         super().__init__(**core_ports(params))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         runtime = self.params
         product, shift, zero_point = cut(m, self, self.acc * runtime.multiplier, runtime.shift, runtime.zero_point)
@@ -48,7 +50,7 @@ class GemmlowpCore(Component):
         self.LATENCY = 2 if params.pipeline else 0
         super().__init__(**core_ports(params))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         runtime, width = self.params, self.requant.acc_width
         product, shift, zero_point = cut(m, self, self.acc * runtime.multiplier, runtime.shift, runtime.zero_point)

@@ -8,7 +8,7 @@ from roundel.hw.lib import In, Out, Port
 
 
 def runtime_layout(params: RequantParams) -> data.StructLayout | None:
-    """The scheme's run-time parameters as one packed vector, in the order of `runtime_fields`; None without any."""
+    """Return the run-time parameters as one packed vector, in the order of `runtime_fields`; None without any."""
     members = {}
     for field in params.runtime_fields:
         shape = Shape(field.width, field.signed)
@@ -17,7 +17,7 @@ def runtime_layout(params: RequantParams) -> data.StructLayout | None:
 
 
 def result_layout(params: RequantParams) -> data.StructLayout:
-    """What comes out: `data`, and `index` for a codebook."""
+    """Return the result: `data`, and `index` for a codebook."""
     members = {"data": Shape(params.out_width, params.out_signed)}
     if params.scheme is Scheme.CODEBOOK:
         members["index"] = Shape(params.index_width)

@@ -1,5 +1,7 @@
 """Shift-and-round requantizers: `shift_const` and `shift`."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module
 
 from roundel.golden.requant import RequantParams
@@ -27,7 +29,7 @@ class ShiftCore(Component):
         self.requant = params
         super().__init__(**core_ports(params))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params, sign = self.requant, self.acc[-1]
         magnitude = params.out_width - (1 if params.out_signed else 0)

@@ -1,5 +1,7 @@
 """Requantizers that compare with a table: `threshold` and `codebook`."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal
 
 from roundel.golden.requant import RequantParams, Scheme
@@ -26,7 +28,7 @@ class TableCore(Component):
         self.requant = params
         super().__init__(**core_ports(params))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         params = self.requant
         is_threshold = params.scheme is Scheme.THRESHOLD

@@ -1,5 +1,7 @@
 """The requantizer as a unit: any scheme's core behind one stream interface."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 
@@ -24,7 +26,7 @@ CORES = {
 
 
 def requant_core(params: RequantParams) -> wiring.Component:
-    """The scheme's operator without handshake: `acc`, `params` in, `data` (and `index`) out after `LATENCY` cycles.
+    """Return the operator without handshake: `acc`, `params` in, `data` (and `index`) out after `LATENCY` cycles.
 
     Cores with registers inside (`params.pipeline`) advance when `en` is 1.
     """
@@ -59,7 +61,7 @@ class Requantizer(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.core = core = self.core
         source, sink = self.inputs, self.outputs

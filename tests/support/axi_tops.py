@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from roundel.hw.axi import (
     Access,
@@ -20,9 +19,10 @@ from roundel.hw.axi import (
     write_signature,
 )
 from roundel.hw.axi.signatures import ADDRESS
+from roundel.hw.lib import Component, In, Out
 
 
-class AxiMasters(wiring.Component):
+class AxiMasters(Component):
     """`stop` stops both, `idle` says that both are."""
 
     def __init__(self, *, data_width: int, channels: int, burst: int, outstanding: int, fifo: int):
@@ -30,22 +30,20 @@ class AxiMasters(wiring.Component):
         self.read = ReadMaster(channels=channels, **keywords)
         self.write = WriteMaster(**keywords)
         super().__init__(
-            ports("m_axi", read_signature(data_width))
-            | ports("m_axi", write_signature(data_width))
-            | {
-                "commands": In(stream.Signature(command_layout())).array(channels),
-                "outputs": Out(stream.Signature(read_layout(data_width))).array(channels),
-                "stores": In(stream.Signature(unsigned(ADDRESS))),
-                "inputs": In(stream.Signature(write_layout(data_width))),
-                "done": Out(1),
-                "stop": In(1),
-                "idle": Out(1),
-                "read_error": Out(1),
-                "read_address": Out(ADDRESS),
-                "read_channel": Out(8),
-                "write_error": Out(1),
-                "write_address": Out(ADDRESS),
-            }
+            **ports("m_axi", read_signature(data_width)),
+            **ports("m_axi", write_signature(data_width)),
+            commands=In(stream.Signature(command_layout()), "Transfers to read.").array(channels),
+            outputs=Out(stream.Signature(read_layout(data_width)), "Beats read.").array(channels),
+            stores=In(stream.Signature(unsigned(ADDRESS)), "Transfers to write."),
+            inputs=In(stream.Signature(write_layout(data_width)), "Beats to write."),
+            done=Out(1, "A transfer was written."),
+            stop=In(1, "Stop both masters."),
+            idle=Out(1, "Both masters are idle."),
+            read_error=Out(1, "A read failed."),
+            read_address=Out(ADDRESS, "Address of the failed read."),
+            read_channel=Out(8, "Channel of the failed read."),
+            write_error=Out(1, "A write failed."),
+            write_address=Out(ADDRESS, "Address of the failed write."),
         )
 
     def elaborate(self, platform):
@@ -83,15 +81,13 @@ TABLE = (
 )
 
 
-class AxiRegisters(wiring.Component):
+class AxiRegisters(Component):
     """Registers of all kinds."""
 
     def __init__(self) -> None:
         self.inner = RegisterFile(TABLE, address_width=8)
-        members = self.inner.signature.members
-        super().__init__(
-            ports("s_axi", lite_signature(8).flip()) | {register.name: members[register.name] for register in TABLE}
-        )
+        registers = {register.name: self.inner.ports[register.name] for register in TABLE}
+        super().__init__(**ports("s_axi", lite_signature(8).flip()), **registers)
 
     def elaborate(self, platform):
         m = Module()

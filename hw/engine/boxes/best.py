@@ -1,6 +1,7 @@
 """The best class of every location of a detector head."""
 
 from itertools import pairwise
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
@@ -15,7 +16,7 @@ SIDES = 4  # left, top, right, bottom: the lowest bytes of a location's distance
 
 
 def location_layout() -> data.StructLayout:
-    """A location: its best logit, as an unsigned byte in the order of the logits; whose it is; its distances."""
+    """Return a location: best logit, as an unsigned byte in the order of the logits; its class; distances."""
     label = unsigned((MAX_CLASSES - 1).bit_length())
     return data.StructLayout({"rank": 8, "label": label, "distances": data.ArrayLayout(8, SIDES)})
 
@@ -46,7 +47,7 @@ class BestClass(Component):
             locations=Out(stream.Signature(location_layout()), "A location for every word with a mark."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         advance = Signal()
         beat = data.StructLayout({"valid": 1, "mark": 1, "distances": 8 * SIDES})
@@ -69,7 +70,7 @@ class BestClass(Component):
         return m
 
     def _places(self, m: Module, advance: Value) -> list[data.View]:
-        """The logits of a word, as many as there are classes left."""
+        """Return the logits of a word, as many as there are classes left."""
         boxes, lanes = self.descriptor, self.params.lanes
         left = Signal(len(boxes.classes), reset_less=True)  # classes, this word's included
         with m.If(self.start | (self.words.valid & advance & self.words.p.mark)):
@@ -89,7 +90,7 @@ class BestClass(Component):
         return places
 
     def _better(self, m: Module, pair: tuple[data.View, data.View], advance: Value, name: str) -> data.View:
-        """The greater of two, registered; the first of equals."""
+        """Return the greater of two, registered; the first of equals."""
         first, second = pair
         better = Signal(self.place, name=name, reset_less=True)
         with m.If(advance):
@@ -98,7 +99,7 @@ class BestClass(Component):
         return better
 
     def _compare(self, m: Module, beat: data.View, place: data.View, advance: Value) -> None:
-        """The best of all words of a location."""
+        """Keep the best of all words of a location."""
         best, word_number = Signal(location_layout(), reset_less=True), Signal(8)
         fresh, ends = Signal(init=1), beat.valid & beat.mark
         with m.If(advance & beat.valid):

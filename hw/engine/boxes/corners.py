@@ -1,5 +1,7 @@
 """Corners of the boxes of a detector head: from a location's distances, its place and its score."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 
@@ -36,7 +38,7 @@ class BoxCorners(Component):
             done=Out(1, "All locations were taken and all boxes given; from then on, until `start`."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         location, side, advance, running = self.locations, Signal(range(SIDES)), Signal(), Signal()
         good, score = self._judge()
@@ -91,7 +93,7 @@ class BoxCorners(Component):
         return x, y, ends & (row == head.height - 1)
 
     def _move(self, m: Module, side: Value, advance: Value) -> Value:
-        """The distance of a side in units of the format, not rounded yet: the lowest bit is worth a half."""
+        """Return the distance of a side in units of the format, not rounded yet: the lowest bit is worth a half."""
         byte = self.locations.p.distances.as_value().word_select(side, 8)
         distance = Cat(Const(0, _GUARD), byte, byte[7] & self.descriptor.box_signed).as_signed()
         amount = (SHIFTS[1] - self.descriptor.shift)[:5]

@@ -1,5 +1,7 @@
 """Writes the boxes kept of an image to the outer memory."""
 
+from typing import Any
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
@@ -37,7 +39,7 @@ class BoxRecords(Component):
             done=Out(1, "Nothing is left to do; until `start`."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         box, beat = self.kept.p.boxes[0], self.data.p
         asked, ending, busy = Signal(), Signal(), Signal()  # ending: the terminator is next

@@ -1,5 +1,7 @@
 """BOXES: from the maps of a detector head to the boxes kept, in the outer memory."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 
@@ -45,7 +47,7 @@ class Boxes(Component):
             dropped=Out(1, "For one cycle: the NMS unit had no place for a box, or found it malformed."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.words = words = BoxWords(self.params)
         m.submodules.best = best = BestClass(self.params)

@@ -1,5 +1,7 @@
 """The words of a detector head's maps, location by location."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 
@@ -29,7 +31,7 @@ class BoxWords(Component):
             words=Out(stream.Signature(tagged(word(params))), "The words; a mark says that they are distances."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         boxes, shift = self.descriptor, self.params.lanes.bit_length() - 1
         m.submodules.reader = reader = WordReader(self.params)

@@ -1,5 +1,7 @@
 """The engine's array: beats of activations meet held weights, are summed up, and leave as words of the memory."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 
@@ -15,7 +17,7 @@ WAY = 2  # stages from where a sum is read to where it is written
 
 
 def activity_layout() -> data.StructLayout:
-    """What the array does in a cycle: multiplies, or lets a beat wait, and what for."""
+    """Return what the array does in a cycle: it multiplies, or lets a beat wait for one of the others."""
     return data.StructLayout(dict.fromkeys(("computing", "results", "weights", "parameters", "residual"), 1))
 
 
@@ -64,7 +66,7 @@ class EngineArray(Component):
             weights_error=Out(1, "A `last` of the weights is not where the beats' `final` says. Held until reset."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         advance, claimed = Signal(), Signal()
         m.submodules.weights_loader = weights = BlockLoader(self.params.columns)
@@ -108,11 +110,11 @@ class EngineArray(Component):
         there, unless the pipeline stood.
         """
         beat = self.beats.p
-        again = Cat(one.valid & (one.position == beat.position) for one in stages[1 : 1 + WAY])
+        again = Cat(stage.valid & (stage.position == beat.position) for stage in stages[1 : 1 + WAY])
         return beat.compute & ~beat.first & again.any()
 
     def _accept(self, m: Module, free: Value, weights_full: Value, columns_full: Value) -> None:
-        """A beat is taken when all that it needs is there."""
+        """Take a beat when all that it needs is there."""
         beat, waiting = self.beats.p, self.beats.valid
         needs_residual = beat.compute & beat.last & self.layer.has_residual
         reasons = {
@@ -131,7 +133,7 @@ class EngineArray(Component):
         ]
 
     def _pipeline(self, m: Module, advance: Value) -> list[data.View]:
-        """What steers computing beats, one stage per register: the first is the beat being taken."""
+        """Return what steers computing beats, one stage per register: the first is the beat being taken."""
         beat = self.beats.p
         layout = data.StructLayout({"valid": 1, **{name: beat.shape()[name].shape for name in STEERING}})
         arriving = Signal(layout)
@@ -146,7 +148,7 @@ class EngineArray(Component):
         return stages
 
     def _columns(self, m: Module, control: Value, load_weights: Value, load_columns: Value) -> None:
-        """What goes to all columns: operand and windows; which of them a loaded beat is for."""
+        """Connect all columns: operand and windows; which of them a loaded beat is for."""
         beat, taken = self.beats.p, self.beats.valid & self.beats.ready
         operand = Signal(self.parts[0].operand.shape(), reset_less=True)
         with m.If(self.activity.computing):
@@ -188,7 +190,7 @@ class EngineArray(Component):
             m.d.comb += column.stored.eq(words.read_data[index * width :][:width])
 
     def _residuals(self, m: Module, advance: Value) -> None:
-        """A residual goes along with its beat until the sum is made."""
+        """Delay a residual beside its beat until the sum is made."""
         residual = self.residuals.p
         for stage in range(self.dot_stages + 2):
             register = Signal.like(residual, name=f"residual_{stage}", reset_less=True)
@@ -199,7 +201,7 @@ class EngineArray(Component):
             m.d.comb += column.residual.eq(residual.word_select(index, 8))
 
     def _results(self, m: Module, advance: Value, valid: Value) -> None:
-        """A result that is not taken moves aside, so that whether the pipeline advances comes from a register."""
+        """Move a result aside that is not taken, so that `advance` comes from a register."""
         made = Cat(column.byte for column in self.parts)
         aside, full = Signal.like(self.results.p, reset_less=True), Signal()
         m.d.comb += [

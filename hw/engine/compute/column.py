@@ -1,5 +1,7 @@
 """One column of the engine's array: its weights, its sum of products, its running sum and its requantizer."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
@@ -41,7 +43,7 @@ class EngineDot(Component):
             dot=Out(signed(params.mac.dot_width), "The sum, registered."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         if self.is_tree:
             sums: list[Value] = [act * weight for act, weight in zip(self.operand, self.weights, strict=True)]
@@ -64,7 +66,7 @@ class EngineDot(Component):
 
 
 def control_layout(dot: int, requant: int) -> data.StructLayout:
-    """What steers all columns alike; so many register stages have the sum of products and the requantizer."""
+    """Return what steers all columns alike; `dot` and `requant` are the register stages of both."""
     return data.StructLayout(
         {
             "operand": 1,  # register the operand
@@ -133,7 +135,7 @@ class EngineColumn(Component):
             byte=Out(8, "The result, registered."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         control = self.control
         m.submodules.weights = weights = DoubleBuffer(self.weights.shape())
@@ -161,7 +163,7 @@ class EngineColumn(Component):
         return m
 
     def _operand(self, m: Module) -> Value:
-        """What all columns share; in depthwise layers, this column's own window in the first lanes."""
+        """Return what all columns share; in depthwise layers, this column's own window in the first lanes."""
         count = own_lanes(self.params)
         lanes = Signal(data.ArrayLayout(signed(8), count))
         m.d.comb += lanes.eq(self.broadcast)
@@ -177,7 +179,7 @@ class EngineColumn(Component):
         return Cat(own, shared[len(own) :]) if len(own) < len(shared) else own
 
     def _parameters(self, m: Module, name: str, swap: Value, fields: tuple[str, ...]) -> data.View:
-        """The active values of some of the column's parameters."""
+        """Return the active values of some of the column's parameters."""
         layout = data.StructLayout({field: self.parameters.shape()[field].shape for field in fields})
         m.submodules[name] = buffer = DoubleBuffer(layout)
         m.d.comb += [buffer.beat[field].eq(self.parameters[field]) for field in fields]
@@ -185,15 +187,15 @@ class EngineColumn(Component):
         return buffer.active
 
     def _accumulate(self, m: Module, bias: Value) -> Value:
-        """The running sum, or the running maximum: then the adder subtracts, and its sign chooses."""
+        """Form the running sum, or the running maximum: then the adder subtracts, and its sign chooses."""
         control, maximum, dot = self.control, self.layer.maximum, self.dot.dot
         start, total = (Signal(self.total.shape(), name=name, reset_less=True) for name in ("start", "running"))
         with m.If(control.dot[-1]):
             m.d.sync += start.eq(Mux(control.first, bias, self.stored))
-        found = named(m, start + (dot ^ maximum.replicate(len(dot)).as_signed()) + maximum, "sum")
+        summed = named(m, start + (dot ^ maximum.replicate(len(dot)).as_signed()) + maximum, "sum")
         with m.If(~maximum):
-            m.d.comb += self.total.eq(found)
-        with m.Elif(found < 0):
+            m.d.comb += self.total.eq(summed)
+        with m.Elif(summed < 0):
             m.d.comb += self.total.eq(dot)
         with m.Else():
             m.d.comb += self.total.eq(start)

@@ -1,5 +1,7 @@
 """The rows of a step, and the beats of a row."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream
 
@@ -10,7 +12,7 @@ from roundel.hw.lib import Component, In, Out
 
 
 def row_layout(params: EngineParams) -> data.StructLayout:
-    """A row's first beat, its positions less one, whether it is the first of its step, and `MARKS`."""
+    """Return a row's first beat, its positions less one, whether it is the first of its step, and `MARKS`."""
     places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": range(params.depth), "top": 1}
     return data.StructLayout(places | dict.fromkeys(MARKS, 1))
 
@@ -38,7 +40,7 @@ class FeedRows(Component):
             rows=Out(stream.Signature(row_layout(params)), "Rows of the steps."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         d, begin, row = self.descriptor, self.begins.p, self.rows.p
         left, bottom = Signal.like(begin.h), Signal()  # rows behind this one; there is none
@@ -76,7 +78,7 @@ class FeedBeats(Component):
             ),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         d, row, point = self.descriptor, self.rows.p, self.points.p
         left, right = Signal.like(row.w), Signal()  # positions behind the next one that computes; there is none

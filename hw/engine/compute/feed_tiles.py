@@ -1,5 +1,7 @@
 """The tiles of a COMPUTE descriptor: how many there are, and where each begins."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream
 
@@ -20,7 +22,7 @@ def tile_layout(params: EngineParams) -> data.StructLayout:
 class TileCounter(Component):
     """Walks all tiles, those of a row of tiles first; from the cycle after `start` on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             tiles_x=In(16, "Tiles of a row; they stand still from `start` to the last tile."),
             tiles_y=In(16, "Rows of tiles; they stand still from `start` to the last tile."),
@@ -31,7 +33,7 @@ class TileCounter(Component):
             lower=Out(1, "The tile is in the last row."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         x, y = Signal(16), Signal(16)  # tiles left in the row, rows left, this one included
         with m.If(self.start | self.next & self.right):
@@ -64,7 +66,7 @@ class FeedTiles(Component):
             tiles=Out(stream.Signature(tile_layout(params)), "The tiles."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         d, tile = self.descriptor, self.tiles.p
         m.submodules.counter = counter = TileCounter()
@@ -97,7 +99,7 @@ MARKS = ("first", "last", "final")
 
 
 def begin_layout(params: EngineParams) -> data.StructLayout:
-    """A step's first beat, the size of its tile less one in both directions, and `MARKS`."""
+    """Return a step's first beat, the size of its tile less one in both directions, and `MARKS`."""
     size = Shape.cast(range(params.depth))
     places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": size, "h": size}
     return data.StructLayout(places | dict.fromkeys(MARKS, 1))
@@ -124,7 +126,7 @@ class FeedSteps(Component):
             begins=Out(stream.Signature(begin_layout(params)), "The steps of each tile, with their first beats."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         d, tile, step, begin = self.descriptor, self.tiles.p, self.steps.p, self.begins.p
         blocks, last_block, fresh = Signal(16), Signal(), Signal()  # blocks left in the tile, this one included

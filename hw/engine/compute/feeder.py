@@ -1,5 +1,7 @@
 """The feeder: beats of activations for the array, in the order of the steps of a COMPUTE descriptor."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 
@@ -31,7 +33,7 @@ class Border(Component):
             outside=Out(lanes, "Lanes beyond the ends of the row, `LATENCY` cycles later."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         inside = Signal(reset_less=True)
         left = Signal(BORDER, reset_less=True)  # lane 0, counted from the left end
@@ -101,7 +103,7 @@ class Feeder(Component):
             waiting_memory=Out(1, "A request waits for the memory."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.tiles = tiles = FeedTiles(self.params)
         m.submodules.per_step = steps = FeedSteps(self.params)
@@ -147,7 +149,7 @@ class Feeder(Component):
         return issue
 
     def _answer(self, m: Module, point: data.View, issue: Value) -> None:
-        """Data as they come, pads and flips, beside what was known when they were asked for."""
+        """Pad and flip data as they come, and join them with what was known when they were asked for."""
         m.submodules.border = border = Border(self.params.lanes)
         m.submodules.fifo = fifo = SmallFifo(beat_layout(self.params), depth=CREDITS)
         asked, beat = Signal(beat_layout(self.params)), fifo.inputs.p

@@ -1,5 +1,7 @@
 """Takes the parameter streams of a layer's tiles apart: columns' parameters for the array, steps for the feeder."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 
@@ -13,12 +15,12 @@ AHEAD = 4  # steps, and tiles, that may wait
 
 
 def tile_stream_layout() -> data.StructLayout:
-    """What is known of a tile's parameter stream: its output blocks, and where it begins in the outer memory."""
+    """Return a tile's parameter stream: its output blocks, and its address in the outer memory."""
     return data.StructLayout({"blocks": 16, "address": OUTER_ADDRESS})
 
 
 def expected_layout() -> data.StructLayout:
-    """A parameter stream that is on its way, and the number of its descriptor."""
+    """Return a parameter stream that is on its way, and the number of its descriptor."""
     return data.StructLayout({"stream": tile_stream_layout(), "number": NUMBER})
 
 
@@ -52,7 +54,7 @@ class Parameters(Component):
             error_number=Out(NUMBER, "Number of that stream's descriptor."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(source=self.params.bus_bytes, target=STEP_BYTES)
         m.submodules.tile_fifo = tiles = SmallFifo(expected_layout(), depth=AHEAD)

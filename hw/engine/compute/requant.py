@@ -51,7 +51,7 @@ class EngineRequant(Component):
             byte=Out(8, "The result, registered."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         low, high = self.layer.low, self.layer.high
         if self.is_shift:
@@ -73,7 +73,7 @@ class EngineRequant(Component):
         return m
 
     def _multiply(self, m: Module) -> Value:
-        """The scheme's own core and a register behind it; it saturates by itself."""
+        """Use the scheme's own core and a register behind it; it saturates by itself."""
         m.submodules.core = core = self.core
         m.d.comb += [core.acc.eq(self.acc), core.params.eq(self.runtime), core.en.eq(self.enable[:-2].any())]
         value = Signal.like(core.data, reset_less=True)
@@ -107,7 +107,7 @@ class EngineRequant(Component):
         return unsigned(max(len(self.runtime.shift), (self.params.mac.acc_width + 1).bit_length()))
 
     def _leaking(self) -> Value:
-        """The shift of negative sums, saturated."""
+        """Return the shift of negative sums, saturated."""
         bits = self._amount.width
         amount = self.runtime.shift + self.layer.leak
         beyond = amount[bits:]

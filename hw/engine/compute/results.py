@@ -1,5 +1,7 @@
 """Addresses of the words of a layer's output positions, in the order in which the array gives results."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import stream, wiring
 
@@ -29,7 +31,7 @@ class TileWalker(Component):
             last=Out(1, "This address is the layer's last."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         layer, prefix, side = self.descriptor, self.prefix, self.params.depth.bit_length()
         loops = {"x": side, "y": side, "block": 16, "tile_x": 16, "tile_y": 16}
@@ -76,7 +78,7 @@ class Residual(Component):
             words=Out(stream.Signature(word(params)), "Words of signed bytes."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.walker = walker = TileWalker(self.params, "residual")
         m.submodules.reader = reader = WordReader(self.params)
@@ -120,7 +122,7 @@ class Target(Component):
             memory=Out(write_port(params), "Writes words of the activation memory."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.walker = walker = TileWalker(self.params, "target")
         request, unit = self.memory.request, self.unit

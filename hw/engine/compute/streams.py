@@ -1,5 +1,7 @@
 """Asks the bus for the two streams of every tile: parameters and weights."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream
 
@@ -19,7 +21,7 @@ class Streams(Component):
     while those of this one are on their way.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor."),
             bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
@@ -28,7 +30,7 @@ class Streams(Component):
             tiles=Out(stream.Signature(tile_stream_layout()), "The parameter streams, for `Parameters.tiles`."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         d = self.unit.descriptor
         m.submodules.counter = counter = TileCounter()

@@ -1,5 +1,7 @@
 """The engine's compute unit: streams of weights and parameters, feeder, array, residuals, results."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -22,7 +24,7 @@ STREAMS = 32  # weight streams that may be on their way to the decoder
 
 
 def activity_layout() -> data.StructLayout:
-    """What the unit does in a cycle: it multiplies, or lets a beat wait, and what for; at most one of them."""
+    """Return what the unit does in a cycle: it multiplies, or a beat waits for one of the others; at most one bit."""
     return data.StructLayout(
         dict.fromkeys(("computing", "waiting_weights", "waiting_parameters", "waiting_memory"), 1),
     )
@@ -70,7 +72,7 @@ class Compute(Component):
             fault=Out(fault_layout(), "A stream is damaged; held."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.array, m.submodules.feeder = array, feeder = self.array, self.feeder
         m.submodules.residual = residual = Residual(self.params)

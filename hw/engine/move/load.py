@@ -1,5 +1,7 @@
 """Brings runs of bytes from the outer memory to the activation memory."""
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import stream
 
@@ -36,7 +38,7 @@ class Load(Component):
             memory=Out(write_port(params), "Writes words of the activation memory."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.runs = runs = Runs(self.params)
         m.submodules.gearbox = gearbox = Gearbox(source=self.params.bus_bytes, target=self.params.lanes)

@@ -1,5 +1,7 @@
 """The two sides of LOAD and STORE: where runs of bytes are outside, and where their words are on chip."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 
@@ -35,7 +37,7 @@ class Runs(Component):
             run_ends=Out(1, "This word is the last of its run."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         move, shift = self.descriptor, self.params.lanes.bit_length() - 1
         bits = len(move.run_bytes) - shift + 1

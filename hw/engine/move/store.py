@@ -1,5 +1,7 @@
 """Takes runs of bytes from the activation memory to the outer memory."""
 
+from typing import Any
+
 from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 
@@ -38,7 +40,7 @@ class Store(Component):
             written=In(1, "For one cycle: a command's data are in the outer memory."),
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.runs = runs = Runs(self.params)
         m.d.comb += [

@@ -1,8 +1,13 @@
 """Ports are declared once, and their documentation is read from the declaration."""
 
+import inspect
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 from amaranth.lib import wiring
 
+import roundel.hw
 from roundel.hw.lib import Component, In, Out, Walker, members_section
 
 
@@ -51,3 +56,31 @@ def test_members_section_of_a_nested_signature() -> None:
     section = members_section(Walker).splitlines()
     at = section.index("counts : In(wiring.Signature({name: wiring.Out(bits) for name, bits in loops.items()}))")
     assert section[at + 1].startswith("    Rounds of each loop by name, at least one.")
+
+
+def components() -> list[type[wiring.Component]]:
+    """All classes of hw that are components of Amaranth."""
+    folder = Path(roundel.hw.__file__).parent
+    names = [path.relative_to(folder).with_suffix("").parts for path in sorted(folder.rglob("*.py"))]
+    modules = [
+        import_module(".".join(("roundel.hw", *(part for part in name if part != "__init__")))) for name in names
+    ]
+    classes = {item for module in modules for item in vars(module).values() if inspect.isclass(item)}
+    mine = [item for item in classes if item.__module__.startswith("roundel.hw.")]
+    return sorted((item for item in mine if issubclass(item, wiring.Component)), key=lambda item: item.__qualname__)
+
+
+def test_all_components_document_their_ports_at_the_declaration() -> None:
+    """Each takes `Component` for its base, says nothing of ports in its docstring, and has a name of its own."""
+    classes = components()
+    assert len(classes) > 80
+    assert len({item.__name__ for item in classes}) == len(classes)
+    for item in classes:
+        assert issubclass(item, Component), item
+        docstring = item.__doc__ or ""
+        assert docstring.strip(), item
+        assert "Members\n" not in docstring, item
+        declared = members_section(item)
+        assert declared or item.__base__ is not Component or item is Component, item
+        sentences = [line.strip() for line in declared.splitlines() if line.startswith("    ")]
+        assert [line for line in sentences if not line.endswith((".", ".)"))] == [], item
