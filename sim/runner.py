@@ -18,6 +18,7 @@ from typing import Any
 
 from roundel.golden.errors import ToolError
 from roundel.sim import cache
+from roundel.sim.contract import CONFIG_VARIABLE
 from roundel.sim.verilator import Verilator, find_verilator
 
 with warnings.catch_warnings():
@@ -25,10 +26,7 @@ with warnings.catch_warnings():
     import cocotb_tools.config
     from cocotb_tools import runner as cocotb_runner
 
-CONFIG_VARIABLE = "ROUNDEL_BENCH_CONFIG"
 QUIET = ("WIDTH", "WIDTHEXPAND", "WIDTHTRUNC", "UNUSED", "DECLFILENAME", "PINCONNECTEMPTY", "UNOPTFLAT", "TIMESCALEMOD")
-
-PERIOD_NS = 10  # of the clock of every bench
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from amaranth.lib import wiring
 
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import Unit
+from roundel.sim.exhaustive import EXHAUSTIVE
 from roundel.sim.runner import Design, Result, run
-from roundel.sim.stimuli import requant_bank
 
 STALLS = 0.4
 
@@ -25,36 +25,6 @@ BENCHES: Mapping[str, str] = MappingProxyType(
     }
 )
 """The cocotb bench of every unit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exhaustive:
-    """A bench that makes its own design under test and walks through a whole input space.
-
-    Attributes
-    ----------
-    bench
-        Import path of the cocotb bench.
-    component
-        Makes the design under test from the bench's settings.
-    configs
-        Named settings of the bench.
-    """
-
-    bench: str
-    component: Callable[[Mapping[str, Any]], wiring.Component]
-    configs: Mapping[str, Mapping[str, Any]]
-
-
-EXHAUSTIVE: Mapping[str, Exhaustive] = MappingProxyType(
-    {
-        "requant": Exhaustive(
-            bench="roundel.sim.benches.tb_requant_exhaustive",
-            component=requant_bank,
-            configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
-        )
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from roundel.golden.mac import MacParams, Schedule, SparseMacParams
 from roundel.golden.rounding import Ints
 from roundel.hw.emit import manifest, to_verilog
 from roundel.hw.mac import MacArray, SparseMac
-from roundel.sim.runner import PERIOD_NS, Design, run
+from roundel.sim.contract import PERIOD_NS
+from roundel.sim.runner import Design, run
 
 
 @dataclass(frozen=True, kw_only=True)

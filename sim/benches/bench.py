@@ -10,12 +10,12 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from roundel.sim.runner import PERIOD_NS
+from roundel.sim.contract import CONFIG_VARIABLE, PERIOD_NS
 
 
 def config() -> dict[str, Any]:
     """The configuration that `roundel.sim.runner.run` was given."""
-    return dict(json.loads(Path(os.environ["ROUNDEL_BENCH_CONFIG"]).read_text()))
+    return dict(json.loads(Path(os.environ[CONFIG_VARIABLE]).read_text()))
 
 
 def generator(salt: int = 0) -> np.random.Generator:

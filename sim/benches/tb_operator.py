@@ -14,7 +14,7 @@ from cocotb.triggers import FallingEdge
 from roundel.golden.requant import RequantParams
 from roundel.sim.benches.bench import config
 from roundel.sim.benches.tb_requant import FRAME, input_members, output_members
-from roundel.sim.runner import PERIOD_NS
+from roundel.sim.contract import PERIOD_NS
 from roundel.sim.stimuli import pack, unpack
 
 

@@ -14,7 +14,7 @@ from roundel.sim.stimuli.decoder import (
 )
 from roundel.sim.stimuli.nms import BoxImage, beats, clusters, equal_sizes, image_of, members, on_edges, scenarios
 from roundel.sim.stimuli.payload import Member, pack, unpack
-from roundel.sim.stimuli.requant import ACC_WIDTH, combinations, requant_bank
+from roundel.sim.stimuli.requant import ACC_WIDTH, combinations
 
 __all__ = [
     "ACC_WIDTH",
@@ -34,7 +34,6 @@ __all__ = [
     "mutated",
     "on_edges",
     "pack",
-    "requant_bank",
     "resized",
     "scenarios",
     "sound",

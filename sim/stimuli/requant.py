@@ -1,20 +1,27 @@
-"""A bank of `shift` and `shift_const` cores, one for each combination, that one counter drives."""
+"""Every form and shift of a shifting requantizer on narrow accumulators: what an exhaustive bench walks through."""
 
-from collections.abc import Mapping
 from typing import Any
-
-from amaranth.hdl import Cat, Module, Signal
 
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
-from roundel.hw.lib import Component, Out
-from roundel.hw.requant import ShiftCore
 
 ACC_WIDTH = 16
 
 
 def combinations(out_width: int) -> list[tuple[RequantParams, dict[str, int]]]:
-    """Parameters and run-time shift of every core in the bank."""
+    """Parameters and run-time fields of every `shift` and `shift_const` of 16-bit accumulators.
+
+    Parameters
+    ----------
+    out_width
+        Bits of the results.
+
+    Returns
+    -------
+    list of (RequantParams, dict)
+        All roundings, signed, unsigned and rectified results, all shifts from 0 to 15; `shift` is the only field, and
+        `shift_const` has none.
+    """
     rows: list[tuple[RequantParams, dict[str, int]]] = []
     for rounding in Rounding:
         for kind in ({}, {"relu": True}, {"out_signed": False}):
@@ -24,35 +31,3 @@ def combinations(out_width: int) -> list[tuple[RequantParams, dict[str, int]]]:
                 (RequantParams(scheme=Scheme.SHIFT_CONST, shift=shift, **common), {}) for shift in range(ACC_WIDTH)
             ]
     return rows
-
-
-class Bank(Component):
-    """All cores side by side on one accumulator."""
-
-    latency = 0
-
-    def __init__(self, out_width: int):
-        self.rows = combinations(out_width)
-        super().__init__(
-            acc=Out(ACC_WIDTH, "The accumulator, which counts up from 0 after reset."),
-            data=Out(len(self.rows) * out_width, "The results, that of the first combination in the lowest bits."),
-        )
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        count = Signal(ACC_WIDTH)
-        m.d.sync += count.eq(count + 1)
-        results = []
-        for number, (params, runtime) in enumerate(self.rows):
-            m.submodules[f"core_{number}"] = core = ShiftCore(params)
-            m.d.comb += core.acc.eq(count.as_signed())
-            if runtime:
-                m.d.comb += core.params.shift.eq(runtime["shift"])
-            results.append(core.data.as_unsigned())
-        m.d.comb += [self.acc.eq(count), self.data.eq(Cat(*results))]
-        return m
-
-
-def requant_bank(settings: Mapping[str, Any]) -> Bank:
-    """The bank of an exhaustive bench's settings, `out_width`."""
-    return Bank(settings["out_width"])
