@@ -1,4 +1,4 @@
-"""An integer network to a program; passes in the order of their names in docs/compiler.md."""
+"""The compiler: translates an integer network into a program of the engine, pass by pass (docs/compiler.md)."""
 
 from roundel.compiler.boxes import Head, heads_of
 from roundel.compiler.passes import PASSES, Compilation

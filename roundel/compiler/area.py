@@ -45,7 +45,7 @@ def cut(storage: Storage, heights: Sequence[int], columns: int) -> list[Area]:
     heights
         Rows of each band, from the top; together all rows.
     columns
-        Of each strip but the last, which may have fewer.
+        Columns of each strip; the last strip may have fewer.
 
     Returns
     -------
@@ -67,7 +67,7 @@ class Place:
     Parameters
     ----------
     word
-        Of its first row of plane 0.
+        First word of its first row of plane 0.
     row, plane
         Words from row to row and from plane to plane.
     area
@@ -111,7 +111,7 @@ class Tiling:
     tile_w, tile_h
         Columns and rows of a tile.
     tiles_x, tiles_y
-        How many there are side by side and one below the other.
+        Number of tiles side by side, and of rows of tiles.
     last_w, last_h
         Columns of the last tile of a row of tiles, and rows of the last row of tiles.
     """
@@ -130,9 +130,9 @@ class Tiling:
         Parameters
         ----------
         rows, columns
-            Of the map.
+            Size of the map.
         depth
-            Positions of the accumulator memory; at least 4 with `even`.
+            Number of positions of the accumulator memory; at least 4 with `even`.
         even
             Whether a tile begins at even rows and columns, as upsampling needs.
         """

@@ -1,4 +1,4 @@
-"""A detector's head as BOXES descriptors: from two maps on chip to records in the outer memory."""
+"""The head of a detector as BOXES descriptors, which turn two maps on chip into records in the outer memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Head:
     cls, box
         The layers that give its logits and its distances.
     params
-        What the box decoder is told of it.
+        Parameters of the box decoder for this scale.
     """
 
     cls: str
@@ -44,7 +44,7 @@ class DetectorScale(Protocol):
 
 
 class HeadedDetector(Protocol):
-    """What the compiler asks of a detector; `roundel.detection.Detector` is one."""
+    """The part of a detector that the compiler needs; `roundel.detection.Detector` implements it."""
 
     @property
     def scales(self) -> Sequence[DetectorScale]:

@@ -1,4 +1,4 @@
-"""Operations at addresses: COMPUTE descriptors, the moves of rows, and the streams that they read."""
+"""Code generation: COMPUTE, LOAD and STORE descriptors with their addresses, and the streams that they read."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ ALIGN = 16  # bytes: a beat of the widest bus
 
 @dataclass(kw_only=True)
 class Streams:
-    """Parameter and weight streams behind the program; equal ones stand there once.
+    """Parameter and weight streams behind the program; identical streams are stored once.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Streams:
     Attributes
     ----------
     data
-        All of them, each from a multiple of `ALIGN` on.
+        All streams, each aligned to `ALIGN` bytes.
     """
 
     params: EngineParams
@@ -88,13 +88,13 @@ def compute(
     operation
         What it computes.
     blocks
-        Output blocks, all of one phase, of which the part has a row at least.
+        Output blocks, all of one phase, of which the part has at least one row.
     streams
-        Grow by the parameters and weights that it reads.
+        Extended by the parameters and weights that the descriptor reads.
     area
         The part of the results.
     source, target, residual
-        Places on chip that hold what it reads and makes.
+        Places on chip of its operands and its result.
     """
     assert area.first % operation.grain == 0
     params, lanes, storage = streams.params, streams.params.lanes, operation.target.storage

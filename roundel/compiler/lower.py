@@ -1,4 +1,4 @@
-"""From layers to operations: which tensors there are, how they lie, and what makes each."""
+"""Lowering: layers become operations on tensors, each with a layout in memory."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -88,13 +88,13 @@ def copy(
     Parameters
     ----------
     layer
-        For messages.
+        Name of the layer, for messages.
     source, target
         Both exist already.
     params
         The engine's, whose rounding holds.
     shift
-        Bits to the right; negative ones go left.
+        Right shift in bits; a left shift if negative.
     upsample
         Whether every pixel becomes four.
     """
@@ -114,7 +114,7 @@ def copy(
 
 
 def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """Make a sum: the operand with more fractional bits meets weights of 1, the other is the residual.
+    """Make a sum: the operand with more fractional bits is multiplied by weights of 1, the other is the residual.
 
     Raises
     ------

@@ -20,7 +20,7 @@ def is_depthwise(layer: Weighted, channels: int) -> bool:
 
 
 def window_of(layer: Weighted, source: Tensor) -> Window:
-    """How the kernel slides; a matrix product behind a flattened map has a kernel of the whole map."""
+    """The window of a layer; a matrix product behind a flattened map has a kernel as large as the map."""
     if layer.window is not None:
         return layer.window
     storage = source.storage
@@ -28,7 +28,7 @@ def window_of(layer: Weighted, source: Tensor) -> Window:
 
 
 def depthwise_slots(layer: Weighted, source: Tensor) -> Ints:
-    """Where the outputs are: in the lanes of their channels, `outputs / channels` planes for each of the source's."""
+    """Slots of the outputs: in the lanes of their channels, `outputs / channels` planes for each of the source's."""
     outputs, lanes = len(layer.bias) // layer.groups, source.storage.lanes
     plane, lane = np.divmod(source.slots, lanes)
     return np.asarray(((plane[:, None] * outputs + np.arange(outputs)) * lanes + lane[:, None]).ravel())

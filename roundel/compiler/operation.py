@@ -1,4 +1,4 @@
-"""Operations: what one COMPUTE does to whole tensors, wherever they will be, and the streams that it reads."""
+"""Operations: the work of one COMPUTE on whole tensors, before they have addresses, and the streams that it reads."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Steps:
     Parameters
     ----------
     plane
-        (steps,): which of the source's each meets.
+        (steps,): plane of the source that each step reads.
     row, byte
         (steps,): rows and bytes of a row from output position (0, 0) to the first beat's lane 0.
     weights
@@ -55,29 +55,29 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Operation:
-    """What one COMPUTE does to whole tensors.
+    """The work of one COMPUTE on whole tensors.
 
     Parameters
     ----------
     layer
         The network's layer that it belongs to.
     source, residual, target
-        What it reads, adds (or None) and makes.
+        The operand, the tensor that is added (or None) and the result.
     steps
-        Of every output block, zeros left out; of one phase after the other.
+        Steps of every output block, blocks of zeros left out, phase by phase.
     phases
         Output rows 0, phases, 2 * phases, ... are the first phase, 1, phases + 1, ... the second: each has steps of its
         own.
     dense
-        How many steps there were with them.
+        Number of steps including blocks of zeros.
     columns
-        Bias, shift, residual_shift and what else the requantizer takes, (blocks, columns) each.
+        Bias, shift, residual_shift and the other parameters of the requantizer, (blocks, columns) each.
     stride
         Rows of the map from one output row of a phase to the next.
     x_step, every, lead
         See docs/engine.md.
     pad
-        The byte that stands outside the map.
+        Value of the bytes outside of the map.
     low, high
         Clamp of the result, before `flip_target`.
     leak
@@ -85,7 +85,7 @@ class Operation:
     depthwise, maximum, upsample, flip_target
         See docs/engine.md.
     macs
-        Products that the network asks for.
+        Number of products of the network.
     """
 
     layer: str
@@ -219,9 +219,9 @@ def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, In
     Parameters
     ----------
     target
-        Says where each channel is.
+        Tensor whose slots are the places of the channels.
     lanes
-        Of a plane.
+        Lanes of a plane.
     values
         By name, (channels,), or (1,) for all.
 
@@ -246,7 +246,7 @@ def parameter_stream(
     Parameters
     ----------
     operation, blocks
-        Whose.
+        The operation, and the numbers of the output blocks.
     params
         The engine's.
     places

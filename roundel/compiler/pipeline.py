@@ -21,18 +21,18 @@ Regions = dict[Region, NDArray[np.uint8]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compiled:
-    """A program, and where its tensors are.
+    """A program, and the places of its tensors.
 
     Attributes
     ----------
     params
-        The engine that it is for.
+        Parameters of the engine that runs it.
     program
-        Its descriptors.
+        The descriptors.
     image
         Region `PROGRAM`: the program, then parameter and weight streams.
     sizes
-        Bytes of every region.
+        Size of every region in bytes.
     source
         The network's input.
     outputs
@@ -40,11 +40,11 @@ class Compiled:
     heads
         The scales of a detector, whose records are at the start of region `OUTPUT`.
     tensors
-        What can be read when the program is through: results, and with `trace` every layer's.
+        Tensors that can be read after a run: the results, and with `trace` the result of every layer.
     tasks
-        What each descriptor is for, but for the last, which is END.
+        The task behind each descriptor, except the last descriptor, which is END.
     plan
-        The activation memory.
+        Allocation of the activation memory.
     """
 
     params: EngineParams
@@ -94,11 +94,11 @@ def compile_network(
     Parameters
     ----------
     network
-        What to run.
+        The integer network.
     shape
-        Of an image: (rows, columns, channels), or (features,).
+        Shape of an image: (rows, columns, channels), or (features,).
     params
-        The engine's.
+        Parameters of the engine.
     heads
         The scales of a detector, whose boxes are stored. Their tensors are not, and without `trace` nor are the
         network's results.

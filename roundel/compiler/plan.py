@@ -1,7 +1,7 @@
-"""Which maps stay on chip and where, and in which bands of rows the others pass through it.
+"""Planning: the allocation of resident maps in the activation memory, and the tiling of streamed maps.
 
-A map is *resident* from what makes it to the last that reads it, or it is *streamed*: it lies in the outer memory, and
-each operation that makes or reads it does so band by band through buffers of its own.
+A map is *resident*, on chip for its whole live range, or *streamed*: it lies in the outer memory, and each operation
+that writes or reads it does so band by band, through buffers of its own.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ GAIN = 0.999  # of a plan's cycles: less is no reason to change it
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Where everything is.
+    """The allocation of the activation memory.
 
     Parameters
     ----------
     resident
-        The first word of every resident storage.
+        First word of every resident storage.
     streamed
         The other storages.
     bands
-        Of every operation.
+        Bands of every operation.
     """
 
     resident: dict[Storage, int]
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def cycles(self) -> float:
-        """Of all operations, by a rough estimate."""
+        """Cycles of all operations, a rough estimate."""
         return sum(bands.cycles for bands in self.bands)
 
 
@@ -49,15 +49,15 @@ class Planner:
     Parameters
     ----------
     operations
-        In order.
+        Operations in the order of the program.
     outer
-        Storages that are stored anyway.
+        Storages that are stored in any case.
     source
-        That of the input, which is loaded.
+        Storage of the input, which is loaded.
     words
-        Of the activation memory that may be used.
+        Number of words of the activation memory that may be used.
     params
-        The engine's.
+        Parameters of the engine.
     pinned
         Storages that stay on chip to the end.
     """
@@ -112,7 +112,7 @@ class Planner:
         return best
 
     def _beside_streamed(self, storage: Storage, streamed: frozenset[Storage]) -> bool:
-        """Whether something is streamed while a storage lives, so that it takes room from buffers."""
+        """Whether a map is streamed within the live range of a storage, which then takes room from its buffers."""
         return any(overlap(self.lives[storage], self.lives[other]) for other in streamed)
 
     def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
@@ -132,7 +132,7 @@ class Planner:
         ]
 
     def _traffic(self, storage: Storage) -> int:
-        """How often all of it moves more than if it stayed."""
+        """Number of additional transfers of a storage if it is streamed instead of resident."""
         reads = sum(
             any(tensor.storage.root[0] is storage for tensor in operation.operands) for operation in self.operations
         )

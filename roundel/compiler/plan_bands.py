@@ -1,4 +1,4 @@
-"""In which parts an operation passes through the activation memory: bands of rows, and strips of these."""
+"""Tiling of streamed maps: an operation works in bands of rows, and in strips of these bands."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ OVERHEAD = 50  # cycles around a part's computation: the first weights, the last
 
 @dataclass(frozen=True, kw_only=True)
 class Bands:
-    """How an operation passes through the memory.
+    """The tiling of an operation, and its buffers.
 
     Parameters
     ----------
     heights, columns
-        Of the parts of the result: rows of each band from the top, and columns of their strips.
+        Parts of the result: rows of each band from the top, and columns of a strip.
     buffers
-        Of the operands `source`, `residual` and `target` that are streamed: the first word of one buffer, or of two
-        that take turns.
+        First words of the buffers of each streamed operand (`source`, `residual`, `target`): one buffer, or two for
+        double buffering.
     cycles
-        Of the operation, by a rough estimate.
+        Cycles of the operation, a rough estimate.
     """
 
     heights: tuple[int, ...]
@@ -49,15 +49,15 @@ class BandChoice:
     Parameters
     ----------
     operation
-        What passes.
+        The operation.
     streamed
-        Its streamed operands by name.
+        Streamed operands of the operation by name.
     taken
-        Words from ... to below ... that are not free.
+        Allocated words, as pairs of first word and end.
     words
-        Of the activation memory.
+        Number of words of the activation memory.
     params
-        The engine's.
+        Parameters of the engine.
     """
 
     operation: Operation
@@ -135,7 +135,7 @@ class BandChoice:
         return Bands(heights=heights, columns=columns, buffers=buffers, cycles=cycles)
 
     def _cycles(self, height: int, columns: int, *, double: bool) -> float:
-        """Of the operation: every part takes what its slowest unit needs, or the sum of all with single buffers."""
+        """Cycles of the operation: a part takes as long as its slowest unit, or with single buffers the sum of all."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
         rows = -(-min(height, target.rows) // operation.phases)
         tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)

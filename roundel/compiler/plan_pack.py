@@ -1,4 +1,4 @@
-"""Packing: places in the activation memory for maps that live for a while."""
+"""Packing: allocates maps with live ranges in the activation memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,14 +12,14 @@ Lives = Mapping[Storage, tuple[int, int]]
 
 
 def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
-    """Return the first word of every storage; none that live at once overlap. None if no way is found.
+    """Return the first word of every storage; storages with overlapping live ranges share no word. None if that fails.
 
     Parameters
     ----------
     lives
-        The first and the last operation that needs each.
+        Live range of each storage: the first and the last operation that needs it.
     words
-        Of the memory.
+        Number of words of the memory.
     """
     if peak(lives)[1] > words:
         return None
@@ -40,7 +40,7 @@ def pack(lives: Lives, words: int) -> dict[Storage, int] | None:
 
 
 def peak(lives: Lives) -> tuple[int, int]:
-    """Return the operation at which most words live, and how many they are."""
+    """Return the operation at which the most words are live, and their number."""
     needs: dict[int, int] = {}
     for storage, (first, last) in lives.items():
         for index in range(first, last + 1):
@@ -74,7 +74,7 @@ def first_fit(taken: Taken, size: int, words: int) -> int | None:
     taken
         Pairs of first word and end, in any order.
     size, words
-        What is asked for, and what there is.
+        Words to allocate, and words of the memory.
     """
     at = 0
     for start, stop in sorted(taken):
@@ -85,5 +85,5 @@ def first_fit(taken: Taken, size: int, words: int) -> int | None:
 
 
 def overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two lives have an operation in common."""
+    """Whether two live ranges have an operation in common."""
     return a[0] <= b[1] and b[0] <= a[1]

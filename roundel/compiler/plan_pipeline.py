@@ -1,4 +1,4 @@
-"""How a map on chip that is loaded or stored beside the computing is cut into bands: where a few cycles are saved."""
+"""Bands of resident maps that are loaded or stored: transfers overlap with the computation."""
 
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,11 +22,11 @@ class Pipeline:
     Parameters
     ----------
     operation
-        What computes; all its maps stay on chip.
+        The operation; all its maps are resident.
     loads, stores
-        Which of these.
+        Whether its source is loaded, and whether its result is stored.
     params
-        The engine's.
+        Parameters of the engine.
     """
 
     operation: Operation

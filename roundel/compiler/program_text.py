@@ -1,4 +1,4 @@
-"""A compiled network for people and for other programs: the listing and the memory map."""
+"""A compiled network as text for people (the listing) and as data for other programs (the memory map)."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ COUNTS = ("computes", "macs", "steps", "steps_dense", "loaded", "stored", "weigh
 
 
 def memory_map(compiled: Compiled) -> dict[str, Any]:
-    """Return what a driver needs to know, as plain values; docs/compiler.md describes it."""
+    """Return the memory map for host software, as plain values; docs/compiler.md describes it."""
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -1,4 +1,4 @@
-"""The order of a program: loads, computations and stores of every operation, band by band."""
+"""Scheduling: loads, computations and stores of every operation, band by band."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,26 +22,26 @@ NO_LAYER = (1 << 24) - 1
 
 @dataclass(kw_only=True)
 class Schedule:
-    """Makes the tasks of a program.
+    """Lists the tasks of a program.
 
     Parameters
     ----------
     plan
-        Where everything is.
+        Allocation of the activation memory.
     streams
-        Filled with what the computations read.
+        Filled with the parameters and weights that the computations read.
     source
-        The input's storage.
+        Storage of the input.
     stored
-        Storages that are stored though they stay on chip.
+        Resident storages that are stored as well.
     layers
         The number of every layer of the network.
 
     Attributes
     ----------
     tasks
-        In an order in which they may run one after the other. Loads come before the computations that they can run
-        beside.
+        Tasks in an order in which they could run one after the other. A load comes before the computations that
+        it can overlap with.
     """
 
     plan: Plan

@@ -1,4 +1,4 @@
-"""Weight blocks: how taps and channels of a kernel become steps of the array."""
+"""Steps: how taps and channels of a kernel become weight blocks of the array."""
 
 from math import gcd
 
@@ -13,7 +13,7 @@ POINT = Window(kernel=(1, 1))
 
 
 def phases_of(window: Window, interleave: int) -> int:
-    """How many kinds of output rows there are when a row of the map holds so many rows of the tensor."""
+    """Number of phases (kinds of output rows) where a row of the map holds `interleave` rows of the tensor."""
     return interleave // gcd(interleave, window.stride[0])
 
 
@@ -30,13 +30,13 @@ def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> flo
     Parameters
     ----------
     window
-        How the kernel slides.
+        Kernel, stride, dilation and padding.
     interleave
-        Rows of the tensor in a row of the map.
+        Number of rows of the tensor in a row of the map.
     channels
-        Of the tensor.
+        Channels of the tensor.
     lanes
-        Bytes that a step takes.
+        Bytes that a step reads in one beat.
     """
     rows = kernel_rows(window, interleave)[0]
     bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
@@ -51,9 +51,9 @@ def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: 
     weights
         (taps, channels, outputs) each; all are added up.
     window
-        How the kernel slides.
+        Kernel, stride, dilation and padding.
     source, target
-        Where the channels are.
+        Tensors whose slots are the places of the channels.
     """
     rows, within = kernel_rows(window, source.storage.interleave)
     steps: list[Steps] = []
@@ -131,9 +131,9 @@ def depthwise_steps(
     groups
         Of kernel columns, see `covers`.
     plane
-        Of the source.
+        Plane of the source.
     taps
-        Of the array's window.
+        Taps of the array's window.
     """
     lanes, lead = source.storage.lanes, lead_of(groups)
     row, byte, held = [], [], []

@@ -1,4 +1,4 @@
-"""Tensors as the engine keeps them: which byte of which word is which channel, on chip and in the outer memory."""
+"""Layouts: the byte of every channel and pixel of a tensor, on chip and in the outer memory."""
 
 from dataclasses import dataclass, field
 
@@ -13,12 +13,12 @@ from roundel.golden.rounding import Ints
 
 @dataclass(frozen=True, kw_only=True)
 class Outer:
-    """Where rows lie in the outer memory.
+    """The place of a map in the outer memory.
 
     Parameters
     ----------
     region, offset
-        Of the first byte.
+        Region and offset of the first byte.
     row, plane
         Bytes from row to row and from plane to plane.
     """
@@ -31,25 +31,25 @@ class Outer:
 
 @dataclass(kw_only=True, eq=False)
 class Storage:
-    """A map: words that live and are moved together.
+    """A map: words with one live range, which are moved together.
 
     Parameters
     ----------
     name
         The tensor that it was made for.
     rows, columns
-        Of the map in memory.
+        Size of the map in memory.
     planes
         Groups of `lanes` channels; 1 in the `rows` layout.
     lanes
-        Bytes of a word.
+        Number of bytes in a word.
     pixel
         Bytes of a pixel in the `rows` layout; 0 for planes.
     interleave, missing
         How many rows of the tensor, each with all channels, a pixel of the `rows` layout holds one behind the other,
         and how many the last row of the map has less than that.
     parent
-        The storage that this one is a part of, and its plane in which this one begins.
+        The storage that contains this one, and the plane of it in which this one begins.
     outer
         Its place in the outer memory, if it has one.
     """
@@ -104,11 +104,11 @@ class Tensor:
     Parameters
     ----------
     name
-        Its own.
+        Name of the tensor.
     form
         Its format, of at most 8 bits.
     storage
-        Where it is.
+        The map that holds it.
     slots
         (channels,): `plane * lanes + lane` of every channel; in the `rows` layout the byte of its row of the pixel.
     flat

@@ -1,9 +1,9 @@
-"""Tokens: what makes units that run side by side keep the order of the program wherever it matters.
+"""Tokens: they order descriptors of different units, which run side by side, wherever the order matters.
 
-Tasks stand in an order in which they could run one after the other. Two tasks of different units that touch the same
-memory, at least one of them writing, must not overlap: the later one waits for a token of the earlier. Units pass
-tokens to their neighbours only, so between loads and stores a computation in between passes them on, and where there is
-none, a computation of a single word is put there (`fence`).
+Tasks are listed in an order in which they could run one after the other. Two tasks of different units that touch the
+same memory, at least one of them writing, must not overlap: the later task waits for a token of the earlier one. Units
+pass tokens to their neighbours only, so a computation between a load and a store passes them on; where there is none, a
+computation of a single word is inserted (`fence`).
 """
 
 from bisect import bisect_right
@@ -24,20 +24,20 @@ NOTHING: Ints = np.zeros((0, 2), dtype=np.int64)
 
 @dataclass(kw_only=True, eq=False)
 class Task:
-    """A descriptor, and what it touches.
+    """A descriptor, and the memory that it touches.
 
     Parameters
     ----------
     opcode, values
-        Of the descriptor.
+        Opcode and fields of the descriptor.
     layer
         The network's layer; "" for none.
     macs
-        Products that the network asks for.
+        Number of products of the network.
     reads, writes
         (spans, 2): from ... to below ..., words on chip, or bytes of the outer memory (`outer_line`).
     steps
-        Weight blocks kept, and with those that are zero.
+        Number of weight blocks kept, and including those that are zero.
     """
 
     opcode: Opcode
@@ -69,7 +69,7 @@ def _meet(a: Ints, b: Ints) -> bool:
 
 
 class Touched:
-    """What tasks of one unit read, or what they write: spans by the number of the task in its unit."""
+    """Memory that the tasks of one unit read, or write: spans by the number of the task in its unit."""
 
     def __init__(self) -> None:
         self._rows = np.zeros((3, 64), dtype=np.int64)  # from, to below, number
