@@ -1,5 +1,6 @@
 """Runs a program on the RTL of the engine, from outside the simulator."""
 
+import functools
 import inspect
 import json
 import shutil
@@ -27,10 +28,6 @@ MOST = 1 << 26  # bytes of the simulated memory
 FILLER = 0xA5  # between regions, where nothing may be written
 LIMIT = 10_000_000  # cycles
 QUIET = ("CMPCONST", "SYMRSVDWORD")  # comparisons with the largest index of an array; a port named interrupt
-SOURCES: list[str | bytes] = [
-    *cache.code(golden, hw),
-    inspect.getsource(engine_top),
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +180,15 @@ def simulate(
     return found
 
 
+@functools.cache
+def verilog_sources() -> list[str | bytes]:
+    """Text of everything of ours that the Verilog of the simulated top depends on, but for the engine's parameters."""
+    return [*cache.code(golden, hw), inspect.getsource(engine_top)]
+
+
 def design(params: EngineParams, trace: str | None = None) -> Design:
     """The simulated top of an engine; its Verilog is cached by the sources of everything that can go into it."""
-    parts: list[str | bytes] = [json.dumps(params.as_dict()), *SOURCES]
+    parts = [json.dumps(params.as_dict()), *verilog_sources()]
 
     def make(folder: Path) -> None:
         (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"))
