@@ -69,7 +69,7 @@ def _batch_normalization(op: Operator) -> Node:
 
 
 def _add(op: Operator) -> Node:
-    """Of two tensors; with a constant it is an offset per channel."""
+    """Sum of two tensors; with a constant an offset per channel."""
     constants = [index for index in (0, 1) if op.is_constant(index)]
     if not constants:
         return graph.Add(**op.common(0, 1))

@@ -17,14 +17,14 @@ BATCH = -(1 << 30)  # stands for the size of the batch in shapes that a network 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Levels:
-    """What a quantization dialect says of a constant.
+    """The quantization of a constant, as a dialect states it.
 
     Parameters
     ----------
     step
         The constant is a whole multiple of it: (), or (channels,) along `axis`.
     axis
-        Of the constant; 0 where the step is ().
+        Axis of the constant; 0 where the step is ().
     width
         Signed bits that hold the multiples.
     """
@@ -36,7 +36,7 @@ class Levels:
 
 @dataclass(kw_only=True, eq=False)
 class Scope:
-    """What is known of the tensors so far.
+    """The knowledge about tensors so far.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Scope:
     constants
         Weights and other constants by name.
     levels
-        What dialects say of some of them.
+        Quantization of some of the constants, as dialects state it.
     codes
         Activations as integers, which only a dequantizer may read, and what the two are together.
     aliases
@@ -80,7 +80,7 @@ class Operator:
     Parameters
     ----------
     scope
-        What is known of its inputs.
+        The knowledge about its inputs.
     proto
         The node.
     """

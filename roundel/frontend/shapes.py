@@ -165,7 +165,7 @@ def _optional(op: Operator, index: int) -> NDArray[Any] | None:
 
 
 def _sources(op: Operator, size: int, factor: int) -> NDArray[Any]:
-    """Which of `size` values each of `size * factor` results takes, by the formulas of ONNX's Resize."""
+    """Index of the value, among `size`, that each of `size * factor` results takes by the formulas of ONNX's Resize."""
     mode = op.get("coordinate_transformation_mode", "half_pixel")
     i = np.arange(size * factor)
     match mode:

@@ -59,7 +59,7 @@ class HostOperator:
     Parameters
     ----------
     name, operator
-        Its name in the file, and what it is: Softmax or Sigmoid.
+        Name in the file, and kind: Softmax or Sigmoid.
     tensor
         The result of the network that it reads.
     axis
@@ -79,11 +79,11 @@ class Graph:
     Parameters
     ----------
     file
-        Where it came from, for messages.
+        Origin of the graph, for messages.
     source
         Name of the input tensor.
     shape
-        Its shape without the batch: (channels, rows, columns) or (features,).
+        Shape of the input without the batch: (channels, rows, columns) or (features,).
     nodes
         In dataflow order: every node reads `source` or outputs of nodes before it.
     results
@@ -91,7 +91,7 @@ class Graph:
     shapes
         Shape of every tensor, without the batch.
     host
-        What the file does to the results and the network here does not.
+        Operators at the end of the file that are left to the host.
     names
         The result behind each output of the file, by the output's name; what the host computes is not there, but what
         it reads.

@@ -25,7 +25,7 @@ class Images:
     labels
         (count,) integers; None where the file has none.
     file
-        Where they came from, for messages.
+        Origin of the images, for messages.
     """
 
     images: NDArray[Any]
@@ -76,7 +76,7 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     source
         The path of an `.npz` file, its arrays by name, or the images alone.
     shape
-        Of an image: (channels, rows, columns) or (features,).
+        Shape of an image: (channels, rows, columns) or (features,).
 
     Raises
     ------

@@ -26,7 +26,7 @@ ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """What every node has: a name for messages, the tensors that it reads, the tensor that it makes."""
+    """Base of all nodes: a name for messages, the input tensors, the output tensor."""
 
     name: str
     inputs: tuple[str, ...]
@@ -48,7 +48,7 @@ class Conv(Node):
     bias
         (outputs,).
     window
-        How the kernel slides.
+        Kernel, stride, dilation and padding.
     groups
         Consecutive, equal groups of outputs each read their own group of channels.
     step

@@ -49,16 +49,16 @@ class Floats:
 
 
 def sample_positions(images: int, positions: int, most: int, seed: int) -> Ints:
-    """Positions that stand for a whole tensor in the search: the same number of each image, without repetition.
+    """Draw the positions at which the search compares candidates: the same number in each image, without repetition.
 
     Parameters
     ----------
     images, positions
-        How many images there are, and positions (rows times columns) in each.
+        Number of images, and of positions (rows times columns) in each.
     most
-        How many positions may be taken of all images together, but at least one of each.
+        Greatest number of positions over all images, but at least one in each.
     seed
-        Of the choice.
+        Seed of the choice.
 
     Returns
     -------

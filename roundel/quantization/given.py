@@ -26,7 +26,7 @@ class Given:
     codes
         int64 in the shape of the node's weights, after folding (`roundel.graph.folding`).
     format
-        What they count: 2 to 8 bits, signed.
+        Format of the codes: 2 to 8 bits, signed.
     fractions
         N_w of each output channel, (outputs,), where they differ; None: that of `format`.
     """

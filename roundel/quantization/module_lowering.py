@@ -29,15 +29,15 @@ class ModuleLowering:
     Parameters
     ----------
     graph, module
-        What to lower.
+        The module.
     inputs
-        What its sources hold on the calibration images, and their formats.
+        Values of its sources on the calibration images, and their formats.
     reference
-        What it should give, real, in the integer network's order of axes and features.
+        Real results to approximate, in the integer network's order of axes and features.
     options
-        How to quantize.
+        Options of the quantization.
     given
-        Its weights, where they are integers already.
+        Weights of the module, if they are integers already.
     """
 
     graph: Graph
@@ -98,7 +98,7 @@ class ModuleLowering:
 
     @cached_property
     def _goal(self) -> Goal:
-        """What should come out. An output that cannot be negative is unsigned, which gains a bit."""
+        """The target of the search. An output that cannot be negative is unsigned, which gains a bit."""
         activation, quantizer = self.module.activation, self.module.quantizer
         if quantizer is not None:
             form, activation = given_format(self.graph, quantizer, activation)

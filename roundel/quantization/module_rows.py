@@ -47,7 +47,7 @@ class ModulesTable:
 
     @property
     def saved(self) -> int:
-        """How many fewer those are."""
+        """Number of quantization operations saved."""
         return self.before - self.after
 
 

@@ -44,8 +44,8 @@ class Module:
     Parameters
     ----------
     nodes
-        Its operators in dataflow order. The first names it: a convolution, a matrix product, an operator that joins,
-        averages or moves, or an activation or quantization that no module can take in.
+        Operators in dataflow order. The first one names the module: a convolution, a matrix product, an operator that
+        joins, averages or moves, or an activation or quantization that no module can take in.
     sources
         Modules (or the network's input) whose results it reads, a residual last.
     """
@@ -89,7 +89,7 @@ class Module:
 
     @property
     def quantizer(self) -> Quantize | None:
-        """What fixes its output's format, if the network says it; always its last operator."""
+        """Quantizer that fixes the output's format, if the network has one; always the last operator."""
         last = self.nodes[-1]
         return last if isinstance(last, Quantize) else None
 
@@ -129,7 +129,7 @@ def input_quantizer(graph: Graph) -> Quantize | None:
 
 
 def feature_order(graph: Graph, tensor: str) -> Ints | None:
-    """Where each feature of a flattened tensor in the integer network is found in ONNX's, None if at the same place.
+    """Position in ONNX's order of each feature of a flattened tensor of the integer network; None if the orders agree.
 
     Integer maps are flattened with the channel fastest, ONNX's with the column fastest: who reads a flattened tensor,
     or a concatenation of such, has to know.
@@ -153,7 +153,7 @@ def integer_order(graph: Graph, tensor: str, values: Reals) -> Reals:
     Parameters
     ----------
     graph, tensor
-        Where the tensor is, and its name.
+        Graph that has the tensor, and the tensor's name.
     values
         (images, channels, rows, columns), or (images, features).
 

@@ -33,7 +33,7 @@ __all__ = ["Choice", "Given", "QuantizeOptions", "Quantized", "quantize"]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was chosen for one module, and how good it is on the calibration images.
+    """The formats chosen for one module, and their error on the calibration images.
 
     Parameters
     ----------
@@ -70,16 +70,16 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """What quantization made.
+    """The result of quantization.
 
     Attributes
     ----------
     network
         The integer network.
     modules
-        Of which its layers were made, in dataflow order.
+        Modules behind its layers, in dataflow order.
     choices
-        What was chosen for each of them that has a requantizer, in the same order.
+        Choices for the modules that have a requantizer, in the same order.
     results
         The layer behind each of the graph's results, by tensor.
     """
@@ -106,7 +106,7 @@ def quantize(
     images
         Calibration images as the network takes them, (batch, *graph.shape).
     options
-        How to quantize.
+        Options of the quantization.
     progress
         Told of every module.
     given

@@ -49,7 +49,7 @@ class ScaledLowering(ModuleLowering):
 
     @property
     def _rounding(self) -> Rounding:
-        """That of the scheme where it has one of its own, else what the network says."""
+        """Rounding of the scheme if it is fixed, else that of the network."""
         scheme, quantizer = self.options.requant, self.module.quantizer
         nearest = quantizer is None or quantizer.rounding == "ROUND"
         if "rounding" in scheme.fixed:
@@ -60,7 +60,7 @@ class ScaledLowering(ModuleLowering):
 
     @property
     def _activation(self) -> Activation:
-        """What the requantizer applies: all activations, and the ends of what the network quantizes to."""
+        """Activation in the requantizer: all activations of the module, and the range of its quantizer."""
         activation, quantizer = self.module.activation, self.module.quantizer
         if quantizer is None:
             return activation

@@ -20,7 +20,7 @@ Errors = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeOptions:
-    """How to quantize.
+    """Options of the quantization.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class QuantizeOptions:
     bias_bits
         2 to 16; biases are few, so their bits cost next to nothing.
     rounding
-        Of every requantizer.
+        Rounding of every requantizer.
     window
-        How many fractional bits to try below and above each maximum-magnitude estimate, 0 to 8.
+        Number of fractional bits to try below and above each maximum-magnitude estimate, 0 to 8.
     per_channel
         Whether every output channel has its own N_w, and so its own shift.
     module_bits
@@ -39,13 +39,13 @@ class QuantizeOptions:
     output_bits
         Bits, 2 to 8, of results that differ from `activation_bits`, by module or by the network's input.
     requant
-        What requantizers do. `SHIFT` searches fractional bits; with any other scheme every scale that the network says
-        stays as it is, and nothing is searched (`roundel.quantization.scaled`).
+        Scheme of the requantizers. `SHIFT` searches fractional bits; any other scheme keeps every scale that the
+        network states, and nothing is searched (`roundel.quantization.scaled`).
     positions
         At how many positions (images times rows times columns) a module's candidates are compared, the same number in
         each image; all where there are no more.
     seed
-        Of the choice of those positions.
+        Seed of the choice of those positions.
     """
 
     weight_bits: int = 8
@@ -153,7 +153,7 @@ def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Goal:
-    """What a module's requantizer should give, and in what.
+    """The target of a module: real results, and the format to find for them.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class Goal:
     fixed
         Whether those are the ones to have, so that there is nothing to search.
     activation
-        What the requantizer applies.
+        Activation in the requantizer.
     options
         Rounding and window.
     """
@@ -190,9 +190,9 @@ class Goal:
         Parameters
         ----------
         accumulators
-            What enters the requantizer, (positions, channels).
+            Inputs of the requantizer, (positions, channels).
         fractions
-            Its fractional bits, (channels,).
+            Fractional bits of these inputs, (channels,).
         n_o
             Fractional bits of the output.
         """
@@ -224,11 +224,11 @@ def search_output(accumulators: Ints, fractions: Ints, goal: Goal) -> Format:
     Parameters
     ----------
     accumulators
-        What enters the requantizer, (positions, channels).
+        Inputs of the requantizer, (positions, channels).
     fractions
-        Its fractional bits, (channels,).
+        Fractional bits of these inputs, (channels,).
     goal
-        What should come out.
+        The real results to approximate.
     """
     tries = goal.fractions(fractions.tolist())
     errors = [goal.errors(accumulators, fractions, n_o).sum() for n_o in tries]

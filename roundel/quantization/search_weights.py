@@ -16,7 +16,7 @@ from roundel.quantization.search import Errors, Goal, around, estimate
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Triple:
-    """What was found.
+    """The result of the search.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class WeightedSearch:
     Parameters
     ----------
     columns
-        What multiplies the weights, (positions, taps * channels) integers of the format `x`.
+        Inputs of the layer, (positions, taps * channels) integers of the format `x`.
     weights, bias
         Real, (taps * channels / groups, outputs) and (outputs,).
     x
@@ -54,7 +54,7 @@ class WeightedSearch:
     bits
         Width of the weights.
     goal
-        What should come out; its options say the rest.
+        The real results to approximate, with the options of the search.
     given
         Integers to take for the weights, (taps * channels / groups, outputs), and N_w of each output; None searches.
     given_bias

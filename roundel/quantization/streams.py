@@ -17,14 +17,14 @@ MAX_WIDTH = 8  # of a code
 
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions(Params):
-    """How weights are packed, and for which array.
+    """Format of the weight streams, and size of the array that reads them.
 
     Parameters
     ----------
     packing
         Format of the streams, see `roundel.golden.codec.params.Packing`.
     lanes, columns
-        Of the array: 4, 8, 16 or 32 lanes, 1 to 64 columns.
+        Size of the array: 4, 8, 16 or 32 lanes, 1 to 64 columns.
     slices
         Parts of a `rice` stream that decode in parallel; the other formats have one.
 
@@ -77,7 +77,7 @@ class LayerStream:
 
     @property
     def bits_per_weight(self) -> float:
-        """Of the stream, over the weights of the layer; the zeros that pad edges of the array are not counted."""
+        """Bits of the stream per weight of the layer; the zeros that pad the edges of the array are not counted."""
         return 8 * len(self.data) / self.weights
 
 
@@ -114,9 +114,9 @@ def network_streams(
     Parameters
     ----------
     network
-        Whose weights to pack.
+        Network whose weights are packed.
     options
-        How they are packed, and for which array.
+        Format of the streams, and size of the array.
     done
         Called with each layer's name after its stream.
     """
