@@ -21,7 +21,7 @@ def check_bool(name: str, value: object) -> None:
 
 
 def choice(kind: type[E], name: str, value: object) -> E:
-    """The member of an enumeration, itself or by its value; ValueError that lists all of them otherwise."""
+    """Return a member of an enumeration, given it or its value; ValueError that lists all of them otherwise."""
     try:
         return kind(value)
     except ValueError:

@@ -56,7 +56,7 @@ class Format:
 
     @classmethod
     def of_scale(cls, *, width: int, signed: bool, scale: float, zero: int = 0) -> "Format":
-        """The format whose unit is `scale`, exactly; ValueError unless it is finite and above 0."""
+        """Return the format whose unit is `scale`, exactly; ValueError unless it is finite and above 0."""
         if not (isfinite(scale) and scale > 0):
             raise ValueError(f"scale must be finite and above 0, not {scale!r}")
         half, exponent = frexp(scale)
@@ -85,7 +85,7 @@ class Format:
         return np.asarray(np.clip(scaled, *self.limits).astype(np.int64))
 
     def decode(self, integers: Ints) -> NDArray[np.float64]:
-        """The real numbers that `integers` stand for."""
+        """Return the real numbers that `integers` stand for."""
         return np.asarray(np.ldexp((integers - self.zero).astype(np.float64) * self.mantissa, -self.fraction))
 
 

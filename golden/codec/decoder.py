@@ -70,7 +70,7 @@ class DecoderParams(Params):
         return 8 if self.table else self.width
 
     def decode(self, data: bytes) -> Levels:
-        """The weights of a stream, (count,).
+        """Return the weights of a stream, (count,) int8.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class DecoderParams(Params):
         return decode(self.as_seen(data))
 
     def as_seen(self, data: bytes) -> bytes:
-        """The stream with impossible values in place of those that only other decoders take."""
+        """Return the stream with impossible values in place of those that only other decoders take."""
         if len(data) < 20:
             return data
         packing, width, lanes = data[4:7]
@@ -99,7 +99,7 @@ class DecoderParams(Params):
         return bytes(seen)
 
     def derived(self) -> dict[str, Any]:
-        """What follows from the parameters, for the manifest."""
+        """Return what follows from the parameters, for the manifest."""
         return {"weight_width": self.weight_width}
 
 

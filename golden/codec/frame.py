@@ -37,7 +37,7 @@ class Segments:
             yield Segments(starts=self.starts[one], lengths=self.lengths[one], counts=self.counts[one])
 
     def faults(self, reached: Ints) -> list[CodecError]:
-        """What is wrong if the last field of each segment ends at bit `reached` (segments,): one error at most."""
+        """Return at most one error, given the bit at which the last field of each segment ends, (segments,)."""
         used = -(-reached // WORD) - self.starts
         for index in np.flatnonzero(used != self.lengths)[:1]:
             left = int(self.lengths[index] - used[index])
@@ -77,7 +77,7 @@ def read_frame(words: Words, start: int, count: int, segment: int) -> tuple[Segm
 
 
 def frame(payload: Words) -> list[Words]:
-    """A segment's length word, and the segment."""
+    """Return a segment's length word, and the segment."""
     return [np.array([len(payload)], dtype=np.uint32), payload]
 
 

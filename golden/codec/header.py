@@ -27,7 +27,7 @@ def header_words(levels: int) -> int:
 
 
 def write_header(params: CodecParams, count: int) -> Words:
-    """The header of a stream of `count` dense weights."""
+    """Return the header of a stream of `count` dense weights."""
     levels = params.levels or ()
     stored = {name: getattr(params, name, 0) for names in BYTES.values() for name in names}
     stored |= {name: stored[name].bit_length() - 1 for name in LOGARITHMS}
@@ -70,7 +70,7 @@ def read_header(words: Words) -> tuple[CodecParams, int]:
 
 
 def _params(stored: dict[str, int], levels: tuple[int, ...] | None) -> CodecParams:
-    """What a header says, checked by `CodecParams` itself."""
+    """Read what a header says, checked by `CodecParams` itself."""
     values = stored | {name: 1 << min(stored[name], WORD) for name in LOGARITHMS}
     packing = PACKINGS[values.pop("packing")]
     try:

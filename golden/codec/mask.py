@@ -8,7 +8,7 @@ from roundel.golden.codec.params import CodecError, CodecParams, Codes
 
 
 def encode(codes: Codes, params: CodecParams) -> Words:
-    """The words of one segment."""
+    """Pack the codes of a segment into words."""
     lanes, width = params.lanes, params.width
     beats = -(-len(codes) // lanes)
     flags = np.zeros((beats, lanes // 4, 4), dtype=np.uint8)
@@ -24,7 +24,7 @@ def encode(codes: Codes, params: CodecParams) -> Words:
 
 
 def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
-    """The codes of all segments.
+    """Unpack the codes of all segments.
 
     Where a beat begins depends on how many codes the beats before it have: segments are followed side by side.
     """

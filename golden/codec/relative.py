@@ -13,7 +13,7 @@ RELATIVE_RUN_BITS = 8
 
 
 def encode(codes: Codes, params: CodecParams) -> Words:
-    """The words of one segment."""
+    """Pack the codes of a segment into words."""
     zeros, code = steps(zero_runs(codes), 1 << params.run_bits)
     # A step without a code covers its last zero with code 0.
     entries = (zeros - (code == 0)) | code.astype(np.int64) << params.run_bits
@@ -22,14 +22,14 @@ def encode(codes: Codes, params: CodecParams) -> Words:
 
 
 def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
-    """The codes of all segments."""
+    """Unpack the codes of all segments."""
     view = windows(words)
     parts = [_decode_one(view, one, params) for one in segments]
     return np.concatenate([np.zeros(0, dtype=np.uint8), *parts])
 
 
 def _decode_one(view: Windows, segment: Segments, params: CodecParams) -> Codes:
-    """A segment; `view` is what `peek` reads from."""
+    """Unpack the codes of a segment; `view` is what `peek` reads from."""
     size = params.run_bits + params.width
     count = int(segment.counts[0])
     most = min(WORD * int(segment.lengths[0]) // size, count)
@@ -51,7 +51,7 @@ def _decode_one(view: Windows, segment: Segments, params: CodecParams) -> Codes:
 
 
 def best_run_bits(pieces: Iterable[Runs], width: int) -> int:
-    """The `run_bits` that makes the shortest stream."""
+    """Find the `run_bits` that makes the shortest stream."""
     inner, trailing = run_histograms(pieces)
 
     def size(run_bits: int) -> int:

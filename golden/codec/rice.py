@@ -21,7 +21,7 @@ DONE = 1 << 40  # the row of a slice that has no more symbols
 
 
 def encode(codes: Codes, params: CodecParams) -> Words:
-    """The words of one segment."""
+    """Pack the codes of a segment into words."""
     parts, keys = [], []
     for index in range(params.slices):
         words, beats, rounds = _encode_slice(codes[index :: params.slices], params)
@@ -31,7 +31,7 @@ def encode(codes: Codes, params: CodecParams) -> Words:
 
 
 def _encode_slice(codes: Codes, params: CodecParams) -> tuple[Words, Ints, Ints]:
-    """The words of a slice, and the beat and the round of the symbol that each is taken for."""
+    """Pack a slice into words; return them, and the beat and the round of the symbol that each is taken for."""
     zeros, code = steps(zero_runs(codes), RUN_LIMIT << params.run_bits)
     value, length = run_fields(zeros, params.run_bits)
     level_value, level_length = level_fields(params)
@@ -48,7 +48,7 @@ def _encode_slice(codes: Codes, params: CodecParams) -> tuple[Words, Ints, Ints]
 
 
 def _beats(zeros: Ints, code: Codes, params: CodecParams) -> Ints:
-    """The beat that each symbol of a slice begins in."""
+    """Return the beat that each symbol of a slice begins in."""
     covered = zeros + (code > 0)
     return np.asarray((np.cumsum(covered) - covered) // (params.lanes // params.slices))
 
@@ -74,7 +74,7 @@ def cycles(codes: Codes, params: CodecParams) -> Ints:
 
 
 def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
-    """The codes of all segments, which are followed side by side, a round at a time."""
+    """Unpack the codes of all segments, which are followed side by side, a round at a time."""
     tracks = _Tracks(words, segments, params)
     result = np.zeros(int(segments.counts.sum()), dtype=np.uint8)
     while tracks.advance(result):

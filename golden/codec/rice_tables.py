@@ -69,7 +69,7 @@ def level_table(params: CodecParams) -> Ints:
 
 
 def best_run_bits(pieces: Iterable[Runs]) -> int:
-    """The `run_bits` that makes the runs of all slices shortest."""
+    """Find the `run_bits` that makes the runs of all slices shortest."""
     inner, trailing = run_histograms(pieces)
 
     def size(run_bits: int) -> int:
@@ -80,7 +80,7 @@ def best_run_bits(pieces: Iterable[Runs]) -> int:
 
 
 def fit_levels(params: CodecParams, histogram: Ints) -> CodecParams:
-    """The parameters with the levels' part replaced by what writes them shortest.
+    """Replace the levels' part of the parameters by what writes them shortest.
 
     Parameters
     ----------

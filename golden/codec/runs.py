@@ -33,7 +33,7 @@ class Steps(NamedTuple):
 
 
 def zero_runs(codes: Codes) -> Runs:
-    """The runs of zeros in `codes` (weights,)."""
+    """Find the runs of zeros in `codes` (weights,)."""
     position = np.flatnonzero(codes != 0)
     edges = np.concatenate(([-1], position))
     return Runs(codes[position], np.diff(edges) - 1, len(codes) - 1 - int(edges[-1]))

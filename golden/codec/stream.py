@@ -25,7 +25,7 @@ FORMATS: dict[Packing, ModuleType] = {
 
 
 def encode(weights: ArrayLike, params: CodecParams) -> bytes:
-    """The shortest stream that the format allows: `write` with what `fit` finds.
+    """Return the shortest stream that the format allows: `write` with what `fit` finds.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def encode(weights: ArrayLike, params: CodecParams) -> bytes:
 
 
 def fit(weights: ArrayLike, params: CodecParams) -> CodecParams:
-    """The parameters with those replaced that depend on the weights: of runs, of levels, the order of `levels`."""
+    """Replace the parameters that depend on the weights: of runs, of levels, the order of `levels`."""
     codes = _codes(weights, params)
     if params.packing is Packing.MASK:
         return params
@@ -57,7 +57,7 @@ def fit(weights: ArrayLike, params: CodecParams) -> CodecParams:
 
 
 def write(weights: ArrayLike, params: CodecParams) -> bytes:
-    """The stream with exactly these parameters.
+    """Return the stream with exactly these parameters.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def write(weights: ArrayLike, params: CodecParams) -> bytes:
 
 
 def decode(data: bytes) -> Levels:
-    """The weights of a stream, (count,).
+    """Return the weights of a stream, (count,).
 
     Raises
     ------
@@ -88,7 +88,7 @@ def decode(data: bytes) -> Levels:
 
 
 def decode_codes(data: bytes) -> tuple[CodecParams, Codes]:
-    """The parameters in the header of a stream, and the codes (count,); errors as `decode`."""
+    """Return the parameters in the header of a stream, and the codes (count,); errors as `decode`."""
     if len(data) % 4:
         raise CodecError(8 * len(data), "the stream ends", "whole words of 32 bits")
     words: Words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
@@ -105,7 +105,7 @@ def decode_codes(data: bytes) -> tuple[CodecParams, Codes]:
 
 
 def _unpack(words: Words, segments: Segments, params: CodecParams) -> Codes:
-    """The codes of all segments, or the first fault in them."""
+    """Return the codes of all segments, or the first fault in them."""
     unpack = FORMATS[params.packing].decode
     try:
         return np.asarray(unpack(words, segments, params))

@@ -155,7 +155,7 @@ class Reader:
             self._go(number)
 
     def _next(self, turn: int) -> int | None:
-        """The channel whose turn it is, of those that may have a burst now."""
+        """Return the channel whose turn it is, of those that may have a burst now."""
         now, count = self.clock.now, len(self.channels)
         for number in ((turn + step) % count for step in range(1, count + 1)):
             one = self.channels[number]
@@ -222,7 +222,7 @@ class Stream:
         return self._burst.start + self._used - 1
 
     def taken(self, cycle: int) -> None:
-        """What was asked for is taken by then."""
+        """Note that what was asked for is taken by then."""
         for beats in self._left:
             self.reader.release(self.channel, beats, cycle)
         self._left.clear()

@@ -86,7 +86,7 @@ class Compute:
         self._blocks: dict[int, list[WeightBlock]] = {}
 
     def counts(self, job: Job) -> list[int]:
-        """Steps of each output block, read from the parameter stream."""
+        """Count the steps of each output block in the parameter stream."""
         if id(job) not in self._counts:
             one = job.descriptor
             assert one.parameters_region == Region.PROGRAM
@@ -130,7 +130,7 @@ class Compute:
                 self.open.taken(at + 1)
 
     def blocks_of(self, job: Job) -> list[WeightBlock]:
-        """The blocks of a tile's weight stream."""
+        """Return the blocks of a tile's weight stream."""
         if id(job) not in self._blocks:
             one = job.descriptor
             assert one.weights_region == Region.PROGRAM

@@ -48,7 +48,7 @@ class Clock:
         heapq.heappush(self._due, (max(cycle, self.now), next(self._order), action))
 
     def event(self) -> Event:
-        """A new event."""
+        """Make a new event."""
         return Event(self)
 
     def run(self) -> int:
@@ -85,7 +85,7 @@ class Arrivals:
         self._held += 1
 
     def give(self, cycle: int) -> None:
-        """It is there from that cycle on."""
+        """Let the token be there from that cycle on."""
         self._given.append(cycle)
         self._event.happens()
 

@@ -53,7 +53,7 @@ def tiles(one: Descriptor) -> list[tuple[int, int]]:
 
 
 def step_counts(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[int]:
-    """Steps of each output block of a parameter stream, (bytes,)."""
+    """Count the steps of each output block of a parameter stream, (bytes,)."""
     words = data.reshape(-1, STEP_BYTES)
     skip, last = params.columns * column_bytes(params) // STEP_BYTES, words[:, 5] & 1
     ends = np.flatnonzero(last)

@@ -45,7 +45,7 @@ class Scale:
         )
 
     def head(self, nms: NmsParams) -> HeadParams:
-        """The parameters of its box decoder, before that NMS unit."""
+        """Return the parameters of its box decoder, before that NMS unit."""
         one = self.descriptor
         return HeadParams(
             columns=one.width,
@@ -66,7 +66,7 @@ class Scale:
 
 
 def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
-    """What is written for one image: the records, how many boxes were kept, and whether any were dropped."""
+    """Return what is written for an image: the records, how many boxes were kept, and whether any were dropped."""
     found = decode([scale.head(nms) for scale in scales], [(scale.cls, scale.box) for scale in scales])
     verdict = nms.compute(*found)
     rows = []

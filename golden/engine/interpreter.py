@@ -242,7 +242,7 @@ def output_blocks(
 
 
 def gather(one: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:
-    """What a step's beats bring, (rows * beats, lanes) signed bytes."""
+    """Read what a step's beats bring, (rows * beats, lanes) signed bytes."""
     beats = one.lead + (tile.w - 1) * one.every + 1
     y, beat = np.divmod(np.arange(tile.h * beats), beats)
     if one.upsample:
@@ -270,7 +270,7 @@ def requantize(one: Descriptor, acc: Ints, columns: dict[str, Ints], params: Eng
 
 
 def _depthwise(one: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
-    """Sums of a depthwise step, (positions, columns): weight t meets the data of t beats before.
+    """Return the sums of a depthwise step, (positions, columns): weight t meets the data of t beats before.
 
     What a row's first beats find of the row before meets weights of zero.
     """

@@ -160,7 +160,7 @@ class EngineParams(Params):
         )
 
     def contract(self) -> dict[str, Any]:
-        """What programs and memory maps depend on, as plain values; docs/engine.md says why each is in it.
+        """Return what programs and memory maps depend on, as plain values; docs/engine.md says why each is in it.
 
         Left out is what changes only how long a program takes: `structure`, `banks`, `burst`, `outstanding`, `fifo`
         and `reduction`, of which only the accumulator's width matters.
@@ -180,7 +180,7 @@ class EngineParams(Params):
         return zlib.crc32(json.dumps(self.contract(), sort_keys=True, separators=(",", ":")).encode())
 
     def derived(self) -> dict[str, Any]:
-        """What follows from the parameters, for the manifest."""
+        """Return what follows from the parameters, for the manifest."""
         sizes: dict[str, Any] = {"words": self.words, "acc_width": self.mac.acc_width, "fingerprint": self.fingerprint}
         return sizes | ({} if self.nms is None else {"nms": self.nms.derived()})
 
@@ -200,7 +200,7 @@ _BOXES: dict[str, Any] = {
 
 
 def _row(lanes: int, *values: Any) -> dict[str, Any]:
-    """A row of the table: every parameter."""
+    """Return a row of the table: every parameter."""
     names = [item.name for item in fields(EngineParams)]
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 

@@ -64,7 +64,7 @@ class Descriptor:
         object.__setattr__(self, "values", complete)
 
     def __getattr__(self, name: str) -> int:
-        """The value of a field."""
+        """Return the value of a field; AttributeError for one that the operation does not have."""
         if name.startswith("_") or name not in self.values:
             raise AttributeError(name)
         return self.values[name]
@@ -80,7 +80,7 @@ class Descriptor:
 
     @classmethod
     def unpack(cls, data: bytes) -> "Descriptor":
-        """The reverse of `pack`; ValueError for an opcode that there is not."""
+        """Unpack what `pack` packed; ValueError for an opcode that there is not."""
         word = int.from_bytes(data, "little")
         opcode, at, values = Opcode(word & (1 << COMMON[0].bits) - 1), 0, {}
         for item in FIELDS[opcode]:
@@ -162,7 +162,7 @@ class WeightStep:
 
     @classmethod
     def unpack(cls, data: bytes) -> "WeightStep":
-        """The reverse of `pack`."""
+        """Unpack what `pack` packed."""
         offset, dy, last, dx = struct.unpack("<ibBh", data)
         return cls(offset=offset, dy=dy, dx=dx, last=bool(last & 1))
 
@@ -186,7 +186,7 @@ def pack_column(params: EngineParams, values: dict[str, int]) -> bytes:
 
 
 def unpack_columns(params: EngineParams, data: bytes) -> dict[str, Ints]:
-    """The parameters of all columns of an output block by name, (columns,)."""
+    """Unpack the parameters of all columns of an output block by name, (columns,)."""
     names, form = ["bias", "shift", "residual_shift", "zero_point"], "<iBBh"
     if column_bytes(params) == 16:
         form += "Ixxxx" if params.scheme is not Scheme.FIXED32 else "ixxxx"

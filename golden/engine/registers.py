@@ -58,7 +58,7 @@ class ErrorCode(IntEnum):
 
 
 def _bits(meanings: Mapping[IntFlag, str]) -> str:
-    """What the bits of a register mean, in a line."""
+    """Say what the bits of a register mean, in a line."""
     return ", ".join(f"bit {flag.value.bit_length() - 1} {text}" for flag, text in meanings.items())
 
 

@@ -152,7 +152,7 @@ class MacParams(Params):
         bias: ArrayLike = 0,
         runtime: Mapping[str, ArrayLike] | None = None,
     ) -> Ints:
-        """What the array returns for one layer: `accumulate`, then the requantizer.
+        """Return what the array returns for a layer: `accumulate`, then the requantizer.
 
         Parameters
         ----------

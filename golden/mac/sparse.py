@@ -53,5 +53,5 @@ class SparseMacParams(Params):
         bias: ArrayLike = 0,
         runtime: Mapping[str, ArrayLike] | None = None,
     ) -> Ints:
-        """What comes out: the array's results. Parameters are those of `MacParams.compute`."""
+        """Return the array's results. Parameters are those of `MacParams.compute`."""
         return self.mac.compute(activations, weights, bias, runtime)

@@ -111,7 +111,7 @@ def schedule(
     bias: ArrayLike = 0,
     runtime: Mapping[str, ArrayLike] | None = None,
 ) -> Schedule:
-    """The beats that make the array compute `params.compute(activations, weights, bias, runtime)`.
+    """Return the beats that make the array compute `params.compute(activations, weights, bias, runtime)`.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def interpret(
 
 
 def assemble(params: MacParams, outputs: Ints, positions: int, channels: int) -> Ints:
-    """The array's output beats (beats, columns) of one schedule as the matrix (positions, channels) they stand for."""
+    """Return the matrix (positions, channels) that output beats (beats, columns) of a schedule stand for."""
     blocks, start, rows = -(-channels // params.columns), 0, []
     for tile in tiles(positions, params.depth):
         size = tile.stop - tile.start

@@ -134,7 +134,7 @@ class Requantized(Layer):
         )
 
     def runtime(self, *, negative: bool = False) -> dict[str, Ints]:
-        """The requantizer's run-time parameters, by channel; those for `negative` accumulators, which leak."""
+        """Return the requantizer's run-time parameters, by channel; those for `negative` accumulators, which leak."""
         leak = self.leak if negative else 0
         if self.requant is Scheme.SHIFT:
             return {"shift": self.shifts + leak}
@@ -158,7 +158,7 @@ class Requantized(Layer):
         return np.asarray(np.clip(results, *self.limits))
 
     def _shift(self, accumulators: Ints) -> Ints:
-        """The same by shifts alone; one for all channels is faster than one for each."""
+        """Do the same by shifts alone; one for all channels is faster than one for each."""
         shifts = self.shifts
         amount = shifts[0] if (shifts == shifts[0]).all() else shifts
         if self.leak:

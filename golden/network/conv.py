@@ -86,7 +86,7 @@ def patches(x: Array, window: Window, fill: float = 0) -> Array:
 
 
 def im2col(x: Array, window: Window, fill: float = 0) -> Array:
-    """The windows of `x` as a matrix, (batch * rows * columns, taps * channels), in the order of the MAC array's lanes.
+    """Return the windows of `x`, (batch * rows * columns, taps * channels), in the order of the MAC array's lanes.
 
     Rows of the result go through the batch, then output rows, then output columns, the column fastest. `fill` is the
     value of the padding.
@@ -163,7 +163,7 @@ def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
 
 
 def _bound(terms: int, a: Array, b: Array) -> int:
-    """What no partial sum of so many products exceeds; OverflowError if 64-bit integers do."""
+    """Return what no partial sum of so many products exceeds; OverflowError if 64-bit integers do."""
     bound = terms * _magnitude(a) * _magnitude(b)
     if bound >= 2**63:
         raise OverflowError(f"a product of {terms} terms up to {bound} does not fit into 64 bits")

@@ -90,7 +90,7 @@ def load(path: Path) -> Network:
 
 
 def load_meta(path: Path) -> dict[str, Any]:
-    """What `save` was given as `meta`; errors as `load`, layers unseen."""
+    """Return what `save` was given as `meta`; errors as `load`, layers unseen."""
     meta: dict[str, Any] = _read(path)[0]["meta"]
     return meta
 
@@ -121,7 +121,7 @@ def _to_bytes(network: Network, meta: Mapping[str, Any]) -> bytes:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """The header, its outermost level checked, and all arrays."""
+    """Return the header, its outermost level checked, and all arrays."""
     members = _members(path)
     if HEADER not in members:
         raise InputError(f"{path}: expected a network file, with a member {HEADER}")
@@ -138,7 +138,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    """The bytes of every member of the archive."""
+    """Return the bytes of every member of the archive."""
     try:
         if path.stat().st_size > MAX_FILE:
             raise InputError(f"{path}: expected at most {MAX_FILE} bytes, not {path.stat().st_size}")
@@ -180,7 +180,7 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    """An array of a member, a view of its bytes: no larger than they are, whatever its header says."""
+    """Return the array of a member, a view of its bytes: no larger than they are, whatever its header says."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("expected version 1.0 of the npy format")
@@ -202,6 +202,6 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _line(error: BaseException) -> str:
-    """The message as one line that is not too long."""
+    """Return the message as one line that is not too long."""
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else text[:197] + "..."

@@ -42,7 +42,7 @@ ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are 
 
 
 def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
-    """The entry of layer number `index`; its arrays go into `arrays`."""
+    """Return the entry of layer number `index`; its arrays go into `arrays`."""
     kind = next(name for name, each in KINDS.items() if type(layer) is each)
     stored: dict[str, Any] = {"kind": kind}
     for field in fields(layer):
@@ -69,13 +69,13 @@ def read_layer(index: int, stored: object, arrays: Arrays) -> Layer:
 
 
 def array_type(form: Format) -> np.dtype[Any]:
-    """What integers of a format are stored as: the narrowest signed little-endian type of 1, 2, 4 or 8 bytes."""
+    """Return the narrowest signed little-endian type that integers of a format fit, of 1, 2, 4 or 8 bytes."""
     bits = form.width + (not form.signed)
     return np.dtype(f"<i{next(size for size in (1, 2, 4, 8) if bits <= 8 * size)}")
 
 
 def write_value(value: Any) -> Any:
-    """A parameter as JSON has it."""
+    """Return a parameter as JSON has it."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Format | Window):
@@ -84,14 +84,14 @@ def write_value(value: Any) -> Any:
 
 
 def read_object(value: object) -> dict[str, Any]:
-    """A JSON object, copied."""
+    """Return a JSON object, copied; InputError for anything else."""
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, not {_short(value)}")
     return dict(value)
 
 
 def read_string(value: object) -> str:
-    """A name."""
+    """Return a name; InputError for anything else."""
     if not isinstance(value, str):
         raise ValueError(f"expected a string, not {_short(value)}")
     return value
@@ -103,12 +103,12 @@ def read_strings(value: object) -> tuple[str, ...]:
 
 
 def read_format(value: object) -> Format:
-    """A format."""
+    """Return a format; InputError for anything else."""
     return Format(**_read_fields(Format, read_object(value)))
 
 
 def _read_fields(kind: type[Any], entry: dict[str, Any], arrays: Mapping[str, str] = ARRAYS) -> dict[str, Any]:
-    """The fields of a dataclass but for its arrays; all of them must be there, and no other."""
+    """Return the fields of a dataclass but for its arrays; all of them must be there, and no other."""
     names = [field.name for field in fields(kind)]
     for name in names:
         if name not in entry:
@@ -127,7 +127,7 @@ def _read_fields(kind: type[Any], entry: dict[str, Any], arrays: Mapping[str, st
 
 
 def _read_array(name: str, stored: object, form: Format, arrays: Arrays) -> Ints:
-    """An array of the file as int64."""
+    """Return an array of the file as int64."""
     if stored != name or name not in arrays:
         raise ValueError(f"expected the array {name!r}, which the file must hold, not {_short(stored)}")
     values = arrays.pop(name)

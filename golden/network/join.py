@@ -36,6 +36,7 @@ class Add(Requantized):
 
     @property
     def expects(self) -> tuple[Format, ...]:
+        """Formats of the two sources."""
         return self.x, self.y
 
     @property
@@ -45,12 +46,14 @@ class Add(Requantized):
 
     @property
     def accumulator_fractions(self) -> Ints:
+        """Fractional bits of the sum, (1,)."""
         if self.requant is Scheme.SHIFT:
             return np.asarray([max(self.x.fraction, self.y.fraction)])
         return np.asarray([self.output.fraction + GUARD])
 
     @property
     def requantizer_width(self) -> int:
+        """Signed bits that hold the sum of both sources."""
         if self.requant is not Scheme.SHIFT:
             return OPERAND_WIDTH + 1
         ends = [[limit - form.zero << self._up(form) for limit in form.limits] for form in self.expects]
@@ -63,6 +66,7 @@ class Add(Requantized):
         return base if self.requant is Scheme.SHIFT else replace(base, scheme=Scheme.FIXED16)
 
     def runtime(self, *, negative: bool = False) -> dict[str, Ints]:
+        """Return the run-time parameters of the sum's requantizer; those for `negative` sums, which leak."""
         if self.requant is Scheme.SHIFT:
             return super().runtime(negative=negative)
         shift = self.shifts + (self.leak if negative else 0)
@@ -77,6 +81,7 @@ class Add(Requantized):
         super()._check_factors()
 
     def compute(self, *inputs: Ints) -> Step:
+        """Add two tensors of the same shape."""
         if self.requant is Scheme.SHIFT:
             parts = [(x - form.zero) << self._up(form) for x, form in zip(inputs, self.expects, strict=True)]
         else:
@@ -128,6 +133,7 @@ class Concat(Layer):
 
     @property
     def expects(self) -> tuple[Format, ...]:
+        """Formats of the sources, which need not be the same."""
         return self.inputs
 
     @property
@@ -141,6 +147,7 @@ class Concat(Layer):
         return rescalings(self, 0)
 
     def compute(self, *inputs: Ints) -> Step:
+        """Join tensors that differ in their last axis only."""
         if self.requant is Scheme.SHIFT:
             forms = zip(inputs, self.inputs, self.shifts, strict=True)
             parts = [align(x - form.zero, -shift, self.rounding) for x, form, shift in forms]

@@ -116,5 +116,5 @@ def outputs(network: Network, images: Ints, *, batch: int = 256) -> dict[str, In
 
 
 def run(network: Network, images: Ints, *, batch: int = 256) -> Ints:
-    """The network's result, of several the last; parameters as for `outputs`."""
+    """Return the network's result, of several the last; parameters as for `outputs`."""
     return outputs(network, images, batch=batch)[network.output_names[-1]]

@@ -49,14 +49,17 @@ class AveragePool(Requantized):
 
     @property
     def expects(self) -> tuple[Format, ...]:
+        """Format of the source."""
         return (self.x,)
 
     @property
     def accumulator_fractions(self) -> Ints:
+        """Fractional bits of the products of sum and multiplier, (1,)."""
         return np.asarray([self.x.fraction + self.w.fraction])
 
     @property
     def requantizer_width(self) -> int:
+        """Signed bits that hold the largest product of sum and multiplier."""
         least = self.window.taps if self.count_padding else 1
         counts = np.arange(least, self.window.taps + 1)
         most = int((counts * self._multipliers(counts)).max())
@@ -66,6 +69,7 @@ class AveragePool(Requantized):
         return self.w.encode(1 / np.maximum(counts, 1))
 
     def compute(self, *inputs: Ints) -> Step:
+        """Average windows of a map (batch, rows, columns, channels)."""
         x = inputs[0]
         sums = window_sum(x - self.x.zero, self.window)
         if self.count_padding:
@@ -88,6 +92,7 @@ class MaxPool(Layer):
     window: Window
 
     def compute(self, *inputs: Ints) -> Step:
+        """Take the maxima of windows of a map (batch, rows, columns, channels)."""
         return Step(layer=self, outputs=window_max(inputs[0], self.window, self.output.limits[0]))
 
 
@@ -101,6 +106,7 @@ class Upsample(Layer):
         check_integer(f"{self.name}: factor", self.factor, 1, 64)
 
     def compute(self, *inputs: Ints) -> Step:
+        """Repeat rows and columns of a map (batch, rows, columns, channels)."""
         return Step(layer=self, outputs=inputs[0].repeat(self.factor, axis=1).repeat(self.factor, axis=2))
 
 
@@ -109,4 +115,5 @@ class Flatten(Layer):
     """All features in one axis, in the order (row, column, channel)."""
 
     def compute(self, *inputs: Ints) -> Step:
+        """Flatten all axes but the first."""
         return Step(layer=self, outputs=inputs[0].reshape(len(inputs[0]), -1))

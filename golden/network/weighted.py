@@ -99,6 +99,7 @@ class Weighted(Requantized):
 
     @property
     def expects(self) -> tuple[Format, ...]:
+        """Formats of the input and of the residual, if there is one."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
 
     @property
@@ -118,6 +119,7 @@ class Weighted(Requantized):
 
     @property
     def accumulator_fractions(self) -> Ints:
+        """Fractional bits of the sums that the requantizer takes, (outputs,)."""
         if self.residual is None:
             return self.product_fractions
         return np.maximum(self.product_fractions, self.residual.fraction)
@@ -158,6 +160,13 @@ class Weighted(Requantized):
         return Factor(x=self.x.mantissa, w=self.weight_mantissas, o=self.output.mantissa, shift=self.shifts)
 
     def compute(self, *inputs: Ints) -> Step:
+        """Run on a map (batch, rows, columns, channels), or on features (batch, ..., channels) without a window.
+
+        Raises
+        ------
+        ValueError
+            The input has another number of channels than the weights.
+        """
         x = inputs[0]
         if self.window is None:
             columns, shape = x.reshape(-1, x.shape[-1]), x.shape[:-1]

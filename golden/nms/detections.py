@@ -74,7 +74,7 @@ class Detections:
 
 
 def numbers(name: str, value: ArrayLike) -> Floats:
-    """A copy as an array of floats."""
+    """Return a copy as an array of floats; InputError for anything but numbers."""
     try:
         return np.array(value, np.float64)
     except (TypeError, ValueError) as error:
@@ -117,5 +117,5 @@ def iou(a: Floats, b: Floats) -> Floats:
 
 
 def by_score(scores: Floats) -> Ints:
-    """Indices from the best score to the worst, equal scores by index, (n,)."""
+    """Return indices from the best score to the worst, equal scores by index, (n,)."""
     return np.argsort(-scores, kind="stable")

@@ -15,7 +15,7 @@ from roundel.golden.rounding import Ints
 
 
 def greedy_nms(detections: Detections, threshold: float) -> Ints:
-    """Indices of the boxes kept, from the best score to the worst.
+    """Return the indices of the boxes kept, from the best score to the worst.
 
     [S] The semantics of torchvision's `batched_nms`: the best box left is kept, and every box of its class that
     overlaps it by an IoU strictly above the threshold is dropped, until none is left. Boxes of different classes never
@@ -104,7 +104,7 @@ class GreedyParams(Params):
         return max(1, (self.capacity - 1).bit_length())
 
     def compute(self, boxes: Ints, scores: Ints, labels: Ints, present: NDArray[np.bool_] | None = None) -> Verdict:
-        """What becomes of the boxes of one image, given as for `NmsParams.compute`; the best kept box comes first."""
+        """Suppress the boxes of an image, given as for `NmsParams.compute`; the best kept box comes first."""
         taking, malformed, overflow = self.format.sift(boxes, labels, present, self.capacity)
         corners = self.format.corners(boxes)
 

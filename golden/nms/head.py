@@ -133,7 +133,7 @@ class HeadParams(Params):
         return 1 << (self.score_width - 1) if self.cls_signed else 0
 
     def decode(self, cls: Ints, box: Ints) -> Boxes:
-        """The boxes of one image at this scale, location by location, row by row.
+        """Return the boxes of an image at this scale, location by location, row by row.
 
         Of equal logits the lowest class is the best. A box whose corners, clamped to the image, enclose nothing is
         left out.
@@ -175,7 +175,7 @@ class HeadParams(Params):
 
 
 def decode(scales: Sequence[HeadParams], tensors: Sequence[tuple[Ints, Ints]]) -> Boxes:
-    """The boxes of one image, scale after scale: what the NMS sees as one image.
+    """Return the boxes of an image, scale after scale: what the NMS sees as one image.
 
     Parameters
     ----------

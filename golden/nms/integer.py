@@ -156,7 +156,7 @@ class NmsParams(Params):
         return cells, scale, ratio
 
     def compute(self, boxes: Ints, scores: Ints, labels: Ints, present: NDArray[np.bool_] | None = None) -> Verdict:
-        """What becomes of the boxes of one image.
+        """Suppress the boxes of an image.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class NmsParams(Params):
         return Verdict(kept=taking[alive], malformed=malformed, overflow=overflow)
 
     def contract(self) -> dict[str, Any]:
-        """All that decides which boxes are kept, as integers, names and flags: what the preset and its departures mean.
+        """Return all that decides which boxes are kept, as plain values: what the preset and its departures mean.
 
         Two units with the same contract keep the same boxes of every image, however they were asked for.
         """
@@ -206,7 +206,7 @@ class NmsParams(Params):
         }
 
     def derived(self) -> dict[str, Any]:
-        """What follows from the parameters and the preset, as plain values, for whoever uses the unit."""
+        """Return what follows from the parameters and the preset, as plain values, for whoever uses the unit."""
         pyramid = self.pyramid
         found = {name: getattr(pyramid, name) for name in ("semantics", "stride", "alpha", "areas", "ratios", "means")}
         found["passes"] = [

@@ -18,7 +18,7 @@ def pyramid(levels: Callable[[range, range], Sequence[Pass]]) -> Passes:
 
 
 def preset(name: str, *, shift: Shift | str | None = None, **more: Any) -> PsrrParams:
-    """The parameters that go by a name.
+    """Return the parameters that go by a name.
 
     Parameters
     ----------

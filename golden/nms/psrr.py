@@ -32,7 +32,7 @@ def recover(boxes: Floats, params: PsrrParams) -> tuple[Ints, Ints, Ints]:
 
 
 def windows(recovered: tuple[Ints, Ints, Ints], params: PsrrParams, one: Pass) -> Ints:
-    """The window of every box in one pass, (n,), apart for every group of channels.
+    """Return the window of every box in one pass, (n,), apart for every group of channels.
 
     [R] A shifted grid begins with a window of `round(k/2)` cells, whole ones follow; the plain grid begins at cell 0.
     """
@@ -86,7 +86,7 @@ def pools(
 
 
 def psrr_nms(detections: Detections, params: PsrrParams) -> Ints:
-    """Indices of the boxes kept, in rising order.
+    """Return the indices of the boxes kept, in rising order.
 
     Parameters
     ----------

@@ -21,14 +21,14 @@ MAX_ALPHA = 1000
 
 
 class Semantics(Enum):
-    """What a pass sees. Nothing published settles it. [R]"""
+    """What a pass sees [R]: nothing published settles it."""
 
     PARALLEL = "parallel"  # all boxes
     CASCADE = "cascade"  # the survivors of the pass before
 
 
 class Shift(Enum):
-    """Which shifted copies of every level a pyramid has beside the plain one. Nothing published settles it. [R]"""
+    """Which shifted copies of every level a pyramid has beside the plain one [R]: nothing published settles it."""
 
     NONE = "none"
     DIAGONAL = "diagonal"  # one, shifted in x and y together
@@ -100,7 +100,7 @@ class Pass(Params):
             check_bool(name, getattr(self, name))
 
     def group_of(self, scale: Ints, ratio: Ints) -> Ints:
-        """Number of the group that holds the channel of each scale and ratio, in the order of `groups`."""
+        """Return the number of the group that holds the channel of each scale and ratio, in the order of `groups`."""
         groups: Ints = group_numbers(self.scales)[scale] * len(self.ratios) + group_numbers(self.ratios)[ratio]
         return groups
 
@@ -231,7 +231,7 @@ class PsrrParams(Params):
 
 
 def group_numbers(groups: Groups) -> Ints:
-    """Number of the group that holds each index."""
+    """Return the number of the group that holds each index."""
     members = [(member, number) for number, group in enumerate(groups) for member in group]
     return np.array([number for _, number in sorted(members)])
 
@@ -242,14 +242,14 @@ def nearest(value: float) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    """The value, which must be a number."""
+    """Return the value, which must be a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {value!r}")
     return value
 
 
 def rising(name: str, values: Iterable[float] | float) -> tuple[float, ...]:
-    """The values as a tuple; they must be above 0 and rise. A single number will do."""
+    """Return the values as a tuple; they must be above 0 and rise. A single number will do."""
     if isinstance(values, str):
         raise TypeError(f"{name} must be numbers, not {values!r}")
     several = values if isinstance(values, Iterable) else (values,)

@@ -105,7 +105,7 @@ def allocate_rates(
 
 
 def quantize_layer(name: str, weights: Reals, mask: Mask, rate: float, params: OpqParams) -> Levels:
-    """The nearest codes, ties to even, of the survivors of one layer at a given rate; saturating.
+    """Return the nearest codes, ties to even, of the survivors of one layer at a given rate; saturating.
 
     Where nothing survives the step is 1 and the width 2.
     """

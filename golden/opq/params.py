@@ -11,7 +11,7 @@ LEAST_WIDTH = 2  # bits of a code: -1, 0, 1
 
 
 class Weighting(Enum):
-    """How much a squared error counts in each layer: alpha. Nothing published settles it. [R]"""
+    """How much a squared error counts in each layer, alpha [R]: nothing published settles it."""
 
     GLOBAL = "global"  # 1: one threshold and one step everywhere
     LAYER = "layer"  # 1/(2 b^2): relative to the layer's variance, which gives Laplace layers one sparsity

@@ -187,7 +187,7 @@ def exact_pruning(
 
 
 def sizes(plan: LayerPlan) -> Sizes:
-    """What a quantized layer takes; add up those of all layers for the network.
+    """Return what a quantized layer takes; add up those of all layers for the network.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def sizes(plan: LayerPlan) -> Sizes:
 def _quantize(
     weights: Mapping[str, Reals], masks: Mapping[str, Mask], units: Mapping[str, float], params: OpqParams
 ) -> dict[str, Levels]:
-    """The levels of every layer; none if only pruning is asked for."""
+    """Return the levels of every layer; none if only pruning is asked for."""
     if params.bits is None:
         return {}
     survivors = {name: int(mask.sum()) for name, mask in masks.items()}
@@ -220,7 +220,7 @@ def _quantize(
 
 
 def _as_float32(name: str, values: NDArray[Any]) -> Reals:
-    """The weights of one layer, as networks store them, in the float64 that sums of them need."""
+    """Return the weights of a layer, as networks store them, in the float64 that sums of them need."""
     with np.errstate(over="ignore"):
         reals = np.asarray(values, dtype=np.float32).astype(np.float64)
     if not reals.size:

@@ -39,7 +39,7 @@ class Factor:
     shift: Ints
 
     def runtime(self, params: RequantParams, zero: int, leak: int = 0) -> dict[str, Ints]:
-        """The run-time parameters of `params`, whose scheme multiplies, for this factor times `2**-leak`, by channel.
+        """Return the run-time parameters of `params`, which multiplies, for this factor times `2**-leak`, by channel.
 
         Raises
         ------
