@@ -8,11 +8,19 @@ from typing import Any
 
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, Shape, Value, _ast, _ir
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 
 from roundel.golden.parameters import Params
+from roundel.hw.lib import Component
 
 CLOCK_AND_RESET = ("clk", "rst")
+DOCS = ("The clock; all registers take its rising edge.", "The reset, active high, synchronous with the clock.")
+"""Documentation of `CLOCK_AND_RESET`."""
+HANDSHAKE = {
+    "valid": "`{0}` offers a payload, which stands until it is taken.",
+    "ready": "The payload of `{0}` is taken.",
+}
+"""What the ports of a stream say that do not carry its payload."""
 STAGES = ("elaborated", "netlist", "RTLIL", "Verilog")
 """What `to_verilog` makes, in this order."""
 
@@ -102,21 +110,40 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def ports(component: wiring.Component) -> list[dict[str, Any]]:
-    """Name, direction, width and signedness of every port, in the order of the signature; clock and reset first.
+    """Return name, direction, width, signedness and documentation of all ports; clock and reset come first.
 
-    The members of a packed payload are listed under `fields`, with the offset of their lowest bit.
+    The others come in the order of the signature. The members of a packed payload are listed under `fields`, with the
+    offset of their lowest bit. `doc` is what the component says of the port, and empty for a component of Amaranth
+    that is no `roundel.hw.lib.Component`.
     """
     rows: list[dict[str, Any]] = [
-        {"name": name, "direction": "in", "width": 1, "signed": False} for name in CLOCK_AND_RESET
+        {"name": name, "direction": "in", "width": 1, "signed": False, "doc": doc}
+        for name, doc in zip(CLOCK_AND_RESET, DOCS, strict=True)
     ]
     for path, member, _ in component.signature.flatten(component):
         shape = Shape.cast(member.shape)
         direction = "in" if member.flow is wiring.In else "out"
-        row = {"name": "__".join(map(str, path)), "direction": direction, "width": shape.width, "signed": shape.signed}
+        row = {
+            "name": "__".join(map(str, path)),
+            "direction": direction,
+            "width": shape.width,
+            "signed": shape.signed,
+            "doc": _doc(component, path),
+        }
         if isinstance(member.shape, data.Layout):
             row["fields"] = _fields(member.shape)
         rows.append(row)
     return rows
+
+
+def _doc(component: wiring.Component, path: tuple[str | int, ...]) -> str:
+    """Return the documentation of a port, or of the interface that it belongs to."""
+    if not isinstance(component, Component):
+        return ""
+    port = component.ports[str(path[0])]
+    if port.member.is_signature and isinstance(port.member.signature, stream.Signature) and path[-1] in HANDSHAKE:
+        return HANDSHAKE[str(path[-1])].format(path[0])
+    return port.doc
 
 
 def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> list[dict[str, Any]]:
@@ -132,7 +159,7 @@ def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> list[dict
 
 
 def manifest(unit: str, component: Any, params: Params) -> dict[str, Any]:
-    """What a user needs beside the Verilog: ports, parameters and what follows from them, latency, tool versions."""
+    """Return what a user needs beside the Verilog: ports, parameters and what follows from them, latency, tools."""
     derived = params.derived()
     return {
         "unit": unit,

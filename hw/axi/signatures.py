@@ -92,7 +92,8 @@ def ports(prefix: str, signature: wiring.Signature) -> dict[str, Port]:
     Vivado, Quartus and cocotbext-axi find an interface by such names.
     """
     return {
-        f"{prefix}_{name}": Port(member, f"Signal {name.upper()} [P].") for name, member in signature.members.items()
+        f"{prefix}_{name}": Port(member, f"Signal {name.upper()} of `{prefix}`, see AMBA AXI (ARM IHI 0022).")
+        for name, member in signature.members.items()
     }
 
 

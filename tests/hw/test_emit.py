@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from roundel.hw.emit import to_verilog
+from roundel.hw.emit import ports, to_verilog
 from roundel.hw.units import UNITS, Unit
 
 INITIAL = re.compile(r"^ *initial begin\n(.*?)^ *end\n", re.MULTILINE | re.DOTALL)
@@ -71,3 +71,34 @@ def test_no_unit_has_a_memory_that_begins_with_zeros(unit: Unit) -> None:
     params = unit.params(**next(iter(unit.configs.values())))
     zeros = zero_memories(to_verilog(unit.component(params), unit.name))
     assert zeros == 0
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_every_port_is_documented(unit: Unit) -> None:
+    """Each row of a manifest says in a sentence what the port carries."""
+    config = next(iter(unit.configs.values()))
+    rows = ports(unit.component(unit.params(**config)))
+    assert [row["name"] for row in rows if not re.fullmatch(r"[A-Z`].*\.\)?", row["doc"])] == []
+
+
+def test_documentation_of_a_stream_is_that_of_its_payload() -> None:
+    """The handshake says whose it is."""
+    unit = UNITS["decoder"]
+    docs = {row["name"]: row["doc"] for row in ports(unit.component(unit.params(**unit.configs["mask_8"])))}
+    assert docs == {
+        "clk": "The clock; all registers take its rising edge.",
+        "rst": "The reset, active high, synchronous with the clock.",
+        "inputs__payload": "The bytes of the streams, `last` with the last of each.",
+        "inputs__valid": "`inputs` offers a payload, which stands until it is taken.",
+        "inputs__ready": "The payload of `inputs` is taken.",
+        "outputs__payload": "As many weights as the stream announces, zeros behind them up to a whole beat; fewer if "
+        "it is damaged.",
+        "outputs__valid": "`outputs` offers a payload, which stands until it is taken.",
+        "outputs__ready": "The payload of `outputs` is taken.",
+        "status": "After all weights of a stream: `done` for a cycle, with `error` and the `bit` where it is damaged.",
+    }
+
+
+def test_ports_of_another_component_have_no_documentation() -> None:
+    """A component of Amaranth says nothing of its ports."""
+    assert [row["doc"] for row in ports(Storage(8, []))[2:]] == [""] * 4
