@@ -126,8 +126,8 @@ def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_dens
     monkeypatch.setattr(bench_codec, "TIMED", 1000)
     monkeypatch.setattr(bench_codec, "SIZED", 1000)
     rows = [row for variant in bench_codec.variants() for row in variant.rows(seed=1)]
-    found = {title: (heads, cells) for title, heads, cells in tables(rows)}
-    heads, cells = found["Decoding, million weights per second, by zeros"]
+    by_title = {title: (heads, cells) for title, heads, cells in tables(rows)}
+    heads, cells = by_title["Decoding, million weights per second, by zeros"]
     assert heads == ["format", "50%", "80%", "90%", "95%"]
     assert [line[0] for line in cells] == ["mask", "relative", "rice"]
     speeds = {
@@ -136,7 +136,7 @@ def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_dens
         if row["name"] == "codec.decode_speed"
     }
     assert float(cells[2][1]) == pytest.approx(speeds["rice", 0.5] / 1e6, rel=1e-3)
-    assert [line[0] for line in found["Weights per round, by zeros"][1]] == ["rice"]
+    assert [line[0] for line in by_title["Weights per round, by zeros"][1]] == ["rice"]
 
 
 def test_the_joint_search_has_a_line(small):
@@ -145,23 +145,23 @@ def test_the_joint_search_has_a_line(small):
     values = {row["name"]: row["value"] for row in rows}
     # 20 convolutions and their normalizations, 17 activations, 8 sums, a mean, a matrix product; 20 + 2 modules
     assert (values["search.quantizations_before"], values["search.quantizations_after"]) == (20 + 20 + 17 + 8 + 2, 22)
-    (found,) = tables(rows)
-    assert found[1][1:] == ["seconds", "peak memory, GiB", "SQNR, dB", "quantizations", "as modules"]
-    assert (found[2][0][0], found[2][0][4:]) == ("per channel", ["67", "22"])
+    (table,) = tables(rows)
+    assert table[1][1:] == ["seconds", "peak memory, GiB", "SQNR, dB", "quantizations", "as modules"]
+    assert (table[2][0][0], table[2][0][4:]) == ("per channel", ["67", "22"])
 
 
 def test_tables_have_every_row_once(small, seed):
     """Rows that are about the same thing share a line; the rest have a line each."""
     rows = bench(["nms", "requant"], seed=seed)
     scenes = accuracy({"easy": KINDS["easy"]}, scenes=1, seed=seed)
-    found = {title: (heads, cells) for title, heads, cells in tables([*rows, *scenes])}
-    assert list(found)[:3] == ["Speed", "Suppression, images of 60 boxes", "Suppression in NumPy"]
-    (line,) = found["Suppression, images of 60 boxes"][1]
+    by_title = {title: (heads, cells) for title, heads, cells in tables([*rows, *scenes])}
+    assert list(by_title)[:3] == ["Speed", "Suppression, images of 60 boxes", "Suppression in NumPy"]
+    (line,) = by_title["Suppression, images of 60 boxes"][1]
     assert line[:3] == ["psrr parallel", "2", "2.000"]
-    assert len(found["Suppression in NumPy"][1]) == 4
-    assert sum(cells[0].startswith("requant.results_per_cycle") for cells in found["Speed"][1]) == 2
-    assert found["AP50"][0] == ["method", "easy"]
-    assert all(len(cells) == len(heads) for heads, rows in found.values() for cells in rows)
+    assert len(by_title["Suppression in NumPy"][1]) == 4
+    assert sum(cells[0].startswith("requant.results_per_cycle") for cells in by_title["Speed"][1]) == 2
+    assert by_title["AP50"][0] == ["method", "easy"]
+    assert all(len(cells) == len(heads) for heads, rows in by_title.values() for cells in rows)
 
 
 def test_progress_is_told_of_every_measurement(small, monkeypatch):

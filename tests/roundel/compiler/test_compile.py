@@ -28,10 +28,10 @@ def check(network, image, params, *, trace=True):
     """Compile, prove the order, run, and compare; returns the compiled network."""
     compiled = compile_network(network, image.shape, params, trace=trace)
     check_order(compiled.image, params)
-    found = run(compiled, image)
+    tensors = run(compiled, image)
     expected = {step.layer.name: step.outputs[0] for step in steps(network, image[None])}
-    assert set(found) == (set(expected) if trace else set(network.output_names))
-    for name, values in found.items():
+    assert set(tensors) == (set(expected) if trace else set(network.output_names))
+    for name, values in tensors.items():
         assert np.array_equal(values, expected[name]), name
     return compiled
 
@@ -94,19 +94,25 @@ def in_bands(seed, params):
 def test_missing_tokens_are_seen(seed):
     """Programs without one of their tokens are not in order, or come to a stop: so `check_order` does see."""
     params = engine("tiny", memory=2048)
-    compiled = next(one for _, _, one in in_bands(seed, params) if len(one.tasks) > 30)
+    compiled = next(program for _, _, program in in_bands(seed, params) if len(program.tasks) > 30)
     check_order(compiled.image, params)
     descriptors = compiled.program.descriptors
     ways = [("signal_next", "wait_previous", +1), ("signal_previous", "wait_next", -1)]
     tried = seen = 0
     for give, take, ahead in ways:
         for unit in range(3):
-            givers = [i for i, one in enumerate(descriptors) if _unit(one) == unit and getattr(one, give)]
-            takers = [i for i, one in enumerate(descriptors) if _unit(one) == unit + ahead and getattr(one, take)]
+            givers = [
+                i for i, descriptor in enumerate(descriptors) if _unit(descriptor) == unit and getattr(descriptor, give)
+            ]
+            takers = [
+                i
+                for i, descriptor in enumerate(descriptors)
+                if _unit(descriptor) == unit + ahead and getattr(descriptor, take)
+            ]
             for pair in list(zip(givers, takers, strict=True))[:6]:
                 left = [
-                    replace(one, values=one.values | dict.fromkeys({give} if i == pair[0] else {take}, 0))
-                    if i in pair else one for i, one in enumerate(descriptors)
+                    replace(descriptor, values=descriptor.values | dict.fromkeys({give} if i == pair[0] else {take}, 0))
+                    if i in pair else descriptor for i, descriptor in enumerate(descriptors)
                 ]  # fmt: skip
                 program = Program(fingerprint=params.fingerprint, descriptors=tuple(left)).pack()
                 tried += 1
@@ -118,17 +124,17 @@ def test_missing_tokens_are_seen(seed):
     assert seen > 0.8 * tried  # whole rows count as touched, so that a few tokens between strips are not needed
 
 
-def _unit(one):
-    return {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.STORE: 2}.get(one.opcode)
+def _unit(descriptor):
+    return {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.STORE: 2}.get(descriptor.opcode)
 
 
 def test_zero_blocks_are_left_out():
     network, image = engine_network(3, layers=3)
     layer = network.weighted[0]
     empty = replace(layer, weights=0 * layer.weights)
-    pruned = replace(network, layers=tuple(empty if one is layer else one for one in network.layers))
+    pruned = replace(network, layers=tuple(empty if other is layer else other for other in network.layers))
     compiled = check(pruned, image, engine("tiny"))
-    task = next(one for one in compiled.tasks if one.layer == layer.name and one.opcode is Opcode.COMPUTE)
+    task = next(other for other in compiled.tasks if other.layer == layer.name and other.opcode is Opcode.COMPUTE)
     assert task.steps[0] == task.values["blocks"] < task.steps[1]  # one of each output block is left
 
 
@@ -140,17 +146,21 @@ def test_macs_are_those_of_the_network(seed):
         if step.layer in network.weighted
     }
     for name, macs in expected.items():
-        found = sum(one.macs for one in compiled.tasks if one.layer == name)
-        assert found == pytest.approx(macs, abs=len(compiled.tasks))  # shares of bands are rounded
+        counted = sum(task.macs for task in compiled.tasks if task.layer == name)
+        assert counted == pytest.approx(macs, abs=len(compiled.tasks))  # shares of bands are rounded
 
 
 def test_program_follows_the_header_and_streams_are_aligned(seed):
     network, image = engine_network(seed)
     compiled = compile_network(network, image.shape, engine("medium"))
     assert Program.unpack(compiled.image, compiled.params) == compiled.program
-    for one in compiled.program.descriptors:
-        if one.opcode is Opcode.COMPUTE:
-            assert one.parameters_offset % 16 == one.weights_offset % 16 == 0
-            assert one.weights_offset + one.weights_bytes <= len(compiled.image) == compiled.sizes[Region.PROGRAM]
-        elif one.opcode is not Opcode.END:
-            assert one.offset % 16 == one.outer_run % 16 == one.outer_plane % 16 == 0
+    for descriptor in compiled.program.descriptors:
+        if descriptor.opcode is Opcode.COMPUTE:
+            assert descriptor.parameters_offset % 16 == descriptor.weights_offset % 16 == 0
+            assert (
+                descriptor.weights_offset + descriptor.weights_bytes
+                <= len(compiled.image)
+                == compiled.sizes[Region.PROGRAM]
+            )
+        elif descriptor.opcode is not Opcode.END:
+            assert descriptor.offset % 16 == descriptor.outer_run % 16 == descriptor.outer_plane % 16 == 0

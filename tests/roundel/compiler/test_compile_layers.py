@@ -43,7 +43,7 @@ def image_of(*shape, form=U8):
 
 
 def tasks_of(compiled, layer):
-    return [one for one in compiled.tasks if one.layer == layer and one.opcode is Opcode.COMPUTE]
+    return [task for task in compiled.tasks if task.layer == layer and task.opcode is Opcode.COMPUTE]
 
 
 @pytest.mark.parametrize("scheme", [Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32])
@@ -86,7 +86,7 @@ def test_first_layers(channels, size, stride, name):
 def test_one_channel_of_three_rows(name, steps):
     """Steps of every kind of output row: four bytes hold a row of three taps, eight two rows, sixteen four."""
     compiled = check(network(weighted("conv", "image", 1, 4)), image_of(10, 9, 1), engine(name))
-    assert [one.steps[0] for one in tasks_of(compiled, "conv")][: len(steps)] == steps
+    assert [task.steps[0] for task in tasks_of(compiled, "conv")][: len(steps)] == steps
 
 
 @pytest.mark.parametrize("name", ["small", "medium"])
@@ -94,7 +94,7 @@ def test_one_channel_of_three_rows(name, steps):
 def test_rows_side_by_side_with_residuals_and_bands(name, rows):
     layers = weighted("a", "image", 1, 20), weighted("b", "image", 1, 20, sources=("image", "a"), residual=U8)
     forms = Format(width=8, signed=False, fraction=3, zero=77)
-    layers = tuple(replace(one, x=forms) for one in layers)
+    layers = tuple(replace(layer, x=forms) for layer in layers)
     for memory in (1 << 10, 1 << 17):
         compiled = check(network(*layers, form=forms), image_of(rows, 21, 1), engine(name, memory=memory))
         assert compiled.source.storage.interleave > 1
@@ -182,14 +182,14 @@ def test_heavy_weights_are_read_once():
     for channels in (8, 64):
         made = network(weighted("conv", "image", channels, channels))
         compiled = check(made, image_of(8, 8, channels), engine("small"))
-        names[channels] = [one.opcode.name for one in compiled.program.descriptors]
+        names[channels] = [descriptor.opcode.name for descriptor in compiled.program.descriptors]
     assert names[64] == ["LOAD", "COMPUTE", "STORE", "END"]
     assert names[8].count("COMPUTE") == names[8].count("STORE") == 3
 
 
 def test_a_large_image_is_loaded_beside_the_computing():
     compiled = compile_network(network(weighted("conv", "image", 3, 8)), (64, 64, 3), engine("small"))
-    operations = "".join(one.opcode.name[0] for one in compiled.tasks)
+    operations = "".join(task.opcode.name[0] for task in compiled.tasks)
     assert operations.startswith("LLCS")
     assert operations.index("S") < operations.rindex("L")
 
@@ -198,7 +198,10 @@ def test_streamed_maps_are_stored_beside_the_computing():
     """No computation but those at a layer's ends waits for the store of the results just before it."""
     made = network(weighted("a", "image", 16, 16), weighted("b", "a", 16, 16))
     compiled = check(made, image_of(40, 40, 16), engine("small", memory=8192), trace=False)
-    queues = [[one for one in compiled.program.descriptors if UNIT.get(one.opcode) == unit] for unit in range(3)]
+    queues = [
+        [descriptor for descriptor in compiled.program.descriptors if UNIT.get(descriptor.opcode) == unit]
+        for unit in range(3)
+    ]
     clocks = unit_clocks(queues)[1]
     assert len(queues[1]) >= len(queues[2]) > 10
     assert sum(clock[2] >= number > 0 for number, clock in enumerate(clocks)) <= 3
@@ -209,7 +212,7 @@ def test_full_hd_fits_into_128_kib():
     half = Window(kernel=(3, 3), stride=(2, 2), pad=(1, 1, 1, 1))
     layers = weighted("a", "image", 3, 16, half), weighted("b", "a", 16, 32, half)
     compiled = compile_network(network(*layers), (1080, 1920, 3), engine("small"))
-    assert {one.name for one in compiled.plan.streamed} >= {"image", "a"}
+    assert {storage.name for storage in compiled.plan.streamed} >= {"image", "a"}
 
 
 EIGHT = (8, 8, 9)
@@ -282,9 +285,9 @@ def test_heads_that_do_not_fit(message, changes, fields):
 def test_streams_too_long_for_one_transfer_are_split(monkeypatch):
     monkeypatch.setattr("roundel.compiler.emit.STREAM_LIMIT", 2000)
     compiled = check(network(weighted("conv", "image", 9, 40)), image_of(6, 7, 9), engine("small"))
-    found = tasks_of(compiled, "conv")
-    assert len(found) > 1
-    assert all(max(one.values["weights_bytes"], one.values["parameters_bytes"]) <= 2000 for one in found)
+    parts = tasks_of(compiled, "conv")
+    assert len(parts) > 1
+    assert all(max(task.values["weights_bytes"], task.values["parameters_bytes"]) <= 2000 for task in parts)
     monkeypatch.setattr("roundel.compiler.emit.STREAM_LIMIT", 500)
     with pytest.raises(InputError, match=r"^conv: an output block's weights take"):
         compile_network(network(weighted("conv", "image", 9, 40)), (6, 7, 9), engine("small"))

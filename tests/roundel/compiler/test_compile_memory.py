@@ -18,7 +18,7 @@ def storages(rng, count):
     """Storages of random sizes, and their lives."""
     made = [Storage(name=str(i), rows=int(rng.integers(1, 20)), columns=3, planes=2, lanes=4) for i in range(count)]
     begins = rng.integers(0, 10, count)
-    return {one: (int(at), int(at + rng.integers(0, 4))) for one, at in zip(made, begins, strict=True)}
+    return {storage: (int(at), int(at + rng.integers(0, 4))) for storage, at in zip(made, begins, strict=True)}
 
 
 def test_packed_storages_do_not_overlap(seed):
@@ -40,8 +40,8 @@ def test_packed_storages_do_not_overlap(seed):
 
 
 def test_peak_is_what_must_fit():
-    one, two, three = (Storage(name=name, rows=2, columns=5, planes=1, lanes=4) for name in "abc")
-    lives = {one: (0, 1), two: (1, 2), three: (2, 3)}
+    first, second, third = (Storage(name=name, rows=2, columns=5, planes=1, lanes=4) for name in "abc")
+    lives = {first: (0, 1), second: (1, 2), third: (2, 3)}
     assert peak(lives) == (1, 20)
     assert pack(lives, 19) is None
     assert pack(lives, 20) is not None
@@ -52,7 +52,7 @@ def test_chains_fit_at_both_ends():
     chain = [
         Storage(name=str(i), rows=rows, columns=1, planes=1, lanes=4) for i, rows in enumerate((6, 4, 5, 5, 3, 7, 1))
     ]
-    lives = {one: (index, index + 1) for index, one in enumerate(chain)}
+    lives = {storage: (index, index + 1) for index, storage in enumerate(chain)}
     assert pack(lives, 10) is not None
 
 
@@ -77,13 +77,13 @@ def test_buffers_hold_what_is_read_and_share_nothing(seed):
     streamed = 0
     for params, lowered, planner, plan in plans(seed, 30, memory=1024):
         for index, (operation, bands) in enumerate(zip(lowered.operations, plan.bands, strict=True)):
-            living = [one for one in plan.resident if overlap(planner.lives[one], (index, index))]
-            taken = [(plan.resident[one], plan.resident[one] + one.words) for one in living]
+            living = [root for root in plan.resident if overlap(planner.lives[root], (index, index))]
+            taken = [(plan.resident[root], plan.resident[root] + root.words) for root in living]
             for name, words in bands.buffers.items():
                 streamed += 1
                 storage = roles(operation)[name].storage
                 areas = cut(operation.target.storage, bands.heights, bands.columns)
-                parts = [operation.reads(one, params.bus_bytes) for one in areas] if name == "source" else areas
+                parts = [operation.reads(part, params.bus_bytes) for part in areas] if name == "source" else areas
                 size = max(part.rows * storage.words_of(part.columns) for part in parts) * storage.planes
                 taken += [(word, word + size) for word in words]
             for place, (start, stop) in enumerate(taken):

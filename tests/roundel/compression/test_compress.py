@@ -39,20 +39,20 @@ def sparse(tmp_path_factory):
 
 def test_dense_at_8_bits_loses_at_most_half_a_point(tmp_path):
     assert call("compress", MODEL, *IMAGES, "-o", tmp_path) == 0
-    found = read(tmp_path)
-    assert found["accuracy"]["images"] == 400
-    assert found["accuracy"]["points_lost"] <= 0.5
-    assert found["quantizations"] == {"before": 10, "after": 4}  # 3 convolutions of 3 operators, a matrix product
-    assert found["opq"] == []
+    report = read(tmp_path)
+    assert report["accuracy"]["images"] == 400
+    assert report["accuracy"]["points_lost"] <= 0.5
+    assert report["quantizations"] == {"before": 10, "after": 4}  # 3 convolutions of 3 operators, a matrix product
+    assert report["opq"] == []
 
 
 def test_sparse_and_4_bits_is_20_times_smaller_and_loses_at_most_half_a_point(tmp_path):
     """Of the fine-tuned network, against the float network it came from."""
     assert call("compress", SPARSE, *IMAGES, "-o", tmp_path) == 0
-    found, model = read(tmp_path), read_onnx(MODEL)
+    report, model = read(tmp_path), read_onnx(MODEL)
     held_out = load_images(DIGITS / "heldout.npz", model)
-    assert 100 * (held_out.accuracy(model.run(held_out.images)) - found["accuracy"]["integer"]) <= 0.5
-    size = found["size"]
+    assert 100 * (held_out.accuracy(model.run(held_out.images)) - report["accuracy"]["integer"]) <= 0.5
+    size = report["size"]
     files = sum(file.stat().st_size for file in (tmp_path / "streams").iterdir())
     assert size["stream_bytes"] == files
     assert size["float32_bytes"] == 4 * (15_248 + 90)
@@ -64,10 +64,10 @@ def test_sparse_and_4_bits_is_20_times_smaller_and_loses_at_most_half_a_point(tm
 
 def test_one_shot_pruning_and_quantization(tmp_path, capsys):
     assert call("compress", MODEL, *IMAGES, "--sparsity", 0.8, "--bits", 4, "-o", tmp_path, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == read(tmp_path)
-    assert found["size"]["zeros"] >= round(0.8 * 15_248) / 15_248
-    rows = {row["layer"]: row for row in found["opq"]}
+    report = json.loads(capsys.readouterr().out)
+    assert report == read(tmp_path)
+    assert report["size"]["zeros"] >= round(0.8 * 15_248) / 15_248
+    rows = {row["layer"]: row for row in report["opq"]}
     assert set(rows) == {"conv1", "conv2", "conv3", "dense", "all"}
     network = load(tmp_path / "network.npz")
     for layer in network.weighted:
@@ -89,13 +89,13 @@ def test_free_steps_are_moved(tmp_path):
     arguments = (*IMAGES, "--refit")
     opq = ("--sparsity", 0.5, "--bits", 4, "--steps", "free")
     assert call("compress", MODEL, *arguments, *opq, "-o", tmp_path / "one") == 0
-    found, network = read(tmp_path / "one"), load(tmp_path / "one" / "network.npz")
-    assert [np.log2(row["step"]).is_integer() for row in found["opq"][:-1]] == [False] * 4
-    assert found["size"]["zeros"] >= found["opq"][-1]["zeros"] >= 0.5
+    report, network = read(tmp_path / "one"), load(tmp_path / "one" / "network.npz")
+    assert [np.log2(row["step"]).is_integer() for row in report["opq"][:-1]] == [False] * 4
+    assert report["size"]["zeros"] >= report["opq"][-1]["zeros"] >= 0.5
     assert {layer.requant.value for layer in network.weighted} == {"shift"}
     assert call("compress", tmp_path / "one" / "quantized.onnx", *arguments, "-o", tmp_path / "two") == 0
-    for one, two in zip(network.weighted, load(tmp_path / "two" / "network.npz").weighted, strict=True):
-        np.testing.assert_array_equal(one.weights, two.weights)
+    for one, other in zip(network.weighted, load(tmp_path / "two" / "network.npz").weighted, strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_network_without_weights(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["a[/b]", "a|b", "file", "allow_pickle", "two\nlines", "../above"])
 def test_layers_and_outputs_of_any_name(name, tmp_path, capsys):
-    x, y = (helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", 2]) for each in ("x", name))
+    x, y = (helper.make_tensor_value_info(tensor, TensorProto.FLOAT, ["n", 2]) for tensor in ("x", name))
     weights = numpy_helper.from_array(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), "w")
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], [name], name=name)], "named", [x], [y], [weights])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "n.onnx")
@@ -287,9 +287,9 @@ def test_layers_and_outputs_of_any_name(name, tmp_path, capsys):
     tables = [line.replace(r"\|", "").count("|") for line in page if line.startswith("|")]
     assert set(tables) == {10, 9, 5}  # layers, streams, modules: every row has its table's columns
     assert call("run", tmp_path / "n", "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 0
-    with np.load(tmp_path / "out" / "outputs.npz") as found:
-        assert found.files == [name, f"{name}.real"]
-        np.testing.assert_allclose(found[f"{name}.real"], [[1, 2], [3, 4]], atol=0.05)
+    with np.load(tmp_path / "out" / "outputs.npz") as results:
+        assert results.files == [name, f"{name}.real"]
+        np.testing.assert_allclose(results[f"{name}.real"], [[1, 2], [3, 4]], atol=0.05)
 
 
 def test_no_room_for_the_output(tmp_path, monkeypatch, capsys):
@@ -316,15 +316,15 @@ def test_the_page_is_what_its_command_writes(tmp_path, monkeypatch):
     runpy.run_path(str(DOCS / "make" / "compress.py"))["main"](page)
     number = re.compile(r"\d[\d,]*(?:\.\d+)?")
     assert number.sub("#", page.read_text()) == number.sub("#", text), "run `python docs/make/compress.py`"
-    found, written = (
-        [float(item.replace(",", "")) for item in number.findall(each)] for each in (page.read_text(), text)
+    figures, written = (
+        [float(item.replace(",", "")) for item in number.findall(source)] for source in (page.read_text(), text)
     )
-    np.testing.assert_allclose(found, written, rtol=0.02, atol=0.6, err_msg="run `python docs/make/compress.py`")
+    np.testing.assert_allclose(figures, written, rtol=0.02, atol=0.6, err_msg="run `python docs/make/compress.py`")
 
 
 def test_outputs_have_the_names_of_the_file(tmp_path):
     """Two outputs of one tensor are two results; what the host computes is there as what it reads."""
-    x, *ys = (helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", 2]) for each in ("x", "a", "b", "p"))
+    x, *ys = (helper.make_tensor_value_info(tensor, TensorProto.FLOAT, ["n", 2]) for tensor in ("x", "a", "b", "p"))
     weights = numpy_helper.from_array(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), "w")
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["a"], name="layer"),
@@ -338,8 +338,8 @@ def test_outputs_have_the_names_of_the_file(tmp_path):
     np.savez(tmp_path / "images.npz", images=np.eye(2, dtype=np.float32))
     assert call("compress", tmp_path / "n.onnx", "--calibration", tmp_path / "images.npz", "-o", tmp_path / "n") == 0
     assert call("run", tmp_path / "n", "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 0
-    with np.load(tmp_path / "out" / "outputs.npz") as found:
-        assert found.files == ["a", "a.real", "b", "b.real", "logits", "logits.real"]
-        np.testing.assert_array_equal(found["a"], found["b"])
-        np.testing.assert_allclose(found["a.real"], [[1, 2], [3, 4]], atol=0.05)
-        np.testing.assert_allclose(found["logits.real"], [[7, 10], [15, 22]], atol=0.2)
+    with np.load(tmp_path / "out" / "outputs.npz") as results:
+        assert results.files == ["a", "a.real", "b", "b.real", "logits", "logits.real"]
+        np.testing.assert_array_equal(results["a"], results["b"])
+        np.testing.assert_allclose(results["a.real"], [[1, 2], [3, 4]], atol=0.05)
+        np.testing.assert_allclose(results["logits.real"], [[7, 10], [15, 22]], atol=0.2)

@@ -74,9 +74,9 @@ def test_torch_computes_what_numpy_does(seed: int) -> None:
     network, x = every_node(seed), images(3, seed)
     weights = {node.name: torch.tensor(node.weights) for node in weighted(network)}
     biases = {node.name: torch.tensor(node.bias) for node in weighted(network)}
-    found, expected = run(network, torch.tensor(x), weights, biases), network.values(x)
-    assert found.keys() == expected.keys()
-    for name, tensor in found.items():
+    tensors, expected = run(network, torch.tensor(x), weights, biases), network.values(x)
+    assert tensors.keys() == expected.keys()
+    for name, tensor in tensors.items():
         np.testing.assert_allclose(tensor.numpy(), expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
@@ -149,12 +149,12 @@ def test_loss_is_what_the_formula_says(seed: int) -> None:
     def log_softmax(scores: np.ndarray) -> np.ndarray:
         return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
-    scores, target = (one.run(x).astype(np.float64) for one in (planned(network, plans), network))
+    scores, target = (version.run(x).astype(np.float64) for version in (planned(network, plans), network))
     hard = -log_softmax(scores)[np.arange(len(x)), labels].mean()
     p, q = log_softmax(target / 3), log_softmax(scores / 3)
     soft = (np.exp(p) * (p - q)).sum(axis=1).mean()
-    (found,) = finetune(network, plans, x, labels, options).losses
-    assert np.isclose(found, 0.75 * hard + 0.25 * 9 * soft, rtol=1e-5)
+    (loss,) = finetune(network, plans, x, labels, options).losses
+    assert np.isclose(loss, 0.75 * hard + 0.25 * 9 * soft, rtol=1e-5)
     (plain,) = finetune(network, plans, x, labels, replace(options, distill=0.0)).losses
     assert np.isclose(plain, hard, rtol=1e-5)
 
@@ -170,8 +170,8 @@ def test_without_labels_the_float_network_is_the_goal(seed: int) -> None:
     tuned = finetune(network, plans, x, None, SHORT)
 
     def error(of: Graph) -> float:
-        expected, found = network.outputs(x), of.outputs(x)
-        return float(sum(((found[n] - expected[n]) ** 2).mean() / (expected[n] ** 2).mean() for n in expected)) / 2
+        expected, results = network.outputs(x), of.outputs(x)
+        return float(sum(((results[n] - expected[n]) ** 2).mean() / (expected[n] ** 2).mean() for n in expected)) / 2
 
     assert error(tuned.graph) < 0.8 * error(planned(network, plans))
     assert np.isclose(tuned.losses[-1], error(tuned.graph), rtol=0.2)

@@ -97,9 +97,9 @@ def test_codes_of_layers(seed: int) -> None:
         bias=np.zeros(4, np.float32),
         step=steps,
     )
-    found = layer_codes(shaped((conv, flat, dense), (2, 1, 1), ("y",)))
-    assert np.array_equal(found["conv"], k)
-    assert np.array_equal(found["dense"], m)
+    codes = layer_codes(shaped((conv, flat, dense), (2, 1, 1), ("y",)))
+    assert np.array_equal(codes["conv"], k)
+    assert np.array_equal(codes["dense"], m)
     assert np.array_equal(codes_of(conv), k)
     assert layer_codes(every_node(seed)) == {}
     assert list(layer_weights(every_node(seed))) == ["a.node", "l.node", "p.node"]

@@ -40,8 +40,8 @@ def runtime(model: onnx.ModelProto, x: np.ndarray) -> list[Any]:
 def test_onnxruntime_computes_the_same(base: float | None, seed: int) -> None:
     network = stepped(every_node(seed), seed, base) if base else every_node(seed)
     x = images(5, seed)
-    for found, expected in zip(runtime(to_onnx(network), x), network.outputs(x).values(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    for result, expected in zip(runtime(to_onnx(network), x), network.outputs(x).values(), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_leave_as_integers(seed: int) -> None:
@@ -60,8 +60,8 @@ def test_import_of_an_export(seed: int, tmp_path: Path) -> None:
     network = stepped(every_node(seed), seed)
     export_onnx(network, tmp_path / "model.onnx")
     again, x = read_onnx(tmp_path / "model.onnx"), images(3, seed)
-    for found, expected in zip(again.outputs(x).values(), network.outputs(x).values(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    for result, expected in zip(again.outputs(x).values(), network.outputs(x).values(), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
     for node, kept in zip(weighted(network), weighted(again), strict=True):
         assert np.array_equal(node.weights, kept.weights)
         assert np.array_equal(codes_of(node), codes_of(kept))

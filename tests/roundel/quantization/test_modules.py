@@ -39,7 +39,7 @@ from tests.support.made_graphs import HALVES, SINGLE, affine, conv, dense, netwo
 def grouped(graph):
     """Names of the modules with their sources and the kinds of their operators."""
     modules = unify(fold(graph))
-    return [(item.name, item.sources, " ".join(type(one).__name__ for one in item.nodes)) for item in modules]
+    return [(item.name, item.sources, " ".join(type(node).__name__ for node in item.nodes)) for item in modules]
 
 
 ACTIVATIONS = st.one_of(
@@ -304,15 +304,15 @@ def test_a_network_that_normalizes_before_it_convolves():
     graph = network((4, 6, 6), *nodes, conv(rng, "e", "f", 4, 3))
     images = rng.normal(size=(16, 4, 6, 6)).astype(np.float32)
     np.testing.assert_allclose(fold(graph).run(images), graph.run(images), rtol=1e-4, atol=1e-4)
-    found = quantize(graph, images)
-    rows = {row.module: (row.operators, row.before, row.after) for row in modules_table(graph, found.modules).rows}
+    quantized = quantize(graph, images)
+    rows = {row.module: (row.operators, row.before, row.after) for row in modules_table(graph, quantized.modules).rows}
     assert rows == {
         "n0": (("Affine",), 1, 1),
         "conv_b": (("Conv", "Add"), 2, 1),
         "n1": (("Affine", "Relu"), 2, 1),
         "conv_f": (("Conv",), 1, 1),
     }
-    assert found.choices[-1].sqnr_db > 30
+    assert quantized.choices[-1].sqnr_db > 30
     pruned, plans = prune(fold(graph), OpqParams(sparsity=0.5, bits=4, max_width=4, power_of_two=True))
     assert list(plans) == ["conv_b", "conv_f"]
     assert [item.step is None for item in pruned.nodes if isinstance(item, Conv)] == [True, False, True, False]

@@ -102,9 +102,9 @@ def test_two_results_come_close_to_float():
     integers = quantized.network
     assert integers.results == ("conv_out_fine", "conv_out_coarse")
     formats = {layer.name: layer.output for layer in integers.layers}
-    found, expected = outputs(integers, integers.encode(images)), graph.outputs(images)
+    codes, expected = outputs(integers, integers.encode(images)), graph.outputs(images)
     for name in graph.results:
-        got = formats[f"conv_{name}"].decode(found[f"conv_{name}"]).transpose(0, 3, 1, 2)
+        got = formats[f"conv_{name}"].decode(codes[f"conv_{name}"]).transpose(0, 3, 1, 2)
         assert ratio_db(expected[name].astype(float), got) > 28
     assert [choice.name for choice in quantized.choices] == [
         layer.name for layer in integers.layers if isinstance(layer, layers.Requantized | layers.Concat)
@@ -144,8 +144,8 @@ def test_an_activation_by_itself_is_a_layer(activation):
     graph = network((2, 4, 4), conv(rng, "x", "a", 2, 3), activation, results=("a", "y"))
     images = real(rng, 8, 2, 4, 4)
     integers = quantize(graph, images).network
-    found, expected = outputs(integers, integers.encode(images)), graph.values(images)
-    got = integers.output.decode(found[activation.name]).transpose(0, 3, 1, 2)
+    codes, expected = outputs(integers, integers.encode(images)), graph.values(images)
+    got = integers.output.decode(codes[activation.name]).transpose(0, 3, 1, 2)
     assert ratio_db(expected["y"].astype(float), got) > 30
     assert integers.output.signed is not isinstance(activation, Relu)
 
@@ -275,9 +275,9 @@ def test_refused_options():
     rng = np.random.default_rng(18)
     graph, images = network((4,), dense(rng, "x", "y", 4, 3)), real(rng, 5, 4)
     form = Format(width=4, signed=True, fraction=2)
-    one = Given(codes=np.zeros((3, 4), np.int64), format=form)
-    refuses(graph, images, r"given: no module conv with weights, expected dense_y", given={"conv": one})
-    refuses(graph, images, r"made\.onnx: node dense_y: codes \(3, 4\) for weights \(4, 3\)", given={"dense_y": one})
+    weights = Given(codes=np.zeros((3, 4), np.int64), format=form)
+    refuses(graph, images, r"given: no module conv with weights, expected dense_y", given={"conv": weights})
+    refuses(graph, images, r"made\.onnx: node dense_y: codes \(3, 4\) for weights \(4, 3\)", given={"dense_y": weights})
     named = QuantizeOptions(module_bits={"other": 4})
     refuses(graph, images, r"module_bits: no module other with weights, expected dense_y", options=named)
 

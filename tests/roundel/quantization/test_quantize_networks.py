@@ -43,11 +43,11 @@ def test_networks_come_close_to_onnxruntime(name, exporter, per_channel, least_d
     calibration, images = (rng.normal(size=(32, *graph.shape)).astype(np.float32) for _ in range(2))
     integers = quantize(graph, calibration, QuantizeOptions(bias_bits=12, per_channel=per_channel)).network
     formats = {layer.name: layer.output for layer in integers.layers}
-    found = outputs(integers, integers.encode(images))
+    results = outputs(integers, integers.encode(images))
     host = {item.tensor: item.operator for item in graph.host}
     expected = reference(path, images)
-    assert len(expected) == len(graph.results) == len(found)
-    for tensor, values, (layer, codes) in zip(graph.results, expected, found.items(), strict=True):
+    assert len(expected) == len(graph.results) == len(results)
+    for tensor, values, (layer, codes) in zip(graph.results, expected, results.items(), strict=True):
         got = formats[layer].decode(codes)
         got = got.transpose(0, 3, 1, 2) if got.ndim == 4 else got
         got = on_host(host[tensor], got) if tensor in host else got

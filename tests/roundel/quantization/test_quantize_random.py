@@ -26,9 +26,9 @@ def test_random_networks(seed, tmp_path):
     assert table.after == len(quantized.choices)
     made_by = {node.output: module.name for module in quantized.modules for node in module.nodes}
     formats = {layer.name: layer.output for layer in integers.layers}
-    found = outputs(integers, integers.encode(images))
+    codes = outputs(integers, integers.encode(images))
     for name, values in expected.items():
         order = feature_order(folded, name)
         values = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values if order is None else values[:, order]
-        got = formats[made_by[name]].decode(found[made_by[name]])
+        got = formats[made_by[name]].decode(codes[made_by[name]])
         assert ratio_db(values.astype(np.float64), got) > 22

@@ -53,12 +53,12 @@ def test_every_layer_is_within_one_of_onnxruntime(name, scheme):
     integers, made = quantized.network, {node.name: node.output for node in graph.nodes}
     unmoved = [m for m in quantized.modules if all(made[node.name] == node.output for node in m.nodes)]
     tensors = {module.name: module.tensor for module in unmoved}  # those of the file, under its names
-    found = every_tensor(path, tensors.values(), images)
+    reference = every_tensor(path, tensors.values(), images)
     values, compared = {integers.source: integers.encode(images)}, 0
     for layer in integers.layers:
         values[layer.name] = layer.compute(*(values[source] for source in layer.sources)).outputs
-        if tensors.get(layer.name) in found:
-            expected = codes_of(found[tensors[layer.name]], layer.output)
+        if tensors.get(layer.name) in reference:
+            expected = codes_of(reference[tensors[layer.name]], layer.output)
             difference = np.abs(values[layer.name] - expected)
             assert difference.max() <= 1, layer.name
             assert np.mean(difference > 0) < (0.005 if isinstance(layer, Weighted) else 0.15), layer.name
@@ -77,9 +77,9 @@ def test_whole_networks_stay_close_to_onnxruntime(name, least_db, tmp_path):
     save(integers, tmp_path / "network.npz", {})
     integers = load(tmp_path / "network.npz")
     expected = every_tensor(path, graph.results, images)
-    found = outputs(integers, integers.encode(images))
+    results = outputs(integers, integers.encode(images))
     formats = {layer.name: layer.output for layer in integers.layers}
-    for tensor, (layer, codes) in zip(graph.results, found.items(), strict=True):
+    for tensor, (layer, codes) in zip(graph.results, results.items(), strict=True):
         got = formats[layer].decode(codes)
         got = got.transpose(0, 3, 1, 2) if got.ndim == 4 else got
         assert ratio_db(expected[tensor].astype(np.float64), got) > least_db
@@ -87,8 +87,10 @@ def test_whole_networks_stay_close_to_onnxruntime(name, least_db, tmp_path):
 
 def powers_model(rng):
     """Two convolutions with steps that are powers of two, by channel in the first, a pooling, a matrix product."""
-    first, one = weighted(rng, "a", "x_q", "a", 2.0 ** -rng.integers(7, 10, 6), 2**-4, (6, 3, 3, 3), pads=[1, 1, 1, 1])
-    second, two = weighted(rng, "b", "p", "b", 2.0**-8, 2**-3, (5, 6, 2, 2), strides=[2, 2])
+    first, first_constants = weighted(
+        rng, "a", "x_q", "a", 2.0 ** -rng.integers(7, 10, 6), 2**-4, (6, 3, 3, 3), pads=[1, 1, 1, 1]
+    )
+    second, second_constants = weighted(rng, "b", "p", "b", 2.0**-8, 2**-3, (5, 6, 2, 2), strides=[2, 2])
     third, three = weighted(rng, "c", "f", "c", 2.0**-7, 2**-2, (4, 45), transB=1)
     nodes = [
         *pair("x", "x_q", "s_x", "z_s"),
@@ -104,7 +106,7 @@ def powers_model(rng):
     ]
     scales = {"s_x": 2**-4, "s_r": 2**-3, "s_b": 2**-2, "s_y": 2**0}
     constants = {name: np.float32(scale) for name, scale in scales.items()}
-    constants |= {"z_s": np.int8(0), "z_u": np.uint8(0)} | one | two | three
+    constants |= {"z_s": np.int8(0), "z_u": np.uint8(0)} | first_constants | second_constants | three
     return model(nodes, (3, 12, 12), constants), {name[0]: value for name, value in constants.items() if "_w" in name}
 
 

@@ -140,11 +140,11 @@ def test_search_with_a_residual_finds_the_minimum():
     )
     images = real(rng, 6, 2, 4, 4)
     quantized = quantize(graph, images, QuantizeOptions(weight_bits=4, activation_bits=4, window=1))
-    one, two = quantized.network.layers
-    assert two.sources == (one.name, one.name)
+    before, adding = quantized.network.layers
+    assert adding.sources == (before.name, before.name)
     reference = graph.run(images).transpose(0, 2, 3, 1)
     error, triple = Exhaustive(quantized.network, 1, graph.nodes[2], images, reference, 1).common()
-    assert chosen(two) == triple
+    assert chosen(adding) == triple
     assert quantized.choices[1].error == pytest.approx(error)
 
 
@@ -199,8 +199,10 @@ def test_per_channel_is_never_worse_for_the_first_module(bits, residual):
         nodes += [node(Add, ("a", "x"), "y")] if residual else []
         graph, images = network((4, 4, 4), *nodes), real(rng, 4, 4, 4, 4)
         errors = [
-            quantize(graph, images, QuantizeOptions(weight_bits=bits, bias_bits=16, per_channel=each)).choices[0].error
-            for each in (False, True)
+            quantize(graph, images, QuantizeOptions(weight_bits=bits, bias_bits=16, per_channel=per_channel))
+            .choices[0]
+            .error
+            for per_channel in (False, True)
         ]
         assert errors[1] <= errors[0]
         assert residual or bits != 4 or errors[1] < 0.8 * errors[0]
@@ -221,19 +223,19 @@ def test_given_weights_stay_and_the_rest_is_searched():
     rng = np.random.default_rng(11)
     graph = network((2, 4, 4), conv(rng, "x", "a", 2, 3), node(Relu, "a", "y"))
     images, codes = real(rng, 5, 2, 4, 4), rng.integers(-3, 4, (3, 2, 3, 3))
-    one = Given(codes=codes, format=Format(width=3, signed=True, fraction=1))
-    quantized = quantize(graph, images, QuantizeOptions(window=1), given={"conv_a": one})
+    given = Given(codes=codes, format=Format(width=3, signed=True, fraction=1))
+    quantized = quantize(graph, images, QuantizeOptions(window=1), given={"conv_a": given})
     layer = quantized.network.layers[0]
     assert np.array_equal(layer.weights, codes.transpose(2, 3, 1, 0).reshape(-1, 3))
-    assert (layer.w, layer.w_fractions) == (one.format, None)
+    assert (layer.w, layer.w_fractions) == (given.format, None)
     fixed = Exhaustive(quantized.network, 0, graph.nodes[0], images, graph.run(images).transpose(0, 2, 3, 1), 1)
     fixed.matrix = np.ldexp(layer.weights.astype(float), -1)
     tries = product(fixed.near(fixed.head.bias, layer.b), fixed.near(fixed.reference, layer.output))
     error, pair = least((pair, fixed.error([1] * 3, *pair)) for pair in tries)
     assert (layer.b.fraction, layer.output.fraction) == pair
     assert quantized.choices[0].error == pytest.approx(error)
-    each = replace(one, fractions=(1, 3, 2), format=replace(one.format, fraction=1))
-    layer = quantize(graph, images, given={"conv_a": each}).network.layers[0]
+    by_channel = replace(given, fractions=(1, 3, 2), format=replace(given.format, fraction=1))
+    layer = quantize(graph, images, given={"conv_a": by_channel}).network.layers[0]
     assert layer.w_fractions == (1, 3, 2)
 
 
@@ -289,10 +291,10 @@ def test_fewer_positions_find_almost_the_minimum():
     rng = np.random.default_rng(14)
     graph, images = residual_network(rng), real(rng, 32, 3, 8, 8)
     options = QuantizeOptions(weight_bits=4, activation_bits=4)
-    every, some = (quantize(graph, images, replace(options, positions=count)).choices for count in (2048, 256))
-    for whole, part in zip(every[:1], some[:1], strict=True):  # the same inputs still
+    all_positions, some = (quantize(graph, images, replace(options, positions=count)).choices for count in (2048, 256))
+    for whole, part in zip(all_positions[:1], some[:1], strict=True):  # the same inputs still
         assert whole.error <= part.error < 1.2 * whole.error
-    assert all(part.sqnr_db > whole.sqnr_db - 1.5 for whole, part in zip(every, some, strict=True))
+    assert all(part.sqnr_db > whole.sqnr_db - 1.5 for whole, part in zip(all_positions, some, strict=True))
 
 
 def test_the_size_of_batches_changes_nothing(monkeypatch):
@@ -301,9 +303,9 @@ def test_the_size_of_batches_changes_nothing(monkeypatch):
     whole = quantize(graph, images, QuantizeOptions(positions=300))
     monkeypatch.setattr(calibration, "BATCH_VALUES", 600)
     parts = quantize(graph, images, QuantizeOptions(positions=300))
-    for one, two in zip(whole.choices, parts.choices, strict=True):
-        assert replace(one, error=0.0, sqnr_db=0.0) == replace(two, error=0.0, sqnr_db=0.0)
-        assert one.error == pytest.approx(two.error)
+    for choice, other in zip(whole.choices, parts.choices, strict=True):
+        assert replace(choice, error=0.0, sqnr_db=0.0) == replace(other, error=0.0, sqnr_db=0.0)
+        assert choice.error == pytest.approx(other.error)
 
 
 def test_floats_forget_what_nobody_reads_any_more():

@@ -50,9 +50,9 @@ def test_a_row_for_every_scale_of_the_file(digits, constants):
     """The file's own constants, read by onnx."""
     steps = {name for name, values in constants.items() if name.endswith("_scale") and "bias" not in name}
     weights = [constants[name] for name in steps if np.ndim(constants[name])]
-    found = rows_of(digits[0], "weights")
-    assert sorted(row.scale for row in found.values()) == pytest.approx(sorted(map(np.min, weights)))
-    assert sorted(row.scale_most for row in found.values()) == pytest.approx(sorted(map(np.max, weights)))
+    weight_rows = rows_of(digits[0], "weights")
+    assert sorted(row.scale for row in weight_rows.values()) == pytest.approx(sorted(map(np.min, weights)))
+    assert sorted(row.scale_most for row in weight_rows.values()) == pytest.approx(sorted(map(np.max, weights)))
     scalars = {float(constants[name]) for name in steps if not np.ndim(constants[name])}
     assert {row.scale for row in rows_of(digits[0], "activation").values()} == scalars
 
@@ -107,10 +107,10 @@ def test_all_together_is_what_the_integer_networks_give(digits):
     advised, _ = digits
     graph = read_onnx(QDQ)
     images = load_images(DIGITS / "calibration.npz", graph).images
-    for found, network in ((advised.kept_db, advised.kept.network), (advised.moved_db, advised.moved.network)):
+    for advised_db, network in ((advised.kept_db, advised.kept.network), (advised.moved_db, advised.moved.network)):
         got = network.output.decode(run(network, network.encode(images)))
         float_db = ratio_db(read_onnx(FLOAT).run(images).astype(np.float64), got)  # whose weights are not rounded
-        assert float_db - 1 < found < float_db + 6
+        assert float_db - 1 < advised_db < float_db + 6
     assert advised.kept_db == pytest.approx(advised.file_db, abs=0.5)
     assert advised.moved_db < advised.kept_db
 
@@ -148,12 +148,12 @@ def test_each_requantizer_is_measured_once(monkeypatch, digits):
 
 def test_the_command(tmp_path, capsys):
     assert call("advise", QDQ, *IMAGES, "--no-area", "-o", tmp_path / "advice", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == json.loads((tmp_path / "advice" / "advice.json").read_text())
-    assert len(found["tensors"]) == len(given_nodes(fold(read_onnx(QDQ))))
-    assert found["requantizers"] == []
+    advice = json.loads(capsys.readouterr().out)
+    assert advice == json.loads((tmp_path / "advice" / "advice.json").read_text())
+    assert len(advice["tensors"]) == len(given_nodes(fold(read_onnx(QDQ))))
+    assert advice["requantizers"] == []
     page = (tmp_path / "advice" / "advice.md").read_text()
-    assert all(row["tensor"] in page for row in found["tensors"])
+    assert all(row["tensor"] in page for row in advice["tensors"])
     assert call("advise", QDQ, *IMAGES, "--no-area") == 0
     assert "not powers of two" in capsys.readouterr().out
 
@@ -169,17 +169,17 @@ def test_a_network_without_scales_gets_no_advice(capsys):
 def test_compress_says_what_it_did(options, tmp_path):
     held_out = ("--held-out", DIGITS / "heldout.npz")
     assert call("compress", QDQ, *IMAGES, *held_out, *options, "-o", tmp_path) == 0
-    found, page = json.loads((tmp_path / "report.json").read_text()), (tmp_path / "report.md").read_text()
-    assert found["accuracy"]["integer"] >= found["accuracy"]["float32"] - 0.005
-    assert len(found["advice"]["tensors"]) == len(given_nodes(fold(read_onnx(QDQ))))
+    report, page = json.loads((tmp_path / "report.json").read_text()), (tmp_path / "report.md").read_text()
+    assert report["accuracy"]["integer"] >= report["accuracy"]["float32"] - 0.005
+    assert len(report["advice"]["tensors"]) == len(given_nodes(fold(read_onnx(QDQ))))
     kept = options[0] == "--requant"
-    assert found["options"]["refit"] is not kept
-    assert found["options"]["requant"] == (options[1] if kept else "shift")
+    assert report["options"]["refit"] is not kept
+    assert report["options"]["requant"] == (options[1] if kept else "shift")
     assert (f"kept by {options[-1]}" if kept else "moved to powers of two (--refit)") in page
-    assert found["options"]["per_channel"] is not kept  # of the search, which kept scales have none of
-    assert found["options"]["bias_bits"] == (8 if kept else 16)
+    assert report["options"]["per_channel"] is not kept  # of the search, which kept scales have none of
+    assert report["options"]["bias_bits"] == (8 if kept else 16)
     network = load(tmp_path / "network.npz")
-    assert {layer.requant.value for layer in network.weighted} == {found["options"]["requant"]}
+    assert {layer.requant.value for layer in network.weighted} == {report["options"]["requant"]}
 
 
 def test_compress_never_chooses_by_itself(tmp_path, capsys):
@@ -190,9 +190,9 @@ def test_compress_never_chooses_by_itself(tmp_path, capsys):
         assert text.count("\n") == 1
         return text
 
-    found = error(QDQ, *IMAGES)
+    message = error(QDQ, *IMAGES)
     for part in ("node image_QuantizeLinear", "tensors with such scales", "--requant", "--refit", "`roundel advise`"):
-        assert part in found
+        assert part in message
     assert "--refit: expected none of --requant" in error(QDQ, *IMAGES, "--refit", "--requant", "fixed32")
     assert "expected a quantized network" in error(FLOAT, *IMAGES, "--refit")
     assert "node conv1: step of the weights" in error(FLOAT, *IMAGES, "--bits", 4, "--steps", "free")
@@ -202,8 +202,8 @@ def test_free_steps_are_kept(tmp_path):
     """OPQ's own steps, exactly, and its codes."""
     options = ("--sparsity", 0.5, "--bits", 4, "--steps", "free", "--requant", "fixed16")
     assert call("compress", FLOAT, *IMAGES, *options, "-o", tmp_path) == 0
-    found, network = json.loads((tmp_path / "report.json").read_text()), load(tmp_path / "network.npz")
-    steps = {row["layer"]: row["step"] for row in found["opq"]}
+    report, network = json.loads((tmp_path / "report.json").read_text()), load(tmp_path / "network.npz")
+    steps = {row["layer"]: row["step"] for row in report["opq"]}
     for layer in network.weighted:
         assert layer.w.scale == float(np.float32(steps[layer.name]))
         assert layer.w.mantissa != 1
@@ -221,9 +221,9 @@ def test_wide_weights_have_no_stream(tmp_path):
     network = load(tmp_path / "net" / "network.npz")
     narrow = [layer.name for layer in network.weighted if layer.w.width <= 8]
     assert 0 < len(narrow) < len(network.weighted)
-    found = json.loads((tmp_path / "net" / "report.json").read_text())
-    assert [row["layer"] for row in found["streams"]] == narrow
-    assert found["size"]["weights"] == sum(layer.weights.size for layer in network.weighted)
+    report = json.loads((tmp_path / "net" / "report.json").read_text())
+    assert [row["layer"] for row in report["streams"]] == narrow
+    assert report["size"]["weights"] == sum(layer.weights.size for layer in network.weighted)
     assert call("run", tmp_path / "net", "--input", tmp_path / "images.npz", "-o", tmp_path / "run") == 0
 
 

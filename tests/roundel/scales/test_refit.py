@@ -76,8 +76,8 @@ def test_integers_behind_relu_stay_what_they_are():
     assert len(kept) >= 3
     for name, item in kept.items():
         assert is_power(item.scale)
-        one, two = before[old[name].inputs[0]] / old[name].scale, after[item.inputs[0]] / item.scale
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-3)
+        codes, fitted_codes = before[old[name].inputs[0]] / old[name].scale, after[item.inputs[0]] / item.scale
+        np.testing.assert_allclose(codes, fitted_codes, rtol=1e-4, atol=1e-3)
 
 
 def test_accuracy_on_held_out_digits():
@@ -90,8 +90,8 @@ def test_accuracy_on_held_out_digits():
     kept = [
         quantize(graph, calibration, QuantizeOptions(requant=scheme)) for scheme in (Scheme.FLOAT32, Scheme.FIXED16)
     ]
-    for found in (*kept, quantize(fitted.graph, calibration, fitted.options(QuantizeOptions()))):
-        assert held_out.accuracy(run(found.network, found.network.encode(held_out.images))) >= least
+    for quantized in (*kept, quantize(fitted.graph, calibration, fitted.options(QuantizeOptions()))):
+        assert held_out.accuracy(run(quantized.network, quantized.network.encode(held_out.images))) >= least
 
 
 def zero_point_network(rng, second=SINGLE, between=()):
@@ -226,10 +226,10 @@ def test_results_keep_their_names_and_number(seed):
     )
     images = real(rng, 8, 3, 6, 6)
     fitted = refit(graph, images)
-    found = fitted.graph.outputs(images)
-    assert list(found) == ["a", "b", "c"]
+    results = fitted.graph.outputs(images)
+    assert list(results) == ["a", "b", "c"]
     for name, values in graph.outputs(images).items():
-        np.testing.assert_allclose(values, found[name], atol=0.36)
+        np.testing.assert_allclose(values, results[name], atol=0.36)
     assert not any(isinstance(item, Quantize) for item in fitted.graph.nodes)
     assert quantize(fitted.graph, images, fitted.options(QuantizeOptions())).network.layers
     advised = advise(graph, images)
