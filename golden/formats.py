@@ -10,7 +10,7 @@ from math import frexp, isfinite, ldexp
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_bool, check_integer
+from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 
 MAX_FRACTION = 2000  # beyond any binary64's exponent

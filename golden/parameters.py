@@ -2,7 +2,8 @@
 
 A parameter object is a frozen dataclass that is checked when it is made. It accepts what JSON and the command line can
 say: the value of an enumeration in place of its member, keyword arguments in place of a parameter object, a list in
-place of a tuple.
+place of a tuple. `check_integer`, `check_bool` and `choice` check the kind of a value first (TypeError), then its range
+(ValueError).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,9 +11,9 @@ from dataclasses import MISSING, dataclass, fields
 from enum import Enum
 from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from roundel.golden.checks import choice
+E = TypeVar("E", bound=Enum)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,3 +123,26 @@ def _several(kind: type, value: Any) -> Any:
         return value
     objects = issubclass(kind, Params)
     return tuple(kind(**item) if objects and isinstance(item, Mapping) else item for item in value)
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Raise unless `value` is an integer, not a bool, from `low` to `high`; the message echoes it."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low} to {high}, not {value}")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Raise unless `value` is a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {value!r}")
+
+
+def choice(kind: type[E], name: str, value: object) -> E:
+    """Return a member of an enumeration, given it or its value; ValueError that lists all of them otherwise."""
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(str(member.value) for member in kind)
+        raise ValueError(f"{name} must be one of {known}, not {value!r}") from None

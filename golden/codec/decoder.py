@@ -5,11 +5,10 @@ from math import gcd
 from typing import Any
 
 from roundel.golden.bits import WORD
-from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.codec.header import PACKINGS, header_words
 from roundel.golden.codec.params import CodecParams, Levels, Packing
 from roundel.golden.codec.stream import decode
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_bool, check_integer
 
 IMPOSSIBLE = 0xFF  # no field can have this value
 

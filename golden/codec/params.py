@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.bits import mask
-from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import limits
 
 Codes = NDArray[np.uint8]

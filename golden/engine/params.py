@@ -5,12 +5,11 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Any
 
-from roundel.golden.checks import check_integer
 from roundel.golden.codec import DecoderParams, Packing
 from roundel.golden.engine.registers import RECORD
 from roundel.golden.mac import MacParams, Structure
 from roundel.golden.nms import Form, NmsParams
-from roundel.golden.parameters import Params, plain
+from roundel.golden.parameters import Params, check_integer, plain
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.formats import signed_width
 from roundel.golden.network import matmul
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_bool, check_integer
 from roundel.golden.requant import RequantParams
 from roundel.golden.rounding import Ints, limits
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roundel.golden.checks import check_integer
 from roundel.golden.formats import Format
+from roundel.golden.parameters import check_integer
 from roundel.golden.requant import SCHEMES, Factor, RequantParams, Scheme
 from roundel.golden.rounding import Ints, Rounding, round_shift
 

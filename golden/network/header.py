@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_bool, check_integer, choice
 from roundel.golden.formats import Format
 from roundel.golden.network.base import Layer
 from roundel.golden.network.conv import Window
 from roundel.golden.network.join import Add, Concat
 from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
+from roundel.golden.parameters import check_bool, check_integer, choice
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roundel.golden.checks import check_integer
 from roundel.golden.formats import Format, signed_width
 from roundel.golden.network.base import Layer, Requantized, Step
 from roundel.golden.network.conv import Window, window_count, window_max, window_sum
+from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
 
 MAX_TAPS = 1 << 20  # of a mean

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_integer
 from roundel.golden.formats import MAX_FRACTION, Format, accumulator_width, align
 from roundel.golden.network.base import Requantized, Step
 from roundel.golden.network.conv import Window, grouped_matmul, im2col
+from roundel.golden.parameters import check_integer
 from roundel.golden.requant import Factor, Scheme
 from roundel.golden.rounding import Ints
 

@@ -7,11 +7,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, areas, intersections, refuse
 from roundel.golden.nms.psrr_params import MAX_IMAGE
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
 
 MAX_DENOMINATOR = 256

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, by_score, iou
 from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
 
 

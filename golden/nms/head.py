@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.formats import align
 from roundel.golden.nms.psrr_params import MAX_IMAGE
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_bool, check_integer
 from roundel.golden.rounding import Ints, Rounding, limits
 
 MAX_STRIDE = 128

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.nms.detections import areas
 from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import pools, windows
 from roundel.golden.nms.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
-from roundel.golden.parameters import Params, plain
+from roundel.golden.parameters import Params, check_bool, check_integer, plain
 from roundel.golden.rounding import Ints
 
 

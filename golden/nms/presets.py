@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from roundel.golden.checks import choice
 from roundel.golden.nms.psrr_params import Groups, Means, Pass, PsrrParams, Semantics, Shift
+from roundel.golden.parameters import choice
 
 Passes = Callable[[range, range, Shift], tuple[Pass, ...]]  # of scales, ratios and a shift
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from roundel.golden.checks import check_bool, check_integer
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_bool, check_integer
 from roundel.golden.rounding import Ints
 
 Groups = tuple[Sequence[int], ...]

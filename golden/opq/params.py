@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import sqrt
 
-from roundel.golden.checks import check_bool, check_integer
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_bool, check_integer
 
 LEAST_WIDTH = 2  # bits of a code: -1, 0, 1
 

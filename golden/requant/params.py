@@ -13,8 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from roundel.golden.checks import check_bool, check_integer
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_bool, check_integer
 from roundel.golden.requant import arithmetic
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from roundel.golden.checks import check_integer
+from roundel.golden.parameters import check_integer
 
 Augment = Callable[[Any, Any], Any]
 """Called with a batch of images and a `torch.Generator`; gives the batch to train on."""

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from roundel.detection.detections import Objects
 from roundel.detection.precision import average_precision
 from roundel.detection.scenes import Scene
-from roundel.golden.checks import check_integer
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Network
 from roundel.golden.nms import MAX_CLASSES, MAX_STRIDE, Boxes, Detections, Form, HeadParams, NmsParams, decode
+from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
 
 Suppress = Callable[[Detections], Ints]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.checks import check_bool, check_integer
 from roundel.golden.formats import Format
 from roundel.golden.network import MAX_SHIFT
+from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.requant import SCHEMES, Scheme
 from roundel.golden.rounding import Ints, Rounding, round_shift
 from roundel.graph import Activation, Reals

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roundel.golden.checks import check_integer, choice
 from roundel.golden.codec import CodecParams, Packing, encode
 from roundel.golden.mac import weight_beats
 from roundel.golden.network import Network, Weighted
-from roundel.golden.parameters import Params
+from roundel.golden.parameters import Params, check_integer, choice
 from roundel.golden.rounding import Ints
 
 MAX_WIDTH = 8  # of a code
