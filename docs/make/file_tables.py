@@ -3,7 +3,7 @@
 A page asks for a table by the markers `<!-- files PATTERN ... -->` and `<!-- /files -->`, a line each. The table has a
 row for each module that a pattern matches, in the order of the patterns, without `__init__.py`; a pattern that ends in
 `/` stands for folders, symbolic links left out. What a module or folder holds is the first line of its docstring.
-`<!-- layers -->` asks for the order of the rooms, as the contracts of import-linter in pyproject.toml have it.
+`<!-- rooms -->` asks for the order of the rooms, as the contracts of import-linter in pyproject.toml have it.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.compile(r"(<!-- files ([^>]+) -->\n).*?(<!-- /files -->)", re.DOTALL)
-LAYERS = re.compile(r"(<!-- layers -->\n).*?(<!-- /layers -->)", re.DOTALL)
+LAYERS = re.compile(r"(<!-- rooms -->\n).*?(<!-- /rooms -->)", re.DOTALL)
 
 
 def summary(module: Path) -> str:
