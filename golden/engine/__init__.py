@@ -1,12 +1,23 @@
 """What compiler, interpreter, RTL and drivers agree on: parameters, program, registers, records."""
 
-from roundel.golden.engine.fields import COMMON, FIELDS, TOKEN_FLAGS, UNIT_OF, UNITS, Item, Opcode, positions
+from roundel.golden.engine.fields import (
+    COMMON,
+    FIELDS,
+    TOKEN_FLAGS,
+    UNIT_OF,
+    UNITS,
+    Item,
+    Opcode,
+    field_limits,
+    positions,
+)
 from roundel.golden.engine.interpreter import Engine
 from roundel.golden.engine.params import CONFIGS, RESULT_WIDTH, EngineParams
 from roundel.golden.engine.program import (
     DESCRIPTOR_BYTES,
     HEADER_BYTES,
     MAGIC,
+    STEP,
     STEP_BYTES,
     VERSION,
     Descriptor,
@@ -44,6 +55,7 @@ __all__ = [
     "RECORD",
     "REGISTERS",
     "RESULT_WIDTH",
+    "STEP",
     "STEP_BYTES",
     "TERMINATOR",
     "TOKEN_FLAGS",
@@ -63,6 +75,7 @@ __all__ = [
     "Status",
     "WeightStep",
     "column_bytes",
+    "field_limits",
     "pack_column",
     "positions",
 ]

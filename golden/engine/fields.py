@@ -151,6 +151,12 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
 """The fields of every operation from bit 0 up."""
 
 
+def field_limits(opcode: Opcode, name: str) -> tuple[int, int]:
+    """Least and greatest value of a field of an operation."""
+    item = next(item for item in FIELDS[opcode] if item.name == name)
+    return (-(1 << item.bits - 1), (1 << item.bits - 1) - 1) if item.signed else (0, (1 << item.bits) - 1)
+
+
 def positions(items: tuple[Item, ...]) -> dict[str, range]:
     """Bits that each field takes, by name, when they are packed one behind the other from bit 0 up."""
     places, start = {}, 0

@@ -21,7 +21,9 @@ MAGIC = 0x4C444E52  # "RNDL"
 VERSION = 1
 HEADER_BYTES = 64
 DESCRIPTOR_BYTES = 128
-STEP_BYTES = 8
+STEP = np.dtype([("offset", "<i4"), ("dy", "i1"), ("last", "u1"), ("dx", "<i2")])
+"""A `WeightStep` in the parameter stream."""
+STEP_BYTES = STEP.itemsize
 
 
 class ProgramError(InputError):

@@ -7,11 +7,11 @@ import numpy as np
 from roundel.compiler.area import Area, Place, Tiling
 from roundel.compiler.operation import Operation, encode_weights, parameter_stream
 from roundel.compiler.tensor import Outer, Storage
-from roundel.golden.engine import EngineParams, Region
+from roundel.golden.engine import STEP_BYTES, EngineParams, Opcode, Region, column_bytes, field_limits
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 
-STREAM_LIMIT = (1 << 24) - 1  # bytes of a transfer
+STREAM_LIMIT = field_limits(Opcode.LOAD, "run_bytes")[1]  # bytes of a transfer
 ALIGN = 16  # bytes: a beat of the widest bus
 
 
@@ -62,7 +62,7 @@ class Streams:
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
-            size = 16 * self.params.columns * len(blocks) + 8 * steps
+            size = column_bytes(self.params) * self.params.columns * len(blocks) + STEP_BYTES * steps
             if len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
                 size = max(size, len(self.weights(operation, blocks)))
             else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roundel.compiler.area import Area
 from roundel.compiler.tensor import Tensor
 from roundel.golden.codec import CodecParams, encode
-from roundel.golden.engine import EngineParams, pack_column
+from roundel.golden.engine import STEP, EngineParams, pack_column
 from roundel.golden.errors import InputError
 from roundel.golden.formats import signed_width
 from roundel.golden.requant import Scheme
@@ -19,8 +19,8 @@ from roundel.golden.rounding import Ints, limits
 
 Weights = NDArray[np.int8]
 
+ONE = int(np.float32(1).view(np.uint32))  # the bits of a scale of 1.0
 MAX_PIECES = 16  # of a weight that is too wide, which add up to it
-FIELD_LIMITS = {"dy": limits(8, True), "dx": limits(16, True)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -261,14 +261,13 @@ def parameter_stream(
     for number, (offset, dy, dx) in zip(blocks, places, strict=True):
         block = number % operation.blocks
         for name, values in (("dy", dy), ("dx", dx)):
-            low, high = FIELD_LIMITS[name]
-            if values.min() < low or values.max() > high:
+            reach = np.iinfo(STEP[name])
+            if values.min() < reach.min or values.max() > reach.max:
                 raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
         fields = [{name: int(values[block, column]) for name, values in operation.columns.items()}
                 for column in range(params.columns)]  # fmt: skip
         stream += [pack_column(params, values) for values in fields]
-        form = np.dtype([("offset", "<i4"), ("dy", "i1"), ("last", "u1"), ("dx", "<i2")])
-        steps = np.zeros(len(offset), dtype=form)
+        steps = np.zeros(len(offset), dtype=STEP)
         steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
         steps["last"][-1] = 1
         stream.append(steps.tobytes())
@@ -289,5 +288,5 @@ def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
     return {
         Scheme.SHIFT: (1, {"shift": 0 * unit}),
         Scheme.FIXED32: (2, {"multiplier": unit << 30, "shift": 0 * unit}),
-        Scheme.FLOAT32: (1, {"scale": unit * 0x3F800000}),
+        Scheme.FLOAT32: (1, {"scale": unit * ONE}),
     }.get(params.scheme, (1, {"multiplier": unit, "shift": 0 * unit}))

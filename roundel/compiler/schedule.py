@@ -14,10 +14,10 @@ from roundel.compiler.plan import Plan
 from roundel.compiler.plan_bands import roles
 from roundel.compiler.tensor import Storage, Tensor
 from roundel.compiler.tokens import Task, conflict, outer_line
-from roundel.golden.engine import Opcode, Region, WeightStep, pack_column
+from roundel.golden.engine import Opcode, Region, WeightStep, field_limits, pack_column
 from roundel.golden.rounding import Ints
 
-NO_LAYER = (1 << 24) - 1
+NO_LAYER = field_limits(Opcode.COMPUTE, "layer")[1]
 
 
 @dataclass(kw_only=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from roundel.compiler.operation import Steps, Weights
 from roundel.compiler.tensor import Tensor
+from roundel.golden.engine import Opcode, field_limits
 from roundel.golden.network import Window
 from roundel.golden.rounding import Ints
 
@@ -102,7 +103,7 @@ def covers(window: Window, taps: int, columns: int) -> list[list[int]]:
     """
     offsets = [column * window.dilation[1] for column in range(window.kernel[1])]
     alone = [[offset] for offset in offsets]
-    if window.stride[1] > 15:
+    if window.stride[1] > field_limits(Opcode.COMPUTE, "every")[1]:
         return alone
     wide: list[list[int]] = []
     for offset in offsets:
