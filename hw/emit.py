@@ -159,7 +159,23 @@ def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> list[dict
 
 
 def manifest(unit: str, component: Any, params: Params) -> dict[str, Any]:
-    """Return what a user needs beside the Verilog: ports, parameters and what follows from them, latency, tools."""
+    """Describe a unit for those who use its Verilog.
+
+    Parameters
+    ----------
+    unit
+        Name of the unit and of its top module.
+    component
+        The design, with its `latency` in cycles.
+    params
+        Parameter object that it was made from.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: `unit`, `parameters`, `derived` (what follows from the parameters, where there is such),
+        `latency_cycles`, `ports` as `ports` lists them, and the versions of `tools`.
+    """
     derived = params.derived()
     return {
         "unit": unit,

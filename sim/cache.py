@@ -13,7 +13,7 @@ from filelock import FileLock
 
 
 def root() -> Path:
-    """The cache folder: `$ROUNDEL_CACHE`, else the user's cache folder."""
+    """Return the cache folder: `$ROUNDEL_CACHE`, else the user's cache folder."""
     return Path(os.environ.get("ROUNDEL_CACHE") or platformdirs.user_cache_dir("roundel"))
 
 

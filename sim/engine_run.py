@@ -85,17 +85,23 @@ class EngineRun:
 
 
 def whole_run(limit: int = LIMIT) -> list[list[Any]]:
-    """The script of a plain run: start, wait for the interrupt, read all registers."""
+    """Return the script of a plain run: start, wait for the interrupt, read all registers.
+
+    Parameters
+    ----------
+    limit
+        Cycles after which the wait fails.
+    """
     return [control(Control.START), ["wait", limit], *read_all()]
 
 
 def control(bits: Control) -> list[Any]:
-    """The step that writes the control register."""
+    """Return the step that writes `bits` to the control register."""
     return ["write", OFFSETS["control"], int(bits)]
 
 
 def read_all() -> list[list[Any]]:
-    """Steps that read all registers, in the order of the table."""
+    """Return steps that read all registers, in the order of their table."""
     return [["read", offset] for offset in OFFSETS.values()]
 
 
@@ -174,20 +180,34 @@ def simulate(
         raise
     if not result.passed:
         raise MismatchError(f"the engine's RTL: {result.failures[0]} (log in {work})")
-    found = _collect(work, regions, bases, image)
+    outcome = _collect(work, regions, bases, image)
     if folder is None:
         shutil.rmtree(work)
-    return found
+    return outcome
 
 
 @functools.cache
 def verilog_sources() -> list[str | bytes]:
-    """Text of everything of ours that the Verilog of the simulated top depends on, but for the engine's parameters."""
+    """Return the source text that the Verilog of the simulated top depends on, beside the engine's parameters."""
     return [*cache.code(golden, hw), inspect.getsource(engine_top)]
 
 
 def design(params: EngineParams, trace: str | None = None) -> Design:
-    """The simulated top of an engine; its Verilog is cached by the sources of everything that can go into it."""
+    """Return the simulated top of an engine.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+    trace
+        "vcd" for waves.
+
+    Returns
+    -------
+    Design
+        The top's Verilog, kept in the cache under `params` and `verilog_sources`, and the SystemVerilog of memory
+        and trace.
+    """
     parts = [json.dumps(params.as_dict()), *verilog_sources()]
 
     def make(folder: Path) -> None:
@@ -214,7 +234,7 @@ def _collect(work: Path, regions: Mapping[Region, Bytes], bases: Mapping[Region,
 
 
 def _rows(text: str) -> list[Row]:
-    """Starts and ends become descriptors."""
+    """Pair the starts and ends of the simulation's trace: a row for each descriptor, in the order of the ends."""
     open_rows: dict[int, tuple[int, int, list[int]]] = {}
     rows = []
     for line in text.splitlines():

@@ -68,6 +68,7 @@ class EngineTop(Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """Connect the engine's ports to the top's, to the memory and to the trace."""
         m = Module()
         m.submodules.engine = engine = self.engine
         for name, member in self.signature.members.items():

@@ -51,6 +51,7 @@ class RequantBank(Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """Put the cores side by side on a counter."""
         m = Module()
         count = Signal(ACC_WIDTH)
         m.d.sync += count.eq(count + 1)

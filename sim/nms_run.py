@@ -18,8 +18,10 @@ from roundel.sim.verify import BENCHES
 
 def save_images(path: Path, images: Sequence[BoxImage]) -> None:
     """Write the file that the benches take as `stimulus`."""
-    columns = {name: np.concatenate([getattr(one, name) for one in images]) for name in ("boxes", "scores", "labels")}
-    np.savez(path, allow_pickle=False, ends=np.cumsum([len(one) for one in images]), **columns)
+    columns = {
+        name: np.concatenate([getattr(image, name) for image in images]) for name in ("boxes", "scores", "labels")
+    }
+    np.savez(path, allow_pickle=False, ends=np.cumsum([len(image) for image in images]), **columns)
 
 
 def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int
         raise
     if not result.passed:
         raise MismatchError(f"the RTL of {unit.name} differs from golden: {result.failures[0]} (log in {folder})")
-    with np.load(folder / "kept.npz") as found:
-        noted = dict(found)
+    with np.load(folder / "kept.npz") as arrays:
+        noted = dict(arrays)
     shutil.rmtree(folder)
     return noted | {"latency": component.latency}

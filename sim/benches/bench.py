@@ -14,12 +14,18 @@ from roundel.sim.contract import CONFIG_VARIABLE, PERIOD_NS
 
 
 def config() -> dict[str, Any]:
-    """The configuration that `roundel.sim.runner.run` was given."""
+    """Read the settings that `roundel.sim.runner.run` was given."""
     return dict(json.loads(Path(os.environ[CONFIG_VARIABLE]).read_text()))
 
 
 def generator(salt: int = 0) -> np.random.Generator:
-    """A generator seeded by the run's seed; `salt` sets several of one bench apart."""
+    """Return a generator of random numbers, seeded by the run's seed.
+
+    Parameters
+    ----------
+    salt
+        Sets apart the generators of one bench.
+    """
     return np.random.default_rng([cocotb.RANDOM_SEED, salt])
 
 

@@ -18,7 +18,7 @@ Errors = list[tuple[int, int, int]]
 
 def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], params: Any) -> Errors:
     """(malformed by lane, overflow, index) of every beat that has something wrong, in order."""
-    found = []
+    errors = []
     for image, verdict in zip(images, verdicts, strict=True):
         bad = np.zeros(len(image) + params.lanes, bool)
         bad[verdict.malformed] = True
@@ -26,20 +26,20 @@ def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], par
             lanes = slice(first, first + params.lanes)
             if first >= params.capacity:
                 if image.present[lanes].any():
-                    found.append((0, 1, params.capacity))
+                    errors.append((0, 1, params.capacity))
             elif bad[lanes].any():
-                found.append((sum(int(one) << lane for lane, one in enumerate(bad[lanes])), 0, first))
-    return found
+                errors.append((sum(int(wrong) << lane for lane, wrong in enumerate(bad[lanes])), 0, first))
+    return errors
 
 
-async def watch_errors(dut: Any, params: Any, found: Errors) -> None:
+async def watch_errors(dut: Any, params: Any, errors: Errors) -> None:
     """Append what `error` shows, cycle by cycle."""
     while True:
         await RisingEdge(dut.clk)
         word = int(dut.error.value)
         malformed, word = word & ((1 << params.lanes) - 1), word >> params.lanes
         if malformed or word & 1:
-            found.append((malformed, word & 1, word >> 1))
+            errors.append((malformed, word & 1, word >> 1))
 
 
 async def drive(
@@ -118,12 +118,12 @@ def _first_difference(got: list[int], wanted: list[int]) -> str:
 
 
 def load(path: str) -> list[BoxImage]:
-    """The images of an npz file that `roundel.sim.nms_run.save_images` wrote."""
+    """Read the images of an npz file that `roundel.sim.nms_run.save_images` wrote."""
     with np.load(path) as given:
         columns, ends = {name: given[name] for name in ("boxes", "scores", "labels")}, given["ends"]
     parts = [slice(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True)]
-    each = [{name: values[part] for name, values in columns.items()} for part in parts]
-    return [BoxImage(**one, present=np.ones(len(one["boxes"]), bool)) for one in each]
+    images = [{name: values[part] for name, values in columns.items()} for part in parts]
+    return [BoxImage(**image, present=np.ones(len(image["boxes"]), bool)) for image in images]
 
 
 async def replay(dut: Any, params: Any, path: str, stalls: float, lanes_out: int) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from cocotb.triggers import RisingEdge
 
 
 def stall_pattern(rng: np.random.Generator, probability: float) -> Iterable[bool]:
-    """An endless pattern of stalls in bursts: about `probability` of all cycles, 0 for none."""
+    """Yield for each cycle, without end, whether a stream stalls; stalls come in bursts.
+
+    Parameters
+    ----------
+    rng
+        Draws the bursts.
+    probability
+        Part of all cycles that stall, 0 for none.
+    """
     while True:
         if probability <= 0:
             yield False

@@ -139,19 +139,19 @@ class Harness:
                 self.ends.append((len(self.words), status >> 2 if status >> 1 & 1 else None))
 
 
-def check(params: DecoderParams, name: str, stream: bytes, found: Decoded) -> None:
+def check(params: DecoderParams, name: str, stream: bytes, result: Decoded) -> None:
     """Compare with golden; the message names what differs."""
     lanes = params.lanes
-    given = found.weights.reshape(-1)
+    given = result.weights.reshape(-1)
     try:
         wanted, bit = params.decode(stream), None
     except CodecError as error:
         wanted, bit = np.zeros(0, np.int8), error.bit
-    assert found.bit == bit, f"{name}: fault at bit {found.bit}, golden {bit}"
-    assert (found.zero == ~found.weights.any(axis=1)).all(), f"{name}: a beat is announced as zero that is not"
+    assert result.bit == bit, f"{name}: fault at bit {result.bit}, golden {bit}"
+    assert (result.zero == ~result.weights.any(axis=1)).all(), f"{name}: a beat is announced as zero that is not"
     if bit is None:
         wanted = np.pad(wanted, (0, -len(wanted) % lanes))
-        assert found.last.tolist() == [0] * (len(given) // lanes - 1) + [1] * (len(given) > 0), f"{name}: last"
+        assert result.last.tolist() == [0] * (len(given) // lanes - 1) + [1] * (len(given) > 0), f"{name}: last"
     else:
         before = sound_weights(params.as_seen(stream))
         if len(before) == int.from_bytes(stream[8:12], "little"):
@@ -185,8 +185,8 @@ async def matches_golden(dut: Any) -> None:
     if params.packing is Packing.RICE:
         streams.append(long_runs(rng, params))
     harness = Harness(dut, params, stalls, 10)
-    found = await harness.run(streams, rng)
-    for number, (stream, decoded) in enumerate(zip(streams, found, strict=True)):
+    results = await harness.run(streams, rng)
+    for number, (stream, decoded) in enumerate(zip(streams, results, strict=True)):
         check(params, f"stream {number}, {stream[:100].hex()}", stream, decoded)
     if not stalls:
         await full_rate(dut, params)
@@ -199,8 +199,8 @@ async def full_rate(dut: Any, params: DecoderParams) -> None:
         form = codec_params(rng, params, segment)
         stream = encode(weights(rng, form, count, zeros), form)
         harness = Harness(dut, params, 0.0, 90)
-        (found,) = await harness.run([stream])
-        check(params, f"{zeros:.0%} zeros", stream, found)
+        (result,) = await harness.run([stream])
+        check(params, f"{zeros:.0%} zeros", stream, result)
         form, codes = decode_codes(stream)
         parts = np.split(codes, range(segment, count, segment))
         counted[zeros] = sum(least_cycles(params, form, part) for part in parts)

@@ -25,7 +25,7 @@ FLAGS = ("first", "last", "swap", "swap_params")
 
 
 def members(params: MacParams) -> dict[str, list[Member]]:
-    """The packed payload of every stream."""
+    """Return the members of each stream's packed payload, by the name of the stream."""
     position = Member("position", max(1, (params.depth - 1).bit_length()))
     requant = params.requant
     runtime = [Member(field.name, field.width, field.signed, max(field.count, 1)) for field in requant.runtime_fields]
@@ -106,7 +106,7 @@ def random_layer(rng: np.random.Generator, params: MacParams, positions: int, pr
 
 
 def extreme_sums(rng: np.random.Generator, params: MacParams) -> Schedule:
-    """The largest sums of both signs that the accumulator must hold, of all products that it is made for."""
+    """Make a layer of the largest sums of both signs that the accumulator must hold, of `reduction` products each."""
     layers = []
     for act in limits(params.act_width, params.act_signed):
         for weight, bias in zip(limits(params.weight_width, True), limits(params.bias_width, True), strict=True):

@@ -25,7 +25,7 @@ MANY_EPOCHS = 8  # epoch bits from which on the bench has too few images to wear
 
 @cocotb.test()
 async def matches_golden(dut: Any) -> None:
-    """What is kept and reported equals golden, whatever the stalls; images of equal size take one beat per cycle."""
+    """Compare kept boxes and reported errors with golden under stalls; images of equal size take one beat a cycle."""
     settings = config()
     params = NmsParams(**settings["params"])
     stalls = settings.get("stalls", 0.0)
@@ -72,10 +72,10 @@ async def interrupt(dut: Any, params: NmsParams, salt: int) -> None:
 async def full_rate(dut: Any, params: NmsParams, latency: int) -> None:
     """Images of equal size, however small, take a beat per cycle."""
     for size in FULL_RATE:
-        each, count = -(-min(size, params.capacity) // params.lanes), 12
+        length, count = -(-min(size, params.capacity) // params.lanes), 12
         images = equal_sizes(generator(size), params.format, min(size, params.capacity), count)
         kept, seen = await drive(dut, params, images, 0.0, 100, params.lanes)
         check(f"images of {size}", params, images, kept, seen["errors"])
         # Every stage takes an image before it gives it.
-        allowed = each * (count + len(params.stages)) + latency + 4
+        allowed = length * (count + len(params.stages)) + latency + 4
         assert seen["cycles"] <= allowed, f"images of {size}: {seen['cycles']} cycles, not at most {allowed}"

@@ -19,13 +19,13 @@ FRAME = [Member("first", 1), Member("last", 1)]
 
 
 def input_members(params: RequantParams) -> list[Member]:
-    """The packed input payload: accumulator, run-time parameters, frame."""
+    """Return the members of the input's packed payload: accumulator, run-time parameters, frame."""
     runtime = [Member(field.name, field.width, field.signed, max(field.count, 1)) for field in params.runtime_fields]
     return [Member("acc", params.acc_width, True), *runtime, *FRAME]
 
 
 def output_members(params: RequantParams) -> list[Member]:
-    """The packed output payload: data, the index of a codebook, frame."""
+    """Return the members of the output's packed payload: data, the index of a codebook, frame."""
     index = [Member("index", params.index_width)] if params.index_width is not None else []
     return [Member("data", params.out_width, params.out_signed), *index, *FRAME]
 

@@ -32,7 +32,7 @@ class SparseScenario(Scenario):
 
 
 def words(stream: bytes, bus: int) -> list[int]:
-    """The beats of a stream on a bus of `bus` bits, packed: data, one `keep` a byte, `last`."""
+    """Cut a stream into the beats of a bus of `bus` bits, packed: data, a `keep` bit for each byte, `last`."""
     size = bus // 8
     beats = []
     for at in range(0, len(stream), size):
@@ -45,7 +45,15 @@ def words(stream: bytes, bus: int) -> list[int]:
 def random_layer(
     rng: np.random.Generator, params: SparseMacParams, shape: tuple[int, int, int], zeros: float
 ) -> SparseScenario:
-    """A layer of `shape` (positions, products, channels), weights that the decoder's codebook has."""
+    """Make a random layer whose weights stand in the decoder's codebook.
+
+    Parameters
+    ----------
+    shape
+        Positions, products of an output, output channels.
+    zeros
+        Part of the weights that is zero, 0 to 1.
+    """
     positions, products, channels = shape
     mac = params.mac
     codec = codec_params(rng, params.decoder)
@@ -77,13 +85,13 @@ def scenarios(rng: np.random.Generator, params: SparseMacParams) -> list[SparseS
     return [random_layer(rng, params, shape, zeros) for shape, zeros in zip(shapes, ZEROS, strict=True)]
 
 
-async def watch(dut: Any, found: list[int]) -> None:
+async def watch(dut: Any, invalid: list[int]) -> None:
     """Count streams that are done; fail at the first that the decoder finds damaged."""
     while True:
         await RisingEdge(dut.clk)
         status = int(dut.status.value)
         assert not status >> 1 & 1, f"the decoder reports an error at bit {status >> 2}"
-        found[0] += status & 1
+        invalid[0] += status & 1
 
 
 async def drive(
@@ -126,7 +134,7 @@ async def break_off(dut: Any, params: SparseMacParams, stream: bytes) -> None:
 
 
 def replayed(settings: dict[str, Any]) -> SparseScenario:
-    """The scenario of the configuration's files."""
+    """Read the layer that the files of the settings hold."""
     beats, stream = Schedule.load(Path(settings["stimulus"])), Path(settings["stream"]).read_bytes()
     _, count = read_header(np.frombuffer(stream, dtype="<u4"))
     return SparseScenario(name="stimulus", beats=beats, streams=(stream,) * (beats.weights.size // count))

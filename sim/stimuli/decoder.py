@@ -34,7 +34,15 @@ ZEROS = (0.0, 0.3, 0.5, 0.8, 0.9, 0.97, 1.0)
 
 
 def codec_params(rng: np.random.Generator, params: DecoderParams, segment: int | None = None) -> CodecParams:
-    """What a stream may be made with for a decoder; a random codebook if it has one."""
+    """Draw parameters of a stream that a decoder accepts.
+
+    Parameters
+    ----------
+    params
+        The decoder's; if it has a table of levels, the codebook is random.
+    segment
+        Weights of a segment; random by default.
+    """
     levels = None
     if params.table:
         others = rng.permutation(np.setdiff1d(np.arange(-128, 128), [0]))
@@ -57,7 +65,15 @@ def weights(rng: np.random.Generator, params: CodecParams, count: int, zeros: fl
 
 
 def odd_rice(rng: np.random.Generator, params: CodecParams, count: int, zeros: float) -> bytes:
-    """A stream of `rice` with any parameters, of codes that can be written with them."""
+    """Make a `rice` stream with random Rice parameters and weights that these can code.
+
+    Parameters
+    ----------
+    count
+        Weights of the stream.
+    zeros
+        Part of them that is zero, 0 to 1.
+    """
     most = {"run_bits": RICE_RUN_BITS, "level_bits": MAX_LEVEL_BITS}
     most |= {"level_limit": MAX_LEVEL_LIMIT, "level_extra": MAX_LEVEL_EXTRA}
     chosen: dict[str, Any] = {name: int(high * min(1, max(0, rng.uniform(-1, 2)))) for name, high in most.items()}
@@ -68,7 +84,7 @@ def odd_rice(rng: np.random.Generator, params: CodecParams, count: int, zeros: f
 
 
 def long_runs(rng: np.random.Generator, params: DecoderParams) -> bytes:
-    """A stream of `rice` with a segment of the greatest length, and runs of the greatest length."""
+    """Make a `rice` stream with a segment and runs of the greatest length."""
     form = replace(codec_params(rng, params, 1 << 16), run_bits=RICE_RUN_BITS, level_bits=MAX_LEVEL_BITS, level_limit=1)
     values = weights(rng, form, 70_000, 1 - 1 / 7_000)
     values[20_000:60_000] = 0
@@ -76,7 +92,15 @@ def long_runs(rng: np.random.Generator, params: DecoderParams) -> bytes:
 
 
 def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = None) -> bytes:
-    """A stream for a decoder, as the encoder would make it, or with other lengths of runs."""
+    """Make a sound stream for a decoder: the encoder's own, or one with other lengths of runs.
+
+    Parameters
+    ----------
+    params
+        The decoder's.
+    count
+        Weights of the stream; random by default.
+    """
     form = codec_params(rng, params)
     if count is None:
         count = int(rng.choice(COUNTS))
@@ -89,7 +113,7 @@ def sound(rng: np.random.Generator, params: DecoderParams, count: int | None = N
 
 
 def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
-    """A stream cut, lengthened, without a word, with other bytes or bits, or cut in its header."""
+    """Damage a stream in a random way: cut it, lengthen it, drop a word, change bytes or bits, or cut its header."""
     data = bytearray(stream)
     at = 4 * int(rng.integers(len(data) // 4))
     match rng.integers(7):
@@ -113,7 +137,7 @@ def mutated(rng: np.random.Generator, stream: bytes) -> bytes:
 
 
 def resized(rng: np.random.Generator, stream: bytes) -> bytes:
-    """A stream whose first segment has a word more or less than it needs, or a length beyond all measure."""
+    """Change the length of a stream's first segment: a word more or less than it needs, or more than any stream has."""
     data = bytearray(stream)
     start = 4 * header_words(data[12])
     length = int.from_bytes(data[start : start + 4], "little")
@@ -136,7 +160,7 @@ def resized(rng: np.random.Generator, stream: bytes) -> bytes:
 
 
 def misheaded(rng: np.random.Generator, stream: bytes) -> bytes:
-    """A stream with a field of its header one off, or with a level or its padding in place of another level."""
+    """Change a stream's header: a byte of its fields by one, or a byte of levels or padding into another of these."""
     data = bytearray(stream)
     end = 4 * header_words(data[12])
     if end > FIELDS.stop and rng.random() < 0.5:
@@ -148,18 +172,18 @@ def misheaded(rng: np.random.Generator, stream: bytes) -> bytes:
 
 
 def bounded(stream: bytes) -> list[bytes]:
-    """A stream with every field of its header but the count at, and just beyond, what any field can be."""
-    found = []
+    """Set each byte of a stream's header, but for the count, to the bounds of fields and just beyond: a stream each."""
+    streams = []
     for at in (*FIELDS[:4], *FIELDS[8:]):
         for value in EDGES:
             data = bytearray(stream)
             data[at] = value
-            found.append(bytes(data))
-    return found
+            streams.append(bytes(data))
+    return streams
 
 
 def foreign(rng: np.random.Generator, params: DecoderParams) -> bytes:
-    """A sound stream for a decoder that differs in one way."""
+    """Make a sound stream for a decoder that differs from `params` in one way."""
     others: list[dict[str, Any]] = [
         {"width": params.width - 1 if params.width > 2 else 3},
         {"packing": Packing.RELATIVE if params.packing is Packing.MASK else Packing.MASK, "slices": 1},
@@ -199,7 +223,7 @@ class _Bits:
 
 
 def sound_weights(data: bytes) -> Levels:
-    """The weights of a stream with a good header before the first fault, (weights,); none if the header is damaged."""
+    """Decode the weights before a stream's first fault, shape (weights,); none if the header is damaged."""
     words: Words = np.frombuffer(data[: len(data) & ~3], dtype="<u4")
     try:
         params, count = read_header(words)
@@ -242,12 +266,12 @@ def _relative(codes: list[int], words: list[int], count: int, params: CodecParam
 
 
 def _rice(codes: list[int], words: list[int], count: int, params: CodecParams) -> None:
-    slices, each = params.slices, params.lanes // params.slices
+    slices, rows_a_beat = params.slices, params.lanes // params.slices
     sources = [_Bits(words) for _ in range(slices)]
     most = [len(range(index, count, slices)) for index in range(slices)]
     parts: list[list[int]] = [[] for _ in range(slices)]
     for beat in range(-(-count // params.lanes)):
-        ends = [min((beat + 1) * each, rows) for rows in most]
+        ends = [min((beat + 1) * rows_a_beat, rows) for rows in most]
         while any(len(part) < end for part, end in zip(parts, ends, strict=True)):
             for bits, part, end, rows in zip(sources, parts, ends, most, strict=True):
                 if len(part) < end:

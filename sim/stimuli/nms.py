@@ -26,12 +26,22 @@ class BoxImage:
 
 
 def members(form: BoxFormat, lanes: int, index_width: int = 0) -> list[Member]:
-    """The packed payload of a stream of boxes; with an `index_width`, of boxes kept."""
+    """Return the members of a box stream's packed payload.
+
+    Parameters
+    ----------
+    form
+        Widths of a box's fields.
+    lanes
+        Boxes of a beat.
+    index_width
+        Bits of a kept box's index; 0 for a stream that carries none.
+    """
     place = [Member("index", index_width)] if index_width else []
     place += [Member(name, form.coordinate_width) for name in form.fields]
     place += [Member("score", form.score_width), Member("label", form.label_width), Member("empty", 1)]
-    every = [Member(f"{one.name}_{lane}", one.width) for lane in range(lanes) for one in place]
-    return [*every, Member("last", 1)]
+    beat = [Member(f"{member.name}_{lane}", member.width) for lane in range(lanes) for member in place]
+    return [*beat, Member("last", 1)]
 
 
 def beats(images: Sequence[BoxImage], form: BoxFormat, lanes: int) -> dict[str, Any]:
@@ -53,7 +63,17 @@ def beats(images: Sequence[BoxImage], form: BoxFormat, lanes: int) -> dict[str, 
 def image_of(
     corners: Ints, scores: Ints, labels: Ints, form: BoxFormat, present: NDArray[np.bool_] | None = None
 ) -> BoxImage:
-    """An image from corners (n, 4) in whole codes; in the form of a centre, sums that are odd lose their half."""
+    """Make an image from corners.
+
+    Parameters
+    ----------
+    corners
+        x1, y1, x2, y2 in whole codes, shape (n, 4). Where `form` has centres, odd sums lose their half.
+    scores, labels
+        Shape (n,).
+    present
+        Which places hold a box, shape (n,); all by default.
+    """
     boxes = corners
     if form.form is Form.CENTRE:
         boxes = np.hstack([(corners[:, :2] + corners[:, 2:]) // 2, corners[:, 2:] - corners[:, :2]])
@@ -82,7 +102,7 @@ def clusters(
 
 
 def one_place(rng: np.random.Generator, form: BoxFormat, count: int, scores: Ints) -> BoxImage:
-    """The same box again and again, a code off at times: all in one window of every pass, or in two."""
+    """Make an image of `count` nearly equal boxes, a code apart at most: all in one window of each pass, or in two."""
     middle, size = np.array(_borders(form)) // 2, np.maximum(np.array(_borders(form)) // 8, 2)
     corners = np.tile(np.hstack([middle - size // 2, middle + size // 2 + 1]), (count, 1))
     corners[:, 2:] += rng.integers(0, 2, (count, 2))
@@ -108,7 +128,7 @@ def corrupt(rng: np.random.Generator, form: BoxFormat, count: int) -> BoxImage:
 
 
 def with_holes(rng: np.random.Generator, image: BoxImage) -> BoxImage:
-    """The same image with some places empty."""
+    """Empty random places of an image."""
     present = rng.random(len(image)) < 0.7
     return BoxImage(boxes=image.boxes, scores=image.scores, labels=image.labels, present=present)
 

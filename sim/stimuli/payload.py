@@ -40,7 +40,13 @@ def pack(members: Sequence[Member], columns: dict[str, Any], beats: int) -> list
 
 
 def unpack(members: Sequence[Member], words: Sequence[int]) -> dict[str, np.ndarray]:
-    """The inverse of `pack`: an int64 array of shape (beats,), or (beats, count) where count is not 1, per member."""
+    """Take the words of `pack` apart.
+
+    Returns
+    -------
+    dict
+        An int64 array for each member by name, of shape (beats,), or (beats, count) where its count is not 1.
+    """
     result = {}
     offset = 0
     column = np.array(words, dtype=object)

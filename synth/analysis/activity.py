@@ -65,14 +65,14 @@ def read_saif(path: Path, netlist: Netlist, *, scope: str, cycles: float | None 
     probability = np.full(netlist.size, np.nan)
     density[[ZERO, ONE]] = 0.0
     probability[[ZERO, ONE]] = 0.0, 1.0
-    found = False
+    seen = False
     for name, low, high, toggles in _signals(path, scope):
-        found = True
+        seen = True
         net = netlist.signals.get(name)
         if net is not None and net not in (ZERO, ONE):
             density[net] = toggles
             probability[net] = high / max(low + high, 1)
-    if not found:
+    if not seen:
         raise InputError(f"{path}: no instance {scope!r} with nets, expected the SAIF file of a run of {netlist.top}")
     cycles = _cycles(path, netlist, density) if cycles is None else cycles
     silent = np.flatnonzero(np.isnan(density) & (netlist.load > 0))

@@ -88,7 +88,7 @@ def memory_use(
 
 
 def _gather(verilog: str, top: str) -> Path:
-    """A folder with the RTL as one flat module and its memories in another, as Verilog and as JSON."""
+    """Return a folder with the RTL as one flat module and its memories in another, as Verilog and as JSON."""
     script = [
         *gather_memories(top),
         "splitnets",
@@ -129,12 +129,12 @@ def _count(design: Path, top: str, saif: Path) -> MemoryUse:
 
     memories = (
         Memory(
-            name=one.name,
-            width=len(one.outputs["RD_DATA"]),
-            depth=sizes[one.name],
-            reads=accesses(one.inputs["RD_EN"]),
-            writes=accesses(one.inputs["WR_EN"]),
+            name=memory.name,
+            width=len(memory.outputs["RD_DATA"]),
+            depth=sizes[memory.name],
+            reads=accesses(memory.inputs["RD_EN"]),
+            writes=accesses(memory.inputs["WR_EN"]),
         )
-        for one in gathered.instances
+        for memory in gathered.instances
     )
     return MemoryUse(cycles=round(float(cycles)), memories=tuple(memories))

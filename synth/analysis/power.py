@@ -80,7 +80,7 @@ def cell_power(cell: Cell) -> CellPower:
 
 
 def _functions(cell: Cell) -> dict[str, BoolFunction]:
-    """Outputs by variables; the one of a clock gate, whose function is not known, is a variable itself."""
+    """Return the function of each output; that of a clock gate is not known and stands as a variable."""
     inner: dict[str, BoolFunction] = {}
     if cell.state is not None and cell.state.names[1]:
         inner[cell.state.names[1]] = invert(variable(cell.state.names[0]))
@@ -104,13 +104,13 @@ def _conditions(
     groups: Iterable[InternalPower], functions: dict[str, BoolFunction]
 ) -> list[tuple[InternalPower, BoolFunction]]:
     """Every group with its condition: first come, first served, and those without `when` take what is left."""
-    found = []
+    conditions = []
     rest = ALWAYS
     for group in sorted(groups, key=lambda group: group.when is None):
         when = ALWAYS if group.when is None else group.when.substitute(functions)
-        found.append((group, _both(when, rest)))
+        conditions.append((group, _both(when, rest)))
         rest = _both(rest, invert(when)) if group.when is not None else rest
-    return found
+    return conditions
 
 
 def _both(a: BoolFunction, b: BoolFunction) -> BoolFunction:
@@ -174,7 +174,18 @@ class Power:
         return Energy(float(self.internal.sum()), float(self.switching.sum()), float(self.leakage.sum()))
 
     def by(self, key: Callable[[Instance], Key]) -> dict[Key, Energy]:
-        """Sums over the instances that `key` maps to the same thing."""
+        """Add up energy by groups of instances.
+
+        Parameters
+        ----------
+        key
+            Maps an instance to its group.
+
+        Returns
+        -------
+        dict
+            Energy of each group.
+        """
         sums: dict[Key, Energy] = {}
         rows = zip(self.internal, self.switching, self.leakage, strict=True)
         for instance, (internal, switching, leakage) in zip(self.netlist.instances, rows, strict=True):
@@ -273,7 +284,7 @@ class _Pins:
         return total / 2
 
     def internal(self) -> Array:
-        """Internal energy per cycle, pJ."""
+        """Return the internal energy of each member in pJ per cycle."""
         total = np.zeros(len(self.group.members))
         for group in self.model.inputs:
             energy = self._energy(group, group.pin, np.zeros(1))
@@ -284,10 +295,10 @@ class _Pins:
                 for group in groups
                 if group.related
             ]
-            every = np.sum(causes, axis=0)
+            causes_sum = np.sum(causes, axis=0)
             for group, cause in zip(groups, causes, strict=True):
                 # Inputs seen to change cause the output's changes; where none does, all are taken alike.
-                weight = np.where(every > 0, cause / np.where(every > 0, every, 1.0), 1 / len(groups))
+                weight = np.where(causes_sum > 0, cause / np.where(causes_sum > 0, causes_sum, 1.0), 1 / len(groups))
                 total += self.density[pin] * weight * self._energy(group, group.related or pin, self.load(pin))
         return total
 

@@ -221,7 +221,7 @@ def _result(state: _State) -> Timing:
 
 
 def _trace(state: _State, net: int, edge: int, start: int) -> list[Step]:
-    """The path that ends with `edge` of `net`."""
+    """Return the steps of the path that ends with `edge` of `net`."""
     steps: list[Step] = []
     while net != NONE:
         driver = int(state.netlist.driver[net])

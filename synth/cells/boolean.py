@@ -74,12 +74,12 @@ class BoolFunction:
 
 
 def variable(name: str) -> BoolFunction:
-    """The function that is its one input."""
+    """Return the function of one input that equals it."""
     return BoolFunction((name,), np.array([False, True]))
 
 
 def invert(function: BoolFunction) -> BoolFunction:
-    """The complement."""
+    """Return the complement of a function."""
     return BoolFunction(function.inputs, ~function.table)
 
 

@@ -30,20 +30,20 @@ _JUNK = str.maketrans('",\\\n', "    ")
 
 
 @dataclass(eq=False)
-class Group:
+class LibertyGroup:
     """One group: its kind (`cell`, `pin`, ...), arguments, attributes (the last of a name wins) and groups."""
 
     kind: str
     arguments: tuple[str, ...]
     attributes: dict[str, str] = field(default_factory=dict)
-    groups: list["Group"] = field(default_factory=list)
+    groups: list["LibertyGroup"] = field(default_factory=list)
 
-    def all(self, kind: str) -> Iterator["Group"]:
-        """The groups of `kind`, in order."""
+    def all(self, kind: str) -> Iterator["LibertyGroup"]:
+        """Yield the groups of `kind` inside this one, in the order of the file."""
         return (group for group in self.groups if group.kind == kind)
 
-    def first(self, kind: str) -> "Group | None":
-        """The first group of `kind`."""
+    def first(self, kind: str) -> "LibertyGroup | None":
+        """Return the first group of `kind` inside this one; None if there is none."""
         return next(self.all(kind), None)
 
     @property
@@ -84,7 +84,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: not text or a damaged gzip file, expected a Liberty file") from error
 
 
-def parse(text: str) -> Group:
+def parse(text: str) -> LibertyGroup:
     """Parse the text of a Liberty file into its `library` group.
 
     Raises
@@ -92,7 +92,7 @@ def parse(text: str) -> Group:
     ValueError
         What is wrong, with the line.
     """
-    root = Group("", ())
+    root = LibertyGroup("", ())
     stack = [root]
     at = 0
     while not _END.match(text, at):
@@ -105,7 +105,7 @@ def parse(text: str) -> Group:
         if name is None:
             stack.pop()
         elif match["open"]:
-            group = Group(name, tuple(word.strip(' "\n') for word in match["arguments"].split(",")))
+            group = LibertyGroup(name, tuple(word.strip(' "\n') for word in match["arguments"].split(",")))
             stack[-1].groups.append(group)
             stack.append(group)
         else:

@@ -292,13 +292,13 @@ def _flip_flops(cells: Iterable[Cell], *, plain: bool) -> Iterator[Match]:
 def _assign(cell: Cell, roles: tuple[str, ...], wanted: dict[str, NDArray[np.bool_]]) -> dict[str, str] | None:
     """Pins of `cell` by role, or None when its outputs are not the wanted functions."""
     for order in permutations(pin.name for pin in cell.inputs):
-        found = dict(zip(roles, order, strict=True))
+        pins = dict(zip(roles, order, strict=True))
         for role, table in wanted.items():
             same = (p for p in cell.outputs if p.function is not None and np.array_equal(p.function.over(order), table))
             pin = next(same, None)
             if pin is None:
                 break
-            found[role] = pin.name
+            pins[role] = pin.name
         else:
-            return found
+            return pins
     return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.synth.cells import boolean, liberty
 from roundel.synth.cells.boolean import BoolFunction
-from roundel.synth.cells.liberty import Group
+from roundel.synth.cells.liberty import LibertyGroup
 from roundel.synth.cells.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Pin, Sense, Setup, State
 from roundel.synth.cells.table import Pair, Table
 
@@ -45,7 +45,7 @@ def read_library(path: Path | str) -> Library:
 class _Reader:
     """Converts one `library` group; holds what its cells share: units, table templates, the supply."""
 
-    def __init__(self, root: Group):
+    def __init__(self, root: LibertyGroup):
         self.root = root
         volt = _unit(root.attributes.get("voltage_unit", "1V"), "V", "V")
         self.time = _unit(root.attributes.get("time_unit", "1ns"), "s", "ns")
@@ -68,7 +68,7 @@ class _Reader:
             name=self.root.name, digest=digest, voltage=self.voltage, temperature=self.temperature, cells=cells
         )
 
-    def cell(self, group: Group) -> Cell:
+    def cell(self, group: LibertyGroup) -> Cell:
         try:
             state = _state(group)
             pins = {name: self.pin(name, pin) for pin in group.all("pin") for name in pin.arguments}
@@ -91,7 +91,7 @@ class _Reader:
         except ValueError as error:
             raise ValueError(f"cell {group.name!r}: {error}") from error
 
-    def pin(self, name: str, group: Group) -> Pin:
+    def pin(self, name: str, group: LibertyGroup) -> Pin:
         attributes = group.attributes
         direction = attributes.get("direction", "")
         default = self.root.number(f"default_{direction}_pin_cap", 0.0)
@@ -112,7 +112,7 @@ class _Reader:
             power=tuple(self.power(item) for item in group.all("internal_power")),
         )
 
-    def arcs(self, group: Group) -> Iterable[Arc]:
+    def arcs(self, group: LibertyGroup) -> Iterable[Arc]:
         """Arcs of one timing group; none for constraints, asynchronous set and reset, and tri-state control."""
         kind = group.attributes.get("timing_type", "combinational")
         if kind not in _CLOCKED and not kind.startswith("combinational"):
@@ -123,14 +123,14 @@ class _Reader:
         for related in group.attributes.get("related_pin", "").split():
             yield Arc(related=related, sense=sense, edge=_CLOCKED.get(kind), delay=delay, slew=slew)
 
-    def setups(self, group: Group) -> Iterable[Setup]:
+    def setups(self, group: LibertyGroup) -> Iterable[Setup]:
         kind = group.attributes.get("timing_type", "")
         if kind in _SETUP:
             time = self.pair(group, "fall_constraint", "rise_constraint", self.time)
             for related in group.attributes.get("related_pin", "").split():
                 yield Setup(related=related, edge=_SETUP[kind], time=time)
 
-    def power(self, group: Group) -> InternalPower:
+    def power(self, group: LibertyGroup) -> InternalPower:
         when = group.attributes.get("when")
         both = self.table(group.first("power"), self.energy)
         fall, rise = self.pair(group, "fall_power", "rise_power", self.energy)
@@ -140,11 +140,11 @@ class _Reader:
             energy=(fall or both, rise or both),
         )
 
-    def pair(self, group: Group, fall: str, rise: str, scale: float) -> Pair:
+    def pair(self, group: LibertyGroup, fall: str, rise: str, scale: float) -> Pair:
         return self.table(group.first(fall), scale), self.table(group.first(rise), scale)
 
-    def table(self, group: Group | None, scale: float) -> Table | None:
-        """A table group as slew by load, whatever the order and number of its variables."""
+    def table(self, group: LibertyGroup | None, scale: float) -> Table | None:
+        """Read a table group as slew by load, whatever the order and number of its variables."""
         if group is None:
             return None
         values = group.numbers("values")
@@ -183,8 +183,8 @@ def _unit(text: str, base: str, target: str) -> float:
     return float(number or 1) * _PREFIX[prefix] / _PREFIX[target.removesuffix(base)]
 
 
-def _state(group: Group) -> State | None:
-    """The flip-flop or latch group of a cell."""
+def _state(group: LibertyGroup) -> State | None:
+    """Read the flip-flop or latch group of a cell; None for a cell without state."""
     for kind, clock, data in (("ff", "clocked_on", "next_state"), ("latch", "enable", "data_in")):
         item = group.first(kind)
         if item is None or clock not in item.attributes or data not in item.attributes:
@@ -204,7 +204,7 @@ def _state(group: Group) -> State | None:
     return None
 
 
-def _kind(group: Group, pins: Iterable[Pin], state: State | None) -> Kind:
+def _kind(group: LibertyGroup, pins: Iterable[Pin], state: State | None) -> Kind:
     if "clock_gating_integrated_cell" in group.attributes:
         return Kind.CLOCK_GATE
     outputs = [pin for pin in pins if pin.direction not in ("input", "internal")]

@@ -27,7 +27,7 @@ from roundel.synth.cells.reference import (
 
 
 def liberty() -> str:
-    """The library as the text of a Liberty file."""
+    """Return the library as the text of a Liberty file."""
     return "\n".join(_library()) + "\n"
 
 
@@ -149,7 +149,7 @@ def _tie(name: str, value: str) -> Iterator[str]:
 
 
 def _setup(extra: float) -> Iterator[str]:
-    """Setup before the rising clock: longer for slow data, shorter for a slow clock."""
+    """Yield the lines of the setup time before the rising clock: longer for slow data, shorter for a slow clock."""
     rows = _over(lambda clock, data: extra + 0.3 * data - 0.1 * clock, SLEWS_NS)
     yield '      timing () { related_pin : "CLK"; timing_type : setup_rising;'
     yield _table("rise_constraint", "setup", rows)

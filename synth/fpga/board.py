@@ -50,7 +50,13 @@ class Pll:
 
 
 def find_pll(mhz: float) -> Pll:
-    """The PLL whose frequency is nearest to `mhz` from below; `InputError` out of its range."""
+    """Find the PLL settings whose frequency is nearest to `mhz` from below.
+
+    Raises
+    ------
+    InputError
+        No settings reach `mhz`.
+    """
     if not LOWEST_MHZ <= mhz <= HIGHEST_MHZ:
         raise InputError(f"frequency: expected {LOWEST_MHZ:g} to {HIGHEST_MHZ:g} MHz, not {mhz:g}")
     low, high = (int(limit / CRYSTAL_MHZ) for limit in _VCO_MHZ)
@@ -59,7 +65,15 @@ def find_pll(mhz: float) -> Pll:
 
 
 def constraints(top: str, pll: Pll | None) -> str:
-    """The pins of module `top`, as Lattice's tools and nextpnr read them (LPF)."""
+    """Return the constraints of the board (LPF), as Lattice's tools and nextpnr read them.
+
+    Parameters
+    ----------
+    top
+        Name of the module on the pins.
+    pll
+        What makes the unit's clock; None: the board's own clock.
+    """
     lines = [f"# {top} on {BOARD}, {PART}"]
     for port, (site, drive) in _PINS.items():
         lines += [f'LOCATE COMP "{port}" SITE "{site}";', f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33 {drive};']
@@ -101,13 +115,13 @@ def wrapper(unit: str, ports: Sequence[Mapping[str, Any]], pll: Pll | None) -> s
 
 
 def _places(ports: Sequence[Mapping[str, Any]], direction: str) -> list[tuple[Mapping[str, Any], int]]:
-    """The ports of a direction but clock and reset, and where each begins in the chain."""
-    found, low = [], 0
+    """Return the ports of a direction, but for clock and reset, and the bit of the chain at which each begins."""
+    places, low = [], 0
     for port in ports:
         if port["direction"] == direction and port["name"] not in CLOCK_AND_RESET:
-            found.append((port, low))
+            places.append((port, low))
             low += port["width"]
-    return found
+    return places
 
 
 def _slice(port: Mapping[str, Any], low: int) -> str:

@@ -117,7 +117,10 @@ def build_ecp5(unit: str, verilog: str, top: str, wrapper: str, lpf: str, *, mhz
 
 
 def _synthesis(unit: str, top: str) -> list[str]:
-    """The unit stays a module of its own, so that it can be counted and nothing of it is lost to the wrapper."""
+    """Return the Yosys commands that map unit and top.
+
+    The unit stays a module of its own, so that its cells can be counted and the wrapper takes nothing of it away.
+    """
     synth = f"synth_ecp5 -top {top} -nowidelut"
     return [
         f"read_verilog {unit}.v {top}.v",
@@ -161,21 +164,21 @@ def _synthesized(module: dict[str, Any]) -> Use:
 
 
 def _totals(packed: Packed) -> tuple[Use, Use]:
-    """What is taken, and what there is."""
+    """Return the resources that the packed design takes, and those of the device."""
     names = {"ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
     taken, held = ({name: packed.resources[long][place] for name, long in names.items()} for place in (0, 1))
     return Use(lut=packed.lut, **taken), Use(lut=packed.resources["TRELLIS_COMB"][1], **held)
 
 
 def _memories(module: dict[str, Any], log: str, unit: str) -> tuple[MappedMemory, ...]:
-    """The memories that have a write port; tables that Yosys made of case statements are none."""
+    """List the memories that have a write port; tables that Yosys made of case statements have none."""
     homes = dict(re.findall(rf"^mapping memory {unit}\.(\S+) via \$__(\w+?)_$", log, re.M))
-    found = []
+    memories = []
     for name, cell in module["cells"].items():
         values = cell["parameters"]
         if cell["type"] != "$mem_v2" or not int(values["WR_PORTS"], 2):
             continue
         home = _HOMES.get(homes.get(name, ""), "flip-flops")
         width, depth = int(values["WIDTH"], 2), int(values["SIZE"], 2)
-        found.append(MappedMemory(name=name, width=width, depth=depth, home=home))
-    return tuple(sorted(found, key=lambda memory: (-memory.bits, memory.name)))
+        memories.append(MappedMemory(name=name, width=width, depth=depth, home=home))
+    return tuple(sorted(memories, key=lambda memory: (-memory.bits, memory.name)))

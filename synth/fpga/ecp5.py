@@ -174,7 +174,7 @@ def _register_ports(source: Path, target: Path, top: str) -> int:
 
 
 def _clock(module: dict[str, Any], fresh: Iterator[int]) -> int:
-    """The net that clocks most cells; a new port of the module where nothing is clocked."""
+    """Return the net that clocks most cells; a new port of the module where nothing is clocked."""
     nets = Counter(
         bit
         for cell in module["cells"].values()
@@ -190,7 +190,7 @@ def _clock(module: dict[str, Any], fresh: Iterator[int]) -> int:
 
 
 def _flip_flop(clock: int, data: int, out: int) -> dict[str, Any]:
-    """A plain rising-edge flip-flop as `synth_ecp5` writes it (the blank after the 1 makes it a string to Yosys)."""
+    """Return a rising-edge flip-flop as `synth_ecp5` writes it (the blank after the 1 makes it a string to Yosys)."""
     pins = {"CLK": "input", "DI": "input", "LSR": "input", "Q": "output"}
     return {
         "hide_name": 0,

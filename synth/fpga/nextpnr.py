@@ -81,7 +81,7 @@ def run_ecppack(folder: Path, arguments: Sequence[str]) -> None:
 
 
 def read_packed(folder: Path) -> Packed:
-    """What the log of `run_nextpnr` says about the packed design."""
+    """Read what the log of `run_nextpnr` says about the packed design."""
     log = (folder / LOG).read_text(errors="replace")
     return Packed(
         resources=_resources(log),
@@ -99,8 +99,8 @@ def _run(name: str, function: str, arguments: Sequence[str], folder: Path, log: 
 def _resources(log: str) -> dict[str, tuple[int, int]]:
     """How many of each resource the packed design takes, and how many there are."""
     table = log.partition("Device utilisation:")[2]
-    found = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)", table, re.M)
-    return {name: (int(used), int(held)) for name, used, held in found}
+    lines = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)", table, re.M)
+    return {name: (int(used), int(held)) for name, used, held in lines}
 
 
 def _excess(resources: dict[str, tuple[int, int]]) -> dict[str, int]:
@@ -108,7 +108,7 @@ def _excess(resources: dict[str, tuple[int, int]]) -> dict[str, int]:
 
 
 def _packed(log: str, name: str) -> int:
-    """Number on the line `name:  used/available` of nextpnr's log."""
+    """Read the number used on the line `name:  used/available` of nextpnr's log."""
     match = re.search(rf"^Info:\s+{name}:\s+(\d+)/", log, re.MULTILINE)
     if match is None:
         raise ToolError(f"nextpnr's log has no line {name!r}: a version that this program does not know")

@@ -61,7 +61,7 @@ endmodule
 
 
 def full_adder_rule(adder: Match) -> str:
-    """A techmap rule from `$fa` to the full-adder cell, bit by bit."""
+    """Return the techmap rule from `$fa` to the full-adder cell, bit by bit."""
     roles = zip("ABCXY", ("a", "b", "ci", "co", "s"), strict=True)
     pins = ", ".join(f".{adder.pins[role]}({port}[i])" for port, role in roles)
     return rf"""
@@ -78,7 +78,7 @@ endmodule
 
 
 def mux4_rule(mux: Match) -> str:
-    r"""A techmap rule from `$_MUX4_` to the 4:1 multiplexer cell."""
+    r"""Return the techmap rule from `$_MUX4_` to the 4:1 multiplexer cell."""
     roles = zip("ABCDSTY", "abcdsty", strict=True)
     pins = ", ".join(f".{mux.pins[role]}({port})" for port, role in roles)
     return f"""
@@ -102,7 +102,7 @@ def no_buffers_rule(library: Library) -> str:
 
 
 def aoi222_rule(gate: Match) -> str:
-    """A techmap rule from a one-hot multiplexer of three inputs to the and-or-invert cell, for ABC to cancel inverters.
+    """Return the techmap rule from a one-hot multiplexer of three inputs to and-or-invert; ABC cancels the inverters.
 
     ABC finds no cells of six inputs by itself.
     """
@@ -128,7 +128,7 @@ endmodule
 
 
 def clock_gate_command(gate: Match, least_bits: int) -> str:
-    """The Yosys command that gates the clock of every group of at least `least_bits` flip-flops with one enable."""
+    """Return the Yosys command that gates the clock of groups of `least_bits` or more flip-flops with one enable."""
     pin = gate.pins
     test = f" -tie_lo {pin['test']}" if "test" in pin else ""
     roles = f"{pin['en']}:{pin['clk']}:{pin['y']}"

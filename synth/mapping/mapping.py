@@ -132,7 +132,7 @@ def _library(cells: Path) -> Library:
 
 
 def _liberty(library: Library, cells: Path) -> Path:
-    """The Liberty file, unpacked, with a name that does not depend on where the user keeps it."""
+    """Unpack the Liberty file under a name that does not depend on where the user keeps it."""
 
     def unpack(folder: Path) -> None:
         (folder / "cells.lib").write_text(read_text(cells))

@@ -52,7 +52,7 @@ class Group:
     nets: dict[str, NDArray[np.intp]]
 
     def subset(self, choice: NDArray[np.intp]) -> "Group":
-        """The members at the positions `choice`."""
+        """Return the group of the members at the positions `choice`."""
         return Group(self.cell, self.members[choice], {pin: nets[choice] for pin, nets in self.nets.items()})
 
 
@@ -130,7 +130,7 @@ class Netlist:
     @cached_property
     def clock_nets(self) -> frozenset[int]:
         """Nets that carry a clock: what drives clock pins, back through clock gates, buffers and inverters."""
-        found: set[int] = set()
+        clocks: set[int] = set()
         todo = [
             net
             for instance in self.instances
@@ -139,13 +139,13 @@ class Netlist:
         ]
         while todo:
             net = todo.pop()
-            if net in found or net in (ZERO, ONE):
+            if net in clocks or net in (ZERO, ONE):
                 continue
-            found.add(net)
+            clocks.add(net)
             source = self.instances[self.driver[net]] if self.driver[net] != NONE else None
             if source is not None and source.cell is not None and len(source.inputs) == 1:
                 todo.extend(net for nets in source.inputs.values() for net in nets)
-        return frozenset(found)
+        return frozenset(clocks)
 
     def levels(self) -> list[list[int]]:
         """Numbers of the combinational instances, level by level, each after all that drive it.

@@ -68,7 +68,7 @@ def run_tool(name: str, command: Sequence[str], folder: Path, log: str, *, timeo
 
 
 def cached_run(kind: str, parts: Sequence[str | bytes], make: Callable[[Path], None]) -> Path:
-    """`cached` for a `make` that runs tools: an error of theirs names the folder that keeps their logs."""
+    """Call `cached` for a `make` that runs tools: an error of theirs names the folder that keeps their logs."""
     try:
         return cached(kind, parts, make)
     except ToolError as error:

@@ -104,7 +104,15 @@ def measure_operator(params: RequantParams, cells: Path, stimulus: Stimulus, *, 
 
 
 def cached_row(key: list[str | bytes], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The row that `make` returns, kept so that a repeated comparison is immediate."""
+    """Return the row of a report from the cache, so that a repeated comparison is immediate.
+
+    Parameters
+    ----------
+    key
+        Everything that the row depends on.
+    make
+        Measures the row, which must be JSON; called if the cache does not hold it.
+    """
 
     def write(folder: Path) -> None:
         (folder / "row.json").write_text(json.dumps(make()))
@@ -114,7 +122,7 @@ def cached_row(key: list[str | bytes], make: Callable[[], dict[str, Any]]) -> di
 
 @cache
 def code_digest() -> str:
-    """Digest of everything that a measurement depends on besides its arguments: our own code and the tools."""
+    """Return the digest of what a measurement depends on besides its arguments: our own code and the tools."""
     tools = [yosys_version(), str(find_verilator()), version("cocotb"), version("amaranth")]
     return digest([*tools, *code(golden, hw, sim, synth)])
 

@@ -46,7 +46,7 @@ class WeightStreams:
         return 8 * sum(map(len, self.streams)) / self.weights
 
     def write(self, times: int) -> Callable[[Path], None]:
-        """What writes the stimulus file of a run with all streams `times` times."""
+        """Return a function that writes the stimulus file of a run with all streams `times` times."""
         streams = self.streams * times
 
         def save(path: Path) -> None:
@@ -77,7 +77,7 @@ def measure_decoder(params: DecoderParams, cells: Path, stimulus: WeightStreams)
 
 
 def decoder_scheme(params: DecoderParams) -> str:
-    """What tells a row from the others."""
+    """Name a row of the report: packing, lanes, slices of `rice`, and whether there is a table of levels."""
     slices = f", {params.slices} slice{'s' if params.slices > 1 else ''}" if params.packing is Packing.RICE else ""
     return f"{params.packing.value}, {params.lanes} lanes{slices}{', table' if params.table else ''}"
 
@@ -87,11 +87,11 @@ def _row(params: DecoderParams, cells: Path, stimulus: WeightStreams) -> dict[st
     component = unit.component(params)
     config = {"params": params.as_dict(), "latency": component.latency}
     mapped = map_design(to_verilog(component, unit.name), unit.name, cells, options=FLOW)
-    first, every = (
+    first, longer = (
         prove_and_estimate(mapped, cells, bench=BENCHES[unit.name], config=config, stimulus=stimulus.write(times))
         for times in (1, 2)
     )
-    cycles, bits = every.cycles - first.cycles, stimulus.bits_per_weight
+    cycles, bits = longer.cycles - first.cycles, stimulus.bits_per_weight
     return {
         "unit": unit.name,
         "scheme": decoder_scheme(params),
@@ -103,16 +103,16 @@ def _row(params: DecoderParams, cells: Path, stimulus: WeightStreams) -> dict[st
         "bits_per_weight": bits,
         "cycles": cycles,
         "weights_per_cycle": stimulus.weights / cycles,
-        **energy_per_op(first, every, stimulus.weights),
+        **energy_per_op(first, longer, stimulus.weights),
         "saved_sram_pj_per_op": SRAM_PJ_PER_BIT * (params.weight_width - bits),
         "saved_dram_pj_per_op": DRAM_PJ_PER_BIT * (params.weight_width - bits),
-        "verified": first.proof.passed and every.proof.passed,
+        "verified": first.proof.passed and longer.proof.passed,
         "flow": asdict(mapped.options),
     }
 
 
 def _sizes(params: DecoderParams, mapped: Mapped, cells: Path) -> dict[str, float]:
-    """The columns that do not depend on the stimulus."""
+    """Return the columns of a row that do not depend on the stimulus: areas and delays."""
     nand2 = nand2_area(read_library(cells), cells)
     core = map_design(to_verilog(CORES[params.packing](params), "core"), "core", cells, options=FLOW)
     return {
@@ -129,5 +129,5 @@ def _sizes(params: DecoderParams, mapped: Mapped, cells: Path) -> dict[str, floa
 
 
 def _delay(mapped: Mapped, cells: Path) -> float:
-    """The longest path, ns."""
+    """Return the delay of the longest path in ns."""
     return analyse(read_netlist(mapped.json, read_library(cells), mapped.top)).delay_ns

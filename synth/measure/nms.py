@@ -114,7 +114,7 @@ def _row(unit: str, params: Params, cells: Path, stream: BoxStream) -> dict[str,
 
 
 def nms_scheme(params: Params) -> str:
-    """What tells a row from the others."""
+    """Name a row of the report: method, cascade or parallel, lanes."""
     lanes = f"{params.lanes} lane{'s' if params.lanes > 1 else ''}"
     if isinstance(params, GreedyParams):
         return f"greedy, {lanes}"
@@ -129,18 +129,26 @@ def _memory_figures(
 
     def make() -> dict[str, Any]:
         bench = BENCHES[unit]
-        first, every = (memory_use(verilog, unit, bench=bench, config=config, stimulus=write) for write in stream.runs)
-        return table_figures(first, every, stream.boxes)
+        first, longer = (memory_use(verilog, unit, bench=bench, config=config, stimulus=write) for write in stream.runs)
+        return table_figures(first, longer, stream.boxes)
 
     return cached_row([code_digest(), "memories", *_key(unit, params, stream)], make)
 
 
-def table_figures(first: MemoryUse, every: MemoryUse, boxes: int) -> dict[str, Any]:
-    """The columns of a row that come from memories: of a run with one image, and one with `boxes` boxes more."""
-    cycles = every.cycles - first.cycles
+def table_figures(first: MemoryUse, longer: MemoryUse, boxes: int) -> dict[str, Any]:
+    """Return the columns of a row that come from memories.
+
+    Parameters
+    ----------
+    first, longer
+        Memory use of a run with one image, and of one with `boxes` boxes more.
+    boxes
+        By which accesses are divided.
+    """
+    cycles = longer.cycles - first.cycles
     bits = dict.fromkeys(("boxes", "windows", "queues"), 0)
     moved = dict(bits)
-    for before, after in zip(first.memories, every.memories, strict=True):
+    for before, after in zip(first.memories, longer.memories, strict=True):
         bits[purpose(after)] += after.bits
         moved[purpose(after)] += after.moved - before.moved
     energy = {name: SRAM_PJ_PER_BIT * value / boxes for name, value in moved.items()}
@@ -155,7 +163,7 @@ def table_figures(first: MemoryUse, every: MemoryUse, boxes: int) -> dict[str, A
 
 
 def purpose(memory: Memory) -> str:
-    """What a memory holds: `boxes` of the images in flight, best scores and winners of `windows`, or it is a queue."""
+    """Tell what a memory holds: `boxes` of the images in flight, best scores and winners of `windows`, or `queues`."""
     words = memory.name.split("_")
     return next((MEMORIES[word] for word in words if word in MEMORIES), "queues")
 
@@ -163,12 +171,12 @@ def purpose(memory: Memory) -> str:
 def _energy(
     mapped: Mapped, cells: Path, config: Mapping[str, Any], stream: BoxStream, bench: str, *, measured: bool
 ) -> dict[str, Any]:
-    """The columns of a row that come from the netlist's activity."""
+    """Return the columns of a row that come from the netlist's activity."""
     if not measured:
         columns = ["energy_pj_per_op", "internal", "switching", "leakage"]
         columns += [f"energy_{part}_pj_per_op" for part in PART_NAMES]
         return dict.fromkeys(columns) | {"verified": True}
-    first, every = (
+    first, longer = (
         prove_and_estimate(mapped, cells, bench=bench, config=config, stimulus=write) for write in stream.runs
     )
-    return energy_per_op(first, every, stream.boxes) | {"verified": every.proof.passed}
+    return energy_per_op(first, longer, stream.boxes) | {"verified": longer.proof.passed}

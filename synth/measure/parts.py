@@ -18,15 +18,15 @@ def part_of(instance: Instance) -> str:
     return PARTS.get(instance.cell.kind, "logic") if instance.cell else "memory"
 
 
-def energy_per_op(first: Measurement, every: Measurement, ops: int) -> dict[str, float]:
-    """The energy columns of a row.
+def energy_per_op(first: Measurement, longer: Measurement, ops: int) -> dict[str, float]:
+    """Return the energy columns of a row, pJ per operation.
 
     Parameters
     ----------
-    first, every
+    first, longer
         Two runs of a netlist; the second does `ops` operations more, so that reset and pipeline do not count.
     """
-    before, after = _spent(first), _spent(every)
+    before, after = _spent(first), _spent(longer)
     parts = {name: (after[name] + before[name] * -1) * (1 / ops) for name in PART_NAMES}
     total = sum(parts.values(), Energy())
     return {
@@ -34,7 +34,7 @@ def energy_per_op(first: Measurement, every: Measurement, ops: int) -> dict[str,
         "internal": total.internal,
         "switching": total.switching,
         "leakage": total.leakage,
-        **{f"energy_{name}_pj_per_op": each.total for name, each in parts.items()},
+        **{f"energy_{name}_pj_per_op": energy.total for name, energy in parts.items()},
     }
 
 

@@ -25,6 +25,7 @@ class Operator(Component):
         super().__init__(**{name: port for name, port in core_ports(params).items() if name != "en"})
 
     def elaborate(self, platform: Any) -> Module:
+        """Put a register on each port of the core."""
         m = Module()
         m.submodules.core = core = self.core
         for name, member in self.signature.members.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from roundel.synth import cells
 from roundel.synth.cells import Library, read_library
 from roundel.synth.mapping import Netlist, read_netlist
 from tests.conftest import LIBERTY
@@ -19,7 +20,7 @@ NAMES = (REFERENCE, "sky130hd_tt", "sg13g2_typ_1p20V_25C")
 def real(name: str) -> Path:
     """Path of the built-in reference library or of a real one; skips the test where that is absent."""
     if name == REFERENCE:
-        return REFERENCE
+        return cells.REFERENCE
     path = LIBERTY / f"{name}.lib.gz"
     if not path.exists():
         pytest.skip(f"no ../shared/liberty/{path.name}: this check needs that real cell library")
