@@ -19,7 +19,7 @@ from roundel.golden.network import Network, outputs
 from roundel.golden.requant import Scheme
 from roundel.graph import Graph, load_images
 from roundel.quantization import QuantizeOptions, quantize
-from roundel.scales import advice, advice_lines, advise, layer_areas, tables
+from roundel.scales import advice_lines, advise, layer_areas, tables
 from roundel.scales.measure import finite_db
 from roundel.scales.refitting import refit
 from roundel.scales.report import AREAS
@@ -149,7 +149,7 @@ def advice_part(case: Case, text: str, *, area: bool) -> list[str]:
     advised = advise(case.graph, case.calibration)
     if area and advised.kept:
         advised = replace(advised, areas=layer_areas(advised.kept.network))
-    report = advice(advised)
+    report = advised.as_dict()
     lines = [line for columns, cells in tables(report) for line in [*markdown_table(columns, cells), ""]]
     lines += advice_lines(report)
     if area:

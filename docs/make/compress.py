@@ -4,7 +4,7 @@ from pathlib import Path
 
 from figures import replace as put
 
-from roundel.compression import CompressOptions, compress, opq_params, size
+from roundel.compression import CompressOptions, opq_params, run_passes, size
 from roundel.quantization import QuantizeOptions, StreamOptions
 from roundel.ui import markdown_table, silent
 
@@ -35,7 +35,7 @@ def table() -> list[str]:
     for name, options in ROWS.items():
         model = DIGITS / name.split()[0].strip("`,")
         images = {"calibration": DIGITS / "calibration.npz", "held_out": DIGITS / "heldout.npz"}
-        result = compress(CompressOptions(model=model, **images, **options), silent)
+        result = run_passes(CompressOptions(model=model, **images, **options), silent)
         sizes = size(result)
         assert result.accuracy is not None
         cells = [

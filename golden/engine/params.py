@@ -125,6 +125,19 @@ class EngineParams(Params):
         if self.nms.format.coordinate_width > widest:
             raise ValueError(f"nms must have coordinates of at most {widest} bits, those of a record")
 
+    @classmethod
+    def named(cls, config: str) -> "EngineParams":
+        """Return the parameters of a named configuration: `tiny`, `small`, `medium` or `large`.
+
+        Raises
+        ------
+        ValueError
+            There is no such configuration.
+        """
+        if config not in CONFIGS:
+            raise ValueError(f"config must be one of {', '.join(CONFIGS)}, not {config!r}")
+        return cls(**CONFIGS[config])
+
     @property
     def words(self) -> int:
         """Words of `lanes` bytes in the activation memory."""

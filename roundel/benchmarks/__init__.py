@@ -1,7 +1,5 @@
-"""`roundel bench`: figures of speed, one file a subject."""
+"""Figures of speed, one file a subject."""
 
-from roundel.benchmarks.show import tables
+from roundel.benchmarks.outcome import Bench, bench
 
-__all__ = [
-    "tables",
-]
+__all__ = ["Bench", "bench"]

@@ -39,7 +39,7 @@ class Benchmark:
     measure: Callable[[Any, int], list[Row]]
 
 
-def bench(names: Sequence[str], *, seed: int, done: Done = lambda name: None) -> list[Row]:
+def measure_rows(names: Sequence[str], *, seed: int, done: Done = lambda name: None) -> list[Row]:
     """Measure units; rows of `name` (unit.what), `value`, `unit` and `params`.
 
     Parameters
@@ -67,7 +67,7 @@ def bench(names: Sequence[str], *, seed: int, done: Done = lambda name: None) ->
 
 
 def measurements(names: Sequence[str]) -> int:
-    """How many simulations `bench` runs."""
+    """How many simulations `measure_rows` runs."""
     return sum(len(BENCHES[name].variants()) for name in _known(names))
 
 

@@ -1,19 +1,16 @@
 """The command `advise`."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from roundel.cli.options import JSON
+from roundel.cli.options import FILE, JSON
+from roundel.cli.present import present
 from roundel.golden.requant import SCHEMES, Scheme
-from roundel.ui import out, output_folder, shortened, steps, table, write_json
-
-FILE = click.Path(path_type=Path)
+from roundel.ui import steps
 
 
-@click.command()
+@click.command("advise")
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
 @click.option("--calibration", type=FILE, required=True, help="Images on which errors are measured (.npz, `images`).")
 @click.option(
@@ -30,32 +27,14 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("-o", "--output", "folder", type=FILE, help="Output folder for advice.json and advice.md.")
 @JSON
-def advise(model: Path, calibration: Path, requant: str, area: bool, folder: Path | None, as_json: bool) -> None:
+def command(model: Path, calibration: Path, requant: str, area: bool, folder: Path | None, as_json: bool) -> None:
     """Tell what it costs to move a quantized network's scales to powers of two, and what that saves.
 
     MODEL is a QDQ or QONNX network. `roundel compress --refit` does it, `--requant` keeps the scales.
     """
-    from roundel.frontend import read_onnx
-    from roundel.graph import load_images
-    from roundel.scales import advice, advice_lines, advice_page, layer_areas, requantized, tables
-    from roundel.scales import advise as run_advise
+    import roundel
 
-    graph = read_onnx(model)
-    images = load_images(calibration, graph).images
-    advised = run_advise(graph, images, scheme=Scheme(requant), progress=steps)
-    if area and advised.kept:
-        network = advised.kept.network
-        with steps("requantizers", len(requantized(network))) as step:
-            advised = replace(advised, areas=layer_areas(network, step))
-    found = advice(advised)
+    advised = roundel.advise(model, calibration, scheme=requant, area=area, progress=steps)
     if folder is not None:
-        with output_folder(folder) as work:
-            write_json(work / "advice.json", found)
-            (work / "advice.md").write_text("\n".join(advice_page(found, model.name)) + "\n")
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for columns, cells in tables(found):
-        table(model.name, columns, shortened(cells))
-    for line in advice_lines(found):
-        out.print(line)
+        advised.save(folder)
+    present(advised, as_json, folder)

@@ -1,20 +1,18 @@
 """The command `demo`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from roundel.cli.options import JSON, OUTPUT
+from roundel.cli.options import FILE, JSON, OUTPUT
+from roundel.cli.present import present
 from roundel.golden.engine import CONFIGS
-from roundel.ui import err, output_folder, steps
-
-FILE = click.Path(path_type=Path)
+from roundel.ui import err, output_folder, steps, table
 
 
-@click.command()
+@click.command("demo")
 @click.option("--model", type=FILE, help="Trained detector (ONNX) instead of the example's.")
 @click.option("--head", type=FILE, help="Detector file (.toml) that says how boxes come out of the outputs.")
 @click.option("--calibration", type=FILE, help="Calibration images (.npz) of the detector.")
@@ -44,23 +42,23 @@ FILE = click.Path(path_type=Path)
 )
 @OUTPUT
 @JSON
-def demo(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
+def command(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
     """Run a trained detector on the engine's RTL, from images to boxes, and write demo.md.
 
     Exit code 1 if the RTL differs from golden anywhere: the first tensor, element and both values are named.
     """
-    from roundel.demo import DemoOptions, run_demo, show, show_times, verdict, write_demo
+    import roundel
+    from roundel.demo import DemoOptions
     from roundel.evaluation import library_paths
 
     chosen = {name: value for name, value in given.items() if value is not None}
     with output_folder(folder) as work:
         library = None if cells == "none" else library_paths([cells])[0]
-        result = run_demo(DemoOptions(cells=library, **chosen), steps)
-        found = write_demo(result, work)
+        demo = roundel.run_demo(DemoOptions(cells=library, **chosen), progress=steps)
+        demo.write(work)
+    present(demo, as_json, folder / "demo.md")
+    times = demo.times()
+    table(times.title, times.columns, times.rows, err)
     if as_json:
-        click.echo(json.dumps(found))
-    else:
-        show(found)
-    show_times(result.seconds)
-    err.print(f"{verdict(found)}; see {folder / 'demo.md'}")
-    sys.exit(0 if found["equal"] else 1)
+        err.print(*demo.lines())
+    sys.exit(0 if demo.equal else 1)

@@ -1,15 +1,16 @@
-"""The command `roundel generate`."""
+"""The command `generate`."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from roundel.cli.options import JSON, OUTPUT
+from roundel.cli.present import present
+from roundel.ui import output_folder, steps
 
 
-@click.command()
+@click.command("generate")
 @click.argument("unit")
 @click.option(
     "--set",
@@ -24,7 +25,7 @@ from roundel.cli.options import JSON, OUTPUT
 @click.option("--freq", "mhz", type=float, help="Clock in MHz, 100 by default; on a board its PLL makes it.")
 @OUTPUT
 @JSON
-def generate(
+def command(
     unit: str, pairs: tuple[str, ...], fpga: str | None, mhz: float | None, folder: Path, as_json: bool
 ) -> None:
     """Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.
@@ -32,12 +33,12 @@ def generate(
     With --fpga also fpga.json (resources and highest frequency) and a bitstream; exit code 1 if the unit is
     slower than --freq, or than the board's 25 MHz where that is not given.
     """
-    from roundel.generator import unit as files
-    from roundel.ui import steps
+    import roundel
+    from roundel.generator import find_unit, parse_settings
 
-    found = files.generate(unit, pairs, folder, fpga=bool(fpga), mhz=mhz, progress=steps)
-    if as_json:
-        click.echo(json.dumps(found.sheet))
-    else:
-        files.show(found, folder)
-    sys.exit(0 if found.met else 1)
+    params = parse_settings(find_unit(unit), pairs)
+    with output_folder(folder) as work:
+        made = roundel.generate(unit, params, fpga=fpga, mhz=mhz, progress=steps)
+        made.write(work)
+    present(made, as_json, folder)
+    sys.exit(0 if made.met else 1)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+FILE = click.Path(path_type=Path)
 SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of everything random.")
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
 )
-OUTPUT = click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Output folder.")
+OUTPUT = click.option("-o", "--output", "folder", type=FILE, required=True, help="Output folder.")
 CELLS = click.option(
     "--cells",
     "libraries",

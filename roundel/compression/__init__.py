@@ -1,22 +1,18 @@
-"""ONNX file to a folder: prune, tune, quantize, pack."""
+"""A trained network to an integer network: prune, tune, quantize, pack."""
 
+from roundel.compression.compressed_network import CompressedNetwork, compress, packed
 from roundel.compression.finetune_options import FinetuneOptions
-from roundel.compression.folder import Stored, read_compressed, write_compressed
-from roundel.compression.pipeline import Compressed, CompressOptions, compress, opq_params
-from roundel.compression.report import MODULES, STREAMS, cells, size, summary
+from roundel.compression.pipeline import Compressed, CompressOptions, opq_params, run_passes
+from roundel.compression.report import size
 
 __all__ = [
-    "MODULES",
-    "STREAMS",
     "CompressOptions",
     "Compressed",
+    "CompressedNetwork",
     "FinetuneOptions",
-    "Stored",
-    "cells",
     "compress",
     "opq_params",
-    "read_compressed",
+    "packed",
+    "run_passes",
     "size",
-    "summary",
-    "write_compressed",
 ]

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.finetuning import finetune
-from roundel.frontend import read_onnx
+from roundel.frontend import Model, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, outputs
 from roundel.golden.opq import LayerPlan, OpqParams, Weighting, opq
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
-from roundel.graph import Conv, Dense, Graph, Images, Quantize, fold, layer_weights, load_images
+from roundel.graph import Conv, Dense, Graph, Images, ImageSource, Quantize, fold, layer_weights, load_images
 from roundel.quantization import LayerStream, Quantized, QuantizeOptions, StreamOptions, network_streams, quantize
 from roundel.scales import Advised, advise, given_nodes
 from roundel.ui import Progress
@@ -34,7 +34,7 @@ class CompressOptions:
     Parameters
     ----------
     model, calibration
-        The trained network (ONNX), and images for choosing fractional bits (npz, array `images`).
+        The trained network (ONNX), and images for choosing fractional bits (array `images`).
     held_out
         Images with `labels` that neither training nor calibration saw; None reports no accuracy.
     opq
@@ -52,15 +52,15 @@ class CompressOptions:
         How to fine-tune.
     """
 
-    model: Path
-    calibration: Path
-    held_out: Path | None = None
+    model: Model | Graph
+    calibration: ImageSource
+    held_out: ImageSource | None = None
     opq: OpqParams | None = None
     search: QuantizeOptions = field(default_factory=QuantizeOptions)
     rounding: Rounding | None = None
     refit: bool = False
     streams: StreamOptions = field(default_factory=StreamOptions)
-    training: Path | None = None
+    training: ImageSource | None = None
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
 
 
@@ -94,6 +94,8 @@ class Compressed:
     ----------
     options
         What was asked for.
+    calibration
+        Name of the calibration images' file.
     graph
         The network as imported, before anything was folded.
     tuned
@@ -114,6 +116,7 @@ class Compressed:
     """
 
     options: CompressOptions
+    calibration: str
     graph: Graph
     tuned: Graph
     plans: Mapping[str, LayerPlan]
@@ -160,15 +163,15 @@ def opq_params(
         raise InputError(str(error)) from None
 
 
-def compress(options: CompressOptions, progress: Progress) -> Compressed:
-    """Do everything but write it down.
+def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
+    """Run all passes: import, fold, prune, tune, quantize, pack.
 
     Raises
     ------
     InputError
         A file is missing or not what it should be, or the network has no integer form; the message names it.
     """
-    original = read_onnx(options.model)
+    original = options.model if isinstance(options.model, Graph) else read_onnx(options.model)
     options = replace(options, search=replace(options.search, rounding=options.rounding or usual_rounding(original)))
     calibration = load_images(options.calibration, original)
     held_out = _labelled(options.held_out, original)
@@ -182,6 +185,7 @@ def compress(options: CompressOptions, progress: Progress) -> Compressed:
         streams = network_streams(quantized.network, options.streams, step)
     return Compressed(
         options=options,
+        calibration=Path(calibration.file).name,
         graph=original,
         tuned=graph,
         plans=plans,
@@ -274,11 +278,11 @@ def tune(
     return tuned.graph, tuned.losses
 
 
-def _labelled(path: Path | None, graph: Graph) -> Images | None:
+def _labelled(source: ImageSource | None, graph: Graph) -> Images | None:
     """Images, each with the label of one of the first result's scores."""
-    if path is None:
+    if source is None:
         return None
-    images = load_images(path, graph)
+    images = load_images(source, graph)
     images.labels_of(graph.shapes[graph.result])
     return images
 

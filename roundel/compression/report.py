@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from roundel.golden.network import Layer, Requantized, Weighted
 from roundel.golden.opq import OpqParams
 from roundel.graph import layer_codes
 from roundel.quantization import Choice, LayerStream, has_stream, modules_table
-from roundel.scales import advice, advice_lines, advice_table
+from roundel.scales import advice_lines, advice_table
 from roundel.ui import markdown_table
 
 ReportPart = dict[str, Any]
@@ -32,13 +33,13 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
     sizes = {stream.layer: len(stream.data) for stream in result.streams}
     layers = {layer.name: layer for layer in result.network.layers}
     return {
-        "model": result.options.model.name,
+        "model": Path(result.graph.file).name,
         "options": _options(result),
         "size": size(result),
         "accuracy": _accuracy(result),
         "quantizations": {"before": table.before, "after": table.after},
         "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
-        "advice": advice(result.advised) if result.advised else None,
+        "advice": result.advised.as_dict() if result.advised else None,
         "layers": [_layer(choice, layers[choice.name]) for choice in result.quantized.choices],
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "streams": [_stream(stream, files) for stream in result.streams],
@@ -131,7 +132,7 @@ def _options(result: Compressed) -> ReportPart:
     if options.refit and result.advised:  # widths of the file
         search = result.advised.refit.options(search)
     return {
-        "calibration": options.calibration.name,
+        "calibration": result.calibration,
         "opq": _opq(options.opq),
         "weight_bits": search.weight_bits,
         "activation_bits": search.activation_bits,

@@ -1,14 +1,12 @@
 """The main job as one page; owns no step of it."""
 
-from roundel.demo.demo import DemoOptions, run_demo
-from roundel.demo.page import show, show_times, verdict
-from roundel.demo.summary import write_demo
+from roundel.demo.measurement import DemoOptions
+from roundel.demo.outcome import Demo, run_demo
+from roundel.demo.page import verdict
 
 __all__ = [
+    "Demo",
     "DemoOptions",
     "run_demo",
-    "show",
-    "show_times",
     "verdict",
-    "write_demo",
 ]

@@ -1,33 +1,26 @@
 """The demo's page: one Markdown file with tables and pictures, and the same tables for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from roundel.demo.demo import Demo
+from roundel.demo.measurement import DemoMeasurement
 from roundel.demo.pictures import SURE, draw_cycles, draw_energy, draw_roofline, draw_scenes
 from roundel.demo.tables import accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
-from roundel.evaluation import show as show_report
-from roundel.evaluation import write_report
-from roundel.ui import err, table
+from roundel.evaluation import report_tables, write_report
+from roundel.ui import Grid
 
 Found = Mapping[str, Any]
 
 
-def show(found: Found) -> None:
-    """Print the tables of a demo, given what `demo.json` holds."""
-    grids = [accuracy(found), layers(found).without("macs"), frames(found)]
+def terminal_tables(found: Found) -> Iterator[Grid]:
+    """Give the tables that fit a terminal, from what `demo.json` holds."""
+    yield accuracy(found)
+    yield layers(found).without("macs")
+    yield frames(found)
     if found["energy"]:
-        grids.append(energy(found).without("counted"))
-    for grid in grids:
-        table(grid.title, grid.columns, grid.rows)
-    show_report(found["requant"])
-
-
-def show_times(seconds: Mapping[str, float]) -> None:
-    """Where the time went, on stderr: what is in the cache already takes none."""
-    rows = [[name, f"{value:.1f}"] for name, value in seconds.items()]
-    table("Where the time went", ("part", "seconds"), [*rows, ["all", f"{sum(seconds.values()):.1f}"]], err)
+        yield energy(found).without("counted")
+    yield from report_tables(found["requant"])
 
 
 def verdict(found: Found) -> str:
@@ -41,7 +34,7 @@ def verdict(found: Found) -> str:
     )
 
 
-def write_page(demo: Demo, found: Found, folder: Path) -> None:
+def write_page(demo: DemoMeasurement, found: Found, folder: Path) -> None:
     """Write `demo.md`, its pictures and the report of the requantizers into `folder`."""
     draw_scenes(folder / "scenes.png", demo.scenes.images, demo.scenes.objects, found["frames"])
     draw_cycles(folder / "cycles.png", found["layers"])

@@ -4,21 +4,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from roundel.compiler import layer_rows, listing, memory_map
-from roundel.compression import size, write_compressed
+from roundel.compiler import layer_rows
+from roundel.compression import size
 from roundel.demo.accuracy import detections
-from roundel.demo.demo import Demo, layer_names
+from roundel.demo.measurement import DemoMeasurement, layer_names
 from roundel.evaluation import count, energy_rows, total_nj
 from roundel.golden.rounding import Ints
 from roundel.runtime import layer_cycles, predicted_cycles, total
-from roundel.sim.engine_run import design
 from roundel.sim.verilator import find_verilator
-from roundel.ui import write_json
 
 TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")
 TRAFFIC = ("loaded", "stored", "weights", "parameters")  # bytes of a layer from and to the outer memory
@@ -35,34 +32,7 @@ COUNTERS = (
 )
 
 
-def write_demo(demo: Demo, folder: Path) -> dict[str, Any]:
-    """Write networks, programs, Verilog, pictures, the page `demo.md` and `demo.json`, whose content it returns."""
-    from roundel.demo.page import write_page
-
-    for name, inner in (("network", write_network), ("program", write_program)):
-        (folder / name).mkdir()
-        inner(demo, folder / name)
-    found = summary(demo)
-    write_json(folder / "demo.json", found)
-    write_page(demo, found, folder)
-    return found
-
-
-def write_network(demo: Demo, folder: Path) -> None:
-    """The compressed network, as `roundel compress` leaves it."""
-    write_compressed(demo.compressed, folder)
-
-
-def write_program(demo: Demo, folder: Path) -> None:
-    """The program as `roundel compile` leaves it, and the simulated Verilog, memory and trace included."""
-    compiled = demo.plain.compiled
-    (folder / "program.bin").write_bytes(compiled.image)
-    (folder / "program.lst").write_text(listing(compiled))
-    write_json(folder / "memory_map.json", memory_map(compiled))
-    (folder / "engine.v").write_text(design(demo.params).sources[0])
-
-
-def summary(demo: Demo) -> dict[str, Any]:
+def summary(demo: DemoMeasurement) -> dict[str, Any]:
     """Everything in figures, as plain values that JSON can hold."""
     compiled, frame = demo.plain.compiled, demo.plain.frames[0]
     cycles, predicted, traffic = layer_cycles(compiled, frame), predicted_cycles(compiled), layer_rows(compiled)
@@ -95,26 +65,26 @@ def summary(demo: Demo) -> dict[str, Any]:
     }
 
 
-def _opq(demo: Demo) -> dict[str, Any] | None:
+def _opq(demo: DemoMeasurement) -> dict[str, Any] | None:
     """What OPQ was asked for."""
     params = demo.compressed.options.opq
     return None if params is None else {"sparsity": params.sparsity, "bits": params.bits}
 
 
-def _elements(demo: Demo) -> int:
+def _elements(demo: DemoMeasurement) -> int:
     """Values that were compared with golden's."""
     tensors = demo.traced.compiled.tensors.values()
     return len(demo.golden) * sum(int(np.prod(one.shape)) for one in tensors)
 
 
-def _modules(demo: Demo) -> list[dict[str, Any]]:
+def _modules(demo: DemoMeasurement) -> list[dict[str, Any]]:
     choices = [asdict(choice) for choice in demo.compressed.quantized.choices]
     for choice in choices:
         choice["sqnr_db"] = choice["sqnr_db"] if isfinite(choice["sqnr_db"]) else None
     return choices
 
 
-def _frame(demo: Demo, scene: int) -> dict[str, Any]:
+def _frame(demo: DemoMeasurement, scene: int) -> dict[str, Any]:
     """One scene: counters, and what was found."""
     frame, records = demo.plain.frames[scene], demo.plain.records[scene]
     return {
@@ -126,7 +96,7 @@ def _frame(demo: Demo, scene: int) -> dict[str, Any]:
     }
 
 
-def _found(demo: Demo, records: Ints) -> list[dict[str, Any]]:
+def _found(demo: DemoMeasurement, records: Ints) -> list[dict[str, Any]]:
     found, offset = detections(demo.detector, records), demo.heads[0].score_offset
     logits = np.ldexp(found.scores - offset, -logit_fraction(demo))
     rows = zip(found.boxes.tolist(), found.scores.astype(int).tolist(), logits.tolist(), found.labels, strict=True)
@@ -136,14 +106,14 @@ def _found(demo: Demo, records: Ints) -> list[dict[str, Any]]:
     ]
 
 
-def logit_fraction(demo: Demo) -> int:
+def logit_fraction(demo: DemoMeasurement) -> int:
     """Fraction bits of a score: those of the scale whose logits have the most."""
     formats = {layer.name: layer.output for layer in demo.compressed.network.layers}
     names = layer_names(demo.compressed)
     return max(formats[names[scale.cls]].fraction for scale in demo.detector.scales)
 
 
-def _energy(demo: Demo) -> dict[str, Any] | None:
+def _energy(demo: DemoMeasurement) -> dict[str, Any] | None:
     """Of a mean image."""
     if demo.costs is None:
         return None

@@ -1,32 +1,12 @@
 """The tables of the demo, from what `demo.json` holds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from roundel.evaluation import REFERENCE_SCHEME, REQUANT_FIGURES, libraries, ratios
-from roundel.ui import markdown_table
+from roundel.ui import Grid
 
 Found = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table, wherever it is shown."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[Sequence[str]]
-
-    @property
-    def markdown(self) -> list[str]:
-        return [*markdown_table(self.columns, self.rows), ""]
-
-    def without(self, *columns: str) -> "Grid":
-        """Narrower, for a terminal."""
-        kept = [place for place, name in enumerate(self.columns) if name not in columns]
-        rows = [[row[place] for place in kept] for row in self.rows]
-        return Grid(self.title, tuple(self.columns[place] for place in kept), rows)
 
 
 def accuracy(found: Found) -> Grid:

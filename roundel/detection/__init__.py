@@ -1,14 +1,19 @@
-"""Detectors, files of boxes, average precision, `roundel nms`."""
+"""Detectors, files of boxes, average precision, non-maximum suppression."""
 
 from roundel.detection.detections import Scenes, read_scenes
 from roundel.detection.detector import Detector, evaluate, load
 from roundel.detection.precision import accuracy
+from roundel.detection.suppression import PICTURES, NmsResult, parse_image, suppress
 
 __all__ = [
+    "PICTURES",
     "Detector",
+    "NmsResult",
     "Scenes",
     "accuracy",
     "evaluate",
     "load",
+    "parse_image",
     "read_scenes",
+    "suppress",
 ]

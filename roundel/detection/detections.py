@@ -1,5 +1,6 @@
 """Scored boxes of many images from an `.npz` file, checked before anything is done with them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from roundel.golden.errors import InputError
 from roundel.golden.nms import Detections, Floats
 from roundel.golden.rounding import Ints
 from roundel.graph import read_images
+
+Arrays = Mapping[str, NDArray[Any]]
 
 REQUIRED, OPTIONAL = ("boxes", "scores"), ("classes", "image_ids")
 
@@ -35,7 +38,12 @@ class ImageDetections:
 
 
 def read_detections(path: Path) -> list[ImageDetections]:
-    """Read the arrays `boxes` (n, 4) and `scores` (n,) and, where there are any, `classes` and `image_ids` (n,).
+    """Read the boxes of a file, image by image: `split_images` of `read_arrays`."""
+    return split_images(str(path), read_arrays(path))
+
+
+def split_images(file: str, arrays: Arrays) -> list[ImageDetections]:
+    """Check and split the arrays `boxes` (n, 4), `scores` (n,) and, if there are any, `classes` and `image_ids` (n,).
 
     Without `classes` all boxes are of one class, without `image_ids` of one image, number 0. Images come in the order
     in which the file first names them.
@@ -43,36 +51,43 @@ def read_detections(path: Path) -> list[ImageDetections]:
     Raises
     ------
     InputError
-        The file is missing, no `.npz`, or an array is missing or bad: one line with file, array, row and what was
-        expected.
+        An array is missing or bad: one line with file, array, row and what was expected.
     """
-    arrays = _arrays(path)
+    _check_arrays(file, arrays)
     try:
         everything = Detections(**{name: arrays[name] for name in (*REQUIRED, "classes") if name in arrays})
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{file}: {error}") from error
     ids = arrays.get("image_ids", np.zeros(len(everything), np.int64))
     if ids.shape != (len(everything),) or ids.dtype.kind not in "iu":
-        raise InputError(f"{path}: image_ids: expected {len(everything)} integers, not {ids.dtype} of {ids.shape}")
+        raise InputError(f"{file}: image_ids: expected {len(everything)} integers, not {ids.dtype} of {ids.shape}")
     return [_image(everything, ids, image_id) for image_id in dict.fromkeys(ids.tolist())]
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by name, `boxes` and `scores` surely among them, all of them real numbers."""
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read those arrays of a file that are about boxes, by name.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no `.npz`.
+    """
     if not path.is_file():
         raise InputError(f"{path}: expected an .npz file, but there is none")
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*REQUIRED, *OPTIONAL) if name in file.files}
+            return {name: file[name] for name in (*REQUIRED, *OPTIONAL) if name in file.files}
     except Exception as error:  # a damaged archive raises one of half a dozen kinds
         raise InputError(f"{path}: not a valid .npz file of arrays") from error
+
+
+def _check_arrays(file: str, arrays: Arrays) -> None:
     for name in REQUIRED:
         if name not in arrays:
-            raise InputError(f"{path}: expected an array named {name}")
+            raise InputError(f"{file}: expected an array named {name}")
     for name, array in arrays.items():
         if array.dtype.kind not in "iuf":
-            raise InputError(f"{path}: {name}: expected real numbers, not {array.dtype}")
-    return arrays
+            raise InputError(f"{file}: {name}: expected real numbers, not {array.dtype}")
 
 
 def _image(everything: Detections, ids: NDArray[Any], image_id: int) -> ImageDetections:

@@ -72,6 +72,8 @@ class Detector:
     ----------
     file
         Where it came from, for messages.
+    text
+        The file itself; empty for a detector that was made in Python.
     classes
         Names, in the order of the logits.
     threshold
@@ -87,7 +89,8 @@ class Detector:
         A parameter of the wrong kind or out of range; the message echoes it.
     """
 
-    file: str = "detector"
+    file: str = field(default="detector", compare=False)
+    text: str = field(default="", repr=False, compare=False)
     classes: tuple[str, ...]
     threshold: float
     scales: tuple[Scale, ...]
@@ -129,7 +132,7 @@ class Detector:
         network
             Its outputs are integers of any fractional bits.
         layers
-            The layer behind each output, by the output's name (`Stored.results`); None where they share their names.
+            The layer behind each output, by the name of the output; None where they share their names.
 
         Raises
         ------
@@ -244,7 +247,8 @@ def load(path: str | Path) -> Detector:
         It is missing or damaged, or a field of it is missing, unknown or bad: one line with file and field.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a readable text file: {type(error).__name__}") from None
     except tomllib.TOMLDecodeError as error:
@@ -262,7 +266,9 @@ def load(path: str | Path) -> Detector:
         nms = NmsParams(**values["nms"])
         where = "detector"
         classes = tuple(values["classes"])
-        return Detector(file=str(path), classes=classes, threshold=values["threshold"], scales=scales, nms=nms)
+        return Detector(
+            file=str(path), text=text, classes=classes, threshold=values["threshold"], scales=scales, nms=nms
+        )
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {where}: {error}") from None
 

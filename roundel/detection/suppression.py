@@ -1,25 +1,29 @@
 """Suppression of the boxes of a file by any method, on the golden models or on the RTL."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from roundel.detection.detections import OPTIONAL, REQUIRED, ImageDetections, read_detections
+from roundel.detection.detections import Arrays, ImageDetections, read_arrays, split_images
 from roundel.detection.nms_pictures import draw_suppression, palette
 from roundel.detection.nms_rtl import RtlRun, run_rtl
 from roundel.golden.errors import InputError
 from roundel.golden.nms import MAX_IMAGE, PRESETS, Detections, GreedyParams, PsrrParams, greedy_nms, preset, psrr_nms
 from roundel.golden.rounding import Ints
-from roundel.ui import write_json
+from roundel.ui import Grid, Result, write_json
 
 METHODS = (*PRESETS, "greedy")
 IMAGE = (640, 640)  # pixels, unless the user says otherwise
 PICTURES = 16  # a picture for each of the first images
 SHOWN = 20  # images in the table
+PLACES = ("golden", "rtl")
+
+BoxSource: TypeAlias = str | Path | ArrayLike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +107,25 @@ class ImageResult:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NmsResult:
-    """What became of a file.
+class NmsResult(Result):
+    """The boxes that a suppression keeps.
 
     Attributes
     ----------
-    path, options
-        What was asked for.
+    file
+        Where the boxes came from, for messages.
+    arrays
+        `boxes`, `scores` and, where given, `classes` and `image_ids`: a row a box.
+    options
+        The method and its parameters.
     images
-        In the order of the file.
+        The images in the order in which the arrays first name them.
     rtl
-        How the RTL fared; None for the golden models.
+        The run on the RTL; None for the golden models.
     """
 
-    path: Path
+    file: str
+    arrays: Arrays
     options: NmsOptions
     images: Sequence[ImageResult]
     rtl: RtlRun | None
@@ -131,8 +140,40 @@ class NmsResult:
         """Boxes of the file."""
         return sum(len(image.image.detections) for image in self.images)
 
+    def tables(self) -> Iterable[Grid]:
+        """Give a row for each image, of the first ones, and for all."""
+        rows = [(str(one.image.image_id), len(one.image.detections), len(one.kept)) for one in self.images]
+        shown = rows[:SHOWN]
+        if rest := rows[SHOWN:]:
+            shown.append((f"{len(rest)} more", sum(row[1] for row in rest), sum(row[2] for row in rest)))
+        shown.append(("all", self.boxes, len(self.kept)))
+        cells = [(name, f"{boxes:,}", f"{kept:,}") for name, boxes, kept in shown]
+        yield Grid(f"{self.file}, {self.options.method}", ("image", "boxes", "kept"), cells)
+
+    def lines(self) -> Iterable[str]:
+        """Give the speed of the RTL."""
+        if self.rtl:
+            yield str(self.rtl)
+
+    def notes(self) -> Iterable[str]:
+        """Give what the user should know beside the result."""
+        if self.rtl and not self.rtl.exact:
+            yield f"{self.file}: boxes were rounded to 1/{1 << self.rtl.fraction} pixel for the RTL"
+
+    def write(self, folder: Path) -> None:
+        """Write `kept.json`, `kept.npz` (the rows kept) and pictures of the first `PICTURES` images."""
+        write_json(folder / "kept.json", self.as_dict())
+        kept: dict[str, Any] = {name: values[self.kept] for name, values in self.arrays.items()}
+        np.savez(folder / "kept.npz", **kept)
+        size = None if self.options.greedy and self.options.image is None else self.options.size
+        colours = palette([image.image.detections for image in self.images])
+        for one in self.images[:PICTURES]:
+            name = f"image {one.image.image_id}, {self.options.method}"
+            path = folder / f"image_{one.image.image_id}.png"
+            draw_suppression(path, name, one.image.detections, one.kept, size, colours)
+
     def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints: `kept` for all images together, then for each of them."""
+        """Give the rows kept, for all images together, then for each of them."""
         images = [
             {"image_id": one.image.image_id, "boxes": len(one.image.detections), "kept": one.rows.tolist()}
             for one in self.images
@@ -150,38 +191,95 @@ def parse_image(text: str) -> tuple[int, int]:
     return size
 
 
-def suppress(path: Path, options: NmsOptions, *, rtl: bool = False) -> NmsResult:
-    """Which boxes of a file are kept.
+def suppress(
+    boxes: BoxSource,
+    scores: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    image_ids: ArrayLike | None = None,
+    *,
+    method: str = "guarded",
+    semantics: str | None = None,
+    shift: str | None = None,
+    alpha: float | None = None,
+    stride: int | None = None,
+    guard: float | None = None,
+    image: tuple[int, int] | None = None,
+    on: str = "golden",
+) -> NmsResult:
+    """Suppress scored boxes: non-maximum suppression by PSRR-MaxpoolNMS or GreedyNMS.
 
     Parameters
     ----------
-    path
-        See `roundel.detection.detections.read_detections`.
-    rtl
-        Whether the RTL decides, under Verilator and on fixed-point boxes, or the golden models in floating point.
+    boxes
+        (n, 4) corners x1, y1, x2, y2 in pixels, or the path of an `.npz` file that holds this and the next three.
+    scores
+        (n,) of the boxes; higher is better.
+    classes
+        (n,) integers; only boxes of one class suppress each other. None: all boxes are of one class.
+    image_ids
+        (n,) integers; only boxes of one image suppress each other. None: all boxes are of one image.
+    method
+        `guarded`, `psrr`, `adjacent`, `maxpool`: a pyramid of max pools; or `greedy`.
+    semantics, shift, alpha, stride
+        Parameters of a pyramid, see docs/nms.md. None stands for what the method's preset says.
+    guard
+        A pyramid's overlap guard, 0 to 1; the IoU threshold of greedy, 0.5 if not given.
+    image
+        Width and height in pixels; 640 x 640 if not given, or no borders for greedy on its golden model.
+    on
+        `golden`: the model in double precision; `rtl`: the hardware under Verilator on fixed-point boxes, compared
+        with its golden model.
+
+    Returns
+    -------
+    NmsResult
+        `kept`: the rows that are kept, rising.
 
     Raises
     ------
     InputError
-        A bad file or option. Boxes are named by their row in the file.
+        Bad arrays, a bad file or option. Boxes are named by their row.
     MismatchError
         The RTL keeps other boxes than its golden model.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> boxes = [[10, 10, 50, 50], [12, 11, 51, 52], [200, 200, 240, 260]]
+    >>> roundel.suppress(boxes, [0.9, 0.8, 0.7], method="greedy").kept.tolist()
+    [0, 2]
     """
+    options = NmsOptions(
+        method=method, semantics=semantics, shift=shift, alpha=alpha, stride=stride, guard=guard, image=image
+    )
+    if on not in PLACES:
+        raise InputError(f"on must be one of {', '.join(PLACES)}, not {on!r}")
     if not options.greedy:
         options.pyramid()  # bad options are said before the file is read
-    images = read_detections(path)
+    if isinstance(boxes, str | Path):
+        if any(values is not None for values in (scores, classes, image_ids)):
+            raise InputError(f"{boxes}: expected a file of boxes alone, or arrays, not both")
+        file, arrays = str(boxes), read_arrays(Path(boxes))
+    else:
+        given = {"boxes": boxes, "scores": scores, "classes": classes, "image_ids": image_ids}
+        file, arrays = "arrays", {name: np.asarray(values) for name, values in given.items() if values is not None}
+    return _suppressed(file, arrays, options, rtl=on == "rtl")
+
+
+def _suppressed(file: str, arrays: Arrays, options: NmsOptions, *, rtl: bool) -> NmsResult:
+    images = split_images(file, arrays)
     everything = joined(images)
     if rtl or not options.greedy or options.image:
-        check_borders(path, everything, options)
+        check_borders(file, everything, options)
     if rtl:
         groups = [image.indices[places] for image in images for places in by_class(image.detections)]
-        run = _run(path, everything, groups, options)
+        run = _run(file, everything, groups, options)
         kept = [np.flatnonzero(np.isin(image.indices, run.kept)) for image in images]
     else:
         run = None
         kept = [_golden(image.detections, options) for image in images]
     results = [ImageResult(image=image, kept=places) for image, places in zip(images, kept, strict=True)]
-    return NmsResult(path=path, options=options, images=results, rtl=run)
+    return NmsResult(file=file, arrays=arrays, options=options, images=results, rtl=run)
 
 
 def _golden(detections: Detections, options: NmsOptions) -> Ints:
@@ -190,15 +288,15 @@ def _golden(detections: Detections, options: NmsOptions) -> Ints:
     return np.sort(greedy_nms(detections, options.threshold))
 
 
-def _run(path: Path, everything: Detections, groups: Sequence[Ints], options: NmsOptions) -> RtlRun:
+def _run(file: str, everything: Detections, groups: Sequence[Ints], options: NmsOptions) -> RtlRun:
     if not groups:
-        raise InputError(f"{path}: boxes: expected at least one to run on the RTL")
+        raise InputError(f"{file}: boxes: expected at least one to run on the RTL")
     try:
         if options.greedy:
             return run_rtl("greedy_nms", everything, groups, size=options.size, threshold=options.threshold)
         return run_rtl("nms", everything, groups, size=options.size, method=options.method, **options.given)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{file}: {error}") from None
 
 
 def joined(images: Sequence[ImageDetections]) -> Detections:
@@ -216,46 +314,11 @@ def by_class(detections: Detections) -> list[Ints]:
     return [np.flatnonzero(detections.labels == label) for label in np.unique(detections.labels)]
 
 
-def check_borders(path: Path, everything: Detections, options: NmsOptions) -> None:
+def check_borders(file: str, everything: Detections, options: NmsOptions) -> None:
     """Raise InputError, naming the row, unless all boxes lie within the image."""
     width, height = options.size
     try:
         everything.check_inside(width=width, height=height)
     except InputError as error:
         hint = "" if options.image else "; give the size of the images with --image WxH"
-        raise InputError(f"{path}: {error}{hint}") from None
-
-
-def cells(result: NmsResult) -> list[tuple[str, str, str]]:
-    """Rows of a table for the terminal: image, boxes, kept."""
-    rows = [(str(one.image.image_id), len(one.image.detections), len(one.kept)) for one in result.images]
-    shown = rows[:SHOWN]
-    if rest := rows[SHOWN:]:
-        shown.append((f"{len(rest)} more", sum(row[1] for row in rest), sum(row[2] for row in rest)))
-    shown.append(("all", result.boxes, len(result.kept)))
-    return [(name, f"{boxes:,}", f"{kept:,}") for name, boxes, kept in shown]
-
-
-def notes(result: NmsResult, folder: Path | None) -> list[str]:
-    """What the user should know beside the result."""
-    found = []
-    if result.rtl and not result.rtl.exact:
-        found.append(f"{result.path}: boxes were rounded to 1/{1 << result.rtl.fraction} pixel for the RTL")
-    if folder and len(result.images) > PICTURES:
-        found.append(f"pictures of the first {PICTURES} of {len(result.images)} images")
-    return found
-
-
-def write_result(result: NmsResult, folder: Path) -> None:
-    """Write `kept.json`, `kept.npz` (the file's arrays, rows kept only) and pictures of the first images."""
-    write_json(folder / "kept.json", result.as_dict())
-    with np.load(result.path) as file:
-        arrays = {name: file[name][result.kept] for name in (*REQUIRED, *OPTIONAL) if name in file.files}
-    np.savez(folder / "kept.npz", **arrays)
-    options = result.options
-    size = None if options.greedy and options.image is None else options.size
-    colours = palette([image.image.detections for image in result.images])
-    for one in result.images[:PICTURES]:
-        name = f"image {one.image.image_id}, {options.method}"
-        path = folder / f"image_{one.image.image_id}.png"
-        draw_suppression(path, name, one.image.detections, one.kept, size, colours)
+        raise InputError(f"{file}: {error}{hint}") from None

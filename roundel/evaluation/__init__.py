@@ -3,7 +3,8 @@
 from roundel.evaluation.comparison import COMPARISONS, Row, library_paths, requant_jobs, requant_variants, run_jobs
 from roundel.evaluation.energy_costs import Costs, Stimulus, cost_jobs, costs_of, sampled
 from roundel.evaluation.energy_frame import count, energy_rows, total_nj
-from roundel.evaluation.report import REFERENCE_SCHEME, show, write_report
+from roundel.evaluation.outcome import Comparison, compare
+from roundel.evaluation.report import REFERENCE_SCHEME, report_tables, write_report
 from roundel.evaluation.report_parts import REQUANT_FIGURES, libraries, ratios
 from roundel.evaluation.stimulus import Accumulators, from_network, runtime
 from roundel.evaluation.stimulus_decoder import FORMATS, WIDTH, laplace_weights
@@ -17,9 +18,11 @@ __all__ = [
     "REQUANT_FIGURES",
     "WIDTH",
     "Accumulators",
+    "Comparison",
     "Costs",
     "Row",
     "Stimulus",
+    "compare",
     "cost_jobs",
     "costs_of",
     "count",
@@ -30,12 +33,12 @@ __all__ = [
     "libraries",
     "library_paths",
     "ratios",
+    "report_tables",
     "requant_jobs",
     "requant_variants",
     "run_jobs",
     "runtime",
     "sampled",
-    "show",
     "total_nj",
     "write_report",
 ]

@@ -1,13 +1,13 @@
 """Reports: `report.json`, `report.csv`, `report.md` and plots from rows of measurements."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roundel.evaluation.report_decoder import DECODER_COLUMNS, decoder_cells, decoder_section
 from roundel.evaluation.report_nms import NMS_COLUMNS, nms_cells, nms_section
 from roundel.evaluation.report_parts import REQUANT_FIGURES, Row, fpga_lines, libraries, ratios, slug
-from roundel.ui import bars, figure, markdown_table, table, write_json
+from roundel.ui import Grid, bars, figure, markdown_table, write_json
 
 REFERENCE_SCHEME = "shift"
 NMS_UNITS = ("nms", "greedy_nms")
@@ -28,8 +28,8 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
     (folder / "report.md").write_text("\n".join(line for part in parts for line in part).rstrip() + "\n")
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print what fits a terminal: costs of each unit, and the requantizers' ratios; the page has the parts."""
+def report_tables(rows: Sequence[Row]) -> Iterator[Grid]:
+    """Give what fits a terminal: costs of each unit, and the requantizers' ratios; the page has the parts."""
     units = (
         ("requant", ("requant",), _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)),
         ("mac", ("mac",), _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)),
@@ -41,9 +41,9 @@ def show(rows: Sequence[Row]) -> None:
         for library in libraries(chosen):
             here = [row for row in chosen if row["cells"] == library]
             shown = [[cells(row)[column] for column in kept] for row in here]
-            table(f"{unit} on {library}", [columns[column] for column in kept], shown)
+            yield Grid(f"{unit} on {library}", [columns[column] for column in kept], shown)
             if unit == "requant":
-                table(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), _ratio_cells(here))
+                yield Grid(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), _ratio_cells(here))
 
 
 def requant_section(rows: Sequence[Row], folder: Path) -> list[str]:

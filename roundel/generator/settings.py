@@ -52,6 +52,23 @@ def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
     return keywords
 
 
+def unit_params(unit: Unit, params: Any = None, config: str | None = None) -> Params:
+    """Return the parameter object of `unit`, from one, or from keyword arguments over those of a named configuration.
+
+    Raises
+    ------
+    InputError
+        No such configuration, an object of another class, or values that the class refuses.
+    """
+    if params is None or isinstance(params, Mapping):
+        return make_params(unit, _merged(_named(unit, config) if config else {}, params or {}))
+    if not isinstance(params, unit.params):
+        raise InputError(f"unit {unit.name}: expected parameters of its own class, not {type(params).__name__}")
+    if config is not None:
+        raise InputError(f"unit {unit.name}: expected a configuration or a parameter object, not both")
+    return params
+
+
 def make_params(unit: Unit, keywords: dict[str, Any]) -> Params:
     """The parameter object of `unit`; InputError with the object's own words when it refuses."""
     try:
@@ -113,7 +130,14 @@ def _value(text: str) -> Any:
 
 
 def describe_units() -> list[dict[str, Any]]:
-    """One row per unit: name, summary, parameters with their defaults, named configurations."""
+    """Give a row per unit: name, summary, parameters with their defaults, named configurations.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> [unit["unit"] for unit in roundel.describe_units()][:3]
+    ['requant', 'mac', 'nms']
+    """
     return [
         {
             "unit": unit.name,

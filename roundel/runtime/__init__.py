@@ -4,15 +4,21 @@ from roundel.runtime.against_float import FloatRow, float_rows
 from roundel.runtime.cycles import layer_cycles, predicted_cycles, predicted_layers, total
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
 from roundel.runtime.frames import Frame, batches, run_frames
+from roundel.runtime.outcome import Run, run
+from roundel.runtime.program import EngineProgram, compile
 from roundel.runtime.proof import PROVERS
-from roundel.runtime.report import summary, tables, write_run
+from roundel.runtime.verification import Verification, verify
 
 __all__ = [
     "PROVERS",
     "Difference",
+    "EngineProgram",
     "FloatRow",
     "Frame",
+    "Run",
+    "Verification",
     "batches",
+    "compile",
     "float_rows",
     "golden_records",
     "layer_cycles",
@@ -20,10 +26,9 @@ __all__ = [
     "predicted_layers",
     "record_differences",
     "rtl_records",
+    "run",
     "run_frames",
-    "summary",
-    "tables",
     "tensor_differences",
     "total",
-    "write_run",
+    "verify",
 ]

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from roundel.compiler import Compiled, Head, compile_network, heads_of
-from roundel.compression import Stored
 from roundel.detection import Detector
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.network import Requantized, outputs, steps
+from roundel.golden.network import Network, Requantized, outputs, steps
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
 from roundel.runtime.against_float import FloatRow, float_rows
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
 from roundel.runtime.frames import Frame, batches, run_frames
+from roundel.runtime.source import Source
 from roundel.sim.engine_run import design
 from roundel.sim.runner import build
 from roundel.ui import Progress
@@ -29,7 +29,7 @@ class Request:
 
     Parameters
     ----------
-    stored
+    source
         The network.
     images
         What it runs on.
@@ -39,29 +39,29 @@ class Request:
         The float network to compare the integers with, if there is one.
     """
 
-    stored: Stored
+    source: Source
     images: Images
     detector: Detector | None = None
     graph: Graph | None = None
 
     def __post_init__(self) -> None:
-        if self.graph is not None and self.graph.shape != self.stored.shape:
-            raise InputError(f"{self.graph.file}: expected images of {self.stored.shape}, not {self.graph.shape}")
+        if self.graph is not None and self.graph.shape != self.source.shape:
+            raise InputError(f"{self.graph.file}: expected images of {self.source.shape}, not {self.graph.shape}")
 
     @property
     def inputs(self) -> Ints:
         """The images as integers."""
-        return self.stored.network.encode(self.images.images)
+        return self.source.network.encode(self.images.images)
 
     @property
     def heads(self) -> tuple[Head, ...]:
         """The detector's scales on the integer network; none without a detector."""
-        return heads_of(self.detector, self.stored.network, self.stored.results) if self.detector else ()
+        return heads_of(self.detector, self.source.network, self.source.results) if self.detector else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Run:
-    """What a run gave.
+class Execution:
+    """A run with all that it left in memory.
 
     Attributes
     ----------
@@ -93,18 +93,18 @@ class Run:
         return next((row for row in self.chain if row.diverges), None)
 
 
-def run_golden(request: Request) -> Run:
+def run_golden(request: Request) -> Execution:
     """Run in NumPy, integers only."""
-    found = outputs(request.stored.network, request.inputs)
-    return Run(
+    found = outputs(request.source.network, request.inputs)
+    return Execution(
         request=request,
-        results={name: found[layer] for name, layer in request.stored.results.items()},
+        results={name: found[layer] for name, layer in request.source.results.items()},
         records=_golden_records(request, found),
         chain=_chain(request, _tensors(request)) if request.graph else (),
     )
 
 
-def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Run:
+def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Execution:
     """Run on the engine's RTL with a program that stores every layer's result, and compare each with golden's.
 
     Parameters
@@ -121,7 +121,7 @@ def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Run:
     ToolError
         Build or simulation crashed.
     """
-    stored, inputs = request.stored, request.inputs
+    source, inputs = request.source, request.inputs
     compiled = compile_traced(request, params)
     with progress("build the simulator", 1) as done:
         build(design(compiled.params))
@@ -135,9 +135,9 @@ def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Run:
     def result(layer: str) -> Ints:
         return np.stack([compiled.read(layer, frame.regions) for frame in frames])
 
-    return Run(
+    return Execution(
         request=request,
-        results={name: result(layer) for name, layer in stored.results.items()},
+        results={name: result(layer) for name, layer in source.results.items()},
         records=records,
         compiled=compiled,
         frames=frames,
@@ -148,43 +148,42 @@ def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Run:
 
 def compile_traced(request: Request, params: EngineParams) -> Compiled:
     """The program of a network, for an engine with its requantizer, that stores every layer's result."""
-    stored, detector = request.stored, request.detector
+    source, detector = request.source, request.detector
     try:
-        params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(stored))
+        params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(source.network))
     except ValueError as error:
-        raise InputError(f"{stored.path}: {error}") from None
+        raise InputError(f"{source.file}: {error}") from None
     heads = request.heads
-    shape = stored.shape if len(stored.shape) == 1 else (*stored.shape[1:], stored.shape[0])
     try:
-        return compile_network(stored.network, shape, params, heads=heads, trace=True)
+        return compile_network(source.network, source.engine_shape, params, heads=heads, trace=True)
     except InputError as error:
-        raise InputError(f"{stored.path}: the engine cannot run it: {error}") from None
+        raise InputError(f"{source.file}: the engine cannot run it: {error}") from None
 
 
-def _requantizer(stored: Stored) -> dict[str, Any]:
+def _requantizer(network: Network) -> dict[str, Any]:
     """Scheme and rounding of the first layer that rounds: the compiler refuses others behind it, by name."""
-    layers = (layer for layer in stored.network.layers if isinstance(layer, Requantized))
+    layers = (layer for layer in network.layers if isinstance(layer, Requantized))
     return next(({"scheme": layer.requant, "rounding": layer.rounding} for layer in layers), {})
 
 
 def _tensors(request: Request) -> dict[str, Ints]:
-    return {step.layer.name: step.outputs for step in steps(request.stored.network, request.inputs)}
+    return {step.layer.name: step.outputs for step in steps(request.source.network, request.inputs)}
 
 
 def _golden_records(request: Request, tensors: Mapping[str, Ints]) -> list[Ints]:
     if request.detector is None:
         return []
-    named = {name: tensors[layer] for name, layer in request.stored.results.items()}
+    named = {name: tensors[layer] for name, layer in request.source.results.items()}
     boxes = request.detector.integer([head.params for head in request.heads], named)
     return list(map(partial(golden_records, request.detector.nms), boxes))
 
 
 def _chain(request: Request, tensors: Mapping[str, Ints]) -> tuple[FloatRow, ...]:
     assert request.graph is not None
-    network = request.stored.network
+    network = request.source.network
     formats = {layer.name: layer.output for layer in network.layers}
     scaled = any(not form.is_plain for form in formats.values())
     rows = float_rows(request.graph, request.images.images, tensors, formats, residuals=not scaled)
     if not rows:
-        raise InputError(f"{request.graph.file}: no layer of it has the name of one of {request.stored.path}")
+        raise InputError(f"{request.graph.file}: no layer of it has the name of one of {request.source.file}")
     return tuple(rows)

@@ -2,13 +2,11 @@
 
 from roundel.scales.advisor import Advised, advise, given_nodes
 from roundel.scales.area import layer_areas, requantized
-from roundel.scales.report import advice, advice_lines, advice_page, advice_table, tables
+from roundel.scales.report import advice_lines, advice_table, tables
 
 __all__ = [
     "Advised",
-    "advice",
     "advice_lines",
-    "advice_page",
     "advice_table",
     "advise",
     "given_nodes",

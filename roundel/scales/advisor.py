@@ -4,23 +4,26 @@ For every scale that the network gives: the nearest shift, what can be folded wh
 error on calibration images, alone and all together, and the requantizers' area that it saves.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import log2
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.frontend import Model, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.requant import Scheme
-from roundel.graph import AT_ONCE, Conv, Dense, Graph, Node, Quantize, Reals, codes_of, fold
+from roundel.graph import AT_ONCE, Conv, Dense, Graph, ImageSource, Node, Quantize, Reals, codes_of, fold, load_images
 from roundel.quantization import MAX_WIDTH, Quantized, QuantizeOptions, quantize
-from roundel.scales.area import LayerArea
+from roundel.scales.area import LayerArea, layer_areas, requantized
 from roundel.scales.measure import clip_of, finite_db, fold_words, joined, network_db, unrounded
 from roundel.scales.moves import SAME, Move, plain, width_of
 from roundel.scales.refitting import Refit, refit
-from roundel.ui import Progress, silent
+from roundel.scales.report import advice_lines, advice_page, tables
+from roundel.ui import Grid, Progress, Result, shortened, silent, write_json
 
 Values = dict[str, Reals]
 
@@ -68,11 +71,13 @@ class ScaleAdvice:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Advised:
+class Advised(Result):
     """The whole advice.
 
     Attributes
     ----------
+    model
+        Name of the network's file.
     rows
         In dataflow order.
     scheme
@@ -89,6 +94,7 @@ class Advised:
         Of each layer's requantizer, by `roundel.scales.area.layer_areas`; empty if nobody measured.
     """
 
+    model: str
     rows: tuple[ScaleAdvice, ...]
     scheme: Scheme
     file_db: float | None
@@ -99,30 +105,55 @@ class Advised:
     refit: Refit
     areas: tuple[LayerArea, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything; SQNR in dB, None where there is no error or no such network."""
+        return {
+            "requant": self.scheme.value,
+            "results_db": {"file": self.file_db, "kept": self.kept_db, "moved": self.moved_db},
+            "tensors": [vars(row) for row in self.rows],
+            "requantizers": [vars(area) | {"saved_um2": area.saved_um2} for area in self.areas],
+        }
+
+    def tables(self) -> Iterable[Grid]:
+        """Give the advice on every tensor, and the areas of the requantizers."""
+        return (Grid(self.model, columns, shortened(cells)) for columns, cells in tables(self.as_dict()))
+
+    def lines(self) -> Iterable[str]:
+        """Sum the advice up."""
+        return advice_lines(self.as_dict())
+
+    def write(self, folder: Path) -> None:
+        """Write `advice.json` and `advice.md`."""
+        write_json(folder / "advice.json", self.as_dict())
+        (folder / "advice.md").write_text("\n".join(advice_page(self.as_dict(), self.model)) + "\n")
+
 
 def advise(
-    graph: Graph,
-    images: NDArray[Any],
+    model: Model | Graph,
+    calibration: ImageSource,
     *,
-    scheme: Scheme = Scheme.FIXED16,
+    scheme: Scheme | str = Scheme.FIXED16,
     options: QuantizeOptions | None = None,
     networks: Collection[str] = ("kept", "moved"),
+    area: bool = False,
     progress: Progress = silent,
 ) -> Advised:
-    """Advise on a network as imported.
+    """Tell what it costs to move a quantized network's scales to powers of two, and what that saves.
 
     Parameters
     ----------
-    graph
-        The network.
-    images
-        Calibration images, (batch, *graph.shape); tensors alone are compared on the first 32.
+    model
+        The quantized network (QDQ or QONNX): an ONNX file, its bytes, an `onnx.ModelProto`, or what `read_onnx` gave.
+    calibration
+        Images to measure errors on: an `.npz` file or arrays. Tensors alone are compared on the first 32.
     scheme
         The requantizer that would keep the scales.
     options
         How to quantize what the network leaves open.
     networks
         Which integer networks to make.
+    area
+        Measure the requantizers of the network that keeps its scales: a minute or two the first time.
     progress
         Told of every tensor whose scale the network gives.
 
@@ -131,7 +162,9 @@ def advise(
     InputError
         The network gives no scale, or has no integer form.
     """
-    options = options or QuantizeOptions()
+    graph = model if isinstance(model, Graph) else read_onnx(model)
+    images = load_images(calibration, graph).images
+    scheme, options = Scheme(scheme), options or QuantizeOptions()
     folded = fold(graph)
     if not given_nodes(folded):
         raise InputError(f"{graph.file}: expected a quantized network (QDQ or QONNX), but it gives no scale")
@@ -146,6 +179,7 @@ def advise(
             rows.append(alone.row(node))
             step(node.name)
     return Advised(
+        model=Path(graph.file).name,
         rows=tuple(rows),
         scheme=scheme,
         file_db=alone.file_db,
@@ -154,7 +188,16 @@ def advise(
         kept=kept,
         moved=moved,
         refit=fitted,
+        areas=_areas(kept, progress) if area else (),
     )
+
+
+def _areas(kept: Quantized | None, progress: Progress) -> tuple[LayerArea, ...]:
+    """Areas of the requantizers of a network that keeps its scales."""
+    if kept is None:
+        return ()
+    with progress("requantizers", len(requantized(kept.network))) as step:
+        return layer_areas(kept.network, step)
 
 
 def given_nodes(graph: Graph) -> list[Conv | Dense | Quantize]:

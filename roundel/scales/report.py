@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from roundel.scales.advisor import Advised
 from roundel.ui import markdown_table
 
 AdviceValues = Mapping[str, Any]
@@ -15,16 +14,6 @@ NOTE = (
     "tensor alone moved. Weights of the file count as exact."
 )
 AREAS = ("requantizer of", "bits in", "out", "keeps the scale, um2", "shift, um2", "saved, um2")
-
-
-def advice(advised: Advised) -> dict[str, Any]:
-    """Everything as JSON has it; SQNR in dB, null where there is no error or no such network."""
-    return {
-        "requant": advised.scheme.value,
-        "results_db": {"file": advised.file_db, "kept": advised.kept_db, "moved": advised.moved_db},
-        "tensors": [vars(row) for row in advised.rows],
-        "requantizers": [vars(area) | {"saved_um2": area.saved_um2} for area in advised.areas],
-    }
 
 
 def advice_lines(values: AdviceValues) -> list[str]:

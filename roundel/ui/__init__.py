@@ -1,15 +1,18 @@
-"""What a person sees, and files that are written whole or not at all; imports nothing of ours but errors."""
+"""What a person sees, and files that are written whole or not at all."""
 
 from roundel.ui.console import err, out, shortened, steps, table
 from roundel.ui.markdown import markdown_table
 from roundel.ui.output import output_folder, write_json
 from roundel.ui.plots import COLOURS, bars, figure
 from roundel.ui.progress import Progress, silent
+from roundel.ui.result import Grid, Result
 from roundel.ui.rows import Row, row, seconds
 
 __all__ = [
     "COLOURS",
+    "Grid",
     "Progress",
+    "Result",
     "Row",
     "bars",
     "err",

@@ -1,7 +1,8 @@
 """What a person sees in the terminal: tables and progress, on stderr where stdout is for JSON."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -9,6 +10,7 @@ from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True, markup=False)  # names of layers may look like markup
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+QUIET = 10.0  # seconds between two lines of progress, where there is no terminal
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], console: Console = out) -> None:
@@ -26,20 +28,36 @@ def shortened(rows: Iterable[Sequence[str]], most: int = 28) -> list[list[str]]:
     return [[name if len(name) <= most else f"…{name[1 - most :]}", *others] for name, *others in rows]
 
 
-class Steps:
-    """Progress over a known number of steps; call it with the name of each step that is done."""
-
-    def __init__(self, progress: Progress, total: int, title: str):
-        self.progress, self.task = progress, progress.add_task(title, total=total, step="")
-
-    def __call__(self, name: str = "") -> None:
-        self.progress.update(self.task, advance=1, step=name)
+Step = Callable[[str], None]
 
 
 @contextmanager
-def steps(title: str, total: int) -> Iterator[Steps]:
-    """Show a progress bar on stderr while the block runs; nothing where that is no terminal."""
+def steps(title: str, total: int) -> Iterator[Step]:
+    """Show the progress of a part on stderr while the block runs.
+
+    A terminal shows a bar that goes away. Elsewhere a line stands for what was done, when `QUIET` seconds have passed
+    without one, so that short work says nothing.
+    """
+    if not err.is_terminal:
+        yield Lines(title, total)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     step = TextColumn("{task.fields[step]}", markup=False)
-    with Progress(*columns, step, console=err, transient=True, disable=not err.is_terminal) as progress:
-        yield Steps(progress, total, title)
+    with Progress(*columns, step, console=err, transient=True) as progress:
+        task = progress.add_task(title, total=total, step="")
+        yield lambda name: progress.update(task, advance=1, step=name)
+
+
+class Lines:
+    """Progress where there is no terminal; call it with the name of each step that is done."""
+
+    def __init__(self, title: str, total: int, clock: Callable[[], float] = monotonic):
+        self.title, self.total, self.clock = title, total, clock
+        self.done, self.said = 0, clock()
+
+    def __call__(self, name: str) -> None:
+        """Count a step, and say so if nothing was said for a while."""
+        self.done += 1
+        if self.clock() - self.said >= QUIET:
+            self.said = self.clock()
+            err.print(f"{self.title}: {self.done} of {self.total}, {name}")

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE = {
     "font.size": 10,
@@ -23,8 +22,11 @@ COLOURS = ("#24507a", "#d97b29", "#4f8f5b", "#a23b4a", "#7a6aa8", "#8c8c8c")
 
 
 @contextmanager
-def figure(path: Path, width: float = 8.0, height: float = 4.0) -> Iterator[Figure]:
+def figure(path: Path, width: float = 8.0, height: float = 4.0) -> "Iterator[Figure]":
     """A figure in the common style, written to `path` (PNG, without dates or versions) when the block ends."""
+    import matplotlib as mpl  # takes a third of a second, and most commands draw nothing
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(STYLE):
         drawing = Figure(figsize=(width, height), layout="constrained")
         yield drawing
@@ -45,16 +47,16 @@ def bars(
     label
         Of the axis, with the unit.
     """
-    places = np.arange(len(names))
-    left = np.zeros(len(names))
+    places = range(len(names))
+    left = [0.0] * len(names)
     for colour, (name, values) in zip(COLOURS, parts, strict=False):
         axes.barh(places, values, left=left, color=colour, label=name, height=0.65)
-        left = left + np.asarray(values)
+        left = [before + value for before, value in zip(left, values, strict=True)]
     for place, end, note in zip(places, left, notes, strict=True):
-        axes.text(end + 0.01 * left.max(), place, note, va="center", fontsize=9)
+        axes.text(end + 0.01 * max(left), place, note, va="center", fontsize=9)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set_xlim(0, left.max() * 1.18)
+    axes.set_xlim(0, max(left) * 1.18)
     axes.set_xlabel(label)
     if len(parts) > 1:
         axes.legend(frameon=False, loc="lower right")

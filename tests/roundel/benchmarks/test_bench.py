@@ -11,9 +11,9 @@ from roundel.benchmarks import codec as bench_codec
 from roundel.benchmarks import decoder as bench_decoder
 from roundel.benchmarks import nms as bench_nms
 from roundel.benchmarks import search as bench_search
-from roundel.benchmarks import tables
 from roundel.benchmarks.array import Replay
-from roundel.benchmarks.run import BENCHES, bench, measurements
+from roundel.benchmarks.run import BENCHES, measure_rows, measurements
+from roundel.benchmarks.show import tables
 from roundel.cli.main import main
 from roundel.detection import accuracy
 from roundel.detection.scenes import KINDS
@@ -55,7 +55,7 @@ def check(rows):
 
 
 def test_array_does_one_beat_per_cycle(small, seed):
-    rows = bench(["mac"], seed=seed)
+    rows = measure_rows(["mac"], seed=seed)
     check(rows)
     values = {row["name"]: row["value"] for row in rows}
     assert {row["name"]: row["unit"] for row in rows} == {
@@ -87,7 +87,7 @@ def test_requantizers_do_one_result_per_cycle(small, seed, tmp_path, capsys):
 
 
 def test_suppression_takes_two_boxes_a_cycle_with_two_lanes(small, seed):
-    rows = bench(["nms"], seed=seed)
+    rows = measure_rows(["nms"], seed=seed)
     check(rows)
     values = {(row["name"], row["params"].get("scheme")): row["value"] for row in rows}
     assert values["nms.boxes_per_cycle", "psrr parallel"] == 2
@@ -111,7 +111,7 @@ def test_without_onnxruntime_the_compiled_greedy_nms_is_left_out(monkeypatch):
 
 
 def test_mask_gives_all_lanes_every_cycle(small, seed):
-    rows = bench(["decoder"], seed=seed)
+    rows = measure_rows(["decoder"], seed=seed)
     check(rows)
     values = {row["name"]: row["value"] for row in rows}
     assert values["decoder.weights_per_cycle"] == 8
@@ -140,7 +140,7 @@ def test_speeds_of_codecs_have_a_line_for_each_format_and_a_column_for_each_dens
 
 
 def test_the_joint_search_has_a_line(small):
-    rows = bench(["search"], seed=1)
+    rows = measure_rows(["search"], seed=1)
     check(rows)
     values = {row["name"]: row["value"] for row in rows}
     # 20 convolutions and their normalizations, 17 activations, 8 sums, a mean, a matrix product; 20 + 2 modules
@@ -152,7 +152,7 @@ def test_the_joint_search_has_a_line(small):
 
 def test_tables_have_every_row_once(small, seed):
     """Rows that are about the same thing share a line; the rest have a line each."""
-    rows = bench(["nms", "requant"], seed=seed)
+    rows = measure_rows(["nms", "requant"], seed=seed)
     scenes = accuracy({"easy": KINDS["easy"]}, scenes=1, seed=seed)
     by_title = {title: (heads, cells) for title, heads, cells in tables([*rows, *scenes])}
     assert list(by_title)[:3] == ["Speed", "Suppression, images of 60 boxes", "Suppression in NumPy"]
@@ -168,7 +168,7 @@ def test_progress_is_told_of_every_measurement(small, monkeypatch):
     for name in BENCHES:
         monkeypatch.setitem(BENCHES, name, replace(BENCHES[name], measure=lambda params, seed: []))
     done = []
-    assert bench([], seed=1, done=done.append) == []
+    assert measure_rows([], seed=1, done=done.append) == []
     assert done == ["mac", "requant", "requant", "decoder", "search", "nms", "nms"]
     assert len(done) == measurements([])
     assert measurements(["mac", "mac"]) == 1
@@ -178,7 +178,7 @@ def test_wrong_rtl_gives_no_figures(small, monkeypatch):
     wrong = Replay(outputs=None, cycles=1, faults=("output beat 3, column 1 differs",), speed=1.0)
     monkeypatch.setattr(roundel.benchmarks.run, "simulate", lambda *_: wrong)
     with pytest.raises(MismatchError, match="differs from golden: output beat 3, column 1 differs"):
-        bench(["mac"], seed=1)
+        measure_rows(["mac"], seed=1)
 
 
 def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):

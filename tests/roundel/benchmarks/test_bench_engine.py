@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from roundel.benchmarks import engine as bench_engine
-from roundel.benchmarks import tables
 from roundel.benchmarks.engine import LayerOnRtl, NetworkModel, ZeroBlocks, block_masks
 from roundel.benchmarks.shapes import Builder
+from roundel.benchmarks.show import tables
 from roundel.ui import row
 
 SHAPE = (12, 12, 16)

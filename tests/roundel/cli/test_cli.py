@@ -125,7 +125,7 @@ def test_libraries_that_share_a_name_are_refused(tmp_path, capsys):
 
 
 def test_a_fault_of_the_program_is_no_mismatch(monkeypatch, capsys):
-    monkeypatch.setattr("roundel.generator.settings.describe_units", lambda: 1 / 0)
+    monkeypatch.setattr("roundel.generator.describe_units", lambda: 1 / 0)
     assert call("units") == 70
     assert "ZeroDivisionError, a fault of this program" in capsys.readouterr().err
 
@@ -149,7 +149,7 @@ def test_verify_exits_with_1_on_a_mismatch(monkeypatch, capsys):
         return Requantizer(RequantParams(**{**params.as_dict(), "rounding": "floor"}))
 
     broken = units.Unit(**{**vars(UNITS["requant"]), "component": wrong})
-    monkeypatch.setattr("roundel.cli.main.find_unit", lambda name: broken)
+    monkeypatch.setattr("roundel.runtime.verification.find_unit", lambda name: broken)
     assert call("verify", "requant", "--config", "shift_half_up") == 1
     said = capsys.readouterr()
     assert "golden" in said.err

@@ -296,7 +296,7 @@ def test_no_room_for_the_output(tmp_path, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("roundel.compression.folder.save", full)
+    monkeypatch.setattr("roundel.compression.compressed_network.save", full)
     assert call("compress", SPARSE, *IMAGES, "-o", tmp_path / "out") == 2
     assert capsys.readouterr().err.endswith("out: cannot be written (No space left on device)\n")
     assert list(tmp_path.iterdir()) == []

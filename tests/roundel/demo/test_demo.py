@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import roundel.demo.demo
+import roundel.demo.measurement
+import roundel.demo.outcome
 from roundel.cli.main import main
-from roundel.demo import run_demo, verdict, write_demo
-from roundel.demo.demo import DETECTOR, layer_names
+from roundel.data import DETECTOR
+from roundel.demo import Demo, verdict
+from roundel.demo.measurement import layer_names, measure_demo
 from roundel.demo.summary import summary
 from roundel.detection import evaluate, read_scenes
 from roundel.evaluation import Costs
@@ -33,17 +35,24 @@ def command(*arguments):
     return end.value.code, out.getvalue(), err.getvalue()
 
 
+def written(measurement, folder):
+    """Write a demo; returns its figures."""
+    demo = Demo(measurement=measurement, figures=summary(measurement))
+    demo.write(folder)
+    return demo.figures
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The demo on a few scenes, without gates, which take minutes: folder, what `--json` printed, the result itself."""
-    folder, results, real = tmp_path_factory.mktemp("demo") / "out", [], roundel.demo.demo.run_demo
+    folder, results, real = tmp_path_factory.mktemp("demo") / "out", [], roundel.demo.measurement.measure_demo
 
     def kept(*arguments):
         results.append(real(*arguments))
         return results[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roundel.demo.demo, "run_demo", kept)
+        patch.setattr(roundel.demo.outcome, "measure_demo", kept)
         code, out, err = command("demo", "--scenes", SCENES, "--cells", "none", "-o", folder, "--json")
     assert code == 0, err
     assert f"RTL equal to golden in {SCENES} scenes" in err
@@ -64,13 +73,13 @@ def small(whole):
 @pytest.fixture
 def again(small, monkeypatch):
     """What makes a demo run again without compression and simulation, for the same options."""
-    monkeypatch.setattr(roundel.demo.demo, "compress", lambda *_: small.compressed)
+    monkeypatch.setattr(roundel.demo.measurement, "run_passes", lambda *_: small.compressed)
 
     def kept(compiled, images, done):
         return small.traced.frames if compiled.tensors else small.plain.frames
 
-    monkeypatch.setattr(roundel.demo.demo, "run_frames", kept)
-    return lambda: run_demo(small.options)
+    monkeypatch.setattr(roundel.demo.measurement, "run_frames", kept)
+    return lambda: measure_demo(small.options)
 
 
 def test_figures_are_complete_and_right(output):
@@ -103,7 +112,7 @@ def test_float_row_is_the_file_alone(output):
     found = json.loads((folder / "demo.json").read_text())
     graph, detector = (
         read_onnx(DETECTOR / "detector.onnx"),
-        roundel.demo.demo.load_detector(DETECTOR / "detector.toml"),
+        roundel.demo.measurement.load_detector(DETECTOR / "detector.toml"),
     )
     scenes = read_scenes(DETECTOR / "heldout.npz", graph.shape).first(SCENES)
     boxes = detector.detections(graph.outputs(scenes.images))
@@ -163,7 +172,7 @@ def test_what_it_leaves_can_be_used(output, tmp_path):
 def test_equal_runs_write_equal_files(small, again, tmp_path):
     for name, demo in (("first", small), ("second", again())):
         (tmp_path / name).mkdir()
-        write_demo(demo, tmp_path / name)
+        written(demo, tmp_path / name)
     files = [file.relative_to(tmp_path / "first") for file in (tmp_path / "first").rglob("*") if file.is_file()]
     assert len(files) > 10
     for file in files:
@@ -172,7 +181,7 @@ def test_equal_runs_write_equal_files(small, again, tmp_path):
 
 def test_first_difference_reaches_page_and_verdict(small, again, tmp_path, monkeypatch):
     """Golden is made to expect one more of one value."""
-    real_steps = roundel.demo.demo.steps
+    real_steps = roundel.demo.measurement.steps
 
     def corrupted(network, images):
         for step in real_steps(network, images):
@@ -181,8 +190,8 @@ def test_first_difference_reaches_page_and_verdict(small, again, tmp_path, monke
                 wrong[1, 2, 3, 4] += 1
             yield replace(step, outputs=wrong)
 
-    monkeypatch.setattr(roundel.demo.demo, "steps", corrupted)
-    found = write_demo(again(), tmp_path)
+    monkeypatch.setattr(roundel.demo.measurement, "steps", corrupted)
+    found = written(again(), tmp_path)
     value = int(small.traced.compiled.read("conv4", small.traced.frames[1].regions)[2, 3, 4])
     size = small.traced.compiled.read("conv4", small.traced.frames[1].regions).size
     line = f"image 1: conv4: 1 of {size} elements differ, first [2, 3, 4]: RTL {value}, golden {value + 1}"
@@ -193,14 +202,14 @@ def test_first_difference_reaches_page_and_verdict(small, again, tmp_path, monke
 
 
 def test_a_box_that_differs_is_named(again, monkeypatch):
-    real_records = roundel.demo.demo.golden_records
+    real_records = roundel.demo.measurement.golden_records
 
     def corrupted(nms, boxes):
         records = real_records(nms, boxes).copy()
         records[0, 2] += 1
         return records
 
-    monkeypatch.setattr(roundel.demo.demo, "golden_records", corrupted)
+    monkeypatch.setattr(roundel.demo.measurement, "golden_records", corrupted)
     found = again()
     assert [(one.image, one.tensor, one.element) for one in found.different] == [
         (scene, "boxes", (0, "x2")) for _ in ("traced", "plain") for scene in range(SCENES)
@@ -209,7 +218,7 @@ def test_a_box_that_differs_is_named(again, monkeypatch):
 
 def test_energy_on_the_page(small, tmp_path):
     costs = Costs(cells="some cells", multiplication=0.5, weight=1.0, requantization=0.5, box=170.0, box_tables=170.0)
-    found = write_demo(replace(small, costs=costs), tmp_path)
+    found = written(replace(small, costs=costs), tmp_path)
     rows = {row["unit"]: row for row in found["energy"]["rows"]}
     assert rows["array"]["count"] == 64 * found["total"]["compute"]
     assert rows["array"]["nj"] == pytest.approx(rows["array"]["count"] * 0.5 / 1000)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from roundel.evaluation import COMPARISONS, Accumulators, ratios, requant_variants, runtime, show, write_report
+from roundel.evaluation import COMPARISONS, Accumulators, ratios, report_tables, requant_variants, runtime, write_report
 from roundel.evaluation.report_parts import frequency
 from roundel.evaluation.stimulus import digits, from_file
 from roundel.golden.codec import DecoderParams
@@ -18,6 +18,7 @@ from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 from roundel.synth.cells import REFERENCE
 from roundel.ui import row as measured
+from roundel.ui import table
 from tests.support.places import MAKE
 
 ACC = Accumulators(
@@ -25,6 +26,12 @@ ACC = Accumulators(
     layers=(np.array([-5000, 100, 4000]), np.array([900_000, -7, 123_456])),
     shifts=(6, 13),
 )
+
+
+def shown(rows):
+    """Print the tables of rows, as the command does."""
+    for grid in report_tables(rows):
+        table(grid.title, grid.columns, grid.rows)
 
 
 @pytest.mark.parametrize("params", requant_variants({}), ids=lambda params: params.scheme.value)
@@ -210,7 +217,7 @@ def test_suppression_units_are_reported_beside_greedy(tmp_path, capsys):
     assert "79 pJ per box" in page
     assert "| guarded parallel, 4 lanes | 10 | 20 | 0 | 452 | does not fit (452 of 208 block RAM) |" in page
     assert "| psrr parallel, 1 lane | 10 | 20 | 0 | 30 | 101.2 |" in page
-    show(SUPPRESSORS)
+    shown(SUPPRESSORS)
     assert "nms on a" in capsys.readouterr().out
 
 
@@ -277,7 +284,7 @@ def test_decoders_are_reported_by_stimulus_their_size_once(tmp_path, capsys):
     assert f"| rice, 16 lanes, 4 slices | Laplace, 90% zeros | 1.500 | 12.50 | {spent}" in page
     assert page.count("| mask, 8 lanes | 10 | 20 | 0 | 30 | 101.2 |") == 1
     assert "Codes of 4 bits" in page
-    show(DECODERS)
+    shown(DECODERS)
     assert "decoder on a" in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 from roundel.compiler import Compiled, Head, compile_network, heads_of
-from roundel.compression import Compressed, CompressOptions, compress, opq_params
+from roundel.compression import Compressed, CompressOptions, opq_params, run_passes
 from roundel.data import DETECTOR
 from roundel.demo.accuracy import DetectorAccuracy, accuracies
 from roundel.detection import Detector, Scenes, read_scenes
@@ -84,8 +84,8 @@ class Program:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Demo:
-    """All that the demo found.
+class DemoMeasurement:
+    """All that the demo measured.
 
     Attributes
     ----------
@@ -147,8 +147,8 @@ class Clock:
         self.seconds[title] = self.seconds.get(title, 0.0) + monotonic() - start
 
 
-def run_demo(options: DemoOptions, progress: Progress = silent) -> Demo:
-    """Do everything but write it down.
+def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasurement:
+    """Do all steps of the demo, and write nothing.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def run_demo(options: DemoOptions, progress: Progress = silent) -> Demo:
         read_library(options.cells)  # a bad one is better found now than after the simulations
     detector = load_detector(options.head)
     params = replace(EngineParams(**CONFIGS[options.config]), nms=detector.nms)
-    compressed = compress(_compress_options(options, params), clock)
+    compressed = run_passes(_compress_options(options, params), clock)
     scenes = read_scenes(options.held_out, compressed.graph.shape)
     if options.scenes > len(scenes.images):
         raise InputError(f"{options.held_out}: expected at least {options.scenes} images, not {len(scenes.images)}")
@@ -192,7 +192,7 @@ def run_demo(options: DemoOptions, progress: Progress = silent) -> Demo:
         name=options.model.stem, steps=golden_steps, accumulators=sampled(own), compiled=plain.compiled, boxes=boxes
     )
     costs, requant = _costs(options, stimulus, clock)
-    return Demo(
+    return DemoMeasurement(
         options=options, detector=detector, scenes=scenes, compressed=compressed, heads=heads, boxes=boxes,
         traced=traced, plain=plain, golden=golden, different=different, chain=chain, accuracy=accuracy,
         costs=costs, requant=requant, seconds=clock.seconds,

@@ -1,0 +1,67 @@
+"""Measures the speed of units, and keeps the rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from roundel.benchmarks.run import measure_rows, measurements
+from roundel.benchmarks.show import tables
+from roundel.ui import Grid, Progress, Result, Row, silent, write_json
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench(Result):
+    """The figures of benchmarks.
+
+    Attributes
+    ----------
+    seed
+        Of the data.
+    rows
+        `name` (unit.what), `value`, `unit` and `params` of each figure.
+    """
+
+    seed: int
+    rows: Sequence[Row] = field(repr=False)
+
+    def as_dict(self) -> list[Row]:
+        """Give the rows."""
+        return list(self.rows)
+
+    def tables(self) -> Iterable[Grid]:
+        """Give the figures by unit."""
+        return (Grid(f"{title}, seed {self.seed}", heads, cells) for title, heads, cells in tables(self.rows))
+
+    def write(self, folder: Path) -> None:
+        """Write `bench.json`."""
+        write_json(folder / "bench.json", self.as_dict())
+
+
+def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = silent) -> Bench:
+    """Measure work per cycle of the RTL, the speed of simulation and golden models, and accuracy.
+
+    Parameters
+    ----------
+    units
+        `mac`, `requant`, `codec`, `decoder`, `search`, `engine`, `nms`; all if empty.
+    seed
+        Of the data.
+    progress
+        Told of every measurement.
+
+    Returns
+    -------
+    Bench
+        A row a figure.
+
+    Raises
+    ------
+    InputError
+        A unit without a benchmark.
+    MismatchError
+        RTL and golden differ.
+    ToolError
+        A tool crashed.
+    """
+    with progress("bench", measurements(units)) as step:
+        return Bench(seed=seed, rows=measure_rows(units, seed=seed, done=step))

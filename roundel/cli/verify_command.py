@@ -1,0 +1,30 @@
+"""The command `verify`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from roundel.cli.options import FILE, JSON, SEED
+from roundel.cli.present import present
+from roundel.ui import err, steps
+
+
+@click.command("verify")
+@click.argument("names", nargs=-1, metavar="[UNIT ...]")
+@click.option("--config", "wanted", multiple=True, help="Verify only this configuration; may be given several times.")
+@SEED
+@click.option("--waves", type=FILE, help="Keep logs and VCD waves in this folder.")
+@JSON
+def command(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Path | None, as_json: bool) -> None:
+    """Prove RTL equal to golden: cocotb benches under Verilator. Exit code 1 on a mismatch."""
+    import roundel
+
+    verification = roundel.verify(names, configs=wanted, seed=seed, waves=waves, progress=steps)
+    present(verification, as_json)
+    for note in verification.notes():
+        err.print(note, style="red")
+    err.print(f"{verification.simulator}, seed {seed}")
+    failed = sum(not result.passed for _, result in verification.outcomes)
+    err.print(f"{len(verification.outcomes) - failed} passed, {failed} failed")
+    sys.exit(0 if verification.passed else 1)

@@ -1,0 +1,209 @@
+"""Runs a compressed network, in NumPy or on the engine's RTL, and keeps its results."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.compression import CompressedNetwork
+from roundel.detection import Detector
+from roundel.detection import load as load_detector
+from roundel.frontend import Model, read_onnx
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.rounding import Ints
+from roundel.graph import Graph, ImageSource, read_images
+from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
+from roundel.runtime.program import BINARY, EngineProgram
+from roundel.runtime.report import boxes, real_results, report, summary, tables
+from roundel.runtime.source import Source, engine_params, network_source
+from roundel.ui import Grid, Progress, Result, silent, write_json
+
+PLACES = ("golden", "rtl")
+OUTPUTS, BOXES, FIGURES, REAL = "outputs.npz", "boxes.npz", "run.json", ".real"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run(Result):
+    """The results of a run.
+
+    Attributes
+    ----------
+    integers
+        By the name of the trained network's output, (images, ..., channels) integers.
+    real
+        The real numbers that they stand for, float32, axes in ONNX's order.
+    boxes
+        Of a detector: `boxes` (n, 4) in pixels, `scores`, `classes` and `image_ids` (n,); None without one.
+    figures
+        Accuracy, differences from golden, cycles: what `run.json` holds.
+    notes
+        What the user should know beside the results.
+    """
+
+    integers: dict[str, Ints] = field(repr=False)
+    real: dict[str, NDArray[Any]] = field(repr=False)
+    boxes: dict[str, NDArray[Any]] | None = field(repr=False)
+    figures: dict[str, Any] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> list[str]:
+        """Where RTL and golden differ, image by image in dataflow order: empty as it should be."""
+        return list(self.figures["different"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what `run.json` holds."""
+        return self.figures
+
+    def tables(self) -> Iterable[Grid]:
+        """Give the cycles of each layer on RTL, and the comparison with the float network if there is one."""
+        return tables(self.figures)
+
+    def lines(self) -> Iterable[str]:
+        """Give the shapes of the results, the boxes, the accuracy, and whether RTL equals golden."""
+        return summary(self.figures)
+
+    def write(self, folder: Path) -> None:
+        """Write `outputs.npz`, `run.json` and, of a detector, `boxes.npz`.
+
+        `outputs.npz` holds each result twice: `NAME`, integers with the channel last, and `NAME.real`.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, values in self.integers.items():
+            arrays |= {name: values, f"{name}{REAL}": self.real[name]}
+        _write_npz(folder / OUTPUTS, arrays)
+        if self.boxes is not None:
+            _write_npz(folder / BOXES, self.boxes)
+        write_json(folder / FIGURES, self.figures)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Run":
+        """Read a folder that `save` wrote.
+
+        Raises
+        ------
+        InputError
+            A file is missing or damaged.
+        """
+        path = Path(folder)
+        try:
+            figures = json.loads((path / FIGURES).read_text())
+            arrays = _read_npz(path / OUTPUTS)
+            kept = _read_npz(path / BOXES) if (path / BOXES).is_file() else None
+            names = list(figures["results"])
+            integers = {name: arrays[name] for name in names}
+            real = {name: arrays[f"{name}{REAL}"] for name in names}
+        except Exception as error:  # a damaged archive raises one of half a dozen kinds
+            raise InputError(f"{folder}: expected what `roundel run` wrote: {error}") from None
+        return cls(integers=integers, real=real, boxes=kept, figures=figures)
+
+
+def run(
+    network: str | Path | CompressedNetwork | EngineProgram,
+    images: ImageSource,
+    *,
+    on: str = "golden",
+    engine: str | EngineParams | None = None,
+    head: str | Path | Detector | None = None,
+    original: Model | Graph | None = None,
+    count: int | None = None,
+    progress: Progress = silent,
+) -> Run:
+    """Run a compressed network bit-exactly.
+
+    Parameters
+    ----------
+    network
+        A compressed network, a program, or the folder that either was saved to.
+    images
+        The path of an `.npz` file with `images`, and `labels` if there are any, or arrays.
+    on
+        `golden`: NumPy, integers only. `rtl`: the engine's RTL under Verilator, every value of every layer compared
+        with golden.
+    engine
+        The engine for RTL: a named configuration or `EngineParams`; None: that of the program, or else `small`. Its
+        requantizers become those of the network, its NMS the detector's.
+    head
+        A detector, or its file: the run ends in boxes. None: that of the program, if it has one.
+    original
+        The trained network: every tensor of it is compared with the integers.
+    count
+        How many images to run on, the first ones; None: all.
+    progress
+        Told of every part.
+
+    Returns
+    -------
+    Run
+        Results, boxes and figures; `differences` is empty where RTL equals golden.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, or the engine cannot run the network: one line with file and layer.
+    MismatchError
+        The engine stopped with an error.
+    ToolError
+        Build or simulation crashed.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> from roundel.data import DIGITS
+    >>> small = roundel.compress(DIGITS / "digits.onnx", DIGITS / "calibration.npz")
+    >>> roundel.run(small, DIGITS / "heldout.npz", count=5).integers["scores"].shape
+    (5, 10)
+    """
+    if on not in PLACES:
+        raise InputError(f"on must be one of {', '.join(PLACES)}, not {on!r}")
+    if isinstance(network, str | Path) and (Path(network) / BINARY).is_file():
+        network = EngineProgram.load(network)
+    detector = head if isinstance(head, Detector) or head is None else load_detector(head)
+    if isinstance(network, EngineProgram):
+        detector, engine = detector or network.detector, network.params if engine is None else engine
+    source = _source(network)
+    request = Request(
+        source=source,
+        images=read_images(images, source.shape).first(count),
+        detector=detector,
+        graph=original if isinstance(original, Graph) or original is None else read_onnx(original),
+    )
+    if on == "golden":
+        return _outcome(run_golden(request))
+    return _outcome(run_rtl(request, engine_params("small" if engine is None else engine), progress))
+
+
+def _source(network: str | Path | CompressedNetwork | EngineProgram) -> Source:
+    """Find the network; the streams of a folder must hold its weights."""
+    if isinstance(network, EngineProgram):
+        return network.source
+    return network_source(network if isinstance(network, CompressedNetwork) else CompressedNetwork.load(network))
+
+
+def _outcome(execution: Execution) -> Run:
+    return Run(
+        integers=execution.results,
+        real=real_results(execution),
+        boxes=boxes(execution),
+        figures=report(execution),
+        notes=(str(execution.apart),) if execution.apart else (),
+    )
+
+
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as `numpy.savez` does, which takes some names for arguments of its own."""
+    with ZipFile(path, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

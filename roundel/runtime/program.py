@@ -1,0 +1,143 @@
+"""A network compiled for an engine: made, written with all that it was made from, and read again."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from roundel.compiler import Compiled, compile_network, heads_of, listing, memory_map
+from roundel.detection import Detector
+from roundel.detection import load as load_detector
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.network import save
+from roundel.runtime.source import NETWORK, NetworkSource, Shape, Source, engine_params, network_source
+from roundel.ui import Grid, Result, shortened, write_json
+
+BINARY, HEAD, ENGINE = "program.bin", "detector.toml", "engine.json"
+COLUMNS = ("layer", "computes", "macs", "steps", "steps_dense", "loaded", "stored", "weights", "parameters")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EngineProgram(Result):
+    """A program of the engine.
+
+    Attributes
+    ----------
+    source
+        The integer network that it runs.
+    detector
+        How boxes come out of the network's results; None: the program ends in the results.
+    compiled
+        Descriptors, regions and tensors.
+    trace
+        Whether the program stores every layer's result.
+    """
+
+    source: Source
+    detector: Detector | None
+    compiled: Compiled = field(repr=False)
+    trace: bool
+
+    @property
+    def params(self) -> EngineParams:
+        """The engine that it is for."""
+        return self.compiled.params
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the memory map, which is all that a driver needs beside `program.bin`."""
+        return memory_map(self.compiled)
+
+    def tables(self) -> Iterable[Grid]:
+        """Give the products and the traffic of every layer."""
+        cells = [[str(row[name]) for name in COLUMNS] for row in self.as_dict()["layers"]]
+        yield Grid(f"{Path(self.source.file).name}, {self.params.lanes} lanes", COLUMNS, shortened(cells))
+
+    def lines(self) -> Iterable[str]:
+        """Give the size of the program."""
+        yield f"{len(self.compiled.program.descriptors)} descriptors, {len(self.compiled.image)} bytes"
+
+    def write(self, folder: Path) -> None:
+        """Write `program.bin`, `memory_map.json`, `program.lst`, and what `load` compiles again."""
+        (folder / BINARY).write_bytes(self.compiled.image)
+        write_json(folder / "memory_map.json", self.as_dict())
+        (folder / "program.lst").write_text(listing(self.compiled))
+        write_json(folder / ENGINE, self.params.as_dict())
+        meta = {"input_shape": list(self.source.shape), "results": dict(self.source.results), "trace": self.trace}
+        save(self.source.network, folder / NETWORK, meta)
+        if self.detector:
+            (folder / HEAD).write_text(self.detector.text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "EngineProgram":
+        """Read a folder that `save` wrote: the network is compiled again, and must give the same program.
+
+        Raises
+        ------
+        InputError
+            A file is missing or damaged, or the program is another one.
+        """
+        path = Path(folder)
+        try:
+            params, image = json.loads((path / ENGINE).read_text()), (path / BINARY).read_bytes()
+            engine = EngineParams(**params)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{folder}: expected a program that `roundel compile` wrote: {error}") from None
+        head = path / HEAD if (path / HEAD).is_file() else None
+        plain, traced = (compile(path, engine, head=head, trace=trace) for trace in (False, True))
+        for program in (plain, traced):
+            if program.compiled.image == image:
+                return program
+        raise InputError(f"{path / BINARY}: is not what {path / NETWORK} compiles to: compile the network again")
+
+
+def compile(
+    network: NetworkSource,
+    engine: str | EngineParams = "small",
+    *,
+    shape: Shape | None = None,
+    head: str | Path | Detector | None = None,
+    trace: bool = False,
+) -> EngineProgram:
+    """Compile an integer network for an engine.
+
+    Parameters
+    ----------
+    network
+        A compressed network, the folder that it was saved to, a network file, or an integer network.
+    engine
+        `tiny`, `small`, `medium`, `large`, or the parameters of another engine.
+    shape
+        (rows, columns, channels) of an image, or (features,), where the network does not say it.
+    head
+        A detector, or its file: the program ends in boxes, and the engine gets the detector's NMS.
+    trace
+        Store every layer's result.
+
+    Returns
+    -------
+    EngineProgram
+        The program with its memory map; `save(folder)` writes both.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, or the engine cannot run a layer: one line that names it.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> from roundel.data import DIGITS
+    >>> small = roundel.compress(DIGITS / "digits.onnx", DIGITS / "calibration.npz")
+    >>> program = roundel.compile(small, "tiny")
+    >>> sorted(program.as_dict()["outputs"])
+    ['dense']
+    """
+    source, params = network_source(network, shape), engine_params(engine)
+    detector = head if isinstance(head, Detector) or head is None else load_detector(head)
+    heads = heads_of(detector, source.network, source.results) if detector else ()
+    if detector:
+        params = replace(params, nms=detector.nms)
+    compiled = compile_network(source.network, source.engine_shape, params, heads=heads, trace=trace)
+    return EngineProgram(source=source, detector=detector, compiled=compiled, trace=trace)

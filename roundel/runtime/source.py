@@ -1,0 +1,105 @@
+"""The integer network that is compiled and run, and the engine that it runs on, from whatever a user has of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from roundel.compression import CompressedNetwork
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError
+from roundel.golden.network import Network, load, load_meta
+
+NETWORK = "network.npz"
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """An integer network with what surrounds it.
+
+    Attributes
+    ----------
+    file
+        Where it came from, for messages.
+    network
+        The integer network.
+    shape
+        Of an image: (channels, rows, columns) or (features,).
+    results
+        The layer behind each output of the trained network, by the output's name.
+    """
+
+    file: str
+    network: Network
+    shape: Shape
+    results: Mapping[str, str]
+
+    @property
+    def engine_shape(self) -> Shape:
+        """Of an image as the engine holds it: (rows, columns, channels) or (features,)."""
+        return self.shape if len(self.shape) == 1 else (*self.shape[1:], self.shape[0])
+
+
+NetworkSource: TypeAlias = str | Path | CompressedNetwork | Network
+"""A compressed network, the folder that it was saved to, a network file, or the integer network itself."""
+
+
+def network_source(network: NetworkSource, shape: Shape | None = None) -> Source:
+    """Find the network, the shape of its images and the layers behind its outputs.
+
+    Parameters
+    ----------
+    network
+        What to compile or run.
+    shape
+        (rows, columns, channels) or (features,) of an image; None where the network's file says it.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or nothing says the shape.
+    """
+    if isinstance(network, CompressedNetwork):
+        file, held, results, own = network.file, network.network, network.results, network.shape
+    elif isinstance(network, Network):
+        file, held, results, own = "network", network, {name: name for name in network.output_names}, None
+    else:
+        path = Path(network)
+        path = path / NETWORK if path.is_dir() else path
+        held, meta = load(path), load_meta(path)
+        file, results, own = str(path), _results(path, held, meta), None if shape else _shape(path, meta)
+    if shape is not None:
+        own = shape if len(shape) == 1 else (shape[2], shape[0], shape[1])
+    if own is None:
+        raise InputError(f"{file}: expected the shape of an image: (rows, columns, channels) or (features,)")
+    return Source(file=file, network=held, shape=own, results=results)
+
+
+def engine_params(engine: str | EngineParams) -> EngineParams:
+    """Give the parameters of an engine, or of a named configuration."""
+    if isinstance(engine, EngineParams):
+        return engine
+    try:
+        return EngineParams.named(engine)
+    except ValueError as error:
+        raise InputError(f"engine: {error}") from None
+
+
+def _results(path: Path, network: Network, meta: Mapping[str, Any]) -> dict[str, str]:
+    results = meta.get("results")
+    if results is None:
+        return {name: name for name in network.output_names}
+    if not isinstance(results, dict):
+        raise InputError(f"{path}: meta: results: expected an object")
+    return results
+
+
+def _shape(path: Path, meta: Mapping[str, Any]) -> Shape:
+    """The shape that the file says."""
+    shape = meta.get("input_shape")
+    if shape is None:
+        raise InputError(f"{path}: meta: input_shape: not there, expected --input-shape")
+    if not isinstance(shape, list) or len(shape) not in (1, 3) or not all(type(size) is int for size in shape):
+        raise InputError(f"{path}: meta: input_shape: expected a list of one or three sizes")
+    return tuple(shape)

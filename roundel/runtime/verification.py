@@ -1,0 +1,133 @@
+"""Proves units: RTL against golden, by the benches of all units and by random networks on the engine."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roundel.generator import find_unit
+from roundel.golden.errors import InputError
+from roundel.hw.units import UNITS
+from roundel.runtime.proof import PROVERS
+from roundel.sim.runner import Result as BenchResult
+from roundel.sim.verify import Case, cases, prove_all
+from roundel.sim.verilator import find_verilator
+from roundel.ui import Grid, Progress, Result, silent, write_json
+
+STALLS = ", stalls"  # what the name of a case with stalls ends in
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verification(Result):
+    """The outcome of a verification.
+
+    Attributes
+    ----------
+    seed
+        Of everything random.
+    simulator
+        Which Verilator ran the benches.
+    outcomes
+        Every case with its result.
+    """
+
+    seed: int
+    simulator: str
+    outcomes: tuple[tuple[Case, BenchResult], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether RTL equals golden in every case."""
+        return all(result.passed for _, result in self.outcomes)
+
+    def as_dict(self) -> list[dict[str, Any]]:
+        """Give a row for each case."""
+        return [
+            {
+                "unit": case.unit,
+                "config": case.name,
+                "seed": self.seed,
+                "passed": result.passed,
+                "failures": list(result.failures),
+            }
+            for case, result in self.outcomes
+        ]
+
+    def tables(self) -> Iterable[Grid]:
+        """Give equal or not for each case."""
+        cells = [(f"{case.unit} {case.name}", _verdict(result)) for case, result in self.outcomes]
+        yield Grid(f"RTL against golden, seed {self.seed}", ("unit and configuration", "result"), cells)
+
+    def notes(self) -> Iterable[str]:
+        """Give the first failure of each case that failed, and where its log is."""
+        for case, result in self.outcomes:
+            if not result.passed:
+                yield f"{case.unit} {case.name}: {result.failures[0]} (log in {result.folder})"
+
+    def write(self, folder: Path) -> None:
+        """Write `verify.json`."""
+        write_json(folder / "verify.json", self.as_dict())
+
+
+def verify(
+    units: Sequence[str] = (),
+    *,
+    configs: Sequence[str] = (),
+    seed: int = 1,
+    waves: Path | None = None,
+    progress: Progress = silent,
+) -> Verification:
+    """Verify units: RTL against golden in cocotb benches under Verilator, without and with stalls.
+
+    Parameters
+    ----------
+    units
+        Names of units; all if empty.
+    configs
+        Named configurations of theirs; all if empty.
+    seed
+        Of everything random.
+    waves
+        Folder that keeps logs and VCD waves.
+    progress
+        Told of every case.
+
+    Returns
+    -------
+    Verification
+        `passed`, and a row for each case.
+
+    Raises
+    ------
+    InputError
+        An unknown unit or configuration, or a file in the way of the waves.
+    ToolError
+        Build or simulation crashed.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> roundel.verify(["requant"], configs=["shift_half_up"]).passed
+    True
+    """
+    if waves and (wrong := [path for path in (waves, *waves.parents) if path.exists() and not path.is_dir()]):
+        raise InputError(f"{wrong[0]}: is a file, expected a folder for waves")
+    todo = [case for name in dict.fromkeys(units or UNITS) for case in cases(find_unit(name))]
+    if configs:
+        wanted = {name.removesuffix(STALLS) for name in configs}
+        known = {case.name.removesuffix(STALLS) for case in todo}
+        if unknown := wanted - known:
+            raise InputError(f"unknown configuration {min(unknown)!r}, expected one of {', '.join(sorted(known))}")
+        todo = [case for case in todo if case.name.removesuffix(STALLS) in wanted]
+    simulator = str(find_verilator())
+    with progress("verify", len(todo)) as step:
+
+        def done(case: Case, _: BenchResult) -> None:
+            step(f"{case.unit} {case.name}")
+
+        outcomes = prove_all(todo, seed=seed, waves=waves, done=done, provers=PROVERS)
+    return Verification(seed=seed, simulator=simulator, outcomes=tuple(outcomes))
+
+
+def _verdict(result: BenchResult) -> str:
+    return "equal" if result.passed else "DIFFERS"

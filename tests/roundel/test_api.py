@@ -1,0 +1,187 @@
+"""The public API: complete, lazy, documented, and with examples that run."""
+
+import doctest
+import importlib
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+import roundel
+from roundel.data import DETECTOR, DIGITS
+
+FUNCTIONS = sorted(name for name in roundel.__all__ if inspect.isfunction(getattr(roundel, name)))
+RESULTS = [name for name in roundel.__all__ if hasattr(getattr(roundel, name), "save")]
+CALIBRATION, HELD_OUT = DIGITS / "calibration.npz", DIGITS / "heldout.npz"
+
+
+@pytest.fixture(scope="module")
+def small():
+    return roundel.compress(DIGITS / "digits_sparse.onnx", CALIBRATION, held_out=HELD_OUT)
+
+
+def test_import_loads_no_room():
+    code = "import sys, roundel; print(*[name for name in sys.modules if name.startswith('roundel.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_all_names_are_there():
+    assert set(roundel.__all__) <= set(dir(roundel))
+    for name in roundel.__all__:
+        assert getattr(roundel, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        roundel.nothing  # noqa: B018
+
+
+def test_type_checkers_see_the_same_names():
+    """What stands under TYPE_CHECKING is what `__getattr__` finds."""
+    source = inspect.getsource(roundel)
+    declared = {line.split(" as ")[1] for line in source.splitlines() if line.startswith("    from roundel.")}
+    assert declared == set(roundel.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_examples(name):
+    """Those of docstrings, but for the ones that take minutes."""
+    function = getattr(roundel, name)
+    module = importlib.import_module(function.__module__)
+    [example] = doctest.DocTestFinder(recurse=False).find(function, name, module=module)
+    if name in {"run_demo", "compare", "bench", "advise"}:
+        assert not example.examples
+        return
+    assert example.examples
+    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example).failed == 0
+
+
+def test_a_network_from_a_path_bytes_and_a_model():
+    path = DIGITS / "digits.onnx"
+    graphs = [roundel.read_onnx(model) for model in (path, str(path), path.read_bytes(), onnx.load(path))]
+    with np.load(HELD_OUT) as held_out:
+        images = held_out["images"][:3]
+    results = [graph.run(images) for graph in graphs]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+    with pytest.raises(roundel.InputError, match="model: not a valid ONNX model"):
+        roundel.read_onnx(b"no network")
+
+
+def test_compress_takes_arrays_and_graphs(small):
+    with np.load(CALIBRATION) as calibration:
+        again = roundel.compress(roundel.read_onnx(DIGITS / "digits_sparse.onnx"), calibration["images"])
+    assert again.streams == small.streams
+    assert small.report["accuracy"]["images"] == 400
+
+
+def test_a_compressed_network_saved_and_loaded(small, tmp_path):
+    small.save(tmp_path / "out")
+    loaded = roundel.CompressedNetwork.load(tmp_path / "out")
+    assert (loaded.streams, loaded.report, loaded.results) == (small.streams, small.report, small.results)
+    loaded.save(tmp_path / "again")
+    files = [file.relative_to(tmp_path / "out") for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert {"network.npz", "report.md", "report.json"} <= {str(file) for file in files}
+    for file in files:
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+
+
+def test_a_program_saved_and_loaded(small, tmp_path):
+    program = roundel.compile(small, "tiny", trace=True)
+    program.save(tmp_path / "program")
+    loaded = roundel.EngineProgram.load(tmp_path / "program")
+    assert (loaded.compiled.image, loaded.params, loaded.trace) == (program.compiled.image, program.params, True)
+    (tmp_path / "program" / "program.bin").write_bytes(program.compiled.image[:-1] + b"\x01")
+    with pytest.raises(roundel.InputError, match=r"program\.bin: is not what .* compiles to"):
+        roundel.EngineProgram.load(tmp_path / "program")
+
+
+def test_a_program_keeps_its_detector(tmp_path):
+    network = roundel.compress(DETECTOR / "detector.onnx", DETECTOR / "calibration.npz")
+    program = roundel.compile(network, head=DETECTOR / "detector.toml")
+    program.save(tmp_path)
+    loaded = roundel.EngineProgram.load(tmp_path)
+    assert loaded.detector == program.detector
+    images = DETECTOR / "heldout.npz"
+    runs = [roundel.run(what, images, count=2) for what in (loaded, tmp_path)]
+    runs.append(roundel.run(network, images, count=2, head=DETECTOR / "detector.toml"))
+    for run in runs:
+        assert run.boxes is not None
+        assert len(run.boxes["scores"]) > 0
+        for name, values in run.boxes.items():
+            np.testing.assert_array_equal(values, runs[0].boxes[name])
+
+
+def test_a_run_saved_and_loaded(small, tmp_path):
+    run = roundel.run(small, HELD_OUT, count=4)
+    run.save(tmp_path)
+    loaded = roundel.Run.load(tmp_path)
+    assert loaded.figures == run.figures
+    np.testing.assert_array_equal(loaded.integers["scores"], run.integers["scores"])
+    np.testing.assert_array_equal(loaded.real["scores"], run.real["scores"])
+    assert run.differences == []
+
+
+def test_suppress_takes_arrays_and_files(tmp_path):
+    rng = np.random.default_rng(1)
+    corners = rng.uniform(0, 500, (60, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(10, 100, (60, 2))])
+    arrays = {"boxes": boxes, "scores": rng.uniform(size=60), "classes": rng.integers(0, 3, 60)}
+    np.savez(tmp_path / "boxes.npz", **arrays)
+    for method in ("guarded", "greedy"):
+        direct = roundel.suppress(**arrays, method=method)
+        assert direct.kept.tolist() == roundel.suppress(tmp_path / "boxes.npz", method=method).kept.tolist()
+    direct.save(tmp_path / "out")
+    with np.load(tmp_path / "out" / "kept.npz") as kept:
+        np.testing.assert_array_equal(kept["boxes"], boxes[direct.kept])
+    with pytest.raises(roundel.InputError, match="not both"):
+        roundel.suppress(tmp_path / "boxes.npz", arrays["scores"])
+    with pytest.raises(roundel.InputError, match="on must be one of golden, rtl, not 'paper'"):
+        roundel.suppress(**arrays, on="paper")
+
+
+def test_generate_takes_objects_and_keywords(tmp_path):
+    params = roundel.EngineParams.named("tiny")
+    by_object = roundel.generate("engine", params)
+    by_name = roundel.generate("engine", config="tiny", folder=tmp_path)
+    assert by_object.verilog == by_name.verilog == roundel.Generated.load(tmp_path).verilog
+    assert by_name.manifest == roundel.Generated.load(tmp_path).manifest
+    with pytest.raises(roundel.InputError, match="expected parameters of its own class, not EngineParams"):
+        roundel.generate("mac", params)
+    with pytest.raises(roundel.InputError, match="expected a configuration or a parameter object, not both"):
+        roundel.generate("engine", params, config="small")
+
+
+def test_engines_by_name():
+    assert roundel.EngineParams.named("small") == roundel.EngineParams(**roundel.EngineParams.named("small").as_dict())
+    with pytest.raises(ValueError, match="config must be one of tiny, small, medium, large, not 'huge'"):
+        roundel.EngineParams.named("huge")
+
+
+def test_what_functions_return_is_public():
+    returned = {inspect.signature(getattr(roundel, name)).return_annotation for name in FUNCTIONS}
+    named = {kind if isinstance(kind, str) else kind.__name__ for kind in returned}
+    assert set(RESULTS) == named - {"Graph", "list"}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_have_one_face(name):
+    for method in ("as_dict", "tables", "lines", "write", "save"):
+        assert callable(getattr(getattr(roundel, name), method))
+
+
+def test_commands_call_the_api_and_little_else():
+    """A command imports the front door, options, what shows a result, and names to choose from."""
+    from roundel.cli.main import COMMANDS
+
+    allowed = ("roundel.cli.", "roundel.golden.", "roundel.ui", "roundel.generator", "roundel.data")
+    named = {"roundel.demo": {"DemoOptions"}, "roundel.evaluation": {"library_paths"}}
+    named["roundel.detection"] = {"PICTURES", "parse_image"}
+    for command in COMMANDS:
+        source = inspect.getsource(importlib.import_module(f"roundel.cli.{command}_command"))
+        assert command == "units" or "import roundel\n" in source, command
+        for line in source.splitlines():
+            words = line.split()
+            if words[:1] == ["from"] and words[1].startswith("roundel") and not words[1].startswith(allowed):
+                assert {word.strip(",") for word in words[3:]} <= named[words[1]], line
