@@ -60,7 +60,7 @@ def to_verilog(component: wiring.Component, name: str, done: Callable[[str], obj
     return converted
 
 
-class _Emitter(rtlil.ModuleEmitter):
+class _Emitter(rtlil.ModuleEmitter):  # type: ignore[misc]  # Amaranth has no types
     """Amaranth's emitter of a module, but for memories of zeros.
 
     Amaranth makes an object for each bit of the initial words and Yosys a line for each word, which is most of the

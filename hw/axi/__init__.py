@@ -1,7 +1,8 @@
 """AXI4 and AXI4-Lite, of use to any design."""
 
+from roundel.golden.registers import Access, Register
 from roundel.hw.axi.read import ReadMaster
-from roundel.hw.axi.registers import Access, Register, RegisterFile
+from roundel.hw.axi.registers import RegisterFile
 from roundel.hw.axi.signatures import (
     attach,
     command_layout,

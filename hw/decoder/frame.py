@@ -18,7 +18,7 @@ def status_layout() -> data.StructLayout:
     return data.StructLayout({"done": 1, "error": 1, "bit": POSITION})
 
 
-class FrameState(enum.Enum, shape=2):  # type: ignore[call-arg]
+class FrameState(enum.Enum, shape=2):  # type: ignore[call-arg, misc]
     """What the next word is."""
 
     __qualname__ = "State"  # its name in the Verilog

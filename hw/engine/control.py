@@ -11,7 +11,7 @@ from roundel.hw.engine.fetch import fault_layout
 from roundel.hw.lib import Component, In, Out
 
 
-class RunState(enum.Enum, shape=2):  # type: ignore[call-arg]
+class RunState(enum.Enum, shape=2):  # type: ignore[call-arg, misc]
     """State of the core."""
 
     __qualname__ = "State"  # its name in the Verilog

@@ -1,4 +1,4 @@
-"""The descriptors of one unit of the engine: the one it works on, and the next."""
+"""Dispatch of descriptors to the units: a queue for each, tokens between neighbours, a watchdog over all."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ def fault_layout() -> data.StructLayout:
     return data.StructLayout({"code": 4, "address": OUTER_ADDRESS, "number": NUMBER})
 
 
-class FetchState(enum.Enum, shape=2):  # type: ignore[call-arg]
+class FetchState(enum.Enum, shape=2):  # type: ignore[call-arg, misc]
     """Where in the program."""
 
     __qualname__ = "State"  # its name in the Verilog

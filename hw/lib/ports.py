@@ -40,7 +40,7 @@ def Out(shape: Any, doc: str, *, init: Any = None) -> Port:
     return Port(wiring.Out(shape, init=init), doc)
 
 
-class Component(wiring.Component):
+class Component(wiring.Component):  # type: ignore[misc]  # Amaranth has no types
     """A component of Amaranth whose ports are keyword arguments, each with its documentation.
 
     `super().__init__(start=In(1, "Begin a run."), ...)` stands at the end of a component's own `__init__`.

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.compute.feed_rows import FeedBeats, FeedRows
-from roundel.hw.engine.compute.feed_tiles import BORDER, FeedSteps, FeedTiles
+from roundel.hw.engine.compute.row_beats import FeedBeats, FeedRows
+from roundel.hw.engine.compute.tile_steps import BORDER, FeedSteps, FeedTiles
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.ports import beat_layout, feed_port, step_layout, unit_port
 from roundel.hw.lib import Component, In, Out, SmallFifo, delay

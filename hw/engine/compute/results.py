@@ -1,4 +1,4 @@
-"""Addresses of the words of a layer's output positions, in the order in which the array gives results."""
+"""Residuals and results of a layer: words at its output positions, in the order in which the array gives results."""
 
 from typing import Any
 

@@ -7,8 +7,8 @@ from amaranth.lib import stream
 
 from roundel.golden.engine import Opcode, Region
 from roundel.hw.axi import command_layout
-from roundel.hw.engine.compute.feed_tiles import TileCounter
 from roundel.hw.engine.compute.parameters import tile_stream_layout
+from roundel.hw.engine.compute.tile_steps import TileCounter
 from roundel.hw.engine.ports import OUTER_ADDRESS, unit_port
 from roundel.hw.lib import Component, In, Out, select
 

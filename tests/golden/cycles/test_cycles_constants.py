@@ -51,7 +51,7 @@ def test_a_layers_end():
 
 def test_the_feeder():
     feeder = built(engine_feeder.Feeder(EngineParams()))
-    taken = 1  # roundel.hw.engine.compute.feed_tiles: after `start`
+    taken = 1  # roundel.hw.engine.compute.tile_steps: after `start`
     assert taken + 1 + cycles_compute.ROW + cycles_compute.ANSWER == feeder.fill
     assert cycles_compute.ANSWER == ActivationMemory.FEED_LATENCY + 2  # roundel.hw.lib.fifo: two
     assert cycles_compute.CREDITS == engine_feeder.CREDITS

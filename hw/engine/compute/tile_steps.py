@@ -1,4 +1,4 @@
-"""The tiles of a COMPUTE descriptor: how many there are, and where each begins."""
+"""The tiles of a COMPUTE descriptor, and the steps of each tile."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.compute.feed_tiles import BORDER, MARKS, begin_layout
+from roundel.hw.engine.compute.tile_steps import BORDER, MARKS, begin_layout
 from roundel.hw.engine.ports import descriptor_layout
 from roundel.hw.lib import Component, In, Out
 
