@@ -32,7 +32,6 @@ SMALL_FILES = {
 # Class names that still stand in several files of a package.
 TWICE = {
     "roundel": {"Accuracy", "Choice", "Lowering", "Options", "Rate", "Steps"},
-    "roundel.hw": {"State"},
 }
 
 
