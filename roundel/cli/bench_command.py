@@ -15,7 +15,7 @@ from roundel.ui import output_folder, steps
 @OUTPUT
 @JSON
 def command(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> None:
-    """Measure work per cycle of the RTL, the speed of simulation and golden models, and accuracy: bench.json."""
+    """Measure throughput of the RTL, speed of simulation and golden models, and accuracy: bench.json."""
     import roundel
 
     with output_folder(folder) as work:

@@ -21,7 +21,7 @@ from roundel.ui import output_folder, steps
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="Number of digits whose accumulators are the stimulus.",
+    help="Number of images of digits whose accumulators are the stimulus.",
 )
 @click.option("--stimulus", type=FILE, help="Stimulus of your own: an npz file with accumulators `acc`.")
 @OUTPUT

@@ -22,7 +22,11 @@ BITS = click.IntRange(2, 8)
     "--calibration", type=FILE, required=True, help="Images for the choice of fractional bits (.npz, `images`)."
 )
 @click.option("--held-out", type=FILE, help="Images and labels (.npz) on which accuracy is reported.")
-@click.option("--sparsity", type=float, help="Fraction of all weights that OPQ prunes, 0 to below 1.")
+@click.option(
+    "--sparsity",
+    type=float,
+    help="Fraction of all weights that one-shot pruning-quantization (OPQ) sets to 0, 0 to below 1.",
+)
 @click.option(
     "--bits", type=float, help="Mean bits of a code in OPQ, 2 to 8. Without it the search chooses the weights."
 )
@@ -46,11 +50,9 @@ BITS = click.IntRange(2, 8)
     type=click.Choice([scheme.value for scheme in SCHEMES]),
     default=Scheme.SHIFT.value,
     show_default=True,
-    help="Arithmetic of the requantizers; all but shift keep scales that are no powers of two.",
+    help="Arithmetic of the requantizers; all but shift keep scales that are not powers of two.",
 )
-@click.option(
-    "--refit", is_flag=True, help="Move scales that are no powers of two to powers of two; see `roundel advise`."
-)
+@click.option("--refit", is_flag=True, help="Move scales to powers of two; see `roundel advise`.")
 @click.option(
     "--weight-bits", type=BITS, default=8, show_default=True, help="Bits of weights that OPQ does not quantize."
 )
@@ -61,7 +63,7 @@ BITS = click.IntRange(2, 8)
     type=click.Choice([item.value for item in Rounding]),
     help="Rounding of the requantizers; by default half_up, or half_even for files with quantized activations.",
 )
-@click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one for a layer.")
+@click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one per layer.")
 @click.option(
     "--finetune", "finetune", type=FILE, help="Fine-tune on these images (.npz, `images`, `labels`); needs torch."
 )
@@ -85,7 +87,7 @@ BITS = click.IntRange(2, 8)
 @OUTPUT
 @JSON
 def command(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
-    """Compress a trained network: network.npz, streams/, report.md and report.json.
+    """Prune and quantize a trained network: network.npz, streams/, report.md and report.json.
 
     Weights are pruned and quantized by OPQ (--sparsity, --bits), or by the joint search of fractional bits, which
     chooses biases and activations either way.

@@ -27,7 +27,7 @@ from roundel.ui import err, output_folder, steps, table
 @click.option(
     "--sparsity",
     type=float,
-    help="Fraction of all weights that OPQ prunes; by default 0.2, or 0 where weights are integers already.",
+    help="Fraction of all weights that OPQ sets to 0; by default 0.2, or 0 where weights are integers already.",
 )
 @click.option("--bits", type=float, help="Mean bits of a code in OPQ. Without it the search chooses weights of 8 bits.")
 @click.option(
@@ -38,7 +38,7 @@ from roundel.ui import err, output_folder, steps, table
     default="reference",
     show_default=True,
     metavar="LIBERTY",
-    help="Cells for energies: `reference`, a Liberty file (.lib, .lib.gz), or `none` to leave them out.",
+    help="Cell library for energy: `reference`, a Liberty file (.lib, .lib.gz), or `none` to skip energy.",
 )
 @OUTPUT
 @JSON

@@ -20,9 +20,9 @@ from roundel.ui import output_folder, steps
     help="Set a parameter of the unit, see `roundel units`; config=NAME sets those of a named configuration.",
 )
 @click.option(
-    "--fpga", type=click.Choice(["ecp5"]), help="Place and route on a board with this FPGA, and make a bitstream."
+    "--fpga", type=click.Choice(["ecp5"]), help="Place and route for a board with this FPGA, and write a bitstream."
 )
-@click.option("--freq", "mhz", type=float, help="Clock in MHz, 100 by default; on a board its PLL makes it.")
+@click.option("--freq", "mhz", type=float, help="Clock in MHz, 100 by default; on a board its PLL generates it.")
 @OUTPUT
 @JSON
 def command(

@@ -16,16 +16,16 @@ from roundel.golden.errors import InputError, MismatchError, ToolError
 
 COMMANDS = {
     "advise": "Tell what it costs to move a quantized network's scales to powers of two, and what that saves.",
-    "bench": "Measure work per cycle of the RTL, the speed of simulation and golden models, and accuracy: bench.json.",
+    "bench": "Measure throughput of the RTL, speed of simulation and golden models, and accuracy: bench.json.",
     "compare": "Compare area, delay and energy of a unit's variants: report.json, report.csv, report.md and plots.",
     "compile": "Compile an integer network for the engine: program.bin, memory_map.json, program.lst.",
-    "compress": "Compress a trained network: network.npz, streams/, report.md and report.json.",
+    "compress": "Prune and quantize a trained network: network.npz, streams/, report.md and report.json.",
     "demo": "Run a trained detector on the engine's RTL, from images to boxes, and write demo.md.",
     "generate": "Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.",
     "nms": "Suppress scored boxes, and list the rows of the file that are kept.",
     "run": "Run a compressed network bit-exactly: outputs.npz, run.json and, of a detector, boxes.npz.",
     "units": "List the units, their parameters and their named configurations.",
-    "verify": "Prove RTL equal to golden: cocotb benches under Verilator.",
+    "verify": "Check RTL against the golden models, with cocotb benches under Verilator.",
 }
 """The commands, each in a file of its own, and what the list of them says."""
 

@@ -24,8 +24,12 @@ from roundel.ui import err
     type=click.Choice(["parallel", "cascade"]),
     help="Boxes that a pass sees: all, or survivors of the pass before.",
 )
-@click.option("--shift", type=click.Choice(["none", "diagonal", "quad"]), help="Shifted copies of every level.")
-@click.option("--alpha", type=float, help="Kernel size as a fraction of the box of a channel, above 0.")
+@click.option(
+    "--shift",
+    type=click.Choice(["none", "diagonal", "quad"]),
+    help="Shifted copies of every pyramid level: none, one (diagonal) or three (quad).",
+)
+@click.option("--alpha", type=float, help="Kernel size as a fraction of the typical box of a channel, above 0.")
 @click.option("--stride", type=int, help="Size of a cell in pixels, a power of two.")
 @click.option(
     "--guard",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 FILE = click.Path(path_type=Path)
-SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of everything random.")
+SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of all random choices.")
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
 )

@@ -17,7 +17,7 @@ from roundel.ui import err, steps
 @click.option("--waves", type=FILE, help="Keep logs and VCD waves in this folder.")
 @JSON
 def command(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Path | None, as_json: bool) -> None:
-    """Prove RTL equal to golden: cocotb benches under Verilator. Exit code 1 on a mismatch."""
+    """Check RTL against the golden models, with cocotb benches under Verilator. Exit code 1 on a mismatch."""
     import roundel
 
     verification = roundel.verify(names, configs=wanted, seed=seed, waves=waves, progress=steps)
