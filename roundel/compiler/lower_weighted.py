@@ -20,7 +20,7 @@ def is_depthwise(layer: Weighted, channels: int) -> bool:
 
 
 def window_of(layer: Weighted, source: Tensor) -> Window:
-    """The window of a layer; a matrix product behind a flattened map has a kernel as large as the map."""
+    """Return the window of a layer; a matrix product behind a flattened map has a kernel as large as the map."""
     if layer.window is not None:
         return layer.window
     storage = source.storage

@@ -132,7 +132,7 @@ class Planner:
         ]
 
     def _traffic(self, storage: Storage) -> int:
-        """Number of additional transfers of a storage if it is streamed instead of resident."""
+        """Return the number of additional transfers of a storage if it is streamed instead of resident."""
         reads = sum(
             any(tensor.storage.root[0] is storage for tensor in operation.operands) for operation in self.operations
         )

@@ -14,7 +14,7 @@ POINT = Window(kernel=(1, 1))
 
 
 def phases_of(window: Window, interleave: int) -> int:
-    """Number of phases (kinds of output rows) where a row of the map holds `interleave` rows of the tensor."""
+    """Return the number of phases (kinds of output rows) if a row of the map holds `interleave` rows of the tensor."""
     return interleave // gcd(interleave, window.stride[0])
 
 

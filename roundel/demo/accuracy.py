@@ -66,7 +66,7 @@ def accuracies(
 
 
 def detections(detector: Detector, records: Ints) -> Detections:
-    """Records as boxes in pixels."""
+    """Return records as boxes in pixels."""
     return detector.pixels(Boxes(boxes=records[:, :4], scores=records[:, 4], labels=records[:, 5]))
 
 

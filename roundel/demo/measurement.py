@@ -200,7 +200,7 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
 
 
 def layer_names(compressed: Compressed) -> dict[str, str]:
-    """The layer behind each output of the ONNX file."""
+    """Return the layer behind each output of the ONNX file."""
     return {name: compressed.quantized.results[tensor] for name, tensor in compressed.graph.names.items()}
 
 

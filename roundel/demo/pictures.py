@@ -57,7 +57,7 @@ def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequenc
 
 
 def _found(axes: Any, box: Mapping[str, Any], colour: str) -> None:
-    """A box with its class in a corner."""
+    """Draw a box with its class in a corner."""
     _outline(axes, box["box"], colour, linewidth=1.8)
     x1, y1, *_ = box["box"]
     axes.text(
@@ -94,7 +94,7 @@ def draw_cycles(path: Path, layers: Sequence[Mapping[str, Any]]) -> None:
 
 
 def draw_roofline(path: Path, layers: Sequence[Mapping[str, Any]], multipliers: int, bus_bytes: int) -> None:
-    """Useful products a cycle against products for each byte from or to the outer memory; a point for each layer.
+    """Draw useful products a cycle against products for each byte from or to the outer memory; a point for each layer.
 
     No layer can be above the flat roof (all multipliers, but for blocks of zeros, which are left out) or the slanted
     one (a beat of the bus in every cycle).

@@ -23,7 +23,7 @@ LABELLED = 20  # kept boxes whose score can be written beside them and still be 
 
 
 def palette(images: Sequence[Detections]) -> dict[int, str]:
-    """A colour for each class; those with the most boxes in the whole file have one of their own."""
+    """Return a colour for each class; those with the most boxes in the whole file have one of their own."""
     counts: Counter[int] = Counter()
     for detections in images:
         counts.update(detections.labels.tolist())
@@ -99,12 +99,12 @@ def _draw(axes: Any, detections: Detections, places: Ints, colours: Mapping[int,
 
 
 def _outlines(boxes: Floats) -> list[Floats]:
-    """The four corners of every box, (4, 2) each."""
+    """Return the four corners of every box, (4, 2) each."""
     return list(boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])
 
 
 def _extent(boxes: Floats, size: tuple[int, int] | None) -> tuple[Floats, Floats]:
-    """The two corners of what is shown: the image, or where it has no borders all boxes."""
+    """Return the two corners of what is shown: the image, or where it has no borders all boxes."""
     if size is None:
         return boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     return np.zeros(2), np.array(size, np.float64)

@@ -42,6 +42,7 @@ class RtlRun:
 
     @property
     def boxes_per_cycle(self) -> float:
+        """Boxes that the unit took in a cycle, on average."""
         return self.boxes / self.cycles
 
     def __str__(self) -> str:
@@ -49,6 +50,7 @@ class RtlRun:
         return f"RTL equal to golden: {speed}, {self.boxes_per_cycle:.2f} boxes per cycle"
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values, as `--json` prints them."""
         names = ("boxes", "cycles", "fraction", "exact", "boxes_per_cycle")
         return {name: getattr(self, name) for name in names}
 
@@ -92,7 +94,7 @@ def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: 
 
 
 def box_format(everything: Detections, size: tuple[int, int]) -> tuple[BoxFormat, bool]:
-    """The format with the fewest fraction bits that holds all coordinates, and whether it holds them exactly."""
+    """Return the format with the fewest fraction bits that holds all coordinates, and whether it holds them exactly."""
     exact = [bits for bits in range(9) if whole(everything.boxes * 2.0**bits)]
     width, height = size
     fraction = exact[0] if exact else ROUNDED
@@ -115,7 +117,7 @@ def capacity(groups: Sequence[Ints]) -> int:
 
 
 def images(form: BoxFormat, everything: Detections, groups: Sequence[Ints]) -> list[BoxImage]:
-    """The boxes of every group as codes; scores are ranks within the file."""
+    """Return the boxes of every group as codes; scores are ranks within the file."""
     codes, ranks = form.encode(Detections(boxes=everything.boxes, scores=everything.scores))
     return [
         BoxImage(

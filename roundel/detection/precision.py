@@ -30,7 +30,7 @@ def greedy(threshold: float) -> Method:
 
 
 def pooled(params: PsrrParams) -> Method:
-    """A pyramid of pools."""
+    """Return a pyramid of pools."""
     return lambda detections: psrr_nms(detections, params)
 
 
@@ -58,7 +58,7 @@ def accuracy(
     seed: int = SEED,
     done: Done = lambda name: None,
 ) -> list[Row]:
-    """What every method keeps of every kind of scene; rows of `name`, `value`, `unit` and `params`.
+    """Return what every method keeps of every kind of scene; rows of `name`, `value`, `unit` and `params`.
 
     `nms.ap50`, `nms.ap75` and `nms.ap50_95` are average precisions, 0 to 1, `nms.kept` is boxes per image. Where both
     of `GREEDY` are among the methods, `nms.ap50_lost` and `nms.ap75_lost` say by how many points (hundredths) every
@@ -135,7 +135,7 @@ def _annotations(image: int, boxes: Floats, labels: Ints, scores: Floats) -> lis
 
 
 def _dataset(images: int, annotations: list[Row]) -> Any:
-    """The annotations as a `COCO`; numbered from 1, as it takes 0 for none."""
+    """Return the annotations as a `COCO`; numbered from 1, as it takes 0 for none."""
     from pycocotools.coco import COCO
 
     dataset = COCO()
@@ -152,7 +152,7 @@ def _dataset(images: int, annotations: list[Row]) -> Any:
 
 
 def _measure(images: Sequence[Scene], method: Method, about: Row) -> list[Row]:
-    """The rows of one method on one kind of scene."""
+    """Return the rows of one method on one kind of scene."""
     kept = [method(scene.detections) for scene in images]
     precisions = zip(PRECISIONS, average_precision(images, kept), strict=True)
     rows = [row(name, value, "AP", about) for name, value in precisions]

@@ -124,7 +124,7 @@ def place(params: SceneParams, rng: np.random.Generator) -> Floats:
 
 
 def somewhere(rng: np.random.Generator) -> Floats:
-    """A box within the image, (4,): every scale and ratio, give or take a third of an octave, is as likely."""
+    """Return a box within the image, (4,): every scale and ratio, give or take a third of an octave, is as likely."""
     area = (rng.choice(SCALES) * 2 ** rng.uniform(-1 / 3, 1 / 3)) ** 2
     ratio = rng.choice(RATIOS) * 2 ** rng.uniform(-1 / 3, 1 / 3)
     size = np.minimum(np.sqrt([area / ratio, area * ratio]), SIZE)
@@ -135,7 +135,7 @@ def somewhere(rng: np.random.Generator) -> Floats:
 def fire(
     params: SceneParams, rng: np.random.Generator, box: Floats, count: int, confidence: float
 ) -> tuple[Floats, Floats]:
-    """Detections of what is at `box`: corners (count, 4), cut off at the border, and scores (count,)."""
+    """Return detections of what is at `box`: corners (count, 4), cut off at the border, and scores (count,)."""
     spread = rng.uniform(*params.jitter, (count, 1)) * np.tile(box[2:] - box[:2], 2)
     corners = np.clip(rng.normal(box, spread), 0, SIZE)
     corners = np.concatenate(  # the lesser coordinate first: large misses turn small boxes over

@@ -60,7 +60,7 @@ class Job:
 
 
 def run_jobs(jobs: Sequence[Job], done: Callable[[str], None] = lambda name: None) -> list[Row]:
-    """The rows of all jobs, in order, measured on all cores; `done` is called with the name of each finished one."""
+    """Measure all jobs on all cores; `done` is called with the name of each finished one, rows keep the jobs' order."""
 
     def one(job: Job) -> Row:
         row = job.measure()
@@ -132,7 +132,7 @@ def requant_jobs(
 def mac_jobs(
     cells: Sequence[Path], example: MacExample, *, common: Mapping[str, Any] | None = None, fpga: bool = False
 ) -> list[Job]:
-    """The array with weights of 8 and 4 bits in each structure, on every library, driven by one layer of the digits."""
+    """Return jobs: the array with weights of 8 and 4 bits, in each structure, on every library, driven by one layer."""
 
     def measure(library: Path, variant: MacParams) -> Row:
         row = measure_mac(variant, library, example.beats, source=example.source)
@@ -184,7 +184,7 @@ def decoder_jobs(cells: Sequence[Path], *, common: Mapping[str, Any] | None = No
 
 
 def fpga_figures(component: Any, top: str) -> Row:
-    """The columns of a report that place and route on ECP5 gives; Fmax includes paths from and to ports.
+    """Return the columns of a report that place and route on ECP5 gives; Fmax includes paths from and to ports.
 
     A design that does not fit has its counts, no Fmax, and in `fpga_excess` what the device has too few of.
     """

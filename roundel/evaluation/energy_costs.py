@@ -97,7 +97,7 @@ class Stimulus:
 
 
 def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
-    """What to measure, by name, all of it cached."""
+    """Return what to measure, by name, all of it cached."""
     params = stimulus.compiled.params
     source = f"{stimulus.name}, its own data"
     given = replace(params.mac.requant, scheme=Scheme.SHIFT)
@@ -114,7 +114,7 @@ def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
 
 
 def costs_of(rows: Mapping[str, Row]) -> Costs:
-    """The rows of `cost_jobs`."""
+    """Return the rows of `cost_jobs`."""
     nms = rows.get("nms", {"energy_pj_per_op": None, "energy_tables_pj_per_op": 0.0})
     return Costs(
         cells=rows["array"]["cells"],
@@ -127,7 +127,7 @@ def costs_of(rows: Mapping[str, Row]) -> Costs:
 
 
 def measure_array(params: EngineParams, cells: Path, steps: Sequence[Step], *, source: str) -> Row:
-    """What a multiplication costs in an array of the engine's lanes and `COLUMNS` columns, its memory left out."""
+    """Return the cost of a multiplication in an array of `COLUMNS` columns of the engine's lanes, without its memory."""
     mac = replace(params.mac, columns=min(params.columns, COLUMNS), depth=min(params.depth, POSITIONS))
     beats = layer_beats(mac, steps)
     given = [text for name, values in beats.arrays().items() for text in (name, values.tobytes())]
@@ -154,7 +154,7 @@ def _array_row(mac: MacParams, cells: Path, beats: Schedule, source: str) -> Row
 
 
 def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
-    """The first positions, products and channels of the largest layer, its bytes signed as the array takes them."""
+    """Return the first positions, products and channels of the largest layer; its bytes are signed."""
     fitting = [step for step in steps if isinstance(step.layer, Weighted) and step.columns is not None]
     step = max(fitting, key=lambda one: min(one.layer.weights.shape[0], PRODUCTS) * len(one.columns))  # type: ignore
     layer = step.layer
@@ -168,7 +168,7 @@ def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
 
 
 def weight_streams(compiled: Compiled, source: str) -> WeightStreams:
-    """The streams of the longest layers, until they hold `WEIGHTS`."""
+    """Return the streams of the longest layers, until they hold `WEIGHTS`."""
     found = {
         (one.weights_offset, one.weights_bytes)
         for one in compiled.program.descriptors
@@ -183,7 +183,7 @@ def weight_streams(compiled: Compiled, source: str) -> WeightStreams:
 
 
 def box_images(params: EngineParams, boxes: Sequence[Boxes]) -> tuple[BoxImage, ...]:
-    """The first images, and the first one once more behind them (see `BoxStream`)."""
+    """Return the first images, and the first one once more behind them (see `BoxStream`)."""
     assert params.nms is not None
     some = list(boxes[:SCENES])
     form = params.nms.format

@@ -1,5 +1,7 @@
-"""Energy of an image on the engine: counted operations times what each costs on gates, counted accesses times figures
-of memories. The two are never added up: they are of different nodes.
+"""Energy of an image on the engine, of operations and of memories.
+
+Counted operations times what each costs on gates, counted accesses times figures of memories. The two are never added
+up: they are of different nodes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,7 +55,7 @@ class Counts:
 
 
 def count(compiled: Compiled, registers: Mapping[str, int], boxes: int) -> Counts:
-    """What one run counts: by its program, by its registers for the bus, and with so many boxes before the NMS."""
+    """Count one run: by its program, by its registers for the bus, and with so many boxes before the NMS."""
     whole = sum((_task(compiled.params, task) for task in compiled.tasks), Counts())
     return whole + Counts(boxes=boxes, outer_beats=registers["read_beats"] + registers["write_beats"])
 
@@ -73,7 +75,7 @@ def _task(params: EngineParams, task: Task) -> Counts:
 
 
 def _compute(params: EngineParams, task: Task) -> Counts:
-    """A COMPUTE descriptor, whose steps are known; `docs/engine.md` has its loops."""
+    """Count a COMPUTE descriptor, whose steps are known; `docs/engine.md` has its loops."""
     v = task.values
     tiles = v["tiles_x"] * v["tiles_y"]
     rows = (v["tiles_y"] - 1) * v["tile_h"] + v["last_h"]
@@ -117,6 +119,7 @@ class EnergyRow:
 
     @property
     def nj(self) -> float | None:
+        """Energy in nanojoules, all accesses together; None if the energy of one is unknown."""
         return None if self.pj is None else self.count * self.pj / 1000
 
     def as_dict(self) -> dict[str, Any]:

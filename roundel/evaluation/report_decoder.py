@@ -35,7 +35,7 @@ def decoder_section(rows: Sequence[Row], folder: Path) -> list[str]:
 
 
 def one_each(rows: Sequence[Row]) -> list[Row]:
-    """The first row of each scheme: area and delay do not depend on the stimulus."""
+    """Return the first row of each scheme: area and delay do not depend on the stimulus."""
     return list({row["scheme"]: row for row in reversed(rows)}.values())[::-1]
 
 

@@ -45,7 +45,7 @@ def ratios(rows: Sequence[Row], scheme: str, figures: Mapping[str, str] = REQUAN
 
 
 def libraries(rows: Iterable[Row]) -> list[str]:
-    """The cell libraries of `rows`, in order of appearance."""
+    """Return the cell libraries of `rows`, in order of appearance."""
     return list(dict.fromkeys(row["cells"] for row in rows))
 
 
@@ -78,10 +78,10 @@ def frequency(row: Row) -> str:
 
 
 def number(value: Any) -> str:
-    """A float with one decimal, anything else as it is."""
+    """Return a float with one decimal, anything else as it is."""
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def slug(name: str) -> str:
-    """A name that is good for a file."""
+    """Return a name that is good for a file."""
     return "".join(letter if letter.isalnum() else "_" for letter in name)

@@ -50,7 +50,7 @@ class Accumulators:
 
 
 def from_network(network: Network, images: Ints, source: str) -> Accumulators:
-    """What enters the requantizers of the weighted layers of `network` for `images`.
+    """Return what enters the requantizers of the weighted layers of `network` for `images`.
 
     A layer with an unsigned output (ReLU) has a result of one bit more than a signed one; its shift is raised by one.
     """
@@ -61,7 +61,7 @@ def from_network(network: Network, images: Ints, source: str) -> Accumulators:
 
 
 def digits_network(images: int) -> tuple[Network, Ints]:
-    """The digits network of `examples/digits`, quantized to 8 bits, and its first `images` held-out digits as integers.
+    """Return the digits network, quantized to 8 bits, and its first `images` held-out digits as integers.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def digits(images: int) -> Accumulators:
 
 
 def from_file(path: Path) -> Accumulators:
-    """The array `acc` of an npz file: integers of one layer (1-D), or one layer a row.
+    """Return the array `acc` of an npz file: integers of one layer (1-D), or one layer a row.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class Example:
     network: Network | None = None
 
     def streams(self, params: DecoderParams) -> WeightStreams:
-        """What a decoder of these parameters is given."""
+        """Return what a decoder of these parameters is given."""
         codec = CodecParams(packing=params.packing, width=params.width, lanes=params.lanes, slices=params.slices)
         streams = tuple(encode(weights, codec) for weights in self._weights(params))
         return WeightStreams(source=self.source, streams=streams)
@@ -73,7 +73,7 @@ def laplace_weights(count: int, zeros: float, width: int, *, seed: int = 1) -> I
 
 
 def examples() -> list[Example]:
-    """The digits network, and Laplace weights at each of `ZEROS`.
+    """Return the digits network, and Laplace weights at each of `ZEROS`.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class MacExample:
         return found
 
     def beats(self, params: MacParams) -> Schedule:
-        """The layer's first positions, products and channels on an array of these parameters."""
+        """Return the layer's first positions, products and channels on an array of these parameters."""
         layer, columns = self.step.layer, self.step.columns
         assert isinstance(layer, Weighted)
         assert columns is not None
@@ -58,7 +58,7 @@ class MacExample:
 
 
 def mac_example(images: int) -> MacExample:
-    """The digits network's largest layer on its first `images` held-out digits."""
+    """Return the digits network's largest layer on its first `images` held-out digits."""
     network, encoded = digits_network(images)
     weighted = [step for step in steps(network, encoded) if isinstance(step.layer, Weighted)]
     largest = max(weighted, key=lambda step: step.layer.weights.size)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ Variant = tuple[str, NmsParams | GreedyParams]
 
 
 def variants(common: Mapping[str, Any]) -> list[Variant]:
-    """Unit and parameters of every row: `psrr` in both semantics and with 1, 2 and 4 lanes, `guarded`, GreedyNMS.
+    """Return unit and parameters of every row: `psrr` in both semantics, with 1, 2 and 4 lanes, `guarded`, GreedyNMS.
 
     With more lanes or as a cascade `guarded` takes minutes to map, and too long to simulate as gates.
 

@@ -130,7 +130,7 @@ def cells(board: BoardBuild) -> list[tuple[str, ...]]:
 
 
 def notes(board: BoardBuild) -> list[str]:
-    """What the table does not say: frequency, look-up tables per product, memories that are not in block RAM."""
+    """Return what the table does not say: frequency, look-up tables per product, memories that are not in block RAM."""
     lines = [f"maximum {board.built.fmax_mhz:.1f} MHz, clocked with {board.clock_mhz:g} MHz"]
     if not board.met:
         lines[0] += ": too fast, so there is no bitstream; try a lower --freq"

@@ -61,7 +61,7 @@ def timing_constraints(unit: str, ports: Sequence[Port], mhz: float) -> str:
 
 
 def bus_interfaces(ports: Sequence[Port]) -> dict[str, dict[str, Any]]:
-    """The AXI interfaces among the ports, by the prefix of their names; empty without any."""
+    """Return the AXI interfaces among the ports, by the prefix of their names; empty without any."""
     found = {}
     for prefix, mode in _BUSES.items():
         widths = {

@@ -66,7 +66,7 @@ class FloatRow:
 def float_rows(
     graph: Graph, images: Any, integers: Mapping[str, Ints], formats: Mapping[str, Format], *, residuals: bool = True
 ) -> list[FloatRow]:
-    """A row for each tensor that both networks have, in dataflow order.
+    """Return a row for each tensor that both networks have, in dataflow order.
 
     Parameters
     ----------

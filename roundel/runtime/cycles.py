@@ -54,7 +54,7 @@ class LayerCycles:
 
 
 def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
-    """A row for each layer in the order of the program; together they are all cycles up to the last one's end.
+    """Return a row for each layer in the order of the program; together they are all cycles up to the last one's end.
 
     What a descriptor of the compute unit waited for before its start is its layer's `memory`.
     """
@@ -63,7 +63,7 @@ def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
 
 
 def predicted_layers(compiled: Compiled) -> tuple[list[LayerCycles], int]:
-    """What the cycle model says of the same layers, without any simulation, and of all cycles from start to done."""
+    """Predict the cycles of the same layers, and all from start to done, by the cycle model, without simulation."""
     rows, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
     flags = ("computing", "waiting_weights", "waiting_parameters", "waiting_memory")
     spans = [

@@ -79,14 +79,14 @@ def difference(image: int, tensor: str, rtl: NDArray[Any], golden: NDArray[Any])
 
 
 def golden_records(nms: NmsParams, boxes: Boxes) -> Ints:
-    """The records of an image, (boxes kept, fields of `RECORD`), by the NMS's own golden model, without any program."""
+    """Return an image's records, (boxes kept, fields of `RECORD`), by the NMS's own golden model, without a program."""
     kept = nms.compute(*boxes).kept
     columns = boxes.boxes[kept], boxes.scores[kept, None], boxes.labels[kept, None], np.asarray(kept)[:, None]
     return np.hstack(columns).astype(np.int64)
 
 
 def rtl_records(compiled: Compiled, frame: Frame) -> Ints:
-    """The records that a run left in the outer memory, (boxes kept, fields of `RECORD`)."""
+    """Return the records that a run left in the outer memory, (boxes kept, fields of `RECORD`)."""
     rows = [tuple(record.values()) for record in RECORD.unpack(compiled.records(frame.regions))]
     return np.array(rows, dtype=np.int64).reshape(-1, len(RECORD.names))
 

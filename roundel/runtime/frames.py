@@ -88,7 +88,7 @@ def run_frames(compiled: Compiled, images: Ints, done: Done = lambda _: None) ->
 
 
 def batches(compiled: Compiled, count: int) -> list[slice]:
-    """The images of each simulation: equally many for each core, as far as they fit into the simulated memory."""
+    """Return the images of each simulation: equally many for each core, if they fit into the simulated memory."""
     each = sum(_pitch(compiled, region) for region in OWN)
     room = (MOST - compiled.sizes[Region.PROGRAM] - 16 * PAGE) // each
     if room < 1:
@@ -124,7 +124,7 @@ def _simulate(compiled: Compiled, images: Ints) -> list[Frame]:
 
 
 def _stacked(parts: Sequence[Any], pitch: int) -> Any:
-    """The regions of all images, `pitch` bytes apart."""
+    """Return the regions of all images, `pitch` bytes apart."""
     whole = np.zeros((len(parts), pitch), np.uint8)
     for row, part in zip(whole, parts, strict=True):
         row[: len(part)] = part
@@ -149,7 +149,7 @@ def check_ended(compiled: Compiled, registers: Mapping[str, int], what: str) -> 
 
 
 def _frame(compiled: Compiled, run: EngineRun, registers: Sequence[dict[str, int]], index: int) -> Frame:
-    """What belongs to one image."""
+    """Return what belongs to one image."""
     regions = {}
     for region in OWN:
         start = index * _pitch(compiled, region)

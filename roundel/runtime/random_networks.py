@@ -29,11 +29,11 @@ class Drawn:
         return int(self.rng.integers(low, high + 1))
 
     def chance(self, part: float) -> bool:
-        """True in so many cases."""
+        """Return true in so many cases."""
         return bool(self.rng.random() < part)
 
     def form(self, fraction: int, *, zero: bool = False) -> Format:
-        """A format of so many fractional bits."""
+        """Make a format of so many fractional bits."""
         width, signed = self.draw(5, 8) if self.chance(0.5) else 8, self.chance(0.4)
         return Format(width=width, signed=signed, fraction=fraction, zero=self.draw(0, 15) if zero else 0)
 
@@ -43,7 +43,7 @@ class Drawn:
         return names[-1] if self.chance(0.6) else names[self.draw(0, len(names) - 1)]
 
     def window(self, rows: int, columns: int, *, most: int = 4, dilated: bool = True) -> Window | None:
-        """A window that fits into the map, or None."""
+        """Make a window that fits into the map, or None."""
         kernel = self.draw(1, most), self.draw(1, most)
         dilation = (self.draw(1, 2), self.draw(1, 2)) if dilated else (1, 1)
         reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
@@ -65,7 +65,7 @@ class Drawn:
         return name
 
     def activated(self, output: Format) -> dict[str, Any]:
-        """A clamp and a leak, now and then."""
+        """Make a clamp and a leak, now and then."""
         low, high = output.limits
         bounds = (low + self.draw(-3, 9), high - self.draw(-3, 20)) if self.chance(0.3) else None
         return {"output": output, "bounds": bounds, "leak": self.draw(0, 3) if self.chance(0.3) else 0}
@@ -73,7 +73,7 @@ class Drawn:
     def weighted(
         self, source: str, window: Window | None, outputs: int, *, groups: int = 1, residual: str | None = None
     ) -> str:
-        """A convolution, or a matrix product without a window."""
+        """Make a convolution, or a matrix product without a window."""
         shape, x = self.shapes[source], self.formats[source]
         rows = (window.taps if window else 1) * shape[-1] // groups
         output = self.form(2)
@@ -94,7 +94,7 @@ class Drawn:
         )  # fmt: skip
 
     def convolution(self) -> None:
-        """A convolution, dense, grouped or depthwise, with a residual now and then, if it fits."""
+        """Make a convolution, dense, grouped or depthwise, with a residual now and then, if it fits."""
         source = self.any_tensor()
         rows, columns, channels = self.shapes[source]
         window = self.window(rows, columns)
@@ -109,7 +109,7 @@ class Drawn:
             self.weighted(source, window, outputs, groups=groups, residual=residual)
 
     def average(self) -> None:
-        """An average over windows, or over the whole map."""
+        """Return an average over windows, or over the whole map."""
         source = self.any_tensor()
         rows, columns, channels = self.shapes[source]
         window = Window(kernel=(rows, columns)) if self.chance(0.3) else self.window(rows, columns, dilated=False)
@@ -123,7 +123,7 @@ class Drawn:
         )  # fmt: skip
 
     def maximum(self) -> None:
-        """A maximum over windows."""
+        """Make a maximum over windows."""
         source = self.any_tensor()
         window = self.window(*self.shapes[source][:2], most=5)
         if window is not None:
@@ -139,7 +139,7 @@ class Drawn:
             self.add(Upsample, shape, source, factor=factor, output=self.formats[source])
 
     def sum(self) -> None:
-        """The sum of two maps."""
+        """Make the sum of two maps."""
         source = self.any_tensor()
         others = [name for name, shape in self.shapes.items() if shape == self.shapes[source]]
         other = others[self.draw(0, len(others) - 1)]
@@ -191,7 +191,7 @@ class Drawn:
             kinds[self.draw(0, len(kinds) - 1)]()
 
     def network(self) -> Network:
-        """What has grown, with a classifier behind it now and then."""
+        """Return what has grown, with a classifier behind it now and then."""
         if self.chance(0.3):
             self.classifier()
         results = tuple(dict.fromkeys((self.layers[self.draw(0, len(self.layers) - 1)].name, self.layers[-1].name)))
@@ -199,7 +199,7 @@ class Drawn:
 
 
 def engine_network(seed: int, *, layers: int = 5, size: int = 20, channels: int = 20) -> tuple[Network, Ints]:
-    """A network of about so many layers, on images of up to `size` rows and columns; and an image for it."""
+    """Make a network of about so many layers, on images of up to `size` rows and columns; and an image for it."""
     drawn = Drawn(seed, size=size, channels=channels)
     drawn.grow(layers)
     network = drawn.network()

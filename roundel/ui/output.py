@@ -17,7 +17,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into, whose files appear in `path` when the block ends well, and nowhere otherwise.
+    """Open a folder to write into, whose files appear in `path` when the block ends well, and nowhere otherwise.
 
     Files of the same name in `path` are replaced; others stay.
 
