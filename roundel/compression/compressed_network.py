@@ -281,7 +281,7 @@ def stream_files(layers: Iterable[str]) -> dict[str, str]:
 
 
 def _report(path: Path) -> dict[str, Any]:
-    """What the file holds; nothing where there is none."""
+    """Return what the file holds; nothing where there is none."""
     if not path.is_file():
         return {}
     try:
@@ -292,7 +292,7 @@ def _report(path: Path) -> dict[str, Any]:
 
 
 def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
-    """The shape of the images that the file names; one blank image of it has to go through the layers."""
+    """Return the shape of the images that the file names; one blank image of it has to go through the layers."""
     if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
         raise InputError(f"{path}: meta: input_shape: expected a list of sizes")
     try:
@@ -303,14 +303,14 @@ def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:
 
 
 def _results(path: Path, network: Network, results: Any) -> dict[str, str]:
-    """The layer behind each output, which the file names; the names are members of an npz file."""
+    """Return the layer behind each output, which the file names; the names are members of an npz file."""
     if not isinstance(results, dict) or not results or not set(map(str, results.values())) <= set(network.output_names):
         raise InputError(f"{path}: meta: results: expected one of {', '.join(network.output_names)} for each name")
     return results
 
 
 def _inside(path: Path, layer: str, name: object) -> str:
-    """A file's name, which must not lead out of the folder."""
+    """Return a file's name, which must not lead out of the folder."""
     if not isinstance(name, str) or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"{path}: meta: streams: expected a file beside it for layer {layer}, not {name!r}")
     return name

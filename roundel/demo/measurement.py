@@ -141,6 +141,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, title: str, total: int = 1) -> Iterator[Callable[[str], None]]:
+        """Show the progress of one part and add its seconds to its title's."""
         start = monotonic()
         with self.progress(title, total) as done:
             yield done

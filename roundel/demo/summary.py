@@ -66,7 +66,7 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
 
 
 def _opq(demo: DemoMeasurement) -> dict[str, Any] | None:
-    """What OPQ was asked for."""
+    """Return what OPQ was asked for."""
     params = demo.compressed.options.opq
     return None if params is None else {"sparsity": params.sparsity, "bits": params.bits}
 

@@ -10,7 +10,7 @@ Found = Mapping[str, Any]
 
 
 def accuracy(found: Found) -> Grid:
-    """A row for each network and NMS, in points."""
+    """Return a row for each network and NMS, in points."""
     rows = [
         [
             f"{row['network']} + {row['nms']}",

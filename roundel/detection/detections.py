@@ -91,7 +91,7 @@ def _check_arrays(file: str, arrays: Arrays) -> None:
 
 
 def _image(everything: Detections, ids: NDArray[Any], image_id: int) -> ImageDetections:
-    """The rows of one image."""
+    """Return the rows of one image."""
     rows = np.flatnonzero(ids == image_id)
     detections = Detections(
         boxes=everything.boxes[rows], scores=everything.scores[rows], classes=everything.labels[rows]
@@ -118,7 +118,7 @@ class Scenes:
     objects: tuple[Objects, ...]
 
     def first(self, count: int) -> "Scenes":
-        """The first `count` of them."""
+        """Return the first `count` of them."""
         return Scenes(images=self.images[:count], objects=self.objects[:count])
 
 
@@ -149,7 +149,7 @@ def read_scenes(path: str | Path, shape: tuple[int, ...]) -> Scenes:
 
 
 def _object_arrays(path: str | Path) -> list[NDArray[Any]]:
-    """The arrays `NAMES` of a file."""
+    """Return the arrays `NAMES` of a file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in NAMES if name in file.files}

@@ -123,7 +123,7 @@ class Detector:
         return -(-form.height // scale.stride), -(-form.width // scale.stride)
 
     def heads(self, network: Network, layers: Mapping[str, str] | None = None) -> tuple[HeadParams, ...]:
-        """What the box decoder is told of each scale of an integer network.
+        """Return what the box decoder is told of each scale of an integer network.
 
         Logits of scales whose formats have different fractional bits are moved to the most of them: `score_shift`.
 
@@ -179,7 +179,7 @@ class Detector:
             raise InputError(f"{self.file}: outputs {scale.cls} and {scale.box}: {error}") from None
 
     def integer(self, heads: Sequence[HeadParams], tensors: Tensors) -> list[Boxes]:
-        """The boxes of each image, as they go to the NMS.
+        """Return the boxes of each image, as they go to the NMS.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class Detector:
         return Detections(boxes=corners, scores=boxes.scores.astype(np.float64), classes=boxes.labels)
 
     def detections(self, tensors: Tensors) -> list[Detections]:
-        """The boxes of each image in float.
+        """Return the boxes of each image in float.
 
         Parameters
         ----------

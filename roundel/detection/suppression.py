@@ -66,6 +66,7 @@ class NmsOptions:
 
     @property
     def greedy(self) -> bool:
+        """Whether the method is GreedyNMS, which has no pyramid."""
         return self.method == "greedy"
 
     @property
@@ -85,7 +86,7 @@ class NmsOptions:
         return GreedyParams.threshold if self.guard is None else self.guard
 
     def pyramid(self) -> PsrrParams:
-        """The parameters of the float model."""
+        """Return the parameters of the float model."""
         width, height = self.size
         try:
             return preset(self.method, width=width, height=height, **self.given)
@@ -300,7 +301,7 @@ def _run(file: str, everything: Detections, groups: Sequence[Ints], options: Nms
 
 
 def joined(images: Sequence[ImageDetections]) -> Detections:
-    """The boxes of all images, as the file has them."""
+    """Return the boxes of all images, as the file has them."""
     rows = np.concatenate([np.zeros(0, np.int64), *(image.indices for image in images)])
     order = np.argsort(rows)
     boxes = np.concatenate([np.zeros((0, 4)), *(image.detections.boxes for image in images)])

@@ -127,7 +127,7 @@ def costs_of(rows: Mapping[str, Row]) -> Costs:
 
 
 def measure_array(params: EngineParams, cells: Path, steps: Sequence[Step], *, source: str) -> Row:
-    """Return the cost of a multiplication in an array of `COLUMNS` columns of the engine's lanes, without its memory."""
+    """Return the cost of a multiplication in an array of `COLUMNS` columns of the engine's lanes, not its memory."""
     mac = replace(params.mac, columns=min(params.columns, COLUMNS), depth=min(params.depth, POSITIONS))
     beats = layer_beats(mac, steps)
     given = [text for name, values in beats.arrays().items() for text in (name, values.tobytes())]

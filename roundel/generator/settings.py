@@ -13,7 +13,7 @@ CONFIG = "config"  # the key that is no parameter, but names a configuration of 
 
 
 def find_unit(name: str) -> Unit:
-    """The unit called `name`; InputError that lists all of them otherwise."""
+    """Return the unit called `name`; InputError that lists all of them otherwise."""
     if name not in UNITS:
         raise InputError(f"unknown unit {name!r}, expected one of {', '.join(UNITS)}")
     return UNITS[name]
@@ -70,7 +70,7 @@ def unit_params(unit: Unit, params: Any = None, config: str | None = None) -> Pa
 
 
 def make_params(unit: Unit, keywords: dict[str, Any]) -> Params:
-    """The parameter object of `unit`; InputError with the object's own words when it refuses."""
+    """Return the parameter object of `unit`; InputError with the object's own words when it refuses."""
     try:
         return unit.params.from_dict(keywords)
     except (TypeError, ValueError) as error:
@@ -85,7 +85,7 @@ def _named(unit: Unit, name: str) -> Mapping[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with what `over` says, also inside of parameter objects that both speak of."""
+    """Return `base` with what `over` says, also inside of parameter objects that both speak of."""
     return {
         **base,
         **{
@@ -151,7 +151,7 @@ def describe_units() -> list[dict[str, Any]]:
 
 
 def _defaults(params: Any, prefix: str = "") -> dict[str, Any]:
-    """What a parameter object holds, by the key that `--set` takes, that of an inner one after a dot."""
+    """Return what a parameter object holds, by the key that `--set` takes, that of an inner one after a dot."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(params):
         value, key = getattr(params, field.name), prefix + field.name

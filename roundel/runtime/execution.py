@@ -147,7 +147,7 @@ def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Execu
 
 
 def compile_traced(request: Request, params: EngineParams) -> Compiled:
-    """The program of a network, for an engine with its requantizer, that stores every layer's result."""
+    """Return the program of a network, for an engine with its requantizer, that stores every layer's result."""
     source, detector = request.source, request.detector
     try:
         params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(source.network))

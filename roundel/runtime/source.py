@@ -96,7 +96,7 @@ def _results(path: Path, network: Network, meta: Mapping[str, Any]) -> dict[str,
 
 
 def _shape(path: Path, meta: Mapping[str, Any]) -> Shape:
-    """The shape that the file says."""
+    """Return the shape that the file says."""
     shape = meta.get("input_shape")
     if shape is None:
         raise InputError(f"{path}: meta: input_shape: not there, expected --input-shape")

@@ -24,7 +24,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], con
 
 
 def shortened(rows: Iterable[Sequence[str]], most: int = 28) -> list[list[str]]:
-    """The rows with no more than the end of long names in the first column: exporters give layers paths for names."""
+    """Return the rows with the end of long names in the first column: exporters give layers paths for names."""
     return [[name if len(name) <= most else f"…{name[1 - most :]}", *others] for name, *others in rows]
 
 

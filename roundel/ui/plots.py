@@ -23,7 +23,7 @@ COLOURS = ("#24507a", "#d97b29", "#4f8f5b", "#a23b4a", "#7a6aa8", "#8c8c8c")
 
 @contextmanager
 def figure(path: Path, width: float = 8.0, height: float = 4.0) -> "Iterator[Figure]":
-    """A figure in the common style, written to `path` (PNG, without dates or versions) when the block ends."""
+    """Open a figure in the common style; it is written to `path` (PNG, without dates or versions) as the block ends."""
     import matplotlib as mpl  # takes a third of a second, and most commands draw nothing
     from matplotlib.figure import Figure
 
