@@ -2,13 +2,17 @@
 
 from roundel.compression.compressed_network import CompressedNetwork, compress, packed
 from roundel.compression.finetune_options import FinetuneOptions
-from roundel.compression.pipeline import Compressed, CompressOptions, opq_params, run_passes
+from roundel.compression.options import CompressOptions, opq_params
+from roundel.compression.passes import PASSES, Compression
+from roundel.compression.pipeline import Compressed, run_passes
 from roundel.compression.report import size
 
 __all__ = [
+    "PASSES",
     "CompressOptions",
     "Compressed",
     "CompressedNetwork",
+    "Compression",
     "FinetuneOptions",
     "compress",
     "opq_params",

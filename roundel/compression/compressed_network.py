@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from roundel.compression.finetune_options import FinetuneOptions
-from roundel.compression.pipeline import Compressed, CompressOptions, opq_params, run_passes
+from roundel.compression.options import CompressOptions, opq_params
+from roundel.compression.pipeline import Compressed, run_passes
 from roundel.compression.report import MODULES, STREAMS, cells, report, report_lines, summary
 from roundel.frontend import Model, export_onnx
 from roundel.golden.codec import CodecError, Packing, decode

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundel.compression.pipeline import prune
+from roundel.compression.passes import prune_weights
 from roundel.data import DIGITS
 from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
@@ -313,6 +313,6 @@ def test_a_network_that_normalizes_before_it_convolves():
         "conv_f": (("Conv",), 1, 1),
     }
     assert quantized.choices[-1].sqnr_db > 30
-    pruned, plans = prune(fold(graph), OpqParams(sparsity=0.5, bits=4, max_width=4, power_of_two=True))
+    pruned, plans = prune_weights(fold(graph), OpqParams(sparsity=0.5, bits=4, max_width=4, power_of_two=True))
     assert list(plans) == ["conv_b", "conv_f"]
     assert [item.step is None for item in pruned.nodes if isinstance(item, Conv)] == [True, False, True, False]

@@ -1,0 +1,80 @@
+"""What to compress, and how."""
+
+from dataclasses import dataclass, field
+from math import ceil
+
+from roundel.compression.finetune_options import FinetuneOptions
+from roundel.frontend import Model
+from roundel.golden.errors import InputError
+from roundel.golden.opq import OpqParams, Weighting
+from roundel.golden.rounding import Rounding
+from roundel.graph import Graph, ImageSource
+from roundel.quantization import QuantizeOptions, StreamOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressOptions:
+    """What to compress, and how.
+
+    Parameters
+    ----------
+    model, calibration
+        The trained network (ONNX), and images for choosing fractional bits (array `images`).
+    held_out
+        Images with `labels` that neither training nor calibration saw; None reports no accuracy.
+    opq
+        Pruning and quantization from the weights alone; None leaves weights to the joint search. Steps that are powers
+        of two are part of the shift.
+    search
+        The joint search of fractional bits; its `requant` keeps scales that are no powers of two.
+    refit
+        Whether to move such scales to powers of two.
+    streams
+        How weights are packed, and for which array.
+    training
+        Images, with `labels` or without, to fine-tune on; None does not.
+    finetune
+        How to fine-tune.
+    """
+
+    model: Model | Graph
+    calibration: ImageSource
+    held_out: ImageSource | None = None
+    opq: OpqParams | None = None
+    search: QuantizeOptions = field(default_factory=QuantizeOptions)
+    rounding: Rounding | None = None
+    refit: bool = False
+    streams: StreamOptions = field(default_factory=StreamOptions)
+    training: ImageSource | None = None
+    finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
+
+
+def opq_params(
+    sparsity: float | None, bits: float | None, weighting: str, weight_bits: int, steps: str = "power_of_two"
+) -> OpqParams | None:
+    """Return what `--sparsity`, `--bits`, `--weighting` and `--steps` ask for; None without either of the first two.
+
+    No code is wider than `bits` rounded up, so that a whole number gives every layer the same number of levels.
+
+    Raises
+    ------
+    InputError
+        A number out of range.
+    """
+    if steps != "power_of_two" and bits is None:
+        raise InputError(f"--steps {steps}: expected --bits as well, without which OPQ has no steps")
+    if sparsity is None and bits is None:
+        return None
+    if bits is not None and not 2 <= bits <= 8:
+        raise InputError(f"--bits: expected 2 to 8, not {bits}")
+    width = ceil(bits) if bits is not None else weight_bits
+    try:
+        return OpqParams(
+            sparsity=sparsity or 0.0,
+            bits=bits,
+            max_width=width,
+            weighting=Weighting(weighting),
+            power_of_two=steps == "power_of_two",
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None

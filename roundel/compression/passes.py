@@ -1,0 +1,214 @@
+"""The passes of compression, functions that each add to a `Compression` what the next ones need (docs/compress.md).
+
+`PASSES` lists them in order. To look between two of them, or to leave out `prune` or `tune`, run the list pass by pass.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.compression.finetuning import finetune
+from roundel.compression.options import CompressOptions
+from roundel.frontend import read_onnx
+from roundel.golden.errors import InputError
+from roundel.golden.opq import LayerPlan, OpqParams, opq
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Rounding
+from roundel.graph import Conv, Dense, Graph, Images, ImageSource, Quantize, fold, layer_weights, load_images
+from roundel.quantization import LayerStream, Quantized, network_streams, quantize
+from roundel.scales import Advised, advise, given_nodes
+from roundel.ui import Progress
+
+
+@dataclass(kw_only=True, eq=False)
+class Compression:
+    """A network on its way to integers: what was asked for, and what the passes so far have made.
+
+    Parameters
+    ----------
+    options
+        What to compress, and how; after `read` with the rounding that the network says.
+    progress
+        Told of every epoch, module and stream.
+
+    Attributes
+    ----------
+    original
+        After `read`: the network as imported.
+    calibration, held_out, training
+        After `read`: images; None where the options name none.
+    tuned
+        After `fold_operators`: the network in normal form; after `prune` and `tune` with the weights that these leave.
+    plans
+        After `prune`: OPQ's plan of each layer; empty without OPQ.
+    losses
+        After `tune`: mean loss of each epoch; empty without training images.
+    quantized, advised
+        After `quantize_modules`: the integer network, and the advice where scales are no powers of two.
+    streams
+        After `pack`: one for each weighted layer whose weights have at most 8 bits.
+    """
+
+    options: CompressOptions
+    progress: Progress
+    original: Graph = field(init=False)
+    calibration: Images = field(init=False)
+    held_out: Images | None = field(init=False)
+    training: Images | None = field(init=False)
+    tuned: Graph = field(init=False)
+    plans: Mapping[str, LayerPlan] = field(init=False, default_factory=dict)
+    losses: tuple[float, ...] = field(init=False, default=())
+    quantized: Quantized = field(init=False)
+    advised: Advised | None = field(init=False)
+    streams: tuple[LayerStream, ...] = field(init=False)
+
+
+def read(work: Compression) -> None:
+    """Import the network, and load the images.
+
+    Raises
+    ------
+    InputError
+        A file is missing or not what it should be; the message names it.
+    """
+    options = work.options
+    work.original = options.model if isinstance(options.model, Graph) else read_onnx(options.model)
+    search = replace(options.search, rounding=options.rounding or usual_rounding(work.original))
+    work.options = replace(options, search=search)
+    work.calibration = load_images(options.calibration, work.original)
+    work.held_out = _labelled(options.held_out, work.original)
+    work.training = None if options.training is None else load_images(options.training, work.original)
+
+
+def fold_operators(work: Compression) -> None:
+    """Fold batch normalization into weights and biases, and move activations to what they belong to."""
+    work.tuned = fold(work.original)
+
+
+def prune(work: Compression) -> None:
+    """Prune and quantize weights from the weights alone (OPQ), if asked to.
+
+    Raises
+    ------
+    InputError
+        No weights, or weights that a file already gives as integers.
+    """
+    work.tuned, work.plans = prune_weights(work.tuned, work.options.opq)
+
+
+def tune(work: Compression) -> None:
+    """Fine-tune what OPQ left free, if there are training images.
+
+    Raises
+    ------
+    InputError
+        There is nothing frozen to tune around, torch is missing, or what `roundel.compression.finetuning` refuses.
+    """
+    if work.training is None:
+        return
+    if not work.plans:
+        raise InputError("--finetune: expected --sparsity or --bits as well, which fix masks and steps")
+    images, labels = work.training.images, work.training.labels
+    result = finetune(work.original, work.plans, images, labels, work.options.finetune, progress=work.progress)
+    work.tuned, work.losses = result.graph, result.losses
+
+
+def quantize_modules(work: Compression) -> None:
+    """Group operators into unified modules, and search their fractional bits.
+
+    Raises
+    ------
+    InputError
+        The network has no integer form, or `to_integers` refuses.
+    """
+    images = work.calibration.images
+    work.quantized, work.advised = to_integers(work.tuned, images, work.options, work.progress)
+
+
+def pack(work: Compression) -> None:
+    """Pack the weights of every layer as a stream."""
+    network = work.quantized.network
+    with work.progress("weight streams", len(network.weighted)) as step:
+        work.streams = network_streams(network, work.options.streams, step)
+
+
+Pass = Callable[[Compression], None]
+
+PASSES: tuple[Pass, ...] = (read, fold_operators, prune, tune, quantize_modules, pack)
+
+
+def usual_rounding(graph: Graph) -> Rounding:
+    """Of requantizers, for a network of which nothing else is known."""
+    quantized = any(isinstance(node, Quantize) for node in graph.nodes)
+    return Rounding.HALF_EVEN if quantized else Rounding.HALF_UP
+
+
+def to_integers(
+    graph: Graph, images: NDArray[Any], options: CompressOptions, progress: Progress
+) -> tuple[Quantized, Advised | None]:
+    """Return the integer network, and the advice where scales are no powers of two.
+
+    Raises
+    ------
+    InputError
+        Such scales and no choice of what to do with them, both choices, or a choice and nothing that it could act on.
+    """
+    search = options.search
+    if options.refit and search.scaled:
+        raise InputError(f"--refit: expected none of --requant, which keeps the scales, not {search.requant.value}")
+    if options.refit or (search.scaled and given_nodes(graph)):
+        which, scheme = ("moved", Scheme.FIXED16) if options.refit else ("kept", search.requant)
+        plain = replace(search, requant=Scheme.SHIFT)
+        advised = advise(graph, images, scheme=scheme, options=plain, networks=(which,), progress=progress)
+        quantized = advised.moved or advised.kept
+        assert quantized is not None
+        return quantized, advised
+    return quantize(graph, images, search, progress), None
+
+
+def prune_weights(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:
+    """Prune and quantize the weights of a folded graph, and return each layer's plan; as it was without `params`.
+
+    Raises
+    ------
+    InputError
+        No weights, or weights that a file already gives as integers.
+    """
+    if params is None:
+        return graph, {}
+    done = [node.name for node in graph.nodes if isinstance(node, Conv | Dense) and node.step is not None]
+    if done:
+        where = f"{graph.file}: node {done[0]}"
+        raise InputError(f"{where}: its weights are integers already, expected none of --sparsity and --bits")
+    weights = layer_weights(graph)
+    if not weights:
+        raise InputError(f"{graph.file}: expected weights for --sparsity and --bits, but no layer has any")
+    try:
+        plans = opq(weights, params)
+    except ValueError as error:
+        raise InputError(f"{graph.file}: node {error}") from None
+    nodes = [
+        _planned(node, plans[node.name]) if isinstance(node, Conv | Dense) and node.name in plans else node
+        for node in graph.nodes
+    ]
+    return replace(graph, nodes=tuple(nodes)), plans
+
+
+def _planned(node: Conv | Dense, plan: LayerPlan) -> Conv | Dense:
+    if plan.levels is None:
+        return replace(node, weights=plan.values.astype(np.float32))
+    step = np.asarray(plan.levels.step, dtype=np.float32)
+    weights = plan.levels.codes.astype(np.float32) * step  # as any runtime computes them
+    return replace(node, weights=weights, step=step, code_width=plan.levels.width)
+
+
+def _labelled(source: ImageSource | None, graph: Graph) -> Images | None:
+    """Images, each with the label of one of the first result's scores."""
+    if source is None:
+        return None
+    images = load_images(source, graph)
+    images.labels_of(graph.shapes[graph.result])
+    return images
