@@ -29,11 +29,6 @@ SMALL_FILES = {
     "roundel.hw.requant.table": "one file a core, as the other schemes have",
 }
 
-# Class names that still stand in several files of a package.
-TWICE = {
-    "roundel": {"Accuracy", "Choice", "Lowering", "Options", "Rate", "Steps"},
-}
-
 
 class Plan(NamedTuple):
     """The rooms of one package and the imports between them."""
@@ -268,5 +263,4 @@ def class_names(package: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_class_name_stands_once_in_a_package(package: str) -> None:
-    twice = {name: places for name, places in class_names(package).items() if len(places) > 1}
-    assert {name: places for name, places in twice.items() if name not in TWICE.get(package, ())} == {}
+    assert {name: places for name, places in class_names(package).items() if len(places) > 1} == {}
