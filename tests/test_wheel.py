@@ -110,3 +110,25 @@ def test_suppression_is_measured_without_onnxruntime(environment: Path, tmp_path
     figures = (tmp_path / "bench" / "bench.json").read_text()
     assert '"nms.boxes_per_cycle"' in figures
     assert "compiled" not in figures
+
+
+def snippet() -> str:
+    """The Python lines of README.md."""
+    [lines] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return lines
+
+
+def test_the_readmes_python_lines_run(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "snippet.py").write_text(snippet())
+    assert "boxes in" in call(environment / "python", "snippet.py", folder=tmp_path)
+    assert (tmp_path / "verilog" / "engine.v").is_file()
+
+
+def test_mypy_knows_the_readmes_python_lines_from_the_wheel_alone(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "snippet.py").write_text(snippet() + "\nreveal_type(roundel.compress)\nroundel.no_such_name\n")
+    words = ("--strict", "--python-executable", environment / "python", "snippet.py")
+    done = subprocess.run([sys.executable, "-m", "mypy", *words], cwd=tmp_path, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("snippet.py")]
+    revealed, wrong = lines
+    assert re.search(r"Revealed type is .*CompressedNetwork", revealed), done.stdout
+    assert "has no attribute" in wrong, done.stdout

@@ -132,6 +132,11 @@ def _value(text: str) -> Any:
 def describe_units() -> list[dict[str, Any]]:
     """Give a row per unit: name, summary, parameters with their defaults, named configurations.
 
+    Returns
+    -------
+    list of dict
+        Plain values, as `roundel units --json` prints them.
+
     Examples
     --------
     >>> import roundel
