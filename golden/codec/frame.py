@@ -33,8 +33,8 @@ class Segments:
 
     def __iter__(self) -> Iterator["Segments"]:
         for index in range(len(self.starts)):
-            one = slice(index, index + 1)
-            yield Segments(starts=self.starts[one], lengths=self.lengths[one], counts=self.counts[one])
+            part = slice(index, index + 1)
+            yield Segments(starts=self.starts[part], lengths=self.lengths[part], counts=self.counts[part])
 
     def faults(self, reached: Ints) -> list[CodecError]:
         """Return at most one error, given the bit at which the last field of each segment ends, (segments,)."""
@@ -72,8 +72,10 @@ def read_frame(words: Words, start: int, count: int, segment: int) -> tuple[Segm
         if at < end:
             fault = CodecError(WORD * at, f"{end - at} more words", "the end of the stream")
     counts = np.minimum(count - segment * np.arange(len(starts)), segment)
-    found = Segments(starts=np.array(starts, dtype=np.int64), lengths=np.array(lengths, dtype=np.int64), counts=counts)
-    return found, fault
+    segments = Segments(
+        starts=np.array(starts, dtype=np.int64), lengths=np.array(lengths, dtype=np.int64), counts=counts
+    )
+    return segments, fault
 
 
 def frame(payload: Words) -> list[Words]:

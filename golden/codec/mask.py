@@ -35,11 +35,11 @@ def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
     masks = np.zeros((int(beats.max(initial=0)), len(beats)), dtype=np.int64)
     starts = np.zeros_like(masks)
     at = WORD * segments.starts
-    for beat, found in enumerate(masks):
+    for beat, row in enumerate(masks):
         going = beat < beats
         starts[beat] = at
-        found[:] = np.where(going, peek(view, at, lanes), 0)
-        at = at + np.where(going, lanes + width * np.bitwise_count(found).astype(np.int64), 0)
+        row[:] = np.where(going, peek(view, at, lanes), 0)
+        at = at + np.where(going, lanes + width * np.bitwise_count(row).astype(np.int64), 0)
     used = np.arange(len(masks)) < beats[:, None]
     masks, starts = masks.T[used], starts.T[used]
 

@@ -27,8 +27,8 @@ class CodecError(InputError):
         Offset in the stream of the field that is wrong, or of the first bit not yet read.
     """
 
-    def __init__(self, bit: int, found: str, expected: str):
-        super().__init__(f"weight stream, bit {bit}: {found}, expected {expected}")
+    def __init__(self, bit: int, actual: str, expected: str):
+        super().__init__(f"weight stream, bit {bit}: {actual}, expected {expected}")
         self.bit = bit
 
 

@@ -24,7 +24,7 @@ def encode(codes: Codes, params: CodecParams) -> Words:
 def decode(words: Words, segments: Segments, params: CodecParams) -> Codes:
     """Unpack the codes of all segments."""
     view = windows(words)
-    parts = [_decode_one(view, one, params) for one in segments]
+    parts = [_decode_one(view, segment, params) for segment in segments]
     return np.concatenate([np.zeros(0, dtype=np.uint8), *parts])
 
 

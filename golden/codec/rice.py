@@ -56,9 +56,9 @@ def _beats(zeros: Ints, code: Codes, params: CodecParams) -> Ints:
 def rounds(codes: Codes, params: CodecParams) -> Ints:
     """(beats,): how many rounds each beat of a segment has; 0 if no symbol begins in it."""
     count = np.zeros((params.slices, -(-len(codes) // params.lanes)), dtype=np.int64)
-    for index, found in enumerate(count):
+    for index, row in enumerate(count):
         beats = _beats(*steps(zero_runs(codes[index :: params.slices]), RUN_LIMIT << params.run_bits), params)
-        found[:] = np.bincount(beats, minlength=len(found))
+        row[:] = np.bincount(beats, minlength=len(row))
     return np.asarray(count.max(axis=0))
 
 

@@ -48,11 +48,11 @@ def run_histograms(pieces: Iterable[Runs]) -> tuple[Ints, Ints]:
     return inner, trailing
 
 
-def _add(one: Ints, other: Ints) -> Ints:
-    if len(one) < len(other):
-        one, other = other, one.copy()
-    one[: len(other)] += other
-    return one
+def _add(counts: Ints, other: Ints) -> Ints:
+    if len(counts) < len(other):
+        counts, other = other, counts.copy()
+    counts[: len(other)] += other
+    return counts
 
 
 def steps(runs: Runs, span: int) -> Steps:

@@ -102,24 +102,24 @@ class Reader:
         """Give commands that are offered side by side, each as soon as its channel has a place for it."""
         left = list(transfers)
         while left:
-            for one in sorted(left, key=lambda one: one.channel != self.given_by):
-                if self.channels[one.channel].open < COMMANDS:
-                    self._give(one)
-                    left.remove(one)
+            for transfer in sorted(left, key=lambda transfer: transfer.channel != self.given_by):
+                if self.channels[transfer.channel].open < COMMANDS:
+                    self._give(transfer)
+                    left.remove(transfer)
             if left:
                 yield self.accepted
         yield self.given_at
 
-    def _give(self, one: Transfer) -> None:
-        channel = self.channels[one.channel]
-        given = max(self.given_at + 1, self.clock.now + (self.given_by != one.channel))
-        self.given_by, self.given_at = one.channel, given
+    def _give(self, transfer: Transfer) -> None:
+        channel = self.channels[transfer.channel]
+        given = max(self.given_at + 1, self.clock.now + (self.given_by != transfer.channel))
+        self.given_by, self.given_at = transfer.channel, given
         if not channel.asked:
             channel.ready_at = max(channel.ready_at, given + 1)
-        channel.asked.append(deque(bursts(one.address, one.size, self.params)))
+        channel.asked.append(deque(bursts(transfer.address, transfer.size, self.params)))
         channel.open += 1
         self.clock.at(channel.ready_at, self.something.happens)
-        if one.channel == LOAD:
+        if transfer.channel == LOAD:
             self.clock.at(given + HOLD, lambda: self._loads(1))
 
     def _loads(self, change: int) -> None:
@@ -158,28 +158,28 @@ class Reader:
         """Return the channel whose turn it is, of those that may have a burst now."""
         now, count = self.clock.now, len(self.channels)
         for number in ((turn + step) % count for step in range(1, count + 1)):
-            one = self.channels[number]
+            channel = self.channels[number]
             held = number == WEIGHTS and self.array_idle and self.loads > 0
-            if one.asked and one.room >= self.params.burst and one.ready_at <= now and not held:
+            if channel.asked and channel.room >= self.params.burst and channel.ready_at <= now and not held:
                 return number
         return None
 
     def _go(self, number: int) -> None:
-        one, now = self.channels[number], self.clock.now
-        beats = one.asked[0].popleft()
-        final = not one.asked[0]
+        channel, now = self.channels[number], self.clock.now
+        beats = channel.asked[0].popleft()
+        final = not channel.asked[0]
         if final:
-            one.asked.popleft()
-            self.clock.at(now + 1, lambda: self._accept(one))
+            channel.asked.popleft()
+            self.clock.at(now + 1, lambda: self._accept(channel))
             if number == LOAD:
                 self.clock.at(now + HOLD, lambda: self._loads(-1))
-        one.room -= beats
-        one.ready_at = now + AGAIN
-        self.clock.at(one.ready_at, self.something.happens)
+        channel.room -= beats
+        channel.ready_at = now + AGAIN
+        self.clock.at(channel.ready_at, self.something.happens)
         self.outstanding += 1
         start = max(now + 1 + self.memory.delay, self.free_at)
         self.free_at = start + beats
-        self.clock.at(start, lambda: self._arrive(one, Burst(start + HAND, beats, final)))
+        self.clock.at(start, lambda: self._arrive(channel, Burst(start + HAND, beats, final)))
         self.clock.at(start + beats, self._through)
 
     def _accept(self, channel: Channel) -> None:

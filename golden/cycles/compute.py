@@ -88,20 +88,26 @@ class Compute:
     def counts(self, job: Job) -> list[int]:
         """Count the steps of each output block in the parameter stream."""
         if id(job) not in self._counts:
-            one = job.descriptor
-            assert one.parameters_region == Region.PROGRAM
-            data = self.image[one.parameters_offset :][: one.parameters_bytes]
-            self._counts[id(job)] = step_counts(self.params, data, one.blocks)
+            descriptor = job.descriptor
+            assert descriptor.parameters_region == Region.PROGRAM
+            data = self.image[descriptor.parameters_offset :][: descriptor.parameters_bytes]
+            self._counts[id(job)] = step_counts(self.params, data, descriptor.blocks)
         return self._counts[id(job)]
 
     def ask(self, job: Job) -> Process:
         """Ask for parameters and weights of every tile, from now on."""
-        one = job.descriptor
+        descriptor = job.descriptor
         wanted = [
-            Transfer(PARAMETERS, self.address(one.parameters_region, one.parameters_offset), one.parameters_bytes),
-            Transfer(WEIGHTS, self.address(one.weights_region, one.weights_offset), one.weights_bytes),
+            Transfer(
+                PARAMETERS,
+                self.address(descriptor.parameters_region, descriptor.parameters_offset),
+                descriptor.parameters_bytes,
+            ),
+            Transfer(
+                WEIGHTS, self.address(descriptor.weights_region, descriptor.weights_offset), descriptor.weights_bytes
+            ),
         ]
-        for _ in tiles(one):
+        for _ in tiles(descriptor):
             yield from self.open.room(TILES)
             yield from self.reader.transfer(*wanted)
             yield self.clock.now + 1
@@ -132,9 +138,9 @@ class Compute:
     def blocks_of(self, job: Job) -> list[WeightBlock]:
         """Return the blocks of a tile's weight stream."""
         if id(job) not in self._blocks:
-            one = job.descriptor
-            assert one.weights_region == Region.PROGRAM
-            data = self.image[one.weights_offset :][: one.weights_bytes].tobytes()
+            descriptor = job.descriptor
+            assert descriptor.weights_region == Region.PROGRAM
+            data = self.image[descriptor.weights_offset :][: descriptor.weights_bytes].tobytes()
             columns, count = self.params.columns, sum(self.counts(job))
             self._blocks[id(job)] = weight_blocks(data, self.params.decoder, columns, count)
         return self._blocks[id(job)]
@@ -193,11 +199,11 @@ class _Array:
 
     def run(self) -> Process:
         """Beats meet weights."""
-        unit, one, row = self.unit, self.job.descriptor, self.job.row
+        unit, descriptor, row = self.unit, self.job.descriptor, self.job.row
         number, asked, beat = 0, self.start, self.start + 1  # beats so far; last request; first free cycle of the array
         written = 0  # first cycle in which the step's first sum can be added to
-        for w, h in tiles(one):
-            line = one.lead + (w - 1) * one.every + 1
+        for w, h in tiles(descriptor):
+            line = descriptor.lead + (w - 1) * descriptor.every + 1
             beats = h * line
             for count in unit.counts(self.job):
                 for step in range(count):
@@ -211,24 +217,24 @@ class _Array:
                         self.last_row.give(asked - line)
                     beat = max(beat, first + ANSWER)
                     if step:
-                        row.waiting_memory += max(0, written - one.lead - beat)
-                        beat = max(beat, written - one.lead)
+                        row.waiting_memory += max(0, written - descriptor.lead - beat)
+                        beat = max(beat, written - descriptor.lead)
                     weights = yield from unit.blocks.receive()
-                    row.waiting_weights += max(0, weights - one.lead - beat)
-                    beat = max(beat, weights - one.lead)
+                    row.waiting_weights += max(0, weights - descriptor.lead - beat)
+                    beat = max(beat, weights - descriptor.lead)
                     if not step:
                         columns = yield from unit.columns.receive()
-                        row.waiting_parameters += max(0, columns - one.lead - beat)
-                        beat = max(beat, columns - one.lead)
+                        row.waiting_parameters += max(0, columns - descriptor.lead - beat)
+                        beat = max(beat, columns - descriptor.lead)
                     self.first_beats.append((number, beat))
                     if beats > CREDITS:
                         asked = max(first + beats - 1, beat + beats - CREDITS)
                         self.last_row.give(asked - line)
                     yield beat
-                    written = beat + one.lead + UNWRITTEN
-                    unit.blocks.taken(beat + one.lead)
+                    written = beat + descriptor.lead + UNWRITTEN
+                    unit.blocks.taken(beat + descriptor.lead)
                     if not step:
-                        unit.columns.taken(beat + one.lead + unit.stages + 1)
+                        unit.columns.taken(beat + descriptor.lead + unit.stages + 1)
                     row.computing += w * h
                     beat, number = beat + beats, number + beats
         yield beat + LAYER + unit.stages + REQUANT[unit.params.scheme] - 1

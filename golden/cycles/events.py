@@ -54,18 +54,18 @@ class Clock:
     def run(self) -> int:
         """Run to the end; returns the cycle of the last thing that happened."""
         while self._due:
-            self.now, _, one = heapq.heappop(self._due)
-            if not isinstance(one, Generator):
-                one()
+            self.now, _, task = heapq.heappop(self._due)
+            if not isinstance(task, Generator):
+                task()
                 continue
             try:
-                waits_for = next(one)
+                waits_for = next(task)
             except StopIteration:
                 continue
             if isinstance(waits_for, Event):
-                waits_for.await_by(one)
+                waits_for.await_by(task)
             else:
-                self.wake(one, waits_for)
+                self.wake(task, waits_for)
         return self.now
 
 

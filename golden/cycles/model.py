@@ -78,10 +78,10 @@ class Model:
 
     def __post_init__(self) -> None:
         program = Program.unpack(self.image.tobytes(), self.params)
-        ended = [one.opcode is Opcode.END for one in program.descriptors].index(True)
+        ended = [descriptor.opcode is Opcode.END for descriptor in program.descriptors].index(True)
         self.jobs = [
-            Job(row=Row(index=index, opcode=one.opcode, layer=one.layer), descriptor=one)
-            for index, one in enumerate(program.descriptors[:ended])
+            Job(row=Row(index=index, opcode=descriptor.opcode, layer=descriptor.layer), descriptor=descriptor)
+            for index, descriptor in enumerate(program.descriptors[:ended])
         ]
         self.reader = Reader(self.clock, self.params, self.memory)
         self.compute = Compute(self.clock, self.params, self.reader, image=self.image, address=self._address)
@@ -184,23 +184,23 @@ class Model:
             queue.present, queue.waiting = queue.waiting, None
             self.change.happens()
 
-    def _waits(self, unit: int, one: Descriptor) -> Iterator[tuple[int, int]]:
-        if one.wait_previous:
+    def _waits(self, unit: int, descriptor: Descriptor) -> Iterator[tuple[int, int]]:
+        if descriptor.wait_previous:
             yield unit - 1, unit
-        if one.wait_next:
+        if descriptor.wait_next:
             yield unit + 1, unit
 
-    def _may(self, unit: int, one: Descriptor) -> bool:
-        return all(self.tokens.get(pair, 0) > 0 for pair in self._waits(unit, one))
+    def _may(self, unit: int, descriptor: Descriptor) -> bool:
+        return all(self.tokens.get(pair, 0) > 0 for pair in self._waits(unit, descriptor))
 
     def _load(self, job: Job) -> Process:
-        one, lanes, bus = job.descriptor, self.params.lanes, self.params.bus_bytes
+        descriptor, lanes, bus = job.descriptor, self.params.lanes, self.params.bus_bytes
         yield self.clock.now + RUNS
-        self.clock.wake(self._ask_load(one))
+        self.clock.wake(self._ask_load(descriptor))
         split = max(1, bus // lanes)  # words of a beat
         at = self.clock.now  # the last beat was taken, and all its words but one written
-        for _ in range(one.planes * one.runs):
-            left, final = -(-one.run_bytes // lanes), False
+        for _ in range(descriptor.planes * descriptor.runs):
+            left, final = -(-descriptor.run_bytes // lanes), False
             while not final:
                 burst = yield from self.reader.channels[LOAD].receive()
                 words = min(left, burst.beats * split)
@@ -211,21 +211,23 @@ class Model:
                 yield at
         yield at + LOADED
 
-    def _ask_load(self, one: Descriptor) -> Process:
-        for plane in range(one.planes):
-            for run in range(one.runs):
-                offset = one.offset + plane * one.outer_plane + run * one.outer_run
-                yield from self.reader.transfer(Transfer(LOAD, self._address(one.region, offset), one.run_bytes))
+    def _ask_load(self, descriptor: Descriptor) -> Process:
+        for plane in range(descriptor.planes):
+            for run in range(descriptor.runs):
+                offset = descriptor.offset + plane * descriptor.outer_plane + run * descriptor.outer_run
+                yield from self.reader.transfer(
+                    Transfer(LOAD, self._address(descriptor.region, offset), descriptor.run_bytes)
+                )
                 yield self.clock.now + 1
 
     def _store(self, job: Job) -> Process:
-        one, lanes, bus = job.descriptor, self.params.lanes, self.params.bus_bytes
-        words, beats = -(-one.run_bytes // lanes), -(-one.run_bytes // bus)
+        descriptor, lanes, bus = job.descriptor, self.params.lanes, self.params.bus_bytes
+        words, beats = -(-descriptor.run_bytes // lanes), -(-descriptor.run_bytes // bus)
         come, pace = self.clock.now + READ_AHEAD, max(words, beats) / beats
-        for plane in range(one.planes):
-            for run in range(one.runs):
-                offset = one.offset + plane * one.outer_plane + run * one.outer_run
-                come = self.writer.transfer(self._address(one.region, offset), one.run_bytes, come, pace)
+        for plane in range(descriptor.planes):
+            for run in range(descriptor.runs):
+                offset = descriptor.offset + plane * descriptor.outer_plane + run * descriptor.outer_run
+                come = self.writer.transfer(self._address(descriptor.region, offset), descriptor.run_bytes, come, pace)
                 job.row.write_beats += beats
         yield self.writer.answers[-1] + ANSWERED
 
@@ -234,9 +236,9 @@ class Model:
 
     def _boxes(self, job: Job) -> Process:
         """Words of every location; what boxes take is not known."""
-        one = job.descriptor
-        places = one.width * one.height
-        yield self.clock.now + 10 + places * (-(-one.classes // self.params.lanes) + 1)
+        descriptor = job.descriptor
+        places = descriptor.width * descriptor.height
+        yield self.clock.now + 10 + places * (-(-descriptor.classes // self.params.lanes) + 1)
 
     def _streams(self, jobs: list[Job]) -> Process:
         """Ask for parameters and weights of every tile, one descriptor ahead of the array."""

@@ -45,10 +45,10 @@ class Job:
     descriptor: Descriptor
 
 
-def tiles(one: Descriptor) -> list[tuple[int, int]]:
+def tiles(descriptor: Descriptor) -> list[tuple[int, int]]:
     """Width and height of every tile of a COMPUTE descriptor, in order."""
-    widths = [one.tile_w] * (one.tiles_x - 1) + [one.last_w]
-    heights = [one.tile_h] * (one.tiles_y - 1) + [one.last_h]
+    widths = [descriptor.tile_w] * (descriptor.tiles_x - 1) + [descriptor.last_w]
+    heights = [descriptor.tile_h] * (descriptor.tiles_y - 1) + [descriptor.last_h]
     return [(w, h) for h in heights for w in widths]
 
 

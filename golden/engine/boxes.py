@@ -29,50 +29,51 @@ class Scale:
     box: Ints
 
     @classmethod
-    def of(cls, one: Descriptor, memory: NDArray[np.uint8], lanes: int) -> "Scale":
+    def of(cls, descriptor: Descriptor, memory: NDArray[np.uint8], lanes: int) -> "Scale":
         """Read both tensors from the activation memory, (bytes,)."""
-        places = one.width * one.height
+        places = descriptor.width * descriptor.height
         planes = [
-            _words(memory, one.cls + plane * one.cls_plane, places, lanes) for plane in range(-(-one.classes // lanes))
+            _words(memory, descriptor.cls + plane * descriptor.cls_plane, places, lanes)
+            for plane in range(-(-descriptor.classes // lanes))
         ]
-        shape = one.height, one.width, -1
-        logits = np.concatenate(planes, axis=1)[:, : one.classes]
-        distances = _words(memory, one.box, places, lanes)[:, :4]
+        shape = descriptor.height, descriptor.width, -1
+        logits = np.concatenate(planes, axis=1)[:, : descriptor.classes]
+        distances = _words(memory, descriptor.box, places, lanes)[:, :4]
         return cls(
-            descriptor=one,
-            cls=_integers(logits, bool(one.cls_signed)).reshape(shape),
-            box=_integers(distances, bool(one.box_signed)).reshape(shape),
+            descriptor=descriptor,
+            cls=_integers(logits, bool(descriptor.cls_signed)).reshape(shape),
+            box=_integers(distances, bool(descriptor.box_signed)).reshape(shape),
         )
 
     def head(self, nms: NmsParams) -> HeadParams:
         """Return the parameters of its box decoder, before that NMS unit."""
-        one = self.descriptor
+        descriptor = self.descriptor
         return HeadParams(
-            columns=one.width,
-            rows=one.height,
-            stride=1 << one.stride,
-            classes=one.classes,
-            threshold=one.threshold,
-            shift=one.shift,
-            score_shift=one.score_shift,
+            columns=descriptor.width,
+            rows=descriptor.height,
+            stride=1 << descriptor.stride,
+            classes=descriptor.classes,
+            threshold=descriptor.threshold,
+            shift=descriptor.shift,
+            score_shift=descriptor.score_shift,
             width=nms.format.width,
             height=nms.format.height,
             fraction=nms.format.fraction,
             score_width=nms.format.score_width,
-            cls_width=min(8, nms.format.score_width - one.score_shift),
-            cls_signed=bool(one.cls_signed),
-            box_signed=bool(one.box_signed),
+            cls_width=min(8, nms.format.score_width - descriptor.score_shift),
+            cls_signed=bool(descriptor.cls_signed),
+            box_signed=bool(descriptor.box_signed),
         )
 
 
 def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
     """Return what is written for an image: the records, how many boxes were kept, and whether any were dropped."""
-    found = decode([scale.head(nms) for scale in scales], [(scale.cls, scale.box) for scale in scales])
-    verdict = nms.compute(*found)
+    decoded = decode([scale.head(nms) for scale in scales], [(scale.cls, scale.box) for scale in scales])
+    verdict = nms.compute(*decoded)
     rows = []
     for index in map(int, verdict.kept):
-        corners = dict(zip(("x1", "y1", "x2", "y2"), found.boxes[index].tolist(), strict=True))
-        score, label = int(found.scores[index]), int(found.labels[index])
+        corners = dict(zip(("x1", "y1", "x2", "y2"), decoded.boxes[index].tolist(), strict=True))
+        score, label = int(decoded.scores[index]), int(decoded.labels[index])
         rows.append(RECORD.pack(**corners, score=score, label=label, index=index))
     end = RECORD.pack(label=TERMINATOR, index=len(rows))
     return b"".join(rows) + end, len(rows), verdict.overflow or len(verdict.malformed) > 0

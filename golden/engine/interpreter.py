@@ -84,69 +84,81 @@ class Engine:
         """
         data = self.regions[Region.PROGRAM].tobytes()
         program = Program.unpack(data, self.params)
-        for index, one in enumerate(program.descriptors):
-            if one.opcode is Opcode.END:
+        for index, descriptor in enumerate(program.descriptors):
+            if descriptor.opcode is Opcode.END:
                 return
-            self._step(index, one)
+            self._step(index, descriptor)
         raise EngineFault(ErrorCode.TRUNCATED, len(program.descriptors), len(program.descriptors))
 
-    def _step(self, index: int, one: Descriptor) -> None:
+    def _step(self, index: int, descriptor: Descriptor) -> None:
         try:
-            match one.opcode:
+            match descriptor.opcode:
                 case Opcode.LOAD | Opcode.STORE:
-                    self._move(one, index)
+                    self._move(descriptor, index)
                 case Opcode.COMPUTE:
-                    self._compute(one)
+                    self._compute(descriptor)
                 case Opcode.BOXES:
-                    self._boxes(one, index)
+                    self._boxes(descriptor, index)
         except CodecError as error:
             raise EngineFault(ErrorCode.WEIGHTS, error.bit, index) from None
         except EOFError:
-            raise EngineFault(ErrorCode.PARAMETERS, one.parameters_offset, index) from None
+            raise EngineFault(ErrorCode.PARAMETERS, descriptor.parameters_offset, index) from None
 
-    def _move(self, one: Descriptor, index: int) -> None:
-        outer, lanes, size = self.regions[Region(one.region)], self.params.lanes, one.run_bytes
-        code = ErrorCode.READ if one.opcode is Opcode.LOAD else ErrorCode.WRITE
-        for plane in range(one.planes):
-            for run in range(one.runs):
-                start = one.offset + plane * one.outer_plane + run * one.outer_run
+    def _move(self, descriptor: Descriptor, index: int) -> None:
+        outer, lanes, size = self.regions[Region(descriptor.region)], self.params.lanes, descriptor.run_bytes
+        code = ErrorCode.READ if descriptor.opcode is Opcode.LOAD else ErrorCode.WRITE
+        for plane in range(descriptor.planes):
+            for run in range(descriptor.runs):
+                start = descriptor.offset + plane * descriptor.outer_plane + run * descriptor.outer_run
                 if start + size > len(outer):
                     raise EngineFault(code, start, index)
-                chip = (one.chip + plane * one.chip_plane + run * one.chip_run) * lanes
+                chip = (descriptor.chip + plane * descriptor.chip_plane + run * descriptor.chip_run) * lanes
                 held = (chip + np.arange(-(-size // lanes) * lanes)) % self.params.memory
-                if one.opcode is Opcode.LOAD:
+                if descriptor.opcode is Opcode.LOAD:
                     self.memory[held] = 0
                     self.memory[held[:size]] = outer[start : start + size]
                 else:
                     outer[start : start + size] = self.memory[held[:size]]
 
-    def _compute(self, one: Descriptor) -> None:
-        streams = self.regions[Region(one.parameters_region)], self.regions[Region(one.weights_region)]
-        parameters = streams[0][one.parameters_offset :][: one.parameters_bytes].tobytes()
-        weights = streams[1][one.weights_offset :][: one.weights_bytes].tobytes()
-        blocks = list(output_blocks(self.params, parameters, weights, one.blocks))
-        for ty in range(one.tiles_y):
-            for tx in range(one.tiles_x):
-                tile = Tile.of(one, ty, tx)
+    def _compute(self, descriptor: Descriptor) -> None:
+        streams = self.regions[Region(descriptor.parameters_region)], self.regions[Region(descriptor.weights_region)]
+        parameters = streams[0][descriptor.parameters_offset :][: descriptor.parameters_bytes].tobytes()
+        weights = streams[1][descriptor.weights_offset :][: descriptor.weights_bytes].tobytes()
+        blocks = list(output_blocks(self.params, parameters, weights, descriptor.blocks))
+        for ty in range(descriptor.tiles_y):
+            for tx in range(descriptor.tiles_x):
+                tile = Tile.of(descriptor, ty, tx)
                 for number, (columns, steps) in enumerate(blocks):
-                    self._block(one, tile, number, columns, steps)
+                    self._block(descriptor, tile, number, columns, steps)
 
     def _block(
-        self, one: Descriptor, tile: "Tile", number: int, columns: dict[str, Ints], steps: list[tuple[WeightStep, Ints]]
+        self,
+        descriptor: Descriptor,
+        tile: "Tile",
+        number: int,
+        columns: dict[str, Ints],
+        steps: list[tuple[WeightStep, Ints]],
     ) -> None:
         """One output block of one tile: all its steps, then its results into the memory."""
         acc = np.broadcast_to(columns["bias"], (tile.positions, self.params.columns))
         for step, held in steps:
-            data = gather(one, tile, step, self.memory, self.params.lanes)
-            dot = _depthwise(one, tile, data, held, self.params) if one.depthwise else data @ held.T
-            acc = np.maximum(acc, dot) if one.maximum else acc + dot
-        if one.has_residual:
-            words = self._words(one.residual + number * one.residual_plane, one.residual_row, one.residual_tile, tile)
-            flip = FLIP if one.flip_residual else 0
+            data = gather(descriptor, tile, step, self.memory, self.params.lanes)
+            dot = _depthwise(descriptor, tile, data, held, self.params) if descriptor.depthwise else data @ held.T
+            acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
+        if descriptor.has_residual:
+            words = self._words(
+                descriptor.residual + number * descriptor.residual_plane,
+                descriptor.residual_row,
+                descriptor.residual_tile,
+                tile,
+            )
+            flip = FLIP if descriptor.flip_residual else 0
             acc = acc + (_signed(self.memory[words] ^ np.uint8(flip)) << columns["residual_shift"])
-        results = requantize(one, acc, columns, self.params)
-        words = self._words(one.target + number * one.target_plane, one.target_row, one.target_tile, tile)
-        self.memory[words] = (results & 0xFF).astype(np.uint8) ^ np.uint8(FLIP if one.flip_target else 0)
+        results = requantize(descriptor, acc, columns, self.params)
+        words = self._words(
+            descriptor.target + number * descriptor.target_plane, descriptor.target_row, descriptor.target_tile, tile
+        )
+        self.memory[words] = (results & 0xFF).astype(np.uint8) ^ np.uint8(FLIP if descriptor.flip_target else 0)
 
     def _words(self, base: int, row: int, tile_step: int, tile: "Tile") -> Ints:
         """Byte addresses of a tile's words, (positions, lanes)."""
@@ -155,17 +167,17 @@ class Engine:
         lanes = np.arange(self.params.lanes)
         return np.asarray((word[:, None] * self.params.lanes + lanes) % self.params.memory)
 
-    def _boxes(self, one: Descriptor, index: int) -> None:
+    def _boxes(self, descriptor: Descriptor, index: int) -> None:
         if self.params.nms is None:
             raise EngineFault(ErrorCode.OPCODE, HEADER_BYTES + index * DESCRIPTOR_BYTES, index)
-        self.scales.append(Scale.of(one, self.memory, self.params.lanes))
-        if one.last:
+        self.scales.append(Scale.of(descriptor, self.memory, self.params.lanes))
+        if descriptor.last:
             data, self.boxes, dropped = records(self.params.nms, self.scales)
             self.dropped |= dropped
-            outer = self.regions[Region(one.region)]
-            if one.offset + len(data) > len(outer):
-                raise EngineFault(ErrorCode.WRITE, one.offset, index)
-            outer[one.offset : one.offset + len(data)] = np.frombuffer(data, np.uint8)
+            outer = self.regions[Region(descriptor.region)]
+            if descriptor.offset + len(data) > len(outer):
+                raise EngineFault(ErrorCode.WRITE, descriptor.offset, index)
+            outer[descriptor.offset : descriptor.offset + len(data)] = np.frombuffer(data, np.uint8)
             self.scales.clear()
 
 
@@ -182,16 +194,16 @@ class Tile:
     byte: int  # of the row
 
     @classmethod
-    def of(cls, one: Descriptor, ty: int, tx: int) -> "Tile":
+    def of(cls, descriptor: Descriptor, ty: int, tx: int) -> "Tile":
         """Tile (ty, tx) of a COMPUTE descriptor."""
         return cls(
             ty=ty,
-            x=tx * one.tile_w,
-            w=one.last_w if tx == one.tiles_x - 1 else one.tile_w,
-            h=one.last_h if ty == one.tiles_y - 1 else one.tile_h,
-            origin=one.source + ty * one.tile_y_step + tx * one.tile_x_step,
-            row=ty * one.tile_y_rows,
-            byte=tx * one.tile_x_step,
+            x=tx * descriptor.tile_w,
+            w=descriptor.last_w if tx == descriptor.tiles_x - 1 else descriptor.tile_w,
+            h=descriptor.last_h if ty == descriptor.tiles_y - 1 else descriptor.tile_h,
+            origin=descriptor.source + ty * descriptor.tile_y_step + tx * descriptor.tile_x_step,
+            row=ty * descriptor.tile_y_rows,
+            byte=tx * descriptor.tile_x_step,
         )
 
     @property
@@ -241,43 +253,43 @@ def output_blocks(
         raise CodecError(8 * len(weights), f"{len(held)} weights", f"{used * size}")
 
 
-def gather(one: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:
+def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:
     """Read what a step's beats bring, (rows * beats, lanes) signed bytes."""
-    beats = one.lead + (tile.w - 1) * one.every + 1
+    beats = descriptor.lead + (tile.w - 1) * descriptor.every + 1
     y, beat = np.divmod(np.arange(tile.h * beats), beats)
-    if one.upsample:
+    if descriptor.upsample:
         y, beat = y >> 1, beat >> 1
     lane = np.arange(lanes)
-    row = tile.row + step.dy + y * one.y_rows
-    byte = (tile.byte + step.dx + beat * one.x_step)[:, None] + lane
-    address = (tile.origin + step.offset + y * one.y_step + beat * one.x_step)[:, None] + lane
-    inside = ((row >= 0) & (row < one.rows))[:, None] & (byte >= 0) & (byte < one.row_bytes)
-    raw = np.where(inside, memory[address % len(memory)], np.uint8(one.pad))
-    return _signed(raw ^ np.uint8(FLIP if one.flip_source else 0))
+    row = tile.row + step.dy + y * descriptor.y_rows
+    byte = (tile.byte + step.dx + beat * descriptor.x_step)[:, None] + lane
+    address = (tile.origin + step.offset + y * descriptor.y_step + beat * descriptor.x_step)[:, None] + lane
+    inside = ((row >= 0) & (row < descriptor.rows))[:, None] & (byte >= 0) & (byte < descriptor.row_bytes)
+    raw = np.where(inside, memory[address % len(memory)], np.uint8(descriptor.pad))
+    return _signed(raw ^ np.uint8(FLIP if descriptor.flip_source else 0))
 
 
-def requantize(one: Descriptor, acc: Ints, columns: dict[str, Ints], params: EngineParams) -> Ints:
+def requantize(descriptor: Descriptor, acc: Ints, columns: dict[str, Ints], params: EngineParams) -> Ints:
     """Results of a block's sums, (positions, columns), within the layer's clamp."""
     width = params.mac.acc_width
     if acc.size and not -(1 << width - 1) <= acc.min() <= acc.max() < 1 << width - 1:
-        raise OverflowError(f"layer {one.layer}: sums do not fit into {width} bits")
+        raise OverflowError(f"layer {descriptor.layer}: sums do not fit into {width} bits")
     if params.scheme is Scheme.SHIFT:
-        amount = columns["shift"] + np.where(acc < 0, one.leak, 0)
-        return np.asarray(np.clip(round_shift(acc, amount, params.rounding), one.low, one.high))
+        amount = columns["shift"] + np.where(acc < 0, descriptor.leak, 0)
+        return np.asarray(np.clip(round_shift(acc, amount, params.rounding), descriptor.low, descriptor.high))
     requant = params.mac.requant
     runtime = {item.name: columns[item.name] for item in requant.runtime_fields}
-    return np.asarray(np.clip(requant.compute(acc, runtime), one.low, one.high))
+    return np.asarray(np.clip(requant.compute(acc, runtime), descriptor.low, descriptor.high))
 
 
-def _depthwise(one: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
+def _depthwise(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
     """Return the sums of a depthwise step, (positions, columns): weight t meets the data of t beats before.
 
     What a row's first beats find of the row before meets weights of zero.
     """
     rows = data.reshape(tile.h, -1, params.lanes)
-    first = np.arange(tile.w) * one.every + one.lead
+    first = np.arange(tile.w) * descriptor.every + descriptor.lead
     dot = np.zeros((tile.h, tile.w, params.columns), np.int64)
-    for tap in range(min(params.taps, one.lead + 1)):
+    for tap in range(min(params.taps, descriptor.lead + 1)):
         dot += rows[:, first - tap] * held[:, tap]
     return np.asarray(dot.reshape(tile.positions, -1))
 

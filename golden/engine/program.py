@@ -103,7 +103,7 @@ class Program:
     def pack(self) -> bytes:
         """Header and descriptors."""
         header = struct.pack("<IHHII", MAGIC, VERSION, DESCRIPTOR_BYTES, self.fingerprint, len(self.descriptors))
-        return header.ljust(HEADER_BYTES, b"\0") + b"".join(one.pack() for one in self.descriptors)
+        return header.ljust(HEADER_BYTES, b"\0") + b"".join(descriptor.pack() for descriptor in self.descriptors)
 
     @classmethod
     def unpack(cls, data: bytes, params: EngineParams) -> "Program":

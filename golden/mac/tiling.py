@@ -124,8 +124,8 @@ def schedule(
         raise ValueError(f"activations {acts.shape} and weights {held.shape} must not be empty")
     channels = held.shape[-1]
     offset = _pad(np.broadcast_to(bias, channels), 0, params.columns)
-    each = {name: _spread(params, name, values, channels) for name, values in (runtime or {}).items()}
-    result = params.compute(acts, _pad(held, 1, params.columns), offset, each)
+    spread = {name: _spread(params, name, values, channels) for name, values in (runtime or {}).items()}
+    result = params.compute(acts, _pad(held, 1, params.columns), offset, spread)
     acts = _pad(acts, 1, params.lanes)
 
     steps = [slice(start, start + params.lanes) for start in range(0, acts.shape[1], params.lanes)]
@@ -139,7 +139,7 @@ def schedule(
     return Schedule(
         weights=np.tile(weight_beats(held, lanes=params.lanes, columns=params.columns), (len(cut), 1)),
         bias=np.tile(offset, len(cut)),
-        runtime={name: np.concatenate([values] * len(cut)) for name, values in each.items()},
+        runtime={name: np.concatenate([values] * len(cut)) for name, values in spread.items()},
         activations=np.concatenate([acts[tile, step] for tile, step in orders]),
         position=position,
         first=first,
@@ -208,11 +208,13 @@ def assemble(params: MacParams, outputs: Ints, positions: int, channels: int) ->
 def concatenate(schedules: Sequence[Schedule]) -> Schedule:
     """Several schedules of one array, back to back."""
     joined = {
-        item.name: np.concatenate([getattr(one, item.name) for one in schedules])
+        item.name: np.concatenate([getattr(schedule, item.name) for schedule in schedules])
         for item in fields(Schedule)
         if item.name != "runtime"
     }
-    runtime = {name: np.concatenate([one.runtime[name] for one in schedules]) for name in schedules[0].runtime}
+    runtime = {
+        name: np.concatenate([schedule.runtime[name] for schedule in schedules]) for name in schedules[0].runtime
+    }
     return Schedule(**joined, runtime=runtime)
 
 
@@ -227,9 +229,9 @@ def _spread(params: MacParams, name: str, values: ArrayLike, channels: int) -> I
     """One run-time parameter for every column of every block."""
     array = np.asarray(values, dtype=np.int64)
     table = any(field.name == name and field.count for field in params.requant.runtime_fields)
-    each = np.broadcast_to(array, (channels, *array.shape[-1:]) if table else (channels,))
+    by_channel = np.broadcast_to(array, (channels, *array.shape[-1:]) if table else (channels,))
     if params.per_channel:
-        return _pad(each, 0, params.columns)
-    if np.any(each != each[0]):
+        return _pad(by_channel, 0, params.columns)
+    if np.any(by_channel != by_channel[0]):
         raise ValueError(f"{name} must be the same for all channels of an array without per_channel")
-    return np.repeat(each[:1], channels + -channels % params.columns, axis=0)
+    return np.repeat(by_channel[:1], channels + -channels % params.columns, axis=0)

@@ -208,7 +208,7 @@ class Requantized(Layer):
             raise ValueError(f"{self.name}: summands are {bits} bits apart, more than {MAX_SHIFT}")
 
     def _only(self, what: str, values: Ints) -> int:
-        found = set(values.tolist())
-        if len(found) != 1:
+        distinct = set(values.tolist())
+        if len(distinct) != 1:
             raise ValueError(f"{self.name}: {what} differs between channels")
-        return int(found.pop())
+        return int(distinct.pop())

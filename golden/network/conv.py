@@ -80,9 +80,9 @@ def patches(x: Array, window: Window, fill: float = 0) -> Array:
     top, left, bottom, right = window.pad
     if any(window.pad):
         x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
-    every = np.lib.stride_tricks.sliding_window_view(x, window.extent, axis=(1, 2))
+    dense = np.lib.stride_tricks.sliding_window_view(x, window.extent, axis=(1, 2))
     (step_y, step_x), (skip_y, skip_x) = window.stride, window.dilation
-    return every[:, ::step_y, ::step_x, :, ::skip_y, ::skip_x].transpose(0, 1, 2, 4, 5, 3)
+    return dense[:, ::step_y, ::step_x, :, ::skip_y, ::skip_x].transpose(0, 1, 2, 4, 5, 3)
 
 
 def im2col(x: Array, window: Window, fill: float = 0) -> Array:

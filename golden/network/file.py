@@ -169,8 +169,8 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise InputError(f"{where}: format: expected {FORMAT!r}")
     if header.get("version") != VERSION:
-        found = str(header.get("version"))[:40]
-        raise InputError(f"{where}: version: expected {VERSION}, not {found}, which is newer or damaged")
+        version = str(header.get("version"))[:40]
+        raise InputError(f"{where}: version: expected {VERSION}, not {version}, which is newer or damaged")
     for name in (*KEYS, *header):
         if name not in header or name not in KEYS:
             raise InputError(f"{where}: expected the fields {', '.join(KEYS)}; {name[:40]} is missing or unknown")
@@ -191,10 +191,10 @@ def _array(data: bytes) -> NDArray[Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a name stands twice in one object")
-    return found
+    return unique
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -43,7 +43,7 @@ ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are 
 
 def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
     """Return the entry of layer number `index`; its arrays go into `arrays`."""
-    kind = next(name for name, each in KINDS.items() if type(layer) is each)
+    kind = next(name for name, known in KINDS.items() if type(layer) is known)
     stored: dict[str, Any] = {"kind": kind}
     for field in fields(layer):
         value = getattr(layer, field.name)

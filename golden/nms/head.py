@@ -189,8 +189,8 @@ def decode(scales: Sequence[HeadParams], tensors: Sequence[tuple[Ints, Ints]]) -
         As for `HeadParams.decode`; another number of tensors than of scales, or scales that do not agree in
         `score_width`, `fraction` or the image.
     """
-    common = {(one.width, one.height, one.fraction, one.score_width) for one in scales}
+    common = {(scale.width, scale.height, scale.fraction, scale.score_width) for scale in scales}
     if len(common) != 1:
         raise ValueError(f"scales must agree in width, height, fraction and score_width, not have {sorted(common)}")
-    found = [one.decode(cls, box) for one, (cls, box) in zip(scales, tensors, strict=True)]
-    return Boxes(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    decoded = [scale.decode(cls, box) for scale, (cls, box) in zip(scales, tensors, strict=True)]
+    return Boxes(*(np.concatenate(parts) for parts in zip(*decoded, strict=True)))

@@ -97,8 +97,8 @@ class NmsParams(Params):
         """Fractions must exist, and keep the order of the ratio thresholds."""
         if self.pyramid.guard is not None:
             rational(self.pyramid.guard)
-        found = [p / q for p, q in self.ratio_thresholds]
-        if any(a >= b for a, b in pairwise([0, *found])):
+        ratios = [p / q for p, q in self.ratio_thresholds]
+        if any(a >= b for a, b in pairwise([0, *ratios])):
             raise ValueError(
                 f"ratios must be further apart than fractions with denominators up to 256, not {self.ratios}"
             )
@@ -116,7 +116,7 @@ class NmsParams(Params):
     def stages(self) -> tuple[tuple[Pass, ...], ...]:
         """Passes that see the same boxes, in the order in which boxes go through them."""
         passes = self.pyramid.passes
-        return tuple((one,) for one in passes) if self.pyramid.semantics is Semantics.CASCADE else (passes,)
+        return tuple((level,) for level in passes) if self.pyramid.semantics is Semantics.CASCADE else (passes,)
 
     @property
     def tables(self) -> int:
@@ -171,7 +171,7 @@ class NmsParams(Params):
         label = labels[taking] if self.class_key else np.zeros(len(taking), np.int64)
         recovered = self.recover(corners)
         pyramid = self.pyramid
-        keys = (label * pyramid.window_count(one) + windows(recovered, pyramid, one) for one in pyramid.passes)
+        keys = (label * pyramid.window_count(level) + windows(recovered, pyramid, level) for level in pyramid.passes)
 
         def spared(winner: Ints, box: Ints) -> NDArray[np.bool_]:
             assert pyramid.guard is not None
@@ -207,11 +207,11 @@ class NmsParams(Params):
     def derived(self) -> dict[str, Any]:
         """Return what follows from the parameters and the preset, as plain values, for whoever uses the unit."""
         pyramid = self.pyramid
-        found = {name: getattr(pyramid, name) for name in ("semantics", "stride", "alpha", "areas", "ratios", "means")}
-        found["passes"] = [
-            one.as_dict() | {"kernels": pyramid.kernels(one), "windows": pyramid.window_count(one) * self.tables}
-            for one in pyramid.passes
+        values = {name: getattr(pyramid, name) for name in ("semantics", "stride", "alpha", "areas", "ratios", "means")}
+        values["passes"] = [
+            level.as_dict() | {"kernels": pyramid.kernels(level), "windows": pyramid.window_count(level) * self.tables}
+            for level in pyramid.passes
         ]
-        found |= {"area_thresholds": self.area_thresholds, "ratio_thresholds": self.ratio_thresholds}
-        found["guard"] = None if pyramid.guard is None else rational(pyramid.guard)
-        return {name: plain(value) for name, value in found.items()}
+        values |= {"area_thresholds": self.area_thresholds, "ratio_thresholds": self.ratio_thresholds}
+        values["guard"] = None if pyramid.guard is None else rational(pyramid.guard)
+        return {name: plain(value) for name, value in values.items()}

@@ -31,15 +31,15 @@ def recover(boxes: Floats, params: PsrrParams) -> tuple[Ints, Ints, Ints]:
     return cells, scale, ratio
 
 
-def windows(recovered: tuple[Ints, Ints, Ints], params: PsrrParams, one: Pass) -> Ints:
+def windows(recovered: tuple[Ints, Ints, Ints], params: PsrrParams, level: Pass) -> Ints:
     """Return the window of every box in one pass, (n,), apart for every group of channels.
 
     [R] A shifted grid begins with a window of `round(k/2)` cells, whole ones follow; the plain grid begins at cell 0.
     """
     cells, scale, ratio = recovered
-    group = one.group_of(scale, ratio)
-    kernels, leads = np.array(params.kernels(one)), np.array(params.leads(one))
-    grids = np.array(params.grids(one))
+    group = level.group_of(scale, ratio)
+    kernels, leads = np.array(params.kernels(level)), np.array(params.leads(level))
+    grids = np.array(params.grids(level))
     first = np.cumsum(grids.prod(axis=1)) - grids.prod(axis=1)
     x, y = ((cells + (kernels - leads)[group]) // kernels[group]).T
     key: Ints = first[group] + y * grids[group, 0] + x
@@ -104,7 +104,7 @@ def psrr_nms(detections: Detections, params: PsrrParams) -> Ints:
     boxes, guard = detections.boxes, params.guard
     label = np.unique(detections.labels, return_inverse=True)[1]
     recovered = recover(boxes, params)
-    keys = (label * params.window_count(one) + windows(recovered, params, one) for one in params.passes)
+    keys = (label * params.window_count(level) + windows(recovered, params, level) for level in params.passes)
 
     def spared(winner: Ints, box: Ints) -> Bools:
         assert guard is not None

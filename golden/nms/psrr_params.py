@@ -167,12 +167,12 @@ class PsrrParams(Params):
     def _check_passes(self) -> None:
         if not self.passes:
             raise ValueError("passes must hold at least one pass")
-        for one in self.passes:
-            if not isinstance(one, Pass):
-                raise TypeError(f"passes must hold objects of the class Pass, not {one!r}")
+        for level in self.passes:
+            if not isinstance(level, Pass):
+                raise TypeError(f"passes must hold objects of the class Pass, not {level!r}")
             for name, groups, count in (
-                ("scales", one.scales, len(self.areas)),
-                ("ratios", one.ratios, len(self.ratios)),
+                ("scales", level.scales, len(self.areas)),
+                ("ratios", level.ratios, len(self.ratios)),
             ):
                 if sum(map(len, groups)) != count:
                     raise ValueError(f"the {name} of every pass must be 0 to {count - 1}, not {groups}")
@@ -199,16 +199,17 @@ class PsrrParams(Params):
         x, y = (max(1, nearest(self.alpha * side / self.stride)) for side in sides)
         return x, y
 
-    def kernels(self, one: Pass) -> list[tuple[int, int]]:
+    def kernels(self, level: Pass) -> list[tuple[int, int]]:
         """Cells in x and y of the kernel of every group of a pass; windows are as far apart as they are large."""
-        rule = min if one.kernel is Kernel.SMALLEST else max
-        sizes = ([self.channel_kernel(*channel) for channel in group] for group in one.groups)
+        rule = min if level.kernel is Kernel.SMALLEST else max
+        sizes = ([self.channel_kernel(*channel) for channel in group] for group in level.groups)
         return [(rule(x for x, _ in group), rule(y for _, y in group)) for group in sizes]
 
-    def leads(self, one: Pass) -> list[tuple[int, int]]:
+    def leads(self, level: Pass) -> list[tuple[int, int]]:
         """Cells in x and y of the first window of every group: [S] `round(k/2)` if the pass is shifted, else all k."""
         return [
-            (nearest(x / 2) if one.shift_x else x, nearest(y / 2) if one.shift_y else y) for x, y in self.kernels(one)
+            (nearest(x / 2) if level.shift_x else x, nearest(y / 2) if level.shift_y else y)
+            for x, y in self.kernels(level)
         ]
 
     @property
@@ -216,17 +217,17 @@ class PsrrParams(Params):
         """Cells of the image in x and y; the last may be a part, or only the border, which a rounded centre may hit."""
         return self.width // self.stride + 1, self.height // self.stride + 1
 
-    def grids(self, one: Pass) -> list[tuple[int, int]]:
+    def grids(self, level: Pass) -> list[tuple[int, int]]:
         """Windows in x and y of every group, the partial ones at both ends included."""
         columns, rows = self.cells
         return [
             ((columns - 1 + x - lead_x) // x + 1, (rows - 1 + y - lead_y) // y + 1)
-            for (x, y), (lead_x, lead_y) in zip(self.kernels(one), self.leads(one), strict=True)
+            for (x, y), (lead_x, lead_y) in zip(self.kernels(level), self.leads(level), strict=True)
         ]
 
-    def window_count(self, one: Pass) -> int:
+    def window_count(self, level: Pass) -> int:
         """Windows of a pass, over all its groups: the words of its table, for one class."""
-        return sum(x * y for x, y in self.grids(one))
+        return sum(x * y for x, y in self.grids(level))
 
 
 def group_numbers(groups: Groups) -> Ints:

@@ -124,17 +124,17 @@ def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, Lay
     levels = _quantize(reals, masks, units, params)
     plans = {}
     for name, values in reals.items():
-        survivors, found = np.where(masks[name], values, 0.0).astype(np.float64), levels.get(name)
+        survivors, coded = np.where(masks[name], values, 0.0).astype(np.float64), levels.get(name)
         plans[name] = LayerPlan(
             name=name,
             scale=scales[name],
             distance=laplace_distance(values, scales[name]),
             threshold=multiplier * units[name],
             mask=masks[name],
-            values=survivors if found is None else found.values,
+            values=survivors if coded is None else coded.values,
             predicted=pruning_distortion(multiplier * units[name], scales[name]),
             measured=float(np.mean((values - survivors) ** 2)),
-            levels=found,
+            levels=coded,
         )
     return plans
 
