@@ -57,10 +57,7 @@ def name_files_outside(_app: Any, page: str, source: list[str]) -> None:
 
 
 def ports_of(component: type[wiring.Component]) -> list[str]:
-    """Return the lines of a component's ports: of the section *Members* of its docstring, or of its declarations."""
-    written = re.search(r"^Members\n-+\n(.*?)(?:\n\n|\Z)", inspect.getdoc(component) or "", re.DOTALL | re.MULTILINE)
-    if written:
-        return written[1].splitlines()
+    """Return the lines of a component's ports, from its declarations."""
     return members_section(component).splitlines()[2:] if issubclass(component, Component) else []
 
 

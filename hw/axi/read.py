@@ -118,7 +118,7 @@ class ReadMaster(Component):
             stop=In(1, "Ask for nothing more. The bursts that were asked for still come."),
             idle=Out(1, "No burst is outstanding."),
             error=Out(1, "A beat came with another response than OKAY; held. Its data go to the stream all the same."),
-            error_address=Out(ADDRESS, "Address of the first such beat's burst, held."),
+            error_address=Out(ADDRESS, "Address of the first such beat, held."),
             error_channel=Out(range(max(2, channels)), "Channel of the first such beat, held."),
         )
 

@@ -49,7 +49,7 @@ class ReadSplitter(Component):
                 "Transfers. One is taken each cycle, channels in turn, at the earliest in the cycle after it came; a "
                 "channel holds two.",
             ).array(channels),
-            allowed=In(channels, "Channels that may have a burst now, if they have one to ask for."),
+            allowed=In(channels, "Channels that may have a burst now, if none of theirs is on offer."),
             waiting=Out(channels, "Channels that have transfers, or rests of transfers."),
             valid=Out(1, "There is a next burst, channels in turn. A channel has one in every other cycle at most."),
             channel=Out(range(max(2, channels)), "The channel of the next burst."),

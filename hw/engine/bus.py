@@ -112,7 +112,7 @@ class EngineBus(Component):
             stop=In(1, "Begin nothing more."),
             idle=Out(1, "No answer is owed."),
             read_error=Out(1, "A beat read came with another response than OKAY; held."),
-            read_address=Out(OUTER_ADDRESS, "Address of the first such beat's burst, held."),
+            read_address=Out(OUTER_ADDRESS, "Address of the first such beat, held."),
             channel=Out(2, "Channel of the first such beat, held."),
             write_error=Out(1, "A burst written was answered with another response than OKAY; held."),
             write_address=Out(OUTER_ADDRESS, "Address of the first such burst, held."),

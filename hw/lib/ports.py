@@ -63,10 +63,10 @@ class Component(wiring.Component):  # type: ignore[misc]  # Amaranth has no type
 def members_section(component: type[Component]) -> str:
     """Return the ports of a class as a `Members` section for its docstring, with shapes as the source spells them.
 
-    Ports that a function adds (`**core_ports(params)`) are named by the call. The section is empty for a class that
-    takes the ports of its base.
+    Ports that a function adds (`**core_ports(params)`) are named by the call. A class without an `__init__` has the
+    ports of its base; the section of `Component` itself is empty.
     """
-    if "__init__" not in vars(component):
+    if component.__init__ is Component.__init__:
         return ""
     tree = ast.parse(textwrap.dedent(inspect.getsource(component.__init__)))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
