@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Ports are declared once, and their documentation is read from the declaration."""
 
 import inspect
