@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.places import DOCS, EXAMPLES, ROOT
 
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md"), *EXAMPLES.rglob("README.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"), *EXAMPLES.rglob("README.md")])
 FOLDERS = "golden|hw|sim|synth|roundel|tests|docs|examples"
 MODULE = re.compile(r"roundel(?:\.[a-z]\w*)+")
 
