@@ -23,9 +23,7 @@ from roundel.golden.rounding import limits
 from roundel.hw.emit import to_verilog
 from roundel.hw.requant import Requantizer
 from roundel.sim.runner import Design, run
-from roundel.ui import Row, row, seconds
-
-Done = Callable[[str], None]
+from roundel.ui import Done, Row, row, seconds
 
 MAP, CHANNELS, OUTPUTS = 16, 64, 64  # the layer that the array is measured on: 3 x 3, padded, stride 1
 RESULTS = 20_000  # that a requantizer is measured on

@@ -1,19 +1,16 @@
 """The demo's page: one Markdown file with tables and pictures, and the same tables for the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from roundel.demo.measurement import DemoMeasurement
 from roundel.demo.pictures import SURE, draw_cycles, draw_energy, draw_roofline, draw_scenes
-from roundel.demo.tables import accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
+from roundel.demo.tables import DemoValues, accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
 from roundel.evaluation import report_tables, write_report
 from roundel.ui import Grid
 
-Found = Mapping[str, Any]
 
-
-def terminal_tables(found: Found) -> Iterator[Grid]:
+def terminal_tables(found: DemoValues) -> Iterator[Grid]:
     """Give the tables that fit a terminal, from what `demo.json` holds."""
     yield accuracy(found)
     yield layers(found).without("macs")
@@ -23,7 +20,7 @@ def terminal_tables(found: Found) -> Iterator[Grid]:
     yield from report_tables(found["requant"])
 
 
-def verdict(found: Found) -> str:
+def verdict(found: DemoValues) -> str:
     """One sentence: equal or not."""
     if not found["equal"]:
         return f"RTL DIFFERS from golden, first in {found['differences'][0]}"
@@ -34,7 +31,7 @@ def verdict(found: Found) -> str:
     )
 
 
-def write_page(demo: DemoMeasurement, found: Found, folder: Path) -> None:
+def write_page(demo: DemoMeasurement, found: DemoValues, folder: Path) -> None:
     """Write `demo.md`, its pictures and the report of the requantizers into `folder`."""
     draw_scenes(folder / "scenes.png", demo.scenes.images, demo.scenes.objects, found["frames"])
     draw_cycles(folder / "cycles.png", found["layers"])
@@ -51,7 +48,7 @@ def write_page(demo: DemoMeasurement, found: Found, folder: Path) -> None:
     (folder / "demo.md").write_text("\n".join(text).rstrip() + "\n")
 
 
-def _opening(found: Found) -> list[str]:
+def _opening(found: DemoValues) -> list[str]:
     total, engine = found["total"], found["engine"]
     return [
         f"# From `{found['model']}` to boxes out of verified RTL",
@@ -79,7 +76,7 @@ def _opening(found: Found) -> list[str]:
     ]
 
 
-def _network(found: Found) -> list[str]:
+def _network(found: DemoValues) -> list[str]:
     size = found["compression"]
     return [
         "## The network in integers",
@@ -96,7 +93,7 @@ def _network(found: Found) -> list[str]:
     ]
 
 
-def _time(found: Found) -> list[str]:
+def _time(found: DemoValues) -> list[str]:
     return [
         "## Where the cycles go",
         "",
@@ -120,7 +117,7 @@ def _time(found: Found) -> list[str]:
     ]
 
 
-def _energy(found: Found) -> list[str]:
+def _energy(found: DemoValues) -> list[str]:
     energy_found = found["energy"]
     return [
         "## Energy of a frame",
@@ -138,7 +135,7 @@ def _energy(found: Found) -> list[str]:
     ]
 
 
-def _requantizers(found: Found, folder: Path) -> list[str]:
+def _requantizers(found: DemoValues, folder: Path) -> list[str]:
     inner = folder / "requant"
     inner.mkdir(exist_ok=True)
     write_report(found["requant"], inner)

@@ -6,10 +6,10 @@ from typing import Any
 from roundel.evaluation import REFERENCE_SCHEME, REQUANT_FIGURES, libraries, ratios
 from roundel.ui import Grid
 
-Found = Mapping[str, Any]
+DemoValues = Mapping[str, Any]
 
 
-def accuracy(found: Found) -> Grid:
+def accuracy(found: DemoValues) -> Grid:
     """Return a row for each network and NMS, in points."""
     rows = [
         [
@@ -23,7 +23,7 @@ def accuracy(found: Found) -> Grid:
     return Grid("Average precision", ("network", "on", "scenes", "AP50", "AP75", "AP50:95"), rows)
 
 
-def modules(found: Found) -> Grid:
+def modules(found: DemoValues) -> Grid:
     """Fractional bits."""
     keys = ("n_x", "n_w", "n_b", "n_o", "shift")
     rows = [
@@ -33,7 +33,7 @@ def modules(found: Found) -> Grid:
     return Grid("Fractional bits", ("module", "N_x", "N_w", "N_b", "N_o", "shift", "SQNR, dB"), rows)
 
 
-def chain(found: Found) -> Grid:
+def chain(found: DemoValues) -> Grid:
     """Float against integers."""
     rows = [
         [
@@ -49,7 +49,7 @@ def chain(found: Found) -> Grid:
     return Grid("Float against integers", ("tensor", "SQNR, dB", "clamped", "most at", "float", "integer"), rows)
 
 
-def layers(found: Found) -> Grid:
+def layers(found: DemoValues) -> Grid:
     """Cycles of each layer."""
     keys = ("macs", "predicted", "cycles", "compute", "fill", "memory", "decoder")
     rows = [
@@ -60,7 +60,7 @@ def layers(found: Found) -> Grid:
     return Grid("Layers on the engine", heads, rows)
 
 
-def frames(found: Found) -> Grid:
+def frames(found: DemoValues) -> Grid:
     """Counters of each scene."""
     keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes", "objects")
     rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in found["frames"]]
@@ -68,7 +68,7 @@ def frames(found: Found) -> Grid:
     return Grid("Frames", heads, rows)
 
 
-def traffic(found: Found) -> Grid:
+def traffic(found: DemoValues) -> Grid:
     """Memory traffic of each layer, bytes."""
     keys = ("loaded", "stored", "weights", "parameters")
     rows = [[row["layer"], *(f"{row[key]:,}" for key in keys)] for row in found["traffic"]]
@@ -76,7 +76,7 @@ def traffic(found: Found) -> Grid:
     return Grid("Traffic", ("layer", *keys), rows)
 
 
-def energy(found: Found) -> Grid:
+def energy(found: DemoValues) -> Grid:
     """Logic and memories of a frame."""
     rows = [
         [

@@ -13,9 +13,8 @@ from roundel.detection.scenes import scenes as make_scenes
 from roundel.golden.errors import InputError
 from roundel.golden.nms import Detections, Floats, PsrrParams, Semantics, Shift, greedy_nms, preset, psrr_nms
 from roundel.golden.rounding import Ints
-from roundel.ui import Row, row
+from roundel.ui import Done, Row, row
 
-Done = Callable[[str], None]
 Method = Callable[[Detections], Ints]
 
 SCENES, SEED = 60, 1

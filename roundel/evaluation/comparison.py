@@ -32,6 +32,7 @@ from roundel.synth.measure import (
     measure_operator,
     nms_scheme,
 )
+from roundel.ui import Done
 
 Row = dict[str, Any]
 
@@ -59,7 +60,7 @@ class Job:
     measure: Callable[[], Row]
 
 
-def run_jobs(jobs: Sequence[Job], done: Callable[[str], None] = lambda name: None) -> list[Row]:
+def run_jobs(jobs: Sequence[Job], done: Done = lambda name: None) -> list[Row]:
     """Measure all jobs on all cores; `done` is called with the name of each finished one, rows keep the jobs' order."""
 
     def one(job: Job) -> Row:

@@ -4,12 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from roundel.compiler import Compiled
-from roundel.evaluation.comparison import Job
+from roundel.evaluation.comparison import Job, Row
 from roundel.evaluation.stimulus import Accumulators, runtime
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.golden.mac import MacParams, Schedule, schedule
@@ -40,8 +39,6 @@ POSITIONS, PRODUCTS = 128, 144  # of the layer that drives it
 OPERATIONS = 4096  # accumulators that drive the requantizer
 WEIGHTS = 16_384  # at least so many drive the decoder, if there are
 SCENES = 12  # whose boxes drive the NMS
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Weight streams of an integer network: one per weighted layer, in the order in which the array reads the weights."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from roundel.golden.mac import weight_beats
 from roundel.golden.network import Network, Weighted
 from roundel.golden.parameters import Params, check_integer, choice
 from roundel.golden.rounding import Ints
+from roundel.ui import Done
 
 MAX_WIDTH = 8  # of a code
 
@@ -106,7 +106,7 @@ def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:
 
 
 def network_streams(
-    network: Network, options: StreamOptions, done: Callable[[str], None] = lambda name: None
+    network: Network, options: StreamOptions, done: Done = lambda name: None
 ) -> tuple[LayerStream, ...]:
     """Return the streams of all weighted layers that have one (`has_stream`), in dataflow order.
 

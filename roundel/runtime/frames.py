@@ -1,7 +1,7 @@
 """Runs a compiled network on the RTL of the engine, image after image: what the outer memory holds, and the clock."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,13 +15,12 @@ from roundel.golden.engine import BASES, OFFSETS, Control, ErrorCode, Region, St
 from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.rounding import Ints
 from roundel.sim.engine_run import MOST, PAGE, EngineRun, Row, control, place, simulate, whole_run
+from roundel.ui import Done
 
 OWN = (Region.INPUT, Region.OUTPUT, Region.SCRATCH)
 """Regions of which every image has one of its own."""
 SLOWER = 4  # times what the cycle model says: far beyond any program that goes on
 LEAST_LIMIT = 100_000  # cycles
-
-Done = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,6 +1,5 @@
 """What requantizers cost that keep a network's scales, against shifts: area of each layer's, on reference cells."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 from roundel.synth.cells import REFERENCE
 from roundel.synth.measure import measure_operator
+from roundel.ui import Done
 
 OPERATIONS = 512  # of the run that proves a netlist; area does not depend on them
 GRAIN = 8  # bits: accumulators are rounded up to so many, as an array's are
@@ -47,7 +47,7 @@ def requantized(network: Network) -> list[Requantized]:
     return [layer for layer in network.layers if isinstance(layer, Requantized)]
 
 
-def layer_areas(network: Network, done: Callable[[str], None] = lambda name: None) -> tuple[LayerArea, ...]:
+def layer_areas(network: Network, done: Done = lambda name: None) -> tuple[LayerArea, ...]:
     """Return the areas of all `requantized` layers of a network that keeps its scales; call `done` after each.
 
     Signed results in all of them: a sign changes next to nothing, and each distinct design takes a while at first.

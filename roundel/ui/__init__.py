@@ -4,12 +4,13 @@ from roundel.ui.console import err, out, shortened, steps, table
 from roundel.ui.markdown import markdown_table
 from roundel.ui.output import output_folder, write_json
 from roundel.ui.plots import COLOURS, bars, figure
-from roundel.ui.progress import Progress, silent
+from roundel.ui.progress import Done, Progress, silent
 from roundel.ui.result import Grid, Result
 from roundel.ui.rows import Row, row, seconds
 
 __all__ = [
     "COLOURS",
+    "Done",
     "Grid",
     "Progress",
     "Result",

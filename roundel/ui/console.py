@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from roundel.ui.progress import Done
+
 out = Console(highlight=False, soft_wrap=True, markup=False)  # names of layers may look like markup
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 QUIET = 10.0  # seconds between two lines of progress, where there is no terminal
@@ -28,11 +30,8 @@ def shortened(rows: Iterable[Sequence[str]], most: int = 28) -> list[list[str]]:
     return [[name if len(name) <= most else f"…{name[1 - most :]}", *others] for name, *others in rows]
 
 
-Step = Callable[[str], None]
-
-
 @contextmanager
-def steps(title: str, total: int) -> Iterator[Step]:
+def steps(title: str, total: int) -> Iterator[Done]:
     """Show the progress of a part on stderr while the block runs.
 
     A terminal shows a bar that goes away. Elsewhere a line stands for what was done, when `QUIET` seconds have passed
