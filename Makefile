@@ -41,6 +41,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/roundel generate engine --set config=small --set nms=null --fpga ecp5 -o $(OUT)/figures/fpga/without_nms
 	$(BIN)/python docs/make/demo.py $(OUT)/figures/demo
 	$(BIN)/python docs/make/engine_figures.py $(OUT)/figures
+	$(BIN)/python docs/make/engine_cycles.py $(OUT)/figures/bench
 	$(BIN)/python docs/make/engine_tables.py
 	$(BIN)/python docs/make/decoder_rice.py
 	$(BIN)/python docs/make/nms_figures.py

@@ -96,7 +96,7 @@ def test_the_command_line_answers(environment: Path, tmp_path: Path) -> None:
 
 def test_the_demo_runs(environment: Path, tmp_path: Path) -> None:
     call(environment / "roundel", "demo", "-o", "demo", folder=tmp_path)
-    assert "all equal" in (tmp_path / "demo" / "demo.md").read_text()
+    assert "Result: **RTL equal to golden in 8 scenes" in (tmp_path / "demo" / "demo.md").read_text()
 
 
 def test_requantizers_are_compared(environment: Path, tmp_path: Path) -> None:
