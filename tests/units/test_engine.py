@@ -97,7 +97,7 @@ def test_proof_names_what_differs(monkeypatch, seed):
 
     monkeypatch.setattr(engine_proof, "Engine", Wrong)
     network, image = engine_network(seed, layers=1, size=4)
-    with pytest.raises(MismatchError, match=r": element \(0.*\) is -?\d+, golden -?\d+"):
+    with pytest.raises(MismatchError, match=r": 1 of \d+ elements differ, first \[0.*\]: RTL -?\d+, golden -?\d+"):
         engine_proof.check(engine("tiny"), network, image, settings={}, seed=seed)
 
 

@@ -11,7 +11,7 @@ from roundel.evaluation import Costs, count, energy_rows, total_nj
 from roundel.evaluation.energy_costs import layer_beats
 from roundel.evaluation.energy_frame import Counts
 from roundel.evaluation.stimulus import digits_network
-from roundel.golden.engine import CONFIGS, RECORD, Engine, EngineParams, Opcode, Region
+from roundel.golden.engine import CONFIGS, RECORD, Engine, EngineParams, Opcode, Region, Status
 from roundel.golden.engine.interpreter import output_blocks
 from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.network import steps
@@ -91,9 +91,9 @@ def test_records_that_differ():
 def test_an_error_of_the_engine_is_named_with_its_layer():
     compiled, *_ = compiled_run(3)
     index = next(at for at, task in enumerate(compiled.tasks) if task.opcode is Opcode.COMPUTE)
-    registers = {"status": 2, "error_code": 0, "error_address": 0, "error_index": 0}
+    registers = {"status": Status.DONE, "error_code": 0, "error_address": 0, "error_index": 0}
     check_ended(compiled, registers, "image 0")
-    registers |= {"status": 4, "error_code": 8, "error_address": 0x30, "error_index": index}
+    registers |= {"status": Status.ERROR, "error_code": 8, "error_address": 0x30, "error_index": index}
     layer = compiled.tasks[index].layer
     message = f"image 4: the engine stopped: weights at 0x30, descriptor {index} \\(layer {layer}\\)"
     with pytest.raises(MismatchError, match=message):
