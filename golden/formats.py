@@ -90,7 +90,17 @@ class Format:
 
 
 def align(values: Ints, left: int | Ints, rounding: Rounding) -> Ints:
-    """Move `values` to a scale with `left` (one, or one each) more fractional bits; rounds where `left` is negative."""
+    """Move integers to a scale with more or fewer fractional bits.
+
+    Parameters
+    ----------
+    values
+        Integers of any shape.
+    left
+        How many fractional bits more: one number, or an array that broadcasts against `values`. Negative: fewer.
+    rounding
+        How values round where bits are lost.
+    """
     return round_shift(values << np.maximum(left, 0), np.maximum(-np.asarray(left), 0), rounding)
 
 
@@ -99,6 +109,15 @@ def accumulator_width(reduction: int, x: Format, w: Format, bias_magnitude: int 
 
     The sum runs over a range whose ends are `reduction` times the least and the greatest product; a bias of at most
     `bias_magnitude` (already aligned) moves both ends outward. Every partial sum stays within, as 0 does.
+
+    Parameters
+    ----------
+    reduction
+        Products of a sum.
+    x, w
+        Formats of their factors.
+    bias_magnitude
+        Greatest magnitude of the bias, in units of the products.
     """
     products = [a * b for a in x.limits for b in w.limits]
     least = min(0, reduction * min(products)) - bias_magnitude

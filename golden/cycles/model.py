@@ -258,7 +258,23 @@ def predict(
     memory: Memory | None = None,
     bases: Mapping[Region, int] | None = None,
 ) -> tuple[list[Row], int]:
-    """Rows of a program's descriptors, and the cycles of the whole run."""
+    """Predict the cycles of a run.
+
+    Parameters
+    ----------
+    params
+        The engine.
+    image
+        Region `PROGRAM` of the outer memory: the program and the streams behind it, (bytes,).
+    memory
+        How the outer memory answers; that of `Memory` unless given.
+    bases
+        Where each region begins, which decides how transfers are cut to bursts; 0 unless given.
+
+    Returns
+    -------
+    Rows of the program's descriptors, in order, and the cycles of the whole run.
+    """
     model = Model(
         params=params,
         image=image,

@@ -223,6 +223,15 @@ def output_blocks(
 ) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
     """Each output block's column parameters, and its steps with their weights, (columns, lanes).
 
+    Parameters
+    ----------
+    params
+        The engine.
+    parameters, weights
+        The parameter stream and the weight stream of a COMPUTE, whole.
+    blocks
+        Output blocks.
+
     Raises
     ------
     EOFError
@@ -254,7 +263,19 @@ def output_blocks(
 
 
 def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:
-    """Read what a step's beats bring, (rows * beats, lanes) signed bytes."""
+    """Read what a step's beats bring, (rows * beats, lanes) signed bytes.
+
+    Parameters
+    ----------
+    descriptor
+        A COMPUTE.
+    tile, step
+        Which of its tiles and of its weight blocks.
+    memory
+        The activation memory, (bytes,).
+    lanes
+        Bytes of a beat.
+    """
     beats = descriptor.lead + (tile.w - 1) * descriptor.every + 1
     y, beat = np.divmod(np.arange(tile.h * beats), beats)
     if descriptor.upsample:
@@ -269,7 +290,28 @@ def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, 
 
 
 def requantize(descriptor: Descriptor, acc: Ints, columns: dict[str, Ints], params: EngineParams) -> Ints:
-    """Results of a block's sums, (positions, columns), within the layer's clamp."""
+    """Results of a block's sums, within the layer's clamp.
+
+    Parameters
+    ----------
+    descriptor
+        A COMPUTE.
+    acc
+        Sums, with the residual if there is one, (positions, columns).
+    columns
+        Parameters of the block's columns by name, (columns,).
+    params
+        The engine.
+
+    Returns
+    -------
+    (positions, columns), integers from `low` to `high`.
+
+    Raises
+    ------
+    OverflowError
+        Sums that the hardware's accumulator does not hold.
+    """
     width = params.mac.acc_width
     if acc.size and not -(1 << width - 1) <= acc.min() <= acc.max() < 1 << width - 1:
         raise OverflowError(f"layer {descriptor.layer}: sums do not fit into {width} bits")

@@ -113,6 +113,19 @@ def schedule(
 ) -> Schedule:
     """Return the beats that make the array compute `params.compute(activations, weights, bias, runtime)`.
 
+    Parameters
+    ----------
+    params
+        The array.
+    activations
+        (positions, products), integers of `act_width` bits.
+    weights
+        (products, channels), integers of `weight_width` bits.
+    bias
+        (channels,) or a scalar, aligned to the products.
+    runtime
+        The requantizer's run-time parameters, see `MacParams.compute`.
+
     Raises
     ------
     ValueError
@@ -195,7 +208,17 @@ def interpret(
 
 
 def assemble(params: MacParams, outputs: Ints, positions: int, channels: int) -> Ints:
-    """Return the matrix (positions, channels) that output beats (beats, columns) of a schedule stand for."""
+    """Return the matrix (positions, channels) that output beats of a schedule stand for.
+
+    Parameters
+    ----------
+    params
+        The array.
+    outputs
+        (beats, columns), in the order in which they leave it.
+    positions, channels
+        Size of the matrix, without what was padded.
+    """
     blocks, start, rows = -(-channels // params.columns), 0, []
     for tile in tiles(positions, params.depth):
         size = tile.stop - tile.start

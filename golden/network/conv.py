@@ -156,7 +156,9 @@ def grouped_matmul(columns: Array, weights: Array, groups: int, taps: int) -> In
 def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
     """Exact integer convolution of `x` (batch, rows, columns, channels) with `weights` (taps * channels, outputs).
 
-    Returns the accumulators, (batch, rows, columns, outputs), before bias, shift and clamp.
+    Returns
+    -------
+    The accumulators, (batch, rows, columns, outputs), before bias, shift and clamp.
     """
     rows, columns = window.output_size(*x.shape[1:3])
     return matmul(im2col(x, window), weights).reshape(len(x), rows, columns, weights.shape[1])

@@ -35,6 +35,15 @@ def windows(recovered: tuple[Ints, Ints, Ints], params: PsrrParams, level: Pass)
     """Return the window of every box in one pass, (n,), apart for every group of channels.
 
     [R] A shifted grid begins with a window of `round(k/2)` cells, whole ones follow; the plain grid begins at cell 0.
+
+    Parameters
+    ----------
+    recovered
+        Of every box: cells x and y, (n, 2), scale and ratio, (n,).
+    params
+        The pyramid.
+    level
+        The pass, one of its `passes`.
     """
     cells, scale, ratio = recovered
     group = level.group_of(scale, ratio)

@@ -108,6 +108,17 @@ def quantize_layer(name: str, weights: Reals, mask: Mask, rate: float, params: O
     """Return the nearest codes, ties to even, of the survivors of one layer at a given rate; saturating.
 
     Where nothing survives the step is 1 and the width 2.
+
+    Parameters
+    ----------
+    name
+        The layer's.
+    weights, mask
+        Its weights, of any shape, and which of them survive.
+    rate
+        `log2(range / step)`, before the step is rounded to a power of two, if `params` says so.
+    params
+        Of the whole network.
     """
     survivors = weights[mask]
     span = 2 * float(np.abs(survivors).max(initial=0.0))

@@ -148,6 +148,13 @@ def analytic_multiplier(
     `dE_i = beta_i^2 dp_i`, that is `beta_i = sqrt(lambda / alpha_i)`. Bisection of the logarithm, between the values at
     which the first and the last layer reach the sparsity; with the weighting `layer` they coincide, a closed form.
     0 if enough weights are 0 already.
+
+    Parameters
+    ----------
+    counts, scales, units
+        By layer: weights, scale b of the Laplace model, and `alpha^(-1/2)` (`Weighting.unit`).
+    sparsity
+        Fraction of all weights that become 0.
     """
     live = [name for name in scales if scales[name]]
     kept = (1 - sparsity) * sum(counts.values())
@@ -171,6 +178,13 @@ def exact_pruning(
 
     The same rule on the weights themselves: those with the least `sqrt(alpha_i) |w|` go, so no other choice of as many
     has a lower `sum(alpha_i w^2)`. Of equal ones the first go first, in order of the layers and of C. Zeros always go.
+
+    Parameters
+    ----------
+    weights, units
+        By layer: weights of any shape, and `alpha^(-1/2)` (`Weighting.unit`).
+    sparsity
+        Fraction P of all weights that become 0.
     """
     # a unit of 0 belongs to a layer of zeros
     relative = [np.abs(values).ravel() / (units[name] or 1.0) for name, values in weights.items()]
