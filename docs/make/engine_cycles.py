@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from figures import replace as put
 
-from roundel.benchmarks import tables
+from roundel.benchmarks.show import tables
 from roundel.compiler import compile_network
 from roundel.golden.cycles import predict
 from roundel.golden.cycles.bus import Memory
