@@ -51,6 +51,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/compress.py
 	$(BIN)/python docs/make/advisor.py --area
 	$(BIN)/python docs/make/architecture.py
+	$(BIN)/python docs/make/tour.py
 	$(BIN)/python docs/make/file_tables.py
 
 rtl: $(BASE) ## Verilog and manifest of every unit: build/rtl/UNIT
