@@ -6,7 +6,6 @@ Nothing is fetched: no intersphinx, no fonts, no scripts from elsewhere.
 import inspect
 import re
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"  # numpy docstrings say the types
 autodoc_member_order = "bysource"
 autosummary_generate = False
-warnings.filterwarnings("ignore", message="Unknown section Members")  # `add_ports` shows it
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
