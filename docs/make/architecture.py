@@ -150,7 +150,7 @@ def connect_the_engine(draw: Drawing) -> None:
     for x in (260, 555, 812, 992):
         draw.arrow((190, 570), (210, 570), (210, 502), (x, 502), (x, 520), kind="order")
     memory, units, blocks, bus = 484, 520, 550, 716
-    for x, begin, end in ((300, units, memory), (437, memory, blocks), (675, blocks, memory), (710, memory, blocks)):
+    for x, begin, end in ((300, units, memory), (437, memory, blocks), (662, blocks, memory), (696, memory, blocks)):
         draw.arrow((x, begin), (x, end))
     for x, begin, end in ((865, memory, blocks), (952, memory, units)):
         draw.arrow((x, begin), (x, end))
@@ -161,8 +161,8 @@ def connect_the_engine(draw: Drawing) -> None:
     draw.arrow((470, 574), (500, 574))
     draw.arrow((605, 574), (635, 574))
     draw.arrow((470, 650), (485, 650), (485, 612), (690, 612), (690, 598))
-    draw.words(655, 537, "results", "label")
-    draw.words(733, 537, "residual", "label")
+    draw.words(638, 537, "results", "label")
+    draw.words(726, 537, "residual", "label")
     for both in (((400, 756), (400, 796)), ((640, 756), (640, 796))):
         draw.arrow(*both)
         draw.arrow(*reversed(both))
