@@ -4,33 +4,19 @@ Descriptors run one after the other, as if every unit waited for all before: a p
 by side must give the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roundel.golden.codec import CodecError
 from roundel.golden.engine.boxes import Scale, records
+from roundel.golden.engine.compute import FLIP, Bytes, Tile, depthwise, gather, output_blocks, requantize, signed
 from roundel.golden.engine.fields import Opcode
 from roundel.golden.engine.params import EngineParams
-from roundel.golden.engine.program import (
-    DESCRIPTOR_BYTES,
-    HEADER_BYTES,
-    STEP_BYTES,
-    Descriptor,
-    Program,
-    WeightStep,
-    column_bytes,
-    unpack_columns,
-)
+from roundel.golden.engine.program import DESCRIPTOR_BYTES, HEADER_BYTES, Descriptor, Program, WeightStep
 from roundel.golden.engine.registers import ErrorCode, Region, Status
-from roundel.golden.requant import Scheme
-from roundel.golden.rounding import Ints, round_shift
-
-Bytes = NDArray[np.uint8]
-FLIP = 0x80
+from roundel.golden.rounding import Ints
 
 
 class EngineFault(Exception):
@@ -134,7 +120,7 @@ class Engine:
     def _block(
         self,
         descriptor: Descriptor,
-        tile: "Tile",
+        tile: Tile,
         number: int,
         columns: dict[str, Ints],
         steps: list[tuple[WeightStep, Ints]],
@@ -143,7 +129,7 @@ class Engine:
         acc = np.broadcast_to(columns["bias"], (tile.positions, self.params.columns))
         for step, held in steps:
             data = gather(descriptor, tile, step, self.memory, self.params.lanes)
-            dot = _depthwise(descriptor, tile, data, held, self.params) if descriptor.depthwise else data @ held.T
+            dot = depthwise(descriptor, tile, data, held, self.params) if descriptor.depthwise else data @ held.T
             acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
         if descriptor.has_residual:
             words = self._words(
@@ -153,14 +139,14 @@ class Engine:
                 tile,
             )
             flip = FLIP if descriptor.flip_residual else 0
-            acc = acc + (_signed(self.memory[words] ^ np.uint8(flip)) << columns["residual_shift"])
+            acc = acc + (signed(self.memory[words] ^ np.uint8(flip)) << columns["residual_shift"])
         results = requantize(descriptor, acc, columns, self.params)
         words = self._words(
             descriptor.target + number * descriptor.target_plane, descriptor.target_row, descriptor.target_tile, tile
         )
         self.memory[words] = (results & 0xFF).astype(np.uint8) ^ np.uint8(FLIP if descriptor.flip_target else 0)
 
-    def _words(self, base: int, row: int, tile_step: int, tile: "Tile") -> Ints:
+    def _words(self, base: int, row: int, tile_step: int, tile: Tile) -> Ints:
         """Byte addresses of a tile's words, (positions, lanes)."""
         y, x = np.divmod(np.arange(tile.positions), tile.w)
         word = base + tile.ty * tile_step + tile.x + y * row + x
@@ -179,162 +165,3 @@ class Engine:
                 raise EngineFault(ErrorCode.WRITE, descriptor.offset, index)
             outer[descriptor.offset : descriptor.offset + len(data)] = np.frombuffer(data, np.uint8)
             self.scales.clear()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """Where a tile is: its number, its size, and what its steps count from."""
-
-    ty: int
-    x: int  # output positions to the left
-    w: int
-    h: int
-    origin: int  # byte address
-    row: int  # of the map
-    byte: int  # of the row
-
-    @classmethod
-    def of(cls, descriptor: Descriptor, ty: int, tx: int) -> "Tile":
-        """Tile (ty, tx) of a COMPUTE descriptor."""
-        return cls(
-            ty=ty,
-            x=tx * descriptor.tile_w,
-            w=descriptor.last_w if tx == descriptor.tiles_x - 1 else descriptor.tile_w,
-            h=descriptor.last_h if ty == descriptor.tiles_y - 1 else descriptor.tile_h,
-            origin=descriptor.source + ty * descriptor.tile_y_step + tx * descriptor.tile_x_step,
-            row=ty * descriptor.tile_y_rows,
-            byte=tx * descriptor.tile_x_step,
-        )
-
-    @property
-    def positions(self) -> int:
-        """Output positions."""
-        return self.w * self.h
-
-
-@lru_cache(maxsize=256)
-def _decode(params: EngineParams, weights: bytes) -> Ints:
-    held = params.decoder.decode(weights).astype(np.int64)
-    return np.pad(held, (0, -len(held) % params.lanes))  # the decoder fills its last beat with zeros
-
-
-def output_blocks(
-    params: EngineParams, parameters: bytes, weights: bytes, blocks: int
-) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
-    """Each output block's column parameters, and its steps with their weights, (columns, lanes).
-
-    Parameters
-    ----------
-    params
-        The engine.
-    parameters, weights
-        The parameter stream and the weight stream of a COMPUTE, whole.
-    blocks
-        Output blocks.
-
-    Raises
-    ------
-    EOFError
-        The parameter stream ends too early or goes on behind the last step.
-    CodecError
-        The weight stream is damaged, or brings fewer or more weight blocks than there are steps.
-    """
-    held = _decode(params, weights)
-    size, at, used = params.columns * params.lanes, 0, 0
-    for _ in range(blocks):
-        end = at + params.columns * column_bytes(params)
-        if end > len(parameters):
-            raise EOFError
-        columns, at = unpack_columns(params, parameters[at:end]), end
-        steps: list[tuple[WeightStep, Ints]] = []
-        while not steps or not steps[-1][0].last:
-            if at + STEP_BYTES > len(parameters):
-                raise EOFError
-            step, at = WeightStep.unpack(parameters[at : at + STEP_BYTES]), at + STEP_BYTES
-            if (used + 1) * size > len(held):
-                raise CodecError(8 * len(weights), f"{len(held)} weights", f"at least {(used + 1) * size}")
-            steps.append((step, held[used * size : (used + 1) * size].reshape(params.columns, params.lanes)))
-            used += 1
-        yield columns, steps
-    if at != len(parameters):
-        raise EOFError
-    if used * size != len(held):
-        raise CodecError(8 * len(weights), f"{len(held)} weights", f"{used * size}")
-
-
-def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:
-    """Read what a step's beats bring, (rows * beats, lanes) signed bytes.
-
-    Parameters
-    ----------
-    descriptor
-        A COMPUTE.
-    tile, step
-        Which of its tiles and of its weight blocks.
-    memory
-        The activation memory, (bytes,).
-    lanes
-        Bytes of a beat.
-    """
-    beats = descriptor.lead + (tile.w - 1) * descriptor.every + 1
-    y, beat = np.divmod(np.arange(tile.h * beats), beats)
-    if descriptor.upsample:
-        y, beat = y >> 1, beat >> 1
-    lane = np.arange(lanes)
-    row = tile.row + step.dy + y * descriptor.y_rows
-    byte = (tile.byte + step.dx + beat * descriptor.x_step)[:, None] + lane
-    address = (tile.origin + step.offset + y * descriptor.y_step + beat * descriptor.x_step)[:, None] + lane
-    inside = ((row >= 0) & (row < descriptor.rows))[:, None] & (byte >= 0) & (byte < descriptor.row_bytes)
-    raw = np.where(inside, memory[address % len(memory)], np.uint8(descriptor.pad))
-    return _signed(raw ^ np.uint8(FLIP if descriptor.flip_source else 0))
-
-
-def requantize(descriptor: Descriptor, acc: Ints, columns: dict[str, Ints], params: EngineParams) -> Ints:
-    """Results of a block's sums, within the layer's clamp.
-
-    Parameters
-    ----------
-    descriptor
-        A COMPUTE.
-    acc
-        Sums, with the residual if there is one, (positions, columns).
-    columns
-        Parameters of the block's columns by name, (columns,).
-    params
-        The engine.
-
-    Returns
-    -------
-    (positions, columns), integers from `low` to `high`.
-
-    Raises
-    ------
-    OverflowError
-        Sums that the hardware's accumulator does not hold.
-    """
-    width = params.mac.acc_width
-    if acc.size and not -(1 << width - 1) <= acc.min() <= acc.max() < 1 << width - 1:
-        raise OverflowError(f"layer {descriptor.layer}: sums do not fit into {width} bits")
-    if params.scheme is Scheme.SHIFT:
-        amount = columns["shift"] + np.where(acc < 0, descriptor.leak, 0)
-        return np.asarray(np.clip(round_shift(acc, amount, params.rounding), descriptor.low, descriptor.high))
-    requant = params.mac.requant
-    runtime = {item.name: columns[item.name] for item in requant.runtime_fields}
-    return np.asarray(np.clip(requant.compute(acc, runtime), descriptor.low, descriptor.high))
-
-
-def _depthwise(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
-    """Return the sums of a depthwise step, (positions, columns): weight t meets the data of t beats before.
-
-    What a row's first beats find of the row before meets weights of zero.
-    """
-    rows = data.reshape(tile.h, -1, params.lanes)
-    first = np.arange(tile.w) * descriptor.every + descriptor.lead
-    dot = np.zeros((tile.h, tile.w, params.columns), np.int64)
-    for tap in range(min(params.taps, descriptor.lead + 1)):
-        dot += rows[:, first - tap] * held[:, tap]
-    return np.asarray(dot.reshape(tile.positions, -1))
-
-
-def _signed(raw: Bytes) -> Ints:
-    return raw.view(np.int8).astype(np.int64)

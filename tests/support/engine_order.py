@@ -3,7 +3,7 @@
 import numpy as np
 
 from roundel.golden.engine import Opcode, Program
-from roundel.golden.engine.interpreter import Tile, output_blocks
+from roundel.golden.engine.compute import Tile, output_blocks
 
 UNIT = {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.BOXES: 1, Opcode.STORE: 2}
 MOST_TOKENS = 255

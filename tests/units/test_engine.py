@@ -8,7 +8,7 @@ import pytest
 
 from roundel.compiler import compile_network
 from roundel.golden.engine import CONFIGS, Engine, EngineParams, Opcode, Program, Region, Status
-from roundel.golden.engine.interpreter import output_blocks
+from roundel.golden.engine.compute import output_blocks
 from roundel.golden.errors import MismatchError
 from roundel.golden.nms import NmsParams
 from roundel.runtime import proof as engine_proof

@@ -12,7 +12,7 @@ from roundel.evaluation.energy_costs import layer_beats
 from roundel.evaluation.energy_frame import Counts
 from roundel.evaluation.stimulus import digits_network
 from roundel.golden.engine import CONFIGS, RECORD, Engine, EngineParams, Opcode, Region, Status
-from roundel.golden.engine.interpreter import output_blocks
+from roundel.golden.engine.compute import output_blocks
 from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.network import steps
 from roundel.golden.nms import Boxes
