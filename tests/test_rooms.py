@@ -224,6 +224,24 @@ def sources(module: str) -> Iterator[tuple[str, str]]:
                 yield node.module, alias.name
 
 
+def room(module: str) -> str:
+    """The room that holds a module: a direct child of the innermost package that holds it."""
+    package = owner(module)
+    return f"{package}.{room_of(module, package)}" if module not in PACKAGES else module
+
+
+def test_a_name_of_another_room_is_imported_from_that_room_not_from_a_file_in_it() -> None:
+    deep = [
+        f"{module}: from {origin} import {name}"
+        for module in modules()
+        for origin, name in sources(module)
+        if origin in modules() and module != "roundel.__main__" and room(module) != room(origin)
+        if origin != room(origin) or f"{origin}.{name}" in modules()
+        if origin not in PACKAGES and origin != BENCHES
+    ]
+    assert deep == []
+
+
 def users() -> dict[str, set[str]]:
     """The modules that use each module, also through the names that its room exports."""
     exported = {(package, name): origin for package in packages() for origin, name in sources(package)}

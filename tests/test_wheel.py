@@ -104,6 +104,7 @@ def test_requantizers_are_compared(environment: Path, tmp_path: Path) -> None:
     assert "fixed32" in (tmp_path / "compare" / "report.md").read_text()
 
 
+@pytest.mark.parametrize("environment", ["sdist"], indirect=True)  # of two equal wheels one: it takes minutes
 def test_suppression_is_measured_without_onnxruntime(environment: Path, tmp_path: Path) -> None:
     output = call(environment / "roundel", "bench", "nms", "-o", "bench", folder=tmp_path)
     assert "without compiled GreedyNMS" in " ".join(output.split())

@@ -4,7 +4,7 @@ from roundel.golden.codec.decoder import FINISH_CYCLES, DecoderParams, startup_c
 from roundel.golden.codec.header import FIXED, MAGIC, PACKINGS, VERSION, header_words, read_header
 from roundel.golden.codec.params import MAX_LEVELS, RUN_LIMIT, CodecError, CodecParams, Codes, Levels, Packing
 from roundel.golden.codec.relative import RELATIVE_RUN_BITS
-from roundel.golden.codec.rice import cycles
+from roundel.golden.codec.rice import cycles, rounds
 from roundel.golden.codec.rice_tables import (
     MAX_LEVEL_BITS,
     MAX_LEVEL_EXTRA,
@@ -42,6 +42,7 @@ __all__ = [
     "header_words",
     "level_fields",
     "read_header",
+    "rounds",
     "startup_cycles",
     "steps",
     "write",

@@ -15,13 +15,13 @@ from roundel.golden.engine import (
     ErrorCode,
     Opcode,
 )
-from roundel.golden.engine import fields as program_fields
+from roundel.golden.engine import UNITS as NAMES_OF_UNITS
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.dispatch import NUMBER, piece_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS
 from roundel.hw.lib import Component, In, Out, named
 
-UNITS = tuple(program_fields.UNITS.values())
+UNITS = tuple(NAMES_OF_UNITS.values())
 """Operations of the load unit, the compute unit and the store unit, in the order of tokens."""
 
 

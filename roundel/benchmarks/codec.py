@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from roundel.golden.codec import CodecParams, Packing, decode, decode_codes, encode
-from roundel.golden.codec import rice as codec_rice
+from roundel.golden.codec import CodecParams, Packing, decode, decode_codes, encode, rounds
 from roundel.golden.opq import floor_bits, laplace_levels
 from roundel.ui import Row, row, seconds
 
@@ -53,7 +52,7 @@ class Format:
         if self.packing is Packing.RICE:
             fitted, codes = decode_codes(stream)
             parts = (codes[first : first + fitted.segment] for first in range(0, SIZED, fitted.segment))
-            cycles = sum(int(np.maximum(codec_rice.rounds(part, fitted), 1).sum()) for part in parts)
+            cycles = sum(int(np.maximum(rounds(part, fitted), 1).sum()) for part in parts)
             rows.append(row("codec.weights_per_round", SIZED / cycles, "weights", about))
         return rows
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roundel import graph
 from roundel.golden.network import Window
-from roundel.graph import Conv, Dense, Graph, Node, graph
+from roundel.graph import Conv, Dense, Graph, Node
 
 Operation = Callable[..., Tensor]
 

@@ -14,9 +14,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from roundel import graph
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
-from roundel.graph import Conv, Dense, Graph, Node, codes_of, graph
+from roundel.graph import Conv, Dense, Graph, Node, codes_of
 
 OPSET = 17  # the newest that onnxruntime 1.12 runs
 IR_VERSION = 8

@@ -9,12 +9,13 @@ from math import frexp
 
 import numpy as np
 
+from roundel import graph
 from roundel.frontend import dialects as onnx_dialects
 from roundel.frontend import shapes as onnx_shapes
 from roundel.frontend.scope import Operator
 from roundel.frontend.shapes import resize
 from roundel.golden.network import Window
-from roundel.graph import HostOperator, Node, graph
+from roundel.graph import HostOperator, Node
 
 Builder = Callable[[Operator], Node | tuple[Node, ...] | None]
 

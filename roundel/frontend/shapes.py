@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from roundel import graph
 from roundel.frontend.scope import BATCH, Levels, Operator
-from roundel.graph import Node, Reals, graph
+from roundel.graph import Node, Reals
 
 MOVING = ("Cast", "Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 FOLDED = (
