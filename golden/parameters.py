@@ -43,13 +43,30 @@ class Params:
             object.__setattr__(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the parameters by name as JSON has them; `from_dict` makes the same object of them again."""
+        """Return the parameters by name as JSON has them.
+
+        Returns
+        -------
+        dict
+            Plain values: enumerations by their value, tuples as lists, inner objects as dictionaries. `from_dict` makes
+            the same object of them again.
+        """
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: plain(value) for name, value in values.items() if value is not None or not self._OMIT_NONE}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Make an object of what `as_dict` returned, or of keyword arguments.
+
+        Parameters
+        ----------
+        values
+            Parameters by name.
+
+        Returns
+        -------
+        Self
+            An object of the class that it is called on.
 
         Raises
         ------
@@ -59,7 +76,13 @@ class Params:
         return cls(**values)
 
     def derived(self) -> dict[str, Any]:
-        """Return what follows from the parameters, as plain values, for the manifest of a unit."""
+        """Return what follows from the parameters, for the manifest of a unit.
+
+        Returns
+        -------
+        dict
+            Plain values by name, such as widths of ports; empty where nothing follows.
+        """
         return {}
 
 

@@ -129,6 +129,16 @@ class EngineParams(Params):
     def named(cls, config: str) -> "EngineParams":
         """Return the parameters of a named configuration: `tiny`, `small`, `medium` or `large`.
 
+        Parameters
+        ----------
+        config
+            Name of the configuration.
+
+        Returns
+        -------
+        EngineParams
+            All parameters, the NMS's included.
+
         Raises
         ------
         ValueError
@@ -176,6 +186,11 @@ class EngineParams(Params):
 
         Left out is what changes only how long a program takes: `structure`, `banks`, `burst`, `outstanding`, `fifo`
         and `reduction`, of which only the accumulator's width matters.
+
+        Returns
+        -------
+        dict
+            Plain values by name; `nms` is None without one.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}

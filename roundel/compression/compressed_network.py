@@ -101,6 +101,16 @@ class CompressedNetwork(Result):
     def load(cls, folder: str | Path) -> "CompressedNetwork":
         """Read a folder that `save` wrote, or the network file in it; every stream must hold its layer's weights.
 
+        Parameters
+        ----------
+        folder
+            What `save` was given, or `network.npz` in it.
+
+        Returns
+        -------
+        CompressedNetwork
+            The same network, streams and report; the report is empty where its file is missing.
+
         Raises
         ------
         InputError

@@ -47,7 +47,13 @@ class Demo(Result):
         yield verdict(self.figures)
 
     def times(self) -> Grid:
-        """Give the seconds of each part; what is in the cache already takes none."""
+        """Give the time that the demo took.
+
+        Returns
+        -------
+        Grid
+            Seconds of each part and of all; what was in the cache already took none.
+        """
         seconds = self.measurement.seconds
         rows = [[name, f"{value:.1f}"] for name, value in seconds.items()]
         return Grid("Where the time went", ("part", "seconds"), [*rows, ["all", f"{sum(seconds.values()):.1f}"]])

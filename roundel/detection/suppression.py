@@ -157,7 +157,13 @@ class NmsResult(Result):
             yield str(self.rtl)
 
     def notes(self) -> Iterable[str]:
-        """Give what the user should know beside the result."""
+        """Give what the user should know beside the result.
+
+        Yields
+        ------
+        str
+            A line, where boxes were rounded for the RTL.
+        """
         if self.rtl and not self.rtl.exact:
             yield f"{self.file}: boxes were rounded to 1/{1 << self.rtl.fraction} pixel for the RTL"
 

@@ -43,10 +43,20 @@ class Comparison(Result):
     def load(cls, folder: str | Path) -> "Comparison":
         """Read a folder that `save` wrote.
 
+        Parameters
+        ----------
+        folder
+            What `save` was given.
+
+        Returns
+        -------
+        Comparison
+            The same rows.
+
         Raises
         ------
         InputError
-            There is no report.
+            `report.json` is missing, or holds no rows.
         """
         try:
             rows = json.loads((Path(folder) / ROWS).read_text())

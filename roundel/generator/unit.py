@@ -76,6 +76,16 @@ class Generated(Result):
     def load(cls, folder: str | Path) -> "Generated":
         """Read what `save` wrote, but for the board.
 
+        Parameters
+        ----------
+        folder
+            What `save` was given.
+
+        Returns
+        -------
+        Generated
+            Verilog and manifest, with the default clock and no board.
+
         Raises
         ------
         InputError

@@ -86,6 +86,16 @@ class Run(Result):
     def load(cls, folder: str | Path) -> "Run":
         """Read a folder that `save` wrote.
 
+        Parameters
+        ----------
+        folder
+            What `save` was given.
+
+        Returns
+        -------
+        Run
+            The same results, boxes and figures, without notes.
+
         Raises
         ------
         InputError

@@ -73,6 +73,16 @@ class EngineProgram(Result):
     def load(cls, folder: str | Path) -> "EngineProgram":
         """Read a folder that `save` wrote: the network is compiled again, and must give the same program.
 
+        Parameters
+        ----------
+        folder
+            What `save` was given.
+
+        Returns
+        -------
+        EngineProgram
+            The same program.
+
         Raises
         ------
         InputError

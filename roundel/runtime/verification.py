@@ -59,7 +59,13 @@ class Verification(Result):
         yield Grid(f"RTL against golden, seed {self.seed}", ("unit and configuration", "result"), cells)
 
     def notes(self) -> Iterable[str]:
-        """Give the first failure of each case that failed, and where its log is."""
+        """Name the cases that failed.
+
+        Yields
+        ------
+        str
+            A line for each: its first failure, and where its log is.
+        """
         for case, result in self.outcomes:
             if not result.passed:
                 yield f"{case.unit} {case.name}: {result.failures[0]} (log in {result.folder})"

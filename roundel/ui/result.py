@@ -45,18 +45,42 @@ class Result(ABC):
 
     @abstractmethod
     def as_dict(self) -> Any:
-        """Give the result as plain values, as `--json` prints it."""
+        """Give the result as plain values.
+
+        Returns
+        -------
+        dict or list
+            What `--json` prints.
+        """
 
     @abstractmethod
     def write(self, folder: Path) -> None:
-        """Write the files of the result into `folder`, which exists."""
+        """Write the files of the result into a folder; `save` makes it, and leaves all of them there or none.
+
+        Parameters
+        ----------
+        folder
+            Exists and is empty.
+        """
 
     def tables(self) -> Iterable[Grid]:
-        """Give the tables that a terminal shows."""
+        """Give the tables that a terminal shows.
+
+        Returns
+        -------
+        iterable of Grid
+            In the order in which they are shown; none by default.
+        """
         return ()
 
     def lines(self) -> Iterable[str]:
-        """Give the figures that matter most, a line each."""
+        """Give the figures that matter most.
+
+        Returns
+        -------
+        iterable of str
+            A line each; none by default.
+        """
         return ()
 
     def save(self, folder: str | Path) -> None:
