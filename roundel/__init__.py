@@ -84,16 +84,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # else every name would be one for type checkers
 
-        return version("roundel")
-    if name not in _HOME:
-        raise AttributeError(f"module 'roundel' has no attribute {name!r}")
-    value = getattr(import_module(f"roundel.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("roundel")
+        if name not in _HOME:
+            raise AttributeError(f"module 'roundel' has no attribute {name!r}")
+        value = getattr(import_module(f"roundel.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
