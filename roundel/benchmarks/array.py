@@ -25,7 +25,7 @@ class Array:
     Attributes
     ----------
     name
-        Of the Verilog module.
+        Name of the Verilog module.
     params
         What it was generated from: with a decoder before its weight port or without.
     latency
@@ -42,7 +42,7 @@ class Array:
 
     @property
     def design(self) -> Design:
-        """What is simulated: this very text. `optimize=3` because whole layers run through it."""
+        """The design that is simulated: this very text. `optimize=3` because whole layers run through it."""
         return Design(sources=(self.verilog,), top=self.name, optimize=3)
 
 

@@ -57,7 +57,7 @@ class Format:
         return rows
 
     def speeds(self, seed: int) -> list[Row]:
-        """Of software, on one core, by its processor time."""
+        """Return the speeds of software, on one core, by its processor time."""
         params, weights = PARAMS[self.packing], self._weights(TIMED, seed)
         stream, about = encode(weights, params), self._about(seed, TIMED)
         return [

@@ -38,7 +38,7 @@ class LayerOnRtl:
     config
         A row of `CONFIGS`.
     side, channels, filters
-        Of the map.
+        Sizes of the map and of the layer.
     zeros
         Share of the weights that are zero; they have 4 bits then, and the engine's decoder too.
     speed
@@ -113,7 +113,7 @@ class NetworkModel:
     network: str
 
     def rows(self, seed: int) -> list[Row]:
-        """Of all convolutions, and of the whole network."""
+        """Return figures of all convolutions, and of the whole network."""
         network, shape = _network(self.network, seed)
         params = _params(self.config)
         layers, cycles = predicted_layers(compile_network(network, shape, params))
@@ -131,7 +131,7 @@ class NetworkModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroBlocks:
-    """What leaving out zero blocks gains, by the cycle model, against the same network with all its weights.
+    """Return what leaving out zero blocks gains, by the cycle model, against the same network with all its weights.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def block_masks(layers: Sequence[Weighted], lanes: int, zeros: float) -> dict[st
     layers
         Whose channels are no multiple of `lanes` keep all their weights.
     lanes
-        Of the array.
+        Lanes of the array.
     zeros
         Share of the other layers' weights that becomes 0, as nearly as blocks allow.
 

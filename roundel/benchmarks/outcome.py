@@ -16,7 +16,7 @@ class Bench(Result):
     Attributes
     ----------
     seed
-        Of the data.
+        Seed of the data.
     rows
         `name` (unit.what), `value`, `unit` and `params` of each figure.
     """
@@ -45,7 +45,7 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
     units
         `mac`, `requant`, `codec`, `decoder`, `search`, `engine`, `nms`; all if empty.
     seed
-        Of the data.
+        Seed of the data.
     progress
         Told of every measurement.
 

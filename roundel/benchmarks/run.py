@@ -43,9 +43,9 @@ def measure_rows(names: Sequence[str], *, seed: int, done: Done = lambda name: N
     Parameters
     ----------
     names
-        Of `BENCHES`; all if empty.
+        Names of `BENCHES`; all if empty.
     seed
-        Of the data.
+        Seed of the data.
     done
         Called after each measurement, `measurements(names)` times.
 

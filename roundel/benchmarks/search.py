@@ -100,7 +100,7 @@ class Case:
     per_channel
         Whether each output has a shift of its own.
     positions
-        Of the search, as in `QuantizeOptions`.
+        Positions of the search, as in `QuantizeOptions`.
     size, images
         Rows and columns of an image, and how many calibrate.
     """

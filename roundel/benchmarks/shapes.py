@@ -29,7 +29,7 @@ class Builder:
     shape
         (rows, columns, channels) of the input.
     seed
-        Of the weights.
+        Seed of the weights.
     """
 
     shape: tuple[int, int, int]
@@ -61,9 +61,9 @@ class Builder:
         outputs
             Channels of its result.
         kernel, stride
-            Of both directions.
+            Size and step of the window, the same in both directions.
         groups
-            Of channels.
+            Groups of channels.
         residual
             A tensor to add before the clamp; None adds none.
         linear
@@ -200,7 +200,7 @@ NETWORKS: dict[str, tuple[Callable[[Builder], Network], tuple[int, int, int]]] =
     "mobilenet_v2": (mobilenet_v2, (224, 224, 3)),
     "yolov3_tiny": (yolov3_tiny, (416, 416, 3)),
 }
-"""What builds them, and the shape of their input."""
+"""The builder of each network, and the shape of its input: (rows, columns, channels)."""
 
 
 def macs(layer: Weighted, rows: int, columns: int) -> int:

@@ -52,7 +52,7 @@ def command(
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
-    """Of an image: (rows, columns, channels) or (features,)."""
+    """Read the shape of an image: (rows, columns, channels) or (features,)."""
     if text is None:
         return None
     if not re.fullmatch(r"\d{1,6}(x\d{1,6}x\d{1,6})?", text):

@@ -14,7 +14,7 @@ def present(result: Result, as_json: bool, written: Path | None = None) -> None:
     Parameters
     ----------
     result
-        Of a public function of `roundel`.
+        Result of a public function of `roundel`.
     as_json
         Whether the user asked for JSON.
     written

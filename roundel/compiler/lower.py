@@ -43,7 +43,7 @@ class Lowering:
     network
         What to compile.
     shape
-        Of an image: (rows, columns, channels), or (features,).
+        Shape of an image: (rows, columns, channels), or (features,).
     params
         The engine's.
 
@@ -131,7 +131,7 @@ class Lowering:
         name, form, slots, flat
             As in `Tensor`.
         rows, columns
-            Of its map.
+            Size of its map.
         """
         lanes = self.params.lanes
         storage = Storage(name=name, rows=rows, columns=columns, planes=planes_of(slots, lanes), lanes=lanes)

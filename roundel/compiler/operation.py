@@ -122,12 +122,12 @@ class Operation:
 
     @property
     def grain(self) -> int:
-        """What the rows of a part of the results are a multiple of."""
+        """A number that the rows of any part of the results are a multiple of."""
         return 2 if self.upsample else self.phases
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
-        """What it reads."""
+        """Tensors that the operation reads, the residual last."""
         return (self.source,) if self.residual is None else (self.source, self.residual)
 
     @cached_property

@@ -130,7 +130,7 @@ def depthwise_steps(
     weights
         (kernel rows, kernel columns, lanes) each; all are added up.
     groups
-        Of kernel columns, see `covers`.
+        Groups of kernel columns, see `covers`.
     plane
         Plane of the source.
     taps

@@ -144,7 +144,7 @@ class Tensor:
 
     @property
     def offset(self) -> int:
-        """What the array must be given back: value less what it sees."""
+        """Value less what the array sees of it, which the array must be given back."""
         return 128 if self.raw else 0
 
     def byte(self, value: int) -> int:

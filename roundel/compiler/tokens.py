@@ -97,7 +97,7 @@ class Unit:
     Attributes
     ----------
     places
-        Of each task in the program.
+        Place of each task in the program.
     """
 
     def __init__(self) -> None:

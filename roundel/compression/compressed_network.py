@@ -39,7 +39,7 @@ class CompressedNetwork(Result):
     network
         The integer network.
     shape
-        Of an image: (channels, rows, columns) or (features,).
+        Shape of an image: (channels, rows, columns) or (features,).
     results
         The layer behind each output of the ONNX file, by the output's name.
     options

@@ -19,7 +19,7 @@ class FinetuneOptions:
     epochs
         Passes over all images, at least 1.
     learning_rate
-        Of Adam, above 0; it rises for a tenth of all steps and falls to 0 as a cosine over the others.
+        Learning rate of Adam, above 0; it rises for a tenth of all steps and falls to 0 as a cosine over the others.
     batch
         Images a step, at least 1.
     distill
@@ -30,7 +30,7 @@ class FinetuneOptions:
     temperature
         By which scores are divided before they are compared with the float network's, above 0.
     seed
-        Of the order of the images and of augmentation.
+        Seed of the order of the images and of augmentation.
 
     Raises
     ------

@@ -53,8 +53,8 @@ def finetune(
     graph
         The float network, which is also the one to distil from.
     plans
-        Of `roundel.golden.opq.plan.opq`, by layer, made from the weights of `fold(graph)`. Layers without a plan stay
-        real and are trained too; a plan without levels fixes the mask alone.
+        Plans of `roundel.golden.opq.plan.opq`, by layer, made from the weights of `fold(graph)`. Layers without a plan
+        stay real and are trained too; a plan without levels fixes the mask alone.
     images
         Training images (count, *graph.shape).
     labels

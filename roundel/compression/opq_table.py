@@ -1,4 +1,4 @@
-"""What one-shot pruning and quantization makes of each layer, as rows of plain values."""
+"""Figures of one-shot pruning and quantization, layer by layer, as rows of plain values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ def opq_table(
     Parameters
     ----------
     plans
-        Of `roundel.golden.opq.plan.opq`.
+        Plans of `roundel.golden.opq.plan.opq`.
     codes
         The integers of each layer after fine-tuning, in the shape of its weights; None for those of the plans.
     streams
@@ -30,7 +30,7 @@ def opq_table(
     Returns
     -------
     list
-        Of rows with these values, None where there is none: because the layer is only pruned, has no stream, or the
+        Rows with these values, None where there is none: because the layer is only pruned, has no stream, or the
         value does not add up over layers.
 
         - `layer`, `weights`; `pruned` and `zeros`: parts of the weights that the mask takes out, and that are 0 in the

@@ -1,4 +1,4 @@
-"""What to compress, and how."""
+"""Options of the compression."""
 
 from dataclasses import dataclass, field
 from math import ceil
@@ -14,7 +14,7 @@ from roundel.quantization import QuantizeOptions, StreamOptions
 
 @dataclass(frozen=True, kw_only=True)
 class CompressOptions:
-    """What to compress, and how.
+    """A network to compress, and how.
 
     Parameters
     ----------

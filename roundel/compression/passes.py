@@ -141,7 +141,7 @@ PASSES: tuple[Pass, ...] = (read, fold_operators, prune, tune, quantize_modules,
 
 
 def usual_rounding(graph: Graph) -> Rounding:
-    """Of requantizers, for a network of which nothing else is known."""
+    """Return the rounding of the requantizers of a network for which the user chose none."""
     quantized = any(isinstance(node, Quantize) for node in graph.nodes)
     return Rounding.HALF_EVEN if quantized else Rounding.HALF_UP
 

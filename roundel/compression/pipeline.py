@@ -42,7 +42,7 @@ class NetworkAccuracy:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compressed:
-    """What compression made.
+    """The results of all passes.
 
     Attributes
     ----------

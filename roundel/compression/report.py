@@ -146,7 +146,7 @@ def _options(result: Compressed) -> ReportPart:
 
 
 def _roundings(result: Compressed) -> str:
-    """Of all requantizers: what a file or a scheme says comes before what was asked for."""
+    """Name the roundings of all requantizers; a file or a scheme may differ from what was asked for."""
     roundings = {layer.rounding.value for layer in result.network.layers if isinstance(layer, Requantized)}
     return ", ".join(sorted(roundings))
 

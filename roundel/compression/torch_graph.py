@@ -26,7 +26,7 @@ def run(
     images
         (batch, *network.shape), float32.
     weights, biases
-        Of each `Conv` and `Dense` node by its name, in the shapes that the node has.
+        Parameters of each `Conv` and `Dense` node by its name, in the shapes that the node has.
     """
     values = {network.source: images}
     for node in network.nodes:

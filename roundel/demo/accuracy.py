@@ -48,7 +48,7 @@ def accuracies(
     Parameters
     ----------
     floats, boxes
-        Of the float and of the integer network, before the NMS, of all scenes.
+        Boxes of the float and of the integer network, before the NMS, in all scenes.
     records
         What the RTL kept of the first ones.
     """
@@ -56,13 +56,13 @@ def accuracies(
     greedy = GreedyParams(format=detector.nms.format, threshold=GREEDY)
     for count in (len(boxes), len(records)):
         first = partial(_row, detector, scenes, count)
-        yield first("float", "GreedyNMS", floats[:count], [greedy_nms(one, GREEDY) for one in floats[:count]])
+        yield first("float", "GreedyNMS", floats[:count], [greedy_nms(image, GREEDY) for image in floats[:count]])
         for name, method in (("GreedyNMS", greedy), (pyramid, detector.nms)):
-            found = [detector.pixels(one) for one in boxes[:count]]
-            yield first("integer", name, found, [_kept(method, one) for one in boxes[:count]])
-    found = [detections(detector, one) for one in records]
-    everything = [np.arange(len(one)) for one in found]
-    yield _row(detector, scenes, len(records), "integer", pyramid, found, everything, on="RTL")
+            before = [detector.pixels(image) for image in boxes[:count]]
+            yield first("integer", name, before, [_kept(method, image) for image in boxes[:count]])
+    after = [detections(detector, image) for image in records]
+    everything = [np.arange(len(image)) for image in after]
+    yield _row(detector, scenes, len(records), "integer", pyramid, after, everything, on="RTL")
 
 
 def detections(detector: Detector, records: Ints) -> Detections:
@@ -80,12 +80,12 @@ def _row(
     count: int,
     network: str,
     nms: str,
-    found: Sequence[Detections],
+    boxes: Sequence[Detections],
     kept: Sequence[Ints],
     on: str = "golden",
 ) -> DetectorAccuracy:
-    each = iter(kept)
-    precisions = evaluate(scenes.objects[:count], found, lambda _: next(each))
+    places = iter(kept)
+    precisions = evaluate(scenes.objects[:count], boxes, lambda _: next(places))
     return DetectorAccuracy(network=network, nms=nms, on=on, scenes=count, **dict(zip(NAMES, precisions, strict=True)))
 
 

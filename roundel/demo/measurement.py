@@ -44,7 +44,7 @@ SPARSITY = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """What the demo works on.
+    """The files and choices that the demo works on.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class DemoMeasurement:
     accuracy
         A row for each network and NMS.
     costs, requant
-        Of an operation on gates, and the requantizers compared; None and empty without cells.
+        Costs of an operation on gates, and the requantizers compared; None and empty without cells.
     seconds
         What each part took, by name.
     """
@@ -178,7 +178,7 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
         boxes = detector.integer(heads, {name: tensors[layer] for name, layer in names.items() if layer in tensors})
         some = inputs[: options.scenes]
         golden_steps = list(steps(network, some))
-        golden = [golden_records(detector.nms, one) for one in boxes[: options.scenes]]
+        golden = [golden_records(detector.nms, image) for image in boxes[: options.scenes]]
         float_boxes = detector.detections(compressed.graph.outputs(scenes.images))
     traced, plain = _programs(compressed, params, scales, some, clock)
     tensors = {step.layer.name: step.outputs for step in golden_steps}
@@ -253,7 +253,7 @@ def _differences(
 
 
 def _costs(options: DemoOptions, stimulus: Stimulus, clock: Clock) -> tuple[Costs | None, tuple[Row, ...]]:
-    """Of each unit's operations, and the requantizers compared."""
+    """Measure the costs of each unit's operations, and compare the requantizers."""
     if options.cells is None:
         return None, ()
     jobs, compared = cost_jobs(stimulus, options.cells), requant_jobs([options.cells], stimulus.accumulators)

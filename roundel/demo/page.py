@@ -10,59 +10,59 @@ from roundel.evaluation import report_tables, write_report
 from roundel.ui import Grid
 
 
-def terminal_tables(found: DemoValues) -> Iterator[Grid]:
+def terminal_tables(figures: DemoValues) -> Iterator[Grid]:
     """Give the tables that fit a terminal, from what `demo.json` holds."""
-    yield accuracy(found)
-    yield layers(found).without("macs")
-    yield frames(found)
-    if found["energy"]:
-        yield energy(found).without("counted")
-    yield from report_tables(found["requant"])
+    yield accuracy(figures)
+    yield layers(figures).without("macs")
+    yield frames(figures)
+    if figures["energy"]:
+        yield energy(figures).without("counted")
+    yield from report_tables(figures["requant"])
 
 
-def verdict(found: DemoValues) -> str:
+def verdict(figures: DemoValues) -> str:
     """One sentence: equal or not."""
-    if not found["equal"]:
-        return f"RTL DIFFERS from golden, first in {found['differences'][0]}"
-    compared = found["compared"]
+    if not figures["equal"]:
+        return f"RTL DIFFERS from golden, first in {figures['differences'][0]}"
+    compared = figures["compared"]
     return (
-        f"RTL equal to golden in {found['scenes']} scenes: {compared['elements']:,} values of {compared['tensors']} "
+        f"RTL equal to golden in {figures['scenes']} scenes: {compared['elements']:,} values of {compared['tensors']} "
         f"layers, {compared['boxes']} boxes"
     )
 
 
-def write_page(demo: DemoMeasurement, found: DemoValues, folder: Path) -> None:
+def write_page(demo: DemoMeasurement, figures: DemoValues, folder: Path) -> None:
     """Write `demo.md`, its pictures and the report of the requantizers into `folder`."""
-    draw_scenes(folder / "scenes.png", demo.scenes.images, demo.scenes.objects, found["frames"])
-    draw_cycles(folder / "cycles.png", found["layers"])
+    draw_scenes(folder / "scenes.png", demo.scenes.images, demo.scenes.objects, figures["frames"])
+    draw_cycles(folder / "cycles.png", figures["layers"])
     draw_roofline(
-        folder / "roofline.png", found["layers"], demo.params.lanes * demo.params.columns, demo.params.bus_bytes
+        folder / "roofline.png", figures["layers"], demo.params.lanes * demo.params.columns, demo.params.bus_bytes
     )
-    text = [*_opening(found), *_network(found), *_time(found)]
-    if found["energy"]:
-        draw_energy(folder / "energy.png", found["energy"]["rows"])
-        text += _energy(found)
-    if found["requant"]:
-        text += _requantizers(found, folder)
+    text = [*_opening(figures), *_network(figures), *_time(figures)]
+    if figures["energy"]:
+        draw_energy(folder / "energy.png", figures["energy"]["rows"])
+        text += _energy(figures)
+    if figures["requant"]:
+        text += _requantizers(figures, folder)
     text += _files()
     (folder / "demo.md").write_text("\n".join(text).rstrip() + "\n")
 
 
-def _opening(found: DemoValues) -> list[str]:
-    total, engine = found["total"], found["engine"]
+def _opening(figures: DemoValues) -> list[str]:
+    total, engine = figures["total"], figures["engine"]
     return [
-        f"# From `{found['model']}` to boxes out of verified RTL",
+        f"# From `{figures['model']}` to boxes out of verified RTL",
         "",
         "A trained detector was compressed to integers (OPQ, then shifts chosen jointly), compiled to a program of",
-        f"the engine (`{found['config']}`: {engine['lanes']} x {engine['columns']} multipliers,",
+        f"the engine (`{figures['config']}`: {engine['lanes']} x {engine['columns']} multipliers,",
         f"{engine['memory'] // 1024} KiB on chip, AXI4 of {engine['bus']} bits), and run on its RTL",
-        f"({found['tools']['simulator']}) from the image to the boxes, box decoding and PSRR-MaxpoolNMS included.",
+        f"({figures['tools']['simulator']}) from the image to the boxes, box decoding and PSRR-MaxpoolNMS included.",
         "",
-        f"Result: **{verdict(found)}**. An image takes {total['cycles']:,} cycles, {total['utilization']:.1%} of all",
+        f"Result: **{verdict(figures)}**. An image takes {total['cycles']:,} cycles, {total['utilization']:.1%} of all",
         "multipliers doing useful work.",
         "",
-        *(f"- {line}" for line in found["differences"]),
-        *([""] if found["differences"] else []),
+        *(f"- {line}" for line in figures["differences"]),
+        *([""] if figures["differences"] else []),
         "![Held-out scenes with the boxes that the RTL found](scenes.png)",
         "",
         f"Boxes in colour are the RTL's, with their class; thin ones have a logit below {SURE}. Dashed ones are the",
@@ -70,14 +70,14 @@ def _opening(found: DemoValues) -> list[str]:
         "",
         "## Average precision",
         "",
-        *accuracy(found).markdown,
+        *accuracy(figures).markdown,
         "Scores, coordinates and NMS of the integer rows are integers; PSRR is the hardware's, a parallel one.",
         "",
     ]
 
 
-def _network(found: DemoValues) -> list[str]:
-    size = found["compression"]
+def _network(figures: DemoValues) -> list[str]:
+    size = figures["compression"]
     return [
         "## The network in integers",
         "",
@@ -86,14 +86,14 @@ def _network(found: DemoValues) -> list[str]:
         "whole tensor and was chosen, module by module, for the least error on the calibration images. The last",
         "column is measured there, against the pruned float network.",
         "",
-        *modules(found).markdown,
+        *modules(figures).markdown,
         "Float (as trained) against integers, on the scenes above:",
         "",
-        *chain(found).markdown,
+        *chain(figures).markdown,
     ]
 
 
-def _time(found: DemoValues) -> list[str]:
+def _time(figures: DemoValues) -> list[str]:
     return [
         "## Where the cycles go",
         "",
@@ -102,44 +102,44 @@ def _time(found: DemoValues) -> list[str]:
         "parameters. *model* is what the cycle model says without any simulation; *used*, the utilization, is",
         "useful products by cycles and multipliers.",
         "",
-        *layers(found).markdown,
+        *layers(figures).markdown,
         "![Cycles of each layer](cycles.png)",
         "",
         "![Roofline](roofline.png)",
         "",
         "## Frame by frame",
         "",
-        *frames(found).markdown,
+        *frames(figures).markdown,
         "*read* and *written* are beats of the bus; *boxes* come out of the heads, *kept* of the NMS. Bytes that",
         "each layer loads and stores, and its streams:",
         "",
-        *traffic(found).markdown,
+        *traffic(figures).markdown,
     ]
 
 
-def _energy(found: DemoValues) -> list[str]:
-    energy_found = found["energy"]
+def _energy(figures: DemoValues) -> list[str]:
+    costs = figures["energy"]
     return [
         "## Energy of a frame",
         "",
         "Operations and accesses are counted on the RTL's run. Logic costs what each unit's gates cost, mapped to",
-        f"{energy_found['cells']} and simulated with this network's own data; memories cost what the literature",
+        f"{costs['cells']} and simulated with this network's own data; memories cost what the literature",
         "says (Horowitz, ISSCC 2014). The two are of different nodes and are not added up. Control, feeder and bus",
         "masters are not in it.",
         "",
-        *energy(found).markdown,
-        f"Logic {energy_found['logic_nj'] / 1000:,.2f} µJ; memories {energy_found['memory_nj'] / 1000:,.2f} µJ.",
+        *energy(figures).markdown,
+        f"Logic {costs['logic_nj'] / 1000:,.2f} µJ; memories {costs['memory_nj'] / 1000:,.2f} µJ.",
         "",
         "![Energy of each unit](energy.png)",
         "",
     ]
 
 
-def _requantizers(found: DemoValues, folder: Path) -> list[str]:
+def _requantizers(figures: DemoValues, folder: Path) -> list[str]:
     inner = folder / "requant"
     inner.mkdir(exist_ok=True)
-    write_report(found["requant"], inner)
-    row = found["requant"][0]
+    write_report(figures["requant"], inner)
+    row = figures["requant"][0]
     text = [
         "## What a requantizer costs",
         "",
@@ -150,7 +150,7 @@ def _requantizers(found: DemoValues, folder: Path) -> list[str]:
     ]
     for name in sorted(path.name for path in inner.glob("*.png")):
         text += [f"![Area and energy of each requantizer](requant/{name})", ""]
-    for grid in ratio_tables(found["requant"]):
+    for grid in ratio_tables(figures["requant"]):
         text += [grid.title + ":", "", *grid.markdown]
     return text
 

@@ -31,7 +31,7 @@ def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequenc
     images
         (count, channels, rows, columns)
     objects, frames
-        Of each image: what is there (`roundel.detection.detections.Objects`), and its row of `demo.json`.
+        For each image what is there (`roundel.detection.detections.Objects`), and its row of `demo.json`.
     """
     count = min(SHOWN, len(frames))
     rows = -(-count // COLUMNS)
@@ -46,7 +46,7 @@ def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequenc
             axes.imshow(_picture(image), cmap="gray", interpolation="nearest", vmin=0, extent=_extent(image))
             for box in there.boxes:
                 _outline(axes, box, TRUTH, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.75)
-            for box in sorted(frame["found"], key=lambda one: one["score"]):
+            for box in sorted(frame["found"], key=lambda box: box["score"]):
                 if box["logit"] >= SURE:
                     _found(axes, box, colours[box["class"]])
                 else:
@@ -131,7 +131,13 @@ def draw_energy(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         for axes, kind, colour in zip(drawing.subplots(1, 2), ("logic", "memory"), COLOURS, strict=False):
             shown = [row for row in rows if row["kind"] == kind and row["nj"] is not None]
             values = [row["nj"] / 1000 for row in shown]
-            bars(axes, [row["unit"] for row in shown], [(kind, values)], [f"{one:.3g}" for one in values], "µJ a frame")
+            bars(
+                axes,
+                [row["unit"] for row in shown],
+                [(kind, values)],
+                [f"{value:.3g}" for value in values],
+                "µJ a frame",
+            )
             for patch in axes.patches:
                 patch.set_color(colour)
             axes.set_title(f"{kind} ({shown[0]['node']})" if shown else kind)

@@ -1,4 +1,4 @@
-"""What the demo found, in figures: what `demo.json` holds, and all that its page shows."""
+"""The demo's figures: the contents of `demo.json`, and all that its page shows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +45,7 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
         "engine": {name: getattr(params, name) for name in ("lanes", "columns", "memory", "bus")},
         "scenes": len(demo.golden),
         "equal": not demo.different,
-        "differences": [str(one) for one in demo.different],
+        "differences": [str(difference) for difference in demo.different],
         "compared": {"tensors": len(compared), "elements": _elements(demo), "boxes": sum(map(len, demo.golden))},
         "compression": size(demo.compressed) | {"opq": _opq(demo)},
         "accuracy": [asdict(row) for row in demo.accuracy],
@@ -58,7 +58,7 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
         ],
         "total": total(cycles, params.lanes * params.columns).as_dict() | {"predicted": sum(predicted.values())},
         "frames": [_frame(demo, scene) for scene in range(len(demo.golden))],
-        "traced_cycles": [one.cycles for one in demo.traced.frames],
+        "traced_cycles": [frame.cycles for frame in demo.traced.frames],
         "energy": _energy(demo),
         "requant": list(demo.requant),
         "tools": {"simulator": str(find_verilator())} | {name: version(name) for name in TOOLS},
@@ -74,7 +74,7 @@ def _opq(demo: DemoMeasurement) -> dict[str, Any] | None:
 def _elements(demo: DemoMeasurement) -> int:
     """Values that were compared with golden's."""
     tensors = demo.traced.compiled.tensors.values()
-    return len(demo.golden) * sum(int(np.prod(one.shape)) for one in tensors)
+    return len(demo.golden) * sum(int(np.prod(tensor.shape)) for tensor in tensors)
 
 
 def _modules(demo: DemoMeasurement) -> list[dict[str, Any]]:
@@ -97,9 +97,9 @@ def _frame(demo: DemoMeasurement, scene: int) -> dict[str, Any]:
 
 
 def _found(demo: DemoMeasurement, records: Ints) -> list[dict[str, Any]]:
-    found, offset = detections(demo.detector, records), demo.heads[0].score_offset
-    logits = np.ldexp(found.scores - offset, -logit_fraction(demo))
-    rows = zip(found.boxes.tolist(), found.scores.astype(int).tolist(), logits.tolist(), found.labels, strict=True)
+    boxes, offset = detections(demo.detector, records), demo.heads[0].score_offset
+    logits = np.ldexp(boxes.scores - offset, -logit_fraction(demo))
+    rows = zip(boxes.boxes.tolist(), boxes.scores.astype(int).tolist(), logits.tolist(), boxes.labels, strict=True)
     return [
         {"box": box, "score": score, "logit": logit, "class": demo.detector.classes[label]}
         for box, score, logit, label in rows
@@ -114,14 +114,14 @@ def logit_fraction(demo: DemoMeasurement) -> int:
 
 
 def _energy(demo: DemoMeasurement) -> dict[str, Any] | None:
-    """Of a mean image."""
+    """Return the energy of a mean image."""
     if demo.costs is None:
         return None
-    each = [
+    counts = [
         count(demo.plain.compiled, frame.registers, len(boxes.boxes))
         for frame, boxes in zip(demo.plain.frames, demo.boxes, strict=False)
     ]
-    rows = energy_rows(demo.params, _mean(each), demo.costs)
+    rows = energy_rows(demo.params, _mean(counts), demo.costs)
     return {
         "cells": demo.costs.cells,
         "rows": [row.as_dict() for row in rows],
@@ -130,6 +130,6 @@ def _energy(demo: DemoMeasurement) -> dict[str, Any] | None:
     }
 
 
-def _mean(each: Sequence[Any]) -> Any:
-    whole = {name: round(sum(getattr(one, name) for one in each) / len(each)) for name in vars(each[0])}
-    return type(each[0])(**whole)
+def _mean(counts: Sequence[Any]) -> Any:
+    whole = {name: round(sum(getattr(item, name) for item in counts) / len(counts)) for name in vars(counts[0])}
+    return type(counts[0])(**whole)

@@ -9,7 +9,7 @@ from roundel.ui import Grid
 DemoValues = Mapping[str, Any]
 
 
-def accuracy(found: DemoValues) -> Grid:
+def accuracy(figures: DemoValues) -> Grid:
     """Return a row for each network and NMS, in points."""
     rows = [
         [
@@ -18,22 +18,22 @@ def accuracy(found: DemoValues) -> Grid:
             str(row["scenes"]),
             *(f"{100 * row[name]:.1f}" for name in ("ap50", "ap75", "ap50_95")),
         ]
-        for row in found["accuracy"]
+        for row in figures["accuracy"]
     ]
     return Grid("Average precision", ("network", "on", "scenes", "AP50", "AP75", "AP50:95"), rows)
 
 
-def modules(found: DemoValues) -> Grid:
+def modules(figures: DemoValues) -> Grid:
     """Fractional bits."""
     keys = ("n_x", "n_w", "n_b", "n_o", "shift")
     rows = [
         [row["name"], *("-" if row[key] is None else str(row[key]) for key in keys), decibels(row["sqnr_db"])]
-        for row in found["modules"]
+        for row in figures["modules"]
     ]
     return Grid("Fractional bits", ("module", "N_x", "N_w", "N_b", "N_o", "shift", "SQNR, dB"), rows)
 
 
-def chain(found: DemoValues) -> Grid:
+def chain(figures: DemoValues) -> Grid:
     """Float against integers."""
     rows = [
         [
@@ -44,39 +44,39 @@ def chain(found: DemoValues) -> Grid:
             f"{row['real']:.3f}",
             f"{row['integer']:.3f}",
         ]
-        for row in found["chain"]
+        for row in figures["chain"]
     ]
     return Grid("Float against integers", ("tensor", "SQNR, dB", "clamped", "most at", "float", "integer"), rows)
 
 
-def layers(found: DemoValues) -> Grid:
+def layers(figures: DemoValues) -> Grid:
     """Cycles of each layer."""
     keys = ("macs", "predicted", "cycles", "compute", "fill", "memory", "decoder")
     rows = [
         [row["layer"], *(f"{row[key]:,}" for key in keys), f"{row['utilization']:.3f}" if row["macs"] else "-"]
-        for row in [*found["layers"], found["total"]]
+        for row in [*figures["layers"], figures["total"]]
     ]
     heads = ("layer", "macs", "model", *keys[2:], "used")
     return Grid("Layers on the engine", heads, rows)
 
 
-def frames(found: DemoValues) -> Grid:
+def frames(figures: DemoValues) -> Grid:
     """Counters of each scene."""
     keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes", "objects")
-    rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in found["frames"]]
+    rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in figures["frames"]]
     heads = ("", "cycles", "computing", "read", "written", "boxes", "kept", "objects")
     return Grid("Frames", heads, rows)
 
 
-def traffic(found: DemoValues) -> Grid:
+def traffic(figures: DemoValues) -> Grid:
     """Memory traffic of each layer, bytes."""
     keys = ("loaded", "stored", "weights", "parameters")
-    rows = [[row["layer"], *(f"{row[key]:,}" for key in keys)] for row in found["traffic"]]
-    rows.append(["all", *(f"{sum(row[key] for row in found['traffic']):,}" for key in keys)])
+    rows = [[row["layer"], *(f"{row[key]:,}" for key in keys)] for row in figures["traffic"]]
+    rows.append(["all", *(f"{sum(row[key] for row in figures['traffic']):,}" for key in keys)])
     return Grid("Traffic", ("layer", *keys), rows)
 
 
-def energy(found: DemoValues) -> Grid:
+def energy(figures: DemoValues) -> Grid:
     """Logic and memories of a frame."""
     rows = [
         [
@@ -87,17 +87,17 @@ def energy(found: DemoValues) -> Grid:
             "not measured" if row["nj"] is None else f"{row['nj'] / 1000:.3f}",
             row["node"],
         ]
-        for row in found["energy"]["rows"]
+        for row in figures["energy"]["rows"]
     ]
     return Grid("Energy of a frame", ("unit", "kind", "counted", "pJ each", "µJ", "node"), rows)
 
 
 def ratio_tables(rows: Sequence[Mapping[str, Any]]) -> list[Grid]:
     """One table per library: every requantizer against the runtime shift."""
-    found = ratios(rows, REFERENCE_SCHEME)
+    comparisons = ratios(rows, REFERENCE_SCHEME)
     grids = []
     for cells in libraries(rows):
-        place = {(item["baseline"], item["figure"]): item["ratio"] for item in found if item["cells"] == cells}
+        place = {(item["baseline"], item["figure"]): item["ratio"] for item in comparisons if item["cells"] == cells}
         names = dict.fromkeys(baseline for baseline, _ in place)
         lines = [[name, *(f"{place[name, title]:.2f}" for title in REQUANT_FIGURES)] for name in names]
         grids.append(

@@ -20,7 +20,7 @@ REQUIRED, OPTIONAL = ("boxes", "scores"), ("classes", "image_ids")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageDetections:
-    """What a file says of one image.
+    """The boxes of one image of a file.
 
     Parameters
     ----------
@@ -133,18 +133,18 @@ def read_scenes(path: str | Path, shape: tuple[int, ...]) -> Scenes:
     images = read_images(path, shape).images
     boxes, classes, ids = _object_arrays(path)
     try:
-        found = Detections(boxes=boxes, scores=np.zeros(len(boxes)), classes=classes)
-        found.check_inside(width=shape[-1], height=shape[-2])
+        everything = Detections(boxes=boxes, scores=np.zeros(len(boxes)), classes=classes)
+        everything.check_inside(width=shape[-1], height=shape[-2])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     if (
-        ids.shape != (len(found),)
+        ids.shape != (len(everything),)
         or ids.dtype.kind not in "iu"
         or (len(ids) and not 0 <= ids.min() <= ids.max() < len(images))
     ):
-        raise InputError(f"{path}: image_ids: expected {len(found)} integers from 0 to {len(images) - 1}")
+        raise InputError(f"{path}: image_ids: expected {len(everything)} integers from 0 to {len(images) - 1}")
     rows = [np.flatnonzero(ids == number) for number in range(len(images))]
-    objects = tuple(Objects(boxes=found.boxes[row], classes=found.labels[row]) for row in rows)
+    objects = tuple(Objects(boxes=everything.boxes[row], classes=everything.labels[row]) for row in rows)
     return Scenes(images=images, objects=objects)
 
 

@@ -214,15 +214,15 @@ class Detector:
             for name, channels in ((scale.cls, len(self.classes)), (scale.box, 4)):
                 expected = (channels, *self.grid(scale))
                 if name not in tensors or tensors[name].shape[1:] != expected:
-                    found = tensors[name].shape[1:] if name in tensors else "none"
-                    raise InputError(f"{self.file}: output {name}: expected {expected} for each image, not {found}")
+                    actual = tensors[name].shape[1:] if name in tensors else "none"
+                    raise InputError(f"{self.file}: output {name}: expected {expected} for each image, not {actual}")
         return [
             self._floats({name: tensors[name][i] for name in self.outputs})
             for i in range(len(tensors[self.scales[0].cls]))
         ]
 
     def _floats(self, tensors: Tensors) -> Detections:
-        """Of one image."""
+        """Return the boxes of one image."""
         parts = []
         for scale in self.scales:
             logits = tensors[scale.cls].reshape(len(self.classes), -1).astype(np.float64)
@@ -261,7 +261,7 @@ def load(path: str | Path) -> Detector:
             raise InputError(f"{path}: {name}: expected a {getattr(kind, '__name__', 'number')}, not {values[name]!r}")
     where = "scales"
     try:
-        scales = tuple(Scale(**one) for one in values["scales"])
+        scales = tuple(Scale(**scale) for scale in values["scales"])
         where = "nms"
         nms = NmsParams(**values["nms"])
         where = "detector"
@@ -273,7 +273,9 @@ def load(path: str | Path) -> Detector:
         raise InputError(f"{path}: {where}: {error}") from None
 
 
-def evaluate(objects: Sequence[Objects], found: Sequence[Detections], suppress: Suppress) -> tuple[float, float, float]:
+def evaluate(
+    objects: Sequence[Objects], detections: Sequence[Detections], suppress: Suppress
+) -> tuple[float, float, float]:
     """AP50, AP75 and AP50:95, 0 to 1, of what `suppress` keeps of the detections of each image.
 
     Raises
@@ -281,6 +283,6 @@ def evaluate(objects: Sequence[Objects], found: Sequence[Detections], suppress: 
     InputError
         pycocotools is missing.
     """
-    pairs = zip(objects, found, strict=True)
-    images = [Scene(boxes=one.boxes, classes=one.classes, detections=detections) for one, detections in pairs]
+    pairs = zip(objects, detections, strict=True)
+    images = [Scene(boxes=truth.boxes, classes=truth.classes, detections=answers) for truth, answers in pairs]
     return average_precision(images, [suppress(image.detections) for image in images])

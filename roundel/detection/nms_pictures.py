@@ -45,9 +45,9 @@ def draw_suppression(
     kept
         Places of the boxes kept, (k,).
     size
-        Of the image in pixels; None where it has no borders.
+        Width and height of the image in pixels; None where it has no borders.
     colours
-        Of every class, see `palette`. The better a score among those of the image, the heavier its line.
+        Colour of every class, see `palette`. The better a score among those of the image, the heavier its line.
     """
     low, high = _extent(detections.boxes, size)
     aspect = np.clip((high - low)[1] / (high - low)[0], 0.25, 2.5)

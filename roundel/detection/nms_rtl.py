@@ -20,7 +20,7 @@ CAPACITIES = [1 << power for power in range(6, 17)]  # few sizes, so that a buil
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RtlRun:
-    """What came out of the RTL.
+    """The result of a run on the RTL.
 
     Attributes
     ----------
@@ -87,10 +87,10 @@ def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: 
         params = row.params.from_dict(dict(format=form, capacity=capacity(groups), **more))
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
-    found = run_images(row, params, images(form, everything, groups), seed=SEED)
+    result = run_images(row, params, images(form, everything, groups), seed=SEED)
     order = np.concatenate(groups)
-    cycles = int(found["cycles"])
-    return RtlRun(kept=order[found["kept"]], boxes=len(order), cycles=cycles, fraction=form.fraction, exact=exact)
+    cycles = int(result["cycles"])
+    return RtlRun(kept=order[result["kept"]], boxes=len(order), cycles=cycles, fraction=form.fraction, exact=exact)
 
 
 def box_format(everything: Detections, size: tuple[int, int]) -> tuple[BoxFormat, bool]:

@@ -66,13 +66,13 @@ def accuracy(
     Parameters
     ----------
     kinds
-        Of `roundel.detection.scenes.KINDS`.
+        Names of `roundel.detection.scenes.KINDS`.
     methods
         By name.
     scenes
         Images of each kind.
     seed
-        Of the scenes.
+        Seed of the scenes.
     done
         Called after each method on each kind.
 
@@ -109,9 +109,11 @@ def average_precision(images: Sequence[Scene], kept: Sequence[Ints]) -> tuple[fl
         raise InputError("average precision needs pycocotools: pip install 'roundel[bench]'") from error
     objects, answers = [], []
     for number, (scene, indices) in enumerate(zip(images, kept, strict=True)):
-        found = scene.detections
+        detections = scene.detections
         objects += _annotations(number, scene.boxes, scene.classes, np.ones(len(scene.boxes)))
-        answers += _annotations(number, found.boxes[indices], found.labels[indices], found.scores[indices])
+        answers += _annotations(
+            number, detections.boxes[indices], detections.labels[indices], detections.scores[indices]
+        )
     with redirect_stdout(io.StringIO()):  # it prints its progress
         evaluation = COCOeval(_dataset(len(images), objects), _dataset(len(images), answers), "bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
@@ -160,11 +162,13 @@ def _measure(images: Sequence[Scene], method: Method, about: Row) -> list[Row]:
 
 def _lost(rows: Sequence[Row]) -> list[Row]:
     """Points below the better GreedyNMS, of AP50 and AP75, on each kind of scene."""
-    found = {(one["name"], one["params"]["scene"], one["params"]["method"]): one["value"] for one in rows}
+    values = {
+        (figure["name"], figure["params"]["scene"], figure["params"]["method"]): figure["value"] for figure in rows
+    }
     lost = []
-    for one in rows:
-        name, kind, method = one["name"], one["params"]["scene"], one["params"]["method"]
-        baselines = [found[name, kind, other] for other in GREEDY if (name, kind, other) in found]
+    for figure in rows:
+        name, kind, method = figure["name"], figure["params"]["scene"], figure["params"]["method"]
+        baselines = [values[name, kind, other] for other in GREEDY if (name, kind, other) in values]
         if name in PRECISIONS[:2] and method not in GREEDY and len(baselines) == len(GREEDY):
-            lost.append(row(f"{name}_lost", 100 * (max(baselines) - one["value"]), "points", one["params"]))
+            lost.append(row(f"{name}_lost", 100 * (max(baselines) - figure["value"]), "points", figure["params"]))
     return lost

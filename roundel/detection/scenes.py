@@ -101,12 +101,12 @@ def scene(params: SceneParams, rng: np.random.Generator) -> Scene:
         for _ in range(false)
     ]
     labels = [*classes, *rng.integers(params.classes, size=false)]
-    found = np.concatenate([np.zeros((0, 4)), *(cluster for cluster, _ in clusters)])
+    corners = np.concatenate([np.zeros((0, 4)), *(cluster for cluster, _ in clusters)])
     scores = np.concatenate([np.zeros(0), *(score for _, score in clusters)])
     label = np.repeat(np.array(labels, np.int64), [len(score) for _, score in clusters])
     order = rng.permutation(len(scores))
-    order = order[(scores[order] >= FLOOR) & (found[order, 2:] - found[order, :2] >= LEAST).all(axis=1)]
-    detections = Detections(boxes=found[order], scores=scores[order], classes=label[order])
+    order = order[(scores[order] >= FLOOR) & (corners[order, 2:] - corners[order, :2] >= LEAST).all(axis=1)]
+    detections = Detections(boxes=corners[order], scores=scores[order], classes=label[order])
     return Scene(boxes=boxes, classes=classes, detections=detections)
 
 

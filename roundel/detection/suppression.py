@@ -28,7 +28,7 @@ BoxSource: TypeAlias = str | Path | ArrayLike
 
 @dataclass(frozen=True, kw_only=True)
 class NmsOptions:
-    """What the user chose. None stands for what the method's preset says.
+    """The method and its parameters, as the user chose them. None stands for what the method's preset says.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class NmsOptions:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What differs from the preset."""
+        """Parameters that differ from the preset's."""
         names = ("semantics", "shift", "alpha", "stride", "guard")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -143,7 +143,7 @@ class NmsResult(Result):
 
     def tables(self) -> Iterable[Grid]:
         """Give a row for each image, of the first ones, and for all."""
-        rows = [(str(one.image.image_id), len(one.image.detections), len(one.kept)) for one in self.images]
+        rows = [(str(result.image.image_id), len(result.image.detections), len(result.kept)) for result in self.images]
         shown = rows[:SHOWN]
         if rest := rows[SHOWN:]:
             shown.append((f"{len(rest)} more", sum(row[1] for row in rest), sum(row[2] for row in rest)))
@@ -174,19 +174,19 @@ class NmsResult(Result):
         np.savez(folder / "kept.npz", **kept)
         size = None if self.options.greedy and self.options.image is None else self.options.size
         colours = palette([image.image.detections for image in self.images])
-        for one in self.images[:PICTURES]:
-            name = f"image {one.image.image_id}, {self.options.method}"
-            path = folder / f"image_{one.image.image_id}.png"
-            draw_suppression(path, name, one.image.detections, one.kept, size, colours)
+        for result in self.images[:PICTURES]:
+            image = result.image
+            name = f"image {image.image_id}, {self.options.method}"
+            draw_suppression(folder / f"image_{image.image_id}.png", name, image.detections, result.kept, size, colours)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the rows kept, for all images together, then for each of them."""
         images = [
-            {"image_id": one.image.image_id, "boxes": len(one.image.detections), "kept": one.rows.tolist()}
-            for one in self.images
+            {"image_id": result.image.image_id, "boxes": len(result.image.detections), "kept": result.rows.tolist()}
+            for result in self.images
         ]
-        found = {"kept": self.kept.tolist(), "method": self.options.method, "images": images}
-        return found if self.rtl is None else found | {"rtl": self.rtl.as_dict()}
+        values = {"kept": self.kept.tolist(), "method": self.options.method, "images": images}
+        return values if self.rtl is None else values | {"rtl": self.rtl.as_dict()}
 
 
 def parse_image(text: str) -> tuple[int, int]:

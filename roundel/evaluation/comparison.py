@@ -63,13 +63,13 @@ class Job:
 def run_jobs(jobs: Sequence[Job], done: Done = lambda name: None) -> list[Row]:
     """Measure all jobs on all cores; `done` is called with the name of each finished one, rows keep the jobs' order."""
 
-    def one(job: Job) -> Row:
+    def run_job(job: Job) -> Row:
         row = job.measure()
         done(job.name)
         return row
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(one, jobs))
+        return list(pool.map(run_job, jobs))
 
 
 def library_paths(names: Sequence[str]) -> list[Path]:
@@ -191,8 +191,8 @@ def fpga_figures(component: Any, top: str) -> Row:
     """
     placed = place_ecp5(to_verilog(component, top), top)
     names = ("lut", "ff", "dsp", "bram", "fmax_mhz")
-    found = {"fpga": "ecp5"} | {name: getattr(placed, name) for name in names}
-    return found if placed.fits else found | {"fpga_excess": placed.excess}
+    figures = {"fpga": "ecp5"} | {name: getattr(placed, name) for name in names}
+    return figures if placed.fits else figures | {"fpga_excess": placed.excess}
 
 
 Jobs = Callable[[Sequence[Path], Mapping[str, Any], bool, int, Path | None], list[Job]]
@@ -222,4 +222,4 @@ def _decoder(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, image
 
 
 COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac, "nms": _nms, "decoder": _decoder})
-"""What `roundel compare` knows: a unit's jobs, from libraries, `--set`, FPGA or not, images, stimulus file."""
+"""Units that `roundel compare` knows: jobs of each, from libraries, `--set`, FPGA or not, images, stimulus file."""

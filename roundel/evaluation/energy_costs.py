@@ -1,4 +1,4 @@
-"""What an operation of each unit of the engine costs on gates, with a network's own data as stimulus."""
+"""Energy of an operation of each unit of the engine on gates, with a network's own data as stimulus."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -43,14 +43,14 @@ SCENES = 12  # whose boxes drive the NMS
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Of one operation, pJ.
+    """Energy of one operation of each unit, pJ.
 
     Attributes
     ----------
     cells
         The cell library.
     multiplication
-        Of the array: product and addition, with weights, broadcast and its share of the requantizers' idling.
+        Energy in the array: product and addition, with weights, broadcast and its share of the requantizers' idling.
     weight
         Dense weight out of the decoder.
     requantization
@@ -75,7 +75,7 @@ class Stimulus:
     Attributes
     ----------
     name
-        Of the network, for reports.
+        Name of the network, for reports.
     steps
         Every layer's run on one image.
     accumulators
@@ -83,7 +83,7 @@ class Stimulus:
     compiled
         Its program.
     boxes
-        Of at least two images, as they go to the NMS; fewer if it has none.
+        Boxes of at least two images, as they go to the NMS; fewer if it has none.
     """
 
     name: str
@@ -153,7 +153,7 @@ def _array_row(mac: MacParams, cells: Path, beats: Schedule, source: str) -> Row
 def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
     """Return the first positions, products and channels of the largest layer; its bytes are signed."""
     fitting = [step for step in steps if isinstance(step.layer, Weighted) and step.columns is not None]
-    step = max(fitting, key=lambda one: min(one.layer.weights.shape[0], PRODUCTS) * len(one.columns))  # type: ignore
+    step = max(fitting, key=lambda step: min(step.layer.weights.shape[0], PRODUCTS) * len(step.columns))  # type: ignore
     layer = step.layer
     assert isinstance(layer, Weighted)
     assert step.columns is not None
@@ -166,13 +166,13 @@ def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
 
 def weight_streams(compiled: Compiled, source: str) -> WeightStreams:
     """Return the streams of the longest layers, until they hold `WEIGHTS`."""
-    found = {
-        (one.weights_offset, one.weights_bytes)
-        for one in compiled.program.descriptors
-        if one.opcode is Opcode.COMPUTE and one.weights_region == Region.PROGRAM
+    places = {
+        (descriptor.weights_offset, descriptor.weights_bytes)
+        for descriptor in compiled.program.descriptors
+        if descriptor.opcode is Opcode.COMPUTE and descriptor.weights_region == Region.PROGRAM
     }
     streams: list[bytes] = []
-    for start, size in sorted(found, key=lambda place: (-place[1], place[0])):
+    for start, size in sorted(places, key=lambda place: (-place[1], place[0])):
         streams.append(compiled.image[start : start + size])
         if WeightStreams(source=source, streams=tuple(streams)).weights >= WEIGHTS:
             break
@@ -184,14 +184,14 @@ def box_images(params: EngineParams, boxes: Sequence[Boxes]) -> tuple[BoxImage, 
     assert params.nms is not None
     some = list(boxes[:SCENES])
     form = params.nms.format
-    return tuple(image_of(one.boxes, one.scores, one.labels, form) for one in (*some, some[0]))
+    return tuple(image_of(image.boxes, image.scores, image.labels, form) for image in (*some, some[0]))
 
 
-def sampled(found: Accumulators, most: int = OPERATIONS) -> Accumulators:
+def sampled(accumulators: Accumulators, most: int = OPERATIONS) -> Accumulators:
     """About `most` accumulators, equally many of each layer and spread over it."""
-    each = max(1, most // len(found.layers))
+    share = max(1, most // len(accumulators.layers))
 
     def some(layer: Ints) -> Ints:
-        return np.ascontiguousarray(layer[:: max(1, -(-len(layer) // each))])
+        return np.ascontiguousarray(layer[:: max(1, -(-len(layer) // share))])
 
-    return replace(found, layers=tuple(some(layer) for layer in found.layers))
+    return replace(accumulators, layers=tuple(some(layer) for layer in accumulators.layers))

@@ -18,7 +18,7 @@ MEMORY_NODE = "45 nm"  # Horowitz, ISSCC 2014
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What an image asks of the engine.
+    """Operations and accesses that an image takes on the engine.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Counts:
         Words of the activation memory: read for the array and for residual additions, written by loads, read by stores,
         written as results, read by the box decoder.
     outer_beats
-        Of the AXI4 master, both directions.
+        Beats of the AXI4 master, both directions.
     """
 
     beats: int = 0
@@ -94,7 +94,7 @@ def _compute(params: EngineParams, task: Task) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyRow:
-    """What a unit spends on an image.
+    """Energy that a unit spends on an image.
 
     Attributes
     ----------
@@ -103,11 +103,11 @@ class EnergyRow:
     what, count
         What was counted, and how many.
     pj
-        Of one; None where it was not measured.
+        Energy of one, picojoules; None where it was not measured.
     nj
-        Of the image.
+        Energy of the image, nanojoules.
     node
-        Of the figure.
+        Technology node that the figure is for.
     """
 
     unit: str
@@ -154,5 +154,5 @@ def _rows(kind: str, node: str, rows: Iterable[tuple[str, str, int, float | None
 
 
 def total_nj(rows: Iterable[EnergyRow], kind: str) -> float:
-    """Of all rows of a kind that were measured."""
+    """Return the energy of all rows of a kind that were measured, nJ."""
     return sum(row.nj or 0.0 for row in rows if row.kind == kind)

@@ -121,9 +121,9 @@ def _parts(row: Row) -> list[str]:
 
 
 def _ratio_cells(rows: Sequence[Row]) -> list[list[str]]:
-    found = ratios(rows, REFERENCE_SCHEME)
+    comparisons = ratios(rows, REFERENCE_SCHEME)
     names = [row["scheme"] for row in rows if row["scheme"] != REFERENCE_SCHEME]
-    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in found}
+    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in comparisons}
     return [[name, *(f"{by_place[name, title]:.2f}" for title in REQUANT_FIGURES)] for name in names]
 
 

@@ -100,10 +100,11 @@ def _kbit(bits: int) -> str:
 
 def _against(rows: Sequence[Row]) -> list[str]:
     """Every row in units of the baseline; nothing without it."""
-    found = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, BASELINE, _RATIOS)}
-    names = list(dict.fromkeys(name for name, _ in found))
+    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, BASELINE, _RATIOS)}
+    names = list(dict.fromkeys(name for name, _ in by_place))
     cells = [
-        [name, *(f"{found[name, title]:.3g}" if (name, title) in found else "" for title in _RATIOS)] for name in names
+        [name, *(f"{by_place[name, title]:.3g}" if (name, title) in by_place else "" for title in _RATIOS)]
+        for name in names
     ]
     return markdown_table(("scheme", *_RATIOS), cells) if cells else []
 

@@ -1,4 +1,4 @@
-"""What the sections of a report share: the FPGA table, names of files, numbers."""
+"""Parts that the sections of a report share: the FPGA table, names of files, numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ REQUANT_FIGURES = {
     "energy, logic alone": "energy_logic_pj_per_op",
     "energy, with input register": "energy_with_input_pj_per_op",
 }
-"""What is compared between requantizers: the operator is its logic and its output register."""
+"""Figures that are compared between requantizers: the operator is its logic and its output register."""
 
 
 def ratios(rows: Sequence[Row], scheme: str, figures: Mapping[str, str] = REQUANT_FIGURES) -> list[dict[str, Any]]:
@@ -25,14 +25,14 @@ def ratios(rows: Sequence[Row], scheme: str, figures: Mapping[str, str] = REQUAN
     -------
     One row per library, baseline and figure: `cells`, `baseline`, `figure`, `ratio` (baseline / `scheme`).
     """
-    found = []
+    comparisons = []
     for own in (row for row in rows if row["scheme"] == scheme):
         for other in rows:
             if other["cells"] != own["cells"] or other is own:
                 continue
             for title, key in figures.items():
                 if own.get(key) and other.get(key) is not None:
-                    found.append(
+                    comparisons.append(
                         {
                             "cells": own["cells"],
                             "baseline": other["scheme"],
@@ -41,7 +41,7 @@ def ratios(rows: Sequence[Row], scheme: str, figures: Mapping[str, str] = REQUAN
                             "ratio": other[key] / own[key],
                         }
                     )
-    return found
+    return comparisons
 
 
 def libraries(rows: Iterable[Row]) -> list[str]:

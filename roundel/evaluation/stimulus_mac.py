@@ -33,16 +33,16 @@ class MacExample:
 
     def variants(self, common: Mapping[str, Any]) -> list[MacParams]:
         """Weights of 8 bits and, their upper halves, of 4, in both structures, with the `shift` requantizer."""
-        found: list[MacParams] = []
+        arrays: list[MacParams] = []
         for bits in (8, 4):
             for structure in ("pairs", "product"):
                 try:
                     params = MacParams(**({"weight_width": bits, "structure": structure} | dict(common)))
                 except (TypeError, ValueError) as error:
                     raise InputError(f"compare mac: {error}") from None
-                if params not in found:
-                    found.append(params)
-        return found
+                if params not in arrays:
+                    arrays.append(params)
+        return arrays
 
     def beats(self, params: MacParams) -> Schedule:
         """Return the layer's first positions, products and channels on an array of these parameters."""

@@ -69,7 +69,7 @@ def build_board(
     Parameters
     ----------
     verilog, ports
-        Of the unit, see `roundel.hw.emit`.
+        Text and ports of the unit, see `roundel.hw.emit`.
     macs
         Products that it forms in a cycle.
     mhz

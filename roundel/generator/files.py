@@ -1,4 +1,4 @@
-"""What other tools want beside the Verilog of a unit: FuseSoC core, list of files, timing constraints."""
+"""Files that other tools want beside the Verilog of a unit: FuseSoC core, list of files, timing constraints."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -62,7 +62,7 @@ def timing_constraints(unit: str, ports: Sequence[Port], mhz: float) -> str:
 
 def bus_interfaces(ports: Sequence[Port]) -> dict[str, dict[str, Any]]:
     """Return the AXI interfaces among the ports, by the prefix of their names; empty without any."""
-    found = {}
+    interfaces = {}
     for prefix, mode in _BUSES.items():
         widths = {
             port["name"].removeprefix(f"{prefix}_"): port["width"]
@@ -70,7 +70,7 @@ def bus_interfaces(ports: Sequence[Port]) -> dict[str, dict[str, Any]]:
             if port["name"].startswith(f"{prefix}_")
         }
         if widths:
-            found[prefix] = {
+            interfaces[prefix] = {
                 "protocol": "AXI4" if "arlen" in widths else "AXI4-Lite",
                 "mode": mode,
                 "clock": CLOCK_AND_RESET[0],
@@ -78,7 +78,7 @@ def bus_interfaces(ports: Sequence[Port]) -> dict[str, dict[str, Any]]:
                 "address_width": widths["araddr"],
                 "data_width": widths["rdata"],
             }
-    return found
+    return interfaces
 
 
 _CORE = """\

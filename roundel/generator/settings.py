@@ -157,8 +157,8 @@ def describe_units() -> list[dict[str, Any]]:
 
 def _defaults(params: Any, prefix: str = "") -> dict[str, Any]:
     """Return what a parameter object holds, by the key that `--set` takes, that of an inner one after a dot."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(params):
         value, key = getattr(params, field.name), prefix + field.name
-        found |= _defaults(value, f"{key}.") if dataclasses.is_dataclass(value) else {key: plain(value)}
-    return found
+        values |= _defaults(value, f"{key}.") if dataclasses.is_dataclass(value) else {key: plain(value)}
+    return values

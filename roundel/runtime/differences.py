@@ -61,9 +61,9 @@ def tensor_differences(
     for image, frame in enumerate(frames):
         for name, values in expected.items():
             if name in compiled.tensors:
-                found = difference(image, name, compiled.read(name, frame.regions), values[image])
-                if found:
-                    yield found
+                result = difference(image, name, compiled.read(name, frame.regions), values[image])
+                if result:
+                    yield result
 
 
 def difference(image: int, tensor: str, rtl: NDArray[Any], golden: NDArray[Any]) -> Difference | None:
@@ -93,11 +93,11 @@ def rtl_records(compiled: Compiled, frame: Frame) -> Ints:
 
 def record_differences(rtl: Sequence[Ints], golden: Sequence[Ints]) -> Iterator[Difference]:
     """One for each image whose records differ; where they are not equally many, the number is what differs."""
-    for image, (found, expected) in enumerate(zip(rtl, golden, strict=True)):
-        if len(found) != len(expected):
+    for image, (records, expected) in enumerate(zip(rtl, golden, strict=True)):
+        if len(records) != len(expected):
             yield Difference(
-                image=image, tensor="boxes", wrong=1, size=1, element=("count",), rtl=len(found), golden=len(expected)
+                image=image, tensor="boxes", wrong=1, size=1, element=("count",), rtl=len(records), golden=len(expected)
             )
-        elif wrong := difference(image, "boxes", found, expected):
+        elif wrong := difference(image, "boxes", records, expected):
             row, column = wrong.element
             yield Difference(**{**vars(wrong), "element": (row, RECORD.names[column])})

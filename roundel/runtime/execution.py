@@ -25,7 +25,7 @@ from roundel.ui import Progress
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
-    """What to run.
+    """A network, and images to run it on.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ class Execution:
 
 def run_golden(request: Request) -> Execution:
     """Run in NumPy, integers only."""
-    found = outputs(request.source.network, request.inputs)
+    tensors = outputs(request.source.network, request.inputs)
     return Execution(
         request=request,
-        results={name: found[layer] for name, layer in request.source.results.items()},
-        records=_golden_records(request, found),
+        results={name: tensors[layer] for name, layer in request.source.results.items()},
+        records=_golden_records(request, tensors),
         chain=_chain(request, _tensors(request)) if request.graph else (),
     )
 

@@ -32,7 +32,7 @@ class Frame:
     regions
         The outer memory afterwards.
     registers
-        Of the engine, by name.
+        Registers of the engine, by name.
     rows
         Its descriptors, in the order in which they ended.
     """
@@ -77,21 +77,23 @@ def run_frames(compiled: Compiled, images: Ints, done: Done = lambda _: None) ->
         Build or simulation crashed.
     """
 
-    def one(part: slice) -> list[Frame]:
+    def simulate_part(part: slice) -> list[Frame]:
         frames = _simulate(compiled, images[part])
         done(f"images to {part.stop} of {len(images)}")
         return frames
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return [frame for frames in pool.map(one, batches(compiled, len(images))) for frame in frames]
+        return [frame for frames in pool.map(simulate_part, batches(compiled, len(images))) for frame in frames]
 
 
 def batches(compiled: Compiled, count: int) -> list[slice]:
     """Return the images of each simulation: equally many for each core, if they fit into the simulated memory."""
-    each = sum(_pitch(compiled, region) for region in OWN)
-    room = (MOST - compiled.sizes[Region.PROGRAM] - 16 * PAGE) // each
+    pitch = sum(_pitch(compiled, region) for region in OWN)
+    room = (MOST - compiled.sizes[Region.PROGRAM] - 16 * PAGE) // pitch
     if room < 1:
-        raise InputError(f"images: {each} bytes for the maps of one do not fit into the {MOST} of the simulated memory")
+        raise InputError(
+            f"images: {pitch} bytes for the maps of one do not fit into the {MOST} of the simulated memory"
+        )
     size = min(room, -(-count // (os.cpu_count() or 1)))
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -103,7 +105,7 @@ def _pitch(compiled: Compiled, region: Region) -> int:
 
 def _simulate(compiled: Compiled, images: Ints) -> list[Frame]:
     held = [compiled.regions(image) for image in images]
-    regions = {region: _stacked([one[region] for one in held], _pitch(compiled, region)) for region in OWN}
+    regions = {region: _stacked([image[region] for image in held], _pitch(compiled, region)) for region in OWN}
     regions[Region.PROGRAM] = held[0][Region.PROGRAM]
     bases, _ = place(regions)
     script: list[list[Any]] = []
@@ -116,9 +118,9 @@ def _simulate(compiled: Compiled, images: Ints) -> list[Frame]:
         script += whole_run(limit)
     run = simulate(compiled.params, regions, script=script)
     answers = np.reshape(run.answers, (len(images), len(OFFSETS))).tolist()
-    registers = [dict(zip(OFFSETS, each, strict=True)) for each in answers]
-    for index, each in enumerate(registers):
-        check_ended(compiled, each, f"image {index}")
+    registers = [dict(zip(OFFSETS, values, strict=True)) for values in answers]
+    for index, values in enumerate(registers):
+        check_ended(compiled, values, f"image {index}")
     return list(map(partial(_frame, compiled, run, registers), range(len(images))))
 
 
@@ -141,7 +143,7 @@ def check_ended(compiled: Compiled, registers: Mapping[str, int], what: str) -> 
     if registers["status"] & (Status.DONE | Status.ERROR) == Status.DONE:
         return
     code, index = registers["error_code"], registers["error_index"]
-    name = ErrorCode(code).name.lower() if code in [one.value for one in ErrorCode] else f"code {code}"
+    name = ErrorCode(code).name.lower() if code in [error.value for error in ErrorCode] else f"code {code}"
     layer = compiled.tasks[index].layer if index < len(compiled.tasks) else ""
     where = f"descriptor {index}" + (f" (layer {layer})" if layer else "")
     raise MismatchError(f"{what}: the engine stopped: {name} at {registers['error_address']:#x}, {where}")

@@ -39,7 +39,7 @@ class Run(Result):
     real
         The real numbers that they stand for, float32, axes in ONNX's order.
     boxes
-        Of a detector: `boxes` (n, 4) in pixels, `scores`, `classes` and `image_ids` (n,); None without one.
+        Boxes of a detector: `boxes` (n, 4) in pixels, `scores`, `classes` and `image_ids` (n,); None without one.
     figures
         Accuracy, differences from golden, cycles: what `run.json` holds.
     notes

@@ -80,4 +80,4 @@ def check(
 
 
 PROVERS: Mapping[str, Prover] = MappingProxyType({"engine": prove})
-"""Of `roundel.sim.verify.prove_all`: the units whose proof is more than their bench."""
+"""Units whose proof is more than their bench, for `roundel.sim.verify.prove_all`."""

@@ -1,4 +1,4 @@
-"""What a run of a compressed network leaves behind: figures, arrays, tables."""
+"""The report of a run of a compressed network: figures, arrays, tables."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -25,7 +25,7 @@ class Source:
     network
         The integer network.
     shape
-        Of an image: (channels, rows, columns) or (features,).
+        Shape of an image: (channels, rows, columns) or (features,).
     results
         The layer behind each output of the trained network, by the output's name.
     """
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def engine_shape(self) -> Shape:
-        """Of an image as the engine holds it: (rows, columns, channels) or (features,)."""
+        """Shape of an image as the engine holds it: (rows, columns, channels) or (features,)."""
         return self.shape if len(self.shape) == 1 else (*self.shape[1:], self.shape[0])
 
 

@@ -24,7 +24,7 @@ class Verification(Result):
     Attributes
     ----------
     seed
-        Of everything random.
+        Seed of everything random.
     simulator
         Which Verilator ran the benches.
     outcomes
@@ -92,7 +92,7 @@ def verify(
     configs
         Named configurations of theirs; all if empty.
     seed
-        Of everything random.
+        Seed of everything random.
     waves
         Folder that keeps logs and VCD waves.
     progress

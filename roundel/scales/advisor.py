@@ -41,7 +41,7 @@ class ScaleAdvice:
     scale, scale_most
         The scale; the least and the greatest where channels have their own.
     zero_point
-        Of an activation.
+        Zero point of an activation; 0 for weights.
     shift, shift_most
         The nearest power of two, `2**-shift`, by ratio; of channels the least and the greatest.
     ratio, ratio_most
@@ -91,7 +91,7 @@ class Advised(Result):
     refit
         The float network that `moved` came from.
     areas
-        Of each layer's requantizer, by `roundel.scales.area.layer_areas`; empty if nobody measured.
+        Areas of each layer's requantizer, by `roundel.scales.area.layer_areas`; empty if nobody measured.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What requantizers cost that keep a network's scales, against shifts: area of each layer's, on reference cells."""
+"""Areas of each layer's requantizer on reference cells: one that keeps the network's scales, against a shift."""
 
 from dataclasses import dataclass, replace
 
@@ -38,7 +38,7 @@ class LayerArea:
 
     @property
     def saved_um2(self) -> float:
-        """What a shift saves, um2."""
+        """Area that a shift saves, um2."""
         return self.kept_um2 - self.shift_um2
 
 

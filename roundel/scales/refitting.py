@@ -23,7 +23,7 @@ BIAS_BITS = 16  # files have 32: as many as the search allows
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Refit:
-    """What came of it.
+    """A network whose scales were moved.
 
     Attributes
     ----------

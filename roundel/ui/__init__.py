@@ -1,4 +1,4 @@
-"""What a person sees, and files that are written whole or not at all."""
+"""Output: tables, progress and plots for a person, and files that are written whole or not at all."""
 
 from roundel.ui.console import err, out, shortened, steps, table
 from roundel.ui.markdown import markdown_table

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: tables and progress, on stderr where stdout is for JSON."""
+"""Output in the terminal: tables and progress, on stderr where stdout is for JSON."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

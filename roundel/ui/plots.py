@@ -45,7 +45,7 @@ def bars(
     parts
         Name and values of each layer of the stack.
     label
-        Of the axis, with the unit.
+        Label of the axis, with the unit.
     """
     places = range(len(names))
     left = [0.0] * len(names)

@@ -1,4 +1,4 @@
-"""What every public function returns: a result that shows itself, and that goes to a folder whole or not at all."""
+"""The result of a public function: it shows itself, and goes to a folder whole or not at all."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ class Grid:
     Attributes
     ----------
     title
-        Of the table.
+        Title of the table.
     columns
         Heads. The first column is text, the others are numbers.
     rows

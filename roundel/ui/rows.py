@@ -13,7 +13,10 @@ def row(name: str, value: float, unit: str, params: Mapping[str, Any]) -> Row:
 
 
 def seconds(call: Callable[[], Any], repeats: int = 5, clock: Callable[[], float] = perf_counter) -> float:
-    """Of the fastest of several calls: the others were disturbed. `time.process_time` leaves out other processes."""
+    """Return the seconds of the fastest of several calls; the others were disturbed.
+
+    With `time.process_time` as `clock` other processes are left out.
+    """
     times = []
     for _ in range(repeats):
         start = clock()
