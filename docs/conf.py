@@ -32,8 +32,10 @@ myst_heading_anchors = 3
 
 # ---- docstrings
 
+default_role = "literal"  # what stands in backticks is code
 autodoc_typehints = "none"  # numpy docstrings say the types
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # `progress=silent` as written, not a function's address
 autosummary_generate = False
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
