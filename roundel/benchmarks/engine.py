@@ -26,7 +26,7 @@ class Variant(Protocol):
     """One measurement."""
 
     def rows(self, seed: int) -> list[Row]:
-        """Its figures."""
+        """Return its figures; `seed` is that of the data."""
 
 
 @dataclass(frozen=True, kw_only=True)

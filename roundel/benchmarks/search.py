@@ -40,7 +40,22 @@ class _Builder:
         return f"{kind}_{len(self.nodes)}"
 
     def conv(self, x: str, outputs: int, kernel: int, stride: int) -> str:
-        """Append a convolution that keeps the size but for its stride, and batch normalization."""
+        """Append a convolution that keeps the size but for its stride, and batch normalization.
+
+        Parameters
+        ----------
+        x
+            The tensor that it reads.
+        outputs
+            Channels of its result.
+        kernel, stride
+            Size and step of its window, the same in both directions.
+
+        Returns
+        -------
+        str
+            Name of the result.
+        """
         channels, rows, columns = self.shapes[x]
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=(kernel // 2,) * 4)
         deviation = np.sqrt(2 / (channels * kernel**2))
@@ -112,7 +127,7 @@ class Case:
 
     @property
     def shifts(self) -> str:
-        """In words."""
+        """Name of the kind of shifts, for the table."""
         return "per channel" if self.per_channel else "per layer"
 
     def rows(self, seed: int) -> list[Row]:

@@ -95,7 +95,22 @@ class Builder:
         return self._add(layer, (*window.output_size(rows, columns), outputs))
 
     def pool(self, source: str, kernel: int, stride: int, pad: tuple[int, int, int, int] = (0, 0, 0, 0)) -> str:
-        """Append the greatest value of every window."""
+        """Append a max pool.
+
+        Parameters
+        ----------
+        source
+            The tensor that it reads.
+        kernel, stride
+            Size and step of its window, the same in both directions.
+        pad
+            Rows and columns around the map: top, left, bottom, right.
+
+        Returns
+        -------
+        str
+            Name of the result.
+        """
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=pad)
         layer = MaxPool(name=f"pool_{len(self.layers)}", sources=(source,), output=self.formats[source], window=window)
         rows, columns, channels = self.shapes[source]

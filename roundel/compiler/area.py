@@ -21,17 +21,17 @@ class Area(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """Number of rows."""
         return self.last - self.first
 
     @property
     def columns(self) -> int:
-        """How many."""
+        """Number of columns."""
         return self.right - self.left
 
 
 def whole(storage: Storage) -> Area:
-    """All of a map."""
+    """Return the area of a whole map."""
     return Area(0, storage.rows, 0, storage.columns)
 
 
@@ -86,7 +86,22 @@ class Place:
         return cls(word=word, row=row, plane=area.rows * row, area=area)
 
     def byte(self, storage: Storage, row: int, column: int, plane: int = 0) -> int:
-        """Return the address of a pixel of the map, in bytes of the activation memory; it lies in `area`."""
+        """Return the address of a pixel of the map in the activation memory.
+
+        Parameters
+        ----------
+        storage
+            How the map is stored.
+        row, column
+            Place of the pixel in the map; it lies in `area`.
+        plane
+            Plane of channels.
+
+        Returns
+        -------
+        int
+            Bytes from the start of the memory.
+        """
         word = self.word + plane * self.plane + (row - self.area.first) * self.row
         return word * storage.lanes + (column - self.area.left) * storage.pixel_bytes
 

@@ -175,7 +175,22 @@ def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -
 
 
 def outer_spans(storage: Storage, outer: Outer, plane: int, area: Area) -> Ints:
-    """Return the bytes, from ... to below ..., of whole rows that `move` touches in the outer memory: (planes, 2)."""
+    """Return the bytes of the outer memory that `move` touches, whole rows of them.
+
+    Parameters
+    ----------
+    storage, outer
+        How the map is stored on chip, and in the outer memory.
+    plane
+        First plane there.
+    area
+        Rows and columns of the map.
+
+    Returns
+    -------
+    ndarray
+        First byte, and the one behind the last, of each plane: (planes, 2).
+    """
     planes = np.arange(plane, plane + storage.planes, dtype=np.int64)
     start = outer.offset + planes * outer.plane + area.first * outer.row
     return np.stack([start, start + area.rows * outer.row], axis=1)

@@ -17,6 +17,15 @@ from roundel.golden.rounding import Ints
 def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
     """Make a mean: a depthwise convolution whose weights are the multiplier of every tap.
 
+    Parameters
+    ----------
+    layer
+        The layer.
+    source, target
+        The maps that the operation reads and writes; both exist already.
+    params
+        The engine.
+
     Raises
     ------
     InputError
@@ -48,7 +57,17 @@ def _check_counts(layer: AveragePool, source: Tensor) -> None:
 
 
 def maximum(layer: MaxPool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """Make a maximum, in which every tap is a step."""
+    """Make a maximum, in which every tap is a step.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    source, target
+        The maps that the operation reads and writes; both exist already.
+    params
+        The engine.
+    """
     weight, runtime = identity(params)
     low, high = source.range
     runtime["bias"] = np.asarray(low * weight)
@@ -115,6 +134,15 @@ def copy(
 
 def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
     """Make a sum: the operand with more fractional bits is multiplied by weights of 1, the other is the residual.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    x, y, target
+        Operands and result; all exist already.
+    params
+        The engine.
 
     Raises
     ------

@@ -37,7 +37,19 @@ def depthwise_slots(layer: Weighted, source: Tensor) -> Ints:
 def weighted(
     layer: Weighted, source: Tensor, residual: Tensor | None, target: Tensor, params: EngineParams
 ) -> Operation:
-    """Make the operation of a weighted layer; the target exists already, and a residual lies as it does."""
+    """Make the operation of a weighted layer.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    source, target
+        The maps that the operation reads and writes; both exist already.
+    residual
+        The map that is added before the clamp, which lies as the target does; None adds none.
+    params
+        The engine.
+    """
     up = layer.accumulator_fractions - layer.product_fractions
     weights = layer.weights << up if up.any() else layer.weights
     columns = _columns(layer, residual, params)

@@ -117,7 +117,7 @@ class Operation:
 
     @property
     def blocks(self) -> int:
-        """Output blocks."""
+        """Number of blocks of outputs, each as wide as the array."""
         return len(self.steps) // self.phases
 
     @property

@@ -54,7 +54,7 @@ class Schedule:
     _computing: int = 0  # where the computations of the last band begin in `tasks`
 
     def run(self, operations: Sequence[Operation]) -> list[Task]:
-        """All tasks."""
+        """Return the tasks of all operations in the order of the program."""
         for operation, bands in zip(operations, self.plan.bands, strict=True):
             for turn, area in enumerate(cut(operation.target.storage, bands.heights, bands.columns)):
                 self._part(operation, bands.buffers, turn, area)

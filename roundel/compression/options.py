@@ -56,6 +56,17 @@ def opq_params(
 
     No code is wider than `bits` rounded up, so that a whole number gives every layer the same number of levels.
 
+    Parameters
+    ----------
+    sparsity, bits
+        Share of the weights to prune, 0 to below 1, and mean bits of a code, 2 to 8.
+    weighting
+        How errors of layers are weighed: `size`, `layer` or `global`.
+    weight_bits
+        Bits of a weight where `bits` is None.
+    steps
+        `power_of_two` or `free`; `free` needs `bits`.
+
     Raises
     ------
     InputError

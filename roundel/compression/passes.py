@@ -151,6 +151,15 @@ def to_integers(
 ) -> tuple[Quantized, Advised | None]:
     """Return the integer network, and the advice where scales are no powers of two.
 
+    Parameters
+    ----------
+    graph, images
+        The network with all that was done to its weights, and calibration images as it takes them.
+    options
+        How to quantize, and what to do with given scales.
+    progress
+        Told of every tensor whose scale the network gives.
+
     Raises
     ------
     InputError

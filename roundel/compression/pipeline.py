@@ -36,7 +36,7 @@ class NetworkAccuracy:
 
     @property
     def points_lost(self) -> float:
-        """In percentage points."""
+        """Accuracy that the integers lose, in percentage points."""
         return 100 * (self.float32 - self.integer)
 
 

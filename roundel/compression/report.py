@@ -86,7 +86,7 @@ def parameter_bits(layer: Weighted) -> int:
 
 
 def report_lines(values: ReportPart) -> list[str]:
-    """Return the page."""
+    """Return the lines of `report.md`."""
     parts = [
         [f"# {values['model']}, compressed", "", *summary(values)],
         ["## Layers", "", *_table(LAYERS if values["options"]["requant"] == "shift" else SCALED, values["layers"])],

@@ -129,7 +129,7 @@ class DemoMeasurement:
 
     @property
     def params(self) -> EngineParams:
-        """The engine's."""
+        """Parameters of the engine that the programs ran on."""
         return self.plain.compiled.params
 
 

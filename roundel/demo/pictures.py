@@ -98,6 +98,17 @@ def draw_roofline(path: Path, layers: Sequence[Mapping[str, Any]], multipliers: 
 
     No layer can be above the flat roof (all multipliers, but for blocks of zeros, which are left out) or the slanted
     one (a beat of the bus in every cycle).
+
+    Parameters
+    ----------
+    path
+        The PNG to write.
+    layers
+        Rows `layers` of `demo.json`.
+    multipliers
+        Multipliers of the array.
+    bus_bytes
+        Bytes of a beat of the bus.
     """
     shown = [row for row in layers if row["macs"] and row["bytes"]]
     x, y = ([row["macs"] / row[key] for row in shown] for key in ("bytes", "cycles"))

@@ -24,7 +24,7 @@ def accuracy(figures: DemoValues) -> Grid:
 
 
 def modules(figures: DemoValues) -> Grid:
-    """Fractional bits."""
+    """Return the fractional bits and the SQNR of each module."""
     keys = ("n_x", "n_w", "n_b", "n_o", "shift")
     rows = [
         [row["name"], *("-" if row[key] is None else str(row[key]) for key in keys), decibels(row["sqnr_db"])]
@@ -34,7 +34,7 @@ def modules(figures: DemoValues) -> Grid:
 
 
 def chain(figures: DemoValues) -> Grid:
-    """Float against integers."""
+    """Return the distance of the integers from the float network, a row for each tensor."""
     rows = [
         [
             row["tensor"],
@@ -50,7 +50,7 @@ def chain(figures: DemoValues) -> Grid:
 
 
 def layers(figures: DemoValues) -> Grid:
-    """Cycles of each layer."""
+    """Return the cycles of each layer, and their sum."""
     keys = ("macs", "predicted", "cycles", "compute", "fill", "memory", "decoder")
     rows = [
         [row["layer"], *(f"{row[key]:,}" for key in keys), f"{row['utilization']:.3f}" if row["macs"] else "-"]
@@ -61,7 +61,7 @@ def layers(figures: DemoValues) -> Grid:
 
 
 def frames(figures: DemoValues) -> Grid:
-    """Counters of each scene."""
+    """Return the counters of the engine, a row for each scene."""
     keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes", "objects")
     rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in figures["frames"]]
     heads = ("", "cycles", "computing", "read", "written", "boxes", "kept", "objects")
@@ -69,7 +69,7 @@ def frames(figures: DemoValues) -> Grid:
 
 
 def traffic(figures: DemoValues) -> Grid:
-    """Memory traffic of each layer, bytes."""
+    """Return the memory traffic of each layer, bytes."""
     keys = ("loaded", "stored", "weights", "parameters")
     rows = [[row["layer"], *(f"{row[key]:,}" for key in keys)] for row in figures["traffic"]]
     rows.append(["all", *(f"{sum(row[key] for row in figures['traffic']):,}" for key in keys)])
@@ -77,7 +77,7 @@ def traffic(figures: DemoValues) -> Grid:
 
 
 def energy(figures: DemoValues) -> Grid:
-    """Logic and memories of a frame."""
+    """Return the energy of a mean frame, a row for each unit and memory."""
     rows = [
         [
             row["unit"],

@@ -24,7 +24,7 @@ PRECISIONS = ("nms.ap50", "nms.ap75", "nms.ap50_95")
 
 
 def greedy(threshold: float) -> Method:
-    """GreedyNMS with a threshold."""
+    """Return GreedyNMS as a method, with an IoU threshold of 0 to 1."""
     return lambda detections: greedy_nms(detections, threshold)
 
 

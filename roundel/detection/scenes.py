@@ -135,7 +135,26 @@ def somewhere(rng: np.random.Generator) -> Floats:
 def fire(
     params: SceneParams, rng: np.random.Generator, box: Floats, count: int, confidence: float
 ) -> tuple[Floats, Floats]:
-    """Return detections of what is at `box`: corners (count, 4), cut off at the border, and scores (count,)."""
+    """Return random detections of what is at a box.
+
+    Parameters
+    ----------
+    params
+        Spread of corners, and how scores fall with the IoU.
+    rng
+        Source of all that is random.
+    box
+        Corners in pixels, (4,).
+    count
+        How many detections.
+    confidence
+        Mean logit of a detection that lies exactly on the box.
+
+    Returns
+    -------
+    tuple
+        Corners (count, 4), cut off at the border, and scores (count,) of 0 to 1.
+    """
     spread = rng.uniform(*params.jitter, (count, 1)) * np.tile(box[2:] - box[:2], 2)
     corners = np.clip(rng.normal(box, spread), 0, SIZE)
     corners = np.concatenate(  # the lesser coordinate first: large misses turn small boxes over

@@ -133,7 +133,19 @@ def requant_jobs(
 def mac_jobs(
     cells: Sequence[Path], example: MacExample, *, common: Mapping[str, Any] | None = None, fpga: bool = False
 ) -> list[Job]:
-    """Return jobs: the array with weights of 8 and 4 bits, in each structure, on every library, driven by one layer."""
+    """Return jobs: the array with weights of 8 and 4 bits, in each structure, on every library.
+
+    Parameters
+    ----------
+    cells
+        Liberty files.
+    example
+        The layer whose operands drive the arrays.
+    common
+        Parameters for all arrays.
+    fpga
+        Place and route every array as well.
+    """
 
     def measure(library: Path, variant: MacParams) -> Row:
         row = measure_mac(variant, library, example.beats, source=example.source)

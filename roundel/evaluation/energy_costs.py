@@ -124,7 +124,24 @@ def costs_of(rows: Mapping[str, Row]) -> Costs:
 
 
 def measure_array(params: EngineParams, cells: Path, steps: Sequence[Step], *, source: str) -> Row:
-    """Return the cost of a multiplication in an array of `COLUMNS` columns of the engine's lanes, not its memory."""
+    """Measure the energy of a multiplication in an array like the engine's, its memory left out.
+
+    Parameters
+    ----------
+    params
+        The engine; its array is cut to `COLUMNS` columns, as all of them are alike.
+    cells
+        A Liberty file.
+    steps
+        Layers with their operands, of which the largest drives the array.
+    source
+        What the operands are, for the report.
+
+    Returns
+    -------
+    dict
+        `energy_pj_per_op` with its parts, and whether the netlist equalled golden.
+    """
     mac = replace(params.mac, columns=min(params.columns, COLUMNS), depth=min(params.depth, POSITIONS))
     beats = layer_beats(mac, steps)
     given = [text for name, values in beats.arrays().items() for text in (name, values.tobytes())]

@@ -123,12 +123,12 @@ class EnergyRow:
         return None if self.pj is None else self.count * self.pj / 1000
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the row as plain values."""
         return asdict(self) | {"nj": self.nj}
 
 
 def energy_rows(params: EngineParams, counts: Counts, costs: Costs) -> list[EnergyRow]:
-    """Logic first, then memories."""
+    """Return the energies of an image, of logic first, then of memories."""
     word, sums = 8 * params.lanes, params.columns * params.mac.acc_width
     multiplications = counts.beats * params.lanes * params.columns
     logic = [

@@ -66,7 +66,24 @@ class Example:
 
 
 def laplace_weights(count: int, zeros: float, width: int, *, seed: int = 1) -> Ints:
-    """(count,) pruned Laplace weights; more bits make finer steps, so that the greatest magnitude stays as rare."""
+    """Draw pruned weights of a Laplace distribution.
+
+    Parameters
+    ----------
+    count
+        How many.
+    zeros
+        Share of zeros, 0 to 1.
+    width
+        Bits of a weight; more make finer steps, so that the greatest magnitude stays as rare.
+    seed
+        Seed of the weights.
+
+    Returns
+    -------
+    ndarray
+        Integers, (count,).
+    """
     most = limits(width, True)[1]
     rho = RHO ** ((limits(WIDTH, True)[1] - 1) / (most - 1))
     return laplace_levels(np.random.default_rng(seed), count, density=1 - zeros, rho=rho, most=most).astype(np.int64)

@@ -75,7 +75,17 @@ class _Writer:
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
     def add(self, operator: str, name: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        """One more operator."""
+        """Append an operator.
+
+        Parameters
+        ----------
+        operator, name
+            Its type in ONNX, and its own name.
+        inputs, output
+            Names of tensors.
+        **attributes
+            Attributes in ONNX.
+        """
         self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
 
     def constant(self, name: str, values: NDArray[Any]) -> str:

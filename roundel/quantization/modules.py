@@ -75,7 +75,7 @@ class Module:
 
     @property
     def is_weighted(self) -> bool:
-        """Whether it multiplies weights."""
+        """Whether the module multiplies weights: a convolution or a matrix product."""
         return isinstance(self.node, Conv | Dense)
 
     @property

@@ -49,7 +49,7 @@ class LayerCycles:
     utilization: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the row as plain values."""
         return asdict(self)
 
 
@@ -98,7 +98,7 @@ def _layers(compiled: Compiled, spans: Sequence[tuple[int, int, int, dict[str, i
 
 
 def total(rows: Sequence[LayerCycles], multipliers: int) -> LayerCycles:
-    """All rows as one."""
+    """Return the sum of all rows, as the row of a layer called `all`."""
     names = ("macs", "compute", "fill", "memory", "decoder")
     return _row("all", {name: sum(getattr(row, name) for row in rows) for name in names}, multipliers)
 

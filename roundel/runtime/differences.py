@@ -67,7 +67,20 @@ def tensor_differences(
 
 
 def difference(image: int, tensor: str, rtl: NDArray[Any], golden: NDArray[Any]) -> Difference | None:
-    """None where both are equal."""
+    """Compare a tensor of an image; None where both are equal.
+
+    Parameters
+    ----------
+    image, tensor
+        Number of the image, name of the layer.
+    rtl, golden
+        Integers of the same shape.
+
+    Returns
+    -------
+    Difference or None
+        How many elements differ, and the first of them in C order.
+    """
     wrong = np.argwhere(rtl != golden)
     if not len(wrong):
         return None

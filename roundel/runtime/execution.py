@@ -50,7 +50,7 @@ class Request:
 
     @property
     def inputs(self) -> Ints:
-        """The images as integers."""
+        """The images as the integers that enter the network, (images, ..., channels)."""
         return self.source.network.encode(self.images.images)
 
     @property

@@ -43,7 +43,7 @@ class Frame:
 
     @property
     def cycles(self) -> int:
-        """From start to done."""
+        """Cycles from start to done."""
         return self.registers["cycles"]
 
     @property

@@ -58,6 +58,17 @@ def check(
 ) -> None:
     """Compile and run a network, with waves if there is a folder for them.
 
+    Parameters
+    ----------
+    params, network, image, heads
+        The engine, and a network with an image for it; boxes come out where it has heads.
+    settings
+        Delays and stalls of the simulated bus, by name.
+    seed
+        Seed of the stalls.
+    folder
+        Keeps waves; None makes none.
+
     Raises
     ------
     MismatchError

@@ -25,7 +25,7 @@ class Drawn:
         self.formats = {"image": self.form(3, zero=True)}
 
     def draw(self, low: int, high: int) -> int:
-        """One of the integers from `low` to `high`."""
+        """Draw one of the integers from `low` to `high`."""
         return int(self.rng.integers(low, high + 1))
 
     def chance(self, part: float) -> bool:
@@ -38,7 +38,7 @@ class Drawn:
         return Format(width=width, signed=signed, fraction=fraction, zero=self.draw(0, 15) if zero else 0)
 
     def any_tensor(self) -> str:
-        """Most often the last one."""
+        """Choose the name of a tensor, most often the last one."""
         names = list(self.shapes)
         return names[-1] if self.chance(0.6) else names[self.draw(0, len(names) - 1)]
 
@@ -185,7 +185,7 @@ class Drawn:
         return Head(cls=cls, box=box, params=params)
 
     def grow(self, layers: int) -> None:
-        """To at least so many layers."""
+        """Append random layers until there are at least `layers`."""
         kinds = [self.convolution] * 5 + [self.average, self.maximum, self.upsample, self.sum, self.concat]
         while len(self.layers) < layers:
             kinds[self.draw(0, len(kinds) - 1)]()
@@ -199,7 +199,24 @@ class Drawn:
 
 
 def engine_network(seed: int, *, layers: int = 5, size: int = 20, channels: int = 20) -> tuple[Network, Ints]:
-    """Make a network of about so many layers, on images of up to `size` rows and columns; and an image for it."""
+    """Make a network with random layers, and an image for it.
+
+    Parameters
+    ----------
+    seed
+        Seed of everything.
+    layers
+        Least number of layers; a residual or a classifier may add some.
+    size
+        Most rows and columns of the image.
+    channels
+        Most channels of the image and of most layers.
+
+    Returns
+    -------
+    tuple
+        The network, and integers of the shape of its image.
+    """
     drawn = Drawn(seed, size=size, channels=channels)
     drawn.grow(layers)
     network = drawn.network()

@@ -49,12 +49,12 @@ def tables(values: AdviceValues) -> list[tuple[tuple[str, ...], list[list[str]]]
 
 
 def advice_table(values: AdviceValues) -> list[str]:
-    """All tables as Markdown."""
+    """Return the lines of all tables in Markdown."""
     return "\n\n".join("\n".join(markdown_table(*table)) for table in tables(values)).splitlines()
 
 
 def advice_page(values: AdviceValues, model: str) -> list[str]:
-    """Return the page."""
+    """Return the lines of `advice.md`."""
     return [f"# {model}: scales as powers of two", "", *advice_lines(values), "", *advice_table(values)]
 
 

@@ -16,7 +16,19 @@ QUIET = 10.0  # seconds between two lines of progress, where there is no termina
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], console: Console = out) -> None:
-    """Print a table; the first column is text, all others are numbers and set right."""
+    """Print a table.
+
+    Parameters
+    ----------
+    title
+        Stands above it.
+    columns
+        Heads. The first column is text, all others are numbers and set right.
+    rows
+        Cells, as long as `columns` each.
+    console
+        Where to print.
+    """
     grid = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         grid.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)

@@ -8,7 +8,17 @@ Row = dict[str, Any]
 
 
 def row(name: str, value: float, unit: str, params: Mapping[str, Any]) -> Row:
-    """One figure: `name` (unit.what), its value and unit, and what it is about."""
+    """Return a figure as a row of `bench.json`.
+
+    Parameters
+    ----------
+    name
+        `unit.what`, such as `engine.cycles`.
+    value, unit
+        The figure.
+    params
+        What it is about, by name.
+    """
     return {"name": name, "value": float(value), "unit": unit, "params": dict(params)}
 
 
