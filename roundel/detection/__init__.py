@@ -2,8 +2,9 @@
 
 from roundel.detection.detections import Scenes, read_scenes
 from roundel.detection.detector import Detector, evaluate, load
+from roundel.detection.nms_options import parse_image
 from roundel.detection.precision import accuracy
-from roundel.detection.suppression import PICTURES, NmsResult, parse_image, suppress
+from roundel.detection.suppression import PICTURES, NmsResult, suppress
 
 __all__ = [
     "PICTURES",

@@ -1,6 +1,5 @@
 """Suppression of the boxes of a file by any method, on the golden models or on the RTL."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,88 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from roundel.detection.detections import Arrays, ImageDetections, read_arrays, split_images
+from roundel.detection.nms_options import NmsOptions
 from roundel.detection.nms_pictures import draw_suppression, palette
 from roundel.detection.nms_rtl import RtlRun, run_rtl
 from roundel.golden.errors import InputError
-from roundel.golden.nms import MAX_IMAGE, PRESETS, Detections, GreedyParams, PsrrParams, greedy_nms, preset, psrr_nms
+from roundel.golden.nms import Detections, greedy_nms, psrr_nms
 from roundel.golden.rounding import Ints
 from roundel.ui import Grid, Result, write_json
 
-METHODS = (*PRESETS, "greedy")
-IMAGE = (640, 640)  # pixels, unless the user says otherwise
 PICTURES = 16  # a picture for each of the first images
 SHOWN = 20  # images in the table
 PLACES = ("golden", "rtl")
 
 BoxSource: TypeAlias = str | Path | ArrayLike
-
-
-@dataclass(frozen=True, kw_only=True)
-class NmsOptions:
-    """The method and its parameters, as the user chose them. None stands for what the method's preset says.
-
-    Parameters
-    ----------
-    method
-        A name of `roundel.golden.nms.presets`, or `greedy`.
-    semantics, shift, alpha, stride
-        See `roundel.golden.nms.psrr_params`; they are about pyramids, which greedy has not.
-    guard
-        A pyramid's overlap guard; the IoU threshold of greedy, 0.5 if not given.
-    image
-        Width and height in pixels; 640 x 640 if not given, or no borders for greedy on its golden model.
-
-    Raises
-    ------
-    InputError
-        An unknown method, or something about pyramids for greedy.
-    """
-
-    method: str = "guarded"
-    semantics: str | None = None
-    shift: str | None = None
-    alpha: float | None = None
-    stride: int | None = None
-    guard: float | None = None
-    image: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
-        pyramid = {name: value for name, value in self.given.items() if name != "guard"}
-        if self.greedy and pyramid:
-            raise InputError(f"{min(pyramid)} is about pyramids, and greedy has none: expected at most guard and image")
-        if self.greedy and not 0 <= self.threshold <= 1:
-            raise InputError(f"guard must be 0 to 1, the IoU threshold of greedy, not {self.guard}")
-
-    @property
-    def greedy(self) -> bool:
-        """Whether the method is GreedyNMS, which has no pyramid."""
-        return self.method == "greedy"
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """Parameters that differ from the preset's."""
-        names = ("semantics", "shift", "alpha", "stride", "guard")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The image's width and height in pixels."""
-        return self.image or IMAGE
-
-    @property
-    def threshold(self) -> float:
-        """The IoU threshold of greedy."""
-        return GreedyParams.threshold if self.guard is None else self.guard
-
-    def pyramid(self) -> PsrrParams:
-        """Return the parameters of the float model."""
-        width, height = self.size
-        try:
-            return preset(self.method, width=width, height=height, **self.given)
-        except (TypeError, ValueError) as error:
-            raise InputError(str(error)) from None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,15 +117,6 @@ class NmsResult(Result):
         ]
         values = {"kept": self.kept.tolist(), "method": self.options.method, "images": images}
         return values if self.rtl is None else values | {"rtl": self.rtl.as_dict()}
-
-
-def parse_image(text: str) -> tuple[int, int]:
-    """Width and height in pixels from a text such as 640x480."""
-    match = re.fullmatch("([0-9]{1,9})x([0-9]{1,9})", text)
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(1 <= side <= MAX_IMAGE for side in size):
-        raise InputError(f"image must be WIDTHxHEIGHT in pixels, 1 to {MAX_IMAGE} each, not {text[:40]!r}")
-    return size
 
 
 def suppress(
