@@ -45,7 +45,7 @@ def command(
     from roundel.generator import find_unit, parse_settings
 
     engine = roundel.EngineParams(**parse_settings(find_unit("engine"), (f"config={config}", *settings)))
-    with output_folder(folder) as work:
+    with output_folder(folder, roundel.EngineProgram.OPTIONAL) as work:
         program = roundel.compile(network, engine, shape=_shape(input_shape), head=head, trace=trace)
         program.write(work)
     present(program, as_json, folder / "program.lst")

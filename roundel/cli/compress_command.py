@@ -94,7 +94,7 @@ def command(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
     """
     import roundel
 
-    with output_folder(folder) as work:
+    with output_folder(folder, roundel.CompressedNetwork.OPTIONAL) as work:
         compressed = roundel.compress(model, **given, progress=steps)
         compressed.write(work)
     present(compressed, as_json, folder / "report.md")

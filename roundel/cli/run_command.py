@@ -51,7 +51,7 @@ def command(
     """
     import roundel
 
-    with output_folder(folder) as work:
+    with output_folder(folder, roundel.Run.OPTIONAL) as work:
         result = roundel.run(
             model, images, on=on, engine=config, head=head, original=original, count=count, progress=steps
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from roundel.graph import Graph, ImageSource
 from roundel.quantization import QuantizeOptions, StreamOptions, array_order, has_stream
 from roundel.ui import Grid, Progress, Result, shortened, silent, write_json
 
-NETWORK, STREAM_FOLDER, ONNX, REPORT = "network.npz", "streams", "quantized.onnx", "report.json"
+NETWORK, STREAM_FOLDER, ONNX = "network.npz", "streams", "quantized.onnx"
+REPORT, PAGE = "report.json", "report.md"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +52,8 @@ class CompressedNetwork(Result):
     onnx
         The network with pruned and quantized weights as an ONNX file; None without OPQ.
     """
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE)
 
     file: str
     model: str
@@ -95,7 +98,7 @@ class CompressedNetwork(Result):
             (folder / ONNX).write_bytes(self.onnx)
         if self.report:
             write_json(folder / REPORT, self.report)
-            (folder / "report.md").write_text("\n".join(report_lines(self.report)) + "\n")
+            (folder / PAGE).write_text("\n".join(report_lines(self.report)) + "\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> "CompressedNetwork":
@@ -293,13 +296,15 @@ def stream_files(layers: Iterable[str]) -> dict[str, str]:
 
 def _report(path: Path) -> dict[str, Any]:
     """Return what the file holds; nothing where there is none."""
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
         report = json.loads(path.read_text())
     except (OSError, ValueError):
-        raise InputError(f"{path}: expected the JSON that `roundel compress` wrote") from None
-    return report if isinstance(report, dict) else {}
+        report = None
+    if not isinstance(report, dict):
+        raise InputError(f"{path}: expected the JSON that `roundel compress` wrote")
+    return report
 
 
 def _shape(path: Path, network: Network, shape: Any) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ CONFIG = "config"  # the key that is no parameter, but names a configuration of 
 
 def find_unit(name: str) -> Unit:
     """Return the unit called `name`; InputError that lists all of them otherwise."""
-    if name not in UNITS:
+    if not isinstance(name, str) or name not in UNITS:
         raise InputError(f"unknown unit {name!r}, expected one of {', '.join(UNITS)}")
     return UNITS[name]
 
@@ -61,7 +61,7 @@ def unit_params(unit: Unit, params: Any = None, config: str | None = None) -> Pa
         No such configuration, an object of another class, or values that the class refuses.
     """
     if params is None or isinstance(params, Mapping):
-        return make_params(unit, _merged(_named(unit, config) if config else {}, params or {}))
+        return make_params(unit, _merged(_named(unit, config) if config is not None else {}, params or {}))
     if not isinstance(params, unit.params):
         raise InputError(f"unit {unit.name}: expected parameters of its own class, not {type(params).__name__}")
     if config is not None:
@@ -79,7 +79,7 @@ def make_params(unit: Unit, keywords: dict[str, Any]) -> Params:
 
 def _named(unit: Unit, name: str) -> Mapping[str, Any]:
     configs = {**unit.configs, **unit.presets}
-    if name not in configs:
+    if not isinstance(name, str) or name not in configs:
         raise InputError(f"unit {unit.name} has no configuration {name!r}, expected one of {', '.join(configs)}")
     return configs[name]
 
@@ -90,7 +90,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         **base,
         **{
             name: _merged(base[name], value)
-            if isinstance(value, dict) and isinstance(base.get(name), Mapping)
+            if isinstance(value, Mapping) and isinstance(base.get(name), Mapping)
             else value
             for name, value in over.items()
         },
@@ -148,8 +148,8 @@ def describe_units() -> list[dict[str, Any]]:
             "unit": unit.name,
             "summary": unit.summary,
             "parameters": _defaults(unit.params()),
-            "configs": {name: dict(keywords) for name, keywords in unit.configs.items()},
-            "presets": {name: dict(keywords) for name, keywords in unit.presets.items()},
+            "configs": {name: plain(dict(keywords)) for name, keywords in unit.configs.items()},
+            "presets": {name: plain(dict(keywords)) for name, keywords in unit.presets.items()},
         }
         for unit in UNITS.values()
     ]

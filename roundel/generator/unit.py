@@ -11,7 +11,7 @@ from roundel.generator.files import bus_interfaces, core_file, file_list, timing
 from roundel.generator.settings import find_unit, unit_params
 from roundel.golden.errors import InputError
 from roundel.hw.emit import STAGES, manifest, to_verilog
-from roundel.ui import Grid, Progress, Result, silent, write_json
+from roundel.ui import Grid, Progress, Result, path_of, silent, write_json
 
 DEFAULT_MHZ = 100.0
 BOARDS = ("ecp5",)
@@ -91,12 +91,16 @@ class Generated(Result):
         InputError
             The folder holds no unit.
         """
+        path = path_of("folder", folder)
         try:
-            sheet = json.loads((Path(folder) / "manifest.json").read_text())
-            unit = str(sheet["unit"])
-            return cls(unit=unit, verilog=(Path(folder) / f"{unit}.v").read_text(), manifest=sheet)
+            sheet = json.loads((path / "manifest.json").read_text())
+            unit = find_unit(sheet["unit"]).name
+            verilog = (path / f"{unit}.v").read_text()
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(f"{folder}: expected what `roundel generate` wrote") from None
+        if f"module {unit}(" not in verilog or not verilog.rstrip().endswith("endmodule"):
+            raise InputError(f"{path / unit}.v: expected the whole module {unit}: generate it again")
+        return cls(unit=unit, verilog=verilog, manifest=sheet)
 
 
 def generate(
@@ -148,8 +152,12 @@ def generate(
     """
     row = find_unit(unit)
     values = unit_params(row, params, config)
+    if mhz is not None and (isinstance(mhz, bool) or not isinstance(mhz, int | float)):
+        raise InputError(f"--freq: expected a positive number of MHz, not {mhz!r}")
     if mhz is not None and not 0 < mhz < float("inf"):
         raise InputError(f"--freq: expected a positive number of MHz, not {mhz:g}")
+    if folder is not None:
+        folder = path_of("folder", folder)
     if fpga is not None and fpga not in BOARDS:
         raise InputError(f"fpga must be one of {', '.join(BOARDS)}, not {fpga!r}")
     component = row.component(values)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zipfile import ZipFile
 
 import numpy as np
@@ -45,6 +45,8 @@ class Run(Result):
     notes
         What the user should know beside the results.
     """
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = (BOXES,)
 
     integers: dict[str, Ints] = field(repr=False)
     real: dict[str, NDArray[Any]] = field(repr=False)

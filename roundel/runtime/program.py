@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from roundel.compiler import Compiled, compile_network, heads_of, listing, memory_map
 from roundel.detection import Detector
@@ -34,6 +34,8 @@ class EngineProgram(Result):
     trace
         Whether the program stores every layer's result.
     """
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = (HEAD,)
 
     source: Source
     detector: Detector | None

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,18 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def output_folder(path: Path) -> Iterator[Path]:
+def output_folder(path: Path, optional: Iterable[str] = ()) -> Iterator[Path]:
     """Open a folder to write into, whose files appear in `path` when the block ends well, and nowhere otherwise.
 
-    Files of the same name in `path` are replaced; others stay.
+    Files of the same name in `path` are replaced; others stay, but for those of `optional` that the block does not
+    write: what an earlier result left there would be taken for a part of this one.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    optional
+        Names of files that some results have and others have not.
 
     Raises
     ------
@@ -35,7 +43,7 @@ def output_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     try:
         yield work
-        _move(work, path)
+        _move(work, path, [name for name in optional if not (work / name).exists()])
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -44,8 +52,8 @@ def output_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _move(work: Path, path: Path) -> None:
-    """Move all files of `work` to the same places in `path`, after checking that each of them can go there."""
+def _move(work: Path, path: Path, stale: Iterable[str]) -> None:
+    """Move all files of `work` to the same places in `path`, if each can go there, and remove those that are stale."""
     items = [item.relative_to(work) for item in sorted(work.rglob("*"))]
     for item in items:
         if (path / item).exists() and (path / item).is_dir() != (work / item).is_dir():
@@ -57,6 +65,9 @@ def _move(work: Path, path: Path) -> None:
                 (path / item).mkdir(exist_ok=True)
             else:
                 os.replace(work / item, path / item)
+        for name in stale:
+            if (path / name).is_file():
+                (path / name).unlink()
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 

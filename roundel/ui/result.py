@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from roundel.ui.inputs import path_of
 from roundel.ui.markdown import markdown_table
 from roundel.ui.output import output_folder
 
@@ -42,6 +43,9 @@ class Grid:
 
 class Result(ABC):
     """The result of a public function of `roundel`."""
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()
+    """Files that `write` leaves out for some results: `save` removes those of an earlier result."""
 
     @abstractmethod
     def as_dict(self) -> Any:
@@ -89,12 +93,13 @@ class Result(ABC):
         Parameters
         ----------
         folder
-            Is made where there is none. Files of the same names are replaced, others stay.
+            Is made where there is none. Files of the same names are replaced, and those of an earlier result of its
+            kind that this one has not are removed; others stay.
 
         Raises
         ------
         InputError
             The folder cannot be written, or there is no room.
         """
-        with output_folder(Path(folder)) as work:
+        with output_folder(path_of("folder", folder), self.OPTIONAL) as work:
             self.write(work)

@@ -185,3 +185,65 @@ def test_commands_call_the_api_and_little_else():
             words = line.split()
             if words[:1] == ["from"] and words[1].startswith("roundel") and not words[1].startswith(allowed):
                 assert {word.strip(",") for word in words[3:]} <= named[words[1]], line
+
+
+def test_saving_again_leaves_nothing_of_an_earlier_result(small, tmp_path):
+    """What a kind of result may leave out is gone: it would be read as a part of the new result."""
+    detector = roundel.compress(DETECTOR / "detector.onnx", DETECTOR / "calibration.npz", bits=4)
+    assert detector.onnx is not None
+    detector.save(tmp_path / "network")
+    small.save(tmp_path / "network")
+    assert roundel.CompressedNetwork.load(tmp_path / "network").onnx is None
+    with_boxes = roundel.compile(detector, head=DETECTOR / "detector.toml")
+    with_boxes.save(tmp_path / "program")
+    (tmp_path / "program" / "notes.txt").write_text("mine")
+    roundel.compile(detector).save(tmp_path / "program")
+    assert roundel.EngineProgram.load(tmp_path / "program").detector is None
+    assert (tmp_path / "program" / "notes.txt").read_text() == "mine"
+    roundel.run(with_boxes, DETECTOR / "heldout.npz", count=1).save(tmp_path / "run")
+    assert roundel.Run.load(tmp_path / "run").boxes is not None
+    roundel.run(small, HELD_OUT, count=1).save(tmp_path / "run")
+    assert roundel.Run.load(tmp_path / "run").boxes is None
+
+
+def test_what_units_are_described_by_is_a_copy():
+    described = roundel.describe_units()
+    for unit in described:
+        for values in [*unit["configs"].values(), *unit["presets"].values()]:
+            for value in filter(lambda value: isinstance(value, dict), values.values()):
+                value.clear()
+            values.clear()
+    assert roundel.describe_units() != described
+    assert roundel.EngineParams.named("tiny").nms.capacity == 256
+
+
+def test_a_damaged_unit_or_report_is_refused(small, tmp_path):
+    made = roundel.generate("requant", folder=tmp_path / "unit")
+    (tmp_path / "unit" / "requant.v").write_text(made.verilog[: len(made.verilog) // 2])
+    with pytest.raises(roundel.InputError, match=r"requant\.v: expected the whole module requant"):
+        roundel.Generated.load(tmp_path / "unit")
+    (tmp_path / "unit" / "manifest.json").write_text('{"unit": "../unit/requant"}')
+    with pytest.raises(roundel.InputError, match="expected what `roundel generate` wrote"):
+        roundel.Generated.load(tmp_path / "unit")
+    small.save(tmp_path / "network")
+    for report in ("[1]", "null", "{"):
+        (tmp_path / "network" / "report.json").write_text(report)
+        with pytest.raises(roundel.InputError, match=r"report\.json: expected the JSON"):
+            roundel.CompressedNetwork.load(tmp_path / "network")
+
+
+@pytest.mark.parametrize(
+    ("unit", "keywords", "message"),
+    [
+        (["mac"], {}, r"unknown unit \['mac'\]"),
+        ("mac", {"config": ["16x16"]}, r"no configuration \['16x16'\]"),
+        ("mac", {"config": ""}, "no configuration ''"),
+        ("mac", {"mhz": "fast"}, "expected a positive number of MHz, not 'fast'"),
+        ("mac", {"mhz": True}, "expected a positive number of MHz, not True"),
+        ("requant", {"folder": 3}, "folder: expected a path, not int"),
+        ("requant", {"folder": "a\0b"}, "folder: expected a path, not 'a.x00b'"),
+    ],
+)
+def test_generate_refuses_bad_names_and_values(unit, keywords, message):
+    with pytest.raises(roundel.InputError, match=message):
+        roundel.generate(unit, **keywords)
