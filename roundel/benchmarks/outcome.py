@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roundel.benchmarks.run import measure_rows, measurements
 from roundel.benchmarks.show import tables
-from roundel.ui import Grid, Progress, Result, Row, silent, write_json
+from roundel.ui import Grid, Progress, Result, Row, check_names, silent, write_json
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,5 +63,6 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
     ToolError
         A tool crashed.
     """
+    check_names("units", units)
     with progress("bench", measurements(units)) as step:
         return Bench(seed=seed, rows=measure_rows(units, seed=seed, done=step))

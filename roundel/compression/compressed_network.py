@@ -17,11 +17,12 @@ from roundel.frontend import Model, export_onnx
 from roundel.golden.codec import CodecError, Packing, decode
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta, run, save
+from roundel.golden.parameters import check_bool, choice
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
 from roundel.graph import Graph, ImageSource
 from roundel.quantization import QuantizeOptions, StreamOptions, array_order, has_stream
-from roundel.ui import Grid, Progress, Result, shortened, silent, write_json
+from roundel.ui import Grid, Progress, Result, path_of, shortened, silent, write_json
 
 NETWORK, STREAM_FOLDER, ONNX = "network.npz", "streams", "quantized.onnx"
 REPORT, PAGE = "report.json", "report.md"
@@ -119,7 +120,7 @@ class CompressedNetwork(Result):
         InputError
             A file is missing, damaged, or does not belong to the others: one line that names it.
         """
-        path = Path(folder)
+        path = path_of("folder", folder)
         path = path / NETWORK if path.is_dir() else path
         if not path.is_file():
             raise InputError(f"{path}: expected a network that `roundel compress` wrote, but there is none")
@@ -243,21 +244,22 @@ def compress(
     if tuning and finetune is None:
         raise InputError(f"--{next(iter(tuning)).replace('_', '-')}: expected --finetune as well")
     try:
+        check_bool("refit", refit)
         options = CompressOptions(
             model=model,
             calibration=calibration,
             held_out=held_out,
             opq=opq_params(sparsity, bits, weighting, weight_bits, steps),
             search=QuantizeOptions(
-                requant=Scheme(requant),
+                requant=choice(Scheme, "requant", requant),
                 weight_bits=weight_bits,
                 activation_bits=activation_bits,
                 bias_bits=bias_bits,
                 per_channel=per_channel,
             ),
-            rounding=Rounding(rounding) if rounding else None,
+            rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
             refit=refit,
-            streams=StreamOptions(packing=Packing(codec), lanes=lanes, columns=columns, slices=slices),
+            streams=StreamOptions(packing=choice(Packing, "codec", codec), lanes=lanes, columns=columns, slices=slices),
             training=finetune,
             finetune=FinetuneOptions(**tuning),
         )

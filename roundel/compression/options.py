@@ -7,9 +7,12 @@ from roundel.compression.finetune_options import FinetuneOptions
 from roundel.frontend import Model
 from roundel.golden.errors import InputError
 from roundel.golden.opq import OpqParams, Weighting
+from roundel.golden.parameters import choice
 from roundel.golden.rounding import Rounding
 from roundel.graph import Graph, ImageSource
 from roundel.quantization import QuantizeOptions, StreamOptions
+
+STEPS = ("power_of_two", "free")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +75,23 @@ def opq_params(
     InputError
         A number out of range.
     """
+    if steps not in STEPS:
+        raise InputError(f"--steps: expected {' or '.join(STEPS)}, not {steps!r}")
     if steps != "power_of_two" and bits is None:
         raise InputError(f"--steps {steps}: expected --bits as well, without which OPQ has no steps")
     if sparsity is None and bits is None:
+        choice(Weighting, "weighting", weighting)
         return None
-    if bits is not None and not 2 <= bits <= 8:
-        raise InputError(f"--bits: expected 2 to 8, not {bits}")
+    number = isinstance(bits, int | float) and not isinstance(bits, bool)
+    if bits is not None and not (number and 2 <= bits <= 8):
+        raise InputError(f"--bits: expected 2 to 8, not {bits!r}")
     width = ceil(bits) if bits is not None else weight_bits
     try:
         return OpqParams(
             sparsity=sparsity or 0.0,
             bits=bits,
             max_width=width,
-            weighting=Weighting(weighting),
+            weighting=choice(Weighting, "weighting", weighting),
             power_of_two=steps == "power_of_two",
         )
     except (TypeError, ValueError) as error:

@@ -23,6 +23,7 @@ from roundel.golden.network import Network
 from roundel.golden.nms import MAX_CLASSES, MAX_STRIDE, Boxes, Detections, Form, HeadParams, NmsParams, decode
 from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
+from roundel.ui import path_of
 
 Suppress = Callable[[Detections], Ints]
 Tensors = Mapping[str, NDArray[Any]]
@@ -246,8 +247,9 @@ def load(path: str | Path) -> Detector:
     InputError
         It is missing or damaged, or a field of it is missing, unknown or bad: one line with file and field.
     """
+    path = path_of("head", path, expected="a detector, or the path of its file")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a readable text file: {type(error).__name__}") from None

@@ -1,11 +1,16 @@
 """Options of a suppression: the method, its parameters, and the size of the images."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from roundel.golden.errors import InputError
 from roundel.golden.nms import MAX_IMAGE, PRESETS, GreedyParams, PsrrParams, preset
+from roundel.graph import integer_of
 
 METHODS = (*PRESETS, "greedy")
 IMAGE = (640, 640)  # pixels, unless the user says otherwise
@@ -46,7 +51,8 @@ class NmsOptions:
         pyramid = {name: value for name, value in self.given.items() if name != "guard"}
         if self.greedy and pyramid:
             raise InputError(f"{min(pyramid)} is about pyramids, and greedy has none: expected at most guard and image")
-        if self.greedy and not 0 <= self.threshold <= 1:
+        number = isinstance(self.threshold, Real) and not isinstance(self.threshold, bool)
+        if self.greedy and not (number and 0 <= self.threshold <= 1):
             raise InputError(f"guard must be 0 to 1, the IoU threshold of greedy, not {self.guard}")
 
     @property
@@ -77,6 +83,15 @@ class NmsOptions:
             return preset(self.method, width=width, height=height, **self.given)
         except (TypeError, ValueError) as error:
             raise InputError(str(error)) from None
+
+
+def image_size(image: object) -> tuple[int, int]:
+    """Return width and height in pixels, given both as integers; InputError for anything else."""
+    sides = image.tolist() if isinstance(image, np.ndarray) else image
+    if isinstance(sides, Sequence) and not isinstance(sides, str | bytes) and len(sides) == 2:
+        width, height = (integer_of("image", side, 1, MAX_IMAGE) for side in sides)
+        return width, height
+    raise InputError(f"image must be (width, height) in pixels, 1 to {MAX_IMAGE} each, not {image!r}")
 
 
 def parse_image(text: str) -> tuple[int, int]:

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from roundel.detection.detections import Arrays, ImageDetections, read_arrays, split_images
-from roundel.detection.nms_options import NmsOptions
+from roundel.detection.nms_options import NmsOptions, image_size
 from roundel.detection.nms_pictures import draw_suppression, palette
 from roundel.detection.nms_rtl import RtlRun, run_rtl
 from roundel.golden.errors import InputError
 from roundel.golden.nms import Detections, greedy_nms, psrr_nms
 from roundel.golden.rounding import Ints
+from roundel.graph import array_of
 from roundel.ui import Grid, Result, write_json
 
 PICTURES = 16  # a picture for each of the first images
@@ -178,7 +179,13 @@ def suppress(
     [0, 2]
     """
     options = NmsOptions(
-        method=method, semantics=semantics, shift=shift, alpha=alpha, stride=stride, guard=guard, image=image
+        method=method,
+        semantics=semantics,
+        shift=shift,
+        alpha=alpha,
+        stride=stride,
+        guard=guard,
+        image=image if image is None else image_size(image),
     )
     if on not in PLACES:
         raise InputError(f"on must be one of {', '.join(PLACES)}, not {on!r}")
@@ -190,8 +197,16 @@ def suppress(
         file, arrays = str(boxes), read_arrays(Path(boxes))
     else:
         given = {"boxes": boxes, "scores": scores, "classes": classes, "image_ids": image_ids}
-        file, arrays = "arrays", {name: np.asarray(values) for name, values in given.items() if values is not None}
+        file, arrays = "arrays", {name: _given(name, values) for name, values in given.items() if values is not None}
     return _suppressed(file, arrays, options, rtl=on == "rtl")
+
+
+def _given(name: str, values: object) -> NDArray[Any]:
+    """Return an array that a user gave; that of an empty list has the shape and the type of no boxes."""
+    array = array_of(name, values)
+    if array.shape != (0,) or name == "scores":
+        return array
+    return array.reshape(0, 4) if name == "boxes" else array.astype(np.int64)
 
 
 def _suppressed(file: str, arrays: Arrays, options: NmsOptions, *, rtl: bool) -> NmsResult:

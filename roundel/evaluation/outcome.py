@@ -9,7 +9,7 @@ from typing import Any
 from roundel.evaluation.comparison import COMPARISONS, Row, library_paths, run_jobs
 from roundel.evaluation.report import report_tables, write_report
 from roundel.golden.errors import InputError
-from roundel.ui import Grid, Progress, Result, silent
+from roundel.ui import Grid, Progress, Result, check_names, silent
 
 ROWS = "report.json"
 
@@ -108,6 +108,8 @@ def compare(
     ToolError
         Synthesis or simulation crashed.
     """
+    check_names("units", units)
+    check_names("cells", cells)
     if unknown := [name for name in units if name not in COMPARISONS]:
         raise InputError(f"nothing to compare for unit {unknown[0]!r}, expected one of {', '.join(COMPARISONS)}")
     if (params or stimulus) and len(set(units)) != 1:

@@ -14,7 +14,7 @@ from roundel.frontend.operators import OPERATORS
 from roundel.frontend.scope import Operator, Scope
 from roundel.frontend.shapes import FOLDED, fold
 from roundel.golden.errors import InputError
-from roundel.graph import Graph, Node
+from roundel.graph import Graph, Node, kind_of
 
 ONNX = ("", "ai.onnx")  # the names of ONNX's own set of operators
 OLDEST = 11  # opset: before it, bounds, sizes and paddings were attributes with other meanings
@@ -51,6 +51,9 @@ def read_onnx(model: Model) -> Graph:
     >>> roundel.read_onnx(DIGITS / "digits.onnx").shape
     (1, 8, 8)
     """
+    if not isinstance(model, str | Path | bytes | onnx.ModelProto):
+        # onnx would take a number for an open file, and close that
+        raise InputError(f"model: expected a path, bytes or an onnx.ModelProto, not {kind_of(model)}")
     file = str(model) if isinstance(model, str | Path) else "model"
     if isinstance(model, str | Path) and not Path(model).is_file():
         raise InputError(f"{file}: expected an ONNX file, but there is none")

@@ -4,6 +4,7 @@ from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, maker, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, load_images, read_images
+from roundel.graph.inputs import array_of, integer_of, kind_of
 from roundel.graph.nodes import (
     ROUNDINGS,
     Add,
@@ -50,9 +51,12 @@ __all__ = [
     "Reals",
     "Relu",
     "Upsample",
+    "array_of",
     "codes_of",
     "fold",
+    "integer_of",
     "is_private",
+    "kind_of",
     "layer_codes",
     "layer_weights",
     "load_images",

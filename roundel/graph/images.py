@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
 from roundel.graph.graph import Graph
+from roundel.graph.inputs import array_of, integer_of, kind_of
 
 FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -33,7 +34,9 @@ class Images:
     file: str = "images"
 
     def first(self, count: int | None) -> "Images":
-        """Return the first `count` of them, all if None."""
+        """Return the first `count` of them, all if None; InputError unless it is at least 1."""
+        if count is not None:
+            count = integer_of("count", count, 1)
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, images=self.images[:count], labels=labels)
 
@@ -88,7 +91,11 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     path = str(source) if isinstance(source, str | Path) else "arrays"
     arrays = _arrays(source) if isinstance(source, str | Path) else source
     if not isinstance(arrays, Mapping):
-        arrays = {"images": np.asarray(arrays)}
+        arrays = {"images": arrays}
+        if np.ndim(array_of("images", source)) == 0:
+            raise InputError(f"images: expected the path of an .npz file, or arrays, not {kind_of(source)}")
+    names = [name for name in ("images", "labels") if arrays.get(name) is not None]
+    arrays = {name: array_of(f"{path}: {name}", arrays[name]) for name in names}
     images, labels = arrays.get("images"), arrays.get("labels")
     if images is None or images.ndim == 0:
         raise InputError(f"{path}: expected an array named images")

@@ -22,7 +22,7 @@ from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
 from roundel.runtime.program import BINARY, EngineProgram
 from roundel.runtime.report import boxes, real_results, report, summary, tables
 from roundel.runtime.source import Source, engine_params, network_source
-from roundel.ui import Grid, Progress, Result, silent, write_json
+from roundel.ui import Grid, Progress, Result, path_of, silent, write_json
 
 PLACES = ("golden", "rtl")
 OUTPUTS, BOXES, FIGURES, REAL = "outputs.npz", "boxes.npz", "run.json", ".real"
@@ -103,7 +103,7 @@ class Run(Result):
         InputError
             A file is missing or damaged.
         """
-        path = Path(folder)
+        path = path_of("folder", folder)
         try:
             figures = json.loads((path / FIGURES).read_text())
             arrays = _read_npz(path / OUTPUTS)
@@ -179,6 +179,7 @@ def run(
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     if isinstance(network, EngineProgram):
         detector, engine = detector or network.detector, network.params if engine is None else engine
+    params = engine_params("small" if engine is None else engine)
     source = _source(network)
     request = Request(
         source=source,
@@ -188,14 +189,17 @@ def run(
     )
     if on == "golden":
         return _outcome(run_golden(request))
-    return _outcome(run_rtl(request, engine_params("small" if engine is None else engine), progress))
+    return _outcome(run_rtl(request, params, progress))
 
 
 def _source(network: str | Path | CompressedNetwork | EngineProgram) -> Source:
     """Find the network; the streams of a folder must hold its weights."""
     if isinstance(network, EngineProgram):
         return network.source
-    return network_source(network if isinstance(network, CompressedNetwork) else CompressedNetwork.load(network))
+    if isinstance(network, CompressedNetwork):
+        return network_source(network)
+    expected = "a compressed network, a program, or the folder of either"
+    return network_source(CompressedNetwork.load(path_of("network", network, expected=expected)))
 
 
 def _outcome(execution: Execution) -> Run:

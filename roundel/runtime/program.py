@@ -13,7 +13,7 @@ from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import save
 from roundel.runtime.source import NETWORK, NetworkSource, Shape, Source, engine_params, network_source
-from roundel.ui import Grid, Result, shortened, write_json
+from roundel.ui import Grid, Result, path_of, shortened, write_json
 
 BINARY, HEAD, ENGINE = "program.bin", "detector.toml", "engine.json"
 COLUMNS = ("layer", "computes", "macs", "steps", "steps_dense", "loaded", "stored", "weights", "parameters")
@@ -90,7 +90,7 @@ class EngineProgram(Result):
         InputError
             A file is missing or damaged, or the program is another one.
         """
-        path = Path(folder)
+        path = path_of("folder", folder)
         try:
             params, image = json.loads((path / ENGINE).read_text()), (path / BINARY).read_bytes()
             engine = EngineParams(**params)
@@ -146,6 +146,8 @@ def compile(
     >>> sorted(program.as_dict()["outputs"])
     ['dense']
     """
+    if not isinstance(trace, bool):
+        raise InputError(f"trace: expected True or False, not {trace!r}")
     source, params = network_source(network, shape), engine_params(engine)
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     heads = heads_of(detector, source.network, source.results) if detector else ()

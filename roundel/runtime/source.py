@@ -1,14 +1,18 @@
 """The integer network that is compiled and run, and the engine that it runs on, from whatever a user has of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from roundel.compression import CompressedNetwork
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
+from roundel.graph import integer_of, kind_of
+from roundel.ui import path_of
 
 NETWORK = "network.npz"
 Shape = tuple[int, ...]
@@ -65,21 +69,32 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     elif isinstance(network, Network):
         file, held, results, own = "network", network, {name: name for name in network.output_names}, None
     else:
-        path = Path(network)
+        path = path_of("network", network, expected="a compressed network, its folder or file, or an integer network")
         path = path / NETWORK if path.is_dir() else path
         held, meta = load(path), load_meta(path)
-        file, results, own = str(path), _results(path, held, meta), None if shape else _shape(path, meta)
+        file, results, own = str(path), _results(path, held, meta), _shape(path, meta) if shape is None else None
     if shape is not None:
-        own = shape if len(shape) == 1 else (shape[2], shape[0], shape[1])
+        sizes = _sizes(shape)
+        own = sizes if len(sizes) == 1 else (sizes[2], sizes[0], sizes[1])
     if own is None:
         raise InputError(f"{file}: expected the shape of an image: (rows, columns, channels) or (features,)")
     return Source(file=file, network=held, shape=own, results=results)
+
+
+def _sizes(shape: object) -> Shape:
+    """Return the sizes of an image that a user gave."""
+    values = shape.tolist() if isinstance(shape, np.ndarray) else shape
+    if isinstance(values, Sequence) and not isinstance(values, str | bytes) and len(values) in (1, 3):
+        return tuple(integer_of("shape", size, 1) for size in values)
+    raise InputError(f"shape: expected (rows, columns, channels) or (features,), not {shape!r}")
 
 
 def engine_params(engine: str | EngineParams) -> EngineParams:
     """Give the parameters of an engine, or of a named configuration."""
     if isinstance(engine, EngineParams):
         return engine
+    if not isinstance(engine, str):
+        raise InputError(f"engine: expected the name of a configuration or EngineParams, not {kind_of(engine)}")
     try:
         return EngineParams.named(engine)
     except ValueError as error:

@@ -12,7 +12,7 @@ from roundel.runtime.proof import PROVERS
 from roundel.sim.runner import Result as BenchResult
 from roundel.sim.verify import Case, cases, prove_all
 from roundel.sim.verilator import find_verilator
-from roundel.ui import Grid, Progress, Result, silent, write_json
+from roundel.ui import Grid, Progress, Result, check_names, path_of, silent, write_json
 
 STALLS = ", stalls"  # what the name of a case with stalls ends in
 
@@ -80,7 +80,7 @@ def verify(
     *,
     configs: Sequence[str] = (),
     seed: int = 1,
-    waves: Path | None = None,
+    waves: str | Path | None = None,
     progress: Progress = silent,
 ) -> Verification:
     """Verify units: RTL against golden in cocotb benches under Verilator, without and with stalls.
@@ -116,6 +116,9 @@ def verify(
     >>> roundel.verify(["requant"], configs=["shift_half_up"]).passed
     True
     """
+    check_names("units", units)
+    check_names("configs", configs)
+    waves = None if waves is None else path_of("waves", waves)
     if waves and (wrong := [path for path in (waves, *waves.parents) if path.exists() and not path.is_dir()]):
         raise InputError(f"{wrong[0]}: is a file, expected a folder for waves")
     todo = [case for name in dict.fromkeys(units or UNITS) for case in cases(find_unit(name))]

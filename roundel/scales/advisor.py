@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from roundel.frontend import Model, read_onnx
 from roundel.golden.errors import InputError
+from roundel.golden.parameters import choice
 from roundel.golden.requant import Scheme
 from roundel.graph import AT_ONCE, Conv, Dense, Graph, ImageSource, Node, Quantize, Reals, codes_of, fold, load_images
 from roundel.quantization import MAX_WIDTH, Quantized, QuantizeOptions, quantize
@@ -23,7 +24,7 @@ from roundel.scales.measure import clip_of, finite_db, fold_words, joined, netwo
 from roundel.scales.moves import SAME, Move, plain, width_of
 from roundel.scales.refitting import Refit, refit
 from roundel.scales.report import advice_lines, advice_page, tables
-from roundel.ui import Grid, Progress, Result, shortened, silent, write_json
+from roundel.ui import Grid, Progress, Result, check_names, shortened, silent, write_json
 
 Values = dict[str, Reals]
 
@@ -167,9 +168,14 @@ def advise(
     InputError
         The network gives no scale, or has no integer form.
     """
+    check_names("networks", networks)
+    try:
+        scheme = choice(Scheme, "scheme", scheme)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     graph = model if isinstance(model, Graph) else read_onnx(model)
     images = load_images(calibration, graph).images
-    scheme, options = Scheme(scheme), options or QuantizeOptions()
+    options = options or QuantizeOptions()
     folded = fold(graph)
     if not given_nodes(folded):
         raise InputError(f"{graph.file}: expected a quantized network (QDQ or QONNX), but it gives no scale")

@@ -1,7 +1,7 @@
 """Output: tables, progress and plots for a person, and files that are written whole or not at all."""
 
 from roundel.ui.console import err, out, shortened, steps, table
-from roundel.ui.inputs import array_of, integer_of, kind_of, path_of
+from roundel.ui.inputs import check_names, path_of
 from roundel.ui.markdown import markdown_table
 from roundel.ui.output import output_folder, write_json
 from roundel.ui.plots import COLOURS, bars, figure
@@ -16,12 +16,10 @@ __all__ = [
     "Progress",
     "Result",
     "Row",
-    "array_of",
     "bars",
+    "check_names",
     "err",
     "figure",
-    "integer_of",
-    "kind_of",
     "markdown_table",
     "out",
     "output_folder",

@@ -1,11 +1,7 @@
-"""What users give to public functions, checked for its kind: paths, arrays, whole numbers."""
+"""Paths and names that users give to public functions, checked for their kinds."""
 
 import os
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
 
@@ -32,60 +28,18 @@ def path_of(what: str, value: object, *, expected: str = "a path") -> Path:
         if isinstance(path, str) and "\0" not in path:
             return Path(path)
         raise InputError(f"{what}: expected {expected}, not {path!r}")
-    raise InputError(f"{what}: expected {expected}, not {kind_of(value)}")
+    raise InputError(f"{what}: expected {expected}, not {type(value).__name__}")
 
 
-def array_of(what: str, value: object) -> NDArray[Any]:
-    """Return an array of numbers that a user gave, also as nested lists.
-
-    Parameters
-    ----------
-    what
-        Name of the argument, for the message.
-    value
-        An array, or lists in lists of one length.
-
-    Raises
-    ------
-    InputError
-        Lists of several lengths, or a masked array, whose masked values would count.
-    """
-    if isinstance(value, np.ma.MaskedArray):
-        raise InputError(f"{what}: expected an array without a mask: fill it first")
-    try:
-        return np.asarray(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{what}: expected an array of numbers, or lists of one length") from None
-
-
-def integer_of(what: str, value: object, low: int, high: int | None = None) -> int:
-    """Return a whole number that a user gave, `low` to `high` or more; NumPy's integers count.
+def check_names(what: str, value: object) -> None:
+    """Raise InputError unless a user gave several names: a text alone would be taken letter by letter.
 
     Parameters
     ----------
     what
         Name of the argument, for the message.
     value
-        An integer.
-    low, high
-        Its range; None: no upper end.
-
-    Raises
-    ------
-    InputError
-        A value of another kind, a bool, or one out of range.
+        A list, tuple or set of texts.
     """
-    if (
-        isinstance(value, int | np.integer)
-        and not isinstance(value, bool)
-        and low <= value
-        and (high is None or value <= high)
-    ):
-        return int(value)
-    most = "or more" if high is None else f"to {high}"
-    raise InputError(f"{what}: expected an integer, {low} {most}, not {value!r}")
-
-
-def kind_of(value: object) -> str:
-    """Return the name of a value's class, or None."""
-    return "None" if value is None else type(value).__name__
+    if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(name, str | Path) for name in value):
+        raise InputError(f"{what}: expected a list of names, not {value!r}")

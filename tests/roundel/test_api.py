@@ -247,3 +247,179 @@ def test_a_damaged_unit_or_report_is_refused(small, tmp_path):
 def test_generate_refuses_bad_names_and_values(unit, keywords, message):
     with pytest.raises(roundel.InputError, match=message):
         roundel.generate(unit, **keywords)
+
+
+IMAGES = np.zeros((2, 1, 8, 8), np.uint8)
+
+
+@pytest.mark.parametrize("model", [None, 3, 0, [], b"", bytearray(b"x"), np.zeros(3)], ids=repr)
+def test_read_onnx_refuses_what_is_no_model(model):
+    """A number would be taken for an open file of the process, read, and closed."""
+    with pytest.raises(roundel.InputError, match=r"^model: (expected a path, bytes or an onnx.ModelProto|not a valid)"):
+        roundel.read_onnx(model)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (None, "images: expected the path of an .npz file, or arrays, not None"),
+        (3, "images: expected the path of an .npz file, or arrays, not int"),
+        ([[1], [1, 2]], "images: expected an array of numbers, or lists of one length"),
+        ({"images": 3}, "arrays: expected an array named images"),
+        ({"images": IMAGES, "labels": [0.0, 1.0]}, "labels: expected 2 integers, not float64"),
+        (np.ma.masked_equal(IMAGES + 1, 1), "images: expected an array without a mask"),
+        (IMAGES.astype(bool), "images: expected finite real numbers"),
+        (np.full(IMAGES.shape, np.nan), "images: expected finite real numbers"),
+        (IMAGES[:0], "images: expected shape"),
+        (IMAGES[0], "images: expected shape"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_images(small, images, message):
+    with pytest.raises(roundel.InputError, match=message):
+        roundel.run(small, images)
+    with pytest.raises(roundel.InputError, match=message):
+        roundel.compress(DIGITS / "digits.onnx", images)
+
+
+def test_images_as_lists(small):
+    held_out = {"images": IMAGES.tolist(), "labels": [1, 2]}
+    assert (
+        roundel.run(small, held_out).figures
+        == roundel.run(small, {"images": IMAGES, "labels": np.arange(1, 3)}).figures
+    )
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"count": 0}, "count: expected an integer, 1 or more, not 0"),
+        ({"count": -1}, "count: expected an integer, 1 or more, not -1"),
+        ({"count": 1.5}, "count: expected an integer, 1 or more, not 1.5"),
+        ({"count": True}, "count: expected an integer, 1 or more, not True"),
+        ({"engine": "huge"}, "engine: config must be one of tiny, small, medium, large, not 'huge'"),
+        ({"engine": 3}, "engine: expected the name of a configuration or EngineParams, not int"),
+        ({"head": 3}, "head: expected a detector, or the path of its file, not int"),
+        ({"head": "a\0b"}, "head: expected a detector, or the path of its file, not 'a.x00b'"),
+        ({"original": 3}, "model: expected a path, bytes or an onnx.ModelProto, not int"),
+    ],
+)
+def test_run_refuses_bad_options(small, keywords, message):
+    with pytest.raises(roundel.InputError, match=message):
+        roundel.run(small, IMAGES, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"shape": (8, 8)}, r"shape: expected \(rows, columns, channels\) or \(features,\), not \(8, 8\)"),
+        ({"shape": ()}, r"shape: expected \(rows, columns, channels\)"),
+        ({"shape": 64}, r"shape: expected \(rows, columns, channels\)"),
+        ({"shape": "8x8x1"}, r"shape: expected \(rows, columns, channels\)"),
+        ({"shape": (8.0, 8, 1)}, "shape: expected an integer, 1 or more, not 8.0"),
+        ({"shape": (0, 8, 1)}, "shape: expected an integer, 1 or more, not 0"),
+        ({"engine": {"lanes": 8}}, "engine: expected the name of a configuration or EngineParams, not dict"),
+        ({"trace": "no"}, "trace: expected True or False, not 'no'"),
+    ],
+)
+def test_compile_refuses_bad_options(small, keywords, message):
+    for network in (small, small.network):
+        with pytest.raises(roundel.InputError, match=message):
+            roundel.compile(network, **{"shape": (8, 8, 1)} | keywords)
+
+
+def test_compile_takes_a_shape_as_an_array(small):
+    by_array = roundel.compile(small.network, "tiny", shape=np.array([8, 8, 1]))
+    assert by_array.compiled.image == roundel.compile(small, "tiny").compiled.image
+
+
+CALLS = {"compile": roundel.compile, "run": lambda network: roundel.run(network, IMAGES)}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("network", [None, 3, [], b"folder", "a\0b", IMAGES], ids=lambda value: type(value).__name__)
+def test_what_is_no_network(name, network):
+    with pytest.raises(roundel.InputError, match=r"^network: expected a compressed network, "):
+        CALLS[name](network)
+
+
+@pytest.mark.parametrize("name", ["CompressedNetwork", "EngineProgram", "Generated", "Run"])
+@pytest.mark.parametrize("folder", [None, 3, b"folder", "a\0b"], ids=repr)
+def test_load_refuses_what_is_no_path(name, folder):
+    with pytest.raises(roundel.InputError, match=r"^folder: expected a path, not "):
+        getattr(roundel, name).load(folder)
+
+
+def test_save_refuses_what_is_no_path(small):
+    for folder in (None, 3, b"folder", "a\0b"):
+        with pytest.raises(roundel.InputError, match=r"^folder: expected a path, not "):
+            small.save(folder)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"steps": "small", "bits": 4, "requant": "fixed16"}, "--steps: expected power_of_two or free, not 'small'"),
+        ({"steps": None}, "--steps: expected power_of_two or free, not None"),
+        ({"weighting": "none"}, "weighting must be one of .*, not 'none'"),
+        ({"weighting": "none", "bits": 4}, "weighting must be one of .*, not 'none'"),
+        ({"bits": "8"}, "--bits: expected 2 to 8, not '8'"),
+        ({"requant": "none"}, "requant must be one of .*, not 'none'"),
+        ({"rounding": ""}, "rounding must be one of .*, not ''"),
+        ({"codec": None}, "codec must be one of .*, not None"),
+        ({"refit": "no"}, "refit must be a bool, not 'no'"),
+    ],
+)
+def test_compress_names_the_bad_option(keywords, message):
+    with pytest.raises(roundel.InputError, match=message):
+        roundel.compress(DIGITS / "digits.onnx", IMAGES, **keywords)
+
+
+BOXES = [[10, 10, 50, 50], [12, 11, 51, 52]]
+
+
+@pytest.mark.parametrize("method", ["guarded", "greedy"])
+def test_suppress_takes_no_boxes_and_sizes_of_any_kind(method):
+    assert roundel.suppress([], [], method=method).kept.tolist() == []
+    assert roundel.suppress([], [], [], [], method=method).kept.tolist() == []
+    assert roundel.suppress(BOXES[:1], [0.5], method=method).kept.tolist() == [0]
+    for size in ([64, 64], np.array([64, 64]), (np.int64(64), np.int64(64))):
+        assert roundel.suppress(BOXES, [0.9, 0.8], method=method, image=size).kept.tolist() == [0]
+
+
+@pytest.mark.parametrize("method", ["guarded", "greedy"])
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"image": 640}, r"image must be \(width, height\) in pixels, 1 to 4096 each, not 640"),
+        ({"image": "64x64"}, r"image must be \(width, height\)"),
+        ({"image": (640,)}, r"image must be \(width, height\)"),
+        ({"image": (640, 480, 3)}, r"image must be \(width, height\)"),
+        ({"image": (640.5, 480)}, "image: expected an integer, 1 to 4096, not 640.5"),
+        ({"image": (5000, 480)}, "image: expected an integer, 1 to 4096, not 5000"),
+        ({"image": (None, None)}, "image: expected an integer, 1 to 4096, not None"),
+        ({"guard": "high"}, "guard must be .*, not '?high'?"),
+        ({"guard": True}, "guard must be .*, not True"),
+        ({"classes": [0.0, 1.0]}, "classes must be integers, not float64"),
+        ({"boxes": [[1, 2], [3]]}, "boxes: expected an array of numbers, or lists of one length"),
+        ({"boxes": np.ma.masked_equal(BOXES, 50)}, "boxes: expected an array without a mask"),
+    ],
+)
+def test_suppress_refuses_bad_arguments(method, keywords, message):
+    with pytest.raises(roundel.InputError, match=message):
+        roundel.suppress(**{"boxes": BOXES, "scores": [0.9, 0.8], "method": method} | keywords)
+
+
+@pytest.mark.parametrize("function", [roundel.verify, roundel.bench, roundel.compare])
+@pytest.mark.parametrize("units", ["requant", 3, None, [3]], ids=repr)
+def test_units_are_a_list_of_names(function, units):
+    """A name alone would be taken letter by letter, and None for all units."""
+    with pytest.raises(roundel.InputError, match="units: expected a list of names, not "):
+        function(units)
+
+
+def test_advise_names_the_bad_option():
+    with pytest.raises(roundel.InputError, match=r"scheme must be one of .*, not 'none'"):
+        roundel.advise(DIGITS / "digits.onnx", IMAGES, scheme="none")
+    with pytest.raises(roundel.InputError, match="networks: expected a list of names, not 'kept'"):
+        roundel.advise(DIGITS / "digits.onnx", IMAGES, networks="kept")
