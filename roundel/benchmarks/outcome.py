@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roundel.benchmarks.run import measure_rows, measurements
 from roundel.benchmarks.show import tables
+from roundel.graph import integer_of
 from roundel.ui import Grid, Progress, Result, Row, check_names, silent, write_json
 
 
@@ -64,5 +65,6 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
         A tool crashed.
     """
     check_names("units", units)
+    seed = integer_of("seed", seed, 0)
     with progress("bench", measurements(units)) as step:
         return Bench(seed=seed, rows=measure_rows(units, seed=seed, done=step))

@@ -9,7 +9,8 @@ from typing import Any
 from roundel.evaluation.comparison import COMPARISONS, Row, library_paths, run_jobs
 from roundel.evaluation.report import report_tables, write_report
 from roundel.golden.errors import InputError
-from roundel.ui import Grid, Progress, Result, check_names, silent
+from roundel.graph import integer_of
+from roundel.ui import Grid, Progress, Result, check_names, path_of, silent
 
 ROWS = "report.json"
 
@@ -110,12 +111,15 @@ def compare(
     """
     check_names("units", units)
     check_names("cells", cells)
+    images = integer_of("images", images, 1)
+    if fpga is not None and fpga != "ecp5":
+        raise InputError(f"fpga must be ecp5, not {fpga!r}")
     if unknown := [name for name in units if name not in COMPARISONS]:
         raise InputError(f"nothing to compare for unit {unknown[0]!r}, expected one of {', '.join(COMPARISONS)}")
     if (params or stimulus) and len(set(units)) != 1:
         raise InputError(f"--set and --stimulus need one unit to compare, one of {', '.join(COMPARISONS)}")
     libraries = library_paths([str(name) for name in cells])
-    file = None if stimulus is None else Path(stimulus)
+    file = None if stimulus is None else path_of("stimulus", stimulus)
     jobs = []
     for name in dict.fromkeys(units or COMPARISONS):
         jobs += COMPARISONS[name](libraries, params or {}, bool(fpga), images, file)

@@ -7,6 +7,7 @@ from typing import Any
 
 from roundel.generator import find_unit
 from roundel.golden.errors import InputError
+from roundel.graph import integer_of
 from roundel.hw.units import UNITS
 from roundel.runtime.proof import PROVERS
 from roundel.sim.runner import Result as BenchResult
@@ -118,6 +119,7 @@ def verify(
     """
     check_names("units", units)
     check_names("configs", configs)
+    seed = integer_of("seed", seed, 0)
     waves = None if waves is None else path_of("waves", waves)
     if waves and (wrong := [path for path in (waves, *waves.parents) if path.exists() and not path.is_dir()]):
         raise InputError(f"{wrong[0]}: is a file, expected a folder for waves")
