@@ -1,6 +1,7 @@
 """A trained network to an integer network: prune, tune, quantize, pack."""
 
-from roundel.compression.compressed_network import CompressedNetwork, compress, packed
+from roundel.compression.compressed_network import CompressedNetwork
+from roundel.compression.compressor import compress, packed
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.passes import PASSES, Compression

@@ -1,0 +1,159 @@
+"""From a trained network to a compressed one: the public function and what it asks of the passes."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from roundel.compression.compressed_network import ONNX, CompressedNetwork, stream_files
+from roundel.compression.finetune_options import FinetuneOptions
+from roundel.compression.options import CompressOptions, opq_params
+from roundel.compression.pipeline import Compressed, run_passes
+from roundel.compression.report import report
+from roundel.frontend import Model, export_onnx
+from roundel.golden.codec import Packing
+from roundel.golden.errors import InputError
+from roundel.golden.parameters import check_bool, choice
+from roundel.golden.requant import Scheme
+from roundel.golden.rounding import Rounding
+from roundel.graph import Graph, ImageSource
+from roundel.quantization import QuantizeOptions, StreamOptions
+from roundel.ui import Progress, silent
+
+
+def compress(
+    model: Model | Graph,
+    calibration: ImageSource,
+    *,
+    held_out: ImageSource | None = None,
+    sparsity: float | None = None,
+    bits: float | None = None,
+    weighting: str = "size",
+    steps: str = "power_of_two",
+    requant: Scheme | str = Scheme.SHIFT,
+    refit: bool = False,
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+    bias_bits: int = 8,
+    rounding: Rounding | str | None = None,
+    per_channel: bool = False,
+    finetune: ImageSource | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    codec: Packing | str = Packing.RICE,
+    lanes: int = 16,
+    columns: int = 16,
+    slices: int = 4,
+    progress: Progress = silent,
+) -> CompressedNetwork:
+    """Compress a trained network: prune and quantize it, and pack its weights.
+
+    OPQ (one-shot pruning and quantization, `sparsity` and `bits`) or the joint search of fractional bits chooses the
+    weights; the search chooses biases and activations either way.
+
+    Parameters
+    ----------
+    model
+        The trained network: the path of an ONNX file, its bytes, an `onnx.ModelProto`, or what `read_onnx` gave.
+    calibration
+        Images to choose fractional bits on: the path of an `.npz` file with an array `images`, or the array.
+    held_out
+        Images with `labels` to report the accuracy of.
+    sparsity
+        Part of all weights that OPQ prunes, 0 to below 1.
+    bits
+        Mean bits of OPQ's codes, 2 to 8; None leaves the weights to the search.
+    weighting
+        How OPQ weighs the errors of layers: `size`, `layer` or `global`, see docs/opq.md.
+    steps
+        Steps of OPQ's codes: `power_of_two`, or `free`, which needs `requant`.
+    requant
+        The requantizers: `shift`, or a scheme that keeps scales that are no powers of two, such as `fixed16`.
+    refit
+        Move such scales to powers of two.
+    weight_bits, activation_bits, bias_bits
+        Bits that the search gives weights without OPQ (2 to 8), activations (2 to 8) and biases (2 to 16).
+    rounding
+        Rounding of the requantizers; None: half up, or half to even where activations are quantized already.
+    per_channel
+        A shift for every output channel instead of one for a layer.
+    finetune
+        Images, with `labels` or without, to fine-tune on; needs torch.
+    epochs, learning_rate, weight_decay
+        How to fine-tune: 30 passes, 0.002 and 0 if None.
+    codec
+        Format of the weight streams: `rice`, `mask` or `relative`.
+    lanes, columns, slices
+        The array that they are for, and the parts of a rice stream that decode in parallel.
+    progress
+        Told of every part.
+
+    Returns
+    -------
+    CompressedNetwork
+        The integer network, its streams and the report; `save(folder)` writes them.
+
+    Raises
+    ------
+    InputError
+        A file is missing or not what it should be, an option is out of range, or the network has no integer form:
+        one line that names it.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> from roundel.data import DIGITS
+    >>> small = roundel.compress(DIGITS / "digits.onnx", DIGITS / "calibration.npz", held_out=DIGITS / "heldout.npz")
+    >>> small.report["accuracy"]["integer"] > 0.98
+    True
+    """
+    given = {"epochs": epochs, "learning_rate": learning_rate, "weight_decay": weight_decay}
+    tuning: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if tuning and finetune is None:
+        raise InputError(f"--{next(iter(tuning)).replace('_', '-')}: expected --finetune as well")
+    try:
+        check_bool("refit", refit)
+        options = CompressOptions(
+            model=model,
+            calibration=calibration,
+            held_out=held_out,
+            opq=opq_params(sparsity, bits, weighting, weight_bits, steps),
+            search=QuantizeOptions(
+                requant=choice(Scheme, "requant", requant),
+                weight_bits=weight_bits,
+                activation_bits=activation_bits,
+                bias_bits=bias_bits,
+                per_channel=per_channel,
+            ),
+            rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
+            refit=refit,
+            streams=StreamOptions(packing=choice(Packing, "codec", codec), lanes=lanes, columns=columns, slices=slices),
+            training=finetune,
+            finetune=FinetuneOptions(**tuning),
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+    return packed(run_passes(options, progress))
+
+
+def packed(result: Compressed) -> CompressedNetwork:
+    """Give what the passes made as it is written and run."""
+    streams = {stream.layer: stream.data for stream in result.streams}
+    return CompressedNetwork(
+        file=result.graph.file,
+        model=Path(result.graph.file).name,
+        network=result.network,
+        shape=result.graph.shape,
+        results={name: result.quantized.results[tensor] for name, tensor in result.graph.names.items()},
+        options=result.options.streams,
+        streams=streams,
+        report=report(result, stream_files(streams)),
+        onnx=_exported(result.tuned) if result.plans else None,
+    )
+
+
+def _exported(graph: Graph) -> bytes:
+    with TemporaryDirectory(prefix="roundel-") as folder:
+        path = Path(folder) / ONNX
+        export_onnx(graph, path)
+        return path.read_bytes()
