@@ -40,7 +40,9 @@ def command(
     import roundel
     from roundel.generator import find_unit, parse_settings
 
-    params = parse_settings(find_unit(names[0]), pairs) if pairs and names else None
+    params = None
+    if pairs:  # of several units, or of none, the comparison refuses them
+        params = parse_settings(find_unit(names[0]), pairs) if len(set(names)) == 1 else dict.fromkeys(pairs)
     with output_folder(folder) as work:
         comparison = roundel.compare(
             names, cells=libraries, fpga=fpga, params=params, images=images, stimulus=stimulus, progress=steps
