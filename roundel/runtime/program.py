@@ -97,8 +97,8 @@ class EngineProgram(Result):
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{folder}: expected a program that `roundel compile` wrote: {error}") from None
         head = path / HEAD if (path / HEAD).is_file() else None
-        plain, traced = (compile(path, engine, head=head, trace=trace) for trace in (False, True))
-        for program in (plain, traced):
+        for trace in (False, True):
+            program = compile(path, engine, head=head, trace=trace)
             if program.compiled.image == image:
                 return program
         raise InputError(f"{path / BINARY}: is not what {path / NETWORK} compiles to: compile the network again")
