@@ -77,6 +77,11 @@ def _guarded(call: Callable[[], Any]) -> int:
     except click.ClickException as error:
         click.echo(f"roundel: {error.format_message()}", err=True)
         return 2
+    except MemoryError as error:
+        click.echo(
+            f"roundel: not enough memory for this input: {error or 'give it less, or run it elsewhere'}", err=True
+        )
+        return 2
     except click.exceptions.Abort:
         return 130
     except click.exceptions.Exit as error:

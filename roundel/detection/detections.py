@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.nms import Detections, Floats
 from roundel.golden.rounding import Ints
-from roundel.graph import read_images
+from roundel.graph import read_images, read_npz
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -72,13 +72,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     InputError
         The file is missing or no `.npz`.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected an .npz file, but there is none")
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in (*REQUIRED, *OPTIONAL) if name in file.files}
-    except Exception as error:  # a damaged archive raises one of half a dozen kinds
-        raise InputError(f"{path}: not a valid .npz file of arrays") from error
+    return read_npz(path, (*REQUIRED, *OPTIONAL))
 
 
 def _check_arrays(file: str, arrays: Arrays) -> None:
@@ -150,11 +144,7 @@ def read_scenes(path: str | Path, shape: tuple[int, ...]) -> Scenes:
 
 def _object_arrays(path: str | Path) -> list[NDArray[Any]]:
     """Return the arrays `NAMES` of a file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in NAMES if name in file.files}
-    except Exception as error:  # a damaged archive raises one of half a dozen kinds
-        raise InputError(f"{path}: not a valid .npz file of arrays") from error
+    arrays = read_npz(path, NAMES)
     for name in NAMES:
         if name not in arrays:
             raise InputError(f"{path}: expected an array named {name}")

@@ -17,7 +17,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import Network, Weighted, steps
 from roundel.golden.requant import RequantParams, Scheme, nearest_boundaries
 from roundel.golden.rounding import Ints
-from roundel.graph import load_images
+from roundel.graph import load_images, read_npz
 from roundel.quantization import quantize
 
 
@@ -90,13 +90,10 @@ def from_file(path: Path) -> Accumulators:
     InputError
         The file is missing or damaged, or `acc` is not what it should be.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            acc = archive["acc"]
-    except KeyError:
-        raise InputError(f"{path}: expected an array named acc") from None
-    except Exception as error:  # a damaged archive raises one of half a dozen kinds
-        raise InputError(f"{path}: expected an .npz file with an array acc ({error})") from None
+    arrays = read_npz(path, ("acc",))
+    if "acc" not in arrays:
+        raise InputError(f"{path}: expected an array named acc")
+    acc = arrays["acc"]
     if acc.dtype.kind not in "iu" or acc.ndim not in (1, 2) or not acc.size:
         raise InputError(f"{path}: acc: expected integers of shape (n,) or (layers, n), not {acc.dtype} of {acc.shape}")
     if int(acc.max()) >= 1 << 47 or int(acc.min()) < -(1 << 47):

@@ -1,6 +1,7 @@
 """The float network: nodes, normal form, weights; knows no ONNX."""
 
 from roundel.graph.activation import ACTIVATIONS, Activation
+from roundel.graph.archives import read_npz
 from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, maker, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, load_images, read_images
@@ -63,4 +64,5 @@ __all__ = [
     "maker",
     "needed",
     "read_images",
+    "read_npz",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
+from roundel.graph.archives import read_npz
 from roundel.graph.graph import Graph
 from roundel.graph.inputs import array_of, integer_of, kind_of
 
@@ -89,7 +90,7 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     if isinstance(source, Images):
         source = {"images": source.images} | ({} if source.labels is None else {"labels": source.labels})
     path = str(source) if isinstance(source, str | Path) else "arrays"
-    arrays = _arrays(source) if isinstance(source, str | Path) else source
+    arrays = read_npz(source, ("images", "labels")) if isinstance(source, str | Path) else source
     if not isinstance(arrays, Mapping):
         arrays = {"images": arrays}
         if np.ndim(array_of("images", source)) == 0:
@@ -107,14 +108,3 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "ui"):
         raise InputError(f"{path}: labels: expected {len(images)} integers, not {labels.dtype} of {labels.shape}")
     return Images(images=images, labels=labels, file=path)
-
-
-def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a file that are of images."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected an .npz file, but there is none")
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in ("images", "labels")}
-    except Exception as error:  # a damaged archive raises one of half a dozen kinds
-        raise InputError(f"{path}: not a valid .npz file of arrays") from error

@@ -17,7 +17,7 @@ from roundel.frontend import Model, read_onnx
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
-from roundel.graph import Graph, ImageSource, read_images
+from roundel.graph import Graph, ImageSource, read_images, read_npz
 from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
 from roundel.runtime.program import BINARY, EngineProgram
 from roundel.runtime.report import boxes, real_results, report, summary, tables
@@ -106,8 +106,8 @@ class Run(Result):
         path = path_of("folder", folder)
         try:
             figures = json.loads((path / FIGURES).read_text())
-            arrays = _read_npz(path / OUTPUTS)
-            kept = _read_npz(path / BOXES) if (path / BOXES).is_file() else None
+            arrays = read_npz(path / OUTPUTS)
+            kept = read_npz(path / BOXES) if (path / BOXES).is_file() else None
             names = list(figures["results"])
             integers = {name: arrays[name] for name in names}
             real = {name: arrays[f"{name}{REAL}"] for name in names}
@@ -218,8 +218,3 @@ def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
-
-
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from roundel.hw.units import UNITS
@@ -159,3 +160,14 @@ def test_verify_exits_with_1_on_a_mismatch(monkeypatch, capsys):
 def test_verify_refuses_an_unknown_configuration(capsys):
     assert call("verify", "requant", "--config", "nothing") == 2
     assert "unknown configuration 'nothing'" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_one_line(monkeypatch, capsys):
+    def huge(*_: object, **__: object) -> object:
+        return np.zeros(1 << 60, np.uint8)
+
+    monkeypatch.setattr("roundel.generator.describe_units", huge)
+    assert call("units") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("roundel: not enough memory for this input: Unable to allocate 1.00 EiB")
+    assert said.count("\n") == 1
