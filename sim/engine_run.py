@@ -100,6 +100,13 @@ def control(bits: Control) -> list[Any]:
     return ["write", OFFSETS["control"], int(bits)]
 
 
+def stall_seed(seed: int) -> int:
+    """Return what the simulated memory, whose seed has fewer bits, takes for a seed of any size: itself if it fits."""
+    if seed < 1 << SETTINGS["seed"]:
+        return seed
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
 def read_all() -> list[list[Any]]:
     """Return steps that read all registers, in the order of their table."""
     return [["read", offset] for offset in OFFSETS.values()]
@@ -143,7 +150,7 @@ def simulate(
     settings
         Of the memory, see `roundel.sim.engine_top.SETTINGS`; 20 cycles of latency and no stalls by default.
     seed
-        Of the memory's stalls.
+        Of the memory's stalls, 0 or more.
     trace
         "vcd" for waves.
     folder
@@ -165,7 +172,8 @@ def simulate(
     setup = [["write", OFFSETS[name], bases[region]] for region, name in BASES.items()]
     setup.append(["write", OFFSETS["interrupt"], 1])
     steps = [*setup, *(whole_run() if script is None else script)]
-    given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": seed, "size": len(image)} | dict(settings or {})
+    given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": stall_seed(seed), "size": len(image)}
+    given |= dict(settings or {})
     try:
         result = run(
             design(params, trace),

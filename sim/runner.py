@@ -61,9 +61,11 @@ class Result:
     Attributes
     ----------
     tests
-        How many cocotb tests ran, at least one.
+        How many cocotb tests ran; 0 only with `errors`.
     failures
-        One line per failed test: its name and message.
+        One line per test whose assertion failed: its name and message. RTL and golden differ.
+    errors
+        What kept the bench from telling whether they differ, a line each: the harness failed.
     folder
         Where the bench ran: its log `run.log`, files it wrote, and the trace `dump.vcd` or `dump.saif`.
     """
@@ -71,11 +73,12 @@ class Result:
     tests: int
     failures: tuple[str, ...] = field(default=())
     folder: Path = Path()
+    errors: tuple[str, ...] = field(default=())
 
     @property
     def passed(self) -> bool:
-        """Whether no test failed."""
-        return not self.failures
+        """Whether all tests ran, and none failed."""
+        return not self.failures and not self.errors
 
 
 class _Runner(cocotb_runner.Verilator):
@@ -182,7 +185,7 @@ def run(
     Raises
     ------
     ToolError
-        The simulation crashed, or no test ran.
+        The simulation crashed, no test ran, or a test ended with another exception than a failed assertion.
     """
     executable = build(design)
     work = folder or Path(tempfile.mkdtemp(prefix="roundel-"))
@@ -212,6 +215,8 @@ def run(
             log = work / "run.log"
             raise ToolError(f"simulation of {design.top} crashed:\n{_tail(log)}\nlog: {log}") from error
     result = _read_results(results, work)
+    if result.errors:
+        raise ToolError(f"the bench {bench} failed on {design.top}: {result.errors[0]}\nlog: {work / 'run.log'}")
     if not result.tests:
         raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(work / 'run.log')}\nlog: {work / 'run.log'}")
     if folder is None and result.passed:
@@ -235,14 +240,19 @@ def _public_ports(design: Design) -> str:
 
 
 def _read_results(path: Path, work: Path) -> Result:
+    """Tell failed assertions, which a bench makes where RTL and golden differ, from all else that ended a test."""
     cases = list(ElementTree.parse(path).iter("testcase"))
-    failures = []
+    failures, errors = list[str](), list[str]()
     for case in cases:
         for fault in [*case.findall("failure"), *case.findall("error")]:
             message = (fault.get("error_msg") or fault.get("message") or fault.text or "failed").strip()
-            failures.append(f"{case.get('name')}: {message.splitlines()[0] if message else 'failed'}")
+            line, kind = message.splitlines()[0] if message else "failed", fault.get("type") or ""
+            if fault.tag == "failure" and kind == AssertionError.__name__:
+                failures.append(f"{case.get('name')}: {line}")
+            else:
+                errors.append(": ".join(filter(None, (case.get("name"), kind, line))))
     ran = [case for case in cases if case.find("skipped") is None]
-    return Result(len(ran), tuple(failures), work)
+    return Result(len(ran), tuple(failures), work, tuple(errors))
 
 
 def _tail(log: Path, lines: int = 12) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from amaranth.lib import wiring
 
+from roundel.golden.errors import ToolError
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import Unit
 from roundel.sim.exhaustive import EXHAUSTIVE
@@ -79,6 +80,8 @@ def prove_all(
 ) -> list[tuple[Case, Result]]:
     """Run cases on all cores, in order.
 
+    A case that the harness could not run to its end has that as an error, and the others go on.
+
     Parameters
     ----------
     todo
@@ -93,7 +96,10 @@ def prove_all(
 
     def run_case(case: Case) -> tuple[Case, Result]:
         folder = waves / f"{case.unit}-{case.name}".replace(", ", "-") if waves else None
-        result = provers.get(case.unit, prove)(case, seed=seed, waves=folder)
+        try:
+            result = provers.get(case.unit, prove)(case, seed=seed, waves=folder)
+        except ToolError as error:
+            result = Result(0, folder=folder or Path(), errors=(str(error),))
         done(case, result)
         return case, result
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from roundel.benchmarks.run import measure_rows, measurements
 from roundel.benchmarks.show import tables
 from roundel.graph import integer_of
-from roundel.ui import Grid, Progress, Result, Row, check_names, silent, write_json
+from roundel.ui import MAX_SEED, Grid, Progress, Result, Row, check_names, silent, write_json
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -17,7 +17,7 @@ class Bench(Result):
     Attributes
     ----------
     seed
-        Seed of the data.
+        Seed of the data, 0 to 2**64 - 1.
     rows
         `name` (unit.what), `value`, `unit` and `params` of each figure.
     """
@@ -65,6 +65,6 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
         A tool crashed.
     """
     check_names("units", units)
-    seed = integer_of("seed", seed, 0)
+    seed = integer_of("seed", seed, 0, MAX_SEED)
     with progress("bench", measurements(units)) as step:
         return Bench(seed=seed, rows=measure_rows(units, seed=seed, done=step))

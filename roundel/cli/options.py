@@ -4,8 +4,16 @@ from pathlib import Path
 
 import click
 
+from roundel.ui import MAX_SEED
+
 FILE = click.Path(path_type=Path)
-SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of all random choices.")
+SEED = click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    default=1,
+    show_default=True,
+    help="Seed of all random choices, 0 to 2^64 - 1.",
+)
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout, and nothing else there."
 )

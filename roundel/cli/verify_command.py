@@ -17,7 +17,10 @@ from roundel.ui import err, steps
 @click.option("--waves", type=FILE, help="Keep logs and VCD waves in this folder.")
 @JSON
 def command(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: Path | None, as_json: bool) -> None:
-    """Check RTL against the golden models, with cocotb benches under Verilator. Exit code 1 on a mismatch."""
+    """Check RTL against the golden models, with cocotb benches under Verilator.
+
+    Exit code 1 where they differ; 3 where the harness failed, so that nothing is known.
+    """
     import roundel
 
     verification = roundel.verify(names, configs=wanted, seed=seed, waves=waves, progress=steps)
@@ -25,6 +28,8 @@ def command(names: tuple[str, ...], wanted: tuple[str, ...], seed: int, waves: P
     for note in verification.notes():
         err.print(note, style="red")
     err.print(f"{verification.simulator}, seed {seed}")
-    failed = sum(not result.passed for _, result in verification.outcomes)
-    err.print(f"{len(verification.outcomes) - failed} passed, {failed} failed")
-    sys.exit(0 if verification.passed else 1)
+    failed = sum(bool(result.failures) for _, result in verification.outcomes)
+    unknown = sum(bool(result.errors) for _, result in verification.outcomes)
+    not_known = f", {unknown} not known" if unknown else ""
+    err.print(f"{len(verification.outcomes) - failed - unknown} passed, {failed} failed{not_known}")
+    sys.exit(1 if verification.differs else 0 if verification.passed else 3)

@@ -8,7 +8,7 @@ import numpy as np
 
 from roundel.compiler import Head, compile_network
 from roundel.golden.engine import Engine, EngineParams
-from roundel.golden.errors import MismatchError
+from roundel.golden.errors import InputError, MismatchError, ToolError
 from roundel.golden.network import Network
 from roundel.golden.rounding import Ints
 from roundel.runtime.differences import difference
@@ -28,6 +28,11 @@ def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
 
     Every layer's result is stored, and compared; every second network is a detector, whose boxes are too. With stalls
     in the case's configuration the outer memory stalls as often on each of its channels.
+
+    Raises
+    ------
+    ToolError
+        Build or simulation crashed, or a network drawn does not compile or run on golden: nothing is said of the RTL.
     """
     params = EngineParams(**case.config["params"])
     stalls = round(256 * case.config.get("stalls", 0))
@@ -43,6 +48,8 @@ def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
             check(params, network, image, heads, settings=settings, seed=number, folder=folder)
         except MismatchError as error:
             failures.append(f"network {number}: {error}")
+        except (InputError, OverflowError) as error:
+            raise ToolError(f"network {number}: {error}") from error
     return Result(NETWORKS, tuple(failures), waves or Path())
 
 

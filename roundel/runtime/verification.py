@@ -13,7 +13,7 @@ from roundel.runtime.proof import PROVERS
 from roundel.sim.runner import Result as BenchResult
 from roundel.sim.verify import Case, cases, prove_all
 from roundel.sim.verilator import find_verilator
-from roundel.ui import Grid, Progress, Result, check_names, path_of, silent, write_json
+from roundel.ui import MAX_SEED, Grid, Progress, Result, check_names, path_of, silent, write_json
 
 STALLS = ", stalls"  # what the name of a case with stalls ends in
 
@@ -38,8 +38,13 @@ class Verification(Result):
 
     @property
     def passed(self) -> bool:
-        """Whether RTL equals golden in every case."""
+        """Whether all cases ran, and RTL equals golden in every one."""
         return all(result.passed for _, result in self.outcomes)
+
+    @property
+    def differs(self) -> bool:
+        """Whether RTL differs from golden in a case; what the harness could not run says nothing of that."""
+        return any(result.failures for _, result in self.outcomes)
 
     def as_dict(self) -> list[dict[str, Any]]:
         """Give a row for each case."""
@@ -50,12 +55,13 @@ class Verification(Result):
                 "seed": self.seed,
                 "passed": result.passed,
                 "failures": list(result.failures),
+                "errors": list(result.errors),
             }
             for case, result in self.outcomes
         ]
 
     def tables(self) -> Iterable[Grid]:
-        """Give equal or not for each case."""
+        """Give for each case whether RTL equals golden, or that the harness failed."""
         cells = [(f"{case.unit} {case.name}", _verdict(result)) for case, result in self.outcomes]
         yield Grid(f"RTL against golden, seed {self.seed}", ("unit and configuration", "result"), cells)
 
@@ -65,11 +71,13 @@ class Verification(Result):
         Yields
         ------
         str
-            A line for each: its first failure, and where its log is.
+            A line for each: its first failure, and where its log is; or what went wrong in the harness.
         """
         for case, result in self.outcomes:
-            if not result.passed:
-                yield f"{case.unit} {case.name}: {result.failures[0]} (log in {result.folder})"
+            for failure in result.failures[:1]:
+                yield f"{case.unit} {case.name}: {failure} (log in {result.folder})"
+            for error in result.errors[:1]:
+                yield f"{case.unit} {case.name}: the harness failed: {error}"
 
     def write(self, folder: Path) -> None:
         """Write `verify.json`."""
@@ -93,7 +101,7 @@ def verify(
     configs
         Named configurations of theirs; all if empty.
     seed
-        Seed of everything random.
+        Seed of everything random, 0 to 2**64 - 1.
     waves
         Folder that keeps logs and VCD waves.
     progress
@@ -107,9 +115,9 @@ def verify(
     Raises
     ------
     InputError
-        An unknown unit or configuration, or a file in the way of the waves.
+        An unknown unit or configuration, a seed out of range, or a file in the way of the waves.
     ToolError
-        Build or simulation crashed.
+        There is no Verilator. What goes wrong with a case is among its errors.
 
     Examples
     --------
@@ -119,7 +127,7 @@ def verify(
     """
     check_names("units", units)
     check_names("configs", configs)
-    seed = integer_of("seed", seed, 0)
+    seed = integer_of("seed", seed, 0, MAX_SEED)
     waves = None if waves is None else path_of("waves", waves)
     if waves and (wrong := [path for path in (waves, *waves.parents) if path.exists() and not path.is_dir()]):
         raise InputError(f"{wrong[0]}: is a file, expected a folder for waves")
@@ -141,4 +149,6 @@ def verify(
 
 
 def _verdict(result: BenchResult) -> str:
-    return "equal" if result.passed else "DIFFERS"
+    if result.failures:
+        return "DIFFERS"
+    return "not known" if result.errors else "equal"

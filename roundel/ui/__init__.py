@@ -1,7 +1,7 @@
 """Output: tables, progress and plots for a person, and files that are written whole or not at all."""
 
 from roundel.ui.console import err, out, shortened, steps, table
-from roundel.ui.inputs import check_names, path_of
+from roundel.ui.inputs import MAX_SEED, check_names, path_of
 from roundel.ui.markdown import markdown_table
 from roundel.ui.output import output_folder, write_json
 from roundel.ui.plots import COLOURS, bars, figure
@@ -11,6 +11,7 @@ from roundel.ui.rows import Row, row, seconds
 
 __all__ = [
     "COLOURS",
+    "MAX_SEED",
     "Done",
     "Grid",
     "Progress",

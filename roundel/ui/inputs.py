@@ -5,6 +5,9 @@ from pathlib import Path
 
 from roundel.golden.errors import InputError
 
+MAX_SEED = 2**64 - 1
+"""Greatest seed that commands and functions take: what NumPy, cocotb and everything that they seed can tell apart."""
+
 
 def path_of(what: str, value: object, *, expected: str = "a path") -> Path:
     """Return a path that a user gave.

@@ -33,10 +33,16 @@ def test_a_bench_that_does_not_import_is_no_success():
 def test_a_failed_assertion_is_named_and_its_log_kept(tmp_path):
     result = run(DESIGN, "tests.support.benches.tb_wrong", seed=1, folder=tmp_path)
     assert not result.passed
-    assert result.tests == 2
+    assert result.tests == 3
+    assert not result.errors
     assert len(result.failures) == 1
     assert "counts_to_nowhere" in result.failures[0]
     assert (tmp_path / "run.log").exists()
+
+
+def test_a_bench_that_is_wrong_itself_tells_of_no_difference(tmp_path):
+    with pytest.raises(ToolError, match=r"failed on counter: is_wrong_itself: ValueError: not a mismatch\nlog: "):
+        run(DESIGN, "tests.support.benches.tb_wrong", seed=1, config={"wrong": True}, folder=tmp_path)
 
 
 def test_verilog_that_does_not_compile_shows_the_tools_words():

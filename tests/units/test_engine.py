@@ -9,11 +9,14 @@ import pytest
 from roundel.compiler import compile_network
 from roundel.golden.engine import CONFIGS, Engine, EngineParams, Opcode, Program, Region, Status
 from roundel.golden.engine.compute import output_blocks
-from roundel.golden.errors import MismatchError
+from roundel.golden.errors import InputError, MismatchError, ToolError
 from roundel.golden.nms import NmsParams
+from roundel.hw.units import UNITS
 from roundel.runtime import proof as engine_proof
 from roundel.runtime.random_networks import engine_network
 from roundel.sim.engine_run import simulate, whole_run
+from roundel.sim.verify import cases
+from roundel.ui import MAX_SEED
 from tests.support.engine_programs import detector_heads, golden_run, pointwise
 from tests.support.rtl import check as prove
 from tests.support.rtl import rtl_cases
@@ -85,6 +88,22 @@ def test_more_boxes_than_there_is_room_for(seed):
 @pytest.mark.parametrize("case", rtl_cases("engine"))
 def test_random_networks(case, seed):
     prove(case, seed)
+
+
+def test_stalls_of_the_greatest_seed():
+    """`verify` numbers the networks of a seed from 1000 times the seed on: more bits than the memory's seed has."""
+    params, number = engine("tiny"), engine_proof.SEEDS * MAX_SEED
+    check(params, pointwise(params, np.random.default_rng(number)).regions(), settings=STALLS, seed=number)
+
+
+def test_a_network_that_does_not_compile_is_no_difference(monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("too large")
+
+    monkeypatch.setattr(engine_proof, "check", refuse)
+    (case, *_) = cases(UNITS["engine"])
+    with pytest.raises(ToolError, match=f"network {1000 * MAX_SEED}: too large"):
+        engine_proof.prove(case, seed=MAX_SEED)
 
 
 def test_proof_names_what_differs(monkeypatch, seed):

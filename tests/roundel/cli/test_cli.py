@@ -157,6 +157,42 @@ def test_verify_exits_with_1_on_a_mismatch(monkeypatch, capsys):
     assert "DIFFERS" in said.out
 
 
+def test_verify_exits_with_3_where_the_harness_failed(monkeypatch, capsys):
+    """The other cases still run, and none is said to differ."""
+    from roundel.golden.errors import ToolError
+    from roundel.sim import verify
+
+    def broken(*given, **keywords):
+        if given[0].config["stalls"]:
+            raise ToolError("no space left")
+        return verify.Result(1)
+
+    monkeypatch.setattr(verify, "prove", broken)
+    assert call("verify", "requant", "--config", "shift_half_up", "--json") == 3
+    said = capsys.readouterr()
+    assert [(row["passed"], row["failures"], row["errors"]) for row in json.loads(said.out)] == [
+        (True, [], []),
+        (False, [], ["no space left"]),
+    ]
+    assert "requant shift_half_up, stalls: the harness failed: no space left" in said.err
+    assert "1 passed, 0 failed, 1 not known" in said.err
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 20261130000, 2**64 - 1])
+def test_verify_takes_any_seed_of_64_bits(seed, capsys):
+    assert call("verify", "requant", "--config", "shift_half_up", "--seed", seed, "--json") == 0
+    assert [row["seed"] for row in json.loads(capsys.readouterr().out)] == [seed, seed]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 10**30, "one"])
+@pytest.mark.parametrize("command", [("verify",), ("bench", "-o", "out")])
+def test_a_seed_out_of_range_is_refused_in_a_line(command, seed, capsys):
+    assert call(*command, "--seed", seed) == 2
+    said = capsys.readouterr().err
+    assert "'--seed'" in said
+    assert said.count("\n") == 1
+
+
 def test_verify_refuses_an_unknown_configuration(capsys):
     assert call("verify", "requant", "--config", "nothing") == 2
     assert "unknown configuration 'nothing'" in capsys.readouterr().err
