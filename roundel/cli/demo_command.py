@@ -38,7 +38,8 @@ from roundel.ui import err, output_folder, steps, table
     default="reference",
     show_default=True,
     metavar="LIBERTY",
-    help="Cell library for energy: `reference`, a Liberty file (.lib, .lib.gz), or `none` to skip energy.",
+    help="Cell library for energy: `reference`, a Liberty file (.lib, .lib.gz), the files of one library, A.lib,B.lib, "
+    "or `none` to skip energy.",
 )
 @OUTPUT
 @JSON

@@ -24,5 +24,6 @@ CELLS = click.option(
     multiple=True,
     default=["reference"],
     show_default=True,
-    help="Cell library: `reference` or a Liberty file (.lib, .lib.gz); may be given several times.",
+    help="Cell library: `reference` or a Liberty file (.lib, .lib.gz), or the files of one library, A.lib,B.lib; "
+    "may be given several times.",
 )

@@ -35,7 +35,7 @@ from roundel.runtime import (
 )
 from roundel.sim.engine_run import design
 from roundel.sim.runner import build
-from roundel.synth.cells import REFERENCE, read_library
+from roundel.synth.cells import REFERENCE, mappable_library
 from roundel.ui import Progress, silent
 
 LEAST_SCENES = 8
@@ -162,7 +162,7 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
     """
     clock = Clock(progress)
     if options.cells is not None:
-        read_library(options.cells)  # a bad one is better found now than after the simulations
+        mappable_library(options.cells)  # a bad one is better found now than after the simulations
     detector = load_detector(options.head)
     params = replace(EngineParams(**CONFIGS[options.config]), nms=detector.nms)
     compressed = run_passes(_compress_options(options, params), clock)

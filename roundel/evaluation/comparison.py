@@ -20,7 +20,7 @@ from roundel.golden.requant import RequantParams, Scheme
 from roundel.hw.emit import to_verilog
 from roundel.hw.mac import MacArray
 from roundel.hw.units import UNITS
-from roundel.synth.cells import REFERENCE, read_library
+from roundel.synth.cells import REFERENCE, join_libraries, mappable_library
 from roundel.synth.fpga import place_ecp5
 from roundel.synth.measure import (
     Operator,
@@ -75,21 +75,34 @@ def run_jobs(jobs: Sequence[Job], done: Done = lambda name: None) -> list[Row]:
 def library_paths(names: Sequence[str]) -> list[Path]:
     """Liberty files by path, or `reference` for the built-in cells; each once.
 
+    Parameters
+    ----------
+    names
+        Each names one library; several files of one library are separated by commas.
+
     Raises
     ------
     InputError
         A file is not usable, or two have the same library name, by which reports tell them apart.
     """
-    paths = list(dict.fromkeys(REFERENCE if name == "reference" else Path(name) for name in names))
+    paths = list(dict.fromkeys(_library_path(name) for name in names))
     by_name: dict[str, Path] = {}
     for path in paths:
-        library = read_library(path).name
+        library = mappable_library(path).name
         if library in by_name:
             raise InputError(
                 f"{path}: holds the library {library!r} as {by_name[library]} does, expected different ones"
             )
         by_name[library] = path
     return paths
+
+
+def _library_path(name: str) -> Path:
+    """Return the file that a name stands for, joined from several where it has commas and no file is called so."""
+    if name == "reference":
+        return REFERENCE
+    parts = [Path(part) for part in name.split(",") if part]
+    return Path(name) if len(parts) < 2 or Path(name).is_file() else join_libraries(parts)
 
 
 def requant_jobs(

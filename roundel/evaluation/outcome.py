@@ -85,7 +85,7 @@ def compare(
     units
         `requant`, `mac`, `nms`, `decoder`; all if empty.
     cells
-        Liberty files by path, or `reference` for the built-in cells.
+        Liberty files by path, or `reference` for the built-in cells; the files of one library with commas between them.
     fpga
         `ecp5` places and routes every variant as well.
     params

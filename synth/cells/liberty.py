@@ -5,6 +5,7 @@ what is wrong and in which line.
 """
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -29,14 +30,23 @@ _END = re.compile(_BLANK + r"\Z")
 _JUNK = str.maketrans('",\\\n', "    ")
 
 
+MAX_LIBERTY = 256 << 20
+"""Most bytes of a file, unpacked: a megabyte of gzip can hold gigabytes."""
+
+
 @dataclass(eq=False)
 class LibertyGroup:
-    """One group: its kind (`cell`, `pin`, ...), arguments, attributes (the last of a name wins) and groups."""
+    """One group: its kind (`cell`, `pin`, ...), arguments, attributes (the last of a name wins) and groups.
+
+    `start` and `end` are the places of its first letter and behind its closing brace in the text.
+    """
 
     kind: str
     arguments: tuple[str, ...]
     attributes: dict[str, str] = field(default_factory=dict)
     groups: list["LibertyGroup"] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
 
     def all(self, kind: str) -> Iterator["LibertyGroup"]:
         """Yield the groups of `kind` inside this one, in the order of the file."""
@@ -72,11 +82,21 @@ class LibertyGroup:
 
 
 def read_text(path: Path) -> str:
-    """Text of a file that may be packed with gzip."""
+    """Text of a file that may be packed with gzip.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, no text, or longer than `MAX_LIBERTY` bytes.
+    """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_LIBERTY + 1)
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as unpacked:
+                data = unpacked.read(MAX_LIBERTY + 1)
+        if len(data) > MAX_LIBERTY:
+            raise InputError(f"{path}: expected a Liberty file of at most {MAX_LIBERTY >> 20} MiB, unpacked")
         return data.decode()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}), expected a Liberty file") from error
@@ -103,9 +123,10 @@ def parse(text: str) -> LibertyGroup:
         at = match.end()
         name = match["name"]
         if name is None:
-            stack.pop()
+            stack.pop().end = at
         elif match["open"]:
-            group = LibertyGroup(name, tuple(word.strip(' "\n') for word in match["arguments"].split(",")))
+            words = tuple(word.strip(' "\n') for word in match["arguments"].split(","))
+            group = LibertyGroup(name, words, start=match.start("name"))
             stack[-1].groups.append(group)
             stack.append(group)
         else:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,16 @@ def read_library(path: Path | str) -> Library:
         The file is missing, cut short, not Liberty, or has no usable flip-flop.
     """
     path = Path(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a Liberty file") from error
+    return _read(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _changed: int, _size: int) -> Library:
+    """Read a file once, and again after it has changed: a large one takes half a minute."""
     text = liberty.read_text(path)
     try:
         library = _Reader(liberty.parse(text)).library(hashlib.sha256(text.encode()).hexdigest())

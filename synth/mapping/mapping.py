@@ -9,13 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from roundel.golden.errors import ToolError
 from roundel.sim.cache import cached
-from roundel.synth.cells import Kind, Library, read_library, read_text
+from roundel.synth.cells import Kind, Library, mappable_library, read_text
 from roundel.synth.mapping.cellmap import simulation_models
 from roundel.synth.mapping.flow import BEST, MappingOptions, commands, rules
 from roundel.synth.mapping.yosys import cached_run, run_yosys, yosys_version
@@ -85,7 +84,7 @@ def map_design(verilog: str, top: str, cells: Path, *, options: MappingOptions |
         Yosys stopped: an error in the Verilog, or a crash.
     """
     options = options or MappingOptions()
-    library = _library(cells)
+    library = mappable_library(cells)
     files = {"design.v": verilog, **rules(library)}
     script = commands(top, library, options)
     written = (text for item in sorted(files.items()) for text in item)
@@ -124,11 +123,6 @@ def map_smallest(
         other = map_design(verilog, top, cells, options=replace(best.options, **change))
         best = min(best, other, key=lambda mapped: mapped.area_um2)
     return best
-
-
-@cache
-def _library(cells: Path) -> Library:
-    return read_library(cells)
 
 
 def _liberty(library: Library, cells: Path) -> Path:

@@ -8,7 +8,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from roundel.evaluation import COMPARISONS, Accumulators, ratios, report_tables, requant_variants, runtime, write_report
+from roundel.evaluation import (
+    COMPARISONS,
+    Accumulators,
+    library_paths,
+    ratios,
+    report_tables,
+    requant_variants,
+    runtime,
+    write_report,
+)
 from roundel.evaluation.report_parts import frequency
 from roundel.evaluation.stimulus import digits, from_file
 from roundel.golden.codec import DecoderParams
@@ -126,6 +135,23 @@ def test_ratios_stay_within_a_library():
         ("b", "fixed8", "area", 1.5),
         ("b", "fixed8", "energy", 4.0),
     ]
+
+
+def test_libraries_of_several_files(tmp_path):
+    cells = REFERENCE.read_text()
+    gates, registers = tmp_path / "gates.lib", tmp_path / "registers.lib"
+    first, last = cells.index("  cell (ref_inv_1)"), cells.index("  cell (ref_dff_1)")
+    gates.write_text(cells[:last] + "}\n")
+    registers.write_text(cells[:first] + cells[last:])
+    with pytest.raises(InputError, match=r"gates\.lib: .* no usable rising-edge D flip-flop"):
+        library_paths([str(gates)])
+    [joined] = library_paths([f"{gates},{registers}"])
+    assert joined.name == "roundel_reference.lib"
+    literal = tmp_path / "a,b.lib"
+    literal.write_text(cells)
+    assert library_paths([str(literal)]) == [literal], "a file's own name may have a comma"
+    with pytest.raises(InputError, match="holds the library 'roundel_reference' as"):
+        library_paths(["reference", f"{gates},{registers}"])
 
 
 def test_report_files_hold_the_rows(tmp_path):

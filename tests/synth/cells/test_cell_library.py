@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roundel.golden.errors import InputError
-from roundel.synth.cells import Kind, boolean, read_library
+from roundel.synth.cells import Kind, boolean, liberty, read_library
 from roundel.synth.cells.table import Table
 from tests.support.toy import FLIP_FLOP, HEAD, INVERTER, NAND, TAIL, TOY, real
 
@@ -216,6 +217,26 @@ def test_bad_file_is_one_line_that_names_it(tmp_path, case):
     assert line.startswith(f"{path}: ")
     assert message in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_too_long_a_file_is_refused_before_it_takes_memory(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(liberty, "MAX_LIBERTY", 1 << 20)
+    path = tmp_path / "cells.lib"
+    text = TOY.encode() + bytes(64 << 20)
+    path.write_bytes(gzip.compress(text) if packed else text)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"cells\.lib: expected a Liberty file of at most 1 MiB, unpacked"):
+        read_library(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 << 20
+
+
+def test_a_file_that_changed_is_read_again(tmp_path):
+    before = read_library(write(tmp_path, TOY)).cells["INV"].area
+    changed = write(tmp_path, TOY.replace("area : 1.5", "area : 12.5"))
+    assert (before, read_library(changed).cells["INV"].area) == (1.5, 12.5)
 
 
 def test_missing_and_damaged_files(tmp_path):
