@@ -45,6 +45,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
         "losses": list(result.losses),
+        "notes": list(result.quantized.notes),
     }
 
 
@@ -124,7 +125,7 @@ def summary(values: ReportPart) -> list[str]:
         )
         lines.append(f"- Scales that are not powers of two: {how}.")
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in values["host"]]
-    return lines
+    return lines + [f"- {note}." for note in values.get("notes", ())]
 
 
 def _options(result: Compressed) -> ReportPart:

@@ -33,7 +33,7 @@ def quantize_linear(op: Operator) -> None:
     low, high = _limits(op, zero.dtype)
     if op.is_constant(0):
         x = op.weights(0)
-        codes = np.clip(np.rint(x / _along(op, scale, x.ndim)) + _along(op, zero, x.ndim), low, high)
+        codes = np.clip(np.rint(x / _along(op, scale, x.shape)) + _along(op, zero, x.shape), low, high)
         op.scope.constants[op.output] = codes.astype(np.int64).astype(zero.dtype)
     elif not _follow_host(op):
         op.scope.codes[op.output] = _activation(op, "", scale, int(_only(op, zero)), (low, high), "ROUND")
@@ -45,8 +45,8 @@ def dequantize_linear(op: Operator) -> Node | None:
     if op.is_constant(0):
         codes = op.constant(0)
         _limits(op, codes.dtype)  # integers only
-        integers = codes.astype(np.int64) - _along(op, zero, codes.ndim).astype(np.int64)
-        _set_weights(op, integers, _along(op, scale, codes.ndim))
+        integers = codes.astype(np.int64) - _along(op, zero, codes.shape).astype(np.int64)
+        _set_weights(op, integers, _along(op, scale, codes.shape))
         return None
     if _follow_host(op):
         return None
@@ -94,7 +94,9 @@ def quant(op: Operator) -> Node | None:
         if zero.any():
             op.fail("an activation must have a zero point of 0")
         return _activation(op, op.output, scale, 0, (low, high), mode)
-    integers = ROUNDINGS[mode](np.clip(op.weights(0) / scale + zero, low, high)) - zero
+    x = op.weights(0)
+    scale, zero = (_trailing(op, values, x.shape) for values in (scale, zero))
+    integers = ROUNDINGS[mode](np.clip(x / scale + zero, low, high)) - zero
     if (np.rint(zero) != zero).any():
         op.fail("zeropt must be whole numbers")
     _set_weights(op, integers.astype(np.int64), scale)
@@ -138,6 +140,14 @@ def _set_weights(op: Operator, integers: NDArray[np.int64], steps: NDArray[np.fl
     op.scope.levels[op.output] = Levels(step=step, axis=axes[0] if axes else 0, width=width)
 
 
+def _trailing(op: Operator, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Scales or zero points in as many axes as a constant of `shape`: fewer are the last ones, as always in ONNX."""
+    values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+    if values.ndim != len(shape) or any(size not in (1, most) for size, most in zip(values.shape, shape, strict=True)):
+        op.fail(f"scales or zero points of {values.shape} do not fit a constant of {shape}")
+    return values
+
+
 def _scale(op: Operator) -> NDArray[np.float32]:
     op.require(block_size=0)
     scale = op.weights(1)
@@ -170,10 +180,25 @@ def _only(op: Operator, values: NDArray[Any]) -> Any:
     return values.item()
 
 
-def _along(op: Operator, values: NDArray[Any], axes: int) -> NDArray[Any]:
-    """One number, or one for each index of the operator's axis, in the shape that broadcasts over a tensor."""
+def _along(op: Operator, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """One number, or one for each index of the operator's axis, in the shape that broadcasts over a tensor.
+
+    Parameters
+    ----------
+    op
+        Its `axis` is 1 unless it says otherwise; a tensor of one axis, such as a bias, has no other.
+    values
+        Scales or zero points.
+    shape
+        Shape of the tensor.
+    """
     if values.size == 1:
         return values.reshape(())
-    shape = [1] * axes
-    shape[op.get("axis", 1)] = -1
-    return values.reshape(shape)
+    axis, axes = op.get("axis", 0 if len(shape) == 1 else 1), len(shape)
+    if not -axes <= axis < axes:
+        op.fail(f"axis must be {-axes} to {axes - 1}, as the constant has the shape {shape}, not {axis}")
+    if values.shape != (shape[axis],):
+        op.fail(f"expected one scale and zero point, or {shape[axis]} along axis {axis}, not {values.shape}")
+    sizes = [1] * axes
+    sizes[axis] = -1
+    return values.reshape(sizes)

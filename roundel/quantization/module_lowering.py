@@ -1,6 +1,6 @@
 """The lowering of one unified module to an integer layer: chooses formats and encodes constants."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +38,11 @@ class ModuleLowering:
         Options of the quantization.
     given
         Weights of the module, if they are integers already.
+
+    Attributes
+    ----------
+    notes
+        After `layer`: what a user should know of it, a sentence each.
     """
 
     graph: Graph
@@ -46,6 +51,7 @@ class ModuleLowering:
     reference: Reals
     options: QuantizeOptions
     given: Given | None
+    notes: list[str] = field(default_factory=list)
 
     def layer(self) -> Layer:
         """Return the integer layer with the best fractional bits."""
@@ -106,7 +112,8 @@ class ModuleLowering:
             inputs_signed = isinstance(self.module.node, Conv | Dense) or any(x.signed for _, x in self.inputs)
             signed = activation.signed and inputs_signed
             form = Format(width=self.options.bits_after(self.module.name), signed=signed, fraction=0)
-            form = replace(form, fraction=estimate(self.reference, form))
+            fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
+            form = replace(form, fraction=fraction)
         return Goal(
             values=self._sampled(self.reference).astype(np.float64),
             form=form,
@@ -114,6 +121,18 @@ class ModuleLowering:
             activation=activation,
             options=self.options,
         )
+
+    def _blank(self, form: Format) -> int:
+        """Fractional bits of a result that is 0 on all calibration images, so that nobody knows its magnitude.
+
+        [R] Those at which `form` holds the greatest input, or the greatest product of an input and a weight. The next
+        layer's bias counts units of this scale: a coarse one would round it away.
+        """
+        x, node = self.inputs[0][1], self.module.node
+        most = max(abs(limit - x.zero) for limit in x.limits) * x.scale
+        if isinstance(node, Conv | Dense) and node.weights.any():
+            most *= float(np.abs(node.weights).max())
+        return estimate(np.asarray(most), form)
 
     def _weighted(self, node: Conv | Dense) -> Layer:
         codes, x = self.inputs[0]

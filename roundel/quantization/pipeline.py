@@ -82,12 +82,15 @@ class Quantized:
         Choices for the modules that have a requantizer, in the same order.
     results
         The layer behind each of the graph's results, by tensor.
+    notes
+        What a user should know of the layers, a sentence each.
     """
 
     network: Network
     modules: tuple[Module, ...]
     choices: tuple[Choice, ...]
     results: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def quantize(
@@ -132,20 +135,25 @@ def quantize(
     lowering = ScaledLowering if options.scaled else ModuleLowering
     floats = Floats(graph, images, [module.tensor for module in modules])
     flow = _Flow(graph, images, modules, _input(graph, images, options))
-    choices = []
+    choices: list[Choice] = []
+    notes: list[str] = []
     with progress("joint search", len(modules)) as step:
         for module in modules:
             reference = integer_order(graph, module.tensor, floats.take(module.tensor))
             inputs = flow.inputs(module)
             asked = _rounded(graph, module, options)
-            layer = lowering(graph, module, inputs, reference, asked, given.get(module.name)).layer()
+            if not reference.any():  # all candidates are as good: the estimates, not the first ones
+                asked = replace(asked, window=0)
+            lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name))
+            layer = lowered.layer()
+            notes += lowered.notes
             error = flow.run(layer, inputs, reference)
             if isinstance(layer, Requantized | Concat):
                 choices.append(_choice(layer, inputs[0][1], error, reference))
             step(module.name)
     last = tuple(dict.fromkeys(results.values()))
     network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last)
-    return Quantized(network=network, modules=modules, choices=tuple(choices), results=results)
+    return Quantized(network=network, modules=modules, choices=tuple(choices), results=results, notes=tuple(notes))
 
 
 class _Flow:

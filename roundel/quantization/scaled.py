@@ -21,6 +21,7 @@ from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.search import nearest_format
 
 BIAS_WIDTH = 32
+MOST_UNITS = 2**27  # of a bias beside weights whose step may be wider: the engine's 29 bits, with room for zero points
 MULTIPLIER_BITS = 17  # of a mean whose number of taps is no power of two: 1 / taps to one part in 60,000
 ROOM = 8  # bits by which an exact mean is shifted left first: `fixed32` cannot multiply by 1 or more
 
@@ -74,7 +75,7 @@ class ScaledLowering(ModuleLowering):
         signed = isinstance(self.module.node, Conv | Dense) or any(self._may_be_negative(x) for _, x in self.inputs)
         width = self.options.bits_after(self.module.name)
         form = Format(width=width, signed=signed and self.module.activation.signed, fraction=0)
-        return nearest_format(self.reference, form, self.options)
+        return nearest_format(self.reference, form, self.options, blank=self._blank(form))
 
     @staticmethod
     def _may_be_negative(form: Format) -> bool:
@@ -86,18 +87,15 @@ class ScaledLowering(ModuleLowering):
         return self._common(output) | rest | {"requant": self.options.requant}
 
     def _weighted(self, node: Conv | Dense) -> Layer:
-        x, (codes, steps, width) = self.inputs[0][1], self._codes(node)
+        x = self.inputs[0][1]
+        codes, steps, width = self._widened(node, *self._codes(node))
         forms = [Format.of_scale(width=width, signed=True, scale=step) for step in steps.tolist()]
-        units = np.rint(node.bias.astype(np.float64) / (x.scale * steps))
         bias = Format(width=BIAS_WIDTH, signed=True, fraction=0)
-        if np.abs(units).max(initial=0) > bias.limits[1]:
-            most = np.abs(units).max()
-            raise ValueError(f"{node.name}: expected a bias of at most {BIAS_WIDTH} bits, not {most:.3g} units")
         same = len(set(forms)) == 1
         return layers.Weighted(
             **self._requantized(self._output()),
             weights=self._matrix(replace(node, weights=codes.astype(np.float64))).astype(np.int64),
-            bias=units.astype(np.int64),
+            bias=np.rint(node.bias.astype(np.float64) / (x.scale * steps)).astype(np.int64),
             x=x,
             w=min(forms, key=lambda form: form.fraction),
             b=bias,
@@ -119,6 +117,32 @@ class ScaledLowering(ModuleLowering):
         least, most = (int(end) for end in (codes.min(initial=0), codes.max(initial=0)))
         width = max(2, node.code_width or width, signed_width(least, most))
         return codes, np.broadcast_to(np.asarray(node.step, np.float64), node.bias.shape), width
+
+    def _widened(
+        self, node: Conv | Dense, codes: Ints, steps: NDArray[np.float64], width: int
+    ) -> tuple[Ints, NDArray[np.float64], int]:
+        """Widen the step of weights that are so small beside their bias that no sum of `BIAS_WIDTH` bits holds both.
+
+        [S] onnxruntime's quantizer does the same. The weights of such an output are rounded again: what they lose is
+        less than the bias' own rounding. One step for all outputs stays one.
+        """
+        free = node.step is None and self.given is None
+        most = MOST_UNITS if free else 2 ** (BIAS_WIDTH - 1) - 1
+        least = np.abs(node.bias.astype(np.float64)) / (self.inputs[0][1].scale * most)
+        wide = steps < least
+        if not wide.any():
+            return codes, steps, width
+        same = len(set(steps.tolist())) == 1 and not self.options.per_channel
+        steps_after = np.full_like(steps, least.max()) if same else np.maximum(steps, least)
+        columns = (-1,) + (1,) * (codes.ndim - 1) if isinstance(node, Conv) else (1, -1)
+        codes = np.rint(codes * (steps / steps_after).reshape(columns)).astype(np.int64)
+        channel = int(np.argmax(least / steps))
+        self.notes.append(
+            f"{node.name}: {int(wide.sum())} of {len(steps)} outputs have weights too small beside their bias for a sum"
+            f" of {BIAS_WIDTH} bits, so the step of their weights is wider (output {channel}: {steps[channel]:.3g}"
+            f" became {steps_after[channel]:.3g})"
+        )
+        return codes, steps_after, width
 
     def _add(self) -> Layer:
         (_, x), (_, y) = self.inputs

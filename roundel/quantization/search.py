@@ -128,12 +128,13 @@ def search_input(images: NDArray[Any], options: QuantizeOptions) -> Format:
     """Format of the network's input with the least error.
 
     Unsigned if no calibration image is negative anywhere. Images of small integers keep N = 0: they stay as they are.
+    Of blank images alone, which say nothing, those that follow are taken to have values up to 1.
     """
     form = Format(width=options.activation_bits, signed=bool(images.min() < 0), fraction=0)
-    return nearest_format(images, form, options)
+    return nearest_format(images, form, options, blank=estimate(np.ones(1), form))
 
 
-def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions) -> Format:
+def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions, blank: int = 0) -> Format:
     """Return `form` with the fractional bits that cost `values` the least error; of equals with the fewest.
 
     Parameters
@@ -144,7 +145,11 @@ def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions)
         Gives width and sign.
     options
         Gives the window around the estimate in which fractional bits are tried.
+    blank
+        Fractional bits for values that are all 0, of which any number holds all.
     """
+    if not values.any():
+        return replace(form, fraction=blank)
     values = np.asarray(values, dtype=np.float64)
     middle = estimate(values, form)
     tries = [replace(form, fraction=n) for n in range(middle - form.width, middle + options.window + 1)]

@@ -85,6 +85,41 @@ def test_float_weights_between_a_pair_are_quantized_at_once(tmp_path, seed):
     assert np.abs(weights).max() > 127 * 0.02  # some were clamped
 
 
+def biased(axis):
+    """A convolution whose bias has a scale for each output, with or without an axis."""
+    rng = np.random.default_rng(11)
+    constants = {"q": rng.integers(-127, 128, (4, 4, 1, 1)).astype(np.int8), "b": rng.integers(-999, 999, 4)}
+    constants |= {"s": rng.uniform(0.001, 0.01, 4).astype(np.float32), "t": rng.uniform(0.1, 1, 4).astype(np.float32)}
+    constants["b"] = constants["b"].astype(np.int32)
+    nodes = [
+        ("DequantizeLinear", ["q", "s"], "w", {"axis": 0}),
+        ("DequantizeLinear", ["b", "t"], "c", axis),
+        ("Conv", ["x", "w", "c"], "y", {}),
+    ]
+    return model(nodes, IMAGE, constants)
+
+
+def test_a_bias_with_a_scale_per_channel_needs_no_axis(tmp_path):
+    """Its only one is meant; onnxruntime wants it said."""
+    graph, x = read_onnx(saved(tmp_path, biased({}))), np.ones((1, *IMAGE), np.float32)
+    np.testing.assert_allclose(graph.run(x), reference(biased({"axis": 0}), x)[0], rtol=1e-5)
+    check(tmp_path, biased({"axis": -1}), IMAGE)
+    with pytest.raises(InputError, match=r"node dequantizelinear_c .*: axis must be -1 to 0, .* shape \(4,\), not 1"):
+        read_onnx(saved(tmp_path, biased({"axis": 1})))
+
+
+def test_scales_of_fewer_axes_belong_to_the_last_ones(tmp_path):
+    """As everywhere in ONNX: these are steps of the inputs, though there are as many outputs."""
+    constants = {"w": np.ones((4, 4, 1, 1), np.float32), "s": np.full((4, 1, 1), 0.5, np.float32)}
+    constants |= {"z": np.float32(0), "n": np.float32(8)}
+    nodes = [(f"{QONNX}:Quant", ["w", "s", "z", "n"], "v", {}), ("Conv", ["x", "v"], "y", {})]
+    with pytest.raises(InputError, match=r"expected a step per output \(axis 0\), not axis 1"):
+        read_onnx(saved(tmp_path, model(nodes, IMAGE, constants, domains=[QONNX])))
+    constants["s"] = np.full(3, 0.5, np.float32)
+    with pytest.raises(InputError, match=r"scales .* of \(1, 1, 1, 3\) do not fit a constant of \(4, 4, 1, 1\)"):
+        read_onnx(saved(tmp_path, model(nodes, IMAGE, constants, domains=[QONNX])))
+
+
 def test_weights_that_are_turned_keep_their_steps(tmp_path, seed):
     """As torch writes a quantized matrix product."""
     codes = np.random.default_rng(seed).integers(-127, 128, (3, 5)).astype(np.int8)
@@ -211,10 +246,10 @@ def refused_quant(bits=4.0, zero=0.0, scale=0.5, **attributes):
     return [(f"{QONNX}:Quant", ["x", "s", "z", "b"], "y", attributes)], constants
 
 
-def refused_weights(scale_axis=1):
+def refused_weights(scale_axis=1, scales=4):
     """Weights with a step for each input channel."""
-    constants = {"w": np.zeros((2, 4, 1, 1), np.int8), "s": np.full(4, 0.5, np.float32)}
-    constants["z"] = np.zeros(4, np.int8)
+    constants = {"w": np.zeros((2, 4, 1, 1), np.int8), "s": np.full(scales, 0.5, np.float32)}
+    constants["z"] = np.zeros(scales, np.int8)
     return [("DequantizeLinear", ["w", "s", "z"], "v", {"axis": scale_axis}), ("Conv", ["x", "v"], "y", {})], constants
 
 
@@ -224,6 +259,7 @@ REFUSED = {
     "another scale": (refused_qdq(again=0.2), "must be those of quantizelinear_y_codes, 0.1 and 0"),
     "another zero point": (refused_qdq(zero=np.uint8(1), again=np.float32(0.1)), "must be those of .*, 0.1 and 1"),
     "floating point": (refused_qdq(zero=np.zeros((), ml_dtypes.float8_e4m3fn)), "only integers .*, not float8"),
+    "another number of scales": (refused_weights(scales=3), r"or 4 along axis 1, not \(3,\)"),
     "step per input": (refused_weights(), r"expected a step per output \(axis 0\), not axis 1"),
     "bits": (refused_quant(bits=3.5), "bitwidth must be a whole number of 2 to 32 bits, not 3.5"),
     "one bit": (refused_quant(bits=1), "bitwidth must be a whole number of 2 to 32 bits, not 1.0"),
