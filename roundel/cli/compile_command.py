@@ -5,21 +5,16 @@ from pathlib import Path
 
 import click
 
+from roundel.cli.engine_options import engine_options, engine_source
 from roundel.cli.options import FILE, JSON, OUTPUT
 from roundel.cli.present import present
-from roundel.golden.engine import CONFIGS
 from roundel.golden.errors import InputError
 from roundel.ui import output_folder
 
 
 @click.command("compile")
 @click.argument("network", type=FILE, metavar="NETWORK")
-@click.option(
-    "--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="Engine configuration."
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one parameter of the configuration."
-)
+@engine_options("by default small")
 @click.option(
     "--input-shape", help="Shape of an input, ROWSxCOLUMNSxCHANNELS or a number of features, if the file has none."
 )
@@ -29,7 +24,8 @@ from roundel.ui import output_folder
 @JSON
 def command(
     network: Path,
-    config: str,
+    config: str | None,
+    engine_file: Path | None,
     settings: tuple[str, ...],
     input_shape: str | None,
     head: Path | None,
@@ -42,9 +38,8 @@ def command(
     NETWORK is a folder that `roundel compress` wrote, or a network file. docs/engine.md describes the program.
     """
     import roundel
-    from roundel.generator import find_unit, parse_settings
 
-    engine = roundel.EngineParams(**parse_settings(find_unit("engine"), (f"config={config}", *settings)))
+    engine = engine_source(config, engine_file, settings) or "small"
     with output_folder(folder, roundel.EngineProgram.OPTIONAL) as work:
         program = roundel.compile(network, engine, shape=_shape(input_shape), head=head, trace=trace)
         program.write(work)

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from roundel.cli.engine_options import engine_options, engine_source
 from roundel.cli.options import FILE, JSON, OUTPUT
 from roundel.cli.present import present
-from roundel.golden.engine import CONFIGS
 from roundel.ui import err, output_folder, steps, table
 
 
@@ -30,9 +30,7 @@ from roundel.ui import err, output_folder, steps, table
     help="Fraction of all weights that OPQ sets to 0; by default 0.2, or 0 where weights are integers already.",
 )
 @click.option("--bits", type=float, help="Mean bits of a code in OPQ. Without it the search chooses weights of 8 bits.")
-@click.option(
-    "--config", type=click.Choice(list(CONFIGS)), default="small", show_default=True, help="Engine configuration."
-)
+@engine_options("by default small")
 @click.option(
     "--cells",
     default="reference",
@@ -43,7 +41,15 @@ from roundel.ui import err, output_folder, steps, table
 )
 @OUTPUT
 @JSON
-def command(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
+def command(
+    config: str | None,
+    engine_file: Path | None,
+    settings: tuple[str, ...],
+    cells: str,
+    folder: Path,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Run a trained detector on the engine's RTL, from images to boxes, and write demo.md.
 
     Exit code 1 if the RTL differs from golden anywhere: the first tensor, element and both values are named.
@@ -52,10 +58,11 @@ def command(cells: str, folder: Path, as_json: bool, **given: Any) -> None:
     from roundel.demo import DemoOptions
     from roundel.evaluation import library_paths
 
+    engine = engine_source(config, engine_file, settings) or "small"
     chosen = {name: value for name, value in given.items() if value is not None}
     with output_folder(folder) as work:
         library = None if cells == "none" else library_paths([cells])[0]
-        demo = roundel.run_demo(DemoOptions(cells=library, **chosen), progress=steps)
+        demo = roundel.run_demo(DemoOptions(cells=library, engine=engine, **chosen), progress=steps)
         demo.write(work)
     present(demo, as_json, folder / "demo.md")
     times = demo.times()

@@ -1,12 +1,15 @@
 """The command `generate`."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from roundel.cli.options import JSON, OUTPUT
+from roundel.cli.options import FILE, JSON, OUTPUT
 from roundel.cli.present import present
+from roundel.golden.errors import InputError
 from roundel.ui import output_folder, steps
 
 
@@ -20,13 +23,26 @@ from roundel.ui import output_folder, steps
     help="Set a parameter of the unit, see `roundel units`; config=NAME sets those of a named configuration.",
 )
 @click.option(
+    "--engine",
+    "engine_file",
+    type=FILE,
+    help="Parameters of unit `engine`: engine.json of `roundel compile`, an earlier manifest.json, or the folder of "
+    "either.",
+)
+@click.option(
     "--fpga", type=click.Choice(["ecp5"]), help="Place and route for a board with this FPGA, and write a bitstream."
 )
 @click.option("--freq", "mhz", type=float, help="Clock in MHz, 100 by default; on a board its PLL generates it.")
 @OUTPUT
 @JSON
 def command(
-    unit: str, pairs: tuple[str, ...], fpga: str | None, mhz: float | None, folder: Path, as_json: bool
+    unit: str,
+    pairs: tuple[str, ...],
+    engine_file: Path | None,
+    fpga: str | None,
+    mhz: float | None,
+    folder: Path,
+    as_json: bool,
 ) -> None:
     """Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.
 
@@ -36,9 +52,22 @@ def command(
     import roundel
     from roundel.generator import find_unit, parse_settings
 
-    params = parse_settings(find_unit(unit), pairs)
+    params = parse_settings(find_unit(unit), pairs, _engine(unit, pairs, engine_file))
     with output_folder(folder) as work:
         made = roundel.generate(unit, params, fpga=fpga, mhz=mhz, progress=steps)
         made.write(work)
     present(made, as_json, folder)
     sys.exit(0 if made.met else 1)
+
+
+def _engine(unit: str, pairs: Iterable[str], file: Path | None) -> dict[str, Any]:
+    """Return the parameters that `--engine` names; none without it."""
+    from roundel.runtime import read_engine
+
+    if file is None:
+        return {}
+    if unit != "engine":
+        raise InputError(f"--engine: expected unit engine with it, not {unit!r}")
+    if any(pair.startswith("config=") for pair in pairs):
+        raise InputError("--engine: expected a file or a configuration, not both")
+    return read_engine(file)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from roundel.cli.engine_options import engine_options, engine_source
 from roundel.cli.options import FILE, JSON, OUTPUT
 from roundel.cli.present import present
-from roundel.golden.engine import CONFIGS
 from roundel.ui import err, output_folder, steps
 
 
@@ -23,11 +23,7 @@ from roundel.ui import err, output_folder, steps
     show_default=True,
     help="Run on NumPy, or on the engine's RTL under Verilator.",
 )
-@click.option(
-    "--config",
-    type=click.Choice(list(CONFIGS)),
-    help="Engine configuration for RTL; by default that of a program, or small.",
-)
+@engine_options("by default that of a program, or small")
 @click.option("--head", type=FILE, help="Detector file (.toml) that makes the run end in boxes.")
 @click.option("--float", "original", type=FILE, help="Float network (ONNX) to compare every tensor with.")
 @click.option("--count", type=click.IntRange(1), help="Number of images to run, from the first; by default all.")
@@ -38,6 +34,8 @@ def command(
     images: Path,
     on: str,
     config: str | None,
+    engine_file: Path | None,
+    settings: tuple[str, ...],
     head: Path | None,
     original: Path | None,
     count: int | None,
@@ -47,13 +45,15 @@ def command(
     """Run a compressed network bit-exactly: outputs.npz, run.json and, of a detector, boxes.npz.
 
     MODEL is a folder that `roundel compress` or `roundel compile` wrote, or the network.npz in it. Exit code 1 if RTL
-    and golden differ in any element of any layer; the first one and both values are named.
+    and golden differ in any element of any layer; the first one and both values are named. The engine of --on rtl gets
+    the network's requantizer and the detector's NMS, unless --engine or --set state others.
     """
     import roundel
 
+    engine = engine_source(config, engine_file, settings)
     with output_folder(folder, roundel.Run.OPTIONAL) as work:
         result = roundel.run(
-            model, images, on=on, engine=config, head=head, original=original, count=count, progress=steps
+            model, images, on=on, engine=engine, head=head, original=original, count=count, progress=steps
         )
         result.write(work)
     present(result, as_json, folder)

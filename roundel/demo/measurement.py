@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
@@ -14,7 +14,7 @@ from roundel.detection import Detector, Scenes, read_scenes
 from roundel.detection import load as load_detector
 from roundel.evaluation import Costs, Row, Stimulus, cost_jobs, costs_of, from_network, requant_jobs, run_jobs, sampled
 from roundel.frontend import read_onnx
-from roundel.golden.engine import CONFIGS, EngineParams
+from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.nms import Boxes, HeadParams
@@ -23,9 +23,11 @@ from roundel.graph import Conv, Dense
 from roundel.quantization import StreamOptions
 from roundel.runtime import (
     Difference,
+    EngineSource,
     FloatRow,
     Frame,
     batches,
+    engine_choice,
     float_rows,
     golden_records,
     record_differences,
@@ -57,8 +59,8 @@ class DemoOptions:
     sparsity, bits
         What OPQ prunes, and the mean bits of its codes (None: the search chooses weights). Without either `SPARSITY`
         are pruned, and nothing of a file whose weights are integers already; a sparsity of 0 leaves OPQ out.
-    config
-        The engine's configuration.
+    engine
+        The engine, as `roundel.run` takes it; its NMS becomes the detector's, unless a file or settings state another.
     cells
         Liberty file for energies and the comparison of requantizers; None leaves both out.
     """
@@ -70,7 +72,7 @@ class DemoOptions:
     scenes: int = LEAST_SCENES
     sparsity: float | None = None
     bits: float | None = None
-    config: str = "small"
+    engine: EngineSource = "small"
     cells: Path | None = REFERENCE
 
 
@@ -164,7 +166,7 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
     if options.cells is not None:
         mappable_library(options.cells)  # a bad one is better found now than after the simulations
     detector = load_detector(options.head)
-    params = replace(EngineParams(**CONFIGS[options.config]), nms=detector.nms)
+    params = engine_choice(options.engine).with_boxes(detector).params
     compressed = run_passes(_compress_options(options, params), clock)
     scenes = read_scenes(options.held_out, compressed.graph.shape)
     if options.scenes > len(scenes.images):

@@ -1,9 +1,10 @@
 """The demo's figures: the contents of `demo.json`, and all that its page shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from roundel.compression import size
 from roundel.demo.accuracy import detections
 from roundel.demo.measurement import DemoMeasurement, layer_names
 from roundel.evaluation import count, energy_rows, total_nj
+from roundel.golden.engine import EngineParams
 from roundel.golden.rounding import Ints
-from roundel.runtime import layer_cycles, predicted_cycles, total
+from roundel.runtime import EngineSource, layer_cycles, predicted_cycles, total
 from roundel.sim.verilator import find_verilator
 
 TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")
@@ -41,7 +43,7 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
     compared = demo.traced.compiled.tensors
     return {
         "model": demo.options.model.name,
-        "config": demo.options.config,
+        "config": _config(demo.options.engine),
         "engine": {name: getattr(params, name) for name in ("lanes", "columns", "memory", "bus")},
         "scenes": len(demo.golden),
         "equal": not demo.different,
@@ -63,6 +65,15 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
         "requant": list(demo.requant),
         "tools": {"simulator": str(find_verilator())} | {name: version(name) for name in TOOLS},
     }
+
+
+def _config(engine: EngineSource) -> str:
+    """Name the engine: its configuration with what was set, or its file."""
+    if isinstance(engine, Mapping):
+        settings = {name: value for name, value in engine.items() if name != "config"}
+        changed = ", ".join(f"{name}={value}" for name, value in settings.items() if not isinstance(value, Mapping))
+        return f"{engine.get('config', 'small')} with {changed or ', '.join(settings)}"
+    return "given parameters" if isinstance(engine, EngineParams) else Path(engine).name
 
 
 def _opq(demo: DemoMeasurement) -> dict[str, Any] | None:

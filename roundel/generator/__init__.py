@@ -1,6 +1,6 @@
 """Verilog of a unit and the files of other tools."""
 
-from roundel.generator.settings import describe_units, find_unit, parse_settings
+from roundel.generator.settings import describe_units, find_unit, merged, parse_pairs, parse_settings
 from roundel.generator.unit import Generated, generate
 
 __all__ = [
@@ -8,5 +8,7 @@ __all__ = [
     "describe_units",
     "find_unit",
     "generate",
+    "merged",
+    "parse_pairs",
     "parse_settings",
 ]

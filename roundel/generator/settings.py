@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, get_args
 
 from roundel.golden.errors import InputError
@@ -19,25 +20,39 @@ def find_unit(name: str) -> Unit:
     return UNITS[name]
 
 
-def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
-    """Keyword arguments of `unit.params` from `key=value` texts.
+def parse_settings(unit: Unit, pairs: Iterable[str], base: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Keyword arguments of `unit.params` from `key=value` texts, over those in `base`.
 
-    `a.b=value` reaches into a parameter object inside; `config=NAME` begins with a named configuration of the unit,
-    wherever it stands among the others.
+    `a.b=value` reaches into a parameter object inside; `config=NAME` begins with a named configuration of the unit in
+    place of `base`, wherever it stands among the others.
 
     Raises
     ------
     InputError
         No `=`, an unknown key, or values that the parameter object refuses; the message names the unit and the key.
     """
-    base: Mapping[str, Any] = {}
+    config, keywords = parse_pairs(unit, pairs)
+    keywords = merged(base if config is None else _named(unit, config), keywords)
+    make_params(unit, keywords)
+    return keywords
+
+
+def parse_pairs(unit: Unit, pairs: Iterable[str]) -> tuple[str | None, dict[str, Any]]:
+    """Return the configuration that `key=value` texts name, and the parameters that they set, not yet checked.
+
+    Raises
+    ------
+    InputError
+        No `=`, or an unknown key.
+    """
+    config = None
     keywords: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise InputError(f"--set {pair!r}: expected key=value")
         if key == CONFIG:
-            base = _named(unit, text)
+            config = text
             continue
         *outer, last = key.split(".")
         owner, place = unit.params, keywords
@@ -47,9 +62,7 @@ def parse_settings(unit: Unit, pairs: Iterable[str]) -> dict[str, Any]:
                 raise InputError(f"unit {unit.name}: {name!r} is set as a whole and by {key!r}, expected one of them")
         _check_key(unit, owner, key, last)
         place[last] = _value(text)
-    keywords = _merged(base, keywords)
-    make_params(unit, keywords)
-    return keywords
+    return config, keywords
 
 
 def unit_params(unit: Unit, params: Any = None, config: str | None = None) -> Params:
@@ -61,7 +74,7 @@ def unit_params(unit: Unit, params: Any = None, config: str | None = None) -> Pa
         No such configuration, an object of another class, or values that the class refuses.
     """
     if params is None or isinstance(params, Mapping):
-        return make_params(unit, _merged(_named(unit, config) if config is not None else {}, params or {}))
+        return make_params(unit, merged(_named(unit, config) if config is not None else {}, params or {}))
     if not isinstance(params, unit.params):
         raise InputError(f"unit {unit.name}: expected parameters of its own class, not {type(params).__name__}")
     if config is not None:
@@ -84,12 +97,12 @@ def _named(unit: Unit, name: str) -> Mapping[str, Any]:
     return configs[name]
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` with what `over` says, also inside of parameter objects that both speak of."""
     return {
         **base,
         **{
-            name: _merged(base[name], value)
+            name: merged(base[name], value)
             if isinstance(value, Mapping) and isinstance(base.get(name), Mapping)
             else value
             for name, value in over.items()

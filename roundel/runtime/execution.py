@@ -1,21 +1,20 @@
 """Runs a compressed network bit-exactly: in NumPy, or on the RTL of the engine, every layer of it compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.detection import Detector
-from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.network import Network, Requantized, outputs, steps
+from roundel.golden.network import outputs, steps
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
 from roundel.runtime.against_float import FloatRow, float_rows
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
+from roundel.runtime.engine_source import ChosenEngine
 from roundel.runtime.frames import Frame, batches, run_frames
 from roundel.runtime.source import Source
 from roundel.sim.engine_run import design
@@ -104,13 +103,13 @@ def run_golden(request: Request) -> Execution:
     )
 
 
-def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Execution:
+def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execution:
     """Run on the engine's RTL with a program that stores every layer's result, and compare each with golden's.
 
     Parameters
     ----------
-    params
-        The engine's. Its requantizers become those of the network, its NMS the detector's.
+    engine
+        What it runs on. Its requantizers become those of the network, its NMS the detector's, unless stated.
 
     Raises
     ------
@@ -122,7 +121,7 @@ def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Execu
         Build or simulation crashed.
     """
     source, inputs = request.source, request.inputs
-    compiled = compile_traced(request, params)
+    compiled = compile_traced(request, engine)
     with progress("build the simulator", 1) as done:
         build(design(compiled.params))
         done("")
@@ -146,24 +145,15 @@ def run_rtl(request: Request, params: EngineParams, progress: Progress) -> Execu
     )
 
 
-def compile_traced(request: Request, params: EngineParams) -> Compiled:
+def compile_traced(request: Request, engine: ChosenEngine) -> Compiled:
     """Return the program of a network, for an engine with its requantizer, that stores every layer's result."""
-    source, detector = request.source, request.detector
-    try:
-        params = replace(params, nms=detector.nms if detector else params.nms, **_requantizer(source.network))
-    except ValueError as error:
-        raise InputError(f"{source.file}: {error}") from None
+    source = request.source
+    params = engine.with_requantizer(source.network).with_boxes(request.detector).params
     heads = request.heads
     try:
         return compile_network(source.network, source.engine_shape, params, heads=heads, trace=True)
     except InputError as error:
         raise InputError(f"{source.file}: the engine cannot run it: {error}") from None
-
-
-def _requantizer(network: Network) -> dict[str, Any]:
-    """Scheme and rounding of the first layer that rounds: the compiler refuses others behind it, by name."""
-    layers = (layer for layer in network.layers if isinstance(layer, Requantized))
-    return next(({"scheme": layer.requant, "rounding": layer.rounding} for layer in layers), {})
 
 
 def _tensors(request: Request) -> dict[str, Ints]:

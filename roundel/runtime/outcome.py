@@ -14,14 +14,14 @@ from roundel.compression import CompressedNetwork
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
 from roundel.frontend import Model, read_onnx
-from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, ImageSource, read_images, read_npz
+from roundel.runtime.engine_source import EngineSource, engine_choice
 from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
 from roundel.runtime.program import BINARY, EngineProgram
 from roundel.runtime.report import boxes, real_results, report, summary, tables
-from roundel.runtime.source import Source, engine_params, network_source
+from roundel.runtime.source import Source, network_source
 from roundel.ui import Grid, Progress, Result, path_of, silent, write_json
 
 PLACES = ("golden", "rtl")
@@ -121,7 +121,7 @@ def run(
     images: ImageSource,
     *,
     on: str = "golden",
-    engine: str | EngineParams | None = None,
+    engine: EngineSource | None = None,
     head: str | Path | Detector | None = None,
     original: Model | Graph | None = None,
     count: int | None = None,
@@ -139,8 +139,10 @@ def run(
         `golden`: NumPy, integers only. `rtl`: the engine's RTL under Verilator, every value of every layer compared
         with golden.
     engine
-        The engine for RTL: a named configuration or `EngineParams`; None: that of the program, or else `small`. Its
-        requantizers become those of the network, its NMS the detector's.
+        The engine for RTL: a named configuration, the path of a file that `generate` or `compile` wrote, settings
+        over a configuration or else over the program's engine, as in `{"bus": 128}`, or `EngineParams`; None: that of
+        the program, or else `small`. What a file or settings state stays as it is; else the requantizers become those
+        of the network, the NMS the detector's.
     head
         A detector, or its file: the run ends in boxes. None: that of the program, if it has one.
     original
@@ -177,9 +179,10 @@ def run(
     if isinstance(network, str | Path) and (Path(network) / BINARY).is_file():
         network = EngineProgram.load(network)
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
+    base = None
     if isinstance(network, EngineProgram):
-        detector, engine = detector or network.detector, network.params if engine is None else engine
-    params = engine_params("small" if engine is None else engine)
+        detector, base = detector or network.detector, network.params
+    chosen = engine_choice(base or "small" if engine is None else engine, base)
     source = _source(network)
     request = Request(
         source=source,
@@ -189,7 +192,7 @@ def run(
     )
     if on == "golden":
         return _outcome(run_golden(request))
-    return _outcome(run_rtl(request, params, progress))
+    return _outcome(run_rtl(request, chosen, progress))
 
 
 def _source(network: str | Path | CompressedNetwork | EngineProgram) -> Source:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,8 @@ from roundel.detection import load as load_detector
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import save
-from roundel.runtime.source import NETWORK, NetworkSource, Shape, Source, engine_params, network_source
+from roundel.runtime.engine_source import EngineSource, engine_choice
+from roundel.runtime.source import NETWORK, NetworkSource, Shape, Source, network_source
 from roundel.ui import Grid, Result, path_of, shortened, write_json
 
 BINARY, HEAD, ENGINE = "program.bin", "detector.toml", "engine.json"
@@ -106,7 +107,7 @@ class EngineProgram(Result):
 
 def compile(
     network: NetworkSource,
-    engine: str | EngineParams = "small",
+    engine: EngineSource = "small",
     *,
     shape: Shape | None = None,
     head: str | Path | Detector | None = None,
@@ -119,11 +120,13 @@ def compile(
     network
         A compressed network, the folder that it was saved to, a network file, or an integer network.
     engine
-        `tiny`, `small`, `medium`, `large`, or the parameters of another engine.
+        `tiny`, `small`, `medium`, `large`; the path of a file that `generate` or `compile` wrote; settings over a
+        configuration, as in `{"config": "small", "bus": 128}`; or `EngineParams`.
     shape
         (rows, columns, channels) of an image, or (features,), where the network does not say it.
     head
-        A detector, or its file: the program ends in boxes, and the engine gets the detector's NMS.
+        A detector, or its file: the program ends in boxes. The engine gets the detector's NMS; a file or settings
+        that state another NMS are refused.
     trace
         Store every layer's result.
 
@@ -148,10 +151,9 @@ def compile(
     """
     if not isinstance(trace, bool):
         raise InputError(f"trace: expected True or False, not {trace!r}")
-    source, params = network_source(network, shape), engine_params(engine)
+    source, chosen = network_source(network, shape), engine_choice(engine)
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     heads = heads_of(detector, source.network, source.results) if detector else ()
-    if detector:
-        params = replace(params, nms=detector.nms)
+    params = chosen.with_boxes(detector).params
     compiled = compile_network(source.network, source.engine_shape, params, heads=heads, trace=trace)
     return EngineProgram(source=source, detector=detector, compiled=compiled, trace=trace)

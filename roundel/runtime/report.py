@@ -24,6 +24,7 @@ def report(execution: Execution) -> dict[str, Any]:
         "different": [str(difference) for difference in execution.different],
         "layers": [row.as_dict() for row in cycles_of(execution)],
         "cycles": [frame.cycles for frame in execution.frames],
+        "engine": execution.compiled.params.as_dict() if execution.compiled else None,
         "compared": len(execution.compiled.tensors) if execution.compiled else 0,
         "chain": [row.as_dict() for row in execution.chain],
     }

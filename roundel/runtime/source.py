@@ -1,4 +1,4 @@
-"""The integer network that is compiled and run, and the engine that it runs on, from whatever a user has of them."""
+"""The integer network that is compiled and run, from whatever a user has of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from roundel.compression import CompressedNetwork
-from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
-from roundel.graph import integer_of, kind_of
+from roundel.graph import integer_of
 from roundel.ui import path_of
 
 NETWORK = "network.npz"
@@ -87,18 +86,6 @@ def _sizes(shape: object) -> Shape:
     if isinstance(values, Sequence) and not isinstance(values, str | bytes) and len(values) in (1, 3):
         return tuple(integer_of("shape", size, 1) for size in values)
     raise InputError(f"shape: expected (rows, columns, channels) or (features,), not {shape!r}")
-
-
-def engine_params(engine: str | EngineParams) -> EngineParams:
-    """Give the parameters of an engine, or of a named configuration."""
-    if isinstance(engine, EngineParams):
-        return engine
-    if not isinstance(engine, str):
-        raise InputError(f"engine: expected the name of a configuration or EngineParams, not {kind_of(engine)}")
-    try:
-        return EngineParams.named(engine)
-    except ValueError as error:
-        raise InputError(f"engine: {error}") from None
 
 
 def _results(path: Path, network: Network, meta: Mapping[str, Any]) -> dict[str, str]:

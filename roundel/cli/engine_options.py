@@ -1,0 +1,64 @@
+"""The options that say which engine a command is about."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from roundel.cli.options import FILE
+from roundel.golden.engine import CONFIGS
+from roundel.golden.errors import InputError
+
+if TYPE_CHECKING:
+    from roundel.runtime import EngineSource
+
+Command = Callable[..., Any]
+
+
+def engine_options(default: str) -> Callable[[Command], Command]:
+    """Add `--config`, `--engine` and `--set` to a command; `default` says what is taken without them."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(
+            (
+                click.option("--config", type=click.Choice(list(CONFIGS)), help=f"Engine configuration; {default}."),
+                click.option(
+                    "--engine",
+                    "engine_file",
+                    type=FILE,
+                    help="Engine instead of a configuration: manifest.json of `roundel generate engine`, engine.json "
+                    "of `roundel compile`, or the folder of either.",
+                ),
+                click.option(
+                    "--set",
+                    "settings",
+                    multiple=True,
+                    metavar="KEY=VALUE",
+                    help="Change one parameter of the engine, see `roundel units`.",
+                ),
+            )
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def engine_source(config: str | None, engine_file: Path | None, settings: tuple[str, ...]) -> "EngineSource | None":
+    """Return the engine that these options name; None without any.
+
+    Raises
+    ------
+    InputError
+        Two of them contradict each other, or a setting is none.
+    """
+    from roundel.generator import find_unit, parse_pairs
+
+    named, values = parse_pairs(find_unit("engine"), settings)
+    if engine_file is not None and (config or named):
+        raise InputError("--engine: expected a file or a configuration, not both")
+    base = engine_file or named or config
+    if not values:
+        return base
+    return {"config": base, **values} if base else values

@@ -1,0 +1,137 @@
+"""The user's own engine: by file, by settings, with what nobody stated following the network and the detector."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import roundel
+from roundel.data import DETECTOR, DIGITS
+from roundel.detection import load as load_detector
+from roundel.generator import parse_settings
+from roundel.golden.engine import CONFIGS, EngineParams
+from roundel.golden.errors import InputError
+from roundel.hw.emit import manifest
+from roundel.hw.units import UNITS
+from roundel.runtime import engine_choice, read_engine
+from tests.support.command import call
+
+SMALL, TINY = EngineParams.named("small"), EngineParams.named("tiny")
+OWN = replace(TINY, nms=replace(TINY.nms, capacity=100))  # which tests/units/test_engine.py builds, too
+
+
+def write_manifest(folder, params):
+    """What `roundel generate engine` writes beside its Verilog."""
+    folder.mkdir()
+    sheet = manifest("engine", UNITS["engine"].component(params), params)
+    (folder / "manifest.json").write_text(json.dumps(sheet))
+    return folder / "manifest.json"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The digits network, compressed."""
+    folder = tmp_path_factory.mktemp("engine") / "digits"
+    roundel.compress(DIGITS / "digits.onnx", DIGITS / "calibration.npz").save(folder)
+    return folder
+
+
+def test_a_network_runs_on_the_engine_of_a_manifest(digits, tmp_path):
+    file = write_manifest(tmp_path / "generated", OWN)
+    common = ("run", digits, "--input", DIGITS / "heldout.npz", "--count", 1)
+    assert call(*common, "--on", "rtl", "--engine", file, "-o", tmp_path / "out") == 0
+    figures = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert figures["equal"] is True
+    assert figures["engine"] == OWN.as_dict()  # and none of a named configuration
+    assert OWN.as_dict() not in [EngineParams.named(name).as_dict() for name in CONFIGS]
+
+
+def test_file_folder_and_settings_give_the_parameters_that_they_state(tmp_path):
+    file = write_manifest(tmp_path / "generated", OWN)
+    for source in (file, str(file), file.parent, str(file.parent)):
+        assert engine_choice(source).params == OWN
+        assert engine_choice(source).stated == OWN.as_dict().keys()
+    assert engine_choice({"config": "tiny", "bus": 128}).params == replace(TINY, bus=128)
+    assert engine_choice({"bus": 128}).params == replace(SMALL, bus=128)
+    assert engine_choice({"bus": 128}, OWN).params == replace(OWN, bus=128)
+    inner = engine_choice({"nms": {"capacity": 64}})
+    assert inner.params == replace(SMALL, nms=replace(SMALL.nms, capacity=64))
+    assert inner.stated == {"nms"}
+
+
+def test_a_program_is_for_the_generated_engine(digits, tmp_path):
+    """Its fingerprint is that of the manifest, and `generate --engine` has the program's engine again."""
+    file = write_manifest(tmp_path / "generated", OWN)
+    assert call("compile", digits, "--engine", file, "--set", "burst=8", "-o", tmp_path / "program") == 0
+    program = roundel.EngineProgram.load(tmp_path / "program")
+    assert program.params == replace(OWN, burst=8)
+    assert program.compiled.program.fingerprint == json.loads(file.read_text())["derived"]["fingerprint"]
+    source = tmp_path / "program" / "engine.json"
+    assert engine_choice(source).params == program.params
+    assert parse_settings(UNITS["engine"], ["burst=4"], read_engine(source)) == replace(OWN, burst=4).as_dict()
+    golden = roundel.run(program, DIGITS / "heldout.npz", count=1, engine={"bus": 128})
+    assert golden.integers["scores"].shape == (1, 10)
+
+
+def test_requantizer_and_boxes_follow_unless_stated(digits):
+    network, detector = roundel.CompressedNetwork.load(digits).network, load_detector(DETECTOR / "detector.toml")
+    fixed = replace(SMALL, scheme="fixed16", rounding="half_even")
+    assert engine_choice(fixed).with_requantizer(network).params.scheme.value == "shift"
+    stated = engine_choice({"scheme": "fixed16"}).with_requantizer(network)
+    assert stated.params.scheme.value == "fixed16"
+    other = replace(detector, nms=replace(detector.nms, capacity=64))
+    assert engine_choice("small").with_boxes(other).params.nms == other.nms
+    assert engine_choice(SMALL.as_dict()).with_boxes(replace(detector, nms=SMALL.nms)).params == SMALL
+    for settings, message in (
+        (SMALL.as_dict(), "nms.capacity is 256, but .*detector.toml needs 64"),
+        ({"nms": None}, "it has no box unit .*, which .*detector.toml needs"),
+    ):
+        with pytest.raises(InputError, match=message + ".*generate the engine from the engine.json"):
+            engine_choice(settings).with_boxes(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--engine", "none.json"), "none.json: expected manifest.json of"),
+        (("--engine", "folder"), "folder: expected manifest.json of"),
+        (("--engine", "text.json"), "text.json: expected manifest.json of `roundel generate engine` or engine.json"),
+        (("--engine", "list.json"), "list.json: expected manifest.json of"),
+        (("--engine", "mac.json"), "not the manifest of unit 'mac'"),
+        (("--engine", "odd.json"), "odd.json: lanes must be a power of two, not 7"),
+        (("--engine", "deep.json"), "deep.json: expected manifest.json of"),
+        (("--engine", "engine.json", "--config", "tiny"), "--engine: expected a file or a configuration, not both"),
+        (("--engine", "engine.json", "--set", "config=tiny"), "--engine: expected a file or a configuration, not both"),
+        (("--set", "lane=4"), "unit engine has no parameter 'lane'"),
+        (("--set", "lanes=16"), "columns must equal lanes"),
+        (("--set", "memory"), "--set 'memory': expected key=value"),
+        (("--set", "config=huge"), "config must be one of tiny, small, medium, large, not 'huge'"),
+        (("--set", "scheme=fixed16", "--set", "rounding=half_even"), "requantizes by shift, the engine by fixed16"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "compile"])
+def test_refused_before_any_work(command, arguments, message, digits, tmp_path, monkeypatch, capsys):
+    files = {
+        "text.json": "no JSON",
+        "list.json": "[1]",
+        "mac.json": json.dumps({"unit": "mac", "parameters": {}}),
+        "odd.json": json.dumps(SMALL.as_dict() | {"lanes": 7, "columns": 7}),
+        "deep.json": "[" * 100_000,
+        "engine.json": json.dumps(SMALL.as_dict()),
+    }
+    (tmp_path / "work" / "folder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    for name, text in files.items():
+        (tmp_path / "work" / name).write_text(text)
+    more = ("--input", DIGITS / "heldout.npz", "--on", "rtl") if command == "run" else ()
+    assert call(command, digits, *more, *arguments, "-o", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("engine", [7, None, b"small", ["small"], "huge"])
+def test_other_values_are_refused_by_the_api(engine, digits):
+    with pytest.raises(InputError, match=r"^engine: "):
+        roundel.compile(digits, engine)
