@@ -62,3 +62,22 @@ def engine_source(config: str | None, engine_file: Path | None, settings: tuple[
     if not values:
         return base
     return {"config": base, **values} if base else values
+
+
+def engine_base(unit: str, engine_file: Path | None, settings: tuple[str, ...]) -> dict[str, Any]:
+    """Return the parameters of a file, which the settings of unit `engine` change; none without a file.
+
+    Raises
+    ------
+    InputError
+        Another unit, a file that holds no engine, or a configuration as well.
+    """
+    from roundel.runtime import read_engine
+
+    if engine_file is None:
+        return {}
+    if unit != "engine":
+        raise InputError(f"--engine: expected unit engine with it, not {unit!r}")
+    if any(pair.startswith("config=") for pair in settings):
+        raise InputError("--engine: expected a file or a configuration, not both")
+    return read_engine(engine_file)

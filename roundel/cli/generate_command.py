@@ -1,15 +1,13 @@
 """The command `generate`."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
+from roundel.cli.engine_options import engine_base
 from roundel.cli.options import FILE, JSON, OUTPUT
 from roundel.cli.present import present
-from roundel.golden.errors import InputError
 from roundel.ui import output_folder, steps
 
 
@@ -52,22 +50,9 @@ def command(
     import roundel
     from roundel.generator import find_unit, parse_settings
 
-    params = parse_settings(find_unit(unit), pairs, _engine(unit, pairs, engine_file))
+    params = parse_settings(find_unit(unit), pairs, engine_base(unit, engine_file, pairs))
     with output_folder(folder) as work:
         made = roundel.generate(unit, params, fpga=fpga, mhz=mhz, progress=steps)
         made.write(work)
     present(made, as_json, folder)
     sys.exit(0 if made.met else 1)
-
-
-def _engine(unit: str, pairs: Iterable[str], file: Path | None) -> dict[str, Any]:
-    """Return the parameters that `--engine` names; none without it."""
-    from roundel.runtime import read_engine
-
-    if file is None:
-        return {}
-    if unit != "engine":
-        raise InputError(f"--engine: expected unit engine with it, not {unit!r}")
-    if any(pair.startswith("config=") for pair in pairs):
-        raise InputError("--engine: expected a file or a configuration, not both")
-    return read_engine(file)

@@ -298,7 +298,7 @@ def test_images_as_lists(small):
         ({"count": 1.5}, "count: expected an integer, 1 or more, not 1.5"),
         ({"count": True}, "count: expected an integer, 1 or more, not True"),
         ({"engine": "huge"}, "engine: config must be one of tiny, small, medium, large, not 'huge'"),
-        ({"engine": 3}, "engine: expected the name of a configuration or EngineParams, not int"),
+        ({"engine": 3}, "engine: expected the name of a configuration, a file, settings or EngineParams, not int"),
         ({"head": 3}, "head: expected a detector, or the path of its file, not int"),
         ({"head": "a\0b"}, "head: expected a detector, or the path of its file, not 'a.x00b'"),
         ({"original": 3}, "model: expected a path, bytes or an onnx.ModelProto, not int"),
@@ -318,7 +318,7 @@ def test_run_refuses_bad_options(small, keywords, message):
         ({"shape": "8x8x1"}, r"shape: expected \(rows, columns, channels\)"),
         ({"shape": (8.0, 8, 1)}, "shape: expected an integer, 1 or more, not 8.0"),
         ({"shape": (0, 8, 1)}, "shape: expected an integer, 1 or more, not 0"),
-        ({"engine": {"lanes": 8}}, "engine: expected the name of a configuration or EngineParams, not dict"),
+        ({"engine": {"lanes": 7}}, "small: lanes must be a power of two, not 7"),
         ({"trace": "no"}, "trace: expected True or False, not 'no'"),
     ],
 )
