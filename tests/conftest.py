@@ -1,16 +1,25 @@
 """Set-up shared by all tests."""
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.outside import need, required
 
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
 
 SEED = int(os.environ.get("ROUNDEL_SEED", "1"))
-LIBERTY = Path(__file__).resolve().parents[2] / "shared" / "liberty"
+
+
+def pytest_configure() -> None:
+    required()  # a name that nobody knows is told before the tests run
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        need(*marker.args)
 
 
 def pytest_report_header() -> str:

@@ -19,6 +19,7 @@ from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greed
 from roundel.golden.nms.detections import areas, intersections
 from roundel.graph import Graph
 from roundel.quantization import quantize
+from tests.support.outside import need
 from tests.support.places import EXAMPLES
 
 MODELS = ("detector.onnx", "detector_sparse.onnx")
@@ -125,7 +126,7 @@ def example() -> Iterator[Callable[[str], Any]]:
 @pytest.fixture
 def made(example: Callable[[str], Any]) -> Any:
     """`scenes.py`, where the digits are there."""
-    pytest.importorskip("sklearn", reason="scikit-learn, whose digits the scenes are made of, is not installed")
+    need("sklearn")
     return example("scenes")
 
 
@@ -152,7 +153,7 @@ def test_held_out_digits_are_in_no_other_part(made: Any) -> None:
 
 
 def test_the_file_computes_what_the_trained_module_does(example: Callable[[str], Any], tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch = need("torch")
     network = example("network")
     torch.manual_seed(1)
     model = network.Detector()
@@ -172,7 +173,7 @@ def test_the_file_computes_what_the_trained_module_does(example: Callable[[str],
 
 def test_a_location_is_about_the_nearest_object_of_its_scale(example: Callable[[str], Any]) -> None:
     """A small object about (20, 20), a large one about (68, 60) and one of a size that both scales learn."""
-    pytest.importorskip("torch", reason="torch is not installed")
+    need("torch")
     scenes, train = example("scenes"), example("train")
     boxes = np.array([[14.0, 13, 26, 27], [50, 40, 86, 80], [8, 60, 30, 84]])
     scene = scenes.Scene(image=np.zeros((96, 96), np.uint8), boxes=boxes, classes=np.array([3, 7, 5]))

@@ -20,6 +20,7 @@ from roundel.golden.network import run
 from roundel.golden.opq import OpqParams, opq
 from roundel.graph import Conv, Dense, fold, layer_codes, layer_weights, load_images
 from roundel.quantization import QuantizeOptions, quantize
+from tests.support.outside import need
 from tests.support.places import ROOT
 
 PARAMS = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
@@ -111,8 +112,8 @@ def test_the_script_that_makes_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two epochs of it: enough to see that it works, and that what it writes imports."""
-    pytest.importorskip("torch")
-    pytest.importorskip("sklearn")
+    need("torch")
+    need("sklearn")
     shutil.copy(DIGITS / "digits.onnx", tmp_path)
     monkeypatch.syspath_prepend(str(DIGITS))
     sparse = importlib.import_module("sparse")

@@ -7,7 +7,6 @@ it is asked for its terms, printed by `set_debug power 3`, and the terms are sum
 """
 
 import re
-import shutil
 import subprocess
 from collections import defaultdict
 from dataclasses import dataclass
@@ -88,11 +87,6 @@ class Reference:
                 internal += density[pin] * float(weights @ mean / weights.sum())
         switching = sum(density[pin] * self.switching.get((instance.name, pin), 0.0) for pin in instance.outputs)
         return Energy(internal=internal, switching=switching)
-
-
-def available() -> str | None:
-    """Path of the program, None where it is not installed."""
-    return shutil.which("sta")
 
 
 def run(folder: Path, netlist: Netlist, verilog: Path, library: Path) -> Reference:

@@ -6,12 +6,10 @@ Delays and energies are linear in slew and load wherever a test needs an exact v
 import json
 from pathlib import Path
 
-import pytest
-
 from roundel.synth import cells
 from roundel.synth.cells import Library, read_library
 from roundel.synth.mapping import Netlist, read_netlist
-from tests.conftest import LIBERTY
+from tests.support.outside import need
 
 REFERENCE = "reference"
 NAMES = (REFERENCE, "sky130hd_tt", "sg13g2_typ_1p20V_25C")
@@ -21,10 +19,7 @@ def real(name: str) -> Path:
     """Path of the built-in reference library or of a real one; skips the test where that is absent."""
     if name == REFERENCE:
         return cells.REFERENCE
-    path = LIBERTY / f"{name}.lib.gz"
-    if not path.exists():
-        pytest.skip(f"no ../shared/liberty/{path.name}: this check needs that real cell library")
-    return path
+    return need("liberty") / f"{name}.lib.gz"
 
 
 HEAD = """

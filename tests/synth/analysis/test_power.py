@@ -150,10 +150,9 @@ def random_activity(net: Netlist, seed: int) -> Activity:
     return Activity(cycles=1, density=density, probability=ones)
 
 
+@pytest.mark.needs("opensta")
 @pytest.mark.parametrize("name", NAMES)
 def test_energy_agrees_with_opensta(tmp_path, name, seed):
-    if opensta.available() is None:
-        pytest.skip("OpenSTA (`sta`, Debian package `opensta`) is not installed")
     mapped = map_design(MAC, "mac", real(name))
     net = read_netlist(mapped.json, read_library(real(name)), "mac")
     reference = opensta.run(tmp_path, net, mapped.netlist, real(name))

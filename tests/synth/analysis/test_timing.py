@@ -113,10 +113,9 @@ def test_bad_netlists(tmp_path):
             read_netlist(path, library)
 
 
+@pytest.mark.needs("opensta")
 @pytest.mark.parametrize("name", NAMES)
 def test_longest_path_agrees_with_opensta(tmp_path, name):
-    if opensta.available() is None:
-        pytest.skip("OpenSTA (`sta`, Debian package `opensta`) is not installed")
     mapped = map_design(MAC, "mac", real(name))
     net = read_netlist(mapped.json, read_library(real(name)), "mac")
     reference = opensta.run(tmp_path, net, mapped.netlist, real(name))

