@@ -1,6 +1,6 @@
 """Boxes, and every way to suppress them."""
 
-from roundel.golden.nms.detections import Detections, Floats, by_score, iou
+from roundel.golden.nms.detections import Detections, Fault, Floats, by_score, columns, faults, iou, numbers, outside
 from roundel.golden.nms.format import BoxFormat, Form, Verdict, rational
 from roundel.golden.nms.greedy import GreedyParams, greedy_nms
 from roundel.golden.nms.head import MAX_CLASSES, MAX_STRIDE, SHIFTS, Boxes, HeadParams, decode
@@ -18,6 +18,7 @@ __all__ = [
     "BoxFormat",
     "Boxes",
     "Detections",
+    "Fault",
     "Floats",
     "Form",
     "GreedyParams",
@@ -29,9 +30,13 @@ __all__ = [
     "Shift",
     "Verdict",
     "by_score",
+    "columns",
     "decode",
+    "faults",
     "greedy_nms",
     "iou",
+    "numbers",
+    "outside",
     "preset",
     "psrr_nms",
     "rational",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
-from roundel.golden.nms.detections import Detections, areas, intersections, refuse
+from roundel.golden.nms.detections import Detections, Fault, Floats, areas, intersections, refuse
 from roundel.golden.nms.psrr_params import MAX_IMAGE
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
@@ -142,19 +142,33 @@ class BoxFormat(Params):
         """
         detections.check_inside(width=self.width, height=self.height)
         refuse(detections.labels >= self.classes, "classes", detections.labels, f"expected below {self.classes}")
-        corners = detections.boxes * 2.0**self.fraction
-        if self.form is Form.CENTRE:
-            corners = np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]])
-        boxes = np.floor(corners + 0.5).astype(np.int64)
-        if self.form is Form.CENTRE:  # a box at the border of the image stays within
-            borders = np.array([self.width, self.height]) << self.fraction
-            boxes[:, 2:] = np.minimum(boxes[:, 2:], 2 * np.minimum(boxes[:, :2], borders - boxes[:, :2]))
-        expected = f"expected an area above zero within the image, also when rounded to 1/{1 << self.fraction} pixel"
-        refuse(self.malformed(boxes, detections.labels), "boxes", detections.boxes, expected)
+        boxes = self.codes(detections.boxes)
+        self.vanished(detections, boxes).refuse()
         levels, scores = np.unique(detections.scores, return_inverse=True)
         if len(levels) > 1 << self.score_width:
             raise InputError(f"scores have {len(levels)} different values, more than {self.score_width} bits can tell")
         return boxes, scores.astype(np.int64)
+
+    def codes(self, boxes: Floats) -> Ints:
+        """Boxes in pixels, (n, 4), as codes, (n, 4); what `encode` refuses is not looked for."""
+        corners = boxes * 2.0**self.fraction
+        if self.form is Form.CENTRE:
+            corners = np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]])
+        codes = np.floor(corners + 0.5).astype(np.int64)
+        if self.form is Form.CENTRE:  # a box at the border of the image stays within
+            borders = np.array([self.width, self.height]) << self.fraction
+            codes[:, 2:] = np.minimum(codes[:, 2:], 2 * np.minimum(codes[:, :2], borders - codes[:, :2]))
+        return codes
+
+    def vanished(self, detections: Detections, codes: Ints) -> Fault:
+        """Say which boxes have no area as codes, or leave the image."""
+        return Fault(
+            "boxes",
+            detections.boxes,
+            self.malformed(codes, detections.labels),
+            f"expected an area above zero within the image, also when rounded to 1/{1 << self.fraction} pixel",
+            "without area when rounded",
+        )
 
     def exact(self, detections: Detections) -> bool:
         """Whether the codes of all coordinates stand for exactly what they were."""

@@ -1,6 +1,5 @@
 """GreedyNMS, the sequential suppression that all others are measured against: in floating point and in integers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,11 +8,12 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, by_score, iou
 from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
+from roundel.golden.nms.selection import Share, select, unheard
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
 
 
-def greedy_nms(detections: Detections, threshold: float) -> Ints:
+def greedy_nms(detections: Detections, threshold: float, *, told: Share = unheard) -> Ints:
     """Return the indices of the boxes kept, from the best score to the worst.
 
     [S] The semantics of torchvision's `batched_nms`: the best box left is kept, and every box of its class that
@@ -26,6 +26,8 @@ def greedy_nms(detections: Detections, threshold: float) -> Ints:
         The boxes of one image; it has no borders here.
     threshold
         Largest IoU that two kept boxes of a class may have, 0 to 1.
+    told
+        Is told of the progress.
 
     Raises
     ------
@@ -34,26 +36,13 @@ def greedy_nms(detections: Detections, threshold: float) -> Ints:
     """
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be 0 to 1, not {threshold}")
-    boxes, labels = detections.boxes, detections.labels
+    boxes = detections.boxes
 
-    def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
-        goes: NDArray[np.bool_] = (iou(boxes[best], boxes[rest]) > threshold) & (labels[rest] == labels[best])
-        return goes
+    def exceeds(best: Ints, rest: Ints) -> NDArray[np.bool_]:
+        above: NDArray[np.bool_] = iou(boxes[best], boxes[rest]) > threshold
+        return above
 
-    return select(by_score(detections.scores), dropped)
-
-
-def select(order: Ints, dropped: Callable[[Ints, Ints], NDArray[np.bool_]]) -> Ints:
-    """Keep the first of `order`, drop those of the rest that it suppresses, go on with what is left.
-
-    `dropped` is given an index of a box kept and those of all boxes left, and says which of them go.
-    """
-    kept = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        order = rest[~dropped(best, rest)]
-    return np.array(kept, np.int64)
+    return select(by_score(detections.scores), boxes, detections.labels, threshold, exceeds, told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +95,26 @@ class GreedyParams(Params):
         """Suppress the boxes of an image, given as for `NmsParams.compute`; the best kept box comes first."""
         taking, malformed, overflow = self.format.sift(boxes, labels, present, self.capacity)
         corners = self.format.corners(boxes)
+        kept = self.survivors(corners[taking], scores[taking], labels[taking])
+        return Verdict(kept=taking[kept], malformed=malformed, overflow=overflow)
 
-        def dropped(best: Ints, rest: Ints) -> NDArray[np.bool_]:
-            alike: NDArray[np.bool_] = labels[rest] == labels[best]
-            return overlap_exceeds(corners[best], corners[rest], self.threshold) & alike
+    def survivors(self, corners: Ints, scores: Ints, groups: Ints, told: Share = unheard) -> Ints:
+        """Return the boxes kept, the best first, of any number of well-formed boxes.
 
-        order = taking[np.argsort(-scores[taking], kind="stable")]
-        return Verdict(kept=select(order, dropped), malformed=malformed, overflow=overflow)
+        Parameters
+        ----------
+        corners
+            x1, y1, x2, y2 in units of a corner, (n, 4).
+        scores
+            Integers, (n,).
+        groups
+            Integers from 0, (n,), of classes or of images and classes: boxes of different groups never meet.
+        told
+            Is told of the progress.
+        """
+
+        def exceeds(best: Ints, rest: Ints) -> NDArray[np.bool_]:
+            return overlap_exceeds(corners[best], corners[rest], self.threshold)
+
+        p, q = rational(self.threshold)
+        return select(by_score(scores), corners, groups, p / q, exceeds, told)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.nms.detections import areas
+from roundel.golden.nms.detections import areas, by_score
 from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import pools, windows
@@ -167,19 +167,31 @@ class NmsParams(Params):
             Which places hold a box, (n,): all unless given. A place without one counts in indices all the same.
         """
         taking, malformed, overflow = self.format.sift(boxes, labels, present, self.capacity)
-        corners = self.format.corners(boxes[taking])
-        label = labels[taking] if self.class_key else np.zeros(len(taking), np.int64)
-        recovered = self.recover(corners)
-        pyramid = self.pyramid
-        keys = (label * pyramid.window_count(level) + windows(recovered, pyramid, level) for level in pyramid.passes)
+        groups = labels[taking] if self.class_key else np.zeros(len(taking), np.int64)
+        kept = self.survivors(self.format.corners(boxes[taking]), scores[taking], groups)
+        return Verdict(kept=taking[kept], malformed=malformed, overflow=overflow)
+
+    def survivors(self, corners: Ints, scores: Ints, groups: Ints) -> Ints:
+        """Return the boxes kept, rising, of any number of well-formed boxes.
+
+        Parameters
+        ----------
+        corners
+            x1, y1, x2, y2 in units of a corner, (n, 4).
+        scores
+            Integers, (n,).
+        groups
+            Integers from 0, (n,), of classes or of images and classes: boxes of different groups never meet.
+        """
+        recovered, pyramid = self.recover(corners), self.pyramid
+        keys = (groups * pyramid.window_count(level) + windows(recovered, pyramid, level) for level in pyramid.passes)
 
         def spared(winner: Ints, box: Ints) -> NDArray[np.bool_]:
             assert pyramid.guard is not None
             return ~overlap_exceeds(corners[winner], corners[box], pyramid.guard)
 
-        order = np.argsort(-scores[taking], kind="stable")
-        alive = pools(order, keys, pyramid.semantics, spared if pyramid.guard is not None else None)
-        return Verdict(kept=taking[alive], malformed=malformed, overflow=overflow)
+        alive = pools(by_score(scores), keys, pyramid.semantics, spared if pyramid.guard is not None else None)
+        return np.flatnonzero(alive)
 
     def contract(self) -> dict[str, Any]:
         """Return all that decides which boxes are kept, as plain values: what the preset and its departures mean.

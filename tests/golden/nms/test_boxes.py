@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roundel.golden.errors import InputError
-from roundel.golden.nms import Detections, by_score, iou
+from roundel.golden.nms import BoxFormat, Detections, by_score, iou
 from roundel.golden.nms.detections import areas
 
 GOOD = ((0, 0, 4, 4), (1, 2, 3, 7.5), (8, 8, 10, 9))
@@ -108,3 +108,76 @@ def test_boxes_lie_inside_the_image(box):
     found = Detections(boxes=[*GOOD, box], scores=[1, 2, 3, 4])
     with pytest.raises(InputError, match=r"^boxes\[3\] is .*: expected corners within the image, 10 x 9$"):
         found.check_inside(width=10, height=9)
+
+
+LONG = np.longdouble(1) + np.finfo(np.longdouble).eps  # beside 1 it is a tie in double precision, where it is longer
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.array([2**53, 2**53 + 1]),
+        np.array([2**53, 2**53 + 1]).astype(">i8"),
+        np.array([-(2**63), -(2**63) + 1]),
+        np.array([2**64 - 2, 2**64 - 1], np.uint64),
+        np.array([0, 1], np.uint64),  # the negative of an unsigned 1 is large
+        np.array([-128, 127], np.int8),
+        np.array([65472, 65504], np.float16),
+        np.array([np.nextafter(np.float32(1), 0), 1], np.float32),
+        np.array([1, LONG]),
+        [2**53, 2**53 + 1],
+        [-np.inf, 2**60],
+    ],
+    ids=lambda scores: str(getattr(scores, "dtype", "list")),
+)
+def test_scores_of_every_type_keep_their_order(scores):
+    """The reference is Python, which compares numbers of all types exactly."""
+    exact = [Fraction(str(value)) if isinstance(value, np.longdouble) else value for value in np.array(scores).tolist()]
+    assert exact[0] < exact[1]
+    detections = Detections(boxes=GOOD[:2], scores=scores)
+    assert by_score(detections.scores).tolist() == [1, 0]
+    _, ranks = BoxFormat(fraction=1).encode(detections)
+    assert ranks.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.array([False, True]),
+        np.array([1j, 2]),
+        np.array([1, 2], object),
+        np.array(["1", "2"]),
+        np.array([b"1", b"2"]),
+        np.array([(1,), (2,)], [("score", int)]),
+        np.array([1, 2], "M8[s]"),
+        np.array([1, 2], "m8[s]"),
+        np.zeros(2, "V2"),
+        [Fraction(1, 3), Fraction(1, 2)],
+        [2**64, 1],
+        [2**53 + 1, 0.5],
+        [2**63 + 1, -1],
+    ],
+    ids=lambda scores: str(getattr(scores, "dtype", scores)),
+)
+@pytest.mark.parametrize("name", ["boxes", "scores"])
+def test_types_that_are_not_exact_are_refused(name, scores):
+    given = {"scores": scores} if name == "scores" else {"boxes": np.stack([scores] * 4, axis=1), "scores": [1, 2]}
+    with pytest.raises(InputError, match=f"^{name}"):
+        Detections(**{"boxes": GOOD[:2], "scores": [1, 2]} | given)
+
+
+@pytest.mark.parametrize(
+    "classes", [[0.0, 1.0], [False, True], [2**70, 0], np.array([0, 2**63], np.uint64), ["0", "1"]]
+)
+def test_classes_are_integers_below_the_limit(classes):
+    with pytest.raises(InputError, match=r"^classes"):
+        Detections(boxes=GOOD[:2], scores=[1, 2], classes=classes)
+
+
+def test_corners_beyond_double_precision_are_refused():
+    boxes = np.array(GOOD, np.longdouble)
+    assert Detections(boxes=boxes, scores=[1, 2, 3]).boxes.tolist() == [list(box) for box in GOOD]
+    boxes[1, 0] = LONG
+    if boxes[1, 0] != 1:  # where a long double is one
+        with pytest.raises(InputError, match=r"^boxes\[1\] is \[1\..*: expected numbers that double precision holds$"):
+            Detections(boxes=boxes, scores=[1, 2, 3])
