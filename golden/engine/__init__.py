@@ -1,5 +1,6 @@
 """What compiler, interpreter, RTL and drivers agree on: parameters, program, registers, records."""
 
+from roundel.golden.engine.dispatch import EngineFault
 from roundel.golden.engine.fields import (
     COMMON,
     FIELDS,
@@ -65,6 +66,7 @@ __all__ = [
     "Control",
     "Descriptor",
     "Engine",
+    "EngineFault",
     "EngineParams",
     "ErrorCode",
     "Item",

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from roundel.golden.engine.program import Descriptor
 from roundel.golden.engine.registers import RECORD, TERMINATOR
-from roundel.golden.nms import HeadParams, NmsParams, decode
-from roundel.golden.rounding import Ints
+from roundel.golden.nms import Boxes, HeadParams, NmsParams
+from roundel.golden.rounding import Ints, limits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,28 +47,35 @@ class Scale:
 
     def head(self, nms: NmsParams) -> HeadParams:
         """Return the parameters of its box decoder, before that NMS unit."""
-        descriptor = self.descriptor
+        descriptor, width = self.descriptor, min(8, nms.format.score_width - self.descriptor.score_shift)
+        low, high = limits(width, bool(descriptor.cls_signed))
         return HeadParams(
             columns=descriptor.width,
             rows=descriptor.height,
             stride=1 << descriptor.stride,
             classes=descriptor.classes,
-            threshold=descriptor.threshold,
+            threshold=min(max(descriptor.threshold, low), high),
             shift=descriptor.shift,
             score_shift=descriptor.score_shift,
             width=nms.format.width,
             height=nms.format.height,
             fraction=nms.format.fraction,
             score_width=nms.format.score_width,
-            cls_width=min(8, nms.format.score_width - descriptor.score_shift),
+            cls_width=width,
             cls_signed=bool(descriptor.cls_signed),
             box_signed=bool(descriptor.box_signed),
         )
 
+    def decode(self, nms: NmsParams) -> Boxes:
+        """Return the scale's boxes, before that NMS unit; none where the threshold is above all logits."""
+        head = self.head(nms)
+        boxes = head.decode(self.cls, self.box)
+        return boxes if self.descriptor.threshold <= head.threshold else Boxes(*(values[:0] for values in boxes))
+
 
 def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
     """Return what is written for an image: the records, how many boxes were kept, and whether any were dropped."""
-    decoded = decode([scale.head(nms) for scale in scales], [(scale.cls, scale.box) for scale in scales])
+    decoded = Boxes(*map(np.concatenate, zip(*(scale.decode(nms) for scale in scales), strict=True)))
     verdict = nms.compute(*decoded)
     rows = []
     for index in map(int, verdict.kept):

@@ -8,12 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.codec import CodecError
-from roundel.golden.engine.params import EngineParams
-from roundel.golden.engine.program import STEP_BYTES, Descriptor, WeightStep, column_bytes, unpack_columns
+from roundel.golden.engine.fields import field_limits
+from roundel.golden.engine.params import RESULT_WIDTH, EngineParams
+from roundel.golden.engine.program import STEP_BYTES, Descriptor, WeightStep, column_bytes, lower_bits, unpack_columns
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, round_shift
 
 Bytes = NDArray[np.uint8]
+BORDER_BITS = 18
+"""Of rows of a map and bytes of a row, where they are compared with the map's borders."""
+SURE = 63
+"""No sum is left of any accumulator that is shifted by so many bits, or by more."""
 FLIP = 0x80
 """The bit of a byte that tells unsigned from signed activations."""
 
@@ -36,8 +41,8 @@ class Tile:
         return cls(
             ty=ty,
             x=tx * descriptor.tile_w,
-            w=descriptor.last_w if tx == descriptor.tiles_x - 1 else descriptor.tile_w,
-            h=descriptor.last_h if ty == descriptor.tiles_y - 1 else descriptor.tile_h,
+            w=descriptor.last_w if tx == count(descriptor, "tiles_x") - 1 else descriptor.tile_w,
+            h=descriptor.last_h if ty == count(descriptor, "tiles_y") - 1 else descriptor.tile_h,
             origin=descriptor.source + ty * descriptor.tile_y_step + tx * descriptor.tile_x_step,
             row=ty * descriptor.tile_y_rows,
             byte=tx * descriptor.tile_x_step,
@@ -47,6 +52,11 @@ class Tile:
     def positions(self) -> int:
         """Output positions."""
         return self.w * self.h
+
+
+def count(descriptor: Descriptor, name: str) -> int:
+    """Return a count of a descriptor: 0 stands for two to the power of the field's bits."""
+    return getattr(descriptor, name) or field_limits(descriptor.opcode, name)[1] + 1
 
 
 @lru_cache(maxsize=256)
@@ -113,13 +123,13 @@ def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, 
     lanes
         Bytes of a beat.
     """
-    beats = descriptor.lead + (tile.w - 1) * descriptor.every + 1
+    beats = descriptor.lead + (tile.w - 1) * count(descriptor, "every") + 1
     y, beat = np.divmod(np.arange(tile.h * beats), beats)
     if descriptor.upsample:
         y, beat = y >> 1, beat >> 1
     lane = np.arange(lanes)
-    row = tile.row + step.dy + y * descriptor.y_rows
-    byte = (tile.byte + step.dx + beat * descriptor.x_step)[:, None] + lane
+    row = lower_bits(tile.row + step.dy + y * descriptor.y_rows, BORDER_BITS, True)
+    byte = lower_bits(tile.byte + step.dx + beat * descriptor.x_step, BORDER_BITS, True)[:, None] + lane
     address = (tile.origin + step.offset + y * descriptor.y_step + beat * descriptor.x_step)[:, None] + lane
     inside = ((row >= 0) & (row < descriptor.rows))[:, None] & (byte >= 0) & (byte < descriptor.row_bytes)
     raw = np.where(inside, memory[address % len(memory)], np.uint8(descriptor.pad))
@@ -154,19 +164,41 @@ def requantize(descriptor: Descriptor, acc: Ints, columns: dict[str, Ints], para
         raise OverflowError(f"layer {descriptor.layer}: sums do not fit into {width} bits")
     if params.scheme is Scheme.SHIFT:
         amount = columns["shift"] + np.where(acc < 0, descriptor.leak, 0)
-        return np.asarray(np.clip(round_shift(acc, amount, params.rounding), descriptor.low, descriptor.high))
+        return clamp(round_shift(acc, np.minimum(amount, SURE), params.rounding), descriptor)
     requant = params.mac.requant
     runtime = {item.name: columns[item.name] for item in requant.runtime_fields}
-    return np.asarray(np.clip(requant.compute(acc, runtime), descriptor.low, descriptor.high))
+    return clamp(requant.compute(acc, runtime), descriptor)
 
 
-def depthwise(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
-    """Return the sums of a depthwise step, (positions, columns): weight t meets the data of t beats before.
+def clamp(value: Ints, descriptor: Descriptor) -> Ints:
+    """Hold integers within `low` and `high` of a COMPUTE; where these cross, what is above `high` becomes `high`."""
+    low, high = (int(lower_bits(np.array(bound), RESULT_WIDTH, True)) for bound in (descriptor.low, descriptor.high))
+    return np.asarray(np.where(value > high, high, np.maximum(value, low)))
 
-    What a row's first beats find of the row before meets weights of zero.
+
+def products(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
+    """Return the sums of a step's products, (positions, columns): of the beats that compute.
+
+    In a depthwise step weight t meets the data of t beats before; what a row's first beats find of the row before meets
+    weights of zero.
+
+    Parameters
+    ----------
+    descriptor
+        A COMPUTE.
+    tile
+        One of its tiles.
+    data
+        Of all beats, (rows * beats, lanes).
+    held
+        The step's weights, (columns, lanes).
+    params
+        The engine.
     """
     rows = data.reshape(tile.h, -1, params.lanes)
-    first = np.arange(tile.w) * descriptor.every + descriptor.lead
+    first = np.arange(tile.w) * count(descriptor, "every") + descriptor.lead
+    if not descriptor.depthwise:
+        return np.asarray(rows[:, first].reshape(tile.positions, -1) @ held.T)
     dot = np.zeros((tile.h, tile.w, params.columns), np.int64)
     for tap in range(min(params.taps, descriptor.lead + 1)):
         dot += rows[:, first - tap] * held[:, tap]

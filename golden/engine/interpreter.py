@@ -4,27 +4,33 @@ Descriptors run one after the other, as if every unit waited for all before: a p
 by side must give the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from roundel.golden.codec import CodecError
 from roundel.golden.engine.boxes import Scale, records
-from roundel.golden.engine.compute import FLIP, Bytes, Tile, depthwise, gather, output_blocks, requantize, signed
+from roundel.golden.engine.compute import (
+    FLIP,
+    Bytes,
+    Tile,
+    count,
+    gather,
+    output_blocks,
+    products,
+    requantize,
+    signed,
+)
+from roundel.golden.engine.dispatch import Dispatch, EngineFault
 from roundel.golden.engine.fields import Opcode
+from roundel.golden.engine.outer import OuterMemory
 from roundel.golden.engine.params import EngineParams
 from roundel.golden.engine.program import DESCRIPTOR_BYTES, HEADER_BYTES, Descriptor, Program, WeightStep
 from roundel.golden.engine.registers import ErrorCode, Region, Status
+from roundel.golden.errors import InputError
+from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
-
-
-class EngineFault(Exception):
-    """What stops the engine: `code`, `address` and the descriptor's `index`, as its registers have them."""
-
-    def __init__(self, code: ErrorCode, address: int, index: int):
-        self.code, self.address, self.index = code, address, index
-        super().__init__(f"descriptor {index}: {code.name.lower()} at {address:#x}")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -37,10 +43,14 @@ class Engine:
         See `roundel.golden.engine.params.EngineParams`.
     regions
         The outer memory, each region as (bytes,) uint8; written in place.
+    bases
+        What the base registers hold, for programs that reach a region from another one's base. By default every
+        region is a memory of its own from address 0 on, and so are the addresses of faults.
     """
 
     params: EngineParams
     regions: Mapping[Region, Bytes]
+    bases: Mapping[Region, int] | None = None
     memory: Bytes = field(init=False)
     scales: list[Scale] = field(init=False, default_factory=list)
     boxes: int = field(init=False, default=0)
@@ -48,6 +58,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.memory = np.zeros(self.params.memory, np.uint8)
+        self.outer = OuterMemory(regions=self.regions, bases=self.bases, align=self.params.bus_bytes)
 
     @property
     def status(self) -> Status:
@@ -62,19 +73,34 @@ class Engine:
         ProgramError
             The header is not for this engine: `code` 1, 2 or 3.
         InputError
-            The program is cut off, or a descriptor has no known opcode.
+            The program is cut off.
         EngineFault
-            Descriptors without an end, a damaged stream, a place beyond its region, BOXES without a box unit.
+            An unknown operation, descriptors without an end, a damaged stream, a place beyond its region, descriptors
+            that wait for each other.
         OverflowError
             Sums that do not fit the accumulator, where hardware would go on with wrong ones.
         """
-        data = self.regions[Region.PROGRAM].tobytes()
-        program = Program.unpack(data, self.params)
-        for index, descriptor in enumerate(program.descriptors):
+        program = self.regions[Region.PROGRAM].tobytes()
+        for index, descriptor in Dispatch().order(self._fetched(program, Program.count(program, self.params))):
+            self._step(index, descriptor)
+
+    def _fetched(self, program: bytes, length: int) -> Iterator[tuple[int, Descriptor]]:
+        """Yield number and descriptor of each descriptor before END."""
+        for index in range(length):
+            start = HEADER_BYTES + index * DESCRIPTOR_BYTES
+            data = program[start : start + DESCRIPTOR_BYTES]
+            if len(data) < DESCRIPTOR_BYTES:
+                raise InputError(f"program: {length} descriptors do not fit into {len(program)} bytes")
+            try:
+                descriptor = Descriptor.unpack(data)
+            except ValueError:
+                descriptor = None
+            if descriptor is None or (descriptor.opcode is Opcode.BOXES and self.params.nms is None):
+                raise EngineFault(ErrorCode.OPCODE, self.outer.address(Region.PROGRAM, start), index)
             if descriptor.opcode is Opcode.END:
                 return
-            self._step(index, descriptor)
-        raise EngineFault(ErrorCode.TRUNCATED, len(program.descriptors), len(program.descriptors))
+            yield index, descriptor
+        raise EngineFault(ErrorCode.TRUNCATED, length, length)
 
     def _step(self, index: int, descriptor: Descriptor) -> None:
         try:
@@ -88,31 +114,38 @@ class Engine:
         except CodecError as error:
             raise EngineFault(ErrorCode.WEIGHTS, error.bit, index) from None
         except EOFError:
-            raise EngineFault(ErrorCode.PARAMETERS, descriptor.parameters_offset, index) from None
+            address = self.outer.address(Region(descriptor.parameters_region), descriptor.parameters_offset)
+            raise EngineFault(ErrorCode.PARAMETERS, address, index) from None
 
     def _move(self, descriptor: Descriptor, index: int) -> None:
-        outer, lanes, size = self.regions[Region(descriptor.region)], self.params.lanes, descriptor.run_bytes
+        region, lanes, size = Region(descriptor.region), self.params.lanes, descriptor.run_bytes
         code = ErrorCode.READ if descriptor.opcode is Opcode.LOAD else ErrorCode.WRITE
-        for plane in range(descriptor.planes):
-            for run in range(descriptor.runs):
+        for plane in range(count(descriptor, "planes")):
+            for run in range(count(descriptor, "runs")):
                 start = descriptor.offset + plane * descriptor.outer_plane + run * descriptor.outer_run
-                if start + size > len(outer):
-                    raise EngineFault(code, start, index)
+                outer = self.outer.span(region, start, size)
+                if outer is None:
+                    raise EngineFault(code, self.outer.aligned(region, start), index)
                 chip = (descriptor.chip + plane * descriptor.chip_plane + run * descriptor.chip_run) * lanes
                 held = (chip + np.arange(-(-size // lanes) * lanes)) % self.params.memory
                 if descriptor.opcode is Opcode.LOAD:
-                    self.memory[held] = 0
-                    self.memory[held[:size]] = outer[start : start + size]
+                    filled = np.pad(outer, (0, len(held) - size))
+                    # Of a run that is longer than the memory the end stays.
+                    self.memory[held[-self.params.memory :]] = filled[-self.params.memory :]
                 else:
-                    outer[start : start + size] = self.memory[held[:size]]
+                    outer[:] = self.memory[held[:size]]
 
     def _compute(self, descriptor: Descriptor) -> None:
-        streams = self.regions[Region(descriptor.parameters_region)], self.regions[Region(descriptor.weights_region)]
-        parameters = streams[0][descriptor.parameters_offset :][: descriptor.parameters_bytes].tobytes()
-        weights = streams[1][descriptor.weights_offset :][: descriptor.weights_bytes].tobytes()
-        blocks = list(output_blocks(self.params, parameters, weights, descriptor.blocks))
-        for ty in range(descriptor.tiles_y):
-            for tx in range(descriptor.tiles_x):
+        parameters, weights = (
+            self.outer.rest(Region(region), offset)[:size].tobytes()
+            for region, offset, size in (
+                (descriptor.parameters_region, descriptor.parameters_offset, descriptor.parameters_bytes),
+                (descriptor.weights_region, descriptor.weights_offset, descriptor.weights_bytes),
+            )
+        )
+        blocks = list(output_blocks(self.params, parameters, weights, count(descriptor, "blocks")))
+        for ty in range(count(descriptor, "tiles_y")):
+            for tx in range(count(descriptor, "tiles_x")):
                 tile = Tile.of(descriptor, ty, tx)
                 for number, (columns, steps) in enumerate(blocks):
                     self._block(descriptor, tile, number, columns, steps)
@@ -129,9 +162,9 @@ class Engine:
         acc = np.broadcast_to(columns["bias"], (tile.positions, self.params.columns))
         for step, held in steps:
             data = gather(descriptor, tile, step, self.memory, self.params.lanes)
-            dot = depthwise(descriptor, tile, data, held, self.params) if descriptor.depthwise else data @ held.T
+            dot = products(descriptor, tile, data, held, self.params)
             acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
-        if descriptor.has_residual:
+        if descriptor.has_residual and self.params.scheme is Scheme.SHIFT:
             words = self._words(
                 descriptor.residual + number * descriptor.residual_plane,
                 descriptor.residual_row,
@@ -154,14 +187,14 @@ class Engine:
         return np.asarray((word[:, None] * self.params.lanes + lanes) % self.params.memory)
 
     def _boxes(self, descriptor: Descriptor, index: int) -> None:
-        if self.params.nms is None:
-            raise EngineFault(ErrorCode.OPCODE, HEADER_BYTES + index * DESCRIPTOR_BYTES, index)
+        assert self.params.nms is not None  # or it had not been fetched
         self.scales.append(Scale.of(descriptor, self.memory, self.params.lanes))
         if descriptor.last:
             data, self.boxes, dropped = records(self.params.nms, self.scales)
             self.dropped |= dropped
-            outer = self.regions[Region(descriptor.region)]
-            if descriptor.offset + len(data) > len(outer):
-                raise EngineFault(ErrorCode.WRITE, descriptor.offset, index)
-            outer[descriptor.offset : descriptor.offset + len(data)] = np.frombuffer(data, np.uint8)
+            region = Region(descriptor.region)
+            outer = self.outer.span(region, descriptor.offset, len(data))
+            if outer is None:
+                raise EngineFault(ErrorCode.WRITE, self.outer.aligned(region, descriptor.offset), index)
+            outer[:] = np.frombuffer(data, np.uint8)
             self.scales.clear()

@@ -116,6 +116,29 @@ class Program:
         InputError
             The data is too short, or a descriptor has no known opcode.
         """
+        count = cls.count(data, params)
+        if len(data) < HEADER_BYTES + count * DESCRIPTOR_BYTES:
+            raise InputError(f"program: {count} descriptors do not fit into {len(data)} bytes")
+        descriptors = []
+        for index in range(count):
+            start = HEADER_BYTES + index * DESCRIPTOR_BYTES
+            try:
+                descriptors.append(Descriptor.unpack(data[start : start + DESCRIPTOR_BYTES]))
+            except ValueError as error:
+                raise InputError(f"program: descriptor {index}: {error}") from None
+        return cls(fingerprint=params.fingerprint, descriptors=tuple(descriptors))
+
+    @staticmethod
+    def count(data: bytes, params: EngineParams) -> int:
+        """Check a program's header as the engine does, and return how many descriptors it says there are.
+
+        Raises
+        ------
+        ProgramError
+            The header is not for this engine.
+        InputError
+            The data is too short for a header.
+        """
         if len(data) < HEADER_BYTES:
             raise InputError(f"program: expected a header of {HEADER_BYTES} bytes, not {len(data)} bytes")
         magic, version, size, fingerprint, count = struct.unpack_from("<IHHII", data)
@@ -127,16 +150,7 @@ class Program:
         ):
             if value != expected:
                 raise ProgramError(code, value, f"program: {what} is {value:#x}, expected {expected:#x}")
-        if len(data) < HEADER_BYTES + count * DESCRIPTOR_BYTES:
-            raise InputError(f"program: {count} descriptors do not fit into {len(data)} bytes")
-        descriptors = []
-        for index in range(count):
-            start = HEADER_BYTES + index * DESCRIPTOR_BYTES
-            try:
-                descriptors.append(Descriptor.unpack(data[start : start + DESCRIPTOR_BYTES]))
-            except ValueError as error:
-                raise InputError(f"program: descriptor {index}: {error}") from None
-        return cls(fingerprint=fingerprint, descriptors=tuple(descriptors))
+        return int(count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,12 +201,24 @@ def pack_column(params: EngineParams, values: dict[str, int]) -> bytes:
     return head if column_bytes(params) == 8 else head + struct.pack("<Ixxxx", factor)
 
 
+RESIDUAL_SHIFT_BITS = 5
+
+
 def unpack_columns(params: EngineParams, data: bytes) -> dict[str, Ints]:
-    """Unpack the parameters of all columns of an output block by name, (columns,)."""
+    """Unpack the parameters of all columns of an output block by name, (columns,); of each the bits that count."""
     names, form = ["bias", "shift", "residual_shift", "zero_point"], "<iBBh"
     if column_bytes(params) == 16:
         form += "Ixxxx" if params.scheme is not Scheme.FIXED32 else "ixxxx"
         names.append("scale" if params.scheme is Scheme.FLOAT32 else "multiplier")
     size = column_bytes(params)
     rows = [struct.unpack_from(form, data, column * size) for column in range(params.columns)]
-    return dict(zip(names, np.array(rows, dtype=np.int64).T, strict=True))
+    values = dict(zip(names, np.array(rows, dtype=np.int64).T, strict=True))
+    widths = {"bias": (params.bias_width, True), "residual_shift": (RESIDUAL_SHIFT_BITS, False)}
+    widths |= {item.name: (item.width, item.signed) for item in params.mac.requant.runtime_fields}
+    return {name: lower_bits(given, *widths.get(name, (16, True))) for name, given in values.items()}
+
+
+def lower_bits(value: Ints, width: int, signed: bool) -> Ints:
+    """Return what the lower `width` bits of integers say, as two's complement or as unsigned numbers."""
+    low, high = limits(width, signed)
+    return np.asarray((value - low) % (high - low + 1) + low)

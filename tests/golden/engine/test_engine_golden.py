@@ -51,10 +51,10 @@ def test_words_count_modulo_the_memory() -> None:
 )
 def test_runs_beyond_their_region_are_faults(opcode: Opcode, region: Region, code: ErrorCode) -> None:
     inside = move(opcode, region, run_bytes=8, offset=8)
-    beyond = move(opcode, region, run_bytes=8, offset=8, runs=2, outer_run=1)
+    beyond = move(opcode, region, run_bytes=8, offset=8, runs=2, outer_run=8)
     with pytest.raises(EngineFault) as found:
         engine(inside, beyond, data=bytes(16), room=16).run()
-    assert (found.value.code, found.value.address, found.value.index) == (code, 9, 1)
+    assert (found.value.code, found.value.address, found.value.index) == (code, 16, 1)
 
 
 def test_boxes_without_a_box_unit_are_no_operation() -> None:
