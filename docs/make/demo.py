@@ -8,7 +8,7 @@ from pathlib import Path
 from figures import replace as put
 
 from roundel.demo import verdict
-from roundel.demo.tables import accuracy, energy, layers
+from roundel.demo.tables import accuracy, energy, layers, matches
 
 PAGE = Path(__file__).resolve().parents[1] / Path(__file__).with_suffix(".md").name
 PICTURES = ("scenes", "cycles", "roofline", "energy")
@@ -28,7 +28,7 @@ def main(folder: Path, page: Path = PAGE) -> None:
         shutil.copy(folder / f"{name}.png", page.parent / "pictures" / f"demo_{name}.png")
 
 
-TABLES = {"accuracy": accuracy, "layers": layers, "energy": energy}
+TABLES = {"matches": matches, "accuracy": accuracy, "layers": layers, "energy": energy}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from typing import Any
 from roundel.compiler import listing, memory_map
 from roundel.compression import packed
 from roundel.demo.measurement import DemoMeasurement, DemoOptions, measure_demo
-from roundel.demo.page import terminal_tables, verdict, write_page
+from roundel.demo.page import matches_in_words, terminal_tables, verdict, write_page
 from roundel.demo.summary import summary
 from roundel.sim.engine_run import design
 from roundel.ui import Grid, Progress, Result, silent, write_json
@@ -43,8 +43,9 @@ class Demo(Result):
         return terminal_tables(self.figures)
 
     def lines(self) -> Iterable[str]:
-        """Give equal or not, in one sentence."""
+        """Give equal or not, and which boxes are right, a sentence each."""
         yield verdict(self.figures)
+        yield matches_in_words(self.figures)
 
     def times(self) -> Grid:
         """Give the time that the demo took.

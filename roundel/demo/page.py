@@ -3,9 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from roundel.demo.matching import RULE, in_words
 from roundel.demo.measurement import DemoMeasurement
-from roundel.demo.pictures import SURE, draw_cycles, draw_energy, draw_roofline, draw_scenes
-from roundel.demo.tables import DemoValues, accuracy, chain, energy, frames, layers, modules, ratio_tables, traffic
+from roundel.demo.pictures import draw_cycles, draw_energy, draw_roofline, draw_scenes
+from roundel.demo.tables import (
+    DemoValues,
+    accuracy,
+    chain,
+    energy,
+    frames,
+    layers,
+    matches,
+    modules,
+    ratio_tables,
+    traffic,
+)
 from roundel.evaluation import report_tables, write_report
 from roundel.ui import Grid
 
@@ -15,6 +27,7 @@ def terminal_tables(figures: DemoValues) -> Iterator[Grid]:
     yield accuracy(figures)
     yield layers(figures).without("macs")
     yield frames(figures)
+    yield matches(figures)
     if figures["energy"]:
         yield energy(figures).without("counted")
     yield from report_tables(figures["requant"])
@@ -29,6 +42,11 @@ def verdict(figures: DemoValues) -> str:
         f"RTL equal to golden in {figures['scenes']} scenes: {compared['elements']:,} values of {compared['tensors']} "
         f"layers, {compared['boxes']} boxes"
     )
+
+
+def matches_in_words(figures: DemoValues) -> str:
+    """Return what the boxes of all scenes are, in one sentence."""
+    return f"RTL's boxes in {figures['scenes']} scenes, {in_words(figures['matching'])} ({RULE})"
 
 
 def write_page(demo: DemoMeasurement, figures: DemoValues, folder: Path) -> None:
@@ -63,10 +81,14 @@ def _opening(figures: DemoValues) -> list[str]:
         "",
         *(f"- {line}" for line in figures["differences"]),
         *([""] if figures["differences"] else []),
-        "![Held-out scenes with the boxes that the RTL found](scenes.png)",
+        "![Held-out scenes with the boxes that the RTL kept](scenes.png)",
         "",
-        f"Boxes in colour are the RTL's, with their class; thin ones have a logit below {SURE}. Dashed ones are the",
-        "objects. Neither training nor calibration saw these scenes.",
+        f"The {matches_in_words(figures)}.",
+        "Solid boxes in the colour of their class are true, dotted ones false, thin ones do not count; objects are",
+        "dashed white, and those that no box stands for thick, with their class. Neither training nor calibration",
+        "saw these scenes.",
+        "",
+        *matches(figures).markdown[:-1],
         "",
         "## Average precision",
         "",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from roundel.demo.matching import in_words
 from roundel.ui import COLOURS, bars, figure
 
 COLUMNS = 4  # scenes in a row
@@ -15,16 +16,21 @@ SHOWN = 8
 CLASS_COLOURS = (
     "#4cc9f0", "#f72585", "#b8f35d", "#ffb703", "#9d7bff", "#2ec4b6", "#ff7b54", "#f5f749", "#ff9bd2", "#8ecae6",
 )  # fmt: skip
-TRUTH = "#ffffff"
-SURE = -0.5  # logit from which on a box counts as found; all of them count for the average precision
+TRUTH, TEXT, GROUND = "#ffffff", "#d5dbe3", "#10141a"
+STYLES: dict[str, dict[str, Any]] = {
+    "object": {"linewidth": 0.9, "linestyle": (0, (2, 2)), "alpha": 0.75},
+    "true": {"linewidth": 1.8},
+    "missed": {"linewidth": 1.8, "linestyle": (0, (5, 2))},
+    "false": {"linewidth": 1.8, "linestyle": (0, (1, 1.2))},
+    "unsure": {"linewidth": 0.6, "alpha": 0.55},
+}
+"""Lines of objects, and of what a box is (`roundel.demo.matching`)."""
 NEXT = 1.1  # names on the roof stand at least so many times further right than the one before
 PARTS = ("compute", "fill", "memory", "decoder")
 
 
 def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequence[Mapping[str, Any]]) -> None:
-    """Held-out scenes with the boxes that the RTL kept, in the colour of their class; dashed: the objects.
-
-    Boxes below `SURE` are thin lines.
+    """Held-out scenes with their objects and the boxes that the RTL kept, in the styles that `STYLES` names.
 
     Parameters
     ----------
@@ -35,33 +41,39 @@ def draw_scenes(path: Path, images: Any, objects: Sequence[Any], frames: Sequenc
     """
     count = min(SHOWN, len(frames))
     rows = -(-count // COLUMNS)
-    classes = sorted({box["class"] for frame in frames for box in frame["found"]})
+    classes = sorted({box["class"] for frame in frames for box in frame["detections"]})
     colours = {name: CLASS_COLOURS[place % len(CLASS_COLOURS)] for place, name in enumerate(classes)}
-    with figure(path, 2.9 * COLUMNS, 3.05 * rows + 0.3) as drawing:
-        drawing.set_facecolor("#10141a")
+    with figure(path, 2.9 * COLUMNS, 3.2 * rows + 0.6) as drawing:
+        drawing.set_facecolor(GROUND)
         grid = drawing.subplots(rows, COLUMNS, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
         for axes, image, there, frame in zip(grid.flat, images[:count], objects, frames, strict=False):
             axes.imshow(_picture(image), cmap="gray", interpolation="nearest", vmin=0, extent=_extent(image))
             for box in there.boxes:
-                _outline(axes, box, TRUTH, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.75)
-            for box in sorted(frame["found"], key=lambda box: box["score"]):
-                if box["logit"] >= SURE:
-                    _found(axes, box, colours[box["class"]])
+                _outline(axes, box, TRUTH, **STYLES["object"])
+            for missed in frame["missed_objects"]:
+                _labelled(axes, missed, TRUTH, "missed")
+            for box in sorted(frame["detections"], key=lambda box: box["score"]):
+                if box["match"] == "unsure":
+                    _outline(axes, box["box"], colours[box["class"]], **STYLES["unsure"])
                 else:
-                    _outline(axes, box["box"], colours[box["class"]], linewidth=0.6, alpha=0.55)
-            sure = sum(box["logit"] >= SURE for box in frame["found"])
-            title = f"scene {frame['scene']}: {len(there.boxes)} objects, {sure} found"
-            axes.set_title(title, color="#d5dbe3", fontsize=9, fontweight="normal", pad=4)
+                    _labelled(axes, box, colours[box["class"]], box["match"])
+            title = f"scene {frame['scene']}, {in_words(frame)}"
+            axes.set_title(title.replace(": ", "\n"), color=TEXT, fontsize=9, fontweight="normal", pad=4)
+        handles = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=TEXT, **style) for style in STYLES.values()]
+        drawing.legend(
+            handles, STYLES, loc="outside lower center", ncols=len(STYLES), fontsize=9, frameon=False, labelcolor=TEXT
+        )
 
 
-def _found(axes: Any, box: Mapping[str, Any], colour: str) -> None:
-    """Draw a box with its class in a corner."""
-    _outline(axes, box["box"], colour, linewidth=1.8)
+def _labelled(axes: Any, box: Mapping[str, Any], colour: str, style: str) -> None:
+    """Draw a box with its class in a corner, a false one with a question mark."""
+    _outline(axes, box["box"], colour, **STYLES[style])
     x1, y1, *_ = box["box"]
+    text = f"{box['class']}?" if style == "false" else box["class"]
     axes.text(
-        x1, y1, box["class"], color="#10141a", fontsize=8, fontweight="bold", ha="left",
+        x1, y1, text, color=GROUND, fontsize=8, fontweight="bold", ha="left",
         va="bottom" if y1 >= LABEL else "top",
         bbox={"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "none"}, clip_on=True,
     )  # fmt: skip

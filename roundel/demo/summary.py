@@ -12,10 +12,11 @@ import numpy as np
 from roundel.compiler import layer_rows
 from roundel.compression import size
 from roundel.demo.accuracy import detections
+from roundel.demo.matching import MATCH_IOU, SURE, match
 from roundel.demo.measurement import DemoMeasurement, layer_names
 from roundel.evaluation import count, energy_rows, total_nj
 from roundel.golden.engine import EngineParams
-from roundel.golden.rounding import Ints
+from roundel.golden.nms import Detections
 from roundel.runtime import EngineSource, layer_cycles, predicted_cycles, total
 from roundel.sim.verilator import find_verilator
 
@@ -41,6 +42,7 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
     sizes = {row["layer"]: sum(row[name] for name in TRAFFIC) for row in traffic}
     params = demo.params
     compared = demo.traced.compiled.tensors
+    frames = [_frame(demo, scene) for scene in range(len(demo.golden))]
     return {
         "model": demo.options.model.name,
         "config": _config(demo.options.engine),
@@ -59,7 +61,8 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
             row.as_dict() | {"predicted": predicted[row.layer], "bytes": sizes.get(row.layer, 0)} for row in cycles
         ],
         "total": total(cycles, params.lanes * params.columns).as_dict() | {"predicted": sum(predicted.values())},
-        "frames": [_frame(demo, scene) for scene in range(len(demo.golden))],
+        "matching": _matching(frames),
+        "frames": frames,
         "traced_cycles": [frame.cycles for frame in demo.traced.frames],
         "energy": _energy(demo),
         "requant": list(demo.requant),
@@ -96,25 +99,48 @@ def _modules(demo: DemoMeasurement) -> list[dict[str, Any]]:
 
 
 def _frame(demo: DemoMeasurement, scene: int) -> dict[str, Any]:
-    """One scene: counters, and what was found."""
-    frame, records = demo.plain.frames[scene], demo.plain.records[scene]
+    """One scene: counters, the boxes that the engine kept, and which of them are right."""
+    frame, objects = demo.plain.frames[scene], demo.scenes.objects[scene]
+    boxes = detections(demo.detector, demo.plain.records[scene])
+    logits = np.ldexp(boxes.scores - demo.heads[0].score_offset, -logit_fraction(demo))
+    sure = np.flatnonzero(logits >= SURE)
+    matches = match(objects, Detections(boxes=boxes.boxes[sure], scores=boxes.scores[sure], classes=boxes.labels[sure]))
+    verdicts = ["unsure"] * len(boxes)
+    for place, taken in zip(sure.tolist(), matches.objects, strict=True):
+        verdicts[place] = "false" if taken is None else "true"
+    rows = zip(
+        boxes.boxes.tolist(), boxes.scores.astype(int).tolist(), logits.tolist(), boxes.labels, verdicts, strict=True
+    )
+    names = demo.detector.classes
     return {
         "scene": scene,
         **{name: frame.registers[name] for name in COUNTERS},
         "boxes_before": len(demo.boxes[scene].boxes),
-        "objects": len(demo.scenes.objects[scene].boxes),
-        "found": _found(demo, records),
+        "objects": len(objects.boxes),
+        "true": matches.true,
+        "missed": len(matches.missed),
+        "false": matches.false,
+        "unsure": len(boxes) - len(sure),
+        "detections": [
+            {"box": box, "score": score, "logit": logit, "class": names[label], "match": verdict}
+            for box, score, logit, label, verdict in rows
+        ],
+        "missed_objects": [
+            {"box": objects.boxes[place].tolist(), "class": _class(names, int(objects.classes[place]))}
+            for place in matches.missed
+        ],
     }
 
 
-def _found(demo: DemoMeasurement, records: Ints) -> list[dict[str, Any]]:
-    boxes, offset = detections(demo.detector, records), demo.heads[0].score_offset
-    logits = np.ldexp(boxes.scores - offset, -logit_fraction(demo))
-    rows = zip(boxes.boxes.tolist(), boxes.scores.astype(int).tolist(), logits.tolist(), boxes.labels, strict=True)
-    return [
-        {"box": box, "score": score, "logit": logit, "class": demo.detector.classes[label]}
-        for box, score, logit, label in rows
-    ]
+def _class(names: Sequence[str], number: int) -> str:
+    """Name a class of an object, which may be one that the detector does not know."""
+    return names[number] if 0 <= number < len(names) else str(number)
+
+
+def _matching(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the rule of the matching, and its counts over all scenes."""
+    counts = {name: sum(frame[name] for frame in frames) for name in ("objects", "true", "missed", "false", "unsure")}
+    return {"iou": MATCH_IOU, "least_logit": SURE, **counts}
 
 
 def logit_fraction(demo: DemoMeasurement) -> int:

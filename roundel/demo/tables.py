@@ -62,10 +62,18 @@ def layers(figures: DemoValues) -> Grid:
 
 def frames(figures: DemoValues) -> Grid:
     """Return the counters of the engine, a row for each scene."""
-    keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes", "objects")
+    keys = ("cycles", "computing", "read_beats", "write_beats", "boxes_before", "boxes")
     rows = [[f"scene {row['scene']}", *(f"{row[key]:,}" for key in keys)] for row in figures["frames"]]
-    heads = ("", "cycles", "computing", "read", "written", "boxes", "kept", "objects")
+    heads = ("", "cycles", "computing", "read", "written", "boxes", "kept")
     return Grid("Frames", heads, rows)
+
+
+def matches(figures: DemoValues) -> Grid:
+    """Return which boxes are right, a row for each scene, and their sum."""
+    keys = ("objects", "true", "missed", "false", "unsure")
+    named = [(f"scene {row['scene']}", row) for row in figures["frames"]]
+    rows = [[name, *(str(row[key]) for key in keys)] for name, row in [*named, ("all", figures["matching"])]]
+    return Grid("Boxes of the RTL and objects", ("", *keys), rows)
 
 
 def traffic(figures: DemoValues) -> Grid:

@@ -1,6 +1,6 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
-from roundel.detection.detections import Scenes, read_scenes
+from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector, evaluate, load
 from roundel.detection.nms_options import parse_image
 from roundel.detection.precision import accuracy
@@ -10,6 +10,7 @@ __all__ = [
     "PICTURES",
     "Detector",
     "NmsResult",
+    "Objects",
     "Scenes",
     "accuracy",
     "evaluate",

@@ -164,8 +164,8 @@ def test_what_it_leaves_can_be_used(output, tmp_path):
     with np.load(tmp_path / "run" / "boxes.npz") as file:
         for frame in found["frames"]:
             rows = file["image_ids"] == frame["scene"]
-            assert [one["box"] for one in frame["found"]] == file["boxes"][rows].tolist()
-            assert [int(one["class"]) for one in frame["found"]] == file["classes"][rows].tolist()
+            assert [one["box"] for one in frame["detections"]] == file["boxes"][rows].tolist()
+            assert [int(one["class"]) for one in frame["detections"]] == file["classes"][rows].tolist()
     assert "module engine_top" in (folder / "program" / "engine.v").read_text()
 
 
