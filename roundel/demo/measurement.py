@@ -19,7 +19,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.nms import Boxes, HeadParams
 from roundel.golden.rounding import Ints
-from roundel.graph import Conv, Dense
+from roundel.graph import Conv, Dense, Graph
 from roundel.quantization import StreamOptions
 from roundel.runtime import (
     Difference,
@@ -167,10 +167,11 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
         mappable_library(options.cells)  # a bad one is better found now than after the simulations
     detector = load_detector(options.head)
     params = engine_choice(options.engine).with_boxes(detector).params
-    compressed = run_passes(_compress_options(options, params), clock)
-    scenes = read_scenes(options.held_out, compressed.graph.shape)
+    graph = read_onnx(options.model)
+    scenes = read_scenes(options.held_out, graph.shape)
     if options.scenes > len(scenes.images):
         raise InputError(f"{options.held_out}: expected at least {options.scenes} images, not {len(scenes.images)}")
+    compressed = run_passes(_compress_options(options, graph, params), clock)
     network, names = compressed.network, layer_names(compressed)
     scales = heads_of(detector, network, names)
     heads = tuple(scale.params for scale in scales)
@@ -207,15 +208,14 @@ def layer_names(compressed: Compressed) -> dict[str, str]:
     return {name: compressed.quantized.results[tensor] for name, tensor in compressed.graph.names.items()}
 
 
-def _compress_options(options: DemoOptions, params: EngineParams) -> CompressOptions:
+def _compress_options(options: DemoOptions, graph: Graph, params: EngineParams) -> CompressOptions:
     sparsity = options.sparsity
     if sparsity is None and options.bits is None:
-        nodes = read_onnx(options.model).nodes
-        done = any(isinstance(node, Conv | Dense) and node.step is not None for node in nodes)
+        done = any(isinstance(node, Conv | Dense) and node.step is not None for node in graph.nodes)
         sparsity = 0.0 if done else SPARSITY
     opq = opq_params(sparsity, options.bits, "size", 8) if sparsity or options.bits else None
     streams = StreamOptions(packing=params.packing, lanes=params.lanes, columns=params.columns)
-    return CompressOptions(model=options.model, calibration=options.calibration, opq=opq, streams=streams)
+    return CompressOptions(model=graph, calibration=options.calibration, opq=opq, streams=streams)
 
 
 def _programs(
