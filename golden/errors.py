@@ -20,3 +20,10 @@ class MismatchError(RuntimeError):
 
     The command line prints the message and exits with code 1.
     """
+
+
+class EnvironmentWarning(UserWarning):
+    """Something around the run was not as it should be, and the run goes on without it.
+
+    The command line prints the message.
+    """

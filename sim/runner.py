@@ -1,32 +1,34 @@
 """Builds and runs cocotb benches under Verilator: cached, seeded, and never silently empty.
 
-The only place that knows `cocotb_tools.runner`, which upstream marks as experimental.
+The commands are those of cocotb's own runner, which upstream marks as experimental, but for paths without blanks and an
+environment in which no variable of the user changes a build or a run.
 """
 
 import json
 import os
 import re
 import shutil
-import tempfile
-import warnings
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache as once
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from roundel.golden.errors import ToolError
+import cocotb_tools.config
+import find_libpython
+
+from roundel.golden.errors import InputError, ToolError
+from roundel.processes import keep, run_child, work_folder
 from roundel.sim import cache
 from roundel.sim.contract import CONFIG_VARIABLE
-from roundel.sim.verilator import Verilator, find_verilator
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # "Python runners are an experimental feature"
-    import cocotb_tools.config
-    from cocotb_tools import runner as cocotb_runner
+from roundel.sim.verilator import find_verilator
 
 QUIET = ("WIDTH", "WIDTHEXPAND", "WIDTHTRUNC", "UNUSED", "DECLFILENAME", "PINCONNECTEMPTY", "UNOPTFLAT", "TIMESCALEMOD")
+MOST_JOBS = 4  # of make
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,28 +83,6 @@ class Result:
         return not self.failures and not self.errors
 
 
-class _Runner(cocotb_runner.Verilator):
-    """Cocotb's Verilator runner with the chosen Verilator, and only the ports of the top made public."""
-
-    def __init__(self, tool: Verilator, make_flags: str = ""):
-        super().__init__()
-        self.tool = tool
-        self.make_flags = make_flags
-
-    def _simulator_in_path_build_only(self) -> None:
-        self.executable = str(self.tool.executable)
-        self.env.update(self.tool.environment)
-        self.env["MAKEFLAGS"] = f"{self.env.get('MAKEFLAGS', '')} {self.make_flags}".strip()
-
-    def _build_command(self) -> list[list[str]]:
-        dropped = {"--public-flat-rw", "--trace"}
-        commands = [[word for word in command if word not in dropped] for command in super()._build_command()]
-        # Without the run path the executable does not depend on where cocotb is installed.
-        verilate, make = [[re.sub(r"-Wl,-rpath,\S+ ", "", word) for word in command] for command in commands]
-        # The objects of the run-time library do not depend on the design, although the makefile says so.
-        return [verilate, [*make, "--old-file=Vtop.mk"]]
-
-
 def build(design: Design) -> Path:
     """Compile `design`, or find it in the cache; returns the folder that holds the executable.
 
@@ -129,34 +109,50 @@ def _support(design: Design) -> Path:
 
 def _compile(design: Design, folder: Path, parts: list[str], support: Path | None) -> None:
     """Make the executable in `folder`, or the run-time library's objects there when there is no `support` yet."""
-    tool = find_verilator()
     for item in support.glob("verilated*.o") if support else ():
         shutil.copy(item, folder)  # newer than its source: make leaves it alone
     quiet = [f"/* verilator tracing_off */\n{text}\n/* verilator tracing_on */\n" for text in design.quiet_sources]
     texts = [*quiet, *design.sources]
-    files = [folder / f"source_{number}.v" for number in range(len(texts))]
-    for file, text in zip(files, texts, strict=True):
-        file.write_text(text)
-    ports = folder / "ports.vlt"
-    ports.write_text(_public_ports(design))
+    names = [f"source_{number}.v" for number in range(len(texts))]
+    for name, text in zip(names, texts, strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "ports.vlt").write_text(_public_ports(design), encoding="utf-8")
+    tool = find_verilator()
     log = folder / "build.log"
-    try:
-        _Runner(tool, f"OPT_FAST=-O{design.optimize}").build(
-            sources=[ports, *files],
-            hdl_toplevel=design.top,
-            build_dir=folder,
-            build_args=list(_arguments(design)),
-            timescale=("1ns", "1ps"),
-            waves=design.trace is not None,
-            log_file=log,
-        )
-    except (SystemExit, RuntimeError) as error:
-        kept = cache.failed_folder("verilator", parts) / log.name
-        raise ToolError(f"{tool} could not build {design.top}:\n{_tail(log)}\nlog: {kept}") from error
+    for command in _build_commands(design, folder, names):
+        step = folder / "step.log"
+        ended = run_child(command, folder=folder, variables=_build_variables(design), log=step)
+        with log.open("ab") as whole:
+            whole.write(step.read_bytes())
+        if ended.code != 0:
+            kept = cache.failed_folder("verilator", parts) / log.name
+            raise ToolError(f"{tool} could not build {design.top}:\n{_tail(log)}\nlog: {kept}")
     for leftover in folder.iterdir():
         wanted = leftover.match("verilated*.o") if support is None else leftover.name == design.top
-        if not wanted and leftover != log:
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        elif not wanted and leftover != log:
             leftover.unlink()
+
+
+def _build_commands(design: Design, folder: Path, sources: list[str]) -> list[list[str]]:
+    """Return Verilator's command and make's, which run in `folder`: links there stand for paths with blanks."""
+    (folder / "cocotb_libs").symlink_to(cocotb_tools.config.libs_dir)
+    (folder / "cocotb_share").symlink_to(cocotb_tools.config.share_dir)
+    # Without a run path the executable does not depend on where cocotb is installed.
+    verilate = [str(find_verilator().executable), "-cc", "--exe", "-Mdir", ".", "--top-module", design.top, "--vpi"]
+    verilate += ["--prefix", "Vtop", "-o", design.top, "-LDFLAGS", "-Lcocotb_libs -lcocotbvpi_verilator"]
+    verilate += [*_arguments(design), "--timescale", "1ns/1ps"]
+    verilate += ["cocotb_share/lib/verilator/verilator.cpp", "ports.vlt", *sources]
+    # The objects of the run-time library do not depend on the design, although the makefile says so.
+    jobs = str(min(MOST_JOBS, os.cpu_count() or 1))
+    make = ["make", "-j", jobs, "-f", "Vtop.mk", f"VM_TRACE={int(design.trace is not None)}", "--old-file=Vtop.mk"]
+    return [verilate, make]
+
+
+def _build_variables(design: Design) -> dict[str, str]:
+    variables = dict(find_verilator().environment)
+    return variables | {"MAKEFLAGS": f"{variables.get('MAKEFLAGS', '')} OPT_FAST=-O{design.optimize}".strip()}
 
 
 def run(
@@ -187,41 +183,64 @@ def run(
     ToolError
         The simulation crashed, no test ran, or a test ended with another exception than a failed assertion.
     """
-    executable = build(design)
-    work = folder or Path(tempfile.mkdtemp(prefix="roundel-"))
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "config.json").write_text(json.dumps(dict(config or {})))
-    results = work / "results.xml"
+    executable = build(design) / design.top
+    with nullcontext(folder) if folder else work_folder() as work:
+        work.mkdir(parents=True, exist_ok=True)
+        log = work / "run.log"
+        try:
+            result = _simulate(design, executable, bench, seed, dict(config or {}), work)
+            if result.errors:
+                raise ToolError(f"the bench {bench} failed on {design.top}: {result.errors[0]}\nlog: {log}")
+            if not result.tests:
+                raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(log)}\nlog: {log}")
+        except ToolError:
+            keep(work)
+            raise
+        if not result.passed:
+            keep(work)
+        return result
+
+
+def _simulate(design: Design, executable: Path, bench: str, seed: int, config: Mapping[str, Any], work: Path) -> Result:
+    (work / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    log, results = work / "run.log", work / "results.xml"
     results.unlink(missing_ok=True)
-    tool = _Runner(find_verilator())
-    libraries = os.pathsep.join(filter(None, [str(cocotb_tools.config.libs_dir), os.environ.get("LD_LIBRARY_PATH")]))
+    trace = ["--trace", "--trace-file", f"dump.{design.trace}"] if design.trace else []
     try:
-        tool.test(
-            test_module=bench,
-            hdl_toplevel=design.top,
-            hdl_toplevel_lang="verilog",
-            build_dir=executable,
-            test_dir=work,
-            seed=seed,
-            waves=design.trace is not None,
-            test_args=["--trace-file", f"dump.{design.trace}"] if design.trace else [],
-            extra_env={CONFIG_VARIABLE: str(work / "config.json"), "LD_LIBRARY_PATH": libraries},
-            results_xml=str(results),
-            log_file=work / "run.log",
+        ended = run_child(
+            [executable, *trace], folder=work, variables=_run_variables(design, bench, seed, work), log=log
         )
-    except (SystemExit, RuntimeError) as error:
-        # A failed test ends here as well; only a missing result file is a crash.
-        if not results.exists():
-            log = work / "run.log"
-            raise ToolError(f"simulation of {design.top} crashed:\n{_tail(log)}\nlog: {log}") from error
-    result = _read_results(results, work)
-    if result.errors:
-        raise ToolError(f"the bench {bench} failed on {design.top}: {result.errors[0]}\nlog: {work / 'run.log'}")
-    if not result.tests:
-        raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(work / 'run.log')}\nlog: {work / 'run.log'}")
-    if folder is None and result.passed:
-        shutil.rmtree(work)
-    return result
+    except PermissionError as error:
+        raise InputError(f"{executable}: cannot be run ({error.strerror}); is no program allowed there?") from None
+    if not results.exists():  # a failed test ends with a file
+        raise ToolError(f"simulation of {design.top} crashed ({ended}):\n{_tail(log)}\nlog: {log}")
+    return _read_results(results, work)
+
+
+def _run_variables(design: Design, bench: str, seed: int, work: Path) -> dict[str, str]:
+    """Return what cocotb, inside of the simulator, reads from its environment."""
+    libraries = [str(cocotb_tools.config.libs_dir), os.environ.get("LD_LIBRARY_PATH", "")]
+    return {
+        CONFIG_VARIABLE: str(work / "config.json"),
+        "COCOTB_ANSI_OUTPUT": "0",
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_RESULTS_FILE": str(work / "results.xml"),
+        "COCOTB_TEST_MODULES": bench,
+        "COCOTB_TOPLEVEL": design.top,
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",
+        "GPI_USERS": ";".join([_libpython(), cocotb_tools.config.pygpi_entry_point()]),
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "TOPLEVEL_LANG": "verilog",
+    }
+
+
+@once
+def _libpython() -> str:
+    path = find_libpython.find_libpython()
+    if path is None:
+        raise InputError("simulation needs Python's shared library: install with `apt-get install libpython3-dev`")
+    return str(path)
 
 
 def _arguments(design: Design) -> tuple[str, ...]:
@@ -256,4 +275,6 @@ def _read_results(path: Path, work: Path) -> Result:
 
 
 def _tail(log: Path, lines: int = 12) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log was written)"
+    if not log.exists():
+        return "(no log was written)"
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

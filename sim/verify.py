@@ -1,8 +1,6 @@
 """Proves units: RTL against golden, every named configuration, without and with stalls."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from amaranth.lib import wiring
 from roundel.golden.errors import ToolError
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import Unit
+from roundel.processes import in_parallel
 from roundel.sim.exhaustive import EXHAUSTIVE
 from roundel.sim.runner import Design, Result, run
 
@@ -103,8 +102,7 @@ def prove_all(
         done(case, result)
         return case, result
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(run_case, todo))
+    return in_parallel(run_case, todo)
 
 
 def _component(unit: Unit, keywords: Mapping[str, Any]) -> wiring.Component:

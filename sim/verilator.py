@@ -2,13 +2,13 @@
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from roundel.golden.errors import InputError
+from roundel.processes import run_child
 
 MINIMUM = (5, 36)  # older ones fail to compile cocotb's harness
 
@@ -68,6 +68,5 @@ def find_verilator() -> Verilator:
 
 
 def _version(executable: str) -> tuple[int, int]:
-    output = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"Verilator (\d+)\.(\d+)", output)
+    match = re.search(r"Verilator (\d+)\.(\d+)", run_child([executable, "--version"]).output)
     return (int(match[1]), int(match[2])) if match else (0, 0)

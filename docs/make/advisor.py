@@ -166,7 +166,7 @@ def advice_part(case: Case, text: str, *, area: bool) -> list[str]:
 
 def main(page: Path = PAGE, *, area: bool = False) -> None:
     cases = [Case(name) for name in ("digits_qdq", "separable_qdq", "two_scales_qdq")]
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for name, lines in {
         "refused": refused(cases[0]),
         "kept": kept_table(cases),
@@ -174,7 +174,7 @@ def main(page: Path = PAGE, *, area: bool = False) -> None:
         "costs": cost_table(cases),
     }.items():
         text = put(text, name, "\n".join(lines))
-    page.write_text(text)
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

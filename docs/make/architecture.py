@@ -174,7 +174,7 @@ def main(path: Path = PICTURE) -> None:
     draw = Drawing()
     way_of_the_data(draw)
     inside_of_the_engine(draw)
-    path.write_text(str(draw))
+    path.write_text(str(draw), encoding="utf-8")
 
 
 if __name__ == "__main__":

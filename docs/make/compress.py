@@ -26,7 +26,7 @@ ROWS = {
 
 
 def main(page: Path = PAGE) -> None:
-    page.write_text(put(page.read_text(), "digits", "\n".join(table())))
+    page.write_text(put(page.read_text(encoding="utf-8"), "digits", "\n".join(table())), encoding="utf-8")
 
 
 def table() -> list[str]:

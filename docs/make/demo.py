@@ -20,10 +20,10 @@ def main(folder: Path, page: Path = PAGE) -> None:
         "verdict": f"{verdict(results)}, on {results['tools']['simulator']}.",
         **{name: "\n".join(make(results).markdown).rstrip() for name, make in TABLES.items()},
     }
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for name, part in parts.items():
         text = put(text, name, part)
-    page.write_text(text)
+    page.write_text(text, encoding="utf-8")
     for name in PICTURES:
         shutil.copy(folder / f"{name}.png", page.parent / "pictures" / f"demo_{name}.png")
 

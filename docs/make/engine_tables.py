@@ -80,10 +80,10 @@ def tables() -> dict[str, str]:
 
 def main(page: Path = PAGE) -> None:
     """Put the tables between their markers in a page."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for name, content in tables().items():
         text = put(text, name, content)
-    page.write_text(text)
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

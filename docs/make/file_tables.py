@@ -18,7 +18,7 @@ LAYERS = re.compile(r"(<!-- rooms -->\n).*?(<!-- /rooms -->)", re.DOTALL)
 
 def summary(module: Path) -> str:
     """The first line of a module's docstring, or the whole first paragraph if its sentence goes on, without a stop."""
-    text = ast.get_docstring(ast.parse(module.read_text())) or ""
+    text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
     paragraph = text.split("\n\n")[0]
     first = paragraph.splitlines()[0] if paragraph else ""
     sentence = first if first.endswith(".") else " ".join(paragraph.split())

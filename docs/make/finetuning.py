@@ -32,14 +32,14 @@ SHOWN = "`rice`, 4 slices"
 def main(page: Path = PAGE) -> None:
     before, after = fold(read_onnx(DIGITS / "digits.onnx")), read_onnx(DIGITS / "digits_sparse.onnx")
     plans = opq(layer_weights(before), PLAN)
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for name, lines in {
         "accuracy": accuracy_table(before, plans, after),
         "sizes": size_table(plans, after),
         "ratio": [ratio(plans, after)],
     }.items():
         text = put(text, name, "\n".join(lines))
-    page.write_text(text)
+    page.write_text(text, encoding="utf-8")
 
 
 def accuracy_table(before: Graph, plans: dict[str, LayerPlan], after: Graph) -> list[str]:

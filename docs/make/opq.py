@@ -25,7 +25,7 @@ def main(page: Path = PAGE) -> None:
     graph = fold(read_onnx(DIGITS / "digits.onnx"))
     images = load_images(DIGITS / "heldout.npz", graph)
     plans = opq(layer_weights(graph), PLAN)
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for name, table in {
         "layers": layer_table(plans),
         "sizes": size_table(plans),
@@ -33,7 +33,7 @@ def main(page: Path = PAGE) -> None:
         "accuracy": accuracy_table(graph, images),
     }.items():
         text = put(text, name, "\n".join(table))
-    page.write_text(text)
+    page.write_text(text, encoding="utf-8")
 
 
 def sparsity(plans: Mapping[str, LayerPlan]) -> float:

@@ -1,7 +1,5 @@
 """Runs schedules of beats on the RTL of the MAC array, behind a weight decoder or without."""
 
-import shutil
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from roundel.golden.mac import MacParams, Schedule, SparseMacParams
 from roundel.golden.rounding import Ints
 from roundel.hw.emit import manifest, to_verilog
 from roundel.hw.mac import MacArray, SparseMac
+from roundel.processes import keep, work_folder
 from roundel.sim.contract import PERIOD_NS
 from roundel.sim.runner import Design, run
 
@@ -102,20 +101,25 @@ def simulate(array: Array, beats: Schedule, stream: bytes | None = None) -> Repl
     ToolError
         The simulation crashed, or gave no results.
     """
-    folder = Path(tempfile.mkdtemp(prefix="roundel-"))  # stays, with its log, where anything below raises
-    beats.save(folder / "stimulus.npz")
-    config = {"params": array.params.as_dict(), "latency": array.latency, "stimulus": str(folder / "stimulus.npz")}
-    if stream is not None:
-        (folder / "stream.rws").write_bytes(stream)
-        config["stream"] = str(folder / "stream.rws")
+    config: dict[str, Any] = {"params": array.params.as_dict(), "latency": array.latency}
     bench = BENCH if stream is None else SPARSE_BENCH
-    result = run(array.design, bench, seed=SEED, config=config, folder=folder)
-    if not (folder / OUTPUTS).exists():
-        raise ToolError(f"{array.name} gave no results: {', '.join(result.failures)}\nlog: {folder / 'run.log'}")
-    cycles, seconds = clock(folder)
-    with np.load(folder / OUTPUTS) as archive:
-        outputs, counted = archive["outputs"], int(archive["cycles"])
-    shutil.rmtree(folder)
+    with work_folder() as folder:
+        beats.save(folder / "stimulus.npz")
+        config["stimulus"] = str(folder / "stimulus.npz")
+        if stream is not None:
+            (folder / "stream.rws").write_bytes(stream)
+            config["stream"] = str(folder / "stream.rws")
+        try:
+            result = run(array.design, bench, seed=SEED, config=config, folder=folder)
+            if not (folder / OUTPUTS).exists():
+                failures = ", ".join(result.failures)
+                raise ToolError(f"{array.name} gave no results: {failures}\nlog: {folder / 'run.log'}")
+        except ToolError:
+            keep(folder)
+            raise
+        cycles, seconds = clock(folder)
+        with np.load(folder / OUTPUTS) as archive:
+            outputs, counted = archive["outputs"], int(archive["cycles"])
     return Replay(outputs=outputs, cycles=counted, faults=result.failures, speed=cycles / seconds)
 
 

@@ -1,9 +1,7 @@
 """Figures of speed: work per clock cycle of each unit's RTL, and how fast simulation and golden models run."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from roundel.golden.requant import RequantParams
 from roundel.golden.rounding import limits
 from roundel.hw.emit import to_verilog
 from roundel.hw.requant import Requantizer
+from roundel.processes import work_folder
 from roundel.sim.runner import Design, run
 from roundel.ui import Done, Row, row, seconds
 
@@ -103,13 +102,13 @@ def _requant(params: RequantParams, seed: int) -> list[Row]:
     component = Requantizer(params)
     design = Design(sources=(to_verilog(component, "requant"),), top="requant")
     config = {"params": params.as_dict(), "latency": component.latency, "beats": RESULTS}
-    with tempfile.TemporaryDirectory(prefix="roundel-") as folder:
-        result = run(design, "roundel.sim.benches.tb_requant", seed=seed, config=config, folder=Path(folder))
+    with work_folder() as folder:
+        result = run(design, "roundel.sim.benches.tb_requant", seed=seed, config=config, folder=folder)
         if not result.passed:
             raise MismatchError(
                 f"the RTL of requantizer {params.scheme.value} differs from golden: {result.failures[0]}"
             )
-        cycles, taken = clock(Path(folder))
+        cycles, taken = clock(folder)
     acc = np.random.default_rng(seed).integers(*limits(params.acc_width, True), RESULTS, endpoint=True)
     given = runtime(params, Accumulators(source="uniform", layers=(acc,), shifts=(params.acc_width - 8,)))
     about = params.as_dict() | {"results": RESULTS, "seed": seed}

@@ -3,16 +3,20 @@
 Every command is thin: it reads options, calls one public function of `roundel`, prints or writes the result.
 """
 
+import codecs
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
 
-from roundel.golden.errors import InputError, MismatchError, ToolError
+from roundel.golden.errors import EnvironmentWarning, InputError, MismatchError, ToolError
+from roundel.processes import ending_signals
 
 COMMANDS = {
     "advise": "Tell what it costs to move a quantized network's scales to powers of two, and what that saves.",
@@ -28,6 +32,9 @@ COMMANDS = {
     "verify": "Check RTL against the golden models, with cocotb benches under Verilator.",
 }
 """The commands, each in a file of its own, and what the list of them says."""
+PLAIN = {"…": "...", "×": "x", "·": "*", "→": "->", "²": "2", "³": "3", "µ": "u", "σ": "sigma", "–": "-", "—": "-"}
+PLAIN |= {"≤": "<=", "≥": ">=", "≠": "!=", "±": "+-", "°": "deg", "−": "-", "’": "'", "“": '"', "”": '"'}
+"""What stands for a sign on a terminal that has it not."""
 
 
 class Commands(click.Group):
@@ -57,9 +64,59 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit code 2 on bad input, 3 when a tool crashed, one message on stderr either way."""
+    """Run the command line: exit code 2 on bad input, 3 when a tool crashed, one message on stderr either way.
+
+    SIGINT, SIGTERM and SIGHUP end the process at once, with its children and its work folders.
+    """
     warnings.filterwarnings("ignore", message=".* created but never used")  # half a design, when bad input ends the run
-    sys.exit(_guarded(lambda: cli.main(arguments, standalone_mode=False)))
+    with ending_signals(), _plain_signs(), _warnings_on_one_line():
+        code = _guarded(lambda: cli.main(arguments, standalone_mode=False))
+    sys.exit(code)
+
+
+@contextmanager
+def _plain_signs() -> Iterator[None]:
+    """Let stdout and stderr take any text, whatever their encoding: signs that it has not are put in plain ones.
+
+    Names of files that are no valid text, and letters of other alphabets, are written as escapes.
+    """
+    codecs.register_error("roundel", _in_plain_signs)
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="roundel")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            if not stream.closed:
+                stream.reconfigure(errors=errors)
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an encoding has not, as the codecs of Python ask for it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in signs), error.end
+
+
+@contextmanager
+def _warnings_on_one_line() -> Iterator[None]:
+    """Print warnings about the environment as errors are printed, not as Python prints warnings."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *others: Any, **named: Any) -> None:
+        if issubclass(category, EnvironmentWarning):
+            click.echo(f"roundel: {message}", err=True)
+        else:
+            usual(message, category, *others, **named)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _guarded(call: Callable[[], Any]) -> int:

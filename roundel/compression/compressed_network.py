@@ -153,7 +153,7 @@ def _report(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        report = json.loads(path.read_text())
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         report = None
     if not isinstance(report, dict):

@@ -1,7 +1,6 @@
 """From a trained network to a compressed one: the public function and what it asks of the passes."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from roundel.compression.compressed_network import ONNX, CompressedNetwork, stream_files
@@ -16,6 +15,7 @@ from roundel.golden.parameters import check_bool, choice
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
 from roundel.graph import Graph, ImageSource
+from roundel.processes import work_folder
 from roundel.quantization import QuantizeOptions, StreamOptions
 from roundel.ui import Progress, silent
 
@@ -153,7 +153,7 @@ def packed(result: Compressed) -> CompressedNetwork:
 
 
 def _exported(graph: Graph) -> bytes:
-    with TemporaryDirectory(prefix="roundel-") as folder:
-        path = Path(folder) / ONNX
+    with work_folder() as folder:
+        path = folder / ONNX
         export_onnx(graph, path)
         return path.read_bytes()

@@ -1,8 +1,6 @@
 """Comparisons of variants: which rows, on which cells, with which stimulus."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from roundel.golden.requant import RequantParams, Scheme
 from roundel.hw.emit import to_verilog
 from roundel.hw.mac import MacArray
 from roundel.hw.units import UNITS
+from roundel.processes import in_parallel
 from roundel.synth.cells import REFERENCE, join_libraries, mappable_library
 from roundel.synth.fpga import place_ecp5
 from roundel.synth.measure import (
@@ -68,8 +67,7 @@ def run_jobs(jobs: Sequence[Job], done: Done = lambda name: None) -> list[Row]:
         done(job.name)
         return row
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(run_job, jobs))
+    return in_parallel(run_job, jobs)
 
 
 def library_paths(names: Sequence[str]) -> list[Path]:

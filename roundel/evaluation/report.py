@@ -179,7 +179,7 @@ def _draw_requant(rows: Sequence[Row], path: Path) -> None:
 def _write_rows(rows: Sequence[Row], folder: Path) -> None:
     write_json(folder / "report.json", list(rows))
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    with open(folder / "report.csv", "w", newline="") as stream:
+    with open(folder / "report.csv", "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, keys)
         writer.writeheader()
         writer.writerows(rows)

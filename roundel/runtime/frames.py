@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from roundel.golden.cycles import predict
 from roundel.golden.engine import BASES, OFFSETS, Control, ErrorCode, Region, Status
 from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.rounding import Ints
+from roundel.processes import in_parallel
 from roundel.sim.engine_run import MOST, PAGE, EngineRun, Row, control, place, simulate, whole_run
 from roundel.ui import Done
 
@@ -82,8 +82,7 @@ def run_frames(compiled: Compiled, images: Ints, done: Done = lambda _: None) ->
         done(f"images to {part.stop} of {len(images)}")
         return frames
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return [frame for frames in pool.map(simulate_part, batches(compiled, len(images))) for frame in frames]
+    return [frame for frames in in_parallel(simulate_part, batches(compiled, len(images))) for frame in frames]
 
 
 def batches(compiled: Compiled, count: int) -> list[slice]:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -12,11 +14,15 @@ from roundel.ui.progress import Done
 
 out = Console(highlight=False, soft_wrap=True, markup=False)  # names of layers may look like markup
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+NARROW, WIDE = 12, 10_000  # columns: of names in a narrow terminal, and more than any table has
 QUIET = 10.0  # seconds between two lines of progress, where there is no terminal
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], console: Console = out) -> None:
-    """Print a table.
+    """Print a table, of which nothing is ever cut.
+
+    Where there is no terminal it is as wide as its cells. In a narrow terminal heads and the first column go on in the
+    next line; numbers never do.
 
     Parameters
     ----------
@@ -29,11 +35,20 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], con
     console
         Where to print.
     """
+    cells = [tuple(row) for row in rows]
     grid = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        grid.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
-    for row in rows:
+        widest = max((cell_len(row[number]) for row in cells), default=0)
+        grid.add_column(
+            column,
+            justify="left" if number == 0 else "right",
+            overflow="fold",
+            min_width=min(widest, NARROW) if number == 0 else widest,
+        )
+    for row in cells:
         grid.add_row(*row)
+    if not console.is_terminal:
+        grid.width = Measurement.get(console, console.options.update(width=WIDE), grid).maximum
     console.print(grid)
 
 

@@ -15,7 +15,7 @@ from roundel.sim.contract import CONFIG_VARIABLE, PERIOD_NS
 
 def config() -> dict[str, Any]:
     """Read the settings that `roundel.sim.runner.run` was given."""
-    return dict(json.loads(Path(os.environ[CONFIG_VARIABLE]).read_text()))
+    return dict(json.loads(Path(os.environ[CONFIG_VARIABLE]).read_text(encoding="utf-8")))
 
 
 def generator(salt: int = 0) -> np.random.Generator:

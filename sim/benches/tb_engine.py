@@ -119,6 +119,6 @@ async def follows_script(dut: Any) -> None:
         getattr(dut, name).value = value
     await start(dut)
     answers = await follow(dut, given["script"])
-    Path("answers.json").write_text(json.dumps(answers))
+    Path("answers.json").write_text(json.dumps(answers), encoding="utf-8")
     dut.dump.value = 1
     await ClockCycles(dut.clk, 2)

@@ -92,7 +92,7 @@ def _cycles(path: Path, netlist: Netlist, toggles: NDArray[np.float64]) -> float
 def _signals(path: Path, scope: str) -> Iterator[tuple[str, int, int, int]]:
     """Name, time at 0, time at 1 and number of toggles of every net directly within `scope`."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), expected a SAIF file") from error
     wanted = scope.split("/")

@@ -121,7 +121,7 @@ def _count(design: Path, top: str, saif: Path) -> MemoryUse:
     cycles = seen.density[gathered.inputs["clk"][0]] / 2
     sizes = {
         name: int(cell["parameters"]["SIZE"], 2)
-        for name, cell in json.loads(design.read_text())["modules"][module]["cells"].items()
+        for name, cell in json.loads(design.read_text(encoding="utf-8"))["modules"][module]["cells"].items()
     }
 
     def accesses(nets: tuple[int, ...]) -> int:

@@ -1,12 +1,12 @@
 """A run of a bench on one design with a given stimulus, which must equal golden."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from roundel.golden.errors import MismatchError
+from roundel.processes import work_folder
 from roundel.sim.runner import Design, Result, run
 
 SEED = 1  # of cocotb; the stimulus is given
@@ -34,8 +34,7 @@ def proven(
     ToolError
         A tool failed.
     """
-    with tempfile.TemporaryDirectory(prefix="roundel-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         stimulus(folder / "stimulus.npz")
         settings = dict(config) | {"stimulus": str(folder / "stimulus.npz")}
         result = run(design, bench, seed=SEED, config=settings, folder=folder)

@@ -149,7 +149,7 @@ def _read(folder: Path, unit: str, top: str, commands: tuple[str, ...]) -> Built
 
 
 def _module(path: Path, name: str) -> dict[str, Any]:
-    module: dict[str, Any] = json.loads(path.read_text())["modules"][name]
+    module: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["modules"][name]
     return module
 
 

@@ -152,7 +152,7 @@ def _placed(folder: Path, top: str, options: FpgaOptions) -> Placed:
 
 def _register_ports(source: Path, target: Path, top: str) -> int:
     """Copy a netlist with a flip-flop at every bit of every port but the clock; returns how many were added."""
-    design = json.loads(source.read_text())
+    design = json.loads(source.read_text(encoding="utf-8"))
     module = design["modules"][top]
     named = (*module["ports"].values(), *module["netnames"].values())
     fresh = count(1 + max((bit for item in named for bit in item["bits"] if isinstance(bit, int)), default=1))
@@ -169,7 +169,7 @@ def _register_ports(source: Path, target: Path, top: str) -> int:
             module["cells"][f"port_{name}_{place}"] = _flip_flop(clock, data, out)
             port["bits"][place] = new
             added += 1
-    target.write_text(json.dumps(design))
+    target.write_text(json.dumps(design), encoding="utf-8")
     return added
 
 

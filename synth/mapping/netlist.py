@@ -208,7 +208,7 @@ def read_netlist(path: Path, library: Library, top: str | None = None) -> Netlis
         The file is missing or is not such a netlist.
     """
     try:
-        modules = json.loads(path.read_text())["modules"]
+        modules = json.loads(path.read_text(encoding="utf-8"))["modules"]
         if top is None:
             marked = [name for name, module in modules.items() if "top" in module.get("attributes", {})]
             top = (marked or list(modules))[0]

@@ -1,8 +1,5 @@
 """Runs Yosys in a process of its own, so that a crash or a hang of it becomes an error with its last lines."""
 
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -10,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from roundel.golden.errors import ToolError
+from roundel.processes import run_child, tool_caches
 from roundel.sim.cache import cached, failed_folder
 
 SCRIPT, LOG = "flow.ys", "yosys.log"
@@ -46,22 +44,10 @@ def run_yosys(folder: Path, commands: Iterable[str], *, timeout_s: float = 1800.
 
 def run_tool(name: str, command: Sequence[str], folder: Path, log: str, *, timeout_s: float) -> str:
     """Run `command` in `folder` with its output in the file `log`, and return that output (errors: see `run_yosys`)."""
-    path = folder / log
-    with path.open("wb") as out:
-        child = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            code = child.wait(timeout=timeout_s)
-            ending = f"exit code {code}" if code >= 0 else f"signal {-code}"
-        except subprocess.TimeoutExpired:
-            code, ending = -1, f"no end after {timeout_s:g} s"
-        finally:
-            if child.poll() is None:  # also on Ctrl-C: ABC runs as a child of Yosys, so the whole group goes
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-    text = path.read_text(errors="replace")
-    if code != 0:
+    ended = run_child(command, folder=folder, variables=tool_caches(), log=folder / log, timeout_s=timeout_s)
+    text = (folder / log).read_text(encoding="utf-8", errors="replace")
+    if ended.code != 0:
+        ending = f"no end after {timeout_s:g} s" if ended.code is None else str(ended)
         last = "\n".join(text.strip().splitlines()[-_LAST_LINES:])
         raise ToolError(f"{name} failed ({ending}):\n{last}")
     return text

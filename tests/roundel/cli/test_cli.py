@@ -1,6 +1,8 @@
 """The command line: what it writes, what it says about bad input, and with which exit code."""
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,8 +114,11 @@ def test_an_output_that_is_a_file(tmp_path, capsys):
 def test_nothing_moves_when_one_file_is_in_the_way(tmp_path, capsys):
     (tmp_path / "requant.v").mkdir()
     assert call("generate", "requant", "-o", tmp_path) == 2
-    assert "requant.v: is in the way, expected nothing or a file" in capsys.readouterr().err
-    assert [item.name for item in tmp_path.iterdir()] == ["requant.v"]
+    said = capsys.readouterr().err
+    assert "requant.v: is in the way, expected nothing or a file; what was made lies in " in said
+    kept = Path(said.strip().rpartition(" lies in ")[2])
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "requant.v", kept])
+    assert "module requant(" in (kept / "requant.v").read_text()
 
 
 def test_libraries_that_share_a_name_are_refused(tmp_path, capsys):
@@ -207,3 +212,35 @@ def test_too_little_memory_is_one_line(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.startswith("roundel: not enough memory for this input: Unable to allocate 1.00 EiB")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("latin-1", r"3 \xb5m\xb2 \xd7 4 -> ...conv \\u0441\\u043b \\udcff"),
+        ("cp1252", r"3 \xb5m\xb2 \xd7 4 -> \x85conv \\u0441\\u043b \\udcff"),
+        ("utf-8", r"3 \xc2\xb5m\xc2\xb2 \xc3\x97 4 \xe2\x86\x92 \xe2\x80\xa6conv \xd1\x81\xd0\xbb \\udcff"),
+    ],
+)
+def test_a_terminal_of_any_encoding_gets_all_of_a_text(encoding, shown, monkeypatch):
+    from roundel.ui import out
+
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("roundel.generator.describe_units", lambda: out.print("3 µm² × 4 → …conv сл \udcff") or [])
+    assert call("units") == 0
+    stream.flush()
+    assert stream.buffer.getvalue().startswith(shown.encode().decode("unicode_escape").encode("latin-1"))
+    assert stream.errors == "strict"
+
+
+def test_json_is_the_same_on_every_terminal(monkeypatch):
+    texts = []
+    for encoding in ("latin-1", "ascii", "utf-8"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr("sys.stdout", stream)
+        assert call("units", "--json") == 0
+        stream.flush()
+        texts.append(stream.buffer.getvalue())
+    assert texts[0] == texts[1] == texts[2]
+    assert json.loads(texts[0])
