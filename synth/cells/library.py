@@ -113,7 +113,7 @@ class Kind(Enum):
     FLIP_FLOP = "flip_flop"
     LATCH = "latch"
     CLOCK_GATE = "clock_gate"
-    OTHER = "other"  # tri-state, bidirectional, without output or without function
+    OTHER = "other"  # tri-state, bidirectional, without output, or without a function of its inputs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,7 @@
 """From a Liberty file to a `Library`: units, tables, functions and kinds of cells."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -215,7 +215,7 @@ def _state(group: LibertyGroup) -> State | None:
     return None
 
 
-def _kind(group: LibertyGroup, pins: Iterable[Pin], state: State | None) -> Kind:
+def _kind(group: LibertyGroup, pins: Collection[Pin], state: State | None) -> Kind:
     if "clock_gating_integrated_cell" in group.attributes:
         return Kind.CLOCK_GATE
     outputs = [pin for pin in pins if pin.direction not in ("input", "internal")]
@@ -225,4 +225,6 @@ def _kind(group: LibertyGroup, pins: Iterable[Pin], state: State | None) -> Kind
         return Kind.FLIP_FLOP if state else Kind.OTHER
     if group.first("latch") is not None:
         return Kind.LATCH if state else Kind.OTHER
-    return Kind.COMB
+    inputs = {pin.name for pin in pins if pin.direction == "input"}
+    plain = all(inputs.issuperset(pin.function.inputs) for pin in outputs if pin.function is not None)
+    return Kind.COMB if plain else Kind.OTHER

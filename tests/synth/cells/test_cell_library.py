@@ -233,6 +233,12 @@ def test_too_long_a_file_is_refused_before_it_takes_memory(packed, tmp_path, mon
     assert most < 8 << 20
 
 
+def test_a_function_of_no_input_is_no_logic(tmp_path):
+    cells = read_library(write(tmp_path, TOY.replace('"!A"', '"!IN"'))).cells
+    assert cells["INV"].kind is Kind.OTHER
+    assert read_library(write(tmp_path, TOY)).cells["INV"].kind is Kind.COMB
+
+
 def test_a_file_that_changed_is_read_again(tmp_path):
     before = read_library(write(tmp_path, TOY)).cells["INV"].area
     changed = write(tmp_path, TOY.replace("area : 1.5", "area : 12.5"))
