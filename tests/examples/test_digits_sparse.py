@@ -21,7 +21,7 @@ from roundel.golden.opq import OpqParams, opq
 from roundel.graph import Conv, Dense, fold, layer_codes, layer_weights, load_images
 from roundel.quantization import QuantizeOptions, quantize
 from tests.support.outside import need
-from tests.support.places import ROOT
+from tests.support.places import EXAMPLES, ROOT
 
 PARAMS = OpqParams(sparsity=0.8, bits=4, max_width=4, power_of_two=True)
 CODECS = [
@@ -115,7 +115,7 @@ def test_the_script_that_makes_it_runs(
     need("torch")
     need("sklearn")
     shutil.copy(DIGITS / "digits.onnx", tmp_path)
-    monkeypatch.syspath_prepend(str(DIGITS))
+    monkeypatch.syspath_prepend(str(EXAMPLES / "digits"))
     sparse = importlib.import_module("sparse")
     monkeypatch.setattr(sparse, "DIGITS", tmp_path)
     monkeypatch.setattr(sparse, "CHOSEN", replace(sparse.CHOSEN, epochs=2))
