@@ -5,10 +5,11 @@ from roundel.golden.network.conv import Window, grouped_matmul, im2col, matmul, 
 from roundel.golden.network.file import load, load_meta, save
 from roundel.golden.network.join import Add, Concat
 from roundel.golden.network.network import Network, outputs, run, steps
-from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
+from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
 
 __all__ = [
+    "MAX_FACTOR",
     "MAX_SHIFT",
     "Add",
     "AveragePool",

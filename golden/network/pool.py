@@ -11,6 +11,7 @@ from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
 
 MAX_TAPS = 1 << 20  # of a mean
+MAX_FACTOR = 64  # of upsampling
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +104,7 @@ class Upsample(Layer):
     factor: int = 2
 
     def __post_init__(self) -> None:
-        check_integer(f"{self.name}: factor", self.factor, 1, 64)
+        check_integer(f"{self.name}: factor", self.factor, 1, MAX_FACTOR)
 
     def compute(self, *inputs: Ints) -> Step:
         """Repeat rows and columns of a map (batch, rows, columns, channels)."""

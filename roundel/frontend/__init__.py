@@ -1,7 +1,8 @@
 """ONNX files in and out: the only place that imports onnx."""
 
 from roundel.frontend.exporter import export_onnx
-from roundel.frontend.importer import Model, read_onnx
+from roundel.frontend.importer import read_onnx
+from roundel.frontend.model_file import Model
 
 __all__ = [
     "Model",

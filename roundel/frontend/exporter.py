@@ -5,7 +5,7 @@ the codes themselves. Everything else, biases and activations, stays float.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.graph import Conv, Dense, Graph, Node, codes_of
 
-OPSET = 17  # the newest that onnxruntime 1.12 runs
-IR_VERSION = 8
+OPSET, IR_VERSION = 17, 8  # the newest that onnxruntime 1.12 runs
+DILATED_OPSET, DILATED_IR_VERSION = 19, 9  # since which the mean of dilated windows is there
 
 
 def export_onnx(network: Graph, path: str | Path) -> None:
@@ -54,8 +54,8 @@ def to_onnx(network: Graph) -> onnx.ModelProto:
         [_info(outputs[name], network.shapes[name]) for name in network.results],
         writer.constants,
     )
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="roundel")
-    model.ir_version = IR_VERSION
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", writer.opset)], producer_name="roundel")
+    model.ir_version = IR_VERSION if writer.opset == OPSET else DILATED_IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -68,9 +68,12 @@ class _Writer:
     ----------
     file
         The network's name, for messages.
+    opset
+        Version of ONNX's operators that the nodes so far need.
     """
 
     file: str
+    opset: int = OPSET
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
@@ -145,7 +148,33 @@ def _average_pool(writer: _Writer, node: graph.AveragePool) -> None:
         writer.add("GlobalAveragePool", node.name, [*node.inputs], node.output)
     else:
         counted = {"count_include_pad": int(node.count_padding)}
-        writer.add("AveragePool", node.name, [*node.inputs], node.output, **counted, **_window(node.window))
+        if node.window.dilation != (1, 1):
+            writer.opset = DILATED_OPSET
+        if not node.count_padding and _is_wide(node.window):
+            raise InputError(f"{writer.file}: node {node.name}: a mean with padding as wide as its kernel has no ONNX")
+        x, window = _padded(writer, node, node.window, 0)
+        writer.add("AveragePool", node.name, [x], node.output, **counted, **_window(window))
+
+
+def _max_pool(writer: _Writer, node: graph.MaxPool) -> None:
+    x, window = _padded(writer, node, node.window, -np.inf)
+    writer.add("MaxPool", node.name, [x], node.output, **_window(window))
+
+
+def _padded(writer: _Writer, node: Node, window: Window, value: float) -> tuple[str, Window]:
+    """Pad the input of a pool by an operator of its own, where the pool would not: return what it reads then."""
+    if not _is_wide(window):
+        return node.inputs[0], window
+    top, left, bottom, right = window.pad
+    pads = writer.constant(f"{node.name}.pads", np.array([0, 0, top, left, 0, 0, bottom, right], dtype=np.int64))
+    fill = writer.constant(f"{node.name}.fill", np.asarray(value, dtype=np.float32))
+    writer.add("Pad", f"{node.name}.pad", [node.inputs[0], pads, fill], f"{node.name}.padded")
+    return f"{node.name}.padded", replace(window, pad=(0, 0, 0, 0))
+
+
+def _is_wide(window: Window) -> bool:
+    """Whether padding is as wide as the kernel, which ONNX's pools do not take, dilated or not."""
+    return any(pad >= taps for pad, taps in zip(window.pad, window.kernel * 2, strict=True))
 
 
 def _quantize(writer: _Writer, node: graph.Quantize) -> None:
@@ -192,9 +221,7 @@ BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
     graph.LeakyRelu: lambda writer, node: writer.add(
         "LeakyRelu", node.name, [*node.inputs], node.output, alpha=node.slope
     ),
-    graph.MaxPool: lambda writer, node: writer.add(
-        "MaxPool", node.name, [*node.inputs], node.output, **_window(node.window)
-    ),
+    graph.MaxPool: _max_pool,
     graph.Quantize: _quantize,
     graph.Relu: _plain("Relu"),
     graph.Upsample: _upsample,

@@ -1,28 +1,21 @@
 """Import of trained networks: an ONNX file becomes a `Graph`, or one line that says what is wrong."""
 
 from math import prod
-from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
 import onnx
-from onnx import numpy_helper
-from onnx.inliner import inline_local_functions
 
+from roundel.frontend.declared import check_declared, type_name
 from roundel.frontend.dialects import DOMAINS
+from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, too_many
+from roundel.frontend.model_file import ONNX, Model, first_line, load_model
 from roundel.frontend.operators import OPERATORS
 from roundel.frontend.scope import Operator, Scope
 from roundel.frontend.shapes import FOLDED, fold
+from roundel.frontend.tensors import tensor_array
 from roundel.golden.errors import InputError
-from roundel.graph import Graph, Node, kind_of
+from roundel.graph import Graph, Node, padded_shape, result_shape, window_values
 
-ONNX = ("", "ai.onnx")  # the names of ONNX's own set of operators
 OLDEST = 11  # opset: before it, bounds, sizes and paddings were attributes with other meanings
-MOST_VALUES = 1 << 26  # of an image: more is a damaged file, not a network that anyone runs here
-
-
-Model: TypeAlias = str | Path | bytes | onnx.ModelProto
-"""A trained network: the path of an ONNX file, its bytes, or the model itself."""
 
 
 def read_onnx(model: Model) -> Graph:
@@ -51,29 +44,10 @@ def read_onnx(model: Model) -> Graph:
     >>> roundel.read_onnx(DIGITS / "digits.onnx").shape
     (1, 8, 8)
     """
-    if not isinstance(model, str | Path | bytes | onnx.ModelProto):
-        # onnx would take a number for an open file, and close that
-        raise InputError(f"model: expected a path, bytes or an onnx.ModelProto, not {kind_of(model)}")
-    file = str(model) if isinstance(model, str | Path) else "model"
-    if isinstance(model, str | Path) and not Path(model).is_file():
-        raise InputError(f"{file}: expected an ONNX file, but there is none")
     try:
-        proto = _proto(model)
-        onnx.checker.check_model(proto)
-        if proto.functions:  # operators that the file defines itself, as torch's newer exporter once did
-            proto = inline_local_functions(proto)
-    except Exception as error:  # protobuf, checker and external data each raise their own kinds
-        raise InputError(f"{file}: not a valid ONNX model: {_first_line(error)}") from error
-    try:
-        return _convert(proto, file)
+        return _convert(*load_model(model))
     except InputError as error:  # names in a damaged file may hold anything
         raise InputError(" ".join(str(error).splitlines())) from error
-
-
-def _proto(model: Model) -> onnx.ModelProto:
-    if isinstance(model, onnx.ModelProto):
-        return model
-    return onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load(model)
 
 
 def _convert(model: onnx.ModelProto, file: str) -> Graph:
@@ -82,18 +56,23 @@ def _convert(model: onnx.ModelProto, file: str) -> Graph:
     opset = next((item.version for item in model.opset_import if item.domain in ONNX), 0)
     if opset < OLDEST:
         raise InputError(f"{file}: expected ONNX opset {OLDEST} or newer, not {opset}: export it again, or convert it")
-    constants = {item.name: numpy_helper.to_array(item) for item in proto.initializer}
+    constants = {item.name: tensor_array(f"{file}: initializer {item.name}", item) for item in proto.initializer}
     scope = Scope(file=file, opset=opset, constants=constants)
     source, shape = _source(proto, scope)
     scope.shapes[source] = shape
     scope.names.add(source)
     nodes: list[Node] = []
     for item in proto.node:
-        operator = Operator(scope, item)
+        operator = _operator(scope, item)
         for node in _nodes(operator):
             nodes.append(node)
             scope.names.add(node.name)
             scope.shapes[node.output] = _result_shape(operator, node)
+            if not scope.doubtful.isdisjoint(node.inputs):
+                scope.doubtful.add(node.output)
+        if operator.output in constants:
+            _count(operator)
+    check_declared(proto, scope)
     outputs = [scope.aliases.get(item.name, item.name) for item in proto.output]
     results = [_result(name, scope) for name in outputs]
     host = tuple(scope.hosted[name] for name in dict.fromkeys(outputs) if name in scope.hosted)
@@ -109,6 +88,23 @@ def _convert(model: onnx.ModelProto, file: str) -> Graph:
         host=host,
         names=names,
     )
+
+
+def _operator(scope: Scope, item: onnx.NodeProto) -> Operator:
+    """Read a node; the checker knows nothing of other domains' nodes, so they may lack anything."""
+    try:
+        return Operator(scope, item)
+    except (ValueError, IndexError) as error:
+        name = item.name or ", ".join(item.output)
+        raise InputError(f"{scope.file}: node {name} ({item.op_type}): {first_line(error)}") from error
+
+
+def _count(operator: Operator) -> None:
+    """Fail where all constants that were worked out are more than any network needs."""
+    scope = operator.scope
+    scope.constant_values += scope.constants[operator.output].size
+    if scope.constant_values > MOST_IN_ALL:
+        operator.fail(f"expected at most {MOST_IN_ALL} values in all constants, not {scope.constant_values}")
 
 
 def _nodes(operator: Operator) -> tuple[Node, ...]:
@@ -127,8 +123,8 @@ def _nodes(operator: Operator) -> tuple[Node, ...]:
         made = OPERATORS[kind](operator)
     except InputError:
         raise
-    except (ValueError, TypeError, IndexError, KeyError, ArithmeticError) as error:  # wrong attributes or weights
-        operator.fail(_first_line(error))
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError) as error:  # wrong attributes
+        operator.fail(first_line(error))
     if made is None:
         return ()
     return made if isinstance(made, tuple) else (made,)
@@ -145,15 +141,21 @@ def _result(name: str, scope: Scope) -> str:
 
 
 def _result_shape(operator: Operator, node: Node) -> tuple[int, ...]:
-    """Shape of a node's output without the batch, by running it on one blank image."""
-    blank = (np.zeros((1, *operator.scope.shapes[name]), np.float32) for name in node.inputs)
+    """Shape of a node's output without the batch; fails where it, or what the node works on, is too large."""
+    scope = operator.scope
+    shapes = [scope.shapes[name] for name in node.inputs]
     try:
-        with np.errstate(all="ignore"):
-            return node.compute(*blank).shape[1:]
-    except MemoryError:
-        operator.fail("its padded input does not fit in memory")
+        shape = result_shape(node, *shapes)
     except ValueError as error:
-        operator.fail(_first_line(error))
+        operator.fail(first_line(error))
+    operator.check_values(padded_shape(node, shapes[0]))
+    operator.check_values(shape)
+    if (values := window_values(node, shapes[0], shape)) > MOST_IN_WINDOWS:
+        operator.fail(f"expected at most {MOST_IN_WINDOWS} values in all windows of an image, not {values}")
+    scope.values += prod(shape)
+    if scope.values > MOST_IN_ALL:
+        operator.fail(f"expected at most {MOST_IN_ALL} values an image in all tensors up to here, not {scope.values}")
+    return shape
 
 
 def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]:
@@ -164,18 +166,13 @@ def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]
         raise InputError(f"{scope.file}: expected a network of one input and at least one output, not {counts}")
     where, tensor = f"{scope.file}: input {inputs[0].name}", inputs[0].type.tensor_type
     if tensor.elem_type != onnx.TensorProto.FLOAT:
-        raise InputError(f"{where}: expected FLOAT, not {onnx.TensorProto.DataType.Name(tensor.elem_type)}")
+        raise InputError(f"{where}: expected FLOAT, not {type_name(tensor.elem_type)}")
     sizes = [item.dim_value or item.dim_param or "?" for item in tensor.shape.dim]
     shape = tuple(size for size in sizes[1:] if isinstance(size, int))
     if len(sizes) not in (2, 4) or len(shape) != len(sizes) - 1:
         expected = "(batch, channels, rows, columns) or (batch, features), only the batch of unknown size"
         raise InputError(f"{where}: expected {expected}, not ({', '.join(map(str, sizes))})")
-    if prod(shape) > MOST_VALUES:
-        raise InputError(f"{where}: expected at most {MOST_VALUES} values an image, not {prod(shape)}")
-    scope.batch = sizes[0] if isinstance(sizes[0], int) else None
+    if why := too_many(shape):
+        raise InputError(f"{where}: {why}")
+    scope.batch, scope.values = sizes[0] if isinstance(sizes[0], int) else None, prod(shape)
     return inputs[0].name, shape
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -12,8 +12,8 @@ import numpy as np
 from roundel import graph
 from roundel.frontend import dialects as onnx_dialects
 from roundel.frontend import shapes as onnx_shapes
+from roundel.frontend.resize import resize
 from roundel.frontend.scope import Operator
-from roundel.frontend.shapes import resize
 from roundel.golden.network import Window
 from roundel.graph import HostOperator, Node
 
@@ -127,18 +127,41 @@ def _average_pool(op: Operator) -> Node:
 def _pool(op: Operator) -> Window:
     """Return the window of a pool. A last window that `ceil_mode` lets reach out of the map becomes padding."""
     window = op.window(op.get("kernel_shape", ()))
+    same = op.get("auto_pad", "NOTSET").startswith("SAME")
+    if same and (max(window.dilation) > 1 or _leaves_rest(window, op.shape(0)[1:])):
+        op.fail("auto_pad of dilated windows, or of some with gaps between them, has no agreed meaning: expected pads")
     if any(pad >= taps for pad, taps in zip(window.pad, window.kernel * 2, strict=True)):
         op.fail(f"padding must be smaller than the kernel of {window.kernel}, not {window.pad}")
-    if not op.get("ceil_mode", 0) or op.get("auto_pad", "NOTSET").startswith("SAME"):
+    if any(_sees_padding_alone(window, axis, size) for axis, size in enumerate(op.shape(0)[1:])):
+        op.fail(f"padding of {window.pad} leaves windows of {window.extent} that see nothing else")
+    if same or not op.get("ceil_mode", 0):
+        if op.get("ceil_mode", 0):  # which ONNX's own inference of shapes counts in spite of auto_pad
+            op.scope.doubtful.add(op.output)
         return window
     pad = list(window.pad)
     for axis, size in enumerate(op.shape(0)[1:]):
         spare = size + pad[axis] + pad[axis + 2] - window.extent[axis]
         step = window.stride[axis]
         last = -(-spare // step) * step  # where the last window starts, from the padding on
-        if spare >= 0 and last < size + pad[axis]:  # one that starts behind the map is left out
+        if spare >= 0 and last < size + pad[axis]:
             pad[axis + 2] += max(0, last - spare)
+        elif last > spare:  # one that starts behind the map is left out, but older definitions of ONNX count it
+            op.scope.doubtful.add(op.output)
     return replace(window, pad=(pad[0], pad[1], pad[2], pad[3]))
+
+
+def _leaves_rest(window: Window, sizes: tuple[int, ...]) -> bool:
+    """Whether windows that start every stride end before the map does: onnxruntime pads by less than nothing then."""
+    axes = zip(sizes, window.stride, window.extent, strict=True)
+    return any((-(-size // step) - 1) * step + extent < size for size, step, extent in axes)
+
+
+def _sees_padding_alone(window: Window, axis: int, size: int) -> bool:
+    """Whether all taps of some window lie in the padding before and after an axis of `size`."""
+    taps, skip, step = window.kernel[axis], window.dilation[axis], window.stride[axis]
+    starts = np.arange(-window.pad[axis], size + window.pad[axis + 2] - window.extent[axis] + 1, step)
+    first = np.maximum(0, -(starts // skip))  # tap that is the first one behind the padding before the map
+    return bool(((first >= taps) | (starts + first * skip >= size)).any())
 
 
 def _global_average_pool(op: Operator) -> Node:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from roundel.frontend.limits import MOST_PADDING, too_many
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.graph import HostOperator, Quantize
@@ -60,6 +61,14 @@ class Scope:
         Shapes without the batch, of all tensors that depend on the network's input.
     names
         Names that are taken: no two layers share one.
+    values
+        Values of all tensors so far, for one image.
+    batched
+        Constants that hold `BATCH`: sizes of a batch that may be any.
+    constant_values
+        Values of all constants that were worked out so far.
+    doubtful
+        Tensors whose shapes implementations of ONNX do not agree on.
     """
 
     file: str
@@ -72,6 +81,10 @@ class Scope:
     hosted: dict[str, HostOperator] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    values: int = 0
+    batched: set[str] = field(default_factory=set)
+    constant_values: int = 0
+    doubtful: set[str] = field(default_factory=set)
 
 
 class Operator:
@@ -100,6 +113,11 @@ class Operator:
         """Raise an InputError that names file, node and operator."""
         raise InputError(f"{self.scope.file}: node {self.name} ({self.proto.op_type}): {why}")
 
+    def check_values(self, shape: tuple[int, ...]) -> None:
+        """Fail if a tensor of `shape`, without the batch, is empty or larger than any that is supported."""
+        if why := too_many(shape):
+            self.fail(why)
+
     def get(self, name: str, default: Any) -> Any:
         """Return an attribute; lists as tuples, texts as str."""
         value = self.attributes.get(name, default)
@@ -127,18 +145,24 @@ class Operator:
             self.fail(f"input {self.inputs[index]} must be a constant")
         return np.asarray(self.scope.constants[self.inputs[index]])
 
+    def number(self, index: int) -> NDArray[Any]:
+        """Return a constant to compute with: not the size of the batch, which may be any."""
+        if self.inputs[index] in self.scope.batched:
+            self.fail("it computes with the size of the batch, which may be any")
+        return self.constant(index)
+
     def scalar(self, index: int) -> float | None:
         """Return the one number that the optional constant input `index` holds."""
         if not self.has(index):
             return None
-        values = self.constant(index)
+        values = self.number(index)
         if values.size != 1:
             self.fail(f"input {self.inputs[index]} must be one number, not {values.shape}")
         return float(values.reshape(-1)[0])
 
     def weights(self, index: int) -> NDArray[np.float32]:
         """Return a constant of finite real numbers."""
-        values = self.constant(index)
+        values = self.number(index)
         if not np.issubdtype(values.dtype, np.floating):
             self.fail(f"weights {self.inputs[index]} must be real numbers, not {values.dtype}")
         with np.errstate(over="ignore"):
@@ -172,7 +196,10 @@ class Operator:
         """Axes, counted from the front, from the attribute or from the constant input `index` of newer versions."""
         given = self.constant(index).reshape(-1) if index is not None and self.has(index) else self.get("axes", default)
         count = len(self.shape(0)) + 1
-        return tuple(int(axis) + count if axis < 0 else int(axis) for axis in given)
+        axes = tuple(int(axis) + count if axis < 0 else int(axis) for axis in given)
+        if len(set(axes)) != len(axes) or not set(axes) <= set(range(count)):
+            self.fail(f"axes must be different ones of the {count} that there are, not {tuple(map(int, given))}")
+        return axes
 
     def window(self, kernel: tuple[int, ...]) -> Window:
         """Return the window that the attributes describe, automatic padding worked out."""
@@ -181,17 +208,27 @@ class Operator:
             self.fail(f"expected two spatial axes, not a kernel of {kernel} over {shape}")
         self.require(kernel_shape=kernel)
         stride, dilation = self.get("strides", (1, 1)), self.get("dilations", (1, 1))
-        pad, auto = self.get("pads", (0, 0, 0, 0)), self.get("auto_pad", "NOTSET")
+        return Window(
+            kernel=(kernel[0], kernel[1]), stride=stride, pad=self._pad(kernel, stride, dilation), dilation=dilation
+        )
+
+    def _pad(self, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Any:
+        """Return (top, left, bottom, right). [S] onnxruntime: beside `auto_pad`, `pads` say nothing."""
+        given, auto, shape = tuple(self.get("pads", (0, 0, 0, 0))), self.get("auto_pad", "NOTSET"), self.shape(0)
         if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
             self.fail(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {auto}")
-        if auto.startswith("SAME"):
-            missing = [
-                max((-(-size // step) - 1) * step + (taps - 1) * skip + 1 - size, 0)
-                for size, step, taps, skip in zip(shape[1:], stride, kernel, dilation, strict=True)
-            ]
-            less, more = tuple(total // 2 for total in missing), tuple(-(-total // 2) for total in missing)
-            pad = less + more if auto == "SAME_UPPER" else more + less
-        return Window(kernel=(kernel[0], kernel[1]), stride=stride, pad=pad, dilation=dilation)
+        if auto == "NOTSET":
+            if max(given, default=0) > MOST_PADDING:
+                self.fail(f"pads must be at most {MOST_PADDING}, not {max(given)}")
+            return given
+        if any(given):
+            self.scope.doubtful.add(self.output)  # ONNX's inference of shapes does count them
+        missing = [
+            max((-(-size // step) - 1) * step + (taps - 1) * skip + 1 - size, 0) if auto != "VALID" else 0
+            for size, step, taps, skip in zip(shape[1:], stride, kernel, dilation, strict=True)
+        ]
+        less, more = tuple(total // 2 for total in missing), tuple(-(-total // 2) for total in missing)
+        return less + more if auto == "SAME_UPPER" else more + less
 
     def common(self, *inputs: int) -> dict[str, Any]:
         """Name, inputs (the first one if none are named) and output: what every `Node` has."""

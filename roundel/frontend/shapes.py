@@ -1,18 +1,18 @@
 """Operators that only move values or name them, and constants that a network computes from constants and shapes."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from roundel import graph
+from roundel.frontend.limits import MOST_VALUES
 from roundel.frontend.scope import BATCH, Levels, Operator
-from roundel.graph import Node, Reals
+from roundel.frontend.tensors import tensor_array
+from roundel.graph import Node
 
 MOVING = ("Cast", "Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 FOLDED = (
@@ -25,6 +25,7 @@ FOLDED = (
     "Mul",
     "Sub",
 )  # worked out at once where all they read is constant
+HOLD_BATCH = tuple(getattr(onnx.TensorProto, kind) for kind in ("FLOAT", "DOUBLE", "INT32", "INT64"))
 
 
 def fold(op: Operator) -> None:
@@ -33,9 +34,8 @@ def fold(op: Operator) -> None:
     The size of the batch may be moved around, as flattening does, but not computed with.
     """
     names = [f"input{index}" if op.has(index) else "" for index in range(len(op.inputs))]
-    given = {name: op.constant(index) for index, name in enumerate(names) if name}
-    if op.proto.op_type not in MOVING and any((value == BATCH).any() for value in given.values()):
-        op.fail("it computes with the size of the batch, which may be any")
+    given = {name: (op.constant if _moves(op, index) else op.number)(index) for index, name in enumerate(names) if name}
+    _check_values(op, list(given.values()))
     node = onnx.NodeProto()
     node.CopyFrom(op.proto)
     node.ClearField("input")
@@ -47,7 +47,32 @@ def fold(op: Operator) -> None:
         op.scope.constants[op.output] = np.asarray(ReferenceEvaluator(model).run(None, given)[0])
     except Exception as error:  # operators of the reference raise whatever NumPy raises, and kinds of their own
         op.fail(f"its constants do not fit: {error}".splitlines()[0])
+    if not op.scope.batched.isdisjoint(op.inputs) and (op.scope.constants[op.output] == BATCH).any():
+        op.scope.batched.add(op.output)
     _carry_levels(op)
+
+
+def _moves(op: Operator, index: int) -> bool:
+    """Whether an operator leaves the values of an input as they are, wherever it puts them."""
+    if op.proto.op_type == "Cast":
+        return op.get("to", 0) in HOLD_BATCH
+    return op.proto.op_type in MOVING and (index == 0 or op.proto.op_type == "Concat")
+
+
+def _check_values(op: Operator, given: list[NDArray[Any]]) -> None:
+    """Fail if the result is larger than any constant needs to be, before it is worked out."""
+    largest = max(values.size for values in given)
+    match op.proto.op_type:
+        case "Concat":
+            size = sum(values.size for values in given)
+        case "Gather":
+            size = given[1].size * (given[0].size // max(1, given[0].shape[op.get("axis", 0)]))
+        case "Add" | "Clip" | "Div" | "Mul" | "Sub":
+            size = prod(np.broadcast_shapes(*(values.shape for values in given)))
+        case _:
+            size = largest
+    if size > max(MOST_VALUES, largest):
+        op.fail(f"expected a constant of at most {MOST_VALUES} values, not {size}")
 
 
 def _carry_levels(op: Operator) -> None:
@@ -60,17 +85,24 @@ def _carry_levels(op: Operator) -> None:
 
 def constant(op: Operator) -> None:
     """Read a constant in any form but text and sparse tensors."""
+    if len(op.attributes) != 1:
+        op.fail(f"expected one attribute, not {', '.join(op.attributes) or 'none'}")
     [(form, value)] = op.attributes.items()
     if form not in ("value", "value_int", "value_ints", "value_float", "value_floats"):
         op.fail(f"the attribute {form} is not supported")
     kind = np.int64 if "int" in form else np.float32
-    op.scope.constants[op.output] = numpy_helper.to_array(value) if form == "value" else np.array(value, kind)
+    if form == "value":
+        op.scope.constants[op.output] = tensor_array(f"{op.scope.file}: node {op.name} (Constant)", value)
+    else:
+        op.scope.constants[op.output] = np.array(value, kind)
 
 
 def shape(op: Operator) -> None:
     """Return the shape of a tensor, `BATCH` for its first size."""
     sizes = np.array([BATCH, *op.shape(0)])
     op.scope.constants[op.output] = sizes[op.get("start", 0) : op.get("end", None)]
+    if (op.scope.constants[op.output] == BATCH).any():
+        op.scope.batched.add(op.output)
 
 
 def identity(op: Operator) -> None:
@@ -113,71 +145,3 @@ def reshape(op: Operator) -> Node | None:
         return graph.Flatten(**op.common())
     identity(op)
     return None
-
-
-NEAREST: dict[str, Callable[[Reals], Reals]] = {
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-}
-
-
-def resize(op: Operator) -> Node:
-    """Whatever the attributes say, it is supported if every value of the map is repeated a whole number of times."""
-    op.require(mode="nearest", keep_aspect_ratio_policy="stretch")
-    if len(op.shape(0)) != 3:
-        op.fail(f"expected two spatial axes, not {len(op.shape(0)) - 1}")
-    rows, columns = op.shape(0)[1:]
-    height, width = _target(op)
-    factor = height // rows
-    if factor < 1 or (height, width) != (rows * factor, columns * factor):
-        op.fail(f"expected rows and columns times one whole number, not {rows} x {columns} to {height} x {width}")
-    for size in (rows, columns):
-        if (_sources(op, size, factor) != np.arange(size * factor) // factor).any():
-            modes = [
-                op.get("coordinate_transformation_mode", "half_pixel"),
-                op.get("nearest_mode", "round_prefer_floor"),
-            ]
-            op.fail(f"{modes[0]} with {modes[1]} does not repeat every value {factor} times")
-    return graph.Upsample(**op.common(), factor=factor)
-
-
-def _target(op: Operator) -> tuple[int, int]:
-    """Rows and columns of the result, from factors or sizes of all axes or of the named ones."""
-    axes, scales, sizes = op.axes(range(4)), _optional(op, 2), _optional(op, 3)
-    before = (BATCH, *op.shape(0))
-    if sizes is not None:
-        after = {axis: int(size) for axis, size in zip(axes, sizes, strict=True)}
-    elif scales is not None:
-        after = {axis: int(np.floor(before[axis] * scale)) for axis, scale in zip(axes, scales, strict=True)}
-    else:
-        op.fail("expected constant scales or sizes")
-    after = dict(enumerate(before)) | after
-    if after[0] not in (BATCH, op.scope.batch) or after[1] != before[1]:
-        op.fail("batch and channels must stay as they are")
-    return after[2], after[3]
-
-
-def _optional(op: Operator, index: int) -> NDArray[Any] | None:
-    """Return a constant input; None if it is absent or, as older exporters write that, empty."""
-    values = op.constant(index).reshape(-1) if op.has(index) else np.empty(0)
-    return values if values.size else None
-
-
-def _sources(op: Operator, size: int, factor: int) -> NDArray[Any]:
-    """Index of the value, among `size`, that each of `size * factor` results takes by the formulas of ONNX's Resize."""
-    mode = op.get("coordinate_transformation_mode", "half_pixel")
-    i = np.arange(size * factor)
-    match mode:
-        case "half_pixel" | "half_pixel_symmetric" | "pytorch_half_pixel":  # the same for whole factors
-            x = (i + 0.5) / factor - 0.5
-        case "asymmetric":
-            x = i / factor
-        case "align_corners":
-            x = i * (size - 1) / max(1, size * factor - 1)
-        case "tf_half_pixel_for_nn":
-            x = (i + 0.5) / factor
-        case _:
-            op.fail(f"coordinate_transformation_mode {mode} is not supported")
-    return np.clip(NEAREST[op.get("nearest_mode", "round_prefer_floor")](x), 0, size - 1)

@@ -24,6 +24,7 @@ from roundel.graph.nodes import (
     Relu,
     Upsample,
 )
+from roundel.graph.result_shapes import padded_shape, result_shape, window_values
 from roundel.graph.weights import codes_of, layer_codes, layer_weights
 
 __all__ = [
@@ -63,6 +64,9 @@ __all__ = [
     "load_images",
     "maker",
     "needed",
+    "padded_shape",
     "read_images",
     "read_npz",
+    "result_shape",
+    "window_values",
 ]

@@ -4,6 +4,8 @@ Nodes without a reader are removed. Every step preserves all results: exactly, e
 weights, which rounds them again.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +34,7 @@ def fold(graph: Graph) -> Graph:
     InputError
         An `Affine` of features has no such operator before it, or one that others read as well.
     """
-    graph = _without_affine(needed(graph))
-    for node in graph.nodes:
-        movers = _movers_before(graph, node.inputs[0]) if isinstance(node, ELEMENTWISE) else []
-        if movers:
-            graph = _ahead(graph, node, movers)
-    return graph
+    return _activations_first(_without_affine(needed(graph)))
 
 
 def is_private(graph: Graph, tensor: str) -> bool:
@@ -48,7 +45,7 @@ def is_private(graph: Graph, tensor: str) -> bool:
 
 def maker(graph: Graph, tensor: str) -> Node | None:
     """Return the node that makes `tensor`, None for the network's input."""
-    return next((node for node in graph.nodes if node.output == tensor), None)
+    return graph.maker(tensor)
 
 
 def needed(graph: Graph) -> Graph:
@@ -63,10 +60,11 @@ def needed(graph: Graph) -> Graph:
 
 def _without_affine(graph: Graph) -> Graph:
     folded: dict[str, Node] = {}
+    uses = _uses(graph)
     for node in graph.nodes:
         if isinstance(node, Affine):
             before = folded.get(node.inputs[0])
-            if isinstance(before, Conv | Dense) and is_private(graph, node.inputs[0]):
+            if isinstance(before, Conv | Dense) and uses[node.inputs[0]] == 1:
                 del folded[before.output]
                 node = _scaled(before, node)
             else:
@@ -105,28 +103,52 @@ def _scaled(node: Conv | Dense, affine: Affine) -> Conv | Dense:
     )
 
 
-def _movers_before(graph: Graph, tensor: str) -> list[Node]:
-    """Return the movers that `tensor` comes through, in dataflow order; none if others read anything on the way."""
-    movers: list[Node] = []
-    while is_private(graph, tensor):
-        node = maker(graph, tensor)
-        if not isinstance(node, MOVERS):
-            return movers
-        movers.insert(0, node)
-        tensor = node.inputs[0]
+def _uses(graph: Graph) -> Counter[str]:
+    """Count who reads each tensor, nodes and those outside of the network: one use is that of its only reader."""
+    uses = Counter(graph.results)
+    for node in graph.nodes:
+        uses.update(node.inputs)
+    return uses
+
+
+def _activations_first(graph: Graph) -> Graph:
+    """Move activations and quantizers before the movers that they follow, to the operator whose results those move."""
+    nodes: list[Node | None] = list(graph.nodes)
+    ahead: dict[int, list[Node]] = defaultdict(list)  # what goes before the node at an index
+    makers, uses = {node.output: index for index, node in enumerate(graph.nodes)}, _uses(graph)
+    shapes = dict(graph.shapes)
+    for index, node in enumerate(graph.nodes):
+        movers = _movers_before(nodes, makers, uses, node.inputs[0]) if isinstance(node, ELEMENTWISE) else []
+        if not movers:
+            continue
+        first, last, between = movers[0], movers[-1], node.inputs
+        root = _at(nodes, first).inputs
+        ahead[first].append(replace(node, inputs=root, output=between[0]))
+        nodes[first] = replace(_at(nodes, first), inputs=between)
+        nodes[last] = replace(_at(nodes, last), output=node.output)
+        nodes[index] = None
+        del makers[between[0]]  # which no mover makes any more
+        makers[node.output] = last
+        shapes[between[0]] = shapes[root[0]]
+    kept = [item for index, node in enumerate(nodes) for item in (*ahead[index], node) if item is not None]
+    return replace(graph, nodes=tuple(kept), shapes=shapes)
+
+
+def _movers_before(
+    nodes: list[Node | None], makers: Mapping[str, int], uses: Mapping[str, int], tensor: str
+) -> list[int]:
+    """Return where the movers are that `tensor` comes through, in order; none if others read anything on the way."""
+    movers: list[int] = []
+    while uses[tensor] == 1:
+        index = makers.get(tensor)
+        if index is None or not isinstance(nodes[index], MOVERS):
+            return movers[::-1]
+        movers.append(index)
+        tensor = _at(nodes, index).inputs[0]
     return []
 
 
-def _ahead(graph: Graph, node: Node, movers: list[Node]) -> Graph:
-    """`node`, which follows `movers`, moved before them; the tensor between them now is the one before the movers."""
-    root, between = movers[0].inputs, node.inputs
-    changed = {id(mover): mover for mover in movers}
-    changed[id(movers[0])] = replace(movers[0], inputs=between)
-    changed[id(movers[-1])] = replace(changed[id(movers[-1])], output=node.output)
-    nodes: list[Node] = []
-    for item in graph.nodes:
-        if item is movers[0]:
-            nodes.append(replace(node, inputs=root, output=between[0]))
-        if item is not node:
-            nodes.append(changed.get(id(item), item))
-    return replace(graph, nodes=tuple(nodes), shapes=graph.shapes | {between[0]: graph.shapes[root[0]]})
+def _at(nodes: list[Node | None], index: int) -> Node:
+    node = nodes[index]
+    assert node is not None
+    return node

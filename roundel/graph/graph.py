@@ -5,6 +5,8 @@ The nodes themselves are in `roundel.graph.nodes` and can be imported from here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,7 @@ __all__ = [
 
 
 AT_ONCE = 32  # images: their activations take 1 GB in ResNet-18
+VALUES_AT_ONCE = 1 << 28  # of all tensors together: larger networks run on fewer images at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +129,34 @@ class Graph:
     def outputs(self, images: NDArray[Any]) -> dict[str, Reals]:
         """Return the outputs by name, for images (batch, *shape); some images at a time, which bounds the memory."""
         parts: dict[str, list[Reals]] = {name: [] for name in self.results}
-        for first in range(0, len(images), AT_ONCE):
-            values = self.values(images[first : first + AT_ONCE])
+        count = self.at_once
+        for first in range(0, len(images), count):
+            values = self.values(images[first : first + count])
             for name, part in parts.items():
                 part.append(values[name])
         return {name: np.concatenate(part) for name, part in parts.items()}
 
+    @property
+    def at_once(self) -> int:
+        """How many images to run at once, so that all their tensors fit into memory."""
+        return max(1, min(AT_ONCE, VALUES_AT_ONCE // max(1, sum(map(prod, self.shapes.values())))))
+
     def readers(self, tensor: str) -> list[Node]:
         """Return the nodes that read `tensor`."""
-        return [node for node in self.nodes if tensor in node.inputs]
+        return list(self._readers.get(tensor, ()))
+
+    def maker(self, tensor: str) -> Node | None:
+        """Return the node that makes `tensor`, None for the network's input."""
+        return self._makers.get(tensor)
+
+    @cached_property
+    def _readers(self) -> dict[str, list[Node]]:
+        readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers.setdefault(name, []).append(node)
+        return readers
+
+    @cached_property
+    def _makers(self) -> dict[str, Node]:
+        return {node.output: node for node in reversed(self.nodes)}

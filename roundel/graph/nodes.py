@@ -84,11 +84,15 @@ class Conv(Node):
         rows, columns = self.window.output_size(*x.shape[2:])
         matrix = self.weights.reshape(self.groups, outputs // self.groups, -1)
         y = np.empty((len(x), outputs, rows, columns), np.result_type(x, matrix))
-        count = max(1, COLUMNS // (x.shape[1] * self.window.taps * rows * columns))
+        values = x.shape[1] * self.window.taps * columns  # of the windows of one row of results
+        count, band = max(1, COLUMNS // (values * rows)), max(1, COLUMNS // values)
         for first in range(0, len(x), count):  # one product for many images: BLAS is slow in small ones
-            windows = _windows(x[first : first + count], self.window).transpose(5, 3, 4, 0, 1, 2)
-            products = matrix @ windows.reshape(self.groups, matrix.shape[2], -1)
-            y[first : first + count] = products.reshape(outputs, -1, rows, columns).transpose(1, 0, 2, 3)
+            view = _windows(x[first : first + count], self.window).transpose(5, 3, 4, 0, 1, 2)
+            for top in range(0, rows, band):  # of a large image a few rows at a time
+                windows = view[:, :, :, :, top : top + band]
+                products = matrix @ windows.reshape(self.groups, matrix.shape[2], -1)
+                products = products.reshape(outputs, len(view[0, 0, 0]), -1, columns)
+                y[first : first + count, :, top : top + band] = products.transpose(1, 0, 2, 3)
         return np.asarray(y + self.bias[:, None, None])
 
 
