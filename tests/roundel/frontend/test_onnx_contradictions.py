@@ -38,7 +38,11 @@ def test_pads_of_a_convolution_beside_auto_pad_say_nothing(tmp_path):
 DIFFERENT = [
     ("MaxPool", {"auto_pad": "SAME_UPPER", "dilations": [2, 1]}, "has no agreed meaning: expected pads"),
     ("AveragePool", {"auto_pad": "SAME_LOWER", "strides": [4, 4], "kernel_shape": [1, 1]}, "has no agreed meaning"),
-    ("MaxPool", {"kernel_shape": [2, 1], "pads": [1, 0, 1, 0], "dilations": [3, 1]}, "leaves windows of .* that see nothing else"),
+    (
+        "MaxPool",
+        {"kernel_shape": [2, 1], "pads": [1, 0, 1, 0], "dilations": [3, 1]},
+        "leaves windows of .* nothing else",
+    ),
 ]
 
 
@@ -116,11 +120,11 @@ def test_names_and_attributes_that_are_there_twice(tmp_path):
     proto = model([("Conv", ["x", "w"], "y", {"pads": [1, 1, 1, 1]})], IMAGE, {"w": real(2, 3, 3, 3)})
     twice = onnx.ModelProto.FromString(proto.SerializeToString())
     twice.graph.initializer.append(numpy_helper.from_array(real(2, 3, 5, 5), "w"))
-    with pytest.raises(InputError, match="model.onnx: not a valid ONNX model: w initializer name is not unique"):
+    with pytest.raises(InputError, match=r"model\.onnx: not a valid ONNX model: w initializer name is not unique"):
         read_onnx(saved(tmp_path, twice))
     twice = onnx.ModelProto.FromString(proto.SerializeToString())
     twice.graph.node[0].attribute.append(helper.make_attribute("pads", [0, 0, 0, 0]))
-    with pytest.raises(InputError, match=r"model.onnx: not a valid ONNX model: Attribute 'pads' appeared multiple times"):
+    with pytest.raises(InputError, match=r"model\.onnx: .* Attribute 'pads' appeared multiple times"):
         read_onnx(saved(tmp_path, twice))
     proto.opset_import.append(helper.make_opsetid("ai.onnx", 11))
     with pytest.raises(InputError, match="expected one version of the operators of ONNX, not 11, 17"):
