@@ -1,0 +1,140 @@
+"""`python -m tests.mutants`: draws faults, runs the tests that could see them, and counts those that none sees."""
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from tests.mutants.measure import measure
+from tests.mutants.run import preload, run
+from tests.mutants.sample import Fault, draw
+from tests.mutants.tests_of import Reach, Test
+from tests.mutants.tree import Tree
+from tests.support.places import ROOT
+
+FOLDERS = ("golden", "hw", "roundel", "synth")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "mutants", help="folder for copy and results")
+    parser.add_argument("--count", type=int, default=40, help="faults in each folder")
+    parser.add_argument("--folders", nargs="+", default=FOLDERS, help="top folders to draw from")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="how long the tests of a fault take without it, at most"
+    )
+    parser.add_argument("--commit", default="HEAD", help="what to copy and to seed the sample with")
+    parser.add_argument("--sample", type=int, default=1, help="number of the sample; a later one has other faults")
+    parser.add_argument("--unmeasured", action="store_true", help="use the tests whose lines are known already")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run a sample, or the rest of it."""
+    options = arguments()
+    work = options.work.resolve()
+    commit = subprocess.run(
+        ["git", "rev-parse", options.commit], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    tree = Tree(work, ROOT, commit)
+    if not options.unmeasured:
+        measure(tree, work / "reach", commit)
+    preload()
+    reach = Reach(work / "reach", ROOT, commit)
+    results = Results(work / "results.jsonl", f"{commit[:10]} {options.sample}")
+    for fault in sample(tree, results, options):
+        judge(tree, reach, results, fault, options.seconds)
+    print(results.table())
+
+
+class Results:
+    """What became of faults: a line of JSON for each, the last one for a fault counts."""
+
+    def __init__(self, file: Path, sample: str):
+        self.file, self.sample = file, sample
+        self.lines: dict[str, dict] = {}
+        if file.exists():
+            for line in file.read_text().splitlines():
+                entry = json.loads(line)
+                self.lines[entry["key"]] = entry
+
+    def seen(self) -> set[str]:
+        """Keys of the faults of other samples."""
+        return {key for key, entry in self.lines.items() if entry["sample"] != self.sample}
+
+    def add(self, **entry: object) -> None:
+        """Write how a fault ended."""
+        entry["sample"] = self.sample
+        self.lines[str(entry["key"])] = entry
+        with self.file.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def table(self) -> str:
+        """Counts by folder, and the faults that no test saw."""
+        rows = defaultdict(list)
+        for entry in self.lines.values():
+            if entry["sample"] == self.sample:
+                rows[entry["name"].partition("/")[0]].append(entry)
+        text = [f"sample {self.sample}"]
+        for folder, entries in [*sorted(rows.items()), ("all", [entry for row in rows.values() for entry in row])]:
+            killed = sum(entry["verdict"] != "survived" for entry in entries)
+            late = sum(entry["verdict"] == "timeout" for entry in entries)
+            share = 100 * killed / max(len(entries), 1)
+            text.append(
+                f"{folder:8} {killed} of {len(entries)} killed ({share:.1f} %), {late} by a test that does not end"
+            )
+        text += [
+            f"survived: {entry['name']}" + (f" ({entry['left']} tests not run)" if entry["left"] else "")
+            for row in rows.values()
+            for entry in row
+            if entry["verdict"] == "survived"
+        ]
+        return "\n".join(text)
+
+
+def sample(tree: Tree, results: Results, options: argparse.Namespace) -> list[Fault]:
+    """The faults, folder by turns."""
+    seen = results.seen()
+    drawn = [draw(tree.root, folder, options.count, results.sample, seen) for folder in options.folders]
+    return [fault for turn in zip(*drawn, strict=True) for fault in turn]
+
+
+def judge(tree: Tree, reach: Reach, results: Results, fault: Fault, seconds: float) -> None:
+    """Run the tests of a fault that have not run yet, as many as take `seconds` without it."""
+    before = results.lines.get(fault.key, {"verdict": "", "ran": 0, "left": 1})
+    tests = reach.of(fault.mutant.path, fault.mutant.line, fault.last)
+    chosen = first(tests, seconds)
+    new = chosen[before["ran"] :]
+    if before["verdict"] not in ("", "survived") or (before["verdict"] == "survived" and not new):
+        return
+    entry = {"key": fault.key, "name": fault.mutant.name, "ran": len(chosen), "left": len(tests) - len(chosen)}
+    if not new:
+        results.add(**entry, verdict="survived", test="", seconds=0, message="no test runs it")
+        return
+    with tree.holding(fault.mutant):
+        outcome = run(tree, new)
+    results.add(**entry, **outcome._asdict())
+    print(
+        f"{time.strftime('%H:%M:%S')} {outcome.verdict:8} {outcome.seconds:6} s {fault.mutant.name[:150]!r} {outcome.test}",
+        flush=True,
+    )
+
+
+def first(tests: list[Test], seconds: float) -> list[Test]:
+    """The first tests, as many as fit into a time, at least one."""
+    total, chosen = 0.0, []
+    for test in tests:
+        total += test.seconds
+        if chosen and total > seconds:
+            break
+        chosen.append(test)
+    return chosen
+
+
+if __name__ == "__main__":
+    os.nice(0)
+    main()

@@ -1,0 +1,43 @@
+"""Measures which lines each test runs, one file of tests at a time; what is measured already is kept."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.mutants.tree import Tree
+
+SLOWEST = 1800  # seconds for one file of tests
+FOLDERS = ("golden", "hw", "synth", "roundel", "units", "sim")
+
+
+def measure(tree: Tree, folder: Path, commit: str) -> None:
+    """Write a file into `folder` for each file of tests that is new or has changed since it was measured."""
+    folder.mkdir(exist_ok=True)
+    for name in FOLDERS:
+        for file in sorted((tree.root / "tests" / name).rglob("test_*.py")):
+            place = str(file.relative_to(tree.root))
+            target = folder / f"{place.replace('/', '+')}.json"
+            if not target.exists() or _changed(tree, json.loads(target.read_text())["commit"], commit, place):
+                print(f"measures {place}", flush=True)
+                _measure(tree, place, target, commit)
+
+
+def _changed(tree: Tree, old: str, new: str, place: str) -> bool:
+    command = ["git", "diff", "--quiet", old, new, "--", place]
+    return subprocess.run(command, cwd=tree.checkout, check=False).returncode != 0
+
+
+def _measure(tree: Tree, place: str, target: Path, commit: str) -> None:
+    """Tests that take too long altogether, and files that cannot be collected, count as reaching nothing."""
+    part = target.with_suffix(".part")
+    part.write_text("{}")
+    environment = os.environ | tree.environment | {"ROUNDEL_REACH": str(part)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.mutants.reach", place]
+    try:
+        subprocess.run(command, cwd=tree.root, env=environment, timeout=SLOWEST, check=False, stdout=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        print(f"  more than {SLOWEST} s: left out")
+    target.write_text(json.dumps({"commit": commit, "tests": json.loads(part.read_text())}))
+    part.unlink()

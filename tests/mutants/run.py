@@ -1,0 +1,98 @@
+"""Runs the tests of a mutant until one fails.
+
+The parent of all runs imports the large packages once; each run is a fork of it in a session of its own.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.mutants.tests_of import Test
+from tests.mutants.tree import Tree
+
+ALLOWANCE = 60  # seconds beyond what a test takes without a fault, for collection and a busy machine
+FACTOR = 10  # how much longer a test may take than without a fault
+WATCH = "ROUNDEL_MUTANT_WATCH"
+LARGE = ("numpy", "amaranth", "amaranth.lib.wiring", "amaranth.lib.memory", "hypothesis", "pytest", "onnx")
+NOT_THERE = (4, 5)  # what pytest ends with if a test is not there
+
+
+class Outcome(NamedTuple):
+    """How the tests ended: `killed`, `timeout` (a test took `FACTOR` times as long: killed too) or `survived`."""
+
+    verdict: str
+    test: str
+    seconds: float
+    message: str
+
+
+def preload() -> None:
+    """Import what every run would import, before the first fork."""
+    for name in LARGE:
+        __import__(name)
+
+
+def run(tree: Tree, tests: list[Test]) -> Outcome:
+    """Run tests in their order until one fails."""
+    outcome, code = _run(tree, [test.name for test in tests], {test.name: test.seconds for test in tests})
+    if code in NOT_THERE:  # cases may be named by what the fault changes
+        functions = list(dict.fromkeys(test.name.partition("[")[0] for test in tests))
+        outcome, code = _run(tree, functions, {})
+    return outcome
+
+
+def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outcome, int]:
+    start = time.monotonic()
+    watch, log = tree.work / "watch", tree.work / "log"
+    watch.write_text("")
+    child = os.fork()
+    if not child:
+        _child(tree, names, watch, log)
+    code = None
+    while code is None:
+        time.sleep(0.1)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        name = watch.read_text()
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+        elif time.time() - watch.stat().st_mtime > FACTOR * seconds.get(name, 0) + ALLOWANCE:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return Outcome("timeout", name, round(time.monotonic() - start, 1), ""), 1
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # simulators that are left
+    verdict = "survived" if code == 0 else "killed"
+    lines = [
+        line for line in log.read_text(errors="replace").splitlines() if line.startswith(("E ", "/", "FAILED", "ERROR"))
+    ]
+    message = "; ".join(lines[:2])[:300] if code else ""
+    return Outcome(verdict, name if code else "", round(time.monotonic() - start, 1), message), code
+
+
+def _child(tree: Tree, names: list[str], watch: Path, log: Path) -> None:
+    """Become a run of pytest in the copy; does not return."""
+    code = 99
+    try:
+        os.setsid()
+        os.chdir(tree.root)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "roundel")]:
+            del sys.modules[name]
+        sys.path[:] = [
+            str(tree.root),
+            *(entry for entry in sys.path if entry and not (Path(entry) / "roundel").is_dir()),
+        ]
+        sys.dont_write_bytecode = True
+        os.environ.update(tree.environment | {WATCH: str(watch)})
+        import pytest
+
+        code = int(pytest.main(["-x", "--tb=line", "-p", "no:cacheprovider", "-p", "tests.mutants.watch", *names]))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)

@@ -1,0 +1,51 @@
+"""Draws the faults to try: seeded by the commit, the same for everyone who draws it."""
+
+import random
+from collections.abc import Container
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.mutants.operators import Mutant, compiles, mutants
+
+LINKS = ("golden", "hw", "sim", "synth")
+
+
+class Fault(NamedTuple):
+    """A mutant and what tells it from others in any commit: the text of its line, not its number."""
+
+    mutant: Mutant
+    key: str
+    last: int  # line on which what it replaces ends
+
+
+def faults(root: Path, folder: str) -> list[Fault]:
+    """All faults below a folder of the tree, in the order of paths and lines."""
+    everything = []
+    for file in sorted((root / folder).rglob("*.py")):
+        path = file.relative_to(root)
+        if path.parts[0] == "roundel" and path.parts[1] in LINKS:
+            continue
+        source = file.read_bytes()
+        lines = source.decode().splitlines()
+        for mutant in mutants(str(path), source):
+            key = f"{path} {mutant.operator} {lines[mutant.line - 1].strip()} {mutant.old} -> {mutant.new}"
+            everything.append(Fault(mutant, key, mutant.line + source[mutant.start : mutant.end].count(b"\n")))
+    return everything
+
+
+def draw(root: Path, folder: str, count: int, seed: str, seen: Container[str]) -> list[Fault]:
+    """`count` faults of a folder that are not `seen`, no two on one line."""
+    everything = faults(root, folder)
+    random.Random(f"{seed} {folder}").shuffle(everything)
+    drawn: list[Fault] = []
+    lines: set[tuple[str, int]] = set()
+    for fault in everything:
+        mutant = fault.mutant
+        place = (mutant.path, mutant.line)
+        if len(drawn) == count:
+            break
+        if fault.key in seen or place in lines or not compiles(mutant, (root / mutant.path).read_bytes()):
+            continue
+        lines.add(place)
+        drawn.append(fault)
+    return drawn

@@ -1,0 +1,82 @@
+"""Which tests run a line, the quickest and nearest ones first."""
+
+import difflib
+import json
+import subprocess
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Test(NamedTuple):
+    """A test that passes without a fault, and the lines that it runs in a commit, as bits (see `reach.py`)."""
+
+    name: str
+    seconds: float
+    commit: str
+    lines: dict[str, int]
+
+
+class Reach:
+    """All tests whose lines are known.
+
+    Parameters
+    ----------
+    folder
+        Holds the files that `measure.py` wrote.
+    checkout, commit
+        The repository, and its commit whose lines are asked for; tests may be measured in earlier ones.
+    """
+
+    def __init__(self, folder: Path, checkout: Path, commit: str):
+        self.checkout, self.commit = checkout, commit
+        self.tests = []
+        for file in sorted(folder.glob("*.json")):
+            measured = json.loads(file.read_text())
+            for name, (seconds, lines) in measured["tests"].items():
+                bits = {path: int(digits, 16) for path, digits in lines.items()}
+                self.tests.append(Test(name, seconds, measured["commit"], bits))
+
+    def of(self, path: str, first: int, last: int) -> list[Test]:
+        """Tests that run a line from `first` to `last`; if none does, those that run any line of the file.
+
+        What runs when a module is imported, and so belongs to no test, is of the second kind.
+        """
+        commits = {test.commit for test in self.tests}
+        wanted = {commit: self._lines(path, commit, range(first, last + 1)) for commit in commits}
+        reaching = [test for test in self.tests if test.lines.get(path, 0) & wanted[test.commit]]
+        return nearest(path, reaching or [test for test in self.tests if path in test.lines])
+
+    def _lines(self, path: str, commit: str, lines: range) -> int:
+        """Bits of the lines that were these lines in an earlier commit."""
+        old = _moved(self.checkout, path, commit, self.commit)
+        return sum(1 << old[line] for line in lines if line in old)
+
+
+@cache
+def _moved(checkout: Path, path: str, old: str, new: str) -> dict[int, int]:
+    """Number that each unchanged line of a file in commit `new` had in commit `old`."""
+    texts = [
+        subprocess.run(["git", "show", f"{commit}:{path}"], cwd=checkout, capture_output=True, text=True).stdout
+        for commit in (old, new)
+    ]
+    blocks = difflib.SequenceMatcher(None, *(text.splitlines() for text in texts), autojunk=False).get_matching_blocks()
+    return {block.b + line + 1: block.a + line + 1 for block in blocks for line in range(block.size)}
+
+
+def nearest(path: str, tests: list[Test]) -> list[Test]:
+    """Near and quick tests first, and of a parametrized one a case before all other cases of it."""
+    cases: dict[str, int] = defaultdict(int)
+    costs = {}
+    for test in sorted(tests, key=lambda test: test.seconds):
+        function = test.name.partition("[")[0]
+        costs[test.name] = (test.seconds + 0.05) * (1 + cases[function]) / (1 + _shared(path, test.name)) ** 2
+        cases[function] += 1
+    return sorted(tests, key=lambda test: (costs[test.name], test.name))
+
+
+def _shared(path: str, test: str) -> int:
+    """How many folders a source file and a test have in common, one more if their files' names are alike."""
+    source, place = Path(path), Path(test.partition("::")[0])
+    return sum(part in place.parts for part in source.parts[:-1]) + (source.stem in place.stem)
