@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import subprocess
 import time
 from collections import defaultdict
@@ -118,10 +117,8 @@ def judge(tree: Tree, reach: Reach, results: Results, fault: Fault, seconds: flo
     with tree.holding(fault.mutant):
         outcome = run(tree, new)
     results.add(**entry, **outcome._asdict())
-    print(
-        f"{time.strftime('%H:%M:%S')} {outcome.verdict:8} {outcome.seconds:6} s {fault.mutant.name[:150]!r} {outcome.test}",
-        flush=True,
-    )
+    clock, taken = time.strftime("%H:%M:%S"), f"{outcome.seconds:6} s"
+    print(clock, f"{outcome.verdict:8}", taken, repr(fault.mutant.name[:150]), outcome.test, flush=True)
 
 
 def first(tests: list[Test], seconds: float) -> list[Test]:
@@ -136,5 +133,4 @@ def first(tests: list[Test], seconds: float) -> list[Test]:
 
 
 if __name__ == "__main__":
-    os.nice(0)
     main()

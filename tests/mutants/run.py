@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ from tests.mutants.tree import Tree
 ALLOWANCE = 60  # seconds beyond what a test takes without a fault, for collection and a busy machine
 FACTOR = 10  # how much longer a test may take than without a fault
 WATCH = "ROUNDEL_MUTANT_WATCH"
-LARGE = ("numpy", "amaranth", "amaranth.lib.wiring", "amaranth.lib.memory", "hypothesis", "pytest", "onnx")
+LARGE = ("numpy", "amaranth", "amaranth.lib.wiring", "amaranth.lib.memory", "pytest", "onnx")
+BROKEN = 99  # what a run ends with that did not come as far as pytest
 NOT_THERE = (4, 5)  # what pytest ends with if a test is not there
 
 
@@ -65,6 +67,8 @@ def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outco
             return Outcome("timeout", name, round(time.monotonic() - start, 1), ""), 1
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # simulators that are left
+    if code == BROKEN:
+        raise RuntimeError(f"a run did not begin, see {log}")
     verdict = "survived" if code == 0 else "killed"
     lines = [
         line for line in log.read_text(errors="replace").splitlines() if line.startswith(("E ", "/", "FAILED", "ERROR"))
@@ -75,7 +79,7 @@ def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outco
 
 def _child(tree: Tree, names: list[str], watch: Path, log: Path) -> None:
     """Become a run of pytest in the copy; does not return."""
-    code = 99
+    code = BROKEN
     try:
         os.setsid()
         os.chdir(tree.root)
@@ -92,7 +96,14 @@ def _child(tree: Tree, names: list[str], watch: Path, log: Path) -> None:
         os.environ.update(tree.environment | {WATCH: str(watch)})
         import pytest
 
-        code = int(pytest.main(["-x", "--tb=line", "-p", "no:cacheprovider", "-p", "tests.mutants.watch", *names]))
+        code = int(
+            pytest.main(
+                ["-x", "--tb=line", "--assert=plain", "-p", "no:cacheprovider", "-p", "tests.mutants.watch", *names]
+            )
+        )
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)

@@ -42,6 +42,9 @@ MASK, RELATIVE, RICE = (BY_HAND[name] for name in PACKINGS)
         ([0x01535752, *RELATIVE[1][:5], 0x3F4E], "bit 204: a run 1 past the last weight, expected one within the seg"),
         ([0x01535752, *RICE[1][:4], 1, 0x41E], "bit 224: the segment ends, expected a word of slice 1"),
         ([0x01535752, *RICE[1][:4], 2, 0x41E, 0x7], "bit 192: a run 2 past the last weight of slice 1, expected one"),
+        # Two faults in one round: 0x17 is a run of 7, and slices go in ascending order.
+        ([0x01535752, *RICE[1][:4], 2, 0x17, 0x7], "bit 192: a run 3 past the last weight of slice 0, expected one"),
+        ([0x01535752, *RICE[1][:4], 1, 0x17], "bit 192: a run 3 past the last weight of slice 0, expected one"),
     ],
 )
 def test_faults_say_where(words: list[int], message: str) -> None:

@@ -298,6 +298,19 @@ def test_input_channels_must_fit():
         layer.compute(np.zeros((1, 5, 5, 6), np.int64))
 
 
+def summed(x, y):
+    """A sum of two sources with these fractional bits."""
+    forms = [Format(width=8, signed=True, fraction=fraction) for fraction in (x, y)]
+    output = Format(width=8, signed=True, fraction=max(x, y))
+    return Add(name="add", sources=("x", "y"), output=output, x=forms[0], y=forms[1])
+
+
+def test_summands_may_be_31_bits_apart():
+    """However many fractional bits both have: 1 + 2^-31 in units of 2^-31 saturates, 2^-20 + 2^-20 is two units."""
+    assert summed(0, 31).compute(np.array([[1]]), np.array([[1]])).accumulators.tolist() == [[2**31 + 1]]
+    assert summed(20, 20).compute(np.array([[1]]), np.array([[1]])).outputs.tolist() == [[2]]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -307,6 +320,8 @@ def test_input_channels_must_fit():
          "cat: shift must be -31 to 31, not 32"),
         (lambda: AveragePool(name="mean", sources=("x",), output=U8, x=U8, w=I16, window=Window(kernel=(2048, 1024))),
          "mean: a mean is of at most 1048576 taps, not 2097152"),
+        (lambda: summed(17, -15), "add: summands are 32 bits apart, more than 31"),
+        (lambda: summed(-15, 17), "add: summands are 32 bits apart, more than 31"),
     ],
 )  # fmt: skip
 def test_joins_and_pools_validate_themselves(make, message):
