@@ -181,6 +181,7 @@ def test_keeps_what_torchvision_keeps(seed):
         ({"threshold": "half"}, TypeError, "threshold must be a number, not 'half'"),
         ({"threshold": True}, TypeError, "threshold must be a number, not True"),
         ({"threshold": float("nan")}, ValueError, "threshold must be 0 to 1, not nan"),
+        ({"threshold": -0.01}, ValueError, "threshold must be 0 to 1, not -0.01"),
         ({"threshold": 1.01}, ValueError, "threshold must be 0 to 1, not 1.01"),
         ({"capacity": 0}, ValueError, "capacity must be 1 to 65536, not 0"),
         ({"capacity": 10.0}, TypeError, "capacity must be an integer, not 10.0"),

@@ -44,6 +44,24 @@ def test_ends_of_the_floor() -> None:
             laplace.floor_bits(*bad)
 
 
+@pytest.mark.parametrize(
+    ("weights", "distance"),
+    [
+        ([0.0], 0.5),  # all of the weights at 0, half of the model's on either side
+        ([1.0], 1 - exp(-1) / 2),  # below 1 the model has all but half of exp(-1), the weights nothing
+        ([-1.0, -1.0, 5.0], 2 / 3 - exp(-1) / 2),
+        ([-1.0, 0.0, 1.0], max(exp(-1) / 2, 1 / 2 - 1 / 3, 1 - exp(-1) / 2 - 2 / 3)),
+    ],
+)
+def test_distance_by_hand(weights: list[float], distance: float) -> None:
+    assert isclose(laplace.laplace_distance(np.array(weights), 1.0), distance, rel_tol=1e-12)
+    assert isclose(laplace.laplace_distance(np.array(weights[::-1]) / 8, 0.125), distance, rel_tol=1e-12)
+
+
+def test_distance_of_zeros() -> None:
+    assert laplace.laplace_distance(np.zeros(3), 0.0) == 0
+
+
 def test_entropy_by_hand() -> None:
     assert laplace.entropy_bits(np.array([0, 0, 0, 0, 1, 1, -1, 2])) == 1.75
     assert laplace.entropy_bits(np.zeros(5, dtype=np.int64)) == 0
