@@ -8,6 +8,7 @@ from roundel.golden.nms.integer import NmsParams
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import psrr_nms
 from roundel.golden.nms.psrr_params import MAX_IMAGE, Pass, PsrrParams, Semantics, Shift
+from roundel.golden.nms.selection import Share
 
 __all__ = [
     "MAX_CLASSES",
@@ -27,6 +28,7 @@ __all__ = [
     "Pass",
     "PsrrParams",
     "Semantics",
+    "Share",
     "Shift",
     "Verdict",
     "by_score",

@@ -7,7 +7,7 @@ import click
 
 from roundel.cli.options import FILE, JSON
 from roundel.cli.present import present
-from roundel.ui import err
+from roundel.ui import err, steps
 
 
 @click.command("nms")
@@ -39,11 +39,13 @@ from roundel.ui import err
 @click.option("--image", metavar="WxH", help="Size of the images in pixels, 640x640 by default.")
 @click.option(
     "--on",
-    type=click.Choice(["golden", "rtl"]),
+    type=click.Choice(["float", "golden", "rtl"]),
     default="golden",
     show_default=True,
-    help="Run the model in double precision, or the hardware under Verilator, class by class on fixed-point boxes.",
+    help="Decide in double precision, in the integers of the hardware, or on the hardware under Verilator.",
 )
+@click.option("--drop-bad", is_flag=True, help="Drop boxes without area or outside the image, and say how many.")
+@click.option("--normalized", is_flag=True, help="Take boxes as parts of the image, 0 to 1, instead of pixels.")
 @click.option(
     "-o",
     "--output",
@@ -62,7 +64,7 @@ def command(boxes: Path, image: str | None, on: str, folder: Path | None, as_jso
     from roundel.detection import PICTURES, parse_image
 
     size = parse_image(image) if image is not None else None
-    result = roundel.suppress(boxes, image=size, on=on, **given)
+    result = roundel.suppress(boxes, image=size, on=on, progress=steps, **given)
     for note in result.notes():
         err.print(note)
     if folder and len(result.images) > PICTURES:

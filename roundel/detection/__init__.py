@@ -3,8 +3,9 @@
 from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector, evaluate, load
 from roundel.detection.nms_options import parse_image
+from roundel.detection.nms_result import PICTURES, NmsResult
 from roundel.detection.precision import accuracy
-from roundel.detection.suppression import PICTURES, NmsResult, suppress
+from roundel.detection.suppression import suppress
 
 __all__ = [
     "PICTURES",

@@ -18,52 +18,6 @@ Arrays = Mapping[str, NDArray[Any]]
 REQUIRED, OPTIONAL = ("boxes", "scores"), ("classes", "image_ids")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ImageDetections:
-    """The boxes of one image of a file.
-
-    Parameters
-    ----------
-    image_id
-        As the file numbers it.
-    indices
-        Rows of the file that are about this image, rising, (n,).
-    detections
-        Those rows, in the same order.
-    """
-
-    image_id: int
-    indices: Ints
-    detections: Detections
-
-
-def read_detections(path: Path) -> list[ImageDetections]:
-    """Read the boxes of a file, image by image: `split_images` of `read_arrays`."""
-    return split_images(str(path), read_arrays(path))
-
-
-def split_images(file: str, arrays: Arrays) -> list[ImageDetections]:
-    """Check and split the arrays `boxes` (n, 4), `scores` (n,) and, if there are any, `classes` and `image_ids` (n,).
-
-    Without `classes` all boxes are of one class, without `image_ids` of one image, number 0. Images come in the order
-    in which the file first names them.
-
-    Raises
-    ------
-    InputError
-        An array is missing or bad: one line with file, array, row and what was expected.
-    """
-    _check_arrays(file, arrays)
-    try:
-        everything = Detections(**{name: arrays[name] for name in (*REQUIRED, "classes") if name in arrays})
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    ids = arrays.get("image_ids", np.zeros(len(everything), np.int64))
-    if ids.shape != (len(everything),) or ids.dtype.kind not in "iu":
-        raise InputError(f"{file}: image_ids: expected {len(everything)} integers, not {ids.dtype} of {ids.shape}")
-    return [_image(everything, ids, image_id) for image_id in dict.fromkeys(ids.tolist())]
-
-
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read those arrays of a file that are about boxes, by name.
 
@@ -75,7 +29,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return read_npz(path, (*REQUIRED, *OPTIONAL))
 
 
-def _check_arrays(file: str, arrays: Arrays) -> None:
+def check_arrays(file: str, arrays: Arrays) -> None:
+    """Raise InputError unless the required arrays are there and all are of integers or real numbers."""
     for name in REQUIRED:
         if name not in arrays:
             raise InputError(f"{file}: expected an array named {name}")
@@ -84,13 +39,18 @@ def _check_arrays(file: str, arrays: Arrays) -> None:
             raise InputError(f"{file}: {name}: expected real numbers, not {array.dtype}")
 
 
-def _image(everything: Detections, ids: NDArray[Any], image_id: int) -> ImageDetections:
-    """Return the rows of one image."""
-    rows = np.flatnonzero(ids == image_id)
-    detections = Detections(
-        boxes=everything.boxes[rows], scores=everything.scores[rows], classes=everything.labels[rows]
-    )
-    return ImageDetections(image_id=image_id, indices=rows, detections=detections)
+def image_ids_of(file: str, arrays: Arrays, count: int) -> NDArray[Any]:
+    """Return the number of the image of each of `count` rows; without the array `image_ids` all are of image 0.
+
+    Raises
+    ------
+    InputError
+        It has another shape, or other values than integers.
+    """
+    ids = arrays.get("image_ids", np.zeros(count, np.int64))
+    if ids.shape != (count,) or ids.dtype.kind not in "iu":
+        raise InputError(f"{file}: image_ids: expected {count} integers, not {ids.dtype} of {ids.shape}")
+    return ids
 
 
 NAMES = ("boxes", "classes", "image_ids")

@@ -13,6 +13,7 @@ from roundel.golden.nms import MAX_IMAGE, PRESETS, GreedyParams, PsrrParams, pre
 from roundel.graph import integer_of
 
 METHODS = (*PRESETS, "greedy")
+PLACES = ("float", "golden", "rtl")
 IMAGE = (640, 640)  # pixels, unless the user says otherwise
 
 
@@ -29,12 +30,18 @@ class NmsOptions:
     guard
         A pyramid's overlap guard; the IoU threshold of greedy, 0.5 if not given.
     image
-        Width and height in pixels; 640 x 640 if not given, or no borders for greedy on its golden model.
+        Width and height in pixels; 640 x 640 if not given, or no borders for greedy in floating point.
+    on
+        `float`: double precision; `golden`: the integers of the hardware; `rtl`: the hardware.
+    drop_bad
+        Whether bad rows of a file are dropped instead of refused.
+    normalized
+        Whether boxes are parts of the image, 0 to 1, instead of pixels.
 
     Raises
     ------
     InputError
-        An unknown method, or something about pyramids for greedy.
+        An unknown method or place, or something about pyramids for greedy.
     """
 
     method: str = "guarded"
@@ -44,8 +51,13 @@ class NmsOptions:
     stride: int | None = None
     guard: float | None = None
     image: tuple[int, int] | None = None
+    on: str = "golden"
+    drop_bad: bool = False
+    normalized: bool = False
 
     def __post_init__(self) -> None:
+        if self.on not in PLACES:
+            raise InputError(f"on must be one of {', '.join(PLACES)}, not {self.on!r}")
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
         pyramid = {name: value for name, value in self.given.items() if name != "guard"}
@@ -70,6 +82,17 @@ class NmsOptions:
     def size(self) -> tuple[int, int]:
         """The image's width and height in pixels."""
         return self.image or IMAGE
+
+    @property
+    def borders(self) -> bool:
+        """Whether all boxes have to lie within the image."""
+        return self.on != "float" or not self.greedy or self.image is not None
+
+    @property
+    def ways_out(self) -> list[str]:
+        """What may be done about boxes outside the image."""
+        ways = [] if self.image else ["give the size of the images with --image WxH"]
+        return [*ways, "--on float has no borders for greedy"] if ways and self.greedy else ways
 
     @property
     def threshold(self) -> float:

@@ -1,20 +1,20 @@
 """Boxes of a file through the RTL of a suppression unit under Verilator, checked against its golden model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from roundel.detection.fixed_point import FixedPoint
 from roundel.golden.errors import InputError
-from roundel.golden.nms import BoxFormat, Detections, Floats
+from roundel.golden.nms import GreedyParams
 from roundel.golden.rounding import Ints
 from roundel.hw.units import UNITS
 from roundel.sim.nms_run import run_images
 from roundel.sim.stimuli import BoxImage
 
 SEED = 1  # of cocotb; nothing is drawn
-ROUNDED = 4  # fraction bits of boxes that no number of bits up to 8 holds exactly
 CAPACITIES = [1 << power for power in range(6, 17)]  # few sizes, so that a build is found again for the next file
 
 
@@ -25,7 +25,7 @@ class RtlRun:
     Attributes
     ----------
     kept
-        Rows kept, image by image and class by class, in the order in which they came.
+        Places of the boxes kept, image by image and class by class, in the order in which they came.
     boxes, cycles
         Boxes sent, and clock cycles from the first beat to the last box kept.
     fraction
@@ -41,11 +41,13 @@ class RtlRun:
     exact: bool
 
     @property
-    def boxes_per_cycle(self) -> float:
-        """Boxes that the unit took in a cycle, on average."""
-        return self.boxes / self.cycles
+    def boxes_per_cycle(self) -> float | None:
+        """Boxes that the unit took in a cycle, on average; None if there were no boxes, and nothing ran."""
+        return self.boxes / self.cycles if self.cycles else None
 
     def __str__(self) -> str:
+        if self.boxes_per_cycle is None:
+            return "no boxes: nothing ran on the RTL"
         speed = f"{self.boxes:,} boxes in {self.cycles:,} cycles from the first to the last one kept"
         return f"RTL equal to golden: {speed}, {self.boxes_per_cycle:.2f} boxes per cycle"
 
@@ -55,76 +57,50 @@ class RtlRun:
         return {name: getattr(self, name) for name in names}
 
 
-def run_rtl(unit: str, everything: Detections, groups: Sequence[Ints], *, size: tuple[int, int], **more: Any) -> RtlRun:
-    """Send groups of rows through a unit, each as an image of its own.
+def run_rtl(fixed: FixedPoint) -> RtlRun:
+    """Send each class of each image through the unit, as an image of its own.
 
     [R] A unit that takes one class after another needs no class in the key of its window tables, which are then as
     small as for a single class.
 
-    Parameters
-    ----------
-    unit
-        `nms` or `greedy_nms`.
-    everything
-        All boxes of the file, at least one.
-    groups
-        Rows of one class of one image each, rising.
-    size
-        Width and height of the images in pixels.
-    more
-        Parameters of the unit.
-
     Raises
     ------
     InputError
-        More boxes in a group than a unit holds, a box without area after rounding, or a bad parameter.
+        More boxes in a group than a unit holds.
     MismatchError
         The RTL keeps other boxes than its golden model.
     """
-    form, exact = box_format(everything, size)
-    row = UNITS[unit]
-    try:
-        params = row.params.from_dict(dict(format=form, capacity=capacity(groups), **more))
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error)) from None
-    result = run_images(row, params, images(form, everything, groups), seed=SEED)
+    boxes = fixed.boxes
+    groups, fraction, exact = boxes.members, fixed.form.fraction, fixed.exact
+    if not groups:
+        return RtlRun(kept=np.zeros(0, np.int64), boxes=0, cycles=0, fraction=fraction, exact=exact)
+    unit = UNITS["greedy_nms" if isinstance(fixed.params, GreedyParams) else "nms"]
+    params = replace(fixed.params, capacity=capacity(boxes.file, groups))
+    result = run_images(unit, params, images(fixed, groups), seed=SEED)
     order = np.concatenate(groups)
-    cycles = int(result["cycles"])
-    return RtlRun(kept=order[result["kept"]], boxes=len(order), cycles=cycles, fraction=form.fraction, exact=exact)
+    kept, cycles = order[result["kept"]], int(result["cycles"])
+    return RtlRun(kept=kept, boxes=len(order), cycles=cycles, fraction=fraction, exact=exact)
 
 
-def box_format(everything: Detections, size: tuple[int, int]) -> tuple[BoxFormat, bool]:
-    """Return the format with the fewest fraction bits that holds all coordinates, and whether it holds them exactly."""
-    exact = [bits for bits in range(9) if whole(everything.boxes * 2.0**bits)]
-    width, height = size
-    fraction = exact[0] if exact else ROUNDED
-    score_width = 16 if len(everything) <= 1 << 16 else 32
-    form = BoxFormat(width=width, height=height, fraction=fraction, score_width=score_width, classes=1)
-    return form, bool(exact)
-
-
-def whole(values: Floats) -> bool:
-    """Whether all of them are integers."""
-    return bool((values == np.floor(values)).all())
-
-
-def capacity(groups: Sequence[Ints]) -> int:
+def capacity(file: str, groups: Sequence[Ints]) -> int:
     """Boxes of an image that the unit must hold."""
     largest = max(map(len, groups))
     if largest > CAPACITIES[-1]:
-        raise InputError(f"{largest} boxes of one class in one image: expected at most {CAPACITIES[-1]} on the RTL")
+        raise InputError(
+            f"{file}: {largest} boxes of one class in one image: expected at most {CAPACITIES[-1]} on the RTL;"
+            " --on golden takes more"
+        )
     return next(size for size in CAPACITIES if size >= largest)
 
 
-def images(form: BoxFormat, everything: Detections, groups: Sequence[Ints]) -> list[BoxImage]:
-    """Return the boxes of every group as codes; scores are ranks within the file."""
-    codes, ranks = form.encode(Detections(boxes=everything.boxes, scores=everything.scores))
+def images(fixed: FixedPoint, groups: Sequence[Ints]) -> list[BoxImage]:
+    """Return the boxes of every group as the unit takes them."""
     return [
         BoxImage(
-            boxes=codes[rows],
-            scores=ranks[rows],
-            labels=np.zeros(len(rows), np.int64),
-            present=np.ones(len(rows), bool),
+            boxes=fixed.codes[places],
+            scores=fixed.ranks[places],
+            labels=np.zeros(len(places), np.int64),
+            present=np.ones(len(places), bool),
         )
-        for rows in groups
+        for places in groups
     ]

@@ -1,123 +1,26 @@
-"""Suppression of the boxes of a file by any method, on the golden models or on the RTL."""
+"""Suppression of the boxes of a file by any method, in floating point, in the hardware's integers or on the RTL."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from roundel.detection.detections import Arrays, ImageDetections, read_arrays, split_images
+from roundel.detection.box_rows import BoxRows, box_rows, inside
+from roundel.detection.detections import Arrays, read_arrays
+from roundel.detection.fixed_point import FixedPoint, fixed_point
 from roundel.detection.nms_options import NmsOptions, image_size
-from roundel.detection.nms_pictures import draw_suppression, palette
+from roundel.detection.nms_result import NmsDifference, NmsResult
 from roundel.detection.nms_rtl import RtlRun, run_rtl
-from roundel.golden.errors import InputError
-from roundel.golden.nms import Detections, greedy_nms, psrr_nms
+from roundel.golden.errors import InputError, MismatchError
+from roundel.golden.nms import Share, greedy_nms, numbers, psrr_nms
 from roundel.golden.rounding import Ints
 from roundel.graph import array_of
-from roundel.ui import Grid, Result, write_json
-
-PICTURES = 16  # a picture for each of the first images
-SHOWN = 20  # images in the table
-PLACES = ("golden", "rtl")
+from roundel.ui import Progress, silent
 
 BoxSource: TypeAlias = str | Path | ArrayLike
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ImageResult:
-    """An image of the file, and which of its boxes were kept: places among its boxes, rising."""
-
-    image: ImageDetections
-    kept: Ints
-
-    @property
-    def rows(self) -> Ints:
-        """Rows of the file that were kept, rising."""
-        return self.image.indices[self.kept]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NmsResult(Result):
-    """The boxes that a suppression keeps.
-
-    Attributes
-    ----------
-    file
-        Where the boxes came from, for messages.
-    arrays
-        `boxes`, `scores` and, where given, `classes` and `image_ids`: a row a box.
-    options
-        The method and its parameters.
-    images
-        The images in the order in which the arrays first name them.
-    rtl
-        The run on the RTL; None for the golden models.
-    """
-
-    file: str
-    arrays: Arrays
-    options: NmsOptions
-    images: Sequence[ImageResult]
-    rtl: RtlRun | None
-
-    @property
-    def kept(self) -> Ints:
-        """Rows of the file that were kept, rising."""
-        return np.sort(np.concatenate([np.zeros(0, np.int64), *(image.rows for image in self.images)]))
-
-    @property
-    def boxes(self) -> int:
-        """Boxes of the file."""
-        return sum(len(image.image.detections) for image in self.images)
-
-    def tables(self) -> Iterable[Grid]:
-        """Give a row for each image, of the first ones, and for all."""
-        rows = [(str(result.image.image_id), len(result.image.detections), len(result.kept)) for result in self.images]
-        shown = rows[:SHOWN]
-        if rest := rows[SHOWN:]:
-            shown.append((f"{len(rest)} more", sum(row[1] for row in rest), sum(row[2] for row in rest)))
-        shown.append(("all", self.boxes, len(self.kept)))
-        cells = [(name, f"{boxes:,}", f"{kept:,}") for name, boxes, kept in shown]
-        yield Grid(f"{self.file}, {self.options.method}", ("image", "boxes", "kept"), cells)
-
-    def lines(self) -> Iterable[str]:
-        """Give the speed of the RTL."""
-        if self.rtl:
-            yield str(self.rtl)
-
-    def notes(self) -> Iterable[str]:
-        """Give what the user should know beside the result.
-
-        Yields
-        ------
-        str
-            A line, where boxes were rounded for the RTL.
-        """
-        if self.rtl and not self.rtl.exact:
-            yield f"{self.file}: boxes were rounded to 1/{1 << self.rtl.fraction} pixel for the RTL"
-
-    def write(self, folder: Path) -> None:
-        """Write `kept.json`, `kept.npz` (the rows kept) and pictures of the first `PICTURES` images."""
-        write_json(folder / "kept.json", self.as_dict())
-        kept: dict[str, Any] = {name: values[self.kept] for name, values in self.arrays.items()}
-        np.savez(folder / "kept.npz", **kept)
-        size = None if self.options.greedy and self.options.image is None else self.options.size
-        colours = palette([image.image.detections for image in self.images])
-        for result in self.images[:PICTURES]:
-            image = result.image
-            name = f"image {image.image_id}, {self.options.method}"
-            draw_suppression(folder / f"image_{image.image_id}.png", name, image.detections, result.kept, size, colours)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the rows kept, for all images together, then for each of them."""
-        images = [
-            {"image_id": result.image.image_id, "boxes": len(result.image.detections), "kept": result.rows.tolist()}
-            for result in self.images
-        ]
-        values = {"kept": self.kept.tolist(), "method": self.options.method, "images": images}
-        return values if self.rtl is None else values | {"rtl": self.rtl.as_dict()}
 
 
 def suppress(
@@ -134,6 +37,9 @@ def suppress(
     guard: float | None = None,
     image: tuple[int, int] | None = None,
     on: str = "golden",
+    drop_bad: bool = False,
+    normalized: bool = False,
+    progress: Progress = silent,
 ) -> NmsResult:
     """Suppress scored boxes: non-maximum suppression by PSRR-MaxpoolNMS or GreedyNMS.
 
@@ -154,15 +60,22 @@ def suppress(
     guard
         A pyramid's overlap guard, 0 to 1; the IoU threshold of greedy, 0.5 if not given.
     image
-        Width and height in pixels; 640 x 640 if not given, or no borders for greedy on its golden model.
+        Width and height in pixels; 640 x 640 if not given, or no borders for greedy in floating point.
     on
-        `golden`: the model in double precision; `rtl`: the hardware under Verilator on fixed-point boxes, compared
-        with its golden model.
+        `float`: double precision; `golden`: the integers of the hardware, on fixed-point boxes; `rtl`: the hardware
+        under Verilator, compared with golden.
+    drop_bad
+        Whether boxes are dropped that have no area, no score or no class, or lie outside the image, as the hardware
+        does, instead of refused.
+    normalized
+        Whether boxes are parts of the image, 0 to 1, instead of pixels.
+    progress
+        How long work is shown.
 
     Returns
     -------
     NmsResult
-        `kept`: the rows that are kept, rising.
+        `kept`: the rows that are kept, rising; `difference`: the rows that `float` and `golden` decide differently.
 
     Raises
     ------
@@ -186,9 +99,10 @@ def suppress(
         stride=stride,
         guard=guard,
         image=image if image is None else image_size(image),
+        on=on,
+        drop_bad=drop_bad,
+        normalized=normalized,
     )
-    if on not in PLACES:
-        raise InputError(f"on must be one of {', '.join(PLACES)}, not {on!r}")
     if not options.greedy:
         options.pyramid()  # bad options are said before the file is read
     if isinstance(boxes, str | Path):
@@ -198,70 +112,83 @@ def suppress(
     else:
         given = {"boxes": boxes, "scores": scores, "classes": classes, "image_ids": image_ids}
         file, arrays = "arrays", {name: _given(name, values) for name, values in given.items() if values is not None}
-    return _suppressed(file, arrays, options, rtl=on == "rtl")
+    return _suppressed(file, arrays, options, progress)
 
 
-def _given(name: str, values: object) -> NDArray[Any]:
+def _given(name: str, values: Any) -> NDArray[Any]:
     """Return an array that a user gave; that of an empty list has the shape and the type of no boxes."""
     array = array_of(name, values)
-    if array.shape != (0,) or name == "scores":
-        return array
-    return array.reshape(0, 4) if name == "boxes" else array.astype(np.int64)
+    if array.shape == (0,) and name != "scores":
+        return array.reshape(0, 4) if name == "boxes" else array.astype(np.int64)
+    if array.dtype.kind == "f":
+        numbers(name, values)  # a list may hold integers beside floats that a double does not hold
+    return array
 
 
-def _suppressed(file: str, arrays: Arrays, options: NmsOptions, *, rtl: bool) -> NmsResult:
-    images = split_images(file, arrays)
-    everything = joined(images)
-    if rtl or not options.greedy or options.image:
-        check_borders(file, everything, options)
-    if rtl:
-        groups = [image.indices[places] for image in images for places in by_class(image.detections)]
-        run = _run(file, everything, groups, options)
-        kept = [np.flatnonzero(np.isin(image.indices, run.kept)) for image in images]
-    else:
-        run = None
-        kept = [_golden(image.detections, options) for image in images]
-    results = [ImageResult(image=image, kept=places) for image, places in zip(images, kept, strict=True)]
-    return NmsResult(file=file, arrays=arrays, options=options, images=results, rtl=run)
-
-
-def _golden(detections: Detections, options: NmsOptions) -> Ints:
-    if not options.greedy:
-        return psrr_nms(detections, options.pyramid())
-    return np.sort(greedy_nms(detections, options.threshold))
-
-
-def _run(file: str, everything: Detections, groups: Sequence[Ints], options: NmsOptions) -> RtlRun:
-    if not groups:
-        raise InputError(f"{file}: boxes: expected at least one to run on the RTL")
+def _suppressed(file: str, arrays: Arrays, options: NmsOptions, progress: Progress) -> NmsResult:
+    """Decide in floating point and, where the hardware takes the boxes, in integers and on the RTL."""
+    boxes, refused = box_rows(file, arrays, options), ""
+    fixed: FixedPoint | None = None
     try:
+        fixed = fixed_point(inside(boxes, options), options)
+    except InputError as error:
+        if options.on != "float":
+            raise
+        refused = str(error).removeprefix(f"{file}: ")
+    if options.on != "float" and fixed is not None:
+        boxes = fixed.boxes  # without those that are nothing in integers
+    floats = boxes.rows[_float(boxes, options, progress)]
+    integers, rtl = None, None
+    if fixed is not None:
+        with _shares(progress, "golden") as told:
+            integers = fixed.boxes.rows[fixed.kept(told)]
+        rtl = _on_rtl(fixed, integers, progress) if options.on == "rtl" else None
+    return NmsResult(
+        arrays=arrays,
+        options=options,
+        boxes=boxes,
+        kept=floats if integers is None or options.on == "float" else integers,
+        fixed=fixed,
+        refused=refused,
+        difference=None if integers is None else _difference(floats, integers),
+        rtl=rtl,
+    )
+
+
+def _float(boxes: BoxRows, options: NmsOptions, progress: Progress) -> Ints:
+    """Return the places of the boxes that double precision keeps, rising."""
+    with _shares(progress, "float") as told:
         if options.greedy:
-            return run_rtl("greedy_nms", everything, groups, size=options.size, threshold=options.threshold)
-        return run_rtl("nms", everything, groups, size=options.size, method=options.method, **options.given)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
+            return np.sort(greedy_nms(boxes.as_groups(), options.threshold, told=told))
+        return psrr_nms(boxes.as_groups(), options.pyramid())
 
 
-def joined(images: Sequence[ImageDetections]) -> Detections:
-    """Return the boxes of all images, as the file has them."""
-    rows = np.concatenate([np.zeros(0, np.int64), *(image.indices for image in images)])
-    order = np.argsort(rows)
-    boxes = np.concatenate([np.zeros((0, 4)), *(image.detections.boxes for image in images)])
-    scores = np.concatenate([np.zeros(0), *(image.detections.scores for image in images)])
-    labels = np.concatenate([np.zeros(0, np.int64), *(image.detections.labels for image in images)])
-    return Detections(boxes=boxes[order], scores=scores[order], classes=labels[order])
+def _on_rtl(fixed: FixedPoint, integers: Ints, progress: Progress) -> RtlRun:
+    """Run the RTL, which must keep the same rows as the integers of all images at once."""
+    with progress("RTL", 1) as done:
+        run = run_rtl(fixed)
+        done("all images")
+    if (np.sort(fixed.boxes.rows[run.kept]) != integers).any():
+        raise MismatchError("the RTL keeps other boxes, image by image, than golden of all images at once")
+    return run
 
 
-def by_class(detections: Detections) -> list[Ints]:
-    """Places of the boxes of each class, classes rising."""
-    return [np.flatnonzero(detections.labels == label) for label in np.unique(detections.labels)]
+@contextmanager
+def _shares(progress: Progress, name: str) -> Iterator[Share]:
+    """Show the share of the boxes that is settled, in percent."""
+    with progress(f"{name}, percent of the boxes", 100) as done:
+        shown = 0
+
+        def told(share: float) -> None:
+            nonlocal shown
+            while shown < int(100 * share):
+                shown += 1
+                done(f"{shown} %")
+
+        yield told
 
 
-def check_borders(file: str, everything: Detections, options: NmsOptions) -> None:
-    """Raise InputError, naming the row, unless all boxes lie within the image."""
-    width, height = options.size
-    try:
-        everything.check_inside(width=width, height=height)
-    except InputError as error:
-        hint = "" if options.image else "; give the size of the images with --image WxH"
-        raise InputError(f"{file}: {error}{hint}") from None
+def _difference(floats: Ints, integers: Ints) -> NmsDifference:
+    return NmsDifference(
+        float_only=np.setdiff1d(floats, integers).tolist(), golden_only=np.setdiff1d(integers, floats).tolist()
+    )

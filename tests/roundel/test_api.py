@@ -137,7 +137,7 @@ def test_suppress_takes_arrays_and_files(tmp_path):
         np.testing.assert_array_equal(kept["boxes"], boxes[direct.kept])
     with pytest.raises(roundel.InputError, match="not both"):
         roundel.suppress(tmp_path / "boxes.npz", arrays["scores"])
-    with pytest.raises(roundel.InputError, match="on must be one of golden, rtl, not 'paper'"):
+    with pytest.raises(roundel.InputError, match="on must be one of float, golden, rtl, not 'paper'"):
         roundel.suppress(**arrays, on="paper")
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from roundel.detection import nms_rtl
-from roundel.detection.detections import read_detections
+from roundel.detection.box_rows import box_rows
+from roundel.detection.detections import read_arrays
+from roundel.detection.fixed_point import box_format, fixed_point
+from roundel.detection.nms_options import NmsOptions
 from roundel.detection.nms_pictures import CLASS_COLOURS, OTHERS, palette
 from roundel.detection.scenes import KINDS, scenes
-from roundel.detection.suppression import by_class, joined
 from roundel.golden.errors import InputError
-from roundel.golden.nms import PRESETS, Detections, NmsParams, greedy_nms, preset, psrr_nms
+from roundel.golden.nms import PRESETS, BoxFormat, Detections, GreedyParams, NmsParams, greedy_nms, preset, psrr_nms
 from tests.support.command import call
 from tests.support.places import DOCS
 
@@ -48,9 +50,24 @@ def scene_file(folder, *, kind="easy", count=2, seed=1, grid=None):
     return path
 
 
+def read(path, **options):
+    """The rows of a file."""
+    return box_rows(path.name, read_arrays(path), NmsOptions(**options))
+
+
+def image_by_image(path):
+    """Rows and boxes of each image of a file, one after the other."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    for image in dict.fromkeys(arrays["image_ids"].tolist()):
+        rows = np.flatnonzero(arrays["image_ids"] == image)
+        yield rows, Detections(**{name: arrays[name][rows] for name in ("boxes", "scores", "classes")})
+
+
+@pytest.mark.parametrize("on", ["float", "golden"])
 @pytest.mark.parametrize("method", [*PRESETS, "greedy"])
-def test_classes_and_images_do_not_meet(method, tmp_path, capsys):
-    assert call("nms", written(tmp_path), "--method", method, "--json") == 0
+def test_classes_and_images_do_not_meet(method, on, tmp_path, capsys):
+    assert call("nms", written(tmp_path), "--method", method, "--on", on, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["kept"] == KEPT
     assert found["images"] == [
@@ -60,29 +77,176 @@ def test_classes_and_images_do_not_meet(method, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("method", PRESETS)
-def test_options_reach_the_golden_model(method, tmp_path, capsys, seed):
+def test_options_reach_the_float_model(method, tmp_path, capsys, seed):
     path = scene_file(tmp_path, seed=seed)
     options = {"semantics": "cascade", "shift": "diagonal", "alpha": 0.6, "stride": 32, "guard": 0.3}
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    assert call("nms", path, "--method", method, *words, "--image", "640x650", "--json") == 0
+    assert call("nms", path, "--method", method, *words, "--image", "640x650", "--on", "float", "--json") == 0
     params = preset(method, width=640, height=650, **options)
-    wanted = [one.indices[psrr_nms(one.detections, params)].tolist() for one in read_detections(path)]
+    wanted = [rows[psrr_nms(detections, params)].tolist() for rows, detections in image_by_image(path)]
     assert [one["kept"] for one in json.loads(capsys.readouterr().out)["images"]] == wanted
+
+
+@pytest.mark.parametrize("method", [*PRESETS, "greedy"])
+def test_golden_is_the_model_of_the_unit_image_by_image(method, tmp_path, capsys, seed):
+    """The unit's own model on codes, each class of each image alone, and what floating point decides otherwise."""
+    path = scene_file(tmp_path, kind="crowded", seed=seed)
+    options = {"guard": 0.45} if method == "greedy" else {"shift": "quad", "alpha": 0.6, "stride": 32, "guard": 0.45}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    assert call("nms", path, "--method", method, *words, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    form = BoxFormat(fraction=4, classes=1)
+    unit = (
+        GreedyParams(format=form, threshold=0.45)
+        if method == "greedy"
+        else NmsParams(format=form, method=method, **options)
+    )
+    integers, floats = [], []
+    for rows, detections in image_by_image(path):
+        for label in np.unique(detections.labels):
+            places = np.flatnonzero(detections.labels == label)
+            boxes = Detections(boxes=detections.boxes[places], scores=detections.scores[places])
+            codes, ranks = form.encode(boxes)
+            integers += rows[places[unit.compute(codes, ranks, np.zeros(len(codes), int)).kept]].tolist()
+            kept = greedy_nms(boxes, 0.45) if method == "greedy" else psrr_nms(boxes, preset(method, **options))
+            floats += rows[places[kept]].tolist()
+    assert found["kept"] == sorted(integers)
+    assert found["difference"] == {
+        "float_only": sorted({*floats} - {*integers}),
+        "golden_only": sorted({*integers} - {*floats}),
+    }
+    with np.load(path) as file:
+        moved = np.abs(np.floor(file["boxes"] * 16 + 0.5) / 16 - file["boxes"]).max(axis=1)
+    assert found["on"] == "golden"
+    assert found["fixed_point"]["fraction"] == 4
+    assert found["fixed_point"]["rounded_boxes"] == np.count_nonzero(moved)
+    assert found["fixed_point"]["largest_change"] == moved.max()
+    used = found["fixed_point"]["thresholds"]["iou" if method == "greedy" else "guard"]
+    assert used == [{"asked": 0.45, "used": [9, 20]}]
+
+
+# A box that covers more than half of the first one, but not when its corner is rounded to 1/16 pixel.
+APART = [[0, 0, 100, 10], [0, 0, 50.02, 10]]
+
+
+@pytest.mark.parametrize(("on", "kept"), [("float", [0]), ("golden", [0, 1])])
+def test_a_line_says_what_floating_point_decides_otherwise(on, kept, tmp_path, capsys):
+    path = written(tmp_path, boxes=APART, scores=[0.9, 0.8], classes=None, image_ids=None)
+    assert call("nms", path, "--method", "greedy", "--on", on, "-o", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "float and golden keep different boxes: 1 kept by golden alone (row 1)" in said
+    assert "fixed point: coordinates of 14 bits in 1/16 pixel, 1 of 2 boxes rounded, by up to 0.02 pixel" in said
+    saved = json.loads((tmp_path / "out" / "kept.json").read_text())
+    assert (saved["on"], saved["kept"]) == (on, kept)
+    assert saved["difference"] == {"float_only": [], "golden_only": [1]}
+    assert saved["fixed_point"]["exact"] is False
+
+
+def test_no_line_where_floating_point_keeps_the_same(tmp_path, capsys):
+    assert call("nms", written(tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert "different" not in said
+    assert "fixed point: coordinates of 10 bits in whole pixels, all exact" in said
+
+
+def test_floating_point_takes_what_the_hardware_cannot(tmp_path, capsys):
+    path = written(tmp_path, boxes=[[0, 0, 0.001, 10], *BOXES[1:]])
+    assert call("nms", path, "--on", "float", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["fixed_point"], found["difference"]) == (None, None)
+    assert call("nms", path, "--on", "float") == 0
+    said = capsys.readouterr().out
+    assert "not compared with golden: boxes[0] is [0.0, 0.0, 0.001, 10.0]: expected an area above zero" in said
+    assert call("nms", path) == 2
+    said = capsys.readouterr().err
+    assert "(--drop-bad drops such boxes, --on float takes them)" in said
+
+
+@pytest.mark.parametrize("on", ["float", "golden"])
+def test_dropped_boxes_are_counted(on, tmp_path, capsys):
+    """Without them the file keeps what it keeps without such rows."""
+    boxes = [*BOXES[:1], [5, 5, 5, 9], *BOXES[1:], [0, 0, 9, 9]]
+    change = {"scores": [0.5, 1, 0.6, 0.9, 0.2, 0.7, np.nan], "classes": [1, 1, 0, 1, 1, 0, 0]}
+    path = written(tmp_path, boxes=boxes, **change, image_ids=[7, 7, 7, 7, 3, 7, 7])
+    assert call("nms", path, "--on", on) == 2
+    assert "boxes[1] is [5.0, 5.0, 5.0, 9.0]: expected x1 < x2" in (said := capsys.readouterr().err)
+    assert "(--drop-bad drops such boxes)" in said
+    assert call("nms", path, "--on", on, "--drop-bad", "--json", "-o", tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert "found.npz: 2 of 7 boxes dropped: 1 without area, 1 without a score" in said.err
+    found = json.loads(said.out)
+    assert found["kept"] == [2, 3, 4, 5]
+    assert found["dropped"] == {"rows": [1, 6], "reasons": {"without area": 1, "without a score": 1}}
+    assert found["images"] == [{"image_id": 7, "boxes": 6, "kept": [2, 3, 5]}, {"image_id": 3, "boxes": 1, "kept": [4]}]
+
+
+def test_boxes_that_vanish_in_integers_are_dropped(tmp_path, capsys):
+    path = written(tmp_path, boxes=[[0, 0, 0.001, 10], *BOXES[1:]])
+    assert call("nms", path, "--drop-bad", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["dropped"] == {"rows": [0], "reasons": {"without area when rounded": 1}}
+
+
+@pytest.mark.parametrize("on", ["float", "golden", "rtl"])
+def test_a_file_of_which_all_is_dropped(on, tmp_path, capsys):
+    path = written(tmp_path, boxes=[[5, 5, 5, 9]] * 5)
+    assert call("nms", path, "--on", on, "--drop-bad", "--json", "-o", tmp_path / "out") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kept"], found["dropped"]["rows"]) == ([], [0, 1, 2, 3, 4])
+    assert [image["boxes"] for image in found["images"]] == [4, 1]
+
+
+@pytest.mark.parametrize("method", ["guarded", "greedy"])
+def test_parts_of_the_image_are_not_taken_for_pixels_in_silence(method, tmp_path, capsys):
+    """161 boxes of a scene: as parts of the image they keep what they keep in pixels, with the option that is named."""
+    path = scene_file(tmp_path, count=1)
+    assert call("nms", path, "--method", method, "--json") == 0
+    pixels = json.loads(capsys.readouterr().out)["kept"]
+    with np.load(path) as file:
+        arrays = dict(file)
+    parts = written(tmp_path, **arrays | {"boxes": arrays["boxes"] / 640})
+    named = "all corners are below 2, in pixels of an image of 640 x 640: if they are parts of the image, from 0 to 1"
+    assert call("nms", parts, "--method", method, "--json") == 2  # some vanish in 1/16 pixel
+    assert named in capsys.readouterr().err
+    assert call("nms", parts, "--method", method, "--on", "float", "--json") == 0
+    said = capsys.readouterr()
+    kept = json.loads(said.out)["kept"]
+    if method == "greedy":  # whatever the unit, the IoU is the same
+        assert (kept, said.err) == (pixels, "")
+    else:
+        assert kept != pixels
+        assert f"found.npz: {named}, give --normalized and --image WxH" in said.err
+    assert call("nms", parts, "--method", method, "--normalized", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["kept"] == pixels
+    assert "below 2" not in said.err
+
+
+def test_parts_of_an_image_that_is_no_square(tmp_path, capsys):
+    path = written(tmp_path, boxes=np.array(BOXES) / [640, 320, 640, 320])
+    assert call("nms", path, "--normalized", "--image", "640x320", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kept"], found["fixed_point"]["exact"]) == (KEPT, True)
+    with np.load(written(tmp_path, boxes=np.array(BOXES) / 200)) as file:
+        assert file["boxes"].max() > 1
+    assert call("nms", path, "--normalized", "--image", "640x320") == 2
+    assert "expected corners within the image, 640 x 320" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "threshold"), [((), 0.5), (("--guard", "0.1"), 0.1)])
 def test_guard_is_the_threshold_of_greedy(words, threshold, tmp_path, capsys, seed):
     path = scene_file(tmp_path, kind="crowded", seed=seed)
-    assert call("nms", path, "--method", "greedy", *words, "--json") == 0
-    images = read_detections(path)
-    wanted = np.sort(np.concatenate([one.indices[greedy_nms(one.detections, threshold)] for one in images]))
+    assert call("nms", path, "--method", "greedy", *words, "--on", "float", "--json") == 0
+    wanted = np.sort(np.concatenate([rows[greedy_nms(boxes, threshold)] for rows, boxes in image_by_image(path)]))
     assert json.loads(capsys.readouterr().out)["kept"] == wanted.tolist()
 
 
 def test_greedy_has_no_borders_unless_given(tmp_path, capsys):
     path = written(tmp_path, boxes=[[-9000, 0, 9000, 100], *BOXES[1:]])
-    assert call("nms", path, "--method", "greedy", "-o", tmp_path / "out") == 0
+    assert call("nms", path, "--method", "greedy", "--on", "float", "-o", tmp_path / "out") == 0
     assert (tmp_path / "out" / "image_7.png").exists()
+    assert "not compared with golden: boxes[0] is" in capsys.readouterr().out
+    assert call("nms", path, "--method", "greedy") == 2
+    assert "give the size of the images with --image WxH; --on float has no borders" in capsys.readouterr().err
     assert call("nms", path, "--method", "greedy", "--image", "640x640") == 2
     assert "found.npz: boxes[0] is" in capsys.readouterr().err
 
@@ -149,7 +313,7 @@ def test_palette_gives_the_commonest_classes_a_colour_of_their_own():
         (("--method", "magic"), "'magic' is not one of 'psrr', 'adjacent', 'guarded', 'maxpool', 'greedy'"),
         (("--semantics", "both"), "'both' is not one of 'parallel', 'cascade'"),
         (("--shift", "left"), "'left' is not one of 'none', 'diagonal', 'quad'"),
-        (("--on", "paper"), "'paper' is not one of 'golden', 'rtl'"),
+        (("--on", "paper"), "'paper' is not one of 'float', 'golden', 'rtl'"),
         (("--alpha", "0"), "alpha must be above 0 and at most 1000, not 0.0"),
         (("--alpha", "-1"), "alpha must be above 0 and at most 1000, not -1.0"),
         (("--alpha", "nan"), "alpha must be above 0 and at most 1000, not nan"),
@@ -179,7 +343,7 @@ def test_bad_options_are_one_line_and_leave_nothing(words, message, tmp_path, ca
     assert [item.name for item in tmp_path.iterdir()] == ["found.npz"]
 
 
-@pytest.mark.parametrize("on", ["golden", "rtl"])
+@pytest.mark.parametrize("on", ["float", "golden", "rtl"])
 def test_boxes_beyond_the_usual_image_need_its_size(on, tmp_path, capsys):
     """The row is that of the file, not of its image; nothing is guessed."""
     path = written(tmp_path, boxes=[*BOXES[:3], [0, 0, 100, 700], BOXES[4]])
@@ -229,29 +393,29 @@ def test_the_pictures_of_the_page(tmp_path):
 )
 def test_fraction_is_the_smallest_that_is_exact(corner, fraction, exact):
     boxes = np.array([[0, 0, 10.0, 10.0], [1.0, 2.0, corner, 30.0]])
-    found = nms_rtl.box_format(Detections(boxes=boxes, scores=np.zeros(2)), (640, 480))
-    assert (found[0].fraction, found[1]) == (fraction, exact)
-    assert (found[0].width, found[0].height, found[0].classes) == (640, 480, 1)
+    found = box_format(boxes, (640, 480))
+    assert found.fraction == fraction
+    assert (found.width, found.height, found.classes) == (640, 480, 1)
+    assert found.exact(Detections(boxes=boxes, scores=np.zeros(2))) == exact
 
 
 def test_capacity_is_a_power_of_two_that_holds_the_largest_group():
     groups = [np.arange(3), np.arange(65), np.arange(64)]
-    assert nms_rtl.capacity(groups) == 128
-    assert nms_rtl.capacity([np.arange(65536)]) == 65536
-    with pytest.raises(InputError, match="65537 boxes of one class in one image: expected at most 65536"):
-        nms_rtl.capacity([np.arange(65537)])
+    assert nms_rtl.capacity("found.npz", groups) == 128
+    assert nms_rtl.capacity("found.npz", [np.arange(65536)]) == 65536
+    message = "65537 boxes of one class in one image: expected at most 65536 on the RTL; --on golden takes more"
+    with pytest.raises(InputError, match=message):
+        nms_rtl.capacity("found.npz", [np.arange(65537)])
 
 
 def test_stimulus_has_every_class_of_an_image_as_an_image(tmp_path):
-    images = read_detections(written(tmp_path))
-    everything = joined(images)
-    assert everything.boxes.tolist() == BOXES
-    assert everything.scores.tolist() == SCORES
-    assert everything.labels.tolist() == CLASSES
-    groups = [one.indices[places] for one in images for places in by_class(one.detections)]
+    boxes = read(written(tmp_path))
+    assert boxes.detections.boxes.tolist() == BOXES
+    assert boxes.detections.scores.tolist() == SCORES
+    assert boxes.detections.labels.tolist() == CLASSES
+    groups = boxes.members
     assert [rows.tolist() for rows in groups] == [[1, 4], [0, 2], [3]]
-    form, _ = nms_rtl.box_format(everything, (640, 640))
-    sent = nms_rtl.images(form, everything, groups)
+    sent = nms_rtl.images(fixed_point(boxes, NmsOptions()), groups)
     assert [one.boxes.tolist() for one in sent] == [[BOXES[1], BOXES[4]], [BOXES[0], BOXES[2]], [BOXES[3]]]
     assert [one.scores.tolist() for one in sent] == [[2, 3], [1, 4], [0]]  # ranks of 0.6, 0.7, 0.5, 0.9, 0.2
     assert [one.labels.tolist() for one in sent] == [[0, 0], [0, 0], [0]]
@@ -259,19 +423,13 @@ def test_stimulus_has_every_class_of_an_image_as_an_image(tmp_path):
 
 
 @pytest.mark.parametrize("method", PRESETS)
-def test_groups_on_integers_keep_what_the_float_model_keeps(method, tmp_path, seed):
+def test_integers_keep_what_the_float_model_keeps(method, tmp_path, seed):
     """On coordinates that both hold exactly; guards of more than 8 bits would differ."""
-    images = read_detections(scene_file(tmp_path, seed=seed, grid=0.25))
-    everything = joined(images)
-    groups = [one.indices[places] for one in images for places in by_class(one.detections)]
-    form, exact = nms_rtl.box_format(everything, (640, 640))
-    assert exact
-    params, sent = NmsParams(format=form, method=method), nms_rtl.images(form, everything, groups)
-    kept = [
-        rows[params.compute(one.boxes, one.scores, one.labels).kept] for rows, one in zip(groups, sent, strict=True)
-    ]
-    wanted = [one.indices[psrr_nms(one.detections, preset(method))] for one in images]
-    assert np.sort(np.concatenate(kept)).tolist() == np.sort(np.concatenate(wanted)).tolist()
+    path = scene_file(tmp_path, seed=seed, grid=0.25)
+    fixed = fixed_point(read(path, method=method), NmsOptions(method=method))
+    assert fixed.exact
+    wanted = [rows[psrr_nms(detections, preset(method))] for rows, detections in image_by_image(path)]
+    assert fixed.kept(lambda share: None).tolist() == np.sort(np.concatenate(wanted)).tolist()
 
 
 def simulated(unit, params, images, *, seed):
@@ -281,11 +439,8 @@ def simulated(unit, params, images, *, seed):
 
 def test_rows_come_back_from_the_rtl(tmp_path, monkeypatch):
     """Places in the stimulus become rows of the file; the simulation is not part of this test."""
-    images = read_detections(written(tmp_path))
-    everything = joined(images)
-    groups = [one.indices[places] for one in images for places in by_class(one.detections)]
     monkeypatch.setattr(nms_rtl, "run_images", simulated)
-    found = nms_rtl.run_rtl("nms", everything, groups, size=(640, 640), method="guarded")
+    found = nms_rtl.run_rtl(fixed_point(read(written(tmp_path)), NmsOptions()))
     assert found.kept.tolist() == [1, 4, 2, 3]
     assert found.as_dict() == {"boxes": 5, "cycles": 20, "fraction": 0, "exact": True, "boxes_per_cycle": 0.25}
 
@@ -305,10 +460,21 @@ def test_rtl_keeps_what_golden_keeps(method, tmp_path, capsys):
 def test_rounding_for_the_rtl_is_said(tmp_path, monkeypatch, capsys):
     boxes = np.add(BOXES, [0.1, 0, 0, 0])
     monkeypatch.setattr(nms_rtl, "run_images", simulated)
-    assert call("nms", written(tmp_path, boxes=boxes), "--on", "rtl", "--json") == 0
-    said = capsys.readouterr()
-    assert "found.npz: boxes were rounded to 1/16 pixel for the RTL" in said.err
-    assert json.loads(said.out)["rtl"]["exact"] is False
+    path = written(tmp_path, boxes=boxes)
+    assert call("nms", path, "--on", "rtl") == 0
+    assert "in 1/16 pixel, 5 of 5 boxes rounded, by up to 0.025 pixel" in capsys.readouterr().out
+    assert call("nms", path, "--on", "rtl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rtl"]["exact"] is False
+    assert found["fixed_point"]["rounded_boxes"] == 5
+
+
+def test_rows_that_golden_does_not_keep_are_a_mismatch(tmp_path, monkeypatch, capsys):
+    """Whatever the bench says: the rows come back through the groups."""
+    kept = simulated("nms", None, None, seed=1) | {"kept": np.array([0, 1, 2, 4])}
+    monkeypatch.setattr(nms_rtl, "run_images", lambda unit, params, images, *, seed: kept)
+    assert call("nms", written(tmp_path), "--on", "rtl") == 1
+    assert "the RTL keeps other boxes" in capsys.readouterr().err
 
 
 def test_a_box_that_rounding_leaves_without_area_is_named(tmp_path, capsys):
@@ -317,7 +483,11 @@ def test_a_box_that_rounding_leaves_without_area_is_named(tmp_path, capsys):
     assert "boxes[3] is [0.0, 0.0, 0.01, 100.0]: expected an area above zero" in capsys.readouterr().err
 
 
-def test_no_boxes_cannot_run_on_the_rtl(tmp_path, capsys):
+@pytest.mark.parametrize("method", ["guarded", "greedy"])
+def test_no_boxes_are_as_good_on_the_rtl(method, tmp_path, capsys):
     path = written(tmp_path, boxes=np.zeros((0, 4)), scores=[], classes=None, image_ids=None)
-    assert call("nms", path, "--on", "rtl") == 2
-    assert "found.npz: boxes: expected at least one to run on the RTL" in capsys.readouterr().err
+    assert call("nms", path, "--method", method, "--on", "rtl", "--json", "-o", tmp_path / "out") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kept"], found["rtl"]["cycles"], found["rtl"]["boxes_per_cycle"]) == ([], 0, None)
+    assert call("nms", path, "--method", method, "--on", "rtl") == 0
+    assert "no boxes: nothing ran on the RTL" in capsys.readouterr().out
