@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 
-from roundel.golden.engine.fields import UNIT_OF, UNITS
+from roundel.golden.engine.fields import UNIT_OF, UNITS, Opcode
 from roundel.golden.engine.program import Descriptor
 from roundel.golden.engine.registers import ErrorCode
 
@@ -69,6 +69,9 @@ class Dispatch:
         return unit
 
     def _tokens_for(self, unit: int) -> bool:
+        _, descriptor = self.queues[unit][0]
+        if descriptor.opcode is Opcode.LOAD and not descriptor.run_bytes:
+            return False  # it waits for beats of its first run, for ever
         return all(self.tokens.get(way, 0) for way in self._waits(unit))
 
     def _waits(self, unit: int) -> list[tuple[int, int]]:

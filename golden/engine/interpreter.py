@@ -108,7 +108,7 @@ class Engine:
                 case Opcode.LOAD | Opcode.STORE:
                     self._move(descriptor, index)
                 case Opcode.COMPUTE:
-                    self._compute(descriptor)
+                    self._compute(descriptor, index)
                 case Opcode.BOXES:
                     self._boxes(descriptor, index)
         except CodecError as error:
@@ -129,20 +129,24 @@ class Engine:
                 chip = (descriptor.chip + plane * descriptor.chip_plane + run * descriptor.chip_run) * lanes
                 held = (chip + np.arange(-(-size // lanes) * lanes)) % self.params.memory
                 if descriptor.opcode is Opcode.LOAD:
-                    filled = np.pad(outer, (0, len(held) - size))
+                    filled = np.zeros(len(held), np.uint8)
+                    filled[:size] = outer
                     # Of a run that is longer than the memory the end stays.
                     self.memory[held[-self.params.memory :]] = filled[-self.params.memory :]
                 else:
                     outer[:] = self.memory[held[:size]]
 
-    def _compute(self, descriptor: Descriptor) -> None:
-        parameters, weights = (
-            self.outer.rest(Region(region), offset)[:size].tobytes()
-            for region, offset, size in (
-                (descriptor.parameters_region, descriptor.parameters_offset, descriptor.parameters_bytes),
-                (descriptor.weights_region, descriptor.weights_offset, descriptor.weights_bytes),
-            )
-        )
+    def _stream(self, descriptor: Descriptor, prefix: str, index: int) -> bytes:
+        """Return one of a COMPUTE's streams, whole."""
+        region, offset, size = (getattr(descriptor, f"{prefix}_{name}") for name in ("region", "offset", "bytes"))
+        held = self.outer.span(Region(region), offset, size)
+        if held is None:
+            raise EngineFault(ErrorCode.READ, self.outer.aligned(Region(region), offset), index)
+        return held.tobytes()
+
+    def _compute(self, descriptor: Descriptor, index: int) -> None:
+        parameters = self._stream(descriptor, "parameters", index)
+        weights = self._stream(descriptor, "weights", index)
         blocks = list(output_blocks(self.params, parameters, weights, count(descriptor, "blocks")))
         for ty in range(count(descriptor, "tiles_y")):
             for tx in range(count(descriptor, "tiles_x")):

@@ -31,7 +31,15 @@ class OuterMemory:
     align: int
 
     def address(self, region: Region, offset: int) -> int:
-        """Outer address of a place in a region, its lowest bits as they come."""
+        """Outer address of a place in a region, its lowest bits as they come.
+
+        Parameters
+        ----------
+        region
+            Whose base the offset counts from.
+        offset
+            In bytes, of any size.
+        """
         base = 0 if self.bases is None else self.bases[region]
         return (base + offset) % ADDRESSES
 
@@ -39,24 +47,19 @@ class OuterMemory:
         """Outer address of a place in a region, as it appears on the bus."""
         return self.address(region, offset) & -self.align
 
-    def rest(self, region: Region, offset: int) -> NDArray[np.uint8]:
-        """Return a view of all from a place on to the end of the region that holds it.
+    def span(self, region: Region, offset: int, size: int) -> NDArray[np.uint8] | None:
+        """Return a view of `size` bytes from a place on.
 
         Returns
         -------
         NDArray
-            (bytes,) uint8; none where no region holds the place.
+            (size,) uint8; None where no region holds all of them.
         """
         address = self.aligned(region, offset)
         for held, content in self.regions.items():
             if self.bases is None and held is not region:
                 continue
             at = address if self.bases is None else (address - self.bases[held]) % ADDRESSES
-            if at < len(content):
-                return content[at:]
-        return np.zeros(0, np.uint8)
-
-    def span(self, region: Region, offset: int, size: int) -> NDArray[np.uint8] | None:
-        """Return a view of `size` bytes from a place on; None where no region holds all of them."""
-        view = self.rest(region, offset)[:size]
-        return view if len(view) == size else None
+            if at + size <= len(content):
+                return content[at : at + size]
+        return None

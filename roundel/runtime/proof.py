@@ -1,8 +1,9 @@
-"""Proves the engine: networks drawn at random, compiled, run on its RTL and on golden."""
+"""Proves the engine: networks drawn at random, compiled, and programs drawn at random, on its RTL and on golden."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from roundel.golden.errors import InputError, MismatchError, ToolError
 from roundel.golden.network import Network
 from roundel.golden.rounding import Ints
 from roundel.runtime.differences import difference
+from roundel.runtime.programs import differences, draw_batch
 from roundel.runtime.random_networks import engine_detector, engine_network
 from roundel.sim.engine_run import simulate
 from roundel.sim.runner import Result
 from roundel.sim.verify import Case, Prover
 
 NETWORKS = 6  # of a case
+SOUND, BROKEN = 30, 9  # programs of a case
 SIZE = 16  # rows and columns of an image, at most
 SEEDS = 1000  # networks that a seed may draw
 DELAY = 20  # cycles of the outer memory
@@ -26,31 +29,51 @@ DELAY = 20  # cycles of the outer memory
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     """Run a case of the engine, as `roundel.sim.verify.prove` runs those of the other units.
 
-    Every layer's result is stored, and compared; every second network is a detector, whose boxes are too. With stalls
-    in the case's configuration the outer memory stalls as often on each of its channels.
+    First come networks: every layer's result is stored, and compared; every second network is a detector, whose boxes
+    are too. Then come programs that no compiler writes, see `roundel.runtime.programs`. With stalls in the case's
+    configuration the outer memory stalls as often on each of its channels.
 
     Raises
     ------
     ToolError
-        Build or simulation crashed, or a network drawn does not compile or run on golden: nothing is said of the RTL.
+        Build or simulation crashed, or what was drawn does not compile or run on golden: nothing is said of the RTL.
     """
     params = EngineParams(**case.config["params"])
-    stalls = round(256 * case.config.get("stalls", 0))
+    settings = {"stalls": round(256 * case.config.get("stalls", 0)), "delay": DELAY}
     failures = []
     for number in range(SEEDS * seed, SEEDS * seed + NETWORKS):
-        folder = waves / f"network-{number}" if waves else None
-        settings = {"stalls": stalls, "delay": DELAY}
-        if number % 2 and params.nms is not None:
-            network, image, heads = engine_detector(number, params.nms.format, size=SIZE)
-        else:
-            network, image, heads = *engine_network(number, size=SIZE), ()
-        try:
-            check(params, network, image, heads, settings=settings, seed=number, folder=folder)
-        except MismatchError as error:
-            failures.append(f"network {number}: {error}")
-        except (InputError, OverflowError) as error:
-            raise ToolError(f"network {number}: {error}") from error
-    return Result(NETWORKS, tuple(failures), waves or Path())
+        failures += _tried(f"network {number}", _check_network, params, number, settings, waves)
+    failures += _tried(f"programs of seed {seed}", _check_programs, params, seed, settings, waves)
+    return Result(NETWORKS + SOUND + BROKEN + 1, tuple(failures), waves or Path())
+
+
+def _tried(what: str, check: Callable[..., Sequence[str]], *given: Any) -> list[str]:
+    """Return what a check says is different, in lines that begin with what it is; ToolError where it cannot say."""
+    try:
+        return [f"{what}: {line}" for line in check(*given)]
+    except MismatchError as error:
+        return [f"{what}: {error}"]
+    except (InputError, OverflowError) as error:
+        raise ToolError(f"{what}: {error}") from error
+
+
+def _check_network(params: EngineParams, number: int, settings: dict[str, int], waves: Path | None) -> Sequence[str]:
+    """Draw a network and check it; MismatchError where RTL and golden differ."""
+    folder = waves / f"network-{number}" if waves else None
+    if number % 2 and params.nms is not None:
+        network, image, heads = engine_detector(number, params.nms.format, size=SIZE)
+    else:
+        network, image, heads = *engine_network(number, size=SIZE), ()
+    check(params, network, image, heads, settings=settings, seed=number, folder=folder)
+    return ()
+
+
+def _check_programs(params: EngineParams, seed: int, settings: dict[str, int], waves: Path | None) -> Sequence[str]:
+    """Draw programs and run them; a line for each that ends in another way on RTL."""
+    folder = waves / "programs" if waves else None
+    programs = draw_batch(params, seed, sound=SOUND, broken=BROKEN)
+    trace = "vcd" if waves else None
+    return differences(params, programs, settings=settings, seed=seed, trace=trace, folder=folder)
 
 
 def check(

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge
+from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge, Timer
 
 from roundel.golden.engine import OFFSETS, Status
 from roundel.sim.benches.bench import config, start
+from roundel.sim.contract import PERIOD_NS
 
 OKAY = 0
 POLL = 20  # cycles between two looks at the status
@@ -73,7 +74,7 @@ async def interrupt(dut: Any, limit: int) -> bool:
     """Wait for it; whether it came within so many cycles."""
     if dut.interrupt.value:
         return True
-    await First(RisingEdge(dut.interrupt), ClockCycles(dut.clk, limit))
+    await First(RisingEdge(dut.interrupt), Timer(limit * PERIOD_NS, unit="ns"))
     await ReadOnly()
     came = bool(dut.interrupt.value)
     await RisingEdge(dut.clk)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from roundel.golden.engine import (
     Region,
     Status,
 )
-from roundel.runtime.programs.program import DrawnProgram
+from roundel.runtime.programs.broken import Break
+from roundel.runtime.programs.program import DrawnProgram, draw_program
 from roundel.sim.engine_run import PAGE, control, simulate
 
 LIMIT = 400_000  # cycles of a program
@@ -40,6 +42,59 @@ class Outcome:
 
     registers: dict[str, int]
     image: NDArray[np.uint8] = field(repr=False)
+
+
+def draw_batch(params: EngineParams, seed: int, *, sound: int, broken: int) -> list[DrawnProgram]:
+    """Draw sound programs, then broken ones, then a sound one that sees all of the activation memory.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+    seed
+        Of all choices, 0 or more.
+    sound, broken
+        How many there are, besides the last; the last sound one before the broken ones stores all of the memory, too.
+    """
+    kinds = [kind for kind in Break if kind is not Break.LOAD_OF_NOTHING]  # that takes 65,536 cycles to be noticed
+    programs, at = list[DrawnProgram](), PAGE
+    for number in range(sound + broken + 1):
+        wrong = kinds[(seed + number) % len(kinds)] if sound <= number < sound + broken else None
+        whole = number in (sound - 1, sound + broken)
+        programs.append(draw_program(params, (seed, number), at, whole=whole, broken=wrong))
+        at += len(programs[-1].image)
+    return programs
+
+
+def differences(
+    params: EngineParams,
+    programs: Sequence[DrawnProgram],
+    *,
+    settings: Mapping[str, int],
+    seed: int,
+    trace: str | None = None,
+    folder: Path | None = None,
+) -> list[str]:
+    """Run programs on golden and on RTL, one after the other; a line for each whose outcomes differ.
+
+    Parameters
+    ----------
+    params, programs, settings, seed, trace, folder
+        As `run_rtl` takes them. The activation memory is carried from program to program.
+
+    Raises
+    ------
+    MismatchError
+        As `run_rtl`.
+    """
+    memory = np.zeros(params.memory, np.uint8)
+    golden = [run_golden(params, program, memory) for program in programs]
+    rtl = run_rtl(params, programs, settings=settings, seed=seed, trace=trace, folder=folder)
+    lines = []
+    for program, wanted, made in zip(programs, golden, rtl, strict=True):
+        if line := difference(program, wanted, made):
+            lines.append(f"program {program.seed}: {line}")
+    return lines
 
 
 def run_golden(params: EngineParams, program: DrawnProgram, memory: NDArray[np.uint8] | None = None) -> Outcome:
@@ -72,7 +127,13 @@ def run_golden(params: EngineParams, program: DrawnProgram, memory: NDArray[np.u
 
 
 def run_rtl(
-    params: EngineParams, programs: Sequence[DrawnProgram], *, settings: Mapping[str, int], seed: int
+    params: EngineParams,
+    programs: Sequence[DrawnProgram],
+    *,
+    settings: Mapping[str, int],
+    seed: int,
+    trace: str | None = None,
+    folder: Path | None = None,
 ) -> list[Outcome]:
     """Run programs one after the other on the RTL, each in its piece of one memory.
 
@@ -82,8 +143,8 @@ def run_rtl(
         The engine's.
     programs
         Of `draw_program`; the first at 4096, each other where the one before ends.
-    settings, seed
-        Of the memory, see `roundel.sim.engine_run.simulate`.
+    settings, seed, trace, folder
+        See `roundel.sim.engine_run.simulate`.
 
     Raises
     ------
@@ -96,7 +157,9 @@ def run_rtl(
         script += [control(Control.START), ["wait", LIMIT], *(["read", OFFSETS[name]] for name in READ)]
         script += [control(Control.CLEAR)]
     whole = np.frombuffer(b"".join(program.image for program in programs), np.uint8)
-    run = simulate(params, {Region.PROGRAM: whole}, script=script, settings=settings, seed=seed)
+    run = simulate(
+        params, {Region.PROGRAM: whole}, script=script, settings=settings, seed=seed, trace=trace, folder=folder
+    )
     outcomes = []
     for number, program in enumerate(programs):
         answers = run.answers[number * len(READ) : (number + 1) * len(READ)]
@@ -106,12 +169,18 @@ def run_rtl(
 
 
 def difference(program: DrawnProgram, golden: Outcome, rtl: Outcome) -> str | None:
-    """Return what differs first, in a line; None if all is equal."""
+    """Return what differs first, in a line; None if all is equal.
+
+    After an error that both tell the data that the program may write are not compared: units that ran side by side may
+    have come further, or not so far. Nor are they where an earlier program may have left anything in the activation
+    memory, which is so for a broken one that does not load all of it first.
+    """
     for name, value in golden.registers.items():
-        if rtl.registers[name] != value:
+        later = program.broken is Break.STREAM and name == "error_index" and rtl.registers[name] > value
+        if rtl.registers[name] != value and not later:  # streams are fetched ahead, and the error may name the next
             return f"{name}: RTL {rtl.registers[name]:#x}, golden {value:#x}"
     wrong = np.flatnonzero(golden.image != rtl.image)
-    if golden.registers["error_code"]:  # other units may have come further, or not so far
+    if golden.registers["error_code"] or (program.broken and not program.whole):
         wrong = wrong[(wrong < program.writable.start) | (wrong >= program.writable.stop)]
     if not wrong.size:
         return None

@@ -79,6 +79,7 @@ class Outside:
     written: int
     bases: dict[Region, int] = field(init=False)
     image: bytearray = field(init=False)
+    contents: dict[tuple[int, int], bytes] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         bus, end = self.params.bus_bytes, self.room + self.read + self.written
@@ -118,7 +119,12 @@ class Outside:
         self.image += bytes(-len(self.image) % bus) + bytes(bus * self.draw.of([0, 0, 1, 5]))
         place = self.place(prefix, len(self.image))
         self.image += content
+        self.contents[place[f"{prefix}_region"], place[f"{prefix}_offset"]] = content
         return place | {f"{prefix}_bytes": len(content)}
+
+    def content(self, prefix: str, values: dict[str, int]) -> bytes:
+        """Return the stream that a descriptor names."""
+        return self.contents[values[f"{prefix}_region"], values[f"{prefix}_offset"]]
 
 
 def words_of(params: EngineParams, addresses: Ints) -> Mask:

@@ -16,6 +16,7 @@ from roundel.golden.engine import (
     Region,
 )
 from roundel.runtime.programs.boxes import boxes
+from roundel.runtime.programs.broken import Break, break_image, break_steps
 from roundel.runtime.programs.compute import compute
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.moves import move, whole_memory
@@ -43,6 +44,10 @@ class DrawnProgram:
         Of all regions.
     writable
         Bytes of the piece that the program may write.
+    broken
+        What is wrong with it.
+    whole
+        Whether it begins by loading all of the activation memory, and ends by storing all of it.
     """
 
     seed: tuple[int, ...]
@@ -50,9 +55,13 @@ class DrawnProgram:
     image: bytes
     bases: dict[Region, int]
     writable: range
+    broken: Break | None
+    whole: bool
 
 
-def draw_program(params: EngineParams, seed: tuple[int, ...], at: int, *, whole: bool = True) -> DrawnProgram:
+def draw_program(
+    params: EngineParams, seed: tuple[int, ...], at: int, *, whole: bool = True, broken: Break | None = None
+) -> DrawnProgram:
     """Draw a program.
 
     Parameters
@@ -65,6 +74,8 @@ def draw_program(params: EngineParams, seed: tuple[int, ...], at: int, *, whole:
         Where the program begins in the outer memory, a multiple of 4096.
     whole
         Whether it begins by loading all of the activation memory, and ends by storing all of it.
+    broken
+        What is wrong with it, where it has something that can be broken in that way.
     """
     draw = Draw(np.random.default_rng(seed))
     records = 0 if params.nms is None else RECORD.size * (params.nms.capacity + 1)
@@ -87,11 +98,21 @@ def draw_program(params: EngineParams, seed: tuple[int, ...], at: int, *, whole:
         if steps[1].unit == 2:
             steps.insert(1, compute(draw, outside))
     chain(draw, steps)
+    if broken is not None:
+        break_steps(draw, outside, steps, broken)
     packed = _packed(draw, params, steps)
+    if broken is not None:
+        break_image(draw, params, packed, len(steps) + 1, broken)
     outside.image[: len(packed)] = packed
     size = -(-len(outside.image) // PAGE) * PAGE
     return DrawnProgram(
-        seed=seed, at=at, image=bytes(outside.image).ljust(size, b"\0"), bases=outside.bases, writable=outside.writable
+        seed=seed,
+        at=at,
+        image=bytes(outside.image).ljust(size, b"\0"),
+        bases=outside.bases,
+        writable=outside.writable,
+        broken=broken,
+        whole=whole,
     )
 
 
@@ -112,7 +133,7 @@ def _steps(draw: Draw, outside: Outside) -> list[Step]:
     return steps
 
 
-def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytes:
+def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
     """Header and descriptors, with anything in what is spare, and behind END."""
     made = [
         Descriptor(opcode=step.opcode, values=step.values | step.flags | _spare(draw, step.opcode)) for step in steps
@@ -126,7 +147,7 @@ def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytes:
             data[start + used : start + DESCRIPTOR_BYTES] = draw.rng.bytes(DESCRIPTOR_BYTES - used)
     behind = draw.of([0, 0, 1, MOST - len(made)])
     data[12:16] = (len(made) + behind).to_bytes(4, "little")
-    return bytes(data) + draw.rng.bytes(behind * DESCRIPTOR_BYTES)
+    return data + draw.rng.bytes(behind * DESCRIPTOR_BYTES)
 
 
 def _spare(draw: Draw, opcode: Opcode) -> dict[str, int]:

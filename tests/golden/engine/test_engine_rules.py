@@ -1,0 +1,128 @@
+"""The golden engine against docs/engine.md, rule by rule and with programs that no compiler writes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from roundel.golden.engine import (
+    CONFIGS,
+    Descriptor,
+    Engine,
+    EngineFault,
+    EngineParams,
+    ErrorCode,
+    Opcode,
+    Program,
+    Region,
+    pack_column,
+)
+from roundel.golden.engine.program import unpack_columns
+from roundel.runtime.programs import draw_program
+from tests.support.engine_programs import detector_heads, pointwise
+from tests.support.naive_engine import NaiveEngine
+
+PARAMS = EngineParams(lanes=4, columns=4, memory=1024, depth=16)
+END = (Opcode.END, {})
+LOAD = (Opcode.LOAD, {"region": 1, "runs": 1, "planes": 1, "run_bytes": 8})
+
+
+def engine(listed, *, params=PARAMS, data=bytes(64), behind=b"", count=None):
+    """An engine whose program has these descriptors: opcodes and fields."""
+    made = tuple(Descriptor(opcode=opcode, values=values) for opcode, values in listed)
+    program = bytearray(Program(fingerprint=params.fingerprint, descriptors=made).pack() + behind)
+    program[12:16] = (len(made) if count is None else count).to_bytes(4, "little")
+    regions = {Region.PROGRAM: program, Region.INPUT: bytearray(data), Region.OUTPUT: bytearray(len(data))}
+    return Engine(params=params, regions={region: np.frombuffer(held, np.uint8) for region, held in regions.items()})
+
+
+def fault_of(made):
+    with pytest.raises(EngineFault) as found:
+        made.run()
+    return found.value.code, found.value.address, found.value.index
+
+
+@pytest.mark.parametrize("lanes", [4, 8])
+@pytest.mark.parametrize("number", range(10))
+def test_random_programs_against_loops_in_plain_integers(lanes, number, seed):
+    params = replace(PARAMS, lanes=lanes, columns=lanes, memory=256 * lanes)
+    program = draw_program(params, (seed, number), 4096)
+    naive = NaiveEngine(params, program.image, program.at, program.bases)
+    naive.run()
+    image = np.frombuffer(program.image, np.uint8).copy()
+    golden = Engine(params=params, regions={Region.PROGRAM: image}, bases=program.bases)
+    golden.run()
+    assert golden.memory.tolist() == naive.memory
+    assert image.tobytes() == bytes(naive.image)
+    assert image.tobytes() != program.image
+
+
+def test_of_values_wider_than_their_use_the_lower_bits_count():
+    narrow = replace(PARAMS, bias_width=16)
+    given = {"bias": 0x7FFF_8001, "shift": 0xE0 | 7, "residual_shift": 0xC0 | 12}
+    columns = unpack_columns(narrow, pack_column(narrow, given) * 4)
+    assert {name: columns[name].tolist() for name in given} == {
+        "bias": [-0x7FFF] * 4,
+        "shift": [7] * 4,
+        "residual_shift": [12] * 4,
+    }
+
+
+def test_what_lies_behind_the_end_is_not_looked_at():
+    engine([LOAD, END], behind=bytes([15]) * 256, count=4).run()
+
+
+@pytest.mark.parametrize("opcode", [5, 15, int(Opcode.BOXES)])
+def test_no_such_operation(opcode):
+    assert fault_of(engine([LOAD], behind=bytes([opcode]) + bytes(127), count=2)) == (ErrorCode.OPCODE, 64 + 128, 1)
+
+
+def test_no_descriptor_at_all():
+    assert fault_of(engine([], count=0)) == (ErrorCode.TRUNCATED, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "flag"), [(Opcode.LOAD, "wait_previous"), (Opcode.LOAD, "wait_next"), (Opcode.STORE, "wait_next")]
+)
+def test_a_token_that_nobody_gives(opcode, flag):
+    assert fault_of(engine([(opcode, LOAD[1] | {flag: 1}), END])) == (ErrorCode.DEADLOCK, 0, 0)
+
+
+def test_a_load_of_nothing_never_ends():
+    assert fault_of(engine([(Opcode.LOAD, LOAD[1] | {"run_bytes": 0}), END])) == (ErrorCode.DEADLOCK, 0, 0)
+
+
+def test_bases_wrap_and_reach_each_others_regions():
+    """Region 1 begins behind the data that it is used for: its offset leads over the end of the 32 bits."""
+    made = engine([(Opcode.LOAD, LOAD[1] | {"offset": 0x3000_0005}), END], data=bytes(range(64)))
+    whole = np.concatenate([made.regions[Region.PROGRAM], made.regions[Region.INPUT]])
+    place = 0x1000 + len(made.regions[Region.PROGRAM]) + 8
+    bases = {Region.PROGRAM: 0x1000, Region.INPUT: (place - 0x3000_0000) % 2**32}
+    made = Engine(params=PARAMS, regions={Region.PROGRAM: whole}, bases=bases)
+    made.run()
+    assert made.memory[:8].tolist() == list(range(8, 16))
+
+
+def test_zero_stands_for_the_greatest_count():
+    """Of 65,536 runs of a word into 256 words, each one word further in both memories, the last ones stay."""
+    data = np.random.default_rng(1).integers(0, 256, 8 * 65536).astype(np.uint8)
+    load = (Opcode.LOAD, LOAD[1] | {"runs": 0, "run_bytes": 4, "outer_run": 8, "chip_run": 1})
+    made = engine([load, END], data=data.tobytes())
+    made.run()
+    assert made.memory.tobytes() == data.reshape(-1, 8)[-256:, :4].tobytes()
+
+
+def test_a_threshold_above_all_logits_leaves_no_box(seed):
+    params = EngineParams(**CONFIGS["tiny"])
+    for threshold, some in ((127, True), (128, False), (32767, False), (-32768, True)):
+        regions = detector_heads(params, np.random.default_rng(seed), threshold=threshold)
+        made = Engine(params=params, regions=regions)
+        made.run()
+        assert (made.boxes > 0) == some
+
+
+@pytest.mark.parametrize("name", ["parameters", "weights"])
+def test_a_stream_beyond_its_region_is_a_read_fault(name, seed):
+    made = pointwise(PARAMS, np.random.default_rng(seed), rows=2, columns=3)
+    regions = made.changed(1, **{f"{name}_offset": 1 << 20}).regions()
+    assert fault_of(Engine(params=PARAMS, regions=regions)) == (ErrorCode.READ, 1 << 20, 1)

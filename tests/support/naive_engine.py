@@ -1,0 +1,144 @@
+"""LOAD, STORE and COMPUTE of scheme `shift`, byte by byte in Python's integers, as docs/engine.md writes them down.
+
+Written from that page alone, with none of the golden engine's code but what unpacks descriptors and weights.
+"""
+
+from fractions import Fraction
+from itertools import product
+from math import floor
+
+from roundel.golden.engine import FIELDS, Opcode
+
+HEADER, DESCRIPTOR = 64, 128
+
+
+def signed(value, bits):
+    """The lower bits of an integer as a two's complement number."""
+    value %= 1 << bits
+    return value - (1 << bits) if value >> bits - 1 else value
+
+
+def fields_of(data):
+    """A descriptor's fields by name, unsigned; None for END."""
+    number, at, values = int.from_bytes(data, "little"), 0, {}
+    opcode = Opcode(number & 15)
+    for item in FIELDS[opcode]:
+        values[item.name] = number >> at & (1 << item.bits) - 1
+        at += item.bits
+    return None if opcode is Opcode.END else values
+
+
+class NaiveEngine:
+    """An engine whose outer memory is one piece of bytes that begins at an address."""
+
+    def __init__(self, params, image, at, bases):
+        self.params, self.image, self.at, self.bases = params, bytearray(image), at, bases
+        self.memory = [0] * params.memory
+
+    def run(self):
+        """Descriptors one after the other, up to END."""
+        for number in range(HEADER, len(self.image), DESCRIPTOR):
+            d = fields_of(self.image[number : number + DESCRIPTOR])
+            if d is None:
+                return
+            if d["opcode"] == Opcode.COMPUTE:
+                self.compute(d)
+            else:
+                self.move(d)
+
+    def outer(self, region, offset):
+        """Place in the image of an outer address, whose bits below a beat of the bus are ignored."""
+        address = (self.bases[region] + offset) % 2**32
+        return address - address % (self.params.bus // 8) - self.at
+
+    def move(self, d):
+        lanes, size = self.params.lanes, self.params.memory
+        for p, r in product(range(d["planes"]), range(d["runs"])):
+            outer = self.outer(d["region"], d["offset"] + p * d["outer_plane"] + r * d["outer_run"])
+            chip = (d["chip"] + p * d["chip_plane"] + r * d["chip_run"]) * lanes
+            if d["opcode"] == Opcode.STORE:
+                for byte in range(d["run_bytes"]):
+                    self.image[outer + byte] = self.memory[(chip + byte) % size]
+                continue
+            for byte in range(-(-d["run_bytes"] // lanes) * lanes):
+                self.memory[(chip + byte) % size] = self.image[outer + byte] if byte < d["run_bytes"] else 0
+
+    def compute(self, d):
+        for name in ("low", "high"):
+            d[name] = signed(d[name], 9)
+        d["every"] = d["every"] or 16
+        streams = [
+            bytes(self.image[self.outer(d[f"{name}_region"], d[f"{name}_offset"]) :][: d[f"{name}_bytes"]])
+            for name in ("parameters", "weights")
+        ]
+        weights = self.params.decoder.decode(streams[1]).tolist()
+        for ty, tx in product(range(d["tiles_y"]), range(d["tiles_x"])):
+            h = d["last_h"] if ty == d["tiles_y"] - 1 else d["tile_h"]
+            w = d["last_w"] if tx == d["tiles_x"] - 1 else d["tile_w"]
+            self.tile(d, ty, tx, h, w, streams[0], list(weights))
+
+    def tile(self, d, ty, tx, h, w, stream, weights):
+        lanes, columns, at = self.params.lanes, self.params.columns, 0
+        for block in range(d["blocks"]):
+            held = [stream[at + 8 * c : at + 8 * c + 8] for c in range(columns)]
+            at += 8 * columns
+            acc, last = None, False
+            while not last:
+                step, last, at = stream[at : at + 8], bool(stream[at + 5] & 1), at + 8
+                blocks = [weights[c * lanes : c * lanes + lanes] for c in range(columns)]
+                del weights[: lanes * columns]
+                acc = self.step(d, ty, tx, h, w, step, blocks, acc, held)
+            for (y, x), sums in acc.items():
+                self.result(d, block, ty, tx, y, x, sums, held)
+
+    def step(self, d, ty, tx, h, w, step, blocks, acc, held):
+        """Sums after a step, by position; `acc` None before the first."""
+        lanes, columns = self.params.lanes, self.params.columns
+        offset, dy, dx = (int.from_bytes(step[a:b], "little", signed=True) for a, b in ((0, 4), (4, 5), (6, 8)))
+        sums = {}
+        for y in range(h):
+            window = []  # beats of this row, the latest first
+            for beat in range(d["lead"] + (w - 1) * d["every"] + 1):
+                b, v = (beat >> 1, y >> 1) if d["upsample"] else (beat, y)
+                row = signed(ty * d["tile_y_rows"] + dy + v * d["y_rows"], 18)
+                byte = signed(tx * d["tile_x_step"] + dx + b * d["x_step"], 18)
+                addr = d["source"] + ty * d["tile_y_step"] + tx * d["tile_x_step"] + offset
+                addr += v * d["y_step"] + b * d["x_step"]
+                inside = 0 <= row < d["rows"]
+                raw = [
+                    self.memory[(addr + lane) % self.params.memory]
+                    if inside and 0 <= byte + lane < d["row_bytes"]
+                    else d["pad"]
+                    for lane in range(lanes)
+                ]
+                window.insert(0, [signed(value ^ (d["flip_source"] << 7), 8) for value in raw])
+                if beat < d["lead"] or (beat - d["lead"]) % d["every"]:
+                    continue
+                x = (beat - d["lead"]) // d["every"]
+                before = acc[y, x] if acc else [signed(int.from_bytes(p[:4], "little"), 29) for p in held]
+                sums[y, x] = []
+                for c in range(columns):
+                    if d["depthwise"]:
+                        dot = sum(taps[c] * weight for taps, weight in zip(window, blocks[c], strict=False))
+                    else:
+                        dot = sum(value * weight for value, weight in zip(window[0], blocks[c], strict=True))
+                    sums[y, x].append(max(before[c], dot) if d["maximum"] else before[c] + dot)
+        return sums
+
+    def place(self, d, name, block, ty, tx, y, x):
+        """Byte address of a position's word."""
+        word = (
+            d[name] + block * d[f"{name}_plane"] + ty * d[f"{name}_tile"] + tx * d["tile_w"] + y * d[f"{name}_row"] + x
+        )
+        return word * self.params.lanes % self.params.memory
+
+    def result(self, d, block, ty, tx, y, x, sums, held):
+        target, residual = (self.place(d, name, block, ty, tx, y, x) for name in ("target", "residual"))
+        for c, total in enumerate(sums):
+            shift, residual_shift = held[c][4] % 32, held[c][5] % 32
+            if d["has_residual"]:
+                total += signed(self.memory[residual + c] ^ (d["flip_residual"] << 7), 8) << residual_shift
+            amount = shift + (d["leak"] if total < 0 else 0)
+            value = floor(Fraction(total, 1 << amount) + Fraction(1, 2))
+            value = d["high"] if value > d["high"] else max(value, d["low"])
+            self.memory[target + c] = value % 256 ^ (d["flip_target"] << 7)
