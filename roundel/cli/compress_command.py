@@ -11,7 +11,7 @@ from roundel.golden.codec import Packing
 from roundel.golden.opq import Weighting
 from roundel.golden.requant import SCHEMES, Scheme
 from roundel.golden.rounding import Rounding
-from roundel.ui import output_folder, steps
+from roundel.ui import err, output_folder, steps
 
 BITS = click.IntRange(2, 8)
 
@@ -98,3 +98,5 @@ def command(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
         compressed = roundel.compress(model, **given, progress=steps)
         compressed.write(work)
     present(compressed, as_json, folder / "report.md")
+    for warning in compressed.warnings:
+        err.print(f"warning: {warning}", style="yellow")

@@ -57,6 +57,8 @@ def command(
         )
         result.write(work)
     present(result, as_json, folder)
+    for warning in result.warnings:
+        err.print(f"warning: {warning}", style="yellow")
     for note in result.notes:
         err.print(f"{note}; see docs/demo.md", style="yellow")
     for difference in result.differences:

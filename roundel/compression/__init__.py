@@ -1,6 +1,6 @@
 """A trained network to an integer network: prune, tune, quantize, pack."""
 
-from roundel.compression.compressed_network import CompressedNetwork
+from roundel.compression.compressed_network import CompressedNetwork, read_calibration
 from roundel.compression.compressor import compress, packed
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
@@ -18,6 +18,7 @@ __all__ = [
     "compress",
     "opq_params",
     "packed",
+    "read_calibration",
     "run_passes",
     "size",
 ]

@@ -1,7 +1,7 @@
 """A compressed network: an integer network with its weight streams, written to a folder and read again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from roundel.compression.report import MODULES, STREAMS, cells, report_lines, su
 from roundel.golden.codec import CodecError, decode
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta, run, save
-from roundel.quantization import StreamOptions, array_order, has_stream
+from roundel.quantization import ImageStatistics, StreamOptions, array_order, has_stream
 from roundel.ui import Grid, Result, path_of, shortened, write_json
 
 NETWORK, STREAM_FOLDER, ONNX = "network.npz", "streams", "quantized.onnx"
@@ -43,6 +43,8 @@ class CompressedNetwork(Result):
         The figures of the compression, as `report.json` holds them; empty where that file is missing.
     onnx
         The network with pruned and quantized weights as an ONNX file; None without OPQ.
+    calibration
+        Figures of the calibration images; None where the file does not have them.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE)
@@ -56,6 +58,12 @@ class CompressedNetwork(Result):
     streams: dict[str, bytes] = field(repr=False)
     report: dict[str, Any] = field(repr=False)
     onnx: bytes | None = field(repr=False)
+    calibration: ImageStatistics | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may be wrong with the images, and layers of which quantization leaves little, a line each."""
+        return list(self.report.get("warnings", ()))
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `report.json` holds."""
@@ -83,6 +91,7 @@ class CompressedNetwork(Result):
             "model": self.model,
             "input_shape": list(self.shape),
             "results": self.results,
+            **({"calibration": self.calibration.as_dict()} if self.calibration else {}),
             "streams": self.options.as_dict() | {"files": files},
         }
         save(self.network, folder / NETWORK, meta)
@@ -140,12 +149,29 @@ class CompressedNetwork(Result):
             streams=streams,
             report=_report(path.parent / REPORT),
             onnx=onnx.read_bytes() if onnx.is_file() else None,
+            calibration=read_calibration(path, meta),
         )
 
 
 def stream_files(layers: Iterable[str]) -> dict[str, str]:
     """Name the file of each layer's stream, in the order of the layers."""
     return {layer: f"{STREAM_FOLDER}/{index:03}.rws" for index, layer in enumerate(layers)}
+
+
+def read_calibration(path: Path, meta: Mapping[str, Any]) -> ImageStatistics | None:
+    """Return the figures of the calibration images that a network's file keeps; None in a file without them.
+
+    Raises
+    ------
+    InputError
+        They are no such figures.
+    """
+    if "calibration" not in meta:
+        return None
+    try:
+        return ImageStatistics.from_dict(meta["calibration"])
+    except ValueError as error:
+        raise InputError(f"{path}: meta: calibration: {error}") from None
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -149,6 +149,7 @@ def packed(result: Compressed) -> CompressedNetwork:
         streams=streams,
         report=report(result, stream_files(streams)),
         onnx=_exported(result.tuned) if result.plans else None,
+        calibration=result.statistics,
     )
 
 

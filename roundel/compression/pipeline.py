@@ -4,16 +4,17 @@ docs/compress.md tells the whole way: fold, prune and quantize weights (OPQ), fi
 bits, pack the weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from roundel.compression.options import CompressOptions
 from roundel.compression.passes import PASSES, Compression
+from roundel.compression.weak_layers import weak_layers
 from roundel.golden.network import Network, outputs
 from roundel.golden.opq import LayerPlan
-from roundel.graph import Graph, Images
-from roundel.quantization import LayerStream, Quantized
+from roundel.graph import Graph, Images, fold
+from roundel.quantization import ImageStatistics, LayerStream, Quantized, calibration_warnings, input_warnings
 from roundel.scales import Advised
 from roundel.ui import Progress
 
@@ -67,6 +68,10 @@ class Compressed:
         One for each weighted layer whose weights have at most 8 bits.
     accuracy
         None without held-out images.
+    statistics
+        Figures of the calibration images.
+    warnings
+        What may be wrong with the images, and layers of which quantization leaves little.
     """
 
     options: CompressOptions
@@ -79,6 +84,8 @@ class Compressed:
     advised: Advised | None
     streams: tuple[LayerStream, ...]
     accuracy: NetworkAccuracy | None
+    statistics: ImageStatistics
+    warnings: tuple[str, ...] = ()
 
     @property
     def network(self) -> Network:
@@ -97,6 +104,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
     work = Compression(options=options, progress=progress)
     for step in PASSES:
         step(work)
+    statistics = ImageStatistics.of(work.calibration.images)
     return Compressed(
         options=work.options,
         calibration=Path(work.calibration.file).name,
@@ -108,7 +116,20 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         advised=work.advised,
         streams=work.streams,
         accuracy=_accuracy(work.original, work.quantized.network, work.held_out),
+        statistics=statistics,
+        warnings=tuple(_warnings(work, statistics)),
     )
+
+
+def _warnings(work: Compression, statistics: ImageStatistics) -> Iterator[str]:
+    """Give what may be wrong with images, then layers of which quantization leaves little."""
+    form, images = work.quantized.network.input, work.calibration.images
+    yield from calibration_warnings(images)
+    yield from input_warnings("calibration images", images, form, statistics)
+    for what, other in (("held-out images", work.held_out), ("images of --finetune", work.training)):
+        if other is not None:
+            yield from input_warnings(what, other.images, form, statistics)
+    yield from weak_layers(fold(work.tuned), work.quantized, images)
 
 
 def _accuracy(graph: Graph, network: Network, images: Images | None) -> NetworkAccuracy | None:

@@ -34,7 +34,9 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
     layers = {layer.name: layer for layer in result.network.layers}
     return {
         "model": Path(result.graph.file).name,
+        "warnings": list(result.warnings),
         "options": _options(result),
+        "calibration": result.statistics.as_dict(),
         "size": size(result),
         "accuracy": _accuracy(result),
         "quantizations": {"before": table.before, "after": table.after},
@@ -89,7 +91,7 @@ def parameter_bits(layer: Weighted) -> int:
 def report_lines(values: ReportPart) -> list[str]:
     """Return the lines of `report.md`."""
     parts = [
-        [f"# {values['model']}, compressed", "", *summary(values)],
+        [f"# {values['model']}, compressed", "", *summary(values), *_warnings(values)],
         ["## Layers", "", *_table(LAYERS if values["options"]["requant"] == "shift" else SCALED, values["layers"])],
         ["## Weight streams", "", *_table(STREAMS, values["streams"])],
     ]
@@ -102,6 +104,10 @@ def report_lines(values: ReportPart) -> list[str]:
     )
     parts.append(["## Unified modules", "", *_table(MODULES, values["modules"]), "", saved])
     return [line for part in parts for line in (*part, "")][:-1]
+
+
+def _warnings(values: ReportPart) -> list[str]:
+    return ["", "## Warnings", "", *(f"- {line}." for line in values["warnings"])] if values.get("warnings") else []
 
 
 def summary(values: ReportPart) -> list[str]:

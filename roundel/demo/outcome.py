@@ -43,9 +43,10 @@ class Demo(Result):
         return terminal_tables(self.figures)
 
     def lines(self) -> Iterable[str]:
-        """Give equal or not, and which boxes are right, a sentence each."""
+        """Give equal or not, which boxes are right, and what may be wrong with images and layers, a sentence each."""
         yield verdict(self.figures)
         yield matches_in_words(self.figures)
+        yield from (f"warning: {line}" for line in self.figures["warnings"])
 
     def times(self) -> Grid:
         """Give the time that the demo took.

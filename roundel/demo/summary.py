@@ -17,6 +17,7 @@ from roundel.demo.measurement import DemoMeasurement, layer_names
 from roundel.evaluation import count, energy_rows, total_nj
 from roundel.golden.engine import EngineParams
 from roundel.golden.nms import Detections
+from roundel.quantization import input_warnings
 from roundel.runtime import EngineSource, layer_cycles, predicted_cycles, total
 from roundel.sim.verilator import find_verilator
 
@@ -49,6 +50,7 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
         "engine": {name: getattr(params, name) for name in ("lanes", "columns", "memory", "bus")},
         "scenes": len(demo.golden),
         "equal": not demo.different,
+        "warnings": _warnings(demo),
         "differences": [str(difference) for difference in demo.different],
         "compared": {"tensors": len(compared), "elements": _elements(demo), "boxes": sum(map(len, demo.golden))},
         "compression": size(demo.compressed) | {"opq": _opq(demo)},
@@ -77,6 +79,13 @@ def _config(engine: EngineSource) -> str:
         changed = ", ".join(f"{name}={value}" for name, value in settings.items() if not isinstance(value, Mapping))
         return f"{engine.get('config', 'small')} with {changed or ', '.join(settings)}"
     return "given parameters" if isinstance(engine, EngineParams) else Path(engine).name
+
+
+def _warnings(demo: DemoMeasurement) -> list[str]:
+    """Return what compression warns of, and in what the scenes do not suit the network's input."""
+    compressed, images = demo.compressed, demo.scenes.images
+    unlike = input_warnings("held-out scenes", images, compressed.network.input, compressed.statistics)
+    return [*compressed.warnings, *unlike]
 
 
 def _opq(demo: DemoMeasurement) -> dict[str, Any] | None:

@@ -1,24 +1,29 @@
 """Float graph and images to an integer network."""
 
 from roundel.quantization.given import MAX_WIDTH, given_format, is_power
+from roundel.quantization.image_statistics import ImageStatistics, calibration_warnings, input_warnings
 from roundel.quantization.module_rows import modules_table
 from roundel.quantization.modules import feature_order, integer_order, unify
 from roundel.quantization.pipeline import Choice, Quantized, quantize
 from roundel.quantization.search import QuantizeOptions
-from roundel.quantization.sqnr import sqnr_db, tensor_sqnr_db
+from roundel.quantization.sqnr import LEAST_DB, sqnr_db, tensor_sqnr_db
 from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
 
 __all__ = [
+    "LEAST_DB",
     "MAX_WIDTH",
     "Choice",
+    "ImageStatistics",
     "LayerStream",
     "QuantizeOptions",
     "Quantized",
     "StreamOptions",
     "array_order",
+    "calibration_warnings",
     "feature_order",
     "given_format",
     "has_stream",
+    "input_warnings",
     "integer_order",
     "is_power",
     "modules_table",

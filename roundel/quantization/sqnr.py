@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST_DB = 10.0  # below, the error is more than a third of the signal: more than rounding explains
+
 
 def sqnr_db(power: float, error: float) -> float:
     """`10 log10(power / error)`, in dB.

@@ -16,9 +16,7 @@ import numpy as np
 from roundel.golden.formats import Format
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Reals, fold
-from roundel.quantization import integer_order, sqnr_db, unify
-
-LEAST_DB = 10.0
+from roundel.quantization import LEAST_DB, integer_order, sqnr_db, unify
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
+from roundel.quantization import input_warnings
 from roundel.runtime.against_float import FloatRow, float_rows
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
 from roundel.runtime.engine_source import ChosenEngine
@@ -51,6 +52,12 @@ class Request:
     def inputs(self) -> Ints:
         """The images as the integers that enter the network, (images, ..., channels)."""
         return self.source.network.encode(self.images.images)
+
+    @property
+    def warnings(self) -> list[str]:
+        """In what the images do not suit the network's input."""
+        images, source = self.images, self.source
+        return input_warnings(images.file, images.images, source.network.input, source.calibration)
 
     @property
     def heads(self) -> tuple[Head, ...]:

@@ -59,6 +59,11 @@ class Run(Result):
         """Where RTL and golden differ, image by image in dataflow order: empty as it should be."""
         return list(self.figures["different"])
 
+    @property
+    def warnings(self) -> list[str]:
+        """In what the images do not suit the network's input, such as values that are clamped; a line each."""
+        return list(self.figures.get("warnings", ()))
+
     def as_dict(self) -> dict[str, Any]:
         """Give what `run.json` holds."""
         return self.figures

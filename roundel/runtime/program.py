@@ -67,8 +67,10 @@ class EngineProgram(Result):
         write_json(folder / "memory_map.json", self.as_dict())
         (folder / "program.lst").write_text(listing(self.compiled))
         write_json(folder / ENGINE, self.params.as_dict())
-        meta = {"input_shape": list(self.source.shape), "results": dict(self.source.results), "trace": self.trace}
-        save(self.source.network, folder / NETWORK, meta)
+        source = self.source
+        meta = {"input_shape": list(source.shape), "results": dict(source.results), "trace": self.trace}
+        meta |= {"calibration": source.calibration.as_dict()} if source.calibration else {}
+        save(source.network, folder / NETWORK, meta)
         if self.detector:
             (folder / HEAD).write_text(self.detector.text)
 

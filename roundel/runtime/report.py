@@ -17,6 +17,7 @@ def report(execution: Execution) -> dict[str, Any]:
     """Give the figures of a run as plain values, which `run.json` holds."""
     return {
         "images": len(execution.request.images.images),
+        "warnings": execution.request.warnings,
         "results": {name: list(values.shape) for name, values in execution.results.items()},
         "boxes": [len(records) for records in execution.records],
         "accuracy": accuracy(execution),

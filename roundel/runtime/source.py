@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from roundel.compression import CompressedNetwork
+from roundel.compression import CompressedNetwork, read_calibration
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
 from roundel.graph import integer_of
+from roundel.quantization import ImageStatistics
 from roundel.ui import path_of
 
 NETWORK = "network.npz"
@@ -31,12 +32,15 @@ class Source:
         Shape of an image: (channels, rows, columns) or (features,).
     results
         The layer behind each output of the trained network, by the output's name.
+    calibration
+        Figures of the calibration images, where the file has them.
     """
 
     file: str
     network: Network
     shape: Shape
     results: Mapping[str, str]
+    calibration: ImageStatistics | None = None
 
     @property
     def engine_shape(self) -> Shape:
@@ -63,7 +67,9 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     InputError
         The file is missing or damaged, or nothing says the shape.
     """
+    calibration = None
     if isinstance(network, CompressedNetwork):
+        calibration = network.calibration
         file, held, results, own = network.file, network.network, network.results, network.shape
     elif isinstance(network, Network):
         file, held, results, own = "network", network, {name: name for name in network.output_names}, None
@@ -71,13 +77,14 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
         path = path_of("network", network, expected="a compressed network, its folder or file, or an integer network")
         path = path / NETWORK if path.is_dir() else path
         held, meta = load(path), load_meta(path)
+        calibration = read_calibration(path, meta)
         file, results, own = str(path), _results(path, held, meta), _shape(path, meta) if shape is None else None
     if shape is not None:
         sizes = _sizes(shape)
         own = sizes if len(sizes) == 1 else (sizes[2], sizes[0], sizes[1])
     if own is None:
         raise InputError(f"{file}: expected the shape of an image: (rows, columns, channels) or (features,)")
-    return Source(file=file, network=held, shape=own, results=results)
+    return Source(file=file, network=held, shape=own, results=results, calibration=calibration)
 
 
 def _sizes(shape: object) -> Shape:
