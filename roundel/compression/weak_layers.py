@@ -80,11 +80,12 @@ def likely_cause(layer: Layer, tensors: Tensors) -> str:
         return "its float result is 0 on all calibration images, from which nothing can be chosen"
     stored = _mean_square(form.decode(form.encode(real)) - real)
     weights = _weights_error(layer, real, tensors) if isinstance(layer, Weighted) else 0.0
-    if stored >= max(weights, error - weights - stored):
-        return _format_cause(real, form)
-    if not isinstance(layer, Weighted) or weights < error - weights - stored:
+    inputs = error - weights - stored
+    if inputs > max(stored, weights):
         worst = min(layer.sources, key=tensors.sqnr)
         return f"its input {worst} has only {_decibels(tensors.sqnr(worst))}"
+    if not isinstance(layer, Weighted) or stored > weights:
+        return _format_cause(real, form)
     if layer.w.width != layer.b.width:
         return _weights_cause(layer) if layer.w.width < layer.b.width else _biases_cause(layer)
     return f"{_weights_cause(layer)}, or {_biases_cause(layer)}"
@@ -134,8 +135,8 @@ def _weights_error(layer: Weighted, real: NDArray[np.float64], tensors: Tensors)
     if layer.residual is not None:
         sums += np.asarray(tensors.real[layer.sources[1]], dtype=np.float64).reshape(sums.shape)
     sums = np.where(sums < 0, np.ldexp(sums, -layer.leak), sums)
-    low, high = (float(layer.output.decode(np.array(end))) for end in layer.limits)
-    return _mean_square(np.clip(sums.reshape(real.shape), low, high) - np.clip(real, low, high))
+    ends = real.min(), real.max()  # of the activation, if there is one
+    return _mean_square(np.clip(sums.reshape(real.shape), *ends) - real)
 
 
 def _mean_square(values: NDArray[Any]) -> float:
