@@ -3,8 +3,8 @@
 import errno
 import hashlib
 import json
-import os
 import shutil
+import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -114,9 +114,10 @@ def _make(made: Path, make: Callable[[Path], None], failed: Path) -> None:
             full = shutil.disk_usage(made).free < LITTLE or any(words in str(error) for words in FULL)
         if full:
             raise _no_room(FULL[0]) from error
-        shutil.rmtree(failed, ignore_errors=True)
-        with suppress(OSError):
-            made.rename(failed)
+        if any(made.iterdir()):
+            shutil.rmtree(failed, ignore_errors=True)
+            with suppress(OSError):
+                made.rename(failed)
         raise
 
 
@@ -167,7 +168,8 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 
 def _kind(path: Path) -> tuple[int, bool]:
     """Size of a file, and whether it is a program."""
-    return path.stat().st_size, os.access(path, os.X_OK)
+    status = path.stat()
+    return status.st_size, bool(status.st_mode & stat.S_IXUSR)
 
 
 def _content(path: Path) -> str:

@@ -147,6 +147,7 @@ def _build_commands(design: Design, folder: Path, sources: list[str]) -> list[li
     # The objects of the run-time library do not depend on the design, although the makefile says so.
     jobs = str(min(MOST_JOBS, os.cpu_count() or 1))
     make = ["make", "-j", jobs, "-f", "Vtop.mk", f"VM_TRACE={int(design.trace is not None)}", "--old-file=Vtop.mk"]
+    make.append("CURDIR=.")  # Verilator's makefile refuses a folder with a blank in its path, but needs it for no more
     return [verilate, make]
 
 

@@ -157,6 +157,8 @@ def main() -> None:
     parser.add_argument("--latest", type=float, default=8.0, help="latest moment, in seconds")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)  # a job in the background may have begun with SIGINT ignored
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
     print(f"seed {given.seed}")
     seen = []
