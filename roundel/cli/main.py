@@ -4,6 +4,7 @@ Every command is thin: it reads options, calls one public function of `roundel`,
 """
 
 import codecs
+import os
 import sys
 import traceback
 import warnings
@@ -14,6 +15,7 @@ from io import TextIOWrapper
 from typing import Any
 
 import click
+import platformdirs
 
 from roundel.golden.errors import EnvironmentWarning, InputError, MismatchError, ToolError
 from roundel.processes import ending_signals
@@ -68,10 +70,18 @@ def main(arguments: list[str] | None = None) -> None:
 
     SIGINT, SIGTERM and SIGHUP end the process at once, with its children and its work folders.
     """
+    _set_up_matplotlib()
     warnings.filterwarnings("ignore", message=".* created but never used")  # half a design, when bad input ends the run
     with ending_signals(), _plain_signs(), _warnings_on_one_line():
         code = _guarded(lambda: cli.main(arguments, standalone_mode=False))
     sys.exit(code)
+
+
+def _set_up_matplotlib() -> None:
+    """Keep matplotlib, which libraries load as well, from the user's settings and from a HOME of no use."""
+    folder = os.environ.get("ROUNDEL_CACHE") or platformdirs.user_cache_dir("roundel")
+    os.environ.pop("MATPLOTLIBRC", None)
+    os.environ.update(MPLBACKEND="agg", MPLCONFIGDIR=os.path.join(os.path.abspath(folder), "tools", "matplotlib"))
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """The harness itself: no silent pass, failures named, logs kept, builds cached."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from roundel.golden.errors import InputError, ToolError
-from roundel.sim import cache, verilator
-from roundel.sim.runner import Design, build, run
+from roundel.sim import verilator
+from roundel.sim.runner import Design, _support, build, run
 
 COUNTER = """
 module counter(clk, rst, count);
@@ -58,37 +58,6 @@ def test_an_unchanged_design_is_built_once(monkeypatch):
     assert build(DESIGN) == first
 
 
-def test_the_cache_publishes_whole_results_only(monkeypatch, tmp_path):
-    monkeypatch.setenv("ROUNDEL_CACHE", str(tmp_path))
-
-    def fail(folder: Path) -> None:
-        (folder / "half").write_text("x")
-        raise RuntimeError("stopped")
-
-    with pytest.raises(RuntimeError, match="stopped"):
-        cache.cached("kind", ["a"], fail)
-    assert (cache.failed_folder("kind", ["a"]) / "half").exists()
-    folder = cache.cached("kind", ["a"], lambda work: (work / "whole").write_text("y") and None)
-    assert [item.name for item in folder.iterdir()] == ["whole"]
-
-
-def test_the_cache_makes_a_result_once_for_all_that_ask(monkeypatch, tmp_path):
-    monkeypatch.setenv("ROUNDEL_CACHE", str(tmp_path))
-    made = []
-
-    def make(folder: Path) -> None:
-        made.append(folder)
-        time.sleep(0.1)
-
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(lambda _: cache.cached("kind", ["a"], make), range(8)))) == 1
-    assert len(made) == 1
-
-
-def test_different_lists_have_different_digests():
-    assert cache.digest(["ab", "c"]) != cache.digest(["a", "bc"])
-
-
 def test_a_missing_compiler_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda tool: None if tool in ("g++", "perl") else f"/bin/{tool}")
     with pytest.raises(InputError, match=r"needs g\+\+, perl: install with `apt-get install g\+\+ perl`"):
@@ -103,3 +72,46 @@ def test_a_system_verilator_is_used_when_it_is_new_enough(printed, origin, monke
     which = verilator.shutil.which
     monkeypatch.setattr("shutil.which", lambda tool: str(fake) if tool == "verilator" else which(tool))
     assert verilator.find_verilator.__wrapped__().origin.startswith(origin)
+
+
+HOSTILE = {
+    "COCOTB_RANDOM_SEED": "7",
+    "COCOTB_RESULTS_FILE": "/nowhere",
+    "COCOTB_TESTCASE": "none",
+    "COCOTB_TEST_FILTER": "none",
+    "CPPFLAGS": "-include nothing.h",
+    "CXX": "false",
+    "CXXFLAGS": "-Werror -std=c++98",
+    "GPI_USERS": "/nothing.so",
+    "GUI": "perhaps",
+    "HOME": "/dev/null",
+    "LIBPYTHON_LOC": "/nothing.so",
+    "MAKEFLAGS": "--dry-run",
+    "OPT_FAST": "-O9 -wrong",
+    "PYGPI_ENTRY_POINT": "nothing:nothing",
+    "PYTHONHOME": "/nothing",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONWARNINGS": "error",
+    "RANDOM_SEED": "7",
+    "TESTCASE": "none",
+    "TOPLEVEL": "none",
+    "VERILATOR_ROOT": "/nothing",
+    "VERILATOR_BIN": "false",
+    "VM_TRACE": "1",
+    "WAVES": "perhaps",
+}
+"""What a user's environment may hold, each of which once changed or broke a build or a run."""
+
+
+def test_nothing_of_the_users_environment_changes_a_build_or_a_run(tmp_path, monkeypatch):
+    support, place = _support(DESIGN), tmp_path / "a cache"  # whose path has a blank
+    (place / "verilator").mkdir(parents=True)
+    shutil.copytree(support, place / "verilator" / support.name)
+    shutil.copy(support.with_suffix(".sum"), place / "verilator")
+    monkeypatch.setenv("ROUNDEL_CACHE", str(place))
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+    result = run(DESIGN, "tests.support.benches.tb_wrong", seed=1, folder=tmp_path / "a run")
+    assert result.tests == 3
+    assert len(result.failures) == 1  # its assertion is not optimized away
+    assert sorted(os.listdir(tmp_path / "a run")) == ["config.json", "results.xml", "run.log"]
