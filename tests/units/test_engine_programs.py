@@ -24,11 +24,14 @@ def test_what_differs_is_named_with_its_program(monkeypatch, seed):
     for program, outcome in zip(programs, outcomes, strict=True):
         outcome.image[program.writable.start] ^= 1
     outcomes[1].registers["error_code"] = 12
+    outcomes[3].registers["boxes"] += 1
     outcomes[4].image[0] ^= 1
     lines = differences(PARAMS, programs, settings={}, seed=seed)
     assert [line.partition(": ")[0] for line in lines] == [f"program ({seed}, {number})" for number in (0, 1, 2, 4, 5)]
     assert "1 bytes of the outer memory" in lines[0]
     assert lines[1].endswith("error_code: RTL 0xc, golden 0x0")
+    assert programs[3].broken
+    assert programs[4].broken
     assert "first at 0x0 of the program's piece" in lines[3]
 
 

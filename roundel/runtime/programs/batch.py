@@ -171,16 +171,20 @@ def run_rtl(
 def difference(program: DrawnProgram, golden: Outcome, rtl: Outcome) -> str | None:
     """Return what differs first, in a line; None if all is equal.
 
-    After an error that both tell the data that the program may write are not compared: units that ran side by side may
+    After an error neither boxes nor the data that the program may write are compared: units that ran side by side may
     have come further, or not so far. Nor are they where an earlier program may have left anything in the activation
     memory, which is so for a broken one that does not load all of it first.
     """
+    is_open = bool(golden.registers["error_code"]) or (program.broken is not None and not program.whole)
+    made = rtl.registers | ({"boxes": golden.registers["boxes"]} if is_open else {})
+    if is_open:
+        made["status"] = made["status"] & ~Status.DROPPED | golden.registers["status"] & Status.DROPPED
     for name, value in golden.registers.items():
-        later = program.broken is Break.STREAM and name == "error_index" and rtl.registers[name] > value
-        if rtl.registers[name] != value and not later:  # streams are fetched ahead, and the error may name the next
-            return f"{name}: RTL {rtl.registers[name]:#x}, golden {value:#x}"
+        later = program.broken is Break.STREAM and name == "error_index" and made[name] > value
+        if made[name] != value and not later:  # streams are fetched ahead, and the error may name the next
+            return f"{name}: RTL {made[name]:#x}, golden {value:#x}"
     wrong = np.flatnonzero(golden.image != rtl.image)
-    if golden.registers["error_code"] or (program.broken and not program.whole):
+    if is_open:
         wrong = wrong[(wrong < program.writable.start) | (wrong >= program.writable.stop)]
     if not wrong.size:
         return None
