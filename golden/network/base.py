@@ -146,8 +146,8 @@ class Requantized(Layer):
         shifts = self.shifts
         return Factor(x=self.expects[0].mantissa, w=np.ones(shifts.shape), o=self.output.mantissa, shift=shifts)
 
-    def _requantize(self, accumulators: Ints) -> Ints:
-        """Integers of the output from what enters the requantizer, (..., channels)."""
+    def requantize(self, accumulators: Ints) -> Ints:
+        """Return integers of the output from what enters the requantizer, (..., channels)."""
         if self.requant is Scheme.SHIFT:
             return self._shift(accumulators)
         requantizer = self.requantizer

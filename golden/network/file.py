@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
+from roundel.golden.network.encoding import Encoding
 from roundel.golden.network.header import (
     Arrays,
+    read_encoding,
     read_format,
     read_layer,
     read_string,
@@ -28,9 +30,11 @@ from roundel.golden.network.header import (
 )
 from roundel.golden.network.network import Network
 
-FORMAT, VERSION = "roundel-network", 1
+FORMAT = "roundel-network"
+VERSIONS = (1, 2)  # the second has an encoding, and is written where it is not the usual one
 HEADER = "header.json"
 KEYS = ("format", "version", "source", "input", "layers", "results", "meta")
+ENCODING = "encoding"
 MAX_FILE, MAX_HEADER = 1 << 31, 1 << 24  # bytes
 TIME = (1980, 1, 1, 0, 0, 0)  # zip's first; a real one would make equal networks differ
 
@@ -84,6 +88,7 @@ def load(path: Path) -> Network:
             input=read_format(header["input"]),
             layers=tuple(layers),
             results=read_strings(header["results"]),
+            encoding=read_encoding(header[ENCODING]) if ENCODING in header else Encoding(),
         )
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: source, input, layers or results: {_line(error)}") from None
@@ -97,11 +102,13 @@ def load_meta(path: Path) -> dict[str, Any]:
 
 def _to_bytes(network: Network, meta: Mapping[str, Any]) -> bytes:
     arrays: Arrays = {}
+    usual = network.encoding == Encoding()
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSIONS[not usual],
         "source": network.source,
         "input": write_value(network.input),
+        **({} if usual else {ENCODING: write_value(network.encoding)}),
         "layers": [write_layer(index, layer, arrays) for index, layer in enumerate(network.layers)],
         "results": list(network.results),
         "meta": dict(meta),
@@ -168,12 +175,13 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
         raise InputError(f"{where}: expected JSON ({_line(error)})") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise InputError(f"{where}: format: expected {FORMAT!r}")
-    if header.get("version") != VERSION:
-        version = str(header.get("version"))[:40]
-        raise InputError(f"{where}: version: expected {VERSION}, not {version}, which is newer or damaged")
-    for name in (*KEYS, *header):
-        if name not in header or name not in KEYS:
-            raise InputError(f"{where}: expected the fields {', '.join(KEYS)}; {name[:40]} is missing or unknown")
+    version = header.get("version")
+    if type(version) is not int or version not in VERSIONS:
+        raise InputError(f"{where}: version: expected 1 or 2, not {str(version)[:40]}, which is newer or damaged")
+    keys = KEYS if version == 1 else (*KEYS, ENCODING)
+    for name in (*keys, *header):
+        if name not in header or name not in keys:
+            raise InputError(f"{where}: expected the fields {', '.join(keys)}; {name[:40]} is missing or unknown")
     if not isinstance(header["layers"], list) or not isinstance(header["meta"], dict):
         raise InputError(f"{where}: expected a list of layers, and an object for meta")
     return header

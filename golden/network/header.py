@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from roundel.golden.formats import Format
 from roundel.golden.network.base import Layer
 from roundel.golden.network.conv import Window
+from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.join import Add, Concat
 from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
@@ -78,7 +79,7 @@ def write_value(value: Any) -> Any:
     """Return a parameter as JSON has it."""
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Format | Window):
+    if isinstance(value, Format | Window | Encoding):
         return {field.name: write_value(getattr(value, field.name)) for field in fields(value)}
     return [write_value(item) for item in value] if isinstance(value, tuple) else value
 
@@ -105,6 +106,11 @@ def read_strings(value: object) -> tuple[str, ...]:
 def read_format(value: object) -> Format:
     """Return a format; InputError for anything else."""
     return Format(**_read_fields(Format, read_object(value)))
+
+
+def read_encoding(value: object) -> Encoding:
+    """Return how images are encoded; InputError for anything else."""
+    return Encoding(**_read_fields(Encoding, read_object(value)))
 
 
 def _read_fields(kind: type[Any], entry: dict[str, Any], arrays: Mapping[str, str] = ARRAYS) -> dict[str, Any]:
@@ -185,6 +191,7 @@ READERS: Mapping[Any, Read] = MappingProxyType(
         bool: _read_bool,
         Format: read_format,
         Window: _read_window,
+        InputRounding: partial(choice, InputRounding, "value"),
         Rounding: partial(choice, Rounding, "value"),
         Scheme: partial(choice, Scheme, "value"),
         Format | None: partial(_optional, read_format),

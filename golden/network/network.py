@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from roundel.golden.formats import Format
 from roundel.golden.network.base import Layer, Step
+from roundel.golden.network.encoding import Encoding
 from roundel.golden.network.weighted import Weighted
 from roundel.golden.rounding import Ints
 
 MAX_WIDTH = 16  # of activations
+USUAL = Encoding()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +30,8 @@ class Network:
         Every layer reads `source` or results of layers before it.
     results
         The layers whose outputs are the network's; () means the last one.
+    encoding
+        How images become integers of the input's format.
 
     Raises
     ------
@@ -40,8 +44,12 @@ class Network:
     input: Format
     layers: tuple[Layer, ...]
     results: tuple[str, ...] = ()
+    encoding: Encoding = USUAL
 
     def __post_init__(self) -> None:
+        low, high = self.encoding.limits(self.input)
+        if low > high:
+            raise ValueError(f"{self.source}: bounds {self.encoding.bounds} leave nothing of {self.input.limits}")
         formats = {self.source: self.input}
         for layer in self.layers:
             missing = [name for name in layer.sources if name not in formats]
@@ -76,7 +84,7 @@ class Network:
 
         The channel becomes the last, fastest axis.
         """
-        integers = self.input.encode(np.asarray(images))
+        integers = self.encoding.compute(images, self.input)
         return integers.transpose(0, 2, 3, 1) if integers.ndim == 4 else integers
 
 

@@ -77,7 +77,7 @@ class AveragePool(Requantized):
             sums = sums * self.multiplier
         else:
             sums = sums * self._multipliers(window_count(x.shape[1], x.shape[2], self.window))[..., np.newaxis]
-        return Step(layer=self, outputs=self._requantize(sums), accumulators=sums.reshape(-1, sums.shape[-1]))
+        return Step(layer=self, outputs=self.requantize(sums), accumulators=sums.reshape(-1, sums.shape[-1]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -181,5 +181,5 @@ class Weighted(Requantized):
             residual = inputs[1].reshape(accumulators.shape) - self.residual.zero
             up = self.accumulator_fractions
             accumulators = (accumulators << up - self.product_fractions) + (residual << up - self.residual.fraction)
-        outputs = self._requantize(accumulators).reshape(*shape, -1)
+        outputs = self.requantize(accumulators).reshape(*shape, -1)
         return Step(layer=self, outputs=outputs, columns=columns, accumulators=accumulators)

@@ -16,9 +16,8 @@ from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
-from roundel.golden.rounding import Rounding
-from roundel.graph import Conv, Dense, Graph, Images, ImageSource, Quantize, fold, layer_weights, load_images
-from roundel.quantization import LayerStream, Quantized, network_streams, quantize
+from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_weights, load_images
+from roundel.quantization import LayerStream, Quantized, network_streams, quantize, usual_rounding
 from roundel.scales import Advised, advise, given_nodes
 from roundel.ui import Progress
 
@@ -138,12 +137,6 @@ def pack(work: Compression) -> None:
 Pass = Callable[[Compression], None]
 
 PASSES: tuple[Pass, ...] = (read, fold_operators, prune, tune, quantize_modules, pack)
-
-
-def usual_rounding(graph: Graph) -> Rounding:
-    """Return the rounding of the requantizers of a network for which the user chose none."""
-    quantized = any(isinstance(node, Quantize) for node in graph.nodes)
-    return Rounding.HALF_EVEN if quantized else Rounding.HALF_UP
 
 
 def to_integers(

@@ -25,6 +25,18 @@ DOMAINS = {
     "Quant": QONNX_DOMAINS,
     "QuantizeLinear": QDQ_DOMAINS,
 }  # of all other operators ONNX's own
+QONNX_ROUNDINGS = {
+    "ROUND": "ROUND",
+    "HALF_EVEN": "ROUND",
+    "FLOOR": "FLOOR",
+    "CEIL": "CEIL",
+    "ROUND_TO_ZERO": "ROUND_TO_ZERO",
+    "DOWN": "ROUND_TO_ZERO",
+    "UP": "UP",
+    "HALF_UP": "HALF_UP",
+    "HALF_DOWN": "HALF_DOWN",
+}  # what files write, and the key of `ROUNDINGS`
+UNSIGNED = {"ROUND_TO_ZERO": "FLOOR", "UP": "CEIL", "HALF_UP": "HALF_CEIL", "HALF_DOWN": "HALF_FLOOR"}
 
 
 def quantize_linear(op: Operator) -> None:
@@ -82,25 +94,40 @@ def quant(op: Operator) -> Node | None:
     bits, signed, mode = op.scalar(3), bool(op.get("signed", 1)), op.get("rounding_mode", "ROUND").upper()
     if bits is None or not bits.is_integer() or not 2 <= bits <= 32:
         op.fail(f"bitwidth must be a whole number of 2 to 32 bits, not {bits}")
-    if mode not in ROUNDINGS:
-        op.fail(f"rounding_mode must be {', '.join(ROUNDINGS)}, not {mode}")
+    if mode not in QONNX_ROUNDINGS:
+        op.fail(f"rounding_mode must be {', '.join(QONNX_ROUNDINGS)}, not {mode}")
+    mode = QONNX_ROUNDINGS[mode]
     low, high = limits(int(bits), signed)
     if op.get("narrow", 0):
         low, high = (low + 1, high) if signed else (low, high - 1)
     scale, zero = _scale(op), op.weights(2)
     if _follow_host(op):
         return None
-    if not op.is_constant(0):
-        if zero.any():
-            op.fail("an activation must have a zero point of 0")
-        return _activation(op, op.output, scale, 0, (low, high), mode)
-    x = op.weights(0)
-    scale, zero = (_trailing(op, values, x.shape) for values in (scale, zero))
-    integers = ROUNDINGS[mode](np.clip(x / scale + zero, low, high)) - zero
     if (np.rint(zero) != zero).any():
         op.fail("zeropt must be whole numbers")
+    if not op.is_constant(0):
+        point = int(_only(op, zero))
+        return _activation(op, op.output, scale, point, (low, high), _about_zero(op, mode, point, low))
+    x = op.weights(0)
+    scale, zero = (_trailing(op, values, x.shape) for values in (scale, zero))
+    integers = ROUNDINGS[mode].compute(np.clip(x / scale + zero, low, high)) - zero
     _set_weights(op, integers.astype(np.int64), scale)
     return None
+
+
+def _about_zero(op: Operator, mode: str, zero: int, low: int) -> str:
+    """Return how the real number itself is rounded, where QONNX rounds it with the zero point added.
+
+    Halves then go to the even integer, zero point included. What turns round at 0 does so at the integer 0, beyond
+    which unsigned integers do not go.
+    """
+    if low >= 0:
+        mode = UNSIGNED.get(mode, mode)
+    if mode == "ROUND" and zero % 2:
+        return "HALF_ODD"
+    if zero and mode in UNSIGNED:
+        op.fail(f"a zero point of {zero} with rounding_mode {mode}, which turns round at the integer 0")
+    return mode
 
 
 def _follow_host(op: Operator) -> bool:

@@ -5,7 +5,7 @@ weights, which rounds them again.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.graph.activation import ACTIVATIONS
+from roundel.graph.concats import quantized_sources
 from roundel.graph.graph import Graph
 from roundel.graph.nodes import Affine, Conv, Dense, Flatten, MaxPool, Node, Quantize, Upsample
 
@@ -27,14 +28,14 @@ def fold(graph: Graph) -> Graph:
 
     Operators that no result needs are dropped, every `Affine` is folded into the convolution or matrix product before
     it, or becomes a convolution of one weight a channel, and activations that follow pooling, upsampling or flattening
-    move before it, to the operator they belong to.
+    move before it, to the operator they belong to. Quantizers that a concatenation cannot take in also stand before it.
 
     Raises
     ------
     InputError
         An `Affine` of features has no such operator before it, or one that others read as well.
     """
-    return _activations_first(_without_affine(needed(graph)))
+    return quantized_sources(_activations_first(_without_affine(needed(graph))))
 
 
 def is_private(graph: Graph, tensor: str) -> bool:
@@ -118,7 +119,8 @@ def _activations_first(graph: Graph) -> Graph:
     makers, uses = {node.output: index for index, node in enumerate(graph.nodes)}, _uses(graph)
     shapes = dict(graph.shapes)
     for index, node in enumerate(graph.nodes):
-        movers = _movers_before(nodes, makers, uses, node.inputs[0]) if isinstance(node, ELEMENTWISE) else []
+        free = {graph.source} if isinstance(node, Quantize) else set()
+        movers = _movers_before(nodes, makers, uses, node.inputs[0], free) if isinstance(node, ELEMENTWISE) else []
         if not movers:
             continue
         first, last, between = movers[0], movers[-1], node.inputs
@@ -135,11 +137,14 @@ def _activations_first(graph: Graph) -> Graph:
 
 
 def _movers_before(
-    nodes: list[Node | None], makers: Mapping[str, int], uses: Mapping[str, int], tensor: str
+    nodes: list[Node | None], makers: Mapping[str, int], uses: Mapping[str, int], tensor: str, free: Collection[str]
 ) -> list[int]:
-    """Return where the movers are that `tensor` comes through, in order; none if others read anything on the way."""
+    """Return where the movers are that `tensor` comes through, in order; none if others read anything on the way.
+
+    Others may read what is `free`: the network's input before a quantizer, which they have to quantize as well.
+    """
     movers: list[int] = []
-    while uses[tensor] == 1:
+    while uses[tensor] == 1 or tensor in free:
         index = makers.get(tensor)
         if index is None or not isinstance(nodes[index], MOVERS):
             return movers[::-1]

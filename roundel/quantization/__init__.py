@@ -1,10 +1,11 @@
 """Float graph and images to an integer network."""
 
-from roundel.quantization.given import MAX_WIDTH, given_format, is_power
+from roundel.quantization.given import MAX_WIDTH, is_power
 from roundel.quantization.image_statistics import ImageStatistics, calibration_warnings, input_warnings
 from roundel.quantization.module_rows import modules_table
 from roundel.quantization.modules import feature_order, integer_order, unify
-from roundel.quantization.pipeline import Choice, Quantized, quantize
+from roundel.quantization.pipeline import Choice, Quantized, quantize, usual_rounding
+from roundel.quantization.quantizers import given_format
 from roundel.quantization.search import QuantizeOptions
 from roundel.quantization.sqnr import LEAST_DB, sqnr_db, tensor_sqnr_db
 from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
@@ -32,4 +33,5 @@ __all__ = [
     "sqnr_db",
     "tensor_sqnr_db",
     "unify",
+    "usual_rounding",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format, signed_width
 from roundel.golden.rounding import Ints
-from roundel.graph import Activation, Clip, Conv, Dense, Graph, Quantize
+from roundel.graph import Conv, Dense, Graph, Quantize
 
 MAX_WIDTH = 8  # of weights and activations
 MAX_BIAS_WIDTH = 32
@@ -105,35 +105,6 @@ def check_powers(graph: Graph) -> None:
 def is_power(scale: float) -> bool:
     """Whether a positive scale is a power of two."""
     return frexp(scale)[0] == 0.5
-
-
-def given_format(graph: Graph, quantizer: Quantize, activation: Activation) -> tuple[Format, Activation]:
-    """Return the narrowest format for what `quantizer` leaves of `activation`'s results, and both as one clamp.
-
-    Parameters
-    ----------
-    graph
-        For messages.
-    quantizer
-        Fixes scale, zero point and range.
-    activation
-        Runs before it.
-
-    Raises
-    ------
-    InputError
-        Its scale is no power of two, or the integers less the zero point need more than 8 bits.
-    """
-    where = f"{graph.file}: node {quantizer.name}"
-    fraction = fraction_of(quantizer.scale, f"{where}: scale")
-    ends = [(end - quantizer.zero_point) * quantizer.scale for end in (quantizer.low, quantizer.high)]
-    both = activation.then(Clip(name="", inputs=(), output="", low=ends[0], high=ends[1]))
-    low, high = (round(end / quantizer.scale) for end in (both.low, both.high))
-    width = max(2, signed_width(low, high) if low < 0 else high.bit_length())
-    if width > MAX_WIDTH:
-        expected = f"integers of at most {MAX_WIDTH} bits after its zero point is taken off (or --requant, --refit)"
-        raise InputError(f"{where}: expected {expected}, not {low} to {high}")
-    return Format(width=width, signed=low < 0, fraction=fraction), both
 
 
 def fraction_of(scale: float, what: str) -> int:

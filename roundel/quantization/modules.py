@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 from roundel.graph import (
     ACTIVATIONS,
@@ -34,7 +35,7 @@ from roundel.graph import (
     maker,
 )
 
-__all__ = ["Module", "feature_order", "fold", "input_quantizer", "unify"]
+__all__ = ["Module", "feature_order", "fold", "input_quantizers", "unify"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,13 +102,15 @@ def unify(graph: Graph, *, residuals: bool = True) -> tuple[Module, ...]:
     """
     made_by = {graph.source: graph.source}  # the module that makes each tensor
     modules: dict[str, Module] = {}
-    given = input_quantizer(graph)
+    given = input_quantizers(graph)
     for node in graph.nodes:
         sources = tuple(made_by[name] for name in node.inputs)
         owner = modules.get(sources[0]) if isinstance(node, ELEMENTWISE) else None
         host = _host(graph, modules, made_by, node) if residuals and isinstance(node, Add) else None
-        if node is given:
+        if node in given:
             made_by[node.output] = graph.source
+            if node.output in graph.results:
+                modules[node.name] = Module(nodes=(node,), sources=sources)
             continue
         if owner is not None and _takes(graph, modules, owner, node):
             module = replace(owner, nodes=(*owner.nodes, node))
@@ -121,11 +124,28 @@ def unify(graph: Graph, *, residuals: bool = True) -> tuple[Module, ...]:
     return tuple(modules.values())
 
 
-def input_quantizer(graph: Graph) -> Quantize | None:
-    """Return what fixes the format of the network's input, if the network says it."""
+def input_quantizers(graph: Graph) -> tuple[Quantize, ...]:
+    """Return the quantizers of the network's input, if they are all that reads it: equal ones, mostly one.
+
+    Raises
+    ------
+    InputError
+        Others read the input, too: one tensor of integers holds either what a quantizer makes of it, or the rest.
+    """
     readers = graph.readers(graph.source)
-    only = readers[0] if is_private(graph, graph.source) else None
-    return only if isinstance(only, Quantize) and only.output not in graph.results else None
+    quantizers = [node for node in readers if isinstance(node, Quantize)]
+    for node in readers if quantizers else []:
+        if not isinstance(node, Quantize):
+            raise InputError(
+                f"{graph.file}: node {node.name}: expected it to read what {quantizers[0].name} makes of the network's "
+                "input, not the input as it is: integers hold only one of them"
+            )
+        if not (_same(quantizers[0], node) and node.rounding == quantizers[0].rounding):
+            raise InputError(
+                f"{graph.file}: node {node.name}: expected the quantization of {quantizers[0].name}, which reads the "
+                "network's input, too: integers hold only one of them"
+            )
+    return tuple(quantizers)
 
 
 def feature_order(graph: Graph, tensor: str) -> Ints | None:
@@ -193,8 +213,7 @@ def _quantizer(modules: dict[str, Module], module: Module) -> Quantize | None:
 
 
 def _same(quantizer: Quantize | None, other: Quantize) -> bool:
-    fields = ("scale", "zero_point", "low", "high")
-    return quantizer is not None and all(getattr(quantizer, field) == getattr(other, field) for field in fields)
+    return quantizer is not None and quantizer.grid == other.grid
 
 
 def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add: Node) -> Module | None:

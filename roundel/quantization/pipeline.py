@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
-from roundel.golden.network import Concat, Layer, Network, Requantized, Weighted
+from roundel.golden.network import Concat, Encoding, Layer, Network, Requantized, Weighted
 from roundel.golden.rounding import Rounding
-from roundel.graph import Activation, Graph, Reals, fold
+from roundel.graph import Graph, Quantize, Reals, fold
 from roundel.quantization.calibration import Codes, Floats, steps_in_batches
-from roundel.quantization.given import Given, check_powers, given_format, given_weights
+from roundel.quantization.given import Given, check_powers, given_weights
 from roundel.quantization.module_lowering import ModuleLowering
-from roundel.quantization.modules import Module, input_quantizer, integer_order, unify
-from roundel.quantization.scaled import ScaledLowering, file_format
+from roundel.quantization.modules import Module, input_quantizers, integer_order, unify
+from roundel.quantization.quantizers import encoding_of, file_format, input_format
+from roundel.quantization.scaled import ScaledLowering
 from roundel.quantization.search import QuantizeOptions, search_input, squared_error
 from roundel.quantization.sqnr import sqnr_db
 from roundel.ui import Progress, silent
@@ -122,6 +123,7 @@ def quantize(
         module that there is not.
     """
     options = options or QuantizeOptions()
+    options = replace(options, rounding=options.rounding or usual_rounding(graph))
     if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
         expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
         raise InputError(f"calibration images: expected {expected}, not {images.shape}")
@@ -134,14 +136,14 @@ def quantize(
     given = given if options.scaled else {**given_weights(graph), **given}
     lowering = ScaledLowering if options.scaled else ModuleLowering
     floats = Floats(graph, images, [module.tensor for module in modules])
-    flow = _Flow(graph, images, modules, _input(graph, images, options))
+    flow = _Flow(graph, images, modules, *_input(graph, images, options))
     choices: list[Choice] = []
     notes: list[str] = []
     with progress("joint search", len(modules)) as step:
         for module in modules:
             reference = integer_order(graph, module.tensor, floats.take(module.tensor))
             inputs = flow.inputs(module)
-            asked = _rounded(graph, module, options)
+            asked = options
             if not reference.any():  # all candidates are as good: the estimates, not the first ones
                 asked = replace(asked, window=0)
             lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name))
@@ -152,18 +154,22 @@ def quantize(
                 choices.append(_choice(layer, inputs[0][1], error, reference))
             step(module.name)
     last = tuple(dict.fromkeys(results.values()))
-    network = Network(source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last)
+    network = Network(
+        source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last, encoding=flow.encoding
+    )
     return Quantized(network=network, modules=modules, choices=tuple(choices), results=results, notes=tuple(notes))
 
 
 class _Flow:
     """The integer network as far as it is made, and what it gives on the calibration images."""
 
-    def __init__(self, graph: Graph, images: NDArray[Any], modules: tuple[Module, ...], form: Format) -> None:
-        self.input = form
+    def __init__(
+        self, graph: Graph, images: NDArray[Any], modules: tuple[Module, ...], form: Format, encoding: Encoding
+    ) -> None:
+        self.input, self.encoding = form, encoding
         self.layers: list[Layer] = []
         self._reads = Counter(name for module in modules for name in module.sources)
-        encoded = Network(source=graph.source, input=form, layers=()).encode(images)
+        encoded = Network(source=graph.source, input=form, layers=(), encoding=encoding).encode(images)
         self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
 
     def inputs(self, module: Module) -> list[tuple[Codes, Format]]:
@@ -187,22 +193,20 @@ class _Flow:
         return error
 
 
-def _input(graph: Graph, images: NDArray[Any], options: QuantizeOptions) -> Format:
-    quantizer = input_quantizer(graph)
-    if quantizer is None:
-        return search_input(images, replace(options, activation_bits=options.bits_after(graph.source)))
-    return file_format(graph, quantizer) if options.scaled else given_format(graph, quantizer, Activation())[0]
+def _input(graph: Graph, images: NDArray[Any], options: QuantizeOptions) -> tuple[Format, Encoding]:
+    """Return the format of the network's input, and how images are encoded."""
+    quantizers = input_quantizers(graph)
+    if not quantizers:
+        return search_input(images, replace(options, activation_bits=options.bits_after(graph.source))), Encoding()
+    quantizer = quantizers[0]
+    form = file_format(graph, quantizer) if options.scaled else input_format(graph, quantizer)
+    return form, encoding_of(quantizer, form)
 
 
-def _rounded(graph: Graph, module: Module, options: QuantizeOptions) -> QuantizeOptions:
-    """Return the options with the network's rounding, unless it is to the nearest, halves whichever way."""
-    quantizer = module.quantizer
-    if quantizer is None or quantizer.rounding == "ROUND":
-        return options
-    if quantizer.rounding != "FLOOR":
-        where = f"{graph.file}: node {quantizer.name}"
-        raise InputError(f"{where}: expected activations rounded by ROUND or FLOOR, not {quantizer.rounding}")
-    return replace(options, rounding=Rounding.FLOOR)
+def usual_rounding(graph: Graph) -> Rounding:
+    """Return the rounding of the requantizers of a network for which the user chose none."""
+    quantized = any(isinstance(node, Quantize) for node in graph.nodes)
+    return Rounding.HALF_EVEN if quantized else Rounding.HALF_UP
 
 
 def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:

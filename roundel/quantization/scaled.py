@@ -5,19 +5,22 @@ Weights keep their codes, activations their scale and zero point; only what the 
 """
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden import network as layers
-from roundel.golden.errors import InputError
 from roundel.golden.formats import Format, signed_width
-from roundel.golden.network import Layer, Window
+from roundel.golden.network import InputRounding, Layer, Window, window_count
+from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding
-from roundel.graph import Activation, AveragePool, Clip, Conv, Dense, Graph, Quantize, codes_of
-from roundel.quantization.given import MAX_WIDTH
-from roundel.quantization.module_lowering import ModuleLowering
+from roundel.graph import AveragePool, Conv, Dense, Quantize, codes_of
+from roundel.quantization.given import MAX_WIDTH, is_power
+from roundel.quantization.means import is_exact
+from roundel.quantization.module_lowering import AverageLayer, ModuleLowering, may_be_negative
+from roundel.quantization.quantizers import Lift, Way, file_bounds, file_format
 from roundel.quantization.search import nearest_format
 
 BIAS_WIDTH = 32
@@ -26,65 +29,64 @@ MULTIPLIER_BITS = 17  # of a mean whose number of taps is no power of two: 1 / t
 ROOM = 8  # bits by which an exact mean is shifted left first: `fixed32` cannot multiply by 1 or more
 
 
-def file_format(graph: Graph, quantizer: Quantize) -> Format:
-    """Return the format whose integers are those of `quantizer`.
-
-    Raises
-    ------
-    InputError
-        Integers of more than 8 bits, or a zero point that is none of them.
-    """
-    low, high = quantizer.low, quantizer.high
-    width = max(2, signed_width(low, high) if low < 0 else high.bit_length())
-    where = f"{graph.file}: node {quantizer.name}"
-    if width > MAX_WIDTH:
-        raise InputError(f"{where}: expected integers of at most {MAX_WIDTH} bits, not {low} to {high}")
-    try:
-        return Format.of_scale(width=width, signed=low < 0, scale=quantizer.scale, zero=quantizer.zero_point)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
 class ScaledLowering(ModuleLowering):
     """One module on its way to an integer layer that keeps the scales of the network."""
 
-    @property
-    def _rounding(self) -> Rounding:
-        """Rounding of the scheme if it is fixed, else that of the network."""
+    @cached_property
+    def _way(self) -> Way:
+        """Rounding of the scheme if it is fixed, else that of the network, whose halves go to even."""
         scheme, quantizer = self.options.requant, self.module.quantizer
         nearest = quantizer is None or quantizer.rounding == "ROUND"
         if "rounding" in scheme.fixed:
-            if not nearest:
-                raise ValueError(f"{self.module.name}: {scheme.value} has a rounding of its own, it cannot do FLOOR")
-            return scheme.default_rounding
-        return Rounding.HALF_EVEN if quantizer and nearest else self.options.rounding
-
-    @property
-    def _activation(self) -> Activation:
-        """Activation in the requantizer: all activations of the module, and the range of its quantizer."""
-        activation, quantizer = self.module.activation, self.module.quantizer
-        if quantizer is None:
-            return activation
-        ends = [(end - quantizer.zero_point) * quantizer.scale for end in (quantizer.low, quantizer.high)]
-        return activation.then(Clip(name="", inputs=(), output="", low=ends[0], high=ends[1]))
+            if quantizer is not None and not nearest:
+                own = f"{scheme.value} has a rounding of its own"
+                raise ValueError(f"{self.module.name}: {own}, it cannot do {quantizer.rounding}")
+            return Way(rounding=scheme.default_rounding)
+        return Way(rounding=Rounding.HALF_EVEN) if quantizer and nearest else super()._way
 
     def _output(self) -> Format:
         """Return the network's format, or else the fractional bits that cost the calibration images least."""
         if self.module.quantizer is not None:
             return file_format(self.graph, self.module.quantizer)
-        signed = isinstance(self.module.node, Conv | Dense) or any(self._may_be_negative(x) for _, x in self.inputs)
+        signed = isinstance(self.module.node, Conv | Dense) or any(may_be_negative(x) for _, x in self.inputs)
         width = self.options.bits_after(self.module.name)
         form = Format(width=width, signed=signed and self.module.activation.signed, fraction=0)
         return nearest_format(self.reference, form, self.options, blank=self._blank(form))
 
-    @staticmethod
-    def _may_be_negative(form: Format) -> bool:
-        return form.limits[0] < form.zero
+    def _bounds(self, output: Format) -> tuple[int, int] | None:
+        """Return the clamp in integers of `output`; None where its own limits do it."""
+        activation, quantizer = self.module.activation, self.module.quantizer
+        return activation.bounds(output) if quantizer is None else file_bounds(quantizer, activation, output)
 
     def _requantized(self, output: Format) -> dict[str, Any]:
-        activation = self._activation
-        rest = {"rounding": self._rounding, "bounds": activation.bounds(output), "leak": activation.leak}
+        leak = self.module.activation.leak
+        rest = {"rounding": self._way.rounding, "bounds": self._bounds(output), "leak": leak}
         return self._common(output) | rest | {"requant": self.options.requant}
+
+    def _lifted(self, layer: layers.Weighted) -> layers.Weighted:
+        """Return a layer with what makes it round as the network says added to its bias.
+
+        Raises
+        ------
+        ValueError
+            Its factor is no power of two, so that nothing added to a sum makes up for a rounding.
+        """
+        if self._way.lift is Lift.NONE:
+            return layer
+        fields = layer.runtime()
+        multiplier, shift = np.broadcast_arrays(fields["multiplier"], fields["shift"])
+        if (multiplier & (multiplier - 1)).any():
+            raise ValueError(f"{layer.name}: a factor that is no power of two does not round by {self._rounding_name}")
+        shifts = np.maximum(shift - np.log2(multiplier).astype(np.int64), 0)
+        bias = layer.bias + self._way.lift.units(np.minimum(shifts, BIAS_WIDTH))
+        return replace(layer, bias=bias)
+
+    @property
+    def _rounding_name(self) -> str:
+        return "ROUND" if self.module.quantizer is None else self.module.quantizer.rounding
+
+    def _bias_unit(self, width: int, fraction: int) -> Format:
+        return Format(width=BIAS_WIDTH, signed=True, fraction=0)
 
     def _weighted(self, node: Conv | Dense) -> Layer:
         x = self.inputs[0][1]
@@ -92,7 +94,7 @@ class ScaledLowering(ModuleLowering):
         forms = [Format.of_scale(width=width, signed=True, scale=step) for step in steps.tolist()]
         bias = Format(width=BIAS_WIDTH, signed=True, fraction=0)
         same = len(set(forms)) == 1
-        return layers.Weighted(
+        layer = layers.Weighted(
             **self._requantized(self._output()),
             weights=self._matrix(replace(node, weights=codes.astype(np.float64))).astype(np.int64),
             bias=np.rint(node.bias.astype(np.float64) / (x.scale * steps)).astype(np.int64),
@@ -104,6 +106,7 @@ class ScaledLowering(ModuleLowering):
             w_fractions=None if same else tuple(form.fraction for form in forms),
             w_mantissas=None if same else tuple(form.mantissa for form in forms),
         )
+        return self._lifted(layer)
 
     def _codes(self, node: Conv | Dense) -> tuple[Ints, NDArray[np.float64], int]:
         """Integers, the step of each output, and the width: the network's own, or by the greatest weight."""
@@ -146,36 +149,77 @@ class ScaledLowering(ModuleLowering):
 
     def _add(self) -> Layer:
         (_, x), (_, y) = self.inputs
+        if self._way.lift is not Lift.NONE:
+            raise ValueError(
+                f"{self.module.name}: a sum that rescales its operands does not round by {self._rounding_name}"
+            )
         return layers.Add(**self._requantized(self._output()), x=x, y=y)
 
     def _average(self, node: AveragePool) -> Layer:
         """As for shifts, but 1 / taps is finer, as it is all that is not exact."""
-        window = node.over(self.graph.shapes[node.inputs[0]])
+        shape = self.graph.shapes[node.inputs[0]]
+        window = node.over(shape)
         exponent = (window.taps - 1).bit_length()
         full = node.count_padding or not any(window.pad)  # else a window at an edge may have as little as one tap
-        exact = full and window.taps == 1 << exponent
         least = exponent if full else 0
-        fraction = exponent + ROOM if exact else least + MULTIPLIER_BITS - 2
-        w = Format(width=max(2, fraction - least + 2), signed=True, fraction=fraction)
-        return self._pool(window, w, count_padding=full)
+        if full and window.taps == 1 << exponent:
+            return self._pool(window, _multiplier(exponent + ROOM, least), count_padding=full)
+        counts = [window.taps] if full else np.unique(window_count(shape[1], shape[2], window)).tolist()
+        return self._inexact_mean(window, _multiplier(least + MULTIPLIER_BITS - 2, least), counts, count_padding=full)
+
+    def _is_told(self, quantizer: Quantize | None) -> bool:
+        """Whether the network says exactly what a mean rounds to: not in scales that binary32 rounds itself."""
+        if quantizer is None or self.options.requant is Scheme.FIXED32:
+            return False
+        return is_power(self.inputs[0][1].scale) and is_power(quantizer.scale)
+
+    def _inexact_mean(self, window: Window, w: Format, counts: list[int], *, count_padding: bool) -> Layer:
+        """As for shifts; in binary32 a weight of 1 / taps may hit halves that no integer does."""
+        try:
+            return super()._inexact_mean(window, w, counts, count_padding=count_padding)
+        except ValueError:
+            if self.options.requant is not Scheme.FLOAT32 or len(counts) > 1:
+                raise
+            share = Format.of_scale(width=2, signed=True, scale=float(np.float32(1 / window.taps)))
+            layer = self._channelwise(window, share, self._output())
+            if not is_exact(layer, counts, InputRounding.HALF_EVEN):
+                raise
+            return layer
 
     def _elementwise(self) -> Layer:
-        if self.inputs[0][0].ndim != 4:
+        point = self._point
+        if self._repeats():
+            return self._copy()
+        if point is not None:
+            return self._pool(point, Format(width=ROOM + 2, signed=True, fraction=ROOM), count_padding=True)
+        output, leak = self._output(), self.module.activation.leak
+        if not leak and self._way.lift is Lift.NONE and self._bounds(output) is None:
             return self._concat()
-        w = Format(width=ROOM + 2, signed=True, fraction=ROOM)
-        return self._pool(Window(kernel=(1, 1)), w, count_padding=True)
+        w = Format(width=MAX_WIDTH, signed=True, fraction=MAX_WIDTH - 2)
+        return self._lifted(self._channelwise(None, w, output))
 
-    def _pool(self, window: Window, w: Format, *, count_padding: bool) -> Layer:
-        output = self._requantized(self._output())
-        return layers.AveragePool(**output, x=self.inputs[0][1], w=w, window=window, count_padding=count_padding)
+    def _pool(self, window: Window, w: Format, *, count_padding: bool) -> AverageLayer:
+        output, x = self._output(), self.inputs[0][1]
+        if self._way.lift is Lift.NONE:
+            return layers.AveragePool(**self._requantized(output), x=x, w=w, window=window, count_padding=count_padding)
+        if not count_padding and any(window.pad):
+            raise ValueError(f"{self.module.name}: means of several numbers of values have no bias to round with")
+        return self._lifted(self._channelwise(window, w, output))
 
     def _concat(self) -> Layer:
-        output, activation = self._output(), self._activation
-        if activation.leak or activation.bounds(output) is not None:
-            what = "Clip, LeakyRelu or a narrow range"
-            raise ValueError(f"{self.module.name}: {what} cannot follow a concatenation, or features by itself")
-        common = self._common(output) | {"rounding": self._rounding, "requant": self.options.requant}
+        output = self._output()
+        if not self._moves_only(output) and (self.module.activation.leak or self._bounds(output) is not None):
+            raise ValueError(f"{self.module.name}: a clamp cannot follow a concatenation")
+        scheme = self.options.requant
+        own = "rounding" in scheme.fixed and self._moves_only(output)
+        rounding = scheme.default_rounding if own else self._concat_rounding(output)
+        common = self._common(output) | {"rounding": rounding, "requant": scheme}
         return layers.Concat(**common, inputs=tuple(form for _, form in self.inputs))
+
+
+def _multiplier(fraction: int, least: int) -> Format:
+    """Return the format of a mean's multiplier: `fraction` bits, of which `least` are 0 in the greatest one."""
+    return Format(width=max(2, fraction - least + 2), signed=True, fraction=fraction)
 
 
 def greatest_step(node: Conv | Dense, width: int, *, per_channel: bool) -> NDArray[np.float32]:

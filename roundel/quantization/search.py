@@ -14,6 +14,7 @@ from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.requant import SCHEMES, Scheme
 from roundel.golden.rounding import Ints, Rounding, round_shift
 from roundel.graph import Activation, Reals
+from roundel.quantization.quantizers import Lift, Way
 
 Errors = NDArray[np.float64]
 
@@ -29,7 +30,8 @@ class QuantizeOptions:
     bias_bits
         2 to 16; biases are few, so their bits cost next to nothing.
     rounding
-        Rounding of every requantizer.
+        Rounding of the requantizers, but for quantizers of the network that round otherwise than to the nearest. None:
+        `half_even` for a network that quantizes activations itself, else `half_up` (`usual_rounding`).
     window
         Number of fractional bits to try below and above each maximum-magnitude estimate, 0 to 8.
     per_channel
@@ -51,7 +53,7 @@ class QuantizeOptions:
     weight_bits: int = 8
     activation_bits: int = 8
     bias_bits: int = 8
-    rounding: Rounding = Rounding.HALF_UP
+    rounding: Rounding | None = None
     window: int = 2
     per_channel: bool = False
     module_bits: Mapping[str, int] = field(default_factory=dict)
@@ -171,7 +173,11 @@ class Goal:
     activation
         Activation in the requantizer.
     options
-        Rounding and window.
+        The window, and the width of weights and biases.
+    way
+        How the requantizer rounds.
+    limits
+        The clamp in integers of a fixed `form`; None for the format's own limits.
     """
 
     values: Reals
@@ -179,6 +185,8 @@ class Goal:
     fixed: bool
     activation: Activation
     options: QuantizeOptions
+    way: Way
+    limits: tuple[int, int] | None = None
     _scaled: dict[int, Reals] = field(default_factory=dict, init=False, repr=False)
 
     def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
@@ -210,11 +218,16 @@ class Goal:
         if leak:
             amount = np.where(accumulators < 0, amount + leak, amount)
         form = replace(self.form, fraction=n_o)
-        integers = round_shift(accumulators, amount, self.options.rounding)
-        np.clip(integers, *(self.activation.bounds(form) or form.limits), out=integers)
+        lifted = accumulators if self.way.lift is Lift.NONE else accumulators + self.way.lift.units(bounded)
+        integers = round_shift(lifted, amount, self.way.rounding)
+        np.clip(integers, *(self.bounds(form) or form.limits), out=integers)
         difference = integers - self._scaled_values(n_o)
         errors = np.einsum("pc,pc->c", difference, difference)
         return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
+
+    def bounds(self, output: Format) -> tuple[int, int] | None:
+        """Return the clamp in integers of `output`; None where the format's own limits do it."""
+        return self.limits if self.fixed else self.activation.bounds(output)
 
     def _scaled_values(self, n_o: int) -> Reals:
         """Return the real results in units of the output's integers; every candidate asks for them."""

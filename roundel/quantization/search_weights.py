@@ -125,7 +125,7 @@ class WeightedSearch:
             form = self._bias_format(n_b)
             left = n_acc - n_b
             possible = np.abs(left) <= MAX_SHIFT
-            yield align(form.encode(self.bias), np.where(possible, left, 0), self.goal.options.rounding), possible
+            yield align(form.encode(self.bias), np.where(possible, left, 0), self.goal.way.rounding), possible
 
     def _weight_fractions(self) -> list[Ints]:
         """N_w of all channels to try: each common to all, and per channel also around each channel's own estimate.

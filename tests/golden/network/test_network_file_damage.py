@@ -69,7 +69,10 @@ def edit(*keys, value=None, drop=False):
     ("change", "message"),
     [
         (edit("format", value="other"), "header.json: format: expected 'roundel-network'"),
-        (edit("version", value=2), "header.json: version: expected 1, not 2, which is newer or damaged"),
+        (edit("version", value=3), "header.json: version: expected 1 or 2, not 3, which is newer or damaged"),
+        (edit("version", value=True), "header.json: version: expected 1 or 2, not True, which is newer or damaged"),
+        (edit("version", value=2), "header.json: expected the fields .*, encoding; encoding is missing or unknown"),
+        (edit("encoding", value={}), "header.json: expected the fields .*, meta; encoding is missing or unknown"),
         (edit("meta", drop=True), "header.json: expected the fields .*; meta is missing or unknown"),
         (edit("extra", value=1), "header.json: expected the fields .*; extra is missing or unknown"),
         (edit("meta", value=[]), "header.json: expected a list of layers, and an object for meta"),

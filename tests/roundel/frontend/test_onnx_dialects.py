@@ -1,6 +1,15 @@
 """Quantized networks as input: QDQ against onnxruntime, QONNX against its definition written out by hand."""
 
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    ROUND_UP,
+    Decimal,
+)
 
 import ml_dtypes
 import numpy as np
@@ -190,7 +199,17 @@ def test_what_the_host_computes_may_be_quantized_after(tmp_path):
     assert graph.host == (HostOperator(name="sigmoid_a", operator="Sigmoid", tensor="x"),)
 
 
-MODES = {"ROUND": ROUND_HALF_EVEN, "FLOOR": ROUND_FLOOR, "CEIL": ROUND_CEILING, "ROUND_TO_ZERO": ROUND_DOWN}
+MODES = {
+    "ROUND": ROUND_HALF_EVEN,
+    "half_even": ROUND_HALF_EVEN,
+    "FLOOR": ROUND_FLOOR,
+    "CEIL": ROUND_CEILING,
+    "ROUND_TO_ZERO": ROUND_DOWN,
+    "DOWN": ROUND_DOWN,
+    "UP": ROUND_UP,
+    "HALF_UP": ROUND_HALF_UP,
+    "HALF_DOWN": ROUND_HALF_DOWN,
+}
 
 
 def quant_by_hand(x, scale, zero, bits, signed, narrow, mode):
@@ -230,6 +249,22 @@ def test_qonnx_is_what_it_says(operator, signed, narrow, mode, tmp_path, seed):
     assert len(np.unique(expected)) > 4
 
 
+@pytest.mark.parametrize("mode", ["ROUND", "FLOOR", "CEIL", "ROUND_TO_ZERO", "UP", "HALF_UP", "HALF_DOWN"])
+@pytest.mark.parametrize(("zero", "signed"), [(1, 0), (4, 0), (2, 1), (3, 1)])
+def test_a_zero_point_is_added_before_qonnx_rounds(zero, signed, mode, tmp_path, seed):
+    """So that halves go to even integers, zero point included; unsigned ones never turn round at 0."""
+    constants = {"s": np.float32(0.5), "z": np.float32(zero), "n": np.float32(4)}
+    nodes = [(f"{QONNX}:Quant", ["x", "s", "z", "n"], "y", {"signed": signed, "rounding_mode": mode})]
+    path = saved(tmp_path, model(nodes, IMAGE, constants, domains=[QONNX]))
+    if signed and mode not in ("ROUND", "FLOOR", "CEIL"):
+        with pytest.raises(InputError, match=f"a zero point of {zero} with rounding_mode {mode}, which turns round"):
+            read_onnx(path)
+        return
+    x = np.random.default_rng(seed).integers(-40, 40, (1, *IMAGE)).astype(np.float32) / 8
+    by_hand = np.vectorize(lambda value: quant_by_hand(value, 0.5, zero, 4, signed, 0, mode))
+    np.testing.assert_array_equal(read_onnx(path).run(x), by_hand(x))
+
+
 def refused_qdq(scale=0.1, zero=None, again=None, **attributes):
     """A pair with a fault."""
     nodes = pair("x", "y", "s", None if zero is None else "z", **attributes)
@@ -263,8 +298,9 @@ REFUSED = {
     "step per input": (refused_weights(), r"expected a step per output \(axis 0\), not axis 1"),
     "bits": (refused_quant(bits=3.5), "bitwidth must be a whole number of 2 to 32 bits, not 3.5"),
     "one bit": (refused_quant(bits=1), "bitwidth must be a whole number of 2 to 32 bits, not 1.0"),
-    "zero point": (refused_quant(zero=1), "an activation must have a zero point of 0"),
-    "rounding": (refused_quant(rounding_mode="HALF_DOWN"), "rounding_mode must be ROUND, .*, not HALF_DOWN"),
+    "zero point": (refused_quant(zero=1.5), "zeropt must be whole numbers"),
+    "zero point to turn round at": (refused_quant(zero=1, rounding_mode="DOWN"), "of 1 with .* turns round"),
+    "rounding": (refused_quant(rounding_mode="RANDOM"), "rounding_mode must be ROUND, .*, not RANDOM"),
     "scales": (refused_quant(scale=np.full((1, 4, 1, 1), 0.5)), "scale or zero point per channel is not supported"),
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ from roundel.graph import (
     fold,
 )
 from roundel.quantization import feature_order, modules_table, quantize, unify
-from roundel.quantization.modules import input_quantizer
+from roundel.quantization.modules import input_quantizers
 from tests.support.made_graphs import HALVES, SINGLE, affine, conv, dense, network, node, real, residual_network
 
 
@@ -201,7 +201,7 @@ def test_a_quantizer_ends_a_module():
         ("conv_h", ("maxpool_c",), "Conv Quantize"),
         ("add_y", ("conv_h", "maxpool_c"), "Add"),
     ]
-    assert input_quantizer(fold(graph)).output == "q"
+    assert [node.output for node in input_quantizers(fold(graph))] == ["q"]
 
 
 def test_only_the_quantization_of_the_moved_tensor_itself_is_repeated():

@@ -260,15 +260,21 @@ def test_refusals():
     huge = replace(head, weights=head.weights * np.float32(1e38))
     refuses(network((4,), huge), real(rng, 3, 4) * 1000, r"made\.onnx: node dense_a: expected finite results")
     refuses(network((4,), head, results=("x", "a")), real(rng, 3, 4), r"output x: expected at least one layer")
-    clip = node(Clip, "b", "c", low=-0.5, high=0.3)
-    refuses(
-        network((4,), head, node(Concat, ("a", "x"), "b"), clip),
-        real(rng, 30, 4),
-        r"made\.onnx: node clip_c: Clip, LeakyRelu or a narrow range cannot follow .* features by itself",
-    )
     mixed = [conv(rng, "x", "a", 3, 2, SINGLE), node(Flatten, "a", "b"), dense(rng, "b", "c", 16, 16)]
     mixed = network((3, 2, 4), *mixed, node(Add, ("b", "c"), "y"))
     refuses(mixed, real(rng, 3, 3, 2, 4), r"made\.onnx: node add_y: a flattened map cannot be added to features")
+
+
+def test_clamps_and_slopes_of_features_by_themselves():
+    """Behind a concatenation, which only joins, or where others read the same."""
+    rng = np.random.default_rng(17)
+    for end in (node(Clip, "b", "c", low=-0.5, high=0.3), node(LeakyRelu, "b", "c", slope=0.25)):
+        graph = network((4,), dense(rng, "x", "a", 4, 4), node(Concat, ("a", "x"), "b"), end, results=("b", "c"))
+        images = real(rng, 64, 4)
+        quantized = quantize(graph, images)
+        clip = quantized.network.layers[-1]
+        got = clip.output.decode(outputs(quantized.network, quantized.network.encode(images))[clip.name])
+        assert ratio_db(graph.outputs(images)["c"].astype(np.float64), got) > 30
 
 
 def test_refused_options():

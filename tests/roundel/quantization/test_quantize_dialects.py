@@ -122,5 +122,24 @@ def test_refused_steps(wrong, message):
 )
 def test_refused_quantizers(wrong, message):
     rng = np.random.default_rng(26)
-    graph = network((4,), quantizer("x", "q", **wrong), dense(rng, "q", "y", 4, 3))
+    graph = network((4,), dense(rng, "x", "a", 4, 4), quantizer("a", "q", **wrong), dense(rng, "q", "y", 4, 3))
     refuses(graph, real(rng, 4, 4), message)
+
+
+def test_an_input_is_quantized_in_one_way():
+    """Equal quantizers are one; another, or somebody who reads the input as it is, would get other numbers."""
+    rng = np.random.default_rng(27)
+    heads = [
+        quantizer("x", "q", 0.5),
+        dense(rng, "q", "a", 4, 3),
+        dense(rng, "r", "b", 4, 3),
+        node(Add, ("a", "b"), "y"),
+    ]
+    graph = network((4,), heads[0], quantizer("x", "r", 0.5), *heads[1:])
+    quantized = quantize(graph, real(rng, 9, 4))
+    assert quantized.network.input == Format(width=8, signed=True, fraction=1)
+    assert [len(layer.sources) for layer in quantized.network.layers] == [1, 2]
+    other = network((4,), heads[0], quantizer("x", "r", 0.25), *heads[1:])
+    refuses(other, real(rng, 4, 4), r"node quantize_r: expected the quantization of quantize_q, which reads the .* too")
+    bare = network((4,), heads[0], heads[1], dense(rng, "x", "b", 4, 3), heads[3])
+    refuses(bare, real(rng, 4, 4), r"node dense_b: expected it to read what quantize_q makes of the network's input")

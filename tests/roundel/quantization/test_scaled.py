@@ -240,8 +240,12 @@ def test_other_roundings_are_refused(tmp_path):
     with pytest.raises(InputError, match="node gemm_a: float32 has a rounding of its own, it cannot do FLOOR"):
         quantize(rounded_model(tmp_path, 0.1, "FLOOR"), images, QuantizeOptions(requant=Scheme.FLOAT32))
     for requant in (Scheme.SHIFT, Scheme.FIXED16):
-        with pytest.raises(InputError, match="node quant_y: expected activations rounded by ROUND or FLOOR, not CEIL"):
-            quantize(rounded_model(tmp_path, 0.125, "CEIL"), images, QuantizeOptions(requant=requant))
+        with pytest.raises(
+            InputError, match="node quant_y: no requantizer rounds values of both signs by ROUND_TO_ZERO"
+        ):
+            quantize(rounded_model(tmp_path, 0.125, "ROUND_TO_ZERO"), images, QuantizeOptions(requant=requant))
+    with pytest.raises(InputError, match="node gemm_a: a factor that is no power of two does not round by CEIL"):
+        quantize(rounded_model(tmp_path, 0.1, "CEIL"), images, QuantizeOptions(requant=Scheme.FIXED16))
 
 
 def test_sums_are_layers_of_their_own(seed):
