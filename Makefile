@@ -11,7 +11,7 @@ LIBERTY ?= $(sort $(wildcard ../shared/liberty/*.lib.gz))
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs wheel verify compare rtl bench figures signals lock clean tools
+.PHONY: help demo test mutants lint docs wheel verify compare rtl bench figures signals lock clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,11 @@ bench: $(DEV) ## work per cycle, speed, average precision: build/bench/bench.jso
 
 signals: $(DEV) ## end verify, run and compare by signals at 20 random moments each: nothing may be left; SEED=1
 	$(BIN)/python -m tests.support.signals --seed $(or $(SEED),1)
+
+MUTANTS ?= --count 40
+
+mutants: $(DEV) ## faults put into the code, to see whether tests fail; for hours, and goes on where it was stopped
+	nice -n 19 $(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: $(DEV) ## ruff, mypy and the layers of imports
 	$(BIN)/ruff check .

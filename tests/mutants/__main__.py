@@ -7,10 +7,12 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from filelock import FileLock
+
 from tests.mutants.measure import measure
-from tests.mutants.run import preload, run
+from tests.mutants.run import Outcome, preload, run
 from tests.mutants.sample import Fault, draw
-from tests.mutants.tests_of import Reach, Test
+from tests.mutants.tests_of import Measured, Reach
 from tests.mutants.tree import Tree
 from tests.support.places import ROOT
 
@@ -39,15 +41,17 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", options.commit], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.strip()
-    tree = Tree(work, ROOT, commit)
-    if not options.unmeasured:
-        measure(tree, work / "reach", commit)
-    preload()
-    reach = Reach(work / "reach", ROOT, commit)
-    results = Results(work / "results.jsonl", f"{commit[:10]} {options.sample}")
-    for fault in sample(tree, results, options):
-        judge(tree, reach, results, fault, options.seconds)
-    print(results.table())
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / "lock", timeout=0):  # two at a time would change each other's copy
+        tree = Tree(work, ROOT, commit)
+        if not options.unmeasured:
+            measure(tree, work / "reach", commit)
+        preload()
+        reach = Reach(work / "reach", ROOT, commit)
+        results = Results(work / "results.jsonl", f"{commit[:10]} {options.sample}")
+        for fault in sample(tree, results, options):
+            judge(tree, reach, results, fault, options.seconds)
+        print(results.table())
 
 
 class Results:
@@ -104,24 +108,25 @@ def sample(tree: Tree, results: Results, options: argparse.Namespace) -> list[Fa
 
 def judge(tree: Tree, reach: Reach, results: Results, fault: Fault, seconds: float) -> None:
     """Run the tests of a fault that have not run yet, as many as take `seconds` without it."""
-    before = results.lines.get(fault.key, {"verdict": "", "ran": 0, "left": 1})
+    before = results.lines.get(fault.key, {"verdict": "", "ran": []})
+    if before["verdict"] not in ("", "survived"):
+        return
     tests = reach.of(fault.mutant.path, fault.mutant.line, fault.last)
-    chosen = first(tests, seconds)
-    new = chosen[before["ran"] :]
-    if before["verdict"] not in ("", "survived") or (before["verdict"] == "survived" and not new):
+    chosen = [test for test in first(tests, seconds) if test.name not in before["ran"]]
+    if before["verdict"] and not chosen:
         return
-    entry = {"key": fault.key, "name": fault.mutant.name, "ran": len(chosen), "left": len(tests) - len(chosen)}
-    if not new:
-        results.add(**entry, verdict="survived", test="", seconds=0, message="no test runs it")
-        return
-    with tree.holding(fault.mutant):
-        outcome = run(tree, new)
-    results.add(**entry, **outcome._asdict())
+    outcome = Outcome("survived", "", 0, "no test runs it")
+    if chosen:
+        with tree.holding(fault.mutant):
+            outcome = run(tree, chosen)
+    ran = [*before["ran"], *(test.name for test in chosen)]
+    left = len({test.name for test in tests} - set(ran))
+    results.add(key=fault.key, name=fault.mutant.name, ran=ran, left=left, **outcome._asdict())
     clock, taken = time.strftime("%H:%M:%S"), f"{outcome.seconds:6} s"
     print(clock, f"{outcome.verdict:8}", taken, repr(fault.mutant.name[:150]), outcome.test, flush=True)
 
 
-def first(tests: list[Test], seconds: float) -> list[Test]:
+def first(tests: list[Measured], seconds: float) -> list[Measured]:
     """The first tests, as many as fit into a time, at least one."""
     total, chosen = 0.0, []
     for test in tests:

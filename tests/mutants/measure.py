@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.mutants.tree import Tree
 
 SLOWEST = 1800  # seconds for one file of tests
-FOLDERS = ("golden", "hw", "synth", "roundel", "units", "sim")
+FOLDERS = ("golden", "hw", "synth", "roundel", "units", "sim", "docs")
 
 
 def measure(tree: Tree, folder: Path, commit: str) -> None:

@@ -1,7 +1,7 @@
 """Which small faults can be put into a source file.
 
 What no test could or should see is left out: docstrings, strings, annotations, decorators, assertions, what an error
-says, `strict=` of `zip`, and how a picture looks (`LOOKS`).
+says, `strict=` of `zip`, `reset_less=` of signals (an area), and how a picture looks (`LOOKS`).
 """
 
 import ast
@@ -48,7 +48,7 @@ LOOKS = {
     *("layout", "linewidth", "linewidths", "markersize", "ncol", "ncols", "pad", "rotation", "size", "width_ratios"),
     *("lw", "ms", "s", "zorder", "expand", "indent", "justify", "no_wrap"),
 }
-SILENT = {"strict", *LOOKS}  # keyword arguments that are left alone
+SILENT = {"strict", "reset_less", *LOOKS}  # keyword arguments that are left alone
 
 
 class Mutant(NamedTuple):
@@ -97,6 +97,8 @@ class _Walk:
 
     def visit(self, node: ast.AST) -> Iterator[Mutant]:
         """The faults of a node and of all below it."""
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in self._text(node.test):
+            return
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method:
             yield from method(node)
@@ -106,8 +108,6 @@ class _Walk:
     def _children(self, node: ast.AST) -> list[ast.AST]:
         """What is looked at below a node."""
         if isinstance(node, (ast.JoinedStr, ast.Raise, ast.Assert, ast.Import, ast.ImportFrom)):
-            return []
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in self._text(node.test):
             return []
         skipped = {"annotation", "returns", "decorator_list", "type_params"}
         children: list[ast.AST] = []

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutants.tests_of import Test
+from tests.mutants.tests_of import Measured
 from tests.mutants.tree import Tree
 
 ALLOWANCE = 60  # seconds beyond what a test takes without a fault, for collection and a busy machine
@@ -38,7 +38,7 @@ def preload() -> None:
         __import__(name)
 
 
-def run(tree: Tree, tests: list[Test]) -> Outcome:
+def run(tree: Tree, tests: list[Measured]) -> Outcome:
     """Run tests in their order until one fails."""
     outcome, code = _run(tree, [test.name for test in tests], {test.name: test.seconds for test in tests})
     if code in NOT_THERE:  # cases may be named by what the fault changes

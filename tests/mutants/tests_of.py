@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Test(NamedTuple):
+class Measured(NamedTuple):
     """A test that passes without a fault, and the lines that it runs in a commit, as bits (see `reach.py`)."""
 
     name: str
@@ -36,9 +36,9 @@ class Reach:
             measured = json.loads(file.read_text())
             for name, (seconds, lines) in measured["tests"].items():
                 bits = {path: int(digits, 16) for path, digits in lines.items()}
-                self.tests.append(Test(name, seconds, measured["commit"], bits))
+                self.tests.append(Measured(name, seconds, measured["commit"], bits))
 
-    def of(self, path: str, first: int, last: int) -> list[Test]:
+    def of(self, path: str, first: int, last: int) -> list[Measured]:
         """Tests that run a line from `first` to `last`; if none does, those that run any line of the file.
 
         What runs when a module is imported, and so belongs to no test, is of the second kind.
@@ -65,7 +65,7 @@ def _moved(checkout: Path, path: str, old: str, new: str) -> dict[int, int]:
     return {block.b + line + 1: block.a + line + 1 for block in blocks for line in range(block.size)}
 
 
-def nearest(path: str, tests: list[Test]) -> list[Test]:
+def nearest(path: str, tests: list[Measured]) -> list[Measured]:
     """Near and quick tests first, and of a parametrized one a case before all other cases of it."""
     cases: dict[str, int] = defaultdict(int)
     costs = {}

@@ -16,7 +16,7 @@ class Tree:
     Parameters
     ----------
     work
-        Folder of both, made if it is not there.
+        Folder of both.
     checkout
         The repository; only its committed files are read.
     commit
@@ -26,7 +26,6 @@ class Tree:
     def __init__(self, work: Path, checkout: Path, commit: str):
         self.checkout, self.work, self.root, self.cache = checkout, work, work / "tree", work / "cache"
         stamp = work / "commit"
-        work.mkdir(parents=True, exist_ok=True)
         if not stamp.exists() or stamp.read_text() != commit:
             shutil.rmtree(self.root, ignore_errors=True)
             self.root.mkdir()
