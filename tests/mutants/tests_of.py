@@ -39,14 +39,16 @@ class Reach:
                 self.tests.append(Measured(name, seconds, measured["commit"], bits))
 
     def of(self, path: str, first: int, last: int) -> list[Measured]:
-        """Tests that run a line from `first` to `last`; if none does, those that run any line of the file.
+        """Tests that run a line from `first` to `last`.
 
-        What runs when a module is imported, and so belongs to no test, is of the second kind.
+        What runs when a module is imported belongs to no test: if none runs the line, those are taken that run any
+        line of the file, or lie in a folder of the same name.
         """
         commits = {test.commit for test in self.tests}
         wanted = {commit: self._lines(path, commit, range(first, last + 1)) for commit in commits}
         reaching = [test for test in self.tests if test.lines.get(path, 0) & wanted[test.commit]]
-        return nearest(path, reaching or [test for test in self.tests if path in test.lines])
+        around = [test for test in self.tests if path in test.lines or _shared(path, test.name)]
+        return nearest(path, reaching or around)
 
     def _lines(self, path: str, commit: str, lines: range) -> int:
         """Bits of the lines that were these lines in an earlier commit."""

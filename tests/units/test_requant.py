@@ -309,7 +309,7 @@ def test_parameters_of_the_wrong_kind(keywords):
     [
         ("shift", {}, TypeError, r"takes \['shift'\], not \[\]"),
         ("shift", {"shift": 32}, ValueError, "shift must be 0 to 31, not 32"),
-        ("fixed8", {"multiplier": -1, "shift": 0, "zero_point": 0}, ValueError, "multiplier must be 0 to 255, not -1"),
+        ("fixed8", {"multiplier": [-1, 5], "shift": 0, "zero_point": 0}, ValueError, "0 to 255, not -1 to 5"),
         ("fixed32", {"multiplier": 1, "shift": 32, "zero_point": 0}, ValueError, "shift must be 0 to 31, not 32"),
         ("fixed8", {"multiplier": 256, "shift": 0, "zero_point": 0}, ValueError, "multiplier must be 0 to 255"),
         ("float32", {"scale": 0x7F800000, "zero_point": 0}, ValueError, "finite"),
