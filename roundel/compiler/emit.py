@@ -6,9 +6,9 @@ import numpy as np
 
 from roundel.compiler.area import Area, Place, Tiling
 from roundel.compiler.operation import Operation, encode_weights, parameter_stream
+from roundel.compiler.refusal import EngineError, fewer_lanes
 from roundel.compiler.tensor import Outer, Storage
 from roundel.golden.engine import STEP_BYTES, EngineParams, Opcode, Region, column_bytes, field_limits
-from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 
 STREAM_LIMIT = field_limits(Opcode.LOAD, "run_bytes")[1]  # bytes of a transfer
@@ -70,7 +70,8 @@ class Streams:
             if size <= STREAM_LIMIT:
                 parts.append(blocks)
             elif len(blocks) == 1:
-                raise InputError(f"{operation.layer}: an output block's weights take {size} bytes, too many to stream")
+                message = f"{operation.layer}: an output block's weights take {size} bytes, too many to stream"
+                raise EngineError(message, fewer_lanes(self.params))
             else:
                 half = len(blocks) // 2
                 todo += [blocks[half:], blocks[:half]]

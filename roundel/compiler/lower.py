@@ -9,6 +9,7 @@ import numpy as np
 from roundel.compiler.lower_pool import add, average, copy, maximum
 from roundel.compiler.lower_weighted import depthwise_slots, is_depthwise, weighted, window_of
 from roundel.compiler.operation import Operation
+from roundel.compiler.refusal import SHIFTS, EngineError
 from roundel.compiler.steps import row_steps
 from roundel.compiler.tensor import Storage, Tensor, dense_slots, planes_of
 from roundel.golden.engine import EngineParams
@@ -119,9 +120,11 @@ class Lowering:
             return
         engine = self.params
         if shifts and layer.requant is not engine.scheme:
-            raise InputError(f"{layer.name}: requantizes by {layer.requant.value}, the engine by {engine.scheme.value}")
+            message = f"{layer.name}: requantizes by {layer.requant.value}, the engine by {engine.scheme.value}"
+            raise EngineError(message, {"scheme": layer.requant, "rounding": layer.rounding})
         if not exact and layer.rounding is not engine.rounding:
-            raise InputError(f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}")
+            message = f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}"
+            raise EngineError(message, {"rounding": layer.rounding})
 
     def make(self, name: str, form: Format, rows: int, columns: int, slots: Ints, *, flat: bool = False) -> Tensor:
         """Create a tensor in planes of its own.
@@ -242,7 +245,7 @@ class Lowering:
         slots, shift = dense_slots(len(source.slots)), 0
         if _moves(layer)(index):
             if layer.requant is not Scheme.SHIFT:
-                raise InputError(f"{layer.name}: rescaling a part needs an engine that shifts")
+                raise InputError(f"{layer.name}: rescaling a part needs an engine that shifts: {SHIFTS}")
             shift = layer.shifts[index]
             if shift > 0 and layer.output.zero and layer.rounding not in (Rounding.FLOOR, Rounding.HALF_UP):
                 raise InputError(f"{layer.name}: a zero point behind a shift that rounds {layer.rounding.value}")

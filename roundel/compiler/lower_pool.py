@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from roundel.compiler.operation import Operation, by_slot, identity, pieces
+from roundel.compiler.refusal import SHIFTS
 from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, spans
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import EngineParams
@@ -37,7 +38,7 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
         spare = min(int(runtime["shift"].min()), (multiplier & -multiplier).bit_length() - 1) if multiplier else 0
         multiplier, runtime = multiplier >> spare, {"shift": runtime["shift"] - spare}
     elif layer.leak:
-        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}")
+        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
     runtime["bias"] = np.asarray((source.offset - source.form.zero) * multiplier * layer.window.taps)
     lanes = params.lanes
     weights = np.zeros((*layer.window.kernel, target.storage.planes * lanes), dtype=np.int64)
@@ -150,7 +151,7 @@ def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) 
         The engine's requantizer does not shift.
     """
     if params.scheme is not Scheme.SHIFT:
-        raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}")
+        raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
     source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)
     up = source.form.fraction - residual.form.fraction
     runtime = dict(layer.runtime()) | {"residual_shift": np.asarray(up)}

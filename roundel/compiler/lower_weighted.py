@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from roundel.compiler.operation import Operation, by_slot, pieces
+from roundel.compiler.refusal import SHIFTS
 from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import EngineParams
@@ -73,7 +74,7 @@ def weighted(
 
 def _columns(layer: Weighted, residual: Tensor | None, params: EngineParams) -> dict[str, Ints]:
     if params.scheme is not Scheme.SHIFT and layer.leak:
-        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}")
+        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
     return dict(layer.runtime())
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compiler.area import Area
+from roundel.compiler.refusal import WEIGHT_BITS, EngineError, wider_bias, wider_sums
 from roundel.compiler.tensor import Tensor
 from roundel.golden.codec import CodecParams, encode
 from roundel.golden.engine import STEP, EngineParams, pack_column
@@ -173,8 +174,10 @@ class Operation:
     def check_sums(self, params: EngineParams) -> None:
         """Raise InputError where a bias, a sum or its sum with the residual does not fit the array's registers."""
         bias, steps = self.columns["bias"], self.steps
-        if signed_width(int(bias.min()), int(bias.max())) > params.bias_width:
-            raise InputError(f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits")
+        needed = signed_width(int(bias.min()), int(bias.max()))
+        if needed > params.bias_width:
+            message = f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits"
+            raise EngineError(message, wider_bias(needed))
         if self.maximum:
             return
         ups = np.stack([np.maximum(block.weights, 0).sum(axis=(0, 2), dtype=np.int64) for block in steps])
@@ -189,7 +192,8 @@ class Operation:
             least = np.minimum(least, least + (self.residual.range[0] << up))
         width = signed_width(int(least.min()), int(most.max()))
         if width > params.mac.acc_width:
-            raise InputError(f"{self.layer}: sums need {width} bits, but the array's have {params.mac.acc_width}")
+            message = f"{self.layer}: sums need {width} bits, but the array's have {params.mac.acc_width}"
+            raise EngineError(message, wider_sums(params, width))
 
 
 def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
@@ -206,7 +210,8 @@ def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
     narrow: list[Weights] = []
     while weights.any():
         if len(narrow) == MAX_PIECES:
-            raise InputError(f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits")
+            message = f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits"
+            raise EngineError(message, {"weight_width": width + 1} if width < WEIGHT_BITS else {})
         part = np.clip(weights, low, high)
         narrow.append(part.astype(np.int8))
         weights = weights - part

@@ -10,6 +10,7 @@ from roundel.compiler.boxes import Head
 from roundel.compiler.lower import Shape
 from roundel.compiler.passes import PASSES, Compilation
 from roundel.compiler.plan import Plan
+from roundel.compiler.refusal import with_way_on
 from roundel.compiler.tensor import Tensor, get, put
 from roundel.compiler.tokens import Task
 from roundel.golden.engine import RECORD, TERMINATOR, EngineParams, Program, Region
@@ -108,13 +109,22 @@ def compile_network(
     Raises
     ------
     InputError
-        A layer that the engine cannot run or that does not fit: one line that begins with its name.
+        A layer that the engine cannot run or that does not fit: one line that begins with its name, and ends with the
+        parameters of an engine that runs it, if there is one.
     """
-    work = Compilation(network=network, shape=shape, params=params, heads=tuple(heads), trace=trace)
+    return with_way_on(
+        lambda engine: _compile(
+            Compilation(network=network, shape=shape, params=engine, heads=tuple(heads), trace=trace)
+        ),
+        params,
+    )
+
+
+def _compile(work: Compilation) -> Compiled:
     for step in PASSES:
         step(work)
     return Compiled(
-        params=params,
+        params=work.params,
         program=work.program,
         image=work.image,
         sizes=work.sizes,

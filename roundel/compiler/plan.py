@@ -11,9 +11,9 @@ from roundel.compiler.operation import Operation
 from roundel.compiler.plan_bands import BandChoice, Bands, roles
 from roundel.compiler.plan_pack import overlap, pack, peak
 from roundel.compiler.plan_pipeline import Pipeline
+from roundel.compiler.refusal import EngineError, more_memory
 from roundel.compiler.tensor import Storage
 from roundel.golden.engine import EngineParams
-from roundel.golden.errors import InputError
 
 GAIN = 0.999  # of a plan's cycles: less is no reason to change it
 
@@ -120,7 +120,8 @@ class Planner:
         living = [storage for storage in self._living(streamed, index) if storage not in self.pinned]
         if not living:
             layer = self.operations[min(index, len(self.operations) - 1)].layer
-            raise InputError(f"{layer}: what it needs at once does not fit into {self.words} words on chip")
+            what = f"what it needs at once does not fit into {self.words} words on chip"
+            raise EngineError(f"{layer}: {what}", more_memory(self.params))
         return min(
             living, key=lambda storage: (self._traffic(storage), -storage.words, self.lives[storage], storage.name)
         )

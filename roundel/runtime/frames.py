@@ -91,7 +91,8 @@ def batches(compiled: Compiled, count: int) -> list[slice]:
     room = (MOST - compiled.sizes[Region.PROGRAM] - 16 * PAGE) // pitch
     if room < 1:
         raise InputError(
-            f"images: {pitch} bytes for the maps of one do not fit into the {MOST} of the simulated memory"
+            f"images: {pitch} bytes for the maps of one do not fit into the {MOST} of the simulated memory: run them "
+            "with --on golden"
         )
     size = min(room, -(-count // (os.cpu_count() or 1)))
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]

@@ -23,7 +23,9 @@ OWN = replace(TINY, nms=replace(TINY.nms, capacity=100))  # which tests/units/te
 def write_manifest(folder, params):
     """What `roundel generate engine` writes beside its Verilog."""
     folder.mkdir()
-    sheet = manifest("engine", UNITS["engine"].component(params), params)
+    component = UNITS["engine"].component(params)
+    component._MustUse__used = True  # else Amaranth warns that nothing was generated from it
+    sheet = manifest("engine", component, params)
     (folder / "manifest.json").write_text(json.dumps(sheet))
     return folder / "manifest.json"
 
