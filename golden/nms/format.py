@@ -196,6 +196,11 @@ class Verdict:
     overflow: bool
 
 
+def not_a_multiple(capacity: int, lanes: int) -> str:
+    """Say that a capacity is no multiple of the lanes, and which one is."""
+    return f"capacity must be a multiple of lanes, not {capacity}; {capacity - capacity % lanes or lanes} is one"
+
+
 def rational(value: float) -> tuple[int, int]:
     """Numerator and denominator, at most 256, of the fraction nearest to a positive threshold.
 
@@ -209,7 +214,11 @@ def rational(value: float) -> tuple[int, int]:
     """
     fraction = Fraction(value).limit_denominator(MAX_DENOMINATOR)
     if fraction in (0, 1) and fraction != value:
-        raise ValueError(f"a threshold must be a fraction with a denominator up to {MAX_DENOMINATOR}, not {value}")
+        nearest = fraction + Fraction(1 if value > fraction else -1, MAX_DENOMINATOR)
+        raise ValueError(
+            f"a threshold must be a fraction with a denominator up to {MAX_DENOMINATOR}, not {value};"
+            f" {float(nearest)} is one"
+        )
     return fraction.numerator, fraction.denominator
 
 

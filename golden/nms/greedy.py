@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, by_score, iou
-from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
+from roundel.golden.nms.format import BoxFormat, Verdict, not_a_multiple, overlap_exceeds, rational
 from roundel.golden.nms.selection import Share, select, unheard
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
@@ -84,7 +84,7 @@ class GreedyParams(Params):
         if self.lanes == 3:
             raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")
         if self.capacity % self.lanes:
-            raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
+            raise ValueError(not_a_multiple(self.capacity, self.lanes))
 
     @property
     def index_width(self) -> int:

@@ -117,7 +117,8 @@ class HeadParams(Params):
             check_integer(name, getattr(self, name), low, high)
         check_integer("threshold", self.threshold, *limits(self.cls_width, self.cls_signed))
         if self.stride & (self.stride - 1):
-            raise ValueError(f"stride must be a power of two, not {self.stride}")
+            lower = 1 << self.stride.bit_length() - 1
+            raise ValueError(f"stride must be a power of two, not {self.stride}; {lower} is one")
         if self.stride << self.fraction == 1:
             raise ValueError("fraction must be at least 1 where stride is 1: centres lie at half pixels")
         if self.cls_width + self.score_shift > self.score_width:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.nms.detections import areas, by_score
-from roundel.golden.nms.format import BoxFormat, Verdict, overlap_exceeds, rational
+from roundel.golden.nms.format import BoxFormat, Verdict, not_a_multiple, overlap_exceeds, rational
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import pools, windows
 from roundel.golden.nms.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
@@ -88,9 +88,9 @@ class NmsParams(Params):
         if self.lanes == 3:
             raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")
         if self.capacity % self.lanes:
-            raise ValueError(f"capacity must be a multiple of lanes, not {self.capacity}")
+            raise ValueError(not_a_multiple(self.capacity, self.lanes))
         if self.pyramid.semantics is Semantics.CASCADE and self.lanes > 1:
-            raise ValueError(f"lanes must be 1 for a cascade, not {self.lanes}")
+            raise ValueError(f"lanes must be 1 for a cascade, not {self.lanes}; semantics=parallel allows more")
         self._check_thresholds()
 
     def _check_thresholds(self) -> None:
@@ -100,7 +100,8 @@ class NmsParams(Params):
         ratios = [p / q for p, q in self.ratio_thresholds]
         if any(a >= b for a, b in pairwise([0, *ratios])):
             raise ValueError(
-                f"ratios must be further apart than fractions with denominators up to 256, not {self.ratios}"
+                f"ratios must be further apart than fractions with denominators up to 256, not {self.ratios};"
+                " 0.5, 1, 2 are the default"
             )
 
     @cached_property

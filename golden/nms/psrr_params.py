@@ -156,7 +156,8 @@ class PsrrParams(Params):
         for name in ("width", "height", "stride"):
             check_integer(name, getattr(self, name), 1, MAX_IMAGE)
         if self.stride & (self.stride - 1):
-            raise ValueError(f"stride must be a power of two, not {self.stride}")
+            lower = 1 << self.stride.bit_length() - 1
+            raise ValueError(f"stride must be a power of two, not {self.stride}; {lower} is one")
         if not 0 < number("alpha", self.alpha) <= MAX_ALPHA:
             raise ValueError(f"alpha must be above 0 and at most {MAX_ALPHA}, not {self.alpha}")
         if self.guard is not None and not 0 <= number("guard", self.guard) < 1:

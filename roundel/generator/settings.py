@@ -62,6 +62,7 @@ def parse_pairs(unit: Unit, pairs: Iterable[str]) -> tuple[str | None, dict[str,
                 raise InputError(f"unit {unit.name}: {name!r} is set as a whole and by {key!r}, expected one of them")
         _check_key(unit, owner, key, last)
         place[last] = _value(text)
+    _check_inner(unit, unit.params, keywords)
     return config, keywords
 
 
@@ -119,10 +120,25 @@ def _check_key(unit: Unit, owner: Any, key: str, name: str) -> None:
         raise InputError(f"unit {unit.name} has no parameter {key!r}, expected one of {', '.join(_fields(owner))}")
 
 
+def _check_inner(unit: Unit, owner: Any, keywords: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise InputError where a single value stands for a parameter object, which has keys of its own."""
+    for name, value in keywords.items():
+        kind, key = _parameters(_fields(owner)[name].type), prefix + name
+        if isinstance(value, dict):
+            _check_inner(unit, kind, value, f"{key}.")
+        elif dataclasses.is_dataclass(kind) and value is not None:
+            keys = ", ".join(f"{key}.{inner}" for inner in _fields(kind))
+            raise InputError(f"unit {unit.name}: {key} is no single value: set {keys}")
+
+
+def _parameters(kind: Any) -> Any:
+    """Return the type of a parameter; of `X | None` it is X, if that is a parameter object."""
+    return next(filter(dataclasses.is_dataclass, get_args(kind)), kind)
+
+
 def _inner(unit: Unit, owner: Any, key: str, name: str) -> Any:
     _check_key(unit, owner, key, name)
-    kind = _fields(owner)[name].type
-    kind = next(filter(dataclasses.is_dataclass, get_args(kind)), kind)  # of `X | None` it is X
+    kind = _parameters(_fields(owner)[name].type)
     if not dataclasses.is_dataclass(kind):
         raise InputError(f"unit {unit.name}: {name!r} in {key!r} has no parameters of its own")
     return kind
@@ -134,8 +150,10 @@ def _value(text: str) -> Any:
         return constants[text.lower()]
     if re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
+    if text[:1] + text[-1:] in ("[]", "()"):
+        text = f"{text[1:-1]},"
     if "," in text:
-        return tuple(_value(part) for part in text.strip(",").split(","))
+        return tuple(_value(part.strip()) for part in text.strip(",").split(",") if part.strip())
     try:
         return float(text)
     except ValueError:

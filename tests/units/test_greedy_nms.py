@@ -186,7 +186,7 @@ def test_keeps_what_torchvision_keeps(seed):
         ({"capacity": 0}, ValueError, "capacity must be 1 to 65536, not 0"),
         ({"capacity": 10.0}, TypeError, "capacity must be an integer, not 10.0"),
         ({"lanes": 8}, ValueError, "lanes must be 1 to 4, not 8"),
-        ({"lanes": 4, "capacity": 18}, ValueError, "capacity must be a multiple of lanes, not 18"),
+        ({"lanes": 4, "capacity": 18}, ValueError, "capacity must be a multiple of lanes, not 18; 16 is one"),
     ],
 )
 def test_bad_parameters(given, error, message):

@@ -124,7 +124,7 @@ def test_the_nms_finds_nothing_malformed(seed: int) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"stride": 12}, ValueError, "stride must be a power of two, not 12"),
+        ({"stride": 12}, ValueError, "stride must be a power of two, not 12; 8 is one"),
         ({"stride": True}, TypeError, "stride must be an integer, not True"),
         ({"classes": 0}, ValueError, "classes must be 1 to 256, not 0"),
         ({"threshold": 128}, ValueError, "threshold must be -128 to 127, not 128"),

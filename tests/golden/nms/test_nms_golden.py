@@ -174,12 +174,16 @@ def test_parameters_survive_json(params):
         ({"method": "best"}, ValueError, "method must be one of maxpool, psrr, adjacent, guarded, not 'best'"),
         ({"semantics": "both"}, ValueError, "semantics must be one of parallel, cascade, not 'both'"),
         ({"shift": "up"}, ValueError, "shift must be one of none, diagonal, quad, not 'up'"),
-        ({"stride": 12}, ValueError, "stride must be a power of two, not 12"),
+        ({"stride": 12}, ValueError, "stride must be a power of two, not 12; 8 is one"),
         ({"guard": 1.0}, ValueError, "guard must be 0 to below 1, or None, not 1.0"),
         ({"class_key": 1}, TypeError, "class_key must be a bool, not 1"),
         ({"method": ["psrr"]}, ValueError, r"method must be one of maxpool, psrr, adjacent, guarded, not \['psrr'\]"),
-        ({"guard": 0.999}, ValueError, "a threshold must be a fraction with a denominator up to 256, not 0.999"),
-        ({"ratios": (1, 1.001, 1.002)}, ValueError, "a threshold must be a fraction .* not 1.0005"),
+        (
+            {"guard": 0.999},
+            ValueError,
+            "a threshold must be a fraction with a denominator up to 256, not 0.999; 0.99609375 is one",
+        ),
+        ({"ratios": (1, 1.001, 1.002)}, ValueError, "a threshold must be a fraction .* not 1.0005; 1.00390625 is one"),
         ({"ratios": (2.0005, 2.0006, 2.0007)}, ValueError, "ratios must be further apart .*"),
         ({"areas": "abc"}, TypeError, "areas must be numbers, not 'abc'"),
         ({"passes": "abc"}, TypeError, "passes must be a list of passes, not 'abc'"),
@@ -187,8 +191,12 @@ def test_parameters_survive_json(params):
         ({"alpha": 1e308}, ValueError, r"alpha must be above 0 and at most 1000, not 1e\+308"),
         ({"lanes": True}, TypeError, "lanes must be an integer, not True"),
         ({"lanes": 3}, ValueError, "lanes must be 1, 2 or 4, not 3"),
-        ({"lanes": 4, "capacity": 30}, ValueError, "capacity must be a multiple of lanes, not 30"),
-        ({"lanes": 2, "method": "psrr"}, ValueError, "lanes must be 1 for a cascade, not 2"),
+        ({"lanes": 4, "capacity": 30}, ValueError, "capacity must be a multiple of lanes, not 30; 28 is one"),
+        (
+            {"lanes": 2, "method": "psrr"},
+            ValueError,
+            "lanes must be 1 for a cascade, not 2; semantics=parallel allows more",
+        ),
         ({"capacity": 65537}, ValueError, "capacity must be 1 to 65536, not 65537"),
         ({"banks": 1}, ValueError, "banks must be 2 to 8, not 1"),
         ({"epoch_width": 1.5}, TypeError, "epoch_width must be an integer, not 1.5"),
@@ -197,6 +205,28 @@ def test_parameters_survive_json(params):
 def test_bad_parameters(given, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         NmsParams(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "way_on"),
+    [
+        ({"lanes": 4, "method": "psrr"}, {"semantics": "parallel"}),
+        ({"lanes": 2, "semantics": "cascade"}, {"semantics": "parallel"}),
+        ({"stride": 12}, {"stride": 8}),
+        ({"stride": 4095}, {"stride": 2048}),
+        ({"guard": 0.999}, {"guard": 0.99609375}),
+        ({"guard": 0.001}, {"guard": 0.00390625}),
+        ({"lanes": 4, "capacity": 30}, {"capacity": 28}),
+        ({"lanes": 4, "capacity": 3}, {"capacity": 4}),
+        ({"ratios": (2.0005, 2.0006, 2.0007)}, {"ratios": (0.5, 1, 2)}),
+    ],
+)
+def test_a_refusal_names_a_value_that_works(given, way_on):
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011 - the message is what is looked at
+        NmsParams(**given)
+    (value,) = way_on.values()
+    assert (value if isinstance(value, str) else str(value).strip("()")) in str(refusal.value).partition(", not ")[2]
+    NmsParams(**given | way_on)
 
 
 def test_what_follows_from_the_parameters():

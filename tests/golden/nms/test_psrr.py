@@ -260,7 +260,7 @@ def test_guarded_passes_differ_in_two_directions(shift, count):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"stride": 12}, ValueError, "stride must be a power of two, not 12"),
+        ({"stride": 12}, ValueError, "stride must be a power of two, not 12; 8 is one"),
         ({"stride": 8.0}, TypeError, "stride must be an integer, not 8.0"),
         ({"width": 4097}, ValueError, "width must be 1 to 4096, not 4097"),
         ({"alpha": 0}, ValueError, "alpha must be above 0 and at most 1000, not 0"),

@@ -64,6 +64,11 @@ def test_units_lists_all(capsys):
         (("generate", "requant", "--set", "acc_width=wide"), "acc_width must be an integer, not 'wide'"),
         (("generate", "mac", "--set", "requant.magic=1"), "unit mac has no parameter 'requant.magic'"),
         (("generate", "mac", "--set", "lanes.width=1"), "'lanes' in 'lanes.width' has no parameters of its own"),
+        (
+            ("generate", "nms", "--set", "format=640x480"),
+            "unit nms: format is no single value: set format.width, format.h",
+        ),
+        (("generate", "nms", "--set", "method=psrr", "--set", "lanes=2"), "not 2; semantics=parallel allows more"),
         (("generate", "mac", "--set", "lanes=0"), "unit mac: lanes must be 1 to 64, not 0"),
         (("compare", "requant", "--cells", "missing.lib"), "missing.lib"),
         (("compare", "requant", "--set", "acc_width=16"), "more than acc_width"),

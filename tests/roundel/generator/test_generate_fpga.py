@@ -112,6 +112,11 @@ def test_an_engine_begins_with_a_preset():
     assert without == EngineParams(**{**small, "nms": None})
 
 
+@pytest.mark.parametrize("areas", ["4096,16384", "[4096, 16384]", "(4096,16384,)"])
+def test_several_numbers_may_be_in_brackets(areas):
+    assert parse_settings(UNITS["nms"], [f"areas={areas}"]) == {"areas": (4096, 16384)}
+
+
 def test_the_table_of_configurations_is_not_changed():
     before = json.dumps(UNITS["mac"].configs["8x2_codebook"])
     parse_settings(UNITS["mac"], ["config=8x2_codebook", "requant.out_width=5"])
