@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 
 from roundel.golden.cycles.events import Clock, Event, Process
 from roundel.golden.engine import EngineParams
@@ -34,7 +33,7 @@ class Memory:
     Parameters
     ----------
     delay
-        Cycles from AR to the first beat on R, and from the last beat on W to B.
+        Cycles from AR to the first beat on R, and from the last beat on W to B; the simulated memory takes 2 at least.
     """
 
     delay: int = 20
@@ -249,27 +248,13 @@ class Writer:
         self.gone: deque[int] = deque([0] * WRITES, WRITES)  # when bursts that were collected went to AW
         self.sent = 0  # last beat on W
 
-    def transfer(self, address: int, size: int, come: int, pace: float) -> int:
-        """Collect and send a transfer.
+    def open(self) -> int:
+        """Return the first cycle in which a beat of a new burst may come."""
+        return self.gone[0] + 1
 
-        Parameters
-        ----------
-        address, size
-            Of the transfer.
-        come, pace
-            Cycle in which its first bytes come from its unit, and cycles from beat to beat.
-
-        Returns
-        -------
-        come
-            Cycle in which the next transfer's first bytes can come.
-        """
-        beats = 0
-        for length in bursts(address, size, self.params):
-            come = max(come, self.gone[0] + 1 - ceil(beats * pace))
-            beats += length
-            go = max(come + ceil(beats * pace), self.answers[0] + 1)
-            self.gone.append(go)
-            self.sent = max(self.sent, go + SEND - 1) + length
-            self.answers.append(self.sent + self.memory.delay)
-        return come + ceil(beats * pace)
+    def burst(self, last: int, length: int) -> None:
+        """Send a burst whose last beat came in a cycle."""
+        go = max(last, self.answers[0] + 1)
+        self.gone.append(go)
+        self.sent = max(self.sent, go + SEND) + length  # data are taken from the cycle after AW on
+        self.answers.append(self.sent + self.memory.delay)

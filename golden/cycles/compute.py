@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from roundel.golden.bits import WORD
 from roundel.golden.codec import FINISH_CYCLES, header_words, startup_cycles
+from roundel.golden.cycles.banks import Banks, ResidualReader, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.bus import PARAMETERS, WEIGHTS, Reader, Stream, Transfer
 from roundel.golden.cycles.events import Arrivals, Clock, Process
-from roundel.golden.cycles.rows import Job, step_counts, tiles
+from roundel.golden.cycles.rows import Job, step_offsets, tiles
 from roundel.golden.cycles.weights import WeightBlock, weight_blocks
 from roundel.golden.engine import STEP_BYTES, EngineParams, Region, column_bytes
 from roundel.golden.mac import Structure
@@ -22,7 +23,8 @@ STEPS = 5  # hw/engine/compute/parameters: steps that wait
 TILES = 5  # hw/engine/compute/parameters: parameter streams that are on their way
 STEP = 2  # hw/engine/compute/parameters: from a word that is a step to where the feeder sees it
 ROW = 2  # hw/engine/compute/row_beats, tile_steps: from a row that is taken to its first request
-ANSWER = 5  # hw/engine/compute/feeder: from a request to its beat
+ANSWER = 6  # hw/engine/compute/feeder: from a request to its beat
+RESIDUAL = 2  # hw/engine/compute/results: from `start` to the residual's first request
 CREDITS = 8  # hw/engine/compute/feeder: beats that may be on their way or wait
 REGISTER = 1  # hw/engine/compute/unit: between decoder and array
 LAST_COLUMN = (
@@ -82,17 +84,22 @@ class Compute:
         self.steps, self.columns, self.blocks = Arrivals(clock), Arrivals(clock), Arrivals(clock)
         self.open = Arrivals(clock)  # parameter streams
         self.stages = dot_stages(params)
-        self._counts: dict[int, list[int]] = {}
+        self.banks = Banks()
+        self._steps: dict[int, list[list[int]]] = {}
         self._blocks: dict[int, list[WeightBlock]] = {}
 
-    def counts(self, job: Job) -> list[int]:
-        """Count the steps of each output block in the parameter stream."""
-        if id(job) not in self._counts:
+    def offsets(self, job: Job) -> list[list[int]]:
+        """Return the offsets of the steps of each output block, from the parameter stream."""
+        if id(job) not in self._steps:
             descriptor = job.descriptor
             assert descriptor.parameters_region == Region.PROGRAM
             data = self.image[descriptor.parameters_offset :][: descriptor.parameters_bytes]
-            self._counts[id(job)] = step_counts(self.params, data, descriptor.blocks)
-        return self._counts[id(job)]
+            self._steps[id(job)] = step_offsets(self.params, data, descriptor.blocks)
+        return self._steps[id(job)]
+
+    def counts(self, job: Job) -> list[int]:
+        """Count the steps of each output block in the parameter stream."""
+        return list(map(len, self.offsets(job)))
 
     def ask(self, job: Job) -> Process:
         """Ask for parameters and weights of every tile, from now on."""
@@ -178,6 +185,12 @@ class _Array:
 
     def __init__(self, unit: Compute, job: Job):
         self.unit, self.job, self.start = unit, job, unit.clock.now
+        self.tiles = tiles(job.descriptor)
+        self.asked, self.used = self.start, 0  # last request of the feeder, and its slots
+        self.residual: ResidualReader | None = None
+        if job.descriptor.has_residual:
+            words = residual_words(unit.params, job.descriptor, self.tiles)
+            self.residual = ResidualReader(unit.banks, words, self.start + RESIDUAL)
         self.fed: deque[Fed] = deque()
         self.ahead = unit.clock.event()
         self.last_row = Arrivals(unit.clock)  # cycle in which the last row of a step is begun
@@ -188,7 +201,7 @@ class _Array:
     def feed(self) -> Process:
         """Take steps as early as the rows of those before leave room."""
         unit, row = self.unit, self.start + 1
-        for _ in tiles(self.job.descriptor):
+        for _ in self.tiles:
             for _ in range(sum(unit.counts(self.job))):
                 known = yield from unit.steps.receive()
                 taken = max(known, row)
@@ -200,21 +213,24 @@ class _Array:
     def run(self) -> Process:
         """Beats meet weights."""
         unit, descriptor, row = self.unit, self.job.descriptor, self.job.row
-        number, asked, beat = 0, self.start, self.start + 1  # beats so far; last request; first free cycle of the array
+        number, beat = 0, self.start + 1  # beats so far; first free cycle of the array
         written = 0  # first cycle in which the step's first sum can be added to
-        for w, h in tiles(descriptor):
+        for tile, (w, h) in enumerate(self.tiles):
             line = descriptor.lead + (w - 1) * descriptor.every + 1
             beats = h * line
-            for count in unit.counts(self.job):
-                for step in range(count):
+            for offsets in unit.offsets(self.job):
+                for step, offset in enumerate(offsets):
                     while not self.fed:
                         yield self.ahead
                     fed = self.fed.popleft()
                     row.waiting_parameters += max(0, fed.taken - beat)
-                    first = max(fed.row + ROW, asked + 1, self._credit(number))
+                    first = max(fed.row + ROW, self.asked + 1, self._credit(number))
+                    tries, forced = self._masks(tile, offset, h, line)
+                    few = min(beats, CREDITS)
+                    self.asked = max(first + few - 1, self._credit(number + few - 1))
+                    unit.banks.feed(self.asked + 1 - few, tries[:few], forced[:few])
                     if beats <= CREDITS:
-                        asked = max(first + beats - 1, self._credit(number + beats - 1))
-                        self.last_row.give(asked - line)
+                        self.last_row.give(self.asked - line)
                     beat = max(beat, first + ANSWER)
                     if step:
                         row.waiting_memory += max(0, written - descriptor.lead - beat)
@@ -227,17 +243,65 @@ class _Array:
                         row.waiting_parameters += max(0, columns - descriptor.lead - beat)
                         beat = max(beat, columns - descriptor.lead)
                     self.first_beats.append((number, beat))
+                    last = step == len(offsets) - 1
+                    if self.residual is not None and last:
+                        end = self._beside_residual(number, beat, line, tries, forced)
+                    else:
+                        end = beat + beats
+                        if beats > CREDITS:
+                            self.asked = max(first + beats - 1, end - CREDITS)
+                            unit.banks.feed(self.asked + 1 - beats + CREDITS, tries[CREDITS:], forced[CREDITS:])
+                        if self.residual is not None:
+                            self.residual.run(self.asked)
                     if beats > CREDITS:
-                        asked = max(first + beats - 1, beat + beats - CREDITS)
-                        self.last_row.give(asked - line)
+                        self.last_row.give(self.asked - line)
                     yield beat
                     written = beat + descriptor.lead + UNWRITTEN
                     unit.blocks.taken(beat + descriptor.lead)
                     if not step:
                         unit.columns.taken(beat + descriptor.lead + unit.stages + 1)
                     row.computing += w * h
-                    beat, number = beat + beats, number + beats
+                    row.waiting_memory += end - beat - beats
+                    beat, number = end, number + beats
         yield beat + LAYER + unit.stages + REQUANT[unit.params.scheme] - 1
+
+    def _masks(self, tile: int, offset: int, h: int, line: int) -> tuple[bytes, bytes]:
+        """Banks that the feeder tries for the beats of a step, and those that it reads a cycle later in any case."""
+        params, layer = self.unit.params, self.job.descriptor
+        y, x = divmod(tile, layer.tiles_x)
+        start, span = layer.source + y * layer.tile_y_step + x * layer.tile_x_step + offset, params.lanes * params.banks
+        tries, forced, used = step_banks(
+            params.lanes, params.banks, start % span, h, line, layer.x_step, layer.y_step % span, bool(layer.upsample)
+        )
+        before, self.used = slots_as_banks(self.used, params.banks), used
+        return tries, bytes([tries[0] & before]) + forced[1:] if tries[0] & before else forced
+
+    def _beside_residual(self, number: int, beat: int, line: int, tries: bytes, forced: bytes) -> int:
+        """Beats of a step that take residuals, cycle by cycle; returns the cycle behind the last one."""
+        residual, layer, banks = self.residual, self.job.descriptor, self.unit.banks
+        assert residual is not None
+        few, beats = min(len(tries), CREDITS), len(tries)
+        asked = [self.asked + 1 - few + index for index in range(few)]
+        taken: list[int] = []
+        cycle = min(beat, asked[-1] + 1)
+        while len(taken) < beats:
+            if len(asked) < beats and cycle > asked[-1] and len(taken) + CREDITS > len(asked):
+                asked.append(cycle)
+                banks.feed(cycle, tries[len(asked) - 1 : len(asked)], forced[len(asked) - 1 : len(asked)])
+            residual.run(cycle)
+            at = len(taken)
+            if at < len(asked) and max(asked[at] + ANSWER, beat) <= cycle:
+                behind = at % line - layer.lead
+                computes = behind >= 0 and behind % layer.every == 0
+                if not computes or residual.there(cycle):
+                    taken.append(cycle)
+                    if computes:
+                        residual.take(cycle)
+            cycle += 1
+        self.asked = asked[-1]
+        first = max(beats - CREDITS, 1)
+        self.first_beats.extend((number + index, taken[index]) for index in range(first, beats))
+        return taken[-1] + 1
 
     def _credit(self, number: int) -> int:
         """Earliest cycle in which a beat can be asked for: one that many before it has been taken."""

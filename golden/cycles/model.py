@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.cycles.bus import ANSWERED, FETCH, LOAD, Memory, Reader, Transfer, Writer
+from roundel.golden.cycles.bus import ANSWERED, FETCH, LOAD, Memory, Reader, Transfer, Writer, bursts
 from roundel.golden.cycles.compute import Compute
 from roundel.golden.cycles.events import Clock, Event, Process
 from roundel.golden.cycles.rows import Job, Row
+from roundel.golden.cycles.store import StoreWords
 from roundel.golden.engine import (
     DESCRIPTOR_BYTES,
     HEADER_BYTES,
@@ -34,7 +35,7 @@ WHOLE = 2  # roundel.hw.engine.dispatch: from a descriptor's last beat to where 
 MOVE = 1  # roundel.hw.engine.dispatch: from `waiting` to `present`
 END = 2  # roundel.hw.engine.core: from the last unit's `done` to the end of the run
 RUNS = 2  # roundel.hw.engine.move.runs: from `start` to the first command
-READ_AHEAD = 6  # roundel.hw.engine.move.store: from `start` to the first word
+ASKED = 3  # roundel.hw.engine.move.store: from `start` to the request of the first word
 LOADED = 2  # roundel.hw.engine.move.load: from the last beat to `done`, if a word is a beat
 
 
@@ -221,14 +222,18 @@ class Model:
                 yield self.clock.now + 1
 
     def _store(self, job: Job) -> Process:
-        descriptor, lanes, bus = job.descriptor, self.params.lanes, self.params.bus_bytes
-        words, beats = -(-descriptor.run_bytes // lanes), -(-descriptor.run_bytes // bus)
-        come, pace = self.clock.now + READ_AHEAD, max(words, beats) / beats
+        """Words that no one else keeps STORE from reading, and bursts of them."""
+        descriptor = job.descriptor
+        words = StoreWords(self.params, descriptor, self.compute.banks, self.clock.now + ASKED)
         for plane in range(descriptor.planes):
             for run in range(descriptor.runs):
                 offset = descriptor.offset + plane * descriptor.outer_plane + run * descriptor.outer_run
-                come = self.writer.transfer(self._address(descriptor.region, offset), descriptor.run_bytes, come, pace)
-                job.row.write_beats += beats
+                words.begin()
+                for length in bursts(self._address(descriptor.region, offset), descriptor.run_bytes, self.params):
+                    words.free = max(words.free, self.writer.open() - 1)
+                    yield from words.read(length, self.clock)
+                    self.writer.burst(words.free, length)
+                    job.row.write_beats += length
         yield self.writer.answers[-1] + ANSWERED
 
     def _compute(self, job: Job) -> Process:

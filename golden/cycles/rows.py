@@ -52,15 +52,16 @@ def tiles(descriptor: Descriptor) -> list[tuple[int, int]]:
     return [(w, h) for h in heights for w in widths]
 
 
-def step_counts(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[int]:
-    """Count the steps of each output block of a parameter stream, (bytes,)."""
+def step_offsets(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[list[int]]:
+    """Return `offset` of the steps of each output block of a parameter stream, (bytes,)."""
     words = data.reshape(-1, STEP_BYTES)
     skip, last = params.columns * column_bytes(params) // STEP_BYTES, words[:, 5] & 1
+    offsets = np.ascontiguousarray(words[:, :4]).view("<i4")[:, 0]
     ends = np.flatnonzero(last)
-    counts, at = [], 0
+    steps, at = [], 0
     for _ in range(blocks):
         at += skip
         end = int(ends[np.searchsorted(ends, at)])
-        counts.append(end + 1 - at)
+        steps.append(offsets[at : end + 1].tolist())
         at = end + 1
-    return counts
+    return steps

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Value
+from amaranth.lib import wiring
 
 from roundel.golden.engine import EngineParams
+from roundel.hw.engine.memory_feed import FeedReader
 from roundel.hw.engine.ports import feed_port, read_port, write_port
 from roundel.hw.lib import Component, In, TwoPortMemory, delay, named, select
 
@@ -12,9 +14,10 @@ from roundel.hw.lib import Component, In, TwoPortMemory, delay, named, select
 class ActivationMemory(Component):
     """Word `w` is in bank `w % banks`, row `w // banks`; each bank reads one word and writes one word a cycle.
 
-    For every bank, `feed` goes before `residual` and `boxes`, those before `store`; and `target` before `load`. So
-    `feed` and `target` never wait, and the others only in cycles in which a bank that they want is taken. A word can
-    be read from the cycle after its transfer on; what is read while it is being written is not defined.
+    For every bank, `residual` and `boxes` go before `store`, and `feed` has two cycles to read: in the first it goes
+    behind all others, in the second before them, see `FeedReader`; `target` goes before `load`. So `feed` and `target`
+    never wait, and the others only in cycles in which a bank that they want is taken. A word can be read from the cycle
+    after its transfer on; what is read while it is being written is not defined.
 
     Parameters
     ----------
@@ -22,7 +25,7 @@ class ActivationMemory(Component):
         The engine: `memory`, `banks` and `lanes` matter here.
     """
 
-    FEED_LATENCY = 3  # cycles from a transfer to its data: bank, choice of the bank, rotation
+    FEED_LATENCY = FeedReader.LATENCY  # cycles from a transfer to its data
     READ_LATENCY = 2  # bank, choice of the bank
 
     def __init__(self, params: EngineParams):
@@ -46,9 +49,11 @@ class ActivationMemory(Component):
             bank = TwoPortMemory(width=8 * params.lanes, depth=params.words // params.banks)
             m.submodules[f"bank{number}"] = bank
             banks.append(bank)
+        m.submodules.feeder = feeder = FeedReader(params)
+        wiring.connect(m, wiring.flipped(self.feed), feeder.feed)
+        m.d.comb += [data.eq(bank.read_data) for data, bank in zip(feeder.read_data, banks, strict=True)]
         self._write(m, banks)
-        taken = self._feed(m, banks)
-        self._read(m, banks, taken)
+        self._read(m, banks, feeder)
         return m
 
     def _split(self, word: Value) -> tuple[Value, Value]:
@@ -69,55 +74,35 @@ class ActivationMemory(Component):
                 bank.write_data.eq(Mux(chosen, target.p.data, load.p.data)),
             ]
 
-    def _feed(self, m: Module, banks: list[TwoPortMemory]) -> list[Signal]:
-        """Read for the feeder; returns the banks that it takes.
-
-        Lane `l` is byte `(l + shift) % lanes` of the word or, if less than `shift`, of the one behind it: first each
-        byte is chosen among the banks, then all of them are rotated.
-        """
-        request, lanes = self.feed.request, self.params.lanes
-        shift = request.payload[: lanes.bit_length() - 1]
-        bank, _ = self._split(request.payload[len(shift) :])
-        m.d.comb += request.ready.eq(1)
-        m.d.comb += self.feed.valid.eq(delay(m, request.valid, self.FEED_LATENCY, "feed_valid", reset=True))
-        chosen = []
-        for byte in range(lanes):
-            behind = shift > byte if byte < lanes - 1 else 0  # the last byte never is of the second word
-            index = delay(m, (bank + behind)[: len(bank)], 1, f"feed_index{byte}")
-            choices = [memory.read_data.word_select(byte, 8) for memory in banks]
-            chosen.append(delay(m, select(choices, index), 1, f"feed_byte{byte}"))
-        rotated, amount = Cat(chosen), delay(m, shift, 2, "feed_shift")
-        for bit in range(len(shift)):
-            rotated = Mux(amount[bit], rotated.rotate_right(8 << bit), rotated)
-        m.d.comb += self.feed.data.eq(delay(m, rotated, 1, "feed_data"))
-        spans = named(m, shift.any(), "spans")
-        before = [(number - 1) % len(banks) for number in range(len(banks))]
-        return [
-            named(m, request.valid & ((bank == number) | (spans & (bank == before[number]))), f"feed_takes{number}")
-            for number in range(len(banks))
-        ]
-
-    def _read(self, m: Module, banks: list[TwoPortMemory], taken: list[Signal]) -> None:
+    def _read(self, m: Module, banks: list[TwoPortMemory], feeder: FeedReader) -> None:
         """Read words, each reader where those before it leave a bank; drives the banks' addresses."""
         residual, boxes, store = self.residual.request, self.boxes.request, self.store.request
-        bank, row = self._split(self.feed.request.payload[self.params.lanes.bit_length() - 1 :])
         shared, shared_row = self._split(named(m, Mux(residual.valid, residual.payload, boxes.payload), "shared"))
         last, last_row = self._split(store.payload)
         wanted = residual.valid | boxes.valid
+        takes = list(feeder.takes)
         shared_takes = [wanted & (shared == number) for number in range(len(banks))]
-        shared_free = named(m, ~select(list(taken), shared), "shared_free")
-        store_free = ~select([feed | words for feed, words in zip(taken, shared_takes, strict=True)], last)
+        shared_free = named(m, ~select(takes, shared), "shared_free")
+        store_free = ~select([feed | words for feed, words in zip(takes, shared_takes, strict=True)], last)
         m.d.comb += [
             residual.ready.eq(shared_free),
             boxes.ready.eq(shared_free & ~residual.valid),
             store.ready.eq(store_free),
         ]
         for number, memory in enumerate(banks):
-            # Only bank 0 can hold the second of the feeder's words in another row: the one behind.
-            feed_row = (row + bank.all())[: len(row)] if number == 0 else row
+            store_takes = store.valid & (last == number)
+            m.d.comb += feeder.lost[number].eq(takes[number] | shared_takes[number] | store_takes)
+            rows = (
+                (takes[number], feeder.takes_row[number > 0]),
+                (shared_takes[number], shared_row),
+                (store_takes, last_row),
+            )
+            row: Value = feeder.tries_row[number > 0]
+            for taken, wanted_row in reversed(rows):
+                row = Mux(taken, wanted_row, row)
             m.d.comb += [
-                memory.read_en.eq(taken[number] | shared_takes[number] | (store.valid & (last == number))),
-                memory.read_addr.eq(Mux(taken[number], feed_row, Mux(shared_takes[number], shared_row, last_row))),
+                memory.read_en.eq(feeder.lost[number] | feeder.tries[number]),
+                memory.read_addr.eq(row),
             ]
         shared_data, store_data = (self._chosen(m, banks, *port) for port in ((shared, "shared"), (last, "store")))
         for name, data in (("residual", shared_data), ("boxes", shared_data), ("store", store_data)):

@@ -55,10 +55,18 @@ def word_address(params: EngineParams) -> Shape:
     return Shape.cast(range(params.words))
 
 
+def feed_layout(params: EngineParams) -> data.StructLayout:
+    """Return the byte that a beat begins with; `near`: less than two words behind that of the request before.
+
+    What that request read counts as read then, whatever was written since.
+    """
+    return data.StructLayout({"address": range(params.memory), "near": 1})
+
+
 def feed_port(params: EngineParams) -> wiring.Signature:
     """Read `lanes` bytes from any byte on: data come `ActivationMemory.FEED_LATENCY` cycles after the transfer."""
-    address = Shape.cast(range(params.memory))
-    return wiring.Signature({"request": Out(stream.Signature(address)), "data": In(word(params)), "valid": In(1)})
+    request = stream.Signature(feed_layout(params))
+    return wiring.Signature({"request": Out(request), "data": In(word(params)), "valid": In(1)})
 
 
 def read_port(params: EngineParams) -> wiring.Signature:

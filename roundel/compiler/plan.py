@@ -160,16 +160,27 @@ class Planner:
         taken = tuple((resident[root], resident[root] + root.words) for root in self._living(streamed, index))
         key = (index, tuple(moving), taken)
         if key not in self._known:
-            choice = BandChoice(operation=operation, streamed=moving, taken=taken, words=self.words, params=self.params)
+            choice = BandChoice(
+                operation=operation,
+                streamed=moving,
+                taken=taken,
+                words=self.words,
+                params=self.params,
+                loads=self._loads(index),
+            )
             self._known[key] = choice.best() if moving else self._on_chip(index)
         return self._known[key]
+
+    def _loads(self, index: int) -> bool:
+        """Whether the resident input is loaded beside an operation."""
+        return self.lives.get(self.source, (-1,))[0] == index
 
     def _on_chip(self, index: int) -> Bands:
         """Return the bands of an operation of which nothing is streamed."""
         operation = self.operations[index]
         heights, cycles = Pipeline(
             operation=operation,
-            loads=self.lives.get(self.source, (-1,))[0] == index,
+            loads=self._loads(index),
             stores=operation.target.storage.root[0] in self.outer,
             params=self.params,
         ).best()

@@ -13,6 +13,7 @@ from roundel.golden.engine import DESCRIPTOR_BYTES, EngineParams
 STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 RUN = 4  # cycles that a run costs beyond its bytes
 OVERHEAD = 50  # cycles around a part's computation: the first weights, the last results
+TAPERS = 4  # last bands, each half of the one before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,16 @@ def roles(operation: Operation) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """Cycles that a part of a band takes, about: its computation, its weights on the bus, its loads and its store."""
+
+    computing: float
+    weights: float
+    loaded: float
+    stored: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class BandChoice:
     """The search for the bands of an operation with streamed operands.
 
@@ -58,6 +69,8 @@ class BandChoice:
         Number of words of the activation memory.
     params
         Parameters of the engine.
+    loads
+        Whether its source, if it is resident, is loaded beside it.
     """
 
     operation: Operation
@@ -65,6 +78,7 @@ class BandChoice:
     taken: Taken
     words: int
     params: EngineParams
+    loads: bool = False
 
     def best(self) -> Bands | None:
         """Return the bands of fewest cycles, by a rough estimate; None if not even the smallest parts fit."""
@@ -81,7 +95,10 @@ class BandChoice:
                 for part in (1, 2, 4):
                     rows = self._rounded(height // part, columns) if height // part else 0
                     if rows and (buffers := self._place(rows, columns, copies)) is not None:
-                        yield self._bands(rows, columns, buffers)
+                        double = all(len(words) == 2 for words in buffers.values())
+                        for heights in self._cut(rows, double=double):
+                            cycles = self._cycles(heights, columns, double=double)
+                            yield Bands(heights=heights, columns=columns, buffers=buffers, cycles=cycles)
                 if height and columns == target.columns and copies == 2 and height >= target.rows:
                     return  # nothing is better than all of it
 
@@ -109,11 +126,15 @@ class BandChoice:
         """Words that a part of every streamed operand takes at most."""
         words = {}
         for name, tensor in self.streamed.items():
-            own, part = tensor.storage, (rows, columns)
-            if name == "source":
-                part = self.operation.most(rows, columns, self.params.bus_bytes)
-            words[name] = part[0] * own.words_of(part[1]) * own.planes
+            own = tensor.storage
+            words[name] = self._source(rows, columns) if name == "source" else rows * own.words_of(columns) * own.planes
         return words
+
+    def _source(self, rows: int, columns: int) -> int:
+        """Words of the source that a part needs at most."""
+        source = self.operation.source.storage
+        rows, columns = self.operation.most(rows, columns, self.params.bus_bytes)
+        return rows * source.words_of(columns) * source.planes
 
     def _place(self, rows: int, columns: int, copies: int) -> dict[str, tuple[int, ...]] | None:
         """Where the buffers are; None if they do not fit."""
@@ -128,14 +149,42 @@ class BandChoice:
                 places[name] = (*places.get(name, ()), word)
         return places
 
-    def _bands(self, rows: int, columns: int, buffers: Mapping[str, tuple[int, ...]]) -> Bands:
-        target = self.operation.target.storage
-        heights = tuple(min(rows, target.rows - first) for first in range(0, target.rows, rows))
-        cycles = self._cycles(rows, columns, double=all(len(words) == 2 for words in buffers.values()))
-        return Bands(heights=heights, columns=columns, buffers=buffers, cycles=cycles)
+    def _cut(self, rows: int, *, double: bool) -> Iterator[tuple[int, ...]]:
+        """Bands of so many rows, from the top; with two buffers also with a short first one and ever shorter last ones.
 
-    def _cycles(self, height: int, columns: int, *, double: bool) -> float:
-        """Cycles of the operation: a part takes as long as its slowest unit, or with single buffers the sum of all."""
+        Nothing runs beside the first band's load and the last band's store.
+        """
+        total, grain = self.operation.target.storage.rows, self.operation.grain
+        yield _pieces(total, rows)
+        for first in dict.fromkeys(_half(rows, grain, times) for times in range(3)) if double else ():
+            heights = [first, *_pieces(total - first, rows)]
+            for _ in range(TAPERS):
+                yield tuple(heights)
+                upper = _half(heights[-1], grain)
+                if upper == heights[-1]:
+                    break
+                heights[-1:] = [upper, heights[-1] - upper]
+
+    def _cycles(self, heights: tuple[int, ...], columns: int, *, double: bool) -> float:
+        """Cycles of the operation: a part takes as long as its slowest unit, or with single buffers the sum of all.
+
+        Beside a band's first part the last one of the band before is stored.
+        """
+        strips = -(-self.operation.target.storage.columns // columns)
+        parts = {height: self._part(height, columns) for height in set(heights)}
+        if not double:
+            taken = sum(part.computing + part.loaded + part.stored for part in map(parts.__getitem__, heights))
+            return strips * (taken + 2 * len(heights) * OVERHEAD)
+        cycles = parts[heights[0]].loaded + strips * len(heights) * OVERHEAD
+        stored = 0.0
+        for part in map(parts.__getitem__, heights):
+            alone = max(part.computing, part.loaded + part.weights)
+            cycles += max(alone, stored) + (strips - 1) * max(alone, part.stored)
+            stored = part.stored
+        return cycles + stored
+
+    def _part(self, height: int, columns: int) -> "Part":
+        """Return what a part of a band takes."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
         rows = -(-min(height, target.rows) // operation.phases)
         tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
@@ -147,13 +196,21 @@ class BandChoice:
         runs = {name: self._runs(tensor, height, columns) * RUN for name, tensor in self.streamed.items()}
         moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}
         stored = moves.pop("target", 0)
+        if self.loads and "source" not in moves:
+            moves["source"] = self._source(height, columns) * params.lanes / params.bus_bytes
         loaded = sum(moves.values()) + (len(self.streamed) + 1) * DESCRIPTOR_BYTES / params.bus_bytes
-        parts = -(-target.rows // height) * -(-target.columns // columns)
-        if double:
-            return loaded + stored + parts * (max(computing, loaded + weights, stored) + OVERHEAD)
-        return parts * (computing + loaded + stored + 2 * OVERHEAD)
+        return Part(computing=computing, weights=weights, loaded=loaded, stored=stored)
 
     def _runs(self, tensor: Tensor, rows: int, columns: int) -> int:
         """Estimate the runs in which a part is moved."""
         storage = tensor.storage
         return storage.planes * (1 if columns >= self.operation.target.storage.columns else rows)
+
+
+def _pieces(rows: int, height: int) -> tuple[int, ...]:
+    return tuple(min(height, rows - first) for first in range(0, rows, height))
+
+
+def _half(height: int, grain: int, times: int = 1) -> int:
+    """Cut a height in half so often, up to the next multiple of `grain`; not below one."""
+    return min(height, max(grain, -(-height // (grain << times)) * grain))

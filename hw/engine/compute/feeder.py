@@ -141,7 +141,8 @@ class Feeder(Component):
         m.d.comb += [
             room.eq(used != CREDITS),
             request.valid.eq(points.valid & room),
-            request.payload.eq(points.p.address),
+            request.p.address.eq(points.p.address),
+            request.p.near.eq(points.p.near),
             points.ready.eq(request.ready & room),
             issue.eq(request.valid & request.ready),
             self.waiting_memory.eq(request.valid & ~request.ready),

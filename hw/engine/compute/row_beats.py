@@ -18,9 +18,9 @@ def row_layout(params: EngineParams) -> data.StructLayout:
 
 
 def point_layout(params: EngineParams) -> data.StructLayout:
-    """Where a beat's lanes are, whether its row is in the map, and what the array is told of it."""
+    """Where a beat's lanes are (`near`: see `feed_layout`), whether its row is in the map, what the array is told."""
     position = Shape.cast(range(params.depth))
-    places = {"address": range(params.memory), "byte": BORDER, "inside": 1, "position": position}
+    places = {"address": range(params.memory), "near": 1, "byte": BORDER, "inside": 1, "position": position}
     return data.StructLayout(places | dict.fromkeys(("compute", "fresh", *MARKS), 1))
 
 
@@ -68,6 +68,7 @@ class FeedBeats(Component):
     """
 
     def __init__(self, params: EngineParams):
+        self.params = params
         super().__init__(
             descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor of the layer."),
             rows=In(stream.Signature(row_layout(params)), "Rows of the steps."),
@@ -90,13 +91,16 @@ class FeedBeats(Component):
         with m.If(take):
             m.d.sync += [self.points.valid.eq(self.rows.valid), twice.eq(d.upsample), left.eq(row.w)]
             m.d.sync += [right.eq(row.w == 0), idle.eq(d.lead), point.compute.eq(d.lead == 0)]
-            m.d.sync += [point.address.eq(row.address), point.byte.eq(row.byte)]
+            m.d.sync += [point.address.eq(row.address), point.near.eq(0), point.byte.eq(row.byte)]
             m.d.sync += point.inside.eq((row.row >= 0) & (row.row < d.rows))
             m.d.sync += [marks[name].eq(row[name]) for name in MARKS]
             m.d.sync += point.position.eq(Mux(row.top, 0, point.position + 1))
             m.d.sync += marks.fresh.eq(row.top)
         with m.Elif(self.points.ready):
-            m.d.sync += twice.eq(d.upsample & ~twice)
+            m.d.sync += [
+                twice.eq(d.upsample & ~twice),
+                point.near.eq(~d.x_step[self.params.lanes.bit_length() :].any()),
+            ]
             m.d.sync += point.address.eq(point.address + Mux(twice, 0, d.x_step))
             m.d.sync += point.byte.eq(point.byte + Mux(twice, 0, d.x_step))
             with m.If(point.compute):

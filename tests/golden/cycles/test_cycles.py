@@ -8,7 +8,7 @@ from roundel.compiler import compile_network
 from roundel.golden.cycles import predict
 from roundel.golden.cycles.bus import Memory
 from roundel.golden.cycles.events import Clock
-from roundel.golden.cycles.rows import step_counts
+from roundel.golden.cycles.rows import step_offsets
 from roundel.golden.engine import CONFIGS, EngineParams, Opcode, Status, WeightStep, pack_column
 from roundel.runtime.random_networks import engine_network
 from roundel.sim.engine_run import place, simulate
@@ -73,14 +73,17 @@ def test_slow_and_fast_memories(delay):
     assert_close(modelled, measured)
 
 
-def test_steps_are_counted_in_a_parameter_stream():
+def test_offsets_of_the_steps_of_a_parameter_stream():
     params = EngineParams(lanes=4, columns=4)
     column = pack_column(params, {"bias": -1, "shift": 3})
     data, counts = b"", [3, 1, 5]
     for count in counts:
         data += column * 4
-        data += b"".join(WeightStep(offset=1, dy=-1, dx=-1, last=step == count - 1).pack() for step in range(count))
-    assert step_counts(params, np.frombuffer(data, np.uint8), 3) == counts
+        data += b"".join(
+            WeightStep(offset=step - 7, dy=-1, dx=-1, last=step == count - 1).pack() for step in range(count)
+        )
+    offsets = [[step - 7 for step in range(count)] for count in counts]
+    assert step_offsets(params, np.frombuffer(data, np.uint8), 3) == offsets
 
 
 def test_processes_run_in_the_order_of_cycles_and_wake_by_events():

@@ -5,6 +5,7 @@ from inspect import signature
 import pytest
 from amaranth.hdl import Fragment
 
+from roundel.golden.cycles import banks as cycles_banks
 from roundel.golden.cycles import bus as cycles_bus
 from roundel.golden.cycles import compute as cycles_compute
 from roundel.golden.cycles import model as cycles
@@ -18,6 +19,7 @@ from roundel.hw.engine.compute import parameters as engine_parameters
 from roundel.hw.engine.compute.column import EngineDot
 from roundel.hw.engine.compute.requant import EngineRequant
 from roundel.hw.engine.memory import ActivationMemory
+from roundel.hw.engine.memory_feed import SLOTS
 from roundel.hw.engine.reader import WordReader
 from roundel.hw.lib import StreamRegister
 
@@ -55,6 +57,8 @@ def test_the_feeder():
     assert taken + 1 + cycles_compute.ROW + cycles_compute.ANSWER == feeder.fill
     assert cycles_compute.ANSWER == ActivationMemory.FEED_LATENCY + 2  # roundel.hw.lib.fifo: two
     assert cycles_compute.CREDITS == engine_feeder.CREDITS
+    assert cycles_compute.RESIDUAL == 1 + StreamRegister.LATENCY  # roundel.hw.engine.compute.results: after `start`
+    assert cycles_banks.SLOTS == SLOTS
 
 
 def test_the_streams():
@@ -65,5 +69,7 @@ def test_the_streams():
 
 
 def test_store_and_the_writer():
-    assert cycles.READ_AHEAD == cycles.RUNS + WordReader.LATENCY
+    assert cycles.ASKED == cycles.RUNS + StreamRegister.LATENCY
+    assert cycles_banks.READ == WordReader.LATENCY - StreamRegister.LATENCY
+    assert cycles_banks.DEPTH == WordReader.DEPTH
     assert signature(WriteMaster).parameters["outstanding"].default == cycles_bus.WRITES

@@ -20,11 +20,16 @@ def words_of(params, port, address):
     return [first] if address % params.lanes == 0 else [first, (first + 1) % params.words]
 
 
-def winners(params, asked, order):
-    """Which ports get what they ask for, banks given away in that order; `boxes` waits for `residual`."""
-    taken, found = set(), set()
+def winners(params, asked, order, late=()):
+    """Which ports get what they ask for, banks given away in that order; `boxes` waits for `residual`.
+
+    The feeder gets all; only banks that it was `late` for go before the others.
+    """
+    taken, found = set(late), set()
     for port in order:
-        if port in asked:
+        if port in asked and port == "feed":
+            found.add(port)
+        elif port in asked:
             banks = {word % params.banks for word in words_of(params, port, asked[port][0])}
             free = not banks & taken and not (port == "boxes" and "residual" in asked)
             found |= {port} if free else set()
@@ -39,6 +44,9 @@ class Traffic:
         self.params, self.rng = params, rng
         self.content = rng.integers(0, 256, params.memory, dtype=np.uint8)
         self.asked = {}  # port: (address, data)
+        # Of the feeder: whether it reads on, and from where; bytes by word that it holds; slots of the request before,
+        # banks that it reads in this cycle, and words that it may read in it, which nobody may write.
+        self.near, self.fed, self.held, self.slots, self.late, self.reads = 0, None, {}, set(), set(), set()
         self.rates = dict(zip((*READERS, *WRITERS), rng.choice([0.3, 0.7, 1.0], 6), strict=True))
 
     def fresh(self):
@@ -48,10 +56,17 @@ class Traffic:
             if port in self.asked or rng.random() > self.rates[port]:
                 continue
             address = int(rng.integers(params.memory if port == "feed" else params.words))
+            if port == "feed":
+                near = self.fed is not None and bool(rng.random() < 0.8)
+                address = (self.fed + int(rng.integers(2 * params.lanes))) % params.memory if near else address
             writing = {self.asked[other][0] for other in WRITERS if other in self.asked}
             reading = {word for other in READERS if other in self.asked for word in self.words(other)}
+            reading |= self.reads
             if set(words_of(params, port, address)) & (writing | (reading if port in WRITERS else set())):
                 continue
+            if port == "feed":
+                self.near = near
+                self.held = self.held if near else {}
             self.asked[port] = (address, rng.integers(0, 256, params.lanes, dtype=np.uint8))
 
     def words(self, port):
@@ -66,7 +81,33 @@ class Traffic:
         if port in WRITERS:
             self.content[places] = data
             return None
+        if port == "feed":
+            return self.feed(address)
         return int.from_bytes(self.content[places].tobytes(), "little")
+
+    def feed(self, address):
+        """Bytes of a feeder's request: of words that it holds, those that they had when it read them."""
+        words, lanes = words_of(self.params, "feed", address), self.params.lanes
+        read = {word: self.held.get(word, self.content[word * lanes :][:lanes].tobytes()) for word in words}
+        both = [word for word in (words[0], (words[0] + 1) % self.params.words) if word in read or word in self.held]
+        self.held, self.fed = {word: read.get(word) or self.held[word] for word in both}, address
+        return int.from_bytes(b"".join(read.values())[address % lanes :][:lanes], "little")
+
+    def defer(self):
+        """What the feeder reads a cycle later, as others want those banks, or the request before needs the slots."""
+        banks, slots = self.params.banks, min(4, self.params.banks)
+        others = {self.asked[port][0] % banks for port in READERS[1:] if port in self.asked} | self.late
+        if "residual" in self.asked and "boxes" in self.asked:
+            ignored = self.asked["boxes"][0] % banks
+            rest = {self.asked[port][0] % banks for port in ("residual", "store") if port in self.asked} | self.late
+            others -= {ignored} - rest
+        words = words_of(self.params, "feed", self.asked["feed"][0]) if "feed" in self.asked else []
+        self.late = {
+            word % banks
+            for word in words
+            if word not in self.held and (word % banks in others or word % slots in self.slots)
+        }
+        self.slots, self.reads = {word % slots for word in words}, set(words)
 
 
 def fill(ctx, unit, content, lanes):
@@ -96,14 +137,17 @@ def test_all_ports_at_once(lanes, banks, seed):
                 request = getattr(unit, port).request
                 ctx.set(request.valid, port in traffic.asked)
                 if port in READERS and port in traffic.asked:
-                    ctx.set(request.payload, traffic.asked[port][0])
+                    address = traffic.asked[port][0]
+                    near = {"address": address, "near": traffic.near}
+                    ctx.set(request.payload, near if port == "feed" else address)
                 elif port in traffic.asked:
                     address, data = traffic.asked[port]
                     ctx.set(request.payload, {"address": address, "data": int.from_bytes(data.tobytes(), "little")})
-            went = winners(params, traffic.asked, READERS) | winners(params, traffic.asked, WRITERS)
+            went = winners(params, traffic.asked, READERS, traffic.late) | winners(params, traffic.asked, WRITERS)
             for port in list(traffic.asked):
                 assert ctx.get(getattr(unit, port).request.ready) == (port in went), (cycle, port)
                 waited[port] += port not in went
+            traffic.defer()
             for port in went & set(READERS):
                 expected[port][cycle + latency[port]] = traffic.take(port)
             for port in went & set(WRITERS):

@@ -45,6 +45,14 @@ def expected_beats(params, one, blocks, memory):
     return found
 
 
+def rows_of(one, steps):
+    """Beats of every row of a layer with so many steps in a tile."""
+    for ty, tx, _ in product(range(one.tiles_y), range(one.tiles_x), range(steps)):
+        w = one.last_w if tx == one.tiles_x - 1 else one.tile_w
+        for _ in range(one.last_h if ty == one.tiles_y - 1 else one.tile_h):
+            yield one.lead + (w - 1) * one.every + 1
+
+
 def random_layer(rng, params, *, steps=4, size=4, tiles=3):
     """A descriptor of any shape, its blocks' steps: borders, windows, upsampling and tiles all mixed."""
     limit = {"tile_w": size, "tile_h": size, "last_w": size, "last_h": size, "tiles_x": tiles, "tiles_y": tiles}
@@ -70,15 +78,15 @@ def random_steps(rng, most):
 class Bench:
     """A feeder between a memory, a source of steps and an array, each of which pauses with probability `stalls`.
 
-    `beats` as `expected_beats` has them, the ends `steps` and `array` of streams, and the cycles of `starts`, `dones`
-    and of the flags `no_step` and `no_memory`.
+    `beats` as `expected_beats` has them, the ends `steps` and `array` of streams, requests as `near` (address, flag),
+    and the cycles of `starts`, `dones` and of the flags `no_step` and `no_memory`.
     """
 
     def __init__(self, memory, layers, rng, *, params=PARAMS, stalls=0.0, latency=3, first_step=0):
         self.memory, self.rng, self.lanes, self.flows = memory, rng, params.lanes, lambda: bool(rng.random() >= stalls)
         self.unit = Feeder(params, latency=latency)
         self.starts, self.dones, self.no_step, self.no_memory, self.cycle = [], [], [], [], 0
-        self.layers, self.way = [one for one, _ in layers], [None] * latency
+        self.layers, self.way, self.near = [one for one, _ in layers], [None] * latency, []
         steps = [
             {"offset": step.offset, "dy": step.dy, "dx": step.dx, "last": int(step.last)}
             for one, blocks in layers
@@ -102,7 +110,9 @@ class Bench:
         ctx.set(port.request.ready, self.flows())
         ctx.set(port.data, self._word(self.way.pop(0)))
         asked = ctx.get(port.request.valid & port.request.ready)
-        self.way.append(ctx.get(port.request.payload) if asked else None)
+        self.way.append(ctx.get(port.request.p.address) if asked else None)
+        if asked:
+            self.near.append((self.way[-1], ctx.get(port.request.p.near)))
         for flag, cycles in ((unit.waiting_step, self.no_step), (unit.waiting_memory, self.no_memory)):
             cycles += [cycle] * ctx.get(flag)
         self.dones += [cycle] * ctx.get(unit.unit.done)
@@ -147,6 +157,20 @@ def test_wide_words_and_large_memories(seed):
     memory = memory_of(params, rng)
     layers = [random_layer(rng, params, tiles=2) for _ in range(3)]
     assert Bench(memory, layers, rng, params=params, stalls=0.2).beats == all_beats(params, layers, memory)
+
+
+def test_says_where_a_row_goes_on_near_by(seed):
+    """All beats of a row but the first, if they are less than two words apart; the memory holds what it read."""
+    rng = np.random.default_rng(seed)
+    memory = memory_of(PARAMS, rng)
+    layers = [random_layer(rng, PARAMS) for _ in range(6)]
+    bench, expected = Bench(memory, layers, rng, stalls=0.2), []
+    for one, blocks in layers:
+        rows = rows_of(one, sum(map(len, blocks)))
+        expected += [beat > 0 and one.x_step < 2 * PARAMS.lanes for beats in rows for beat in range(beats)]
+    assert [bool(near) for _, near in bench.near] == expected
+    for (before, _), (address, near) in zip(bench.near, bench.near[1:], strict=False):
+        assert not near or (address - before) % PARAMS.memory < 2 * PARAMS.lanes
 
 
 @pytest.mark.parametrize(("size", "steps"), [(1, 1), (1, 3), (2, 2), (5, 3)])

@@ -130,7 +130,7 @@ async def run_residual(ctx, unit, values, flows):
         taken, blocked = (rate() for rate in flows)
         ctx.set(residual.words.ready, taken)
         ctx.set(feed.valid, blocked)
-        ctx.set(feed.payload, cycle)
+        ctx.set(feed.payload, {"address": cycle, "near": 0})
         if ctx.get(residual.words.valid) and taken:
             found.append((ctx.get(residual.words.payload), cycle))
         await ctx.tick()

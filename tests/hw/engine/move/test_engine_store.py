@@ -81,7 +81,7 @@ async def run(ctx, bench, bus, values, bases):
     await begin(ctx, unit, values, bases)
     while not ctx.get(unit.unit.done):
         ctx.set(feed.valid, bus.stalls and bus.chance())
-        ctx.set(feed.payload, bus.cycle % bus.params.memory)
+        ctx.set(feed.payload, {"address": bus.cycle % bus.params.memory, "near": 0})
         bus.drive(ctx, unit)
         await ctx.tick()
         ctx.set(unit.unit.start, 0)
