@@ -173,9 +173,11 @@ def difference(program: DrawnProgram, golden: Outcome, rtl: Outcome) -> str | No
 
     After an error neither boxes nor the data that the program may write are compared: units that ran side by side may
     have come further, or not so far. Nor are they where an earlier program may have left anything in the activation
-    memory, which is so for a broken one that does not load all of it first.
+    memory, which is so for a broken one that does not load all of it first; nor where a token too many is waited for,
+    as this may let units run side by side that must not.
     """
-    is_open = bool(golden.registers["error_code"]) or (program.broken is not None and not program.whole)
+    is_open = bool(golden.registers["error_code"]) or program.broken is Break.DEADLOCK
+    is_open |= program.broken is not None and not program.whole
     made = rtl.registers | ({"boxes": golden.registers["boxes"]} if is_open else {})
     if is_open:
         made["status"] = made["status"] & ~Status.DROPPED | golden.registers["status"] & Status.DROPPED

@@ -12,7 +12,8 @@ from roundel.runtime.programs.streams import parameter_stream, weight_stream
 
 BEATS = 1500  # of a descriptor, at most
 TRIES = 25
-BORDER = 1 << 18
+BORDER = 1 << 18  # rows, and bytes of a row, that are told apart
+WIDEST = (1 << 16) - 1
 FLAGS = ("maximum", "has_residual", "upsample", "flip_source", "flip_residual", "flip_target")
 
 
@@ -22,7 +23,7 @@ def compute(draw: Draw, outside: Outside) -> Step:
         values = _sizes(draw, outside) | _places(draw, outside)
         values |= {name: draw.whole(0, 1) for name in FLAGS}
         values["depthwise"] = int(draw.chance(0.35))
-        blocks = [_steps(draw, outside, values) for _ in range(values["blocks"])]
+        blocks = [_steps(draw, outside.params.lanes) for _ in range(values["blocks"])]
         if _beats(values) * sum(map(len, blocks)) > BEATS:
             continue
         sources = _sources(outside, values, [step for steps in blocks for step in steps])
@@ -43,7 +44,7 @@ def compute(draw: Draw, outside: Outside) -> Step:
     )
 
 
-def every(values: dict[str, int]) -> int:
+def _every(values: dict[str, int]) -> int:
     """Beats from one that computes to the next."""
     return values["every"] or 16
 
@@ -71,7 +72,7 @@ def _tiles(values: dict[str, int], side: str) -> Iterator[tuple[int, int]]:
 def _beats(values: dict[str, int]) -> int:
     """Beats of a step of all tiles."""
     rows = sum(h for h, _ in _tiles(values, "h"))
-    return rows * sum(values["lead"] + (w - 1) * every(values) + 1 for w, _ in _tiles(values, "w"))
+    return rows * sum(values["lead"] + (w - 1) * _every(values) + 1 for w, _ in _tiles(values, "w"))
 
 
 def _places(draw: Draw, outside: Outside) -> dict[str, int]:
@@ -82,9 +83,10 @@ def _places(draw: Draw, outside: Outside) -> dict[str, int]:
     values |= {"x_step": draw.field(16, lanes, lanes, 1, 3, 2 * lanes, 0, part=0.1)}
     values |= {"y_step": draw.field(32, pitch, pitch, 2 * pitch, 0, -pitch)}
     values |= {"tile_x_step": draw.field(32, lanes * 4, 0, -lanes, 5), "tile_y_step": draw.field(32, 2 * pitch, 0, -3)}
-    inside = draw.chance(0.4)
-    values |= {"rows": draw.field(16, *((65535,) if inside else (0, 1, 3, draw.whole(1, 20))), part=0.1)}
-    values |= {"row_bytes": draw.field(16, *((65535,) if inside else (0, 1, pitch, draw.whole(1, 99))), part=0.1)}
+    rows, row_bytes = [0, 1, 3, draw.whole(1, 20)], [0, 1, pitch, draw.whole(1, 99)]
+    if draw.chance(0.55):  # a map without borders, nearly
+        rows = row_bytes = [WIDEST]
+    values |= {"rows": draw.field(16, *rows, part=0.1), "row_bytes": draw.field(16, *row_bytes, part=0.1)}
     values |= {
         "y_rows": draw.field(8, 1, 1, 2, 0),
         "tile_y_rows": draw.field(16, 1, 2, 3, 0),
@@ -93,9 +95,8 @@ def _places(draw: Draw, outside: Outside) -> dict[str, int]:
     return values
 
 
-def _steps(draw: Draw, outside: Outside, values: dict[str, int]) -> list[WeightStep]:
+def _steps(draw: Draw, lanes: int) -> list[WeightStep]:
     """Draw the steps of an output block."""
-    lanes = outside.params.lanes
     count = draw.of([1, 1, 2, 3, 5])
     signed = {
         "offset": (32, 0, 4, lanes, -lanes, 7, 64),
@@ -117,7 +118,7 @@ def _sources(outside: Outside, values: dict[str, int], steps: list[WeightStep]) 
     mask = np.zeros(outside.params.words, bool)
     for (h, ty), (w, tx) in ((y, x) for y in _tiles(values, "h") for x in _tiles(values, "w")):
         y = np.arange(h)[:, None] >> values["upsample"]
-        beat = np.arange(values["lead"] + (w - 1) * every(values) + 1)[None, :] >> values["upsample"]
+        beat = np.arange(values["lead"] + (w - 1) * _every(values) + 1)[None, :] >> values["upsample"]
         for step in steps:
             row = _signed(ty * values["tile_y_rows"] + step.dy + y * values["y_rows"])
             byte = _signed(tx * values["tile_x_step"] + step.dx + beat * values["x_step"])[..., None] + lanes

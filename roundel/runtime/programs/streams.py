@@ -44,7 +44,9 @@ def _column(draw: Draw, params: EngineParams, steps: int, has_residual: bool) ->
     raw = draw.spare(bias, params.bias_width, 32)
     given: dict[str, Any] = {
         "bias": raw - (raw >> 31 << 32) if raw != bias else bias,
-        "shift": draw.of([0, 4, draw.whole(0, 12), draw.whole(0, 31), draw.whole(0, 255)]),
+        "shift": draw.of(
+            [draw.whole(7, 13), draw.whole(7, 13), draw.whole(0, 12), draw.whole(0, 31), draw.whole(0, 255)]
+        ),
         "residual_shift": draw.spare(residual, 5, 8),
         "zero_point": draw.of([0, draw.whole(-255, 255), draw.whole(-32768, 32767)]),
     }
