@@ -215,9 +215,9 @@ def design(params: EngineParams, trace: str | None = None) -> Design:
     parts = [json.dumps(params.as_dict()), *verilog_sources()]
 
     def make(folder: Path) -> None:
-        (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"))
+        (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"), encoding="utf-8")
 
-    text = (cache.cached("engine", parts, make) / "engine.v").read_text()
+    text = (cache.cached("engine", parts, make) / "engine.v").read_text(encoding="utf-8")
     text = "".join(f"/* verilator lint_off {name} */\n" for name in QUIET) + text
     return Design(sources=(text, *EngineTop.sources), top="engine_top", trace=trace, optimize=3)
 
@@ -232,8 +232,8 @@ def _collect(work: Path, regions: Mapping[Region, Bytes], bases: Mapping[Region,
         raise MismatchError(f"the engine's RTL wrote outside its regions, first at {strays[0]:#x} (run in {work})")
     return EngineRun(
         regions={region: after[bases[region] :][: len(content)] for region, content in regions.items()},
-        answers=json.loads((work / "answers.json").read_text()),
-        rows=_rows((work / "trace.txt").read_text()),
+        answers=json.loads((work / "answers.json").read_text(encoding="utf-8")),
+        rows=_rows((work / "trace.txt").read_text(encoding="utf-8")),
     )
 
 

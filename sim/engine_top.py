@@ -55,7 +55,9 @@ class EngineTop(Component):
         Verilog texts of the modules that are not Amaranth's.
     """
 
-    sources = tuple((files("roundel.sim") / f"engine_{name}.sv").read_text() for name in ("memory", "trace"))
+    sources = tuple(
+        (files("roundel.sim") / f"engine_{name}.sv").read_text(encoding="utf-8") for name in ("memory", "trace")
+    )
 
     def __init__(self, params: EngineParams):
         self.params = params

@@ -282,3 +282,36 @@ def class_names(package: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_class_name_stands_once_in_a_package(package: str) -> None:
     assert {name: places for name, places in class_names(package).items() if len(places) > 1} == {}
+
+
+ALONE = {"subprocess", "tempfile", "multiprocessing", "concurrent"}
+"""What `roundel.processes` is the one user of; a network file, as golden imports NumPy alone, makes its own folder."""
+
+
+def test_processes_and_temporary_folders_come_from_one_room() -> None:
+    users = {
+        module
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if name.split(".")[0] in ALONE and room_of(module, "roundel") != "processes"
+    }
+    assert users == {"roundel.golden.network.file"}
+
+
+def test_every_text_file_has_a_named_encoding() -> None:
+    # Without one it is that of the user's locale, and a report that a Latin-1 terminal wrote no other can read.
+    unnamed = [
+        f"{module}:{node.lineno}"
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("read_text", "write_text", "open")
+        and "encoding" not in {keyword.arg for keyword in node.keywords}
+        and not any(isinstance(arg, ast.Constant) and "b" in str(arg.value) for arg in node.args)
+        and ast.unparse(node.func) not in ("os.open", "gzip.open", "Image.open", "archive.open")
+        and not (node.func.attr == "read_text" and node.args)
+    ]
+    assert unnamed == []

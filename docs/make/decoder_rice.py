@@ -29,7 +29,7 @@ FLOW = MappingOptions(full_adders=False)
 def main() -> None:
     columns = ["slices", "NAND2", "of which registers", "longest path, ns", *(f"{zeros:.0%} zeros" for zeros in ZEROS)]
     table = markdown_table(columns, [[str(slices), *cost(slices), *rates(slices)] for slices in SLICES])
-    PAGE.write_text(put(PAGE.read_text(), "slices", "\n".join(table)))
+    PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), "slices", "\n".join(table)), encoding="utf-8")
 
 
 def cost(slices: int) -> list[str]:

@@ -15,7 +15,7 @@ PICTURES = ("scenes", "cycles", "roofline", "energy")
 
 
 def main(folder: Path, page: Path = PAGE) -> None:
-    results = json.loads((folder / "demo.json").read_text())
+    results = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
     parts = {
         "verdict": f"{verdict(results)}, on {results['tools']['simulator']}.",
         **{name: "\n".join(make(results).markdown).rstrip() for name, make in TABLES.items()},

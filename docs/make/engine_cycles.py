@@ -60,12 +60,16 @@ def compare(config: str, seed: int) -> list[str]:
 def main(folder: Path | None) -> None:
     """Fill both tables."""
     heads = ["network", "layers", "RTL, cycles", "model", "difference", "worst layer"]
-    text = put(PAGE.read_text(), "near", "\n".join(markdown_table(heads, [compare(*network) for network in NETWORKS])))
+    text = put(
+        PAGE.read_text(encoding="utf-8"),
+        "near",
+        "\n".join(markdown_table(heads, [compare(*network) for network in NETWORKS])),
+    )
     if folder is not None:
-        rows = json.loads((folder / "bench.json").read_text())
+        rows = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
         shown = ["\n".join([f"{title}:", "", *markdown_table(names, cells)]) for title, names, cells in tables(rows)]
         text = put(text, "bench", "\n\n".join(shown))
-    PAGE.write_text(text)
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -83,12 +83,12 @@ def fpga(builds: Mapping[str, Mapping[str, Any]]) -> str:
 def main(folder: Path) -> None:
     """Write a table for each result that FOLDER holds."""
     if (path := folder / "demo" / "demo.json").exists():
-        write("README.md", {"detector": detector(json.loads(path.read_text()))})
+        write("README.md", {"detector": detector(json.loads(path.read_text(encoding="utf-8")))})
     if (path := folder / "bench" / "bench.json").exists():
-        write("docs/results.md", {"engine": engine(json.loads(path.read_text()))})
+        write("docs/results.md", {"engine": engine(json.loads(path.read_text(encoding="utf-8")))})
     named = {"with box unit and NMS": "with_nms", "without": "without_nms"}
     paths = {name: folder / "fpga" / part / "fpga.json" for name, part in named.items()}
-    if builds := {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}:
+    if builds := {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}:
         write("docs/results.md", {"fpga": fpga(builds)})
 
 

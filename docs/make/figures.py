@@ -236,34 +236,34 @@ def main(folder: Path) -> None:
     pictures = ROOT / "docs" / "pictures"
     pictures.mkdir(exist_ok=True)
     if (folder / "report.json").exists():
-        rows = json.loads((folder / "report.json").read_text())
+        rows = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         write("docs/results.md", {"size": size(rows), "ratios": requantizers(rows)})
         write("docs/mac.md", {"mac": arrays(rows)})
         shutil.copy(folder / "requant_roundel_reference.png", pictures / "requant.png")
     if (folder / "nms" / "report.json").exists():
-        rows = json.loads((folder / "nms" / "report.json").read_text())
+        rows = json.loads((folder / "nms" / "report.json").read_text(encoding="utf-8"))
         write("docs/results.md", {"nms": suppressors(rows)})
         write("docs/nms_hardware.md", {"costs": suppression(rows), "fpga": on_fpga(rows)})
         shutil.copy(folder / "nms" / "nms_roundel_reference.png", pictures / "nms_cost.png")
     if (folder / "nms" / "bench.json").exists():
-        rows = json.loads((folder / "nms" / "bench.json").read_text())
+        rows = json.loads((folder / "nms" / "bench.json").read_text(encoding="utf-8"))
         write("docs/nms_hardware.md", {"speed": suppression_speed(rows), "software": suppression_software(rows)})
     if (folder / "decoder" / "report.json").exists():
-        rows = json.loads((folder / "decoder" / "report.json").read_text())
+        rows = json.loads((folder / "decoder" / "report.json").read_text(encoding="utf-8"))
         tables = {"packing": decoder_packing(rows), "sizes": decoder_sizes(rows), "energy": decoder_energy(rows)}
         write("docs/decoder_cost.md", tables | {"traffic": decoder_traffic(rows), "fpga": on_fpga(rows)})
         shutil.copy(folder / "decoder" / "decoder_roundel_reference.png", pictures / "decoder_cost.png")
     if (folder / "decoder" / "bench.json").exists():
-        rows = json.loads((folder / "decoder" / "bench.json").read_text())
+        rows = json.loads((folder / "decoder" / "bench.json").read_text(encoding="utf-8"))
         write("docs/decoder_cost.md", {"rates": decoder_rates(rows)})
 
 
 def write(page: str, tables: dict[str, str]) -> None:
     """Put tables between their markers in a page."""
-    text = (ROOT / page).read_text()
+    text = (ROOT / page).read_text(encoding="utf-8")
     for name, content in tables.items():
         text = replace(text, name, content)
-    (ROOT / page).write_text(text)
+    (ROOT / page).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def table(patterns: str) -> str:
 
 def layers() -> str:
     """The table of rooms of each folder, from the ground up; rooms of one layer do not import each other."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     rows = []
     for contract in project["tool"]["importlinter"]["contracts"]:
         if contract["type"] == "layers":
@@ -76,9 +76,9 @@ def fill(text: str) -> str:
 def main() -> None:
     """Write all pages that have such tables."""
     for page in sorted((ROOT / "docs").glob("*.md")):
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         if (filled := fill(text)) != text:
-            page.write_text(filled)
+            page.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

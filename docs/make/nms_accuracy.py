@@ -154,7 +154,7 @@ def coarse(method: Method, bits: int) -> Method:
 def main() -> None:
     about: dict[str, Any] = {"scenes": SCENES, "seed": SEED}
     checked = {"`guarded`": preset("guarded"), "`guarded`, shift diagonal": preset("guarded", shift="diagonal")}
-    text = PAGE.read_text()
+    text = PAGE.read_text(encoding="utf-8")
     for name, make in {
         "scenes": kinds_table,
         "precisions": lambda: precisions(accuracy(**about)),
@@ -165,7 +165,7 @@ def main() -> None:
     }.items():
         print(f"{name} ...", flush=True)
         text = put(text, name, make())
-    PAGE.write_text(text)
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

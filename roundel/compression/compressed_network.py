@@ -99,7 +99,7 @@ class CompressedNetwork(Result):
             (folder / ONNX).write_bytes(self.onnx)
         if self.report:
             write_json(folder / REPORT, self.report)
-            (folder / PAGE).write_text("\n".join(report_lines(self.report)) + "\n")
+            (folder / PAGE).write_text("\n".join(report_lines(self.report)) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "CompressedNetwork":

@@ -73,9 +73,9 @@ class Demo(Result):
         """Write the program, and the simulated Verilog, memory and trace included."""
         compiled = self.measurement.plain.compiled
         (folder / "program.bin").write_bytes(compiled.image)
-        (folder / "program.lst").write_text(listing(compiled))
+        (folder / "program.lst").write_text(listing(compiled), encoding="utf-8")
         write_json(folder / "memory_map.json", memory_map(compiled))
-        (folder / "engine.v").write_text(str(design(self.measurement.params).sources[0]))
+        (folder / "engine.v").write_text(str(design(self.measurement.params).sources[0]), encoding="utf-8")
 
 
 def run_demo(options: DemoOptions | None = None, *, progress: Progress = silent) -> Demo:

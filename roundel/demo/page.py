@@ -63,7 +63,7 @@ def write_page(demo: DemoMeasurement, figures: DemoValues, folder: Path) -> None
     if figures["requant"]:
         text += _requantizers(figures, folder)
     text += _files()
-    (folder / "demo.md").write_text("\n".join(text).rstrip() + "\n")
+    (folder / "demo.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 
 
 def _opening(figures: DemoValues) -> list[str]:

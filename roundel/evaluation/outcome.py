@@ -60,7 +60,7 @@ class Comparison(Result):
             `report.json` is missing, or holds no rows.
         """
         try:
-            rows = json.loads((Path(folder) / ROWS).read_text())
+            rows = json.loads((Path(folder) / ROWS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise InputError(f"{folder}: expected {ROWS} that `roundel compare` wrote") from None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

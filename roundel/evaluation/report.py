@@ -25,7 +25,9 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
         parts.append(nms_section(suppressors, folder))
     if decoders := [row for row in rows if row["unit"] == "decoder"]:
         parts.append(decoder_section(decoders, folder))
-    (folder / "report.md").write_text("\n".join(line for part in parts for line in part).rstrip() + "\n")
+    (folder / "report.md").write_text(
+        "\n".join(line for part in parts for line in part).rstrip() + "\n", encoding="utf-8"
+    )
 
 
 def report_tables(rows: Sequence[Row]) -> Iterator[Grid]:

@@ -95,8 +95,8 @@ def build_board(
 
 def write_board(board: BoardBuild, work: Path) -> None:
     """Write top module, constraints, report and, where the clock is met, the bitstream into `work`."""
-    (work / f"{board.top}.v").write_text(board.wrapper)
-    (work / f"{board.unit}.lpf").write_text(board.lpf)
+    (work / f"{board.top}.v").write_text(board.wrapper, encoding="utf-8")
+    (work / f"{board.unit}.lpf").write_text(board.lpf, encoding="utf-8")
     write_json(work / "fpga.json", report(board))
     for ending in ("config", "bit") if board.met else ("config",):
         shutil.copyfile(board.built.folder / f"{board.unit}.{ending}", work / f"{board.unit}.{ending}")

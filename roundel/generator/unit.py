@@ -63,11 +63,15 @@ class Generated(Result):
 
     def write(self, folder: Path) -> None:
         """Write UNIT.v, UNIT.f, UNIT.sdc, UNIT.core and manifest.json, and the files of the board."""
-        (folder / f"{self.unit}.v").write_text(self.verilog)
-        (folder / f"{self.unit}.f").write_text(file_list(self.unit))
-        (folder / f"{self.unit}.sdc").write_text(timing_constraints(self.unit, self.manifest["ports"], self.mhz))
+        (folder / f"{self.unit}.v").write_text(self.verilog, encoding="utf-8")
+        (folder / f"{self.unit}.f").write_text(file_list(self.unit), encoding="utf-8")
+        (folder / f"{self.unit}.sdc").write_text(
+            timing_constraints(self.unit, self.manifest["ports"], self.mhz), encoding="utf-8"
+        )
         summary = find_unit(self.unit).summary
-        (folder / f"{self.unit}.core").write_text(core_file(self.unit, summary, self.board.top if self.board else None))
+        (folder / f"{self.unit}.core").write_text(
+            core_file(self.unit, summary, self.board.top if self.board else None), encoding="utf-8"
+        )
         write_json(folder / "manifest.json", self.manifest)
         if self.board:
             write_board(self.board, folder)
@@ -93,9 +97,9 @@ class Generated(Result):
         """
         path = path_of("folder", folder)
         try:
-            sheet = json.loads((path / "manifest.json").read_text())
+            sheet = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
             unit = find_unit(sheet["unit"]).name
-            verilog = (path / f"{unit}.v").read_text()
+            verilog = (path / f"{unit}.v").read_text(encoding="utf-8")
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(f"{folder}: expected what `roundel generate` wrote") from None
         if f"module {unit}(" not in verilog or not verilog.rstrip().endswith("endmodule"):

@@ -110,7 +110,7 @@ class Run(Result):
         """
         path = path_of("folder", folder)
         try:
-            figures = json.loads((path / FIGURES).read_text())
+            figures = json.loads((path / FIGURES).read_text(encoding="utf-8"))
             arrays = read_npz(path / OUTPUTS)
             kept = read_npz(path / BOXES) if (path / BOXES).is_file() else None
             names = list(figures["results"])

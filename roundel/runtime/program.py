@@ -65,14 +65,14 @@ class EngineProgram(Result):
         """Write `program.bin`, `memory_map.json`, `program.lst`, and what `load` compiles again."""
         (folder / BINARY).write_bytes(self.compiled.image)
         write_json(folder / "memory_map.json", self.as_dict())
-        (folder / "program.lst").write_text(listing(self.compiled))
+        (folder / "program.lst").write_text(listing(self.compiled), encoding="utf-8")
         write_json(folder / ENGINE, self.params.as_dict())
         source = self.source
         meta = {"input_shape": list(source.shape), "results": dict(source.results), "trace": self.trace}
         meta |= {"calibration": source.calibration.as_dict()} if source.calibration else {}
         save(source.network, folder / NETWORK, meta)
         if self.detector:
-            (folder / HEAD).write_text(self.detector.text)
+            (folder / HEAD).write_text(self.detector.text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "EngineProgram":
@@ -95,7 +95,7 @@ class EngineProgram(Result):
         """
         path = path_of("folder", folder)
         try:
-            params, image = json.loads((path / ENGINE).read_text()), (path / BINARY).read_bytes()
+            params, image = json.loads((path / ENGINE).read_text(encoding="utf-8")), (path / BINARY).read_bytes()
             engine = EngineParams(**params)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{folder}: expected a program that `roundel compile` wrote: {error}") from None

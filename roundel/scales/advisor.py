@@ -126,7 +126,7 @@ class Advised(Result):
     def write(self, folder: Path) -> None:
         """Write `advice.json` and `advice.md`."""
         write_json(folder / "advice.json", self.as_dict())
-        (folder / "advice.md").write_text("\n".join(advice_page(self.as_dict(), self.model)) + "\n")
+        (folder / "advice.md").write_text("\n".join(advice_page(self.as_dict(), self.model)) + "\n", encoding="utf-8")
 
 
 def advise(

@@ -81,7 +81,7 @@ def memory_use(
         A tool failed.
     """
     gathered = _gather(verilog, top)
-    text = _HEADER + _quiet((gathered / "gathered.v").read_text(), f"{top}_{MEMORY}")
+    text = _HEADER + _quiet((gathered / "gathered.v").read_text(encoding="utf-8"), f"{top}_{MEMORY}")
     design = Design(sources=(text,), top=top, trace="saif", optimize=0)
     with proven(design, f"the RTL of {top}", bench=bench, config=config, stimulus=stimulus) as (_, folder):
         return _count(gathered / "gathered.json", top, folder / "dump.saif")
@@ -100,7 +100,7 @@ def _gather(verilog: str, top: str) -> Path:
     ]
 
     def make(folder: Path) -> None:
-        (folder / "design.v").write_text(verilog)
+        (folder / "design.v").write_text(verilog, encoding="utf-8")
         run_yosys(folder, script)
 
     return cached_run("memories", [yosys_version(), verilog, *script], make)

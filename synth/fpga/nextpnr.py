@@ -71,7 +71,7 @@ def run_nextpnr(folder: Path, arguments: Sequence[str]) -> None:
     try:
         _run("nextpnr", "run_nextpnr_ecp5", arguments, folder, LOG)
     except ToolError:
-        if not _excess(_resources((folder / LOG).read_text(errors="replace"))):
+        if not _excess(_resources((folder / LOG).read_text(errors="replace", encoding="utf-8"))):
             raise
 
 
@@ -82,7 +82,7 @@ def run_ecppack(folder: Path, arguments: Sequence[str]) -> None:
 
 def read_packed(folder: Path) -> Packed:
     """Read what the log of `run_nextpnr` says about the packed design."""
-    log = (folder / LOG).read_text(errors="replace")
+    log = (folder / LOG).read_text(errors="replace", encoding="utf-8")
     return Packed(
         resources=_resources(log),
         lut_logic=_packed(log, "logic LUTs"),

@@ -148,7 +148,7 @@ def simulation_models(library: Library, liberty: Path, cells: Iterable[str]) -> 
         "write_verilog -noattr models.v",
     ]
     folder = cached_run("models", [yosys_version(), library.digest, *script[1:]], lambda work: run_yosys(work, script))
-    text = (folder / "models.v").read_text()
+    text = (folder / "models.v").read_text(encoding="utf-8")
     known = {m[1]: m[0] for m in re.finditer(r"^module (\w+)\b.*?^endmodule\n", text, re.MULTILINE | re.DOTALL)}
     chosen = sorted(set(cells))
     gates = {name for name in chosen if library.cells[name].kind is Kind.CLOCK_GATE}

@@ -92,7 +92,7 @@ def map_design(verilog: str, top: str, cells: Path, *, options: MappingOptions |
 
     def make(folder: Path) -> None:
         for name, text in files.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
         (folder / "cells.lib").symlink_to(_liberty(library, cells))
         run_yosys(folder, script)
         _finish(folder, top, library)
@@ -129,7 +129,7 @@ def _liberty(library: Library, cells: Path) -> Path:
     """Unpack the Liberty file under a name that does not depend on where the user keeps it."""
 
     def unpack(folder: Path) -> None:
-        (folder / "cells.lib").write_text(read_text(cells))
+        (folder / "cells.lib").write_text(read_text(cells), encoding="utf-8")
 
     return cached("liberty", [library.digest], unpack) / "cells.lib"
 
@@ -141,14 +141,14 @@ def _finish(folder: Path, top: str, library: Library) -> None:
     if unmapped:
         raise ToolError(f"library {library.name} has no cells for {', '.join(unmapped)} in {top}")
     netlist = folder / "netlist.v"
-    text = re.sub(r"\b(input|output|wire|reg) signed\b", r"\1", netlist.read_text())
-    netlist.write_text(_HEADER + text)
+    text = re.sub(r"\b(input|output|wire|reg) signed\b", r"\1", netlist.read_text(encoding="utf-8"))
+    netlist.write_text(_HEADER + text, encoding="utf-8")
     models = simulation_models(library, folder / "cells.lib", used.keys() & library.cells.keys())
-    (folder / "models.v").write_text(models)
+    (folder / "models.v").write_text(models, encoding="utf-8")
 
 
 def _count(folder: Path, top: str) -> Counter[str]:
-    module = json.loads((folder / "netlist.json").read_text())["modules"][top]
+    module = json.loads((folder / "netlist.json").read_text(encoding="utf-8"))["modules"][top]
     return Counter(cell["type"] for cell in module["cells"].values())
 
 
@@ -170,6 +170,6 @@ def _mapped(folder: Path, top: str, library: Library, options: MappingOptions) -
 
 
 def _memory_bits(folder: Path) -> int:
-    modules = json.loads((folder / "netlist.json").read_text())["modules"]
+    modules = json.loads((folder / "netlist.json").read_text(encoding="utf-8"))["modules"]
     memories = (c["parameters"] for m in modules.values() for c in m["cells"].values() if c["type"] == "$mem_v2")
     return sum(int(memory["WIDTH"], 2) * int(memory["SIZE"], 2) for memory in memories)

@@ -38,7 +38,7 @@ def run_yosys(folder: Path, commands: Iterable[str], *, timeout_s: float = 1800.
     ToolError
         Yosys stopped with an error, crashed, or took longer than `timeout_s`.
     """
-    (folder / SCRIPT).write_text("\n".join(commands) + "\n")
+    (folder / SCRIPT).write_text("\n".join(commands) + "\n", encoding="utf-8")
     run_tool("Yosys", [sys.executable, "-c", _CHILD], folder, LOG, timeout_s=timeout_s)
 
 

@@ -72,7 +72,7 @@ def prove_and_estimate(
     """
     netlist = read_netlist(mapped.json, read_library(cells), mapped.top)
     timing = analyse(netlist)
-    models, gates = mapped.models.read_text(), mapped.netlist.read_text()
+    models, gates = mapped.models.read_text(encoding="utf-8"), mapped.netlist.read_text(encoding="utf-8")
     design = Design(sources=(gates,), quiet_sources=(models,), top=mapped.top, trace="saif", optimize=0)
     what = f"the netlist of {mapped.top} on {netlist.library.name}"
     with proven(design, what, bench=bench, config=config, stimulus=stimulus) as (proof, folder):
@@ -115,9 +115,9 @@ def cached_row(key: list[str | bytes], make: Callable[[], dict[str, Any]]) -> di
     """
 
     def write(folder: Path) -> None:
-        (folder / "row.json").write_text(json.dumps(make()))
+        (folder / "row.json").write_text(json.dumps(make()), encoding="utf-8")
 
-    return dict(json.loads((cached("measure", key, write) / "row.json").read_text()))
+    return dict(json.loads((cached("measure", key, write) / "row.json").read_text(encoding="utf-8")))
 
 
 @cache
