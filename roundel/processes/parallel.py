@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import copy_context
-from typing import TypeVar
+from threading import Lock, Thread
+from typing import TypeVar, cast
 
 from roundel.processes.guard import CREWS, GUARD, Crew
 
@@ -33,18 +34,37 @@ def in_parallel(function: Callable[[Item], Outcome], items: Iterable[Item]) -> l
         What the function raised for the first of the items that failed. Calls that have not begun do not begin any
         more, and the child processes of the others end; so it is after Ctrl-C.
     """
-    crew = Crew()
+    crew, todo = Crew(), list(items)
+    futures = [Future[Outcome]() for _ in todo]
+    waiting = iter(zip(todo, futures, strict=True))
+    taking = Lock()
+
+    def work() -> None:
+        while not crew.ended:
+            with taking:
+                item, future = next(waiting, (None, None))
+            if future is None:
+                return
+            try:
+                future.set_result(function(cast(Item, item)))
+            except BaseException as error:
+                future.set_exception(error)
+
     token = CREWS.set((*CREWS.get(), crew))
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        futures = [pool.submit(copy_context().run, function, item) for item in items]
-        outcomes = [future.result() for future in futures]
+        # Threads that end with the process: after Ctrl-C, Python waits for none of them.
+        threads = [
+            Thread(target=copy_context().run, args=(work,), daemon=True)
+            for _ in range(min(len(todo), os.cpu_count() or 1))
+        ]
+        for thread in threads:
+            thread.start()
+        return [future.result() for future in futures]
     except BaseException as error:
-        pool.shutdown(wait=False, cancel_futures=True)
         GUARD.end_crew(crew)
-        pool.shutdown(wait=isinstance(error, Exception))  # after Ctrl-C nobody waits for threads
+        if isinstance(error, Exception):
+            for thread in threads:
+                thread.join()
         raise
     finally:
         CREWS.reset(token)
-    pool.shutdown()
-    return outcomes
