@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from roundel.compression.finetuning import finetune
 from roundel.compression.options import CompressOptions
-from roundel.frontend import read_onnx
+from roundel.frontend import ImportCheck, against_onnxruntime, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
@@ -20,6 +21,8 @@ from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_w
 from roundel.quantization import LayerStream, Quantized, network_streams, quantize, usual_rounding
 from roundel.scales import Advised, advise, given_nodes
 from roundel.ui import Progress
+
+MOST_VALUES = 1 << 27  # of the largest tensor on all calibration images; the search takes up to 80 bytes for each
 
 
 @dataclass(kw_only=True, eq=False)
@@ -39,6 +42,8 @@ class Compression:
         After `read`: the network as imported.
     calibration, held_out, training
         After `read`: images; None where the options name none.
+    imported
+        After `check_import`: how far the network as imported is from onnxruntime.
     tuned
         After `fold_operators`: the network in normal form; after `prune` and `tune` with the weights that these leave.
     plans
@@ -57,6 +62,7 @@ class Compression:
     calibration: Images = field(init=False)
     held_out: Images | None = field(init=False)
     training: Images | None = field(init=False)
+    imported: ImportCheck = field(init=False, default=ImportCheck(reason="nobody asked for it"))
     tuned: Graph = field(init=False)
     plans: Mapping[str, LayerPlan] = field(init=False, default_factory=dict)
     losses: tuple[float, ...] = field(init=False, default=())
@@ -77,9 +83,20 @@ def read(work: Compression) -> None:
     work.original = options.model if isinstance(options.model, Graph) else read_onnx(options.model)
     search = replace(options.search, rounding=options.rounding or usual_rounding(work.original))
     work.options = replace(options, search=search)
-    work.calibration = load_images(options.calibration, work.original)
+    work.calibration = _bounded(load_images(options.calibration, work.original), work.original)
     work.held_out = _labelled(options.held_out, work.original)
     work.training = None if options.training is None else load_images(options.training, work.original)
+
+
+def check_import(work: Compression) -> None:
+    """Compare the network as imported with onnxruntime, on the calibration images, where that is installed.
+
+    Raises
+    ------
+    InputError
+        They differ by more than floats explain.
+    """
+    work.imported = against_onnxruntime(work.original, work.options.model, work.calibration.images)
 
 
 def fold_operators(work: Compression) -> None:
@@ -136,7 +153,7 @@ def pack(work: Compression) -> None:
 
 Pass = Callable[[Compression], None]
 
-PASSES: tuple[Pass, ...] = (read, fold_operators, prune, tune, quantize_modules, pack)
+PASSES: tuple[Pass, ...] = (read, check_import, fold_operators, prune, tune, quantize_modules, pack)
 
 
 def to_integers(
@@ -205,6 +222,18 @@ def _planned(node: Conv | Dense, plan: LayerPlan) -> Conv | Dense:
     step = np.asarray(plan.levels.step, dtype=np.float32)
     weights = plan.levels.codes.astype(np.float32) * step  # as any runtime computes them
     return replace(node, weights=weights, step=step, code_width=plan.levels.width)
+
+
+def _bounded(images: Images, graph: Graph) -> Images:
+    """Return calibration images; InputError where their tensors are more than the search should hold."""
+    values = max(map(prod, graph.shapes.values()))
+    if values * len(images.images) > MOST_VALUES:
+        most = max(1, MOST_VALUES // values)
+        raise InputError(
+            f"{images.file}: expected at most {most} calibration images of this network, not {len(images.images)}: "
+            f"its largest tensor has {values} values an image, {MOST_VALUES} of all images are the most"
+        )
+    return images
 
 
 def _labelled(source: ImageSource | None, graph: Graph) -> Images | None:

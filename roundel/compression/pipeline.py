@@ -11,6 +11,7 @@ from pathlib import Path
 from roundel.compression.options import CompressOptions
 from roundel.compression.passes import PASSES, Compression
 from roundel.compression.weak_layers import weak_layers
+from roundel.frontend import ImportCheck
 from roundel.golden.network import Network, outputs
 from roundel.golden.opq import LayerPlan
 from roundel.graph import Graph, Images, fold
@@ -72,6 +73,8 @@ class Compressed:
         Figures of the calibration images.
     warnings
         What may be wrong with the images, and layers of which quantization leaves little.
+    imported
+        How far the network as imported is from onnxruntime, or why that is not known.
     """
 
     options: CompressOptions
@@ -86,6 +89,7 @@ class Compressed:
     accuracy: NetworkAccuracy | None
     statistics: ImageStatistics
     warnings: tuple[str, ...] = ()
+    imported: ImportCheck
 
     @property
     def network(self) -> Network:
@@ -118,6 +122,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         accuracy=_accuracy(work.original, work.quantized.network, work.held_out),
         statistics=statistics,
         warnings=tuple(_warnings(work, statistics)),
+        imported=work.imported,
     )
 
 

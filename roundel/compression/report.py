@@ -9,6 +9,7 @@ import numpy as np
 
 from roundel.compression.opq_table import opq_table
 from roundel.compression.pipeline import Compressed
+from roundel.frontend import ImportCheck
 from roundel.golden.network import Layer, Requantized, Weighted
 from roundel.golden.opq import OpqParams
 from roundel.graph import layer_codes
@@ -47,6 +48,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
         "losses": list(result.losses),
+        "import": result.imported.as_dict(),
         "notes": list(result.quantized.notes),
     }
 
@@ -131,6 +133,8 @@ def summary(values: ReportPart) -> list[str]:
         )
         lines.append(f"- Scales that are not powers of two: {how}.")
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in values["host"]]
+    if values.get("import"):
+        lines.append(f"- {ImportCheck(**values['import'])}")
     return lines + [f"- {note}." for note in values.get("notes", ())]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.detection import Detector
+from roundel.frontend import ImportCheck
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.rounding import Ints
@@ -37,12 +38,15 @@ class Request:
         How boxes come out of its results; None: it ends in its results.
     graph
         The float network to compare the integers with, if there is one.
+    imported
+        How far that, as imported, is from onnxruntime, or why that is not known.
     """
 
     source: Source
     images: Images
     detector: Detector | None = None
     graph: Graph | None = None
+    imported: ImportCheck | None = None
 
     def __post_init__(self) -> None:
         if self.graph is not None and self.graph.shape != self.source.shape:

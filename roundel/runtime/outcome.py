@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 from zipfile import ZipFile
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from roundel.compression import CompressedNetwork
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
-from roundel.frontend import Model, read_onnx
+from roundel.frontend import Model, against_onnxruntime, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, ImageSource, read_images, read_npz
@@ -151,7 +151,8 @@ def run(
     head
         A detector, or its file: the run ends in boxes. None: that of the program, if it has one.
     original
-        The trained network: every tensor of it is compared with the integers.
+        The trained network: every tensor of it is compared with the integers, and, as imported, with onnxruntime where
+        that is installed.
     count
         How many images to run on, the first ones; None: all.
     progress
@@ -189,15 +190,21 @@ def run(
         detector, base = detector or network.detector, network.params
     chosen = engine_choice(base or "small" if engine is None else engine, base)
     source = _source(network)
-    request = Request(
-        source=source,
-        images=read_images(images, source.shape).first(count),
-        detector=detector,
-        graph=original if isinstance(original, Graph) or original is None else read_onnx(original),
+    request = _with_original(
+        Request(source=source, images=read_images(images, source.shape).first(count), detector=detector), original
     )
     if on == "golden":
         return _outcome(run_golden(request))
     return _outcome(run_rtl(request, chosen, progress))
+
+
+def _with_original(request: Request, original: Model | Graph | None) -> Request:
+    """Return the request with the trained network, which is compared with onnxruntime on the same images first."""
+    if original is None:
+        return request
+    request = replace(request, graph=original if isinstance(original, Graph) else read_onnx(original))
+    assert request.graph is not None
+    return replace(request, imported=against_onnxruntime(request.graph, original, request.images.images))
 
 
 def _source(network: str | Path | CompressedNetwork | EngineProgram) -> Source:

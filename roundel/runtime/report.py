@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.frontend import ImportCheck
 from roundel.runtime.cycles import LayerCycles, layer_cycles, total
 from roundel.runtime.execution import Execution
 from roundel.ui import Grid, shortened
@@ -27,6 +28,7 @@ def report(execution: Execution) -> dict[str, Any]:
         "cycles": [frame.cycles for frame in execution.frames],
         "engine": execution.compiled.params.as_dict() if execution.compiled else None,
         "compared": len(execution.compiled.tensors) if execution.compiled else 0,
+        "import": execution.request.imported.as_dict() if execution.request.imported else None,
         "chain": [row.as_dict() for row in execution.chain],
     }
 
@@ -96,5 +98,7 @@ def summary(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"{sum(figures['boxes'])} boxes kept in {figures['images']} images"
     if figures["accuracy"] is not None:
         yield f"{figures['accuracy']:.2%} of {figures['images']} images right"
+    if figures.get("import"):
+        yield str(ImportCheck(**figures["import"]))
     if figures["equal"]:
         yield f"RTL equal to golden: every value of {figures['compared']} layers in {figures['images']} images"

@@ -15,8 +15,8 @@ OPTIONS = CompressOptions(model=DIGITS / "digits_sparse.onnx", calibration=DIGIT
 def test_page_lists_them():
     steps = (DOCS / "compress.md").read_text().split("\n## Steps of the compression\n")[1].split("\n## ")[0]
     names = [step.__name__.split("_")[0] for step in PASSES]
-    assert names == ["read", "fold", "prune", "tune", "quantize", "pack"]
-    words = ("Import", "Fold", "Prune", "Fine-tune", "Group", "Pack")
+    assert names == ["read", "check", "fold", "prune", "tune", "quantize", "pack"]
+    words = ("Import", "Check", "Fold", "Prune", "Fine-tune", "Group", "Pack")
     assert re.findall(r"^\d\. \*\*([\w-]+)", steps, re.MULTILINE) == list(words)
 
 
@@ -30,6 +30,7 @@ def test_run_one_by_one():
             made[step.__name__] = set(vars(work)) - before
     assert made == {
         "read": {"original", "calibration", "held_out", "training"},
+        "check_import": {"imported"},
         "fold_operators": {"tuned"},
         "quantize_modules": {"quantized", "advised"},
         "pack": {"streams"},

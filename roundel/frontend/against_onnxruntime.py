@@ -1,0 +1,206 @@
+"""An imported network against onnxruntime, where that is installed: whether the import means what the file does.
+
+[R] Both networks that Roundel compares, float and integer, come from one import, so that comparison cannot see a fault
+of it. Here every node runs on onnxruntime's own values of what it reads, so that a difference is named where it
+arises, and no rounding of a quantizer turns the last bit of a sum into a whole step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from roundel.frontend.model_file import Model, first_line, load_model
+from roundel.golden.errors import InputError
+from roundel.graph import Affine, Conv, Dense, Graph, Node, Reals
+
+MOST_DIFFERENCE = 1e-3
+"""Relative to the largest value of the tensor: float sums in another order leave about 1e-6."""
+LEAST_PART = 1e-2
+"""Of the largest sum that a node could form: the least that its differences are relative to. Sums that cancel leave
+only rounding."""
+MISSING = "onnxruntime is not installed (pip install 'roundel[bench]')"
+QUIET = 4  # errors of onnxruntime are raised, too
+
+Tensors = dict[str, Reals]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportCheck:
+    """The largest difference between an imported network and onnxruntime.
+
+    Attributes
+    ----------
+    images
+        How many were compared; 0 if there was no comparison.
+    difference
+        The largest one, relative to the largest magnitude of the tensor over all images; None without a comparison.
+    tensor
+        Where it is; None without a difference.
+    reason
+        Why there was no comparison; None if there was one.
+    """
+
+    images: int = 0
+    difference: float | None = None
+    tensor: str | None = None
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.reason is not None:
+            return f"The import was not compared with onnxruntime: {self.reason}."
+        where = f" (tensor {self.tensor})" if self.tensor else ""
+        most = f"at most {self.difference:.2g} of their largest value{where}"
+        return f"Imported tensors differ from onnxruntime's by {most} on {self.images} images."
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values that JSON can hold."""
+        return asdict(self)
+
+
+def against_onnxruntime(graph: Graph, model: Model | Graph, images: NDArray[Any]) -> ImportCheck:
+    """Compare every tensor of an imported network with onnxruntime's.
+
+    Parameters
+    ----------
+    graph
+        The network as imported, not folded.
+    model
+        Where it came from; there is no comparison if this is a `Graph` itself.
+    images
+        As the network takes them, (images, ...).
+
+    Returns
+    -------
+    ImportCheck
+        The largest difference, or why there is none: onnxruntime is missing, or refuses the file.
+
+    Raises
+    ------
+    InputError
+        A tensor differs by more than `MOST_DIFFERENCE`: one line that names file and node.
+    """
+    if isinstance(model, Graph):
+        return ImportCheck(reason="the network came without its file")
+    try:
+        import onnxruntime
+    except ImportError:
+        return ImportCheck(reason=MISSING)
+    proto = load_model(model).proto
+    worst = _Worst(graph)
+    try:
+        session = _session(onnxruntime, proto, graph)
+        for part, tensors in _tensors(session, graph, images):
+            worst.add(part, tensors)
+    except Exception as error:  # kinds of its own: operators, versions and types that it does not have
+        return ImportCheck(reason=f"onnxruntime refuses the file: {_told(error)}")
+    return worst.check(len(images))
+
+
+class _Worst:
+    """The largest difference of every tensor so far, and what it is relative to."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._apart = dict.fromkeys((node.output for node in graph.nodes), 0.0)
+        self._scale = dict.fromkeys(self._apart, 0.0)
+        self._renamed = dict.fromkeys(graph.names, 0.0)
+
+    def add(self, images: Reals, tensors: Tensors) -> None:
+        """Run every node on what onnxruntime gives for its inputs, and compare it with what that gives for it."""
+        values = tensors | {self._graph.source: images}
+        for node in self._graph.nodes:
+            inputs = [values[name] for name in node.inputs]
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                ours = node.compute(*inputs)
+            theirs = values.setdefault(node.output, ours)  # a tensor that only the import has goes on as it is
+            scale = max(_largest(theirs), LEAST_PART * _reach(node, inputs))
+            self._apart[node.output] = max(self._apart[node.output], _apart(ours, theirs))
+            self._scale[node.output] = max(self._scale[node.output], scale)
+        for name, tensor in self._graph.names.items():
+            if name in values:
+                self._renamed[name] = max(self._renamed[name], _apart(values[tensor], values[name]))
+
+    def check(self, images: int) -> ImportCheck:
+        """Give the largest difference; InputError if it is more than floats explain."""
+        difference, tensor = 0.0, None
+        for node in self._graph.nodes:
+            apart, scale = self._apart[node.output], self._scale[node.output]
+            relative = apart / scale if scale else float("inf") if apart else 0.0
+            if relative > MOST_DIFFERENCE:
+                self._fail(f"node {node.name} ({type(node).__name__})", relative)
+            if relative > difference:
+                difference, tensor = relative, node.output
+        for name, apart in self._renamed.items():
+            if apart:
+                self._fail(f"output {name}", apart)
+        return ImportCheck(images=images, difference=float(f"{difference:.2g}"), tensor=tensor)
+
+    def _fail(self, where: str, difference: float) -> None:
+        raise InputError(
+            f"{self._graph.file}: {where}: the import differs from onnxruntime by {difference:.2g} of the largest "
+            f"value, more than {MOST_DIFFERENCE:g}: a fault of this program, please report it with the file"
+        )
+
+
+def _session(onnxruntime: Any, proto: onnx.ModelProto, graph: Graph) -> Any:
+    """Return a session that gives every tensor which both have, operator by operator: nothing is merged."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(proto)
+    outputs = {item.name for item in shown.graph.output}
+    made = {name for node in shown.graph.node for name in node.output}
+    wanted = {node.output for node in graph.nodes} & made - outputs
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(wanted))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = QUIET
+    return onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _tensors(session: Any, graph: Graph, images: NDArray[Any]) -> Iterator[tuple[Reals, Tensors]]:
+    """Give onnxruntime's tensors for some images at a time: as many as the file was made for, if it says so."""
+    [source] = session.get_inputs()
+    fixed = source.shape[0] if isinstance(source.shape[0], int) else None
+    names = [item.name for item in session.get_outputs()]
+    count = fixed or graph.at_once
+    for first in range(0, len(images), count):
+        part = np.asarray(images[first : first + count], np.float32)
+        if fixed:  # the last images fill what is left
+            part = part[np.minimum(np.arange(fixed), len(part) - 1)]
+        yield part, dict(zip(names, session.run(names, {source.name: part}), strict=True))
+
+
+def _largest(values: Reals) -> float:
+    """Return the largest finite magnitude, 0 if there is none."""
+    return float(np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape, np.float32)).max(initial=0))
+
+
+def _apart(ours: Reals, theirs: Reals) -> float:
+    """Return the largest difference; infinite for other shapes, and where only one of them is finite."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.where(same, 0, np.abs(ours.astype(np.float64) - theirs))
+    return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0))
+
+
+def _reach(node: Node, inputs: list[Reals]) -> float:
+    """Return a bound of the sums that a node forms: its weights' magnitudes times the largest input, and its bias."""
+    most = max(map(_largest, inputs))
+    match node:
+        case Conv():
+            return most * float(np.abs(node.weights).sum(axis=(1, 2, 3)).max()) + _largest(node.bias)
+        case Dense():
+            return most * float(np.abs(node.weights).sum(axis=0).max()) + _largest(node.bias)
+        case Affine():
+            return most * _largest(node.scale) + _largest(node.offset)
+    return most
+
+
+def _told(error: Exception) -> str:
+    """Return what onnxruntime says, without its own name, codes and the rest of several lines."""
+    return first_line(error).rpartition("[ONNXRuntimeError] : ")[2][:200]
