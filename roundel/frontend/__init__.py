@@ -1,7 +1,7 @@
 """ONNX files in and out: the only place that imports onnx."""
 
-from roundel.frontend.against_onnxruntime import ImportCheck, against_onnxruntime
 from roundel.frontend.exporter import export_onnx
+from roundel.frontend.import_check import ImportCheck, against_onnxruntime
 from roundel.frontend.importer import read_onnx
 from roundel.frontend.model_file import Model
 
