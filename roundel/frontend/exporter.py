@@ -17,9 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 from roundel import graph
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
+from roundel.golden.rounding import limits
 from roundel.graph import Conv, Dense, Graph, Node, codes_of
 
 OPSET, IR_VERSION = 17, 8  # the newest that onnxruntime 1.12 runs
+QONNX = "qonnx.custom_op.general"
+QONNX_NAMES = {"HALF_ODD": "ROUND", "HALF_CEIL": "HALF_UP", "HALF_FLOOR": "HALF_DOWN"}  # with a zero point, or unsigned
 DILATED_OPSET, DILATED_IR_VERSION = 19, 9  # since which the mean of dilated windows is there
 
 
@@ -54,7 +57,9 @@ def to_onnx(network: Graph) -> onnx.ModelProto:
         [_info(outputs[name], network.shapes[name]) for name in network.results],
         writer.constants,
     )
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", writer.opset)], producer_name="roundel")
+    opsets = [helper.make_opsetid("", writer.opset)]
+    opsets += [helper.make_opsetid(QONNX, 1)] if any(node.domain == QONNX for node in writer.nodes) else []
+    model = helper.make_model(proto, opset_imports=opsets, producer_name="roundel")
     model.ir_version = IR_VERSION if writer.opset == OPSET else DILATED_IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -178,15 +183,41 @@ def _is_wide(window: Window) -> bool:
 
 
 def _quantize(writer: _Writer, node: graph.Quantize) -> None:
-    """Write `QuantizeLinear` and `DequantizeLinear`, which have the whole range of their type and round to even."""
-    types = {(-128, 127): np.int8, (0, 255): np.uint8}
-    if (node.low, node.high) not in types or node.rounding != "ROUND":
-        about = f"{node.low} to {node.high}, {node.rounding}"
-        raise InputError(f"{writer.file}: node {node.name}: expected integers of all 8 bits, ROUND, not {about}")
+    """Write `QuantizeLinear` and `DequantizeLinear`, for a narrower range with `Clip` between; else QONNX's `Quant`."""
+    ranges = {np.int8: (-128, 127), np.uint8: (0, 255)}
+    held = [kind for kind, (low, high) in ranges.items() if low <= min(node.low, node.zero_point)]
+    kind = next((kind for kind in held if max(node.high, node.zero_point) <= ranges[kind][1]), None)
+    if node.rounding != "ROUND" or kind is None:
+        _quant(writer, node)
+        return
     scale = writer.constant(f"{node.name}.scale", np.asarray(node.scale, dtype=np.float32))
-    zero = writer.constant(f"{node.name}.zero", np.asarray(node.zero_point, dtype=types[node.low, node.high]))
-    writer.add("QuantizeLinear", node.name, [*node.inputs, scale, zero], f"{node.output}.codes")
-    writer.add("DequantizeLinear", f"{node.name}.dequantize", [f"{node.output}.codes", scale, zero], node.output)
+    zero = writer.constant(f"{node.name}.zero", np.asarray(node.zero_point, dtype=kind))
+    codes = f"{node.output}.codes"
+    writer.add("QuantizeLinear", node.name, [*node.inputs, scale, zero], codes)
+    if (node.low, node.high) != ranges[kind]:
+        ends = {"low": node.low, "high": node.high}
+        bounds = [writer.constant(f"{node.name}.{name}", np.asarray(end, dtype=kind)) for name, end in ends.items()]
+        writer.add("Clip", f"{node.name}.clip", [codes, *bounds], f"{node.output}.clipped")
+        codes = f"{node.output}.clipped"
+    writer.add("DequantizeLinear", f"{node.name}.dequantize", [codes, scale, zero], node.output)
+
+
+def _quant(writer: _Writer, node: graph.Quantize) -> None:
+    """Write QONNX's operator, whose range is that of a width, narrow or not."""
+    widths = {
+        (limits(bits, signed)[0] + (narrow and signed), limits(bits, signed)[1] - (narrow and not signed)):
+            {"signed": int(signed), "narrow": int(narrow), "bits": bits}
+        for bits in range(2, 33) for signed in (True, False) for narrow in (True, False)
+    }  # fmt: skip
+    about, mode = widths.get((node.low, node.high)), QONNX_NAMES.get(node.rounding, node.rounding)
+    if about is None:
+        raise InputError(
+            f"{writer.file}: node {node.name}: expected integers of a width, or of 8 bits with ROUND, "
+            f"not {node.low} to {node.high}, {node.rounding}"
+        )
+    values = {"scale": node.scale, "zero": node.zero_point, "bits": about.pop("bits")}
+    inputs = [writer.constant(f"{node.name}.{name}", np.asarray(value, np.float32)) for name, value in values.items()]
+    writer.add("Quant", node.name, [*node.inputs, *inputs], node.output, domain=QONNX, rounding_mode=mode, **about)
 
 
 def _upsample(writer: _Writer, node: graph.Upsample) -> None:

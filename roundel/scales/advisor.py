@@ -88,7 +88,8 @@ class Advised(Result):
     kept_db, moved_db
         The same of the two integer networks; None also for one that was not asked for.
     kept, moved
-        The integer networks: scales kept, scales moved; None for one that was not asked for.
+        The integer networks: scales kept, scales moved; None for one that was not asked for, and for scales moved where
+        a quantizer rounds to one side.
     refit
         The float network that `moved` came from.
     areas
@@ -181,7 +182,12 @@ def advise(
         raise InputError(f"{graph.file}: expected a quantized network (QDQ or QONNX), but it gives no scale")
     fitted = refit(graph, images[:AT_ONCE])
     kept = quantize(graph, images, replace(options, requant=scheme)) if "kept" in networks else None
-    moved = quantize(fitted.graph, images, fitted.options(options)) if "moved" in networks else None
+    movable = "moved" in networks and not fitted.one_sided
+    if "moved" in networks and not movable and "kept" not in networks:
+        where = f"{graph.file}: node {fitted.one_sided[0]}"
+        raise InputError(f"{where}: expected rounding to the nearest, which --refit gives every scale that it moves, "
+                         "not to one side: --requant keeps it")  # fmt: skip
+    moved = quantize(fitted.graph, images, fitted.options(options)) if movable else None
     exact = unrounded(folded)
     alone = _Alone(folded, exact, fitted.moves, images[:AT_ONCE])
     rows = []

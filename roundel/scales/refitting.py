@@ -18,6 +18,7 @@ from roundel.graph import MOVERS, Activation, Clip, Concat, Conv, Dense, Graph, 
 from roundel.quantization import MAX_WIDTH, QuantizeOptions, given_format, is_power, unify
 from roundel.scales.moves import SAME, Move, find_moves, width_of
 
+ONE_SIDED = ("FLOOR", "CEIL", "ROUND_TO_ZERO", "UP")  # not to the nearest: half a step on average
 BIAS_BITS = 16  # files have 32: as many as the search allows
 
 
@@ -36,6 +37,8 @@ class Refit:
         Widths that the network had, at most 8, as in `QuantizeOptions`.
     per_channel
         Whether weights had a step for each channel.
+    one_sided
+        Quantizers whose scale was no power of two and that rounded to one side, which is lost.
     """
 
     graph: Graph
@@ -43,6 +46,7 @@ class Refit:
     module_bits: Mapping[str, int]
     output_bits: Mapping[str, int]
     per_channel: bool
+    one_sided: tuple[str, ...] = ()
 
     def options(self, options: QuantizeOptions) -> QuantizeOptions:
         """`options` with the widths of the network."""
@@ -70,7 +74,7 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
     moves = find_moves(graph, values)
     widths, nodes = {}, []
     renamed: dict[str, str] = {}
-    module_bits = {}
+    module_bits, one_sided = {}, []
     for node in graph.nodes:
         moved = _moved(node, moves)
         if isinstance(moved, Conv | Dense) and moved.step is not None and not _fits_shifts(moved):
@@ -78,6 +82,7 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
             moved = replace(moved, step=None, code_width=None)
         if isinstance(node, Quantize) and isinstance(moved, Quantize) and not _is_format(graph, moved):
             widths[_source(graph, node)] = width_of(node)
+            one_sided += [node.name] if node.rounding in ONE_SIDED else []
             clamp = _clamp(graph, node, moved, values[node.inputs[0]])
             source = renamed.get(node.inputs[0], node.inputs[0])
             needs_name = node.output in graph.results and source in {graph.source, *graph.results, *renamed.values()}
@@ -93,6 +98,7 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
         module_bits=module_bits,
         output_bits=_by_module(fitted, widths),
         per_channel=any(np.unique(node.step).size > 1 for node in _weighted(graph) if node.step is not None),
+        one_sided=tuple(one_sided),
     )
 
 

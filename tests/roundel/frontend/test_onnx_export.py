@@ -15,6 +15,7 @@ from roundel.frontend.exporter import to_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Conv, Dense, Graph, HostOperator, codes_of, graph
 from tests.support.every_node import every_node, images, shaped
+from tests.support.onnx_models import reference
 
 
 def stepped(network: Graph, seed: int, base: float = 2.0) -> Graph:
@@ -101,11 +102,38 @@ def test_no_multiples_of_the_step_in_8_bits(weights: np.ndarray) -> None:
     assert str(caught.value) == "test: node only: expected weights of -127 to 127 times their step"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "zero", "rounding", "operators"),
+    [
+        (-128, 127, 3, "ROUND", "QuantizeLinear DequantizeLinear"),
+        (-8, 7, 0, "ROUND", "QuantizeLinear Clip DequantizeLinear"),
+        (3, 200, 100, "ROUND", "QuantizeLinear Clip DequantizeLinear"),
+        (-127, 127, 0, "FLOOR", "Quant"),
+        (0, 14, 8, "CEIL", "Quant"),
+        (-8, 7, 0, "HALF_DOWN", "Quant"),
+        (0, 15, 3, "HALF_ODD", "Quant"),
+        (0, 255, 1, "HALF_FLOOR", "Quant"),
+    ],
+)
+def test_quantizers_of_any_range_and_rounding(low, high, zero, rounding, operators) -> None:
+    about = {"scale": 0.25, "low": low, "high": high, "zero_point": zero, "rounding": rounding}
+    node = graph.Quantize(name="q", inputs=("image",), output="y", **about)
+    proto = to_onnx(shaped((node,), (3,), ("y",)))
+    assert [item.op_type for item in proto.graph.node] == operators.split()
+    [again] = read_onnx(proto).nodes
+    assert {name: getattr(again, name) for name in about} == about
+    if operators != "Quant":
+        x = np.random.default_rng(5).integers(-999, 999, (9, 3)).astype(np.float32) / 8
+        np.testing.assert_array_equal(reference(proto, x)[0], node.compute(x))
+
+
 def test_a_quantizer_that_onnx_does_not_have() -> None:
-    node = graph.Quantize(name="q", inputs=("image",), output="y", scale=1.0, zero_point=0, low=-8, high=7)
+    node = graph.Quantize(name="q", inputs=("image",), output="y", scale=1.0, zero_point=0, low=-9, high=7)
+    node = replace(node, rounding="FLOOR")
     with pytest.raises(InputError) as caught:
         to_onnx(shaped((node,), (3,), ("y",)))
-    assert str(caught.value) == "test: node q: expected integers of all 8 bits, ROUND, not -8 to 7, ROUND"
+    said = "test: node q: expected integers of a width, or of 8 bits with ROUND, not -9 to 7, FLOOR"
+    assert str(caught.value) == said
 
 
 def test_a_node_that_onnx_does_not_have() -> None:

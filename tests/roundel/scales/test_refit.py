@@ -8,6 +8,7 @@ import pytest
 
 from roundel.data import DIGITS
 from roundel.frontend import read_onnx
+from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, run
 from roundel.golden.requant import Scheme
 from roundel.graph import Add, AveragePool, Clip, Conv, Dense, LeakyRelu, MaxPool, Quantize, Relu, fold, load_images
@@ -16,7 +17,7 @@ from roundel.scales import advise
 from roundel.scales.measure import unrounded
 from roundel.scales.moves import natural_scale, plain
 from roundel.scales.refitting import refit
-from tests.support.made_graphs import HALVES, PADDED, SINGLE, conv, network, node, ratio_db, real
+from tests.support.made_graphs import HALVES, PADDED, SINGLE, conv, dense, network, node, ratio_db, real
 from tests.support.onnx_models import model, saved
 from tests.support.places import NETWORKS
 from tests.support.qdq_models import pair, weighted
@@ -280,3 +281,17 @@ def test_the_same_integers_again_add_nothing(seed):
     fitted = refit(graph, real(rng, 8, 3, 6, 6)).graph
     assert [type(item) for item in fitted.nodes] == [Conv, Clip, MaxPool, Conv]
     assert fitted.results == ("d", "y")
+
+
+@pytest.mark.parametrize("rounding", ["FLOOR", "ROUND_TO_ZERO", "HALF_UP"])
+def test_rounding_to_one_side_is_not_lost_without_a_word(rounding, tmp_path, seed):
+    """A scale that moves is rounded to the nearest; the advice then has only the network that keeps the scales."""
+    rng = np.random.default_rng(seed)
+    last = replace(quantizer("a", "y", 0.1, 0, low=0, high=255), rounding=rounding)
+    graph, images = network((4,), dense(rng, "x", "a", 4, 3), last), real(rng, 20, 4)
+    advised = advise(graph, {"images": images})
+    assert (advised.moved is None) == (rounding != "HALF_UP")
+    assert advised.kept is not None
+    if rounding != "HALF_UP":
+        with pytest.raises(InputError, match=r"node quantize_y: expected rounding to the nearest, .* --requant keeps"):
+            advise(graph, {"images": images}, networks=("moved",))
