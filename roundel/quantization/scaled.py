@@ -18,10 +18,12 @@ from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding
 from roundel.graph import AveragePool, Conv, Dense, Quantize, codes_of
 from roundel.quantization.given import MAX_WIDTH, is_power
+from roundel.quantization.lowering_base import may_be_negative
 from roundel.quantization.means import is_exact
-from roundel.quantization.module_lowering import AverageLayer, ModuleLowering, may_be_negative
+from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.quantizers import Lift, Way, file_bounds, file_format
 from roundel.quantization.search import nearest_format
+from roundel.quantization.value_lowering import AverageLayer
 
 BIAS_WIDTH = 32
 MOST_UNITS = 2**27  # of a bias beside weights whose step may be wider: the engine's 29 bits, with room for zero points
