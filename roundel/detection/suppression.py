@@ -118,8 +118,8 @@ def suppress(
 def _given(name: str, values: Any) -> NDArray[Any]:
     """Return an array that a user gave; that of an empty list has the shape and the type of no boxes."""
     array = array_of(name, values)
-    if array.shape == (0,) and name != "scores":
-        return array.reshape(0, 4) if name == "boxes" else array.astype(np.int64)
+    if array.shape == (0,) and name != "scores" and array.dtype.kind in "iuf":
+        return array.reshape(0, 4) if name == "boxes" else np.zeros(0, np.int64)
     if array.dtype.kind == "f":
         numbers(name, values)  # a list may hold integers beside floats that a double does not hold
     return array

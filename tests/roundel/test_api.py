@@ -387,6 +387,22 @@ def test_suppress_takes_no_boxes_and_sizes_of_any_kind(method):
         assert roundel.suppress(BOXES, [0.9, 0.8], method=method, image=size).kept.tolist() == [0]
 
 
+@pytest.mark.parametrize("on", ["float", "golden"])
+@pytest.mark.parametrize("method", ["guarded", "psrr", "greedy"])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [2**53, 2**53 + 1],
+        np.array([2**64 - 2, 2**64 - 1], np.uint64),
+        np.array([-(2**63), -(2**63) + 1]),
+        np.array([1, 1 + np.finfo(np.longdouble).eps], np.longdouble),
+    ],
+    ids=str,
+)
+def test_the_better_score_is_kept_however_large(scores, method, on):
+    assert roundel.suppress(BOXES, scores, image_ids=[5, 5], method=method, on=on).kept.tolist() == [1]
+
+
 @pytest.mark.parametrize("method", ["guarded", "greedy"])
 @pytest.mark.parametrize(
     ("keywords", "message"),
@@ -401,6 +417,12 @@ def test_suppress_takes_no_boxes_and_sizes_of_any_kind(method):
         ({"guard": "high"}, "guard must be .*, not '?high'?"),
         ({"guard": True}, "guard must be .*, not True"),
         ({"classes": [0.0, 1.0]}, "classes must be integers, not float64"),
+        ({"scores": [2**53 + 1, 0.5]}, "scores must be .* 9007199254740993 is beyond double precision, beside floats"),
+        ({"scores": [True, False]}, "scores: expected real numbers, not bool"),
+        (
+            {"boxes": [], "scores": [], "classes": np.zeros(0, complex)},
+            "classes: expected real numbers, not complex128",
+        ),
         ({"boxes": [[1, 2], [3]]}, "boxes: expected an array of numbers, or lists of one length"),
         ({"boxes": np.ma.masked_equal(BOXES, 50)}, "boxes: expected an array without a mask"),
     ],
