@@ -17,6 +17,7 @@ from roundel.sim.exhaustive import EXHAUSTIVE
 from roundel.sim.runner import Design, Result, run
 
 STALLS = 0.4
+OWN = "own"  # name of a configuration that has none
 
 BENCHES: Mapping[str, str] = MappingProxyType(
     {
@@ -38,16 +39,24 @@ class Case:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def cases(unit: Unit) -> list[Case]:
-    """Every configuration of `unit` without stalls and with them, then its exhaustive bench where it has one."""
+def cases(unit: Unit, own: Mapping[str, Any] | None = None) -> list[Case]:
+    """Every configuration of `unit` without stalls and with them, then its exhaustive bench where it has one.
+
+    Parameters
+    ----------
+    unit
+        The unit.
+    own
+        Keyword arguments of its parameter object, which are the one configuration then, `OWN`; None: the named ones.
+    """
     rows = []
-    for name, keywords in unit.configs.items():
+    for name, keywords in (unit.configs if own is None else {OWN: own}).items():
         for stalls in (0.0, STALLS):
             settings: dict[str, Any] = {"params": dict(keywords), "stalls": stalls}
             title = f"{name}, stalls" if stalls else name
             make = partial(_component, unit, keywords)
             rows.append(Case(unit=unit.name, name=title, component=make, bench=BENCHES[unit.name], config=settings))
-    if sweep := EXHAUSTIVE.get(unit.name):
+    if own is None and (sweep := EXHAUSTIVE.get(unit.name)):
         for name, given in sweep.configs.items():
             make = partial(sweep.component, given)
             rows.append(Case(unit=unit.name, name=name, component=make, bench=sweep.bench, config=dict(given)))

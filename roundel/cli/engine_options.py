@@ -81,3 +81,20 @@ def engine_base(unit: str, engine_file: Path | None, settings: tuple[str, ...]) 
     if any(pair.startswith("config=") for pair in settings):
         raise InputError("--engine: expected a file or a configuration, not both")
     return read_engine(engine_file)
+
+
+def unit_settings(units: tuple[str, ...], engine_file: Path | None, settings: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the parameters of the one unit that a command names; None without a file and settings.
+
+    Raises
+    ------
+    InputError
+        Another number of units than one, or what `engine_base` and `parse_settings` refuse.
+    """
+    from roundel.generator import find_unit, parse_settings
+
+    if engine_file is None and not settings:
+        return None
+    if len(units) != 1:
+        raise InputError("--set and --engine: expected one unit with them")
+    return parse_settings(find_unit(units[0]), settings, engine_base(units[0], engine_file, settings))

@@ -1,6 +1,6 @@
 """Verilog of a unit and the files of other tools."""
 
-from roundel.generator.settings import describe_units, find_unit, merged, parse_pairs, parse_settings
+from roundel.generator.settings import describe_units, find_unit, merged, parse_pairs, parse_settings, unit_params
 from roundel.generator.unit import Generated, generate
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "merged",
     "parse_pairs",
     "parse_settings",
+    "unit_params",
 ]

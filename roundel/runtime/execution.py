@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Request:
     def warnings(self) -> list[str]:
         """In what the images do not suit the network's input."""
         images, source = self.images, self.source
-        return input_warnings(images.file, images.images, source.network.input, source.calibration)
+        return input_warnings(Path(images.file).name, images.images, source.network.input, source.calibration)
 
     @property
     def heads(self) -> tuple[Head, ...]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roundel.generator import find_unit
+from roundel.generator import find_unit, unit_params
+from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.graph import integer_of
 from roundel.hw.units import UNITS
@@ -88,6 +89,7 @@ def verify(
     units: Sequence[str] = (),
     *,
     configs: Sequence[str] = (),
+    params: Any = None,
     seed: int = 1,
     waves: str | Path | None = None,
     progress: Progress = silent,
@@ -100,6 +102,10 @@ def verify(
         Names of units; all if empty.
     configs
         Named configurations of theirs; all if empty.
+    params
+        Parameters of the one unit that is named, in place of its configurations: an object of its class such as
+        `EngineParams`, or keyword arguments. An engine must shift and round half up, as the networks do that its
+        proof draws.
     seed
         Seed of everything random, 0 to 2**64 - 1.
     waves
@@ -115,7 +121,8 @@ def verify(
     Raises
     ------
     InputError
-        An unknown unit or configuration, a seed out of range, or a file in the way of the waves.
+        An unknown unit or configuration, parameters that the unit or its proof refuses, a seed out of range, or a
+        file in the way of the waves.
     ToolError
         There is no Verilator. What goes wrong with a case is among its errors.
 
@@ -131,7 +138,8 @@ def verify(
     waves = None if waves is None else path_of("waves", waves)
     if waves and (wrong := [path for path in (waves, *waves.parents) if path.exists() and not path.is_dir()]):
         raise InputError(f"{wrong[0]}: is a file, expected a folder for waves")
-    todo = [case for name in dict.fromkeys(units or UNITS) for case in cases(find_unit(name))]
+    own = None if params is None else _own(units, configs, params)
+    todo = [case for name in dict.fromkeys(units or UNITS) for case in cases(find_unit(name), own)]
     if configs:
         wanted = {name.removesuffix(STALLS) for name in configs}
         known = {case.name.removesuffix(STALLS) for case in todo}
@@ -146,6 +154,21 @@ def verify(
 
         outcomes = prove_all(todo, seed=seed, waves=waves, done=done, provers=PROVERS)
     return Verification(seed=seed, simulator=simulator, outcomes=tuple(outcomes))
+
+
+def _own(units: Sequence[str], configs: Sequence[str], params: Any) -> dict[str, Any]:
+    """Return the keyword arguments of the one unit that a user gave parameters of."""
+    if len(set(units)) != 1 or configs:
+        raise InputError("parameters of a unit: expected one unit with them, and no configuration")
+    values = unit_params(find_unit(units[0]), params)
+    if isinstance(values, EngineParams):
+        usual = EngineParams.named("small")
+        for name in ("scheme", "rounding"):
+            if getattr(values, name) is not getattr(usual, name):
+                expected = f"{name}={getattr(usual, name).value}, as the networks of its proof need"
+                raise InputError(f"unit engine: {expected}, not {getattr(values, name).value}; `roundel run --on rtl` "
+                                 "proves such an engine on a network of yours")  # fmt: skip
+    return values.as_dict()
 
 
 def _verdict(result: BenchResult) -> str:

@@ -60,8 +60,12 @@ def test_digits_of_sixteen_times_their_range(digits, tmp_path, capsys):
     figures = json.loads(printed.out)
     assert figures["accuracy"] < 0.5
     share = (images > 16 * 1.25).mean()
-    assert f"wide.npz: {share:.2%} of the values (more than 5% in 400 of 400 images) are far beyond" in printed.err
+    assert (
+        f"warning: wide.npz: {share:.2%} of the values (more than 5% in 400 of 400 images) are far beyond"
+        in printed.err
+    )
     assert printed.err == f"warning: {figures['warnings'][0]}\n"
+    assert str(tmp_path) not in printed.err
     assert roundel.Run.load(tmp_path / "out").warnings == figures["warnings"]
     assert call("run", digits, "--input", HELD_OUT, "-o", tmp_path / "out") == 0
     assert capsys.readouterr().err == ""

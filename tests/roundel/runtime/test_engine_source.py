@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 import roundel
+import roundel.runtime.verification
 from roundel.data import DETECTOR, DIGITS
 from roundel.detection import load as load_detector
 from roundel.generator import parse_settings
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
-from roundel.hw.emit import manifest
 from roundel.hw.units import UNITS
 from roundel.runtime import engine_choice, read_engine
 from tests.support.command import call
@@ -21,11 +21,12 @@ OWN = replace(TINY, nms=replace(TINY.nms, capacity=100))  # which tests/units/te
 
 
 def write_manifest(folder, params):
-    """What `roundel generate engine` writes beside its Verilog."""
+    """What `roundel generate engine` writes beside its Verilog; of another unit, as an engine takes long to make."""
     folder.mkdir()
-    component = UNITS["engine"].component(params)
-    component._MustUse__used = True  # else Amaranth warns that nothing was generated from it
-    sheet = manifest("engine", component, params)
+    small = UNITS["mac"].params(lanes=2, columns=2, depth=4)
+    made = roundel.generate("mac", small).manifest
+    assert (made["unit"], made["parameters"], made["derived"]) == ("mac", small.as_dict(), small.derived())
+    sheet = made | {"unit": "engine", "parameters": params.as_dict(), "derived": params.derived()}
     (folder / "manifest.json").write_text(json.dumps(sheet))
     return folder / "manifest.json"
 
@@ -137,3 +138,40 @@ def test_refused_before_any_work(command, arguments, message, digits, tmp_path, 
 def test_other_values_are_refused_by_the_api(engine, digits):
     with pytest.raises(InputError, match=r"^engine: "):
         roundel.compile(digits, engine)
+
+
+def test_verify_takes_the_parameters_of_one_unit(tmp_path, monkeypatch, capsys):
+    """The cases that would run; the benches themselves are those of all configurations."""
+    todo = []
+
+    def noted(cases, **_):
+        todo[:] = cases
+        return []
+
+    monkeypatch.setattr(roundel.runtime.verification, "prove_all", noted)
+    file = write_manifest(tmp_path / "generated", OWN)
+    assert call("verify", "engine", "--engine", file, "--set", "burst=8") == 0
+    assert [case.name for case in todo] == ["own", "own, stalls"]
+    expected = replace(OWN, burst=8)
+    assert {EngineParams(**case.config["params"]) for case in todo} == {expected}
+    assert call("verify", "requant", "--set", "out_width=5") == 0
+    assert [case.config["params"]["out_width"] for case in todo] == [5, 5]
+    roundel.verify(["engine"], params=expected)
+    assert EngineParams(**todo[0].config["params"]) == expected
+    todo.clear()
+    capsys.readouterr()
+    for arguments, message in (
+        (("engine", "mac", "--set", "lanes=8"), "expected one unit with them"),
+        (("--set", "lanes=8"), "expected one unit with them"),
+        (("requant", "--config", "shift_half_up", "--set", "out_width=5"), "and no configuration"),
+        (("requant", "--engine", file), "--engine: expected unit engine with it, not 'requant'"),
+        (
+            ("engine", "--engine", file, "--set", "rounding=floor"),
+            "rounding=half_up, as the networks of its proof need",
+        ),
+    ):
+        assert call("verify", *arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not todo
