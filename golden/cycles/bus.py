@@ -254,7 +254,7 @@ class Writer:
 
     def burst(self, last: int, length: int) -> None:
         """Send a burst whose last beat came in a cycle."""
-        go = max(last, self.answers[0] + 1)
+        go = max(last, self.answers[0]) + 1
         self.gone.append(go)
-        self.sent = max(self.sent, go + SEND) + length  # data are taken from the cycle after AW on
+        self.sent = max(self.sent, go + SEND - 1) + length  # data are taken from the cycle after AW on
         self.answers.append(self.sent + self.memory.delay)

@@ -36,6 +36,7 @@ MOVE = 1  # roundel.hw.engine.dispatch: from `waiting` to `present`
 END = 2  # roundel.hw.engine.core: from the last unit's `done` to the end of the run
 RUNS = 2  # roundel.hw.engine.move.runs: from `start` to the first command
 ASKED = 3  # roundel.hw.engine.move.store: from `start` to the request of the first word
+PIECE = 2  # beats of LOAD whose room is taken to become free at once
 LOADED = 2  # roundel.hw.engine.move.load: from the last beat to `done`, if a word is a beat
 
 
@@ -208,7 +209,9 @@ class Model:
                 at = max(at, burst.start - 1) + max(burst.beats, words)
                 left, final = left - words, burst.final
                 job.row.read_beats += burst.beats
-                self.reader.release(LOAD, burst.beats, max(at + 1 - 2 * split, burst.start + burst.beats - 2) + 1)
+                end = max(at + 1 - 2 * split, burst.start + burst.beats - 2) + 1
+                for piece in range(0, burst.beats, PIECE):  # the last beats first
+                    self.reader.release(LOAD, min(PIECE, burst.beats - piece), max(end - piece * split, self.clock.now))
                 yield at
         yield at + LOADED
 

@@ -194,6 +194,17 @@ def test_a_large_image_is_loaded_beside_the_computing():
     assert operations.index("S") < operations.rindex("L")
 
 
+def test_streamed_results_begin_and_end_with_short_bands():
+    """Nothing runs beside the first load and the last store; the bands between are high, for fewer computations."""
+    made = network(weighted("conv", "image", 1, 32))
+    compiled = compile_network(made, (96, 96, 1), engine("small"))
+    stores = [task.values for task in compiled.tasks if task.opcode is Opcode.STORE]
+    heights = [values["runs"] * values["run_bytes"] // (96 * 8) for values in stores]
+    assert sum(heights) == 96
+    assert max(heights) >= 8
+    assert heights[0] == heights[-1] == 2
+
+
 def test_streamed_maps_are_stored_beside_the_computing():
     """No computation but those at a layer's ends waits for the store of the results just before it."""
     made = network(weighted("a", "image", 16, 16), weighted("b", "a", 16, 16))
