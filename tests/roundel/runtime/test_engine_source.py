@@ -25,7 +25,7 @@ def write_manifest(folder, params):
     folder.mkdir()
     small = UNITS["mac"].params(lanes=2, columns=2, depth=4)
     made = roundel.generate("mac", small).manifest
-    assert (made["unit"], made["parameters"], made["derived"]) == ("mac", small.as_dict(), small.derived())
+    assert (made["unit"], made["parameters"]) == ("mac", small.as_dict())
     sheet = made | {"unit": "engine", "parameters": params.as_dict(), "derived": params.derived()}
     (folder / "manifest.json").write_text(json.dumps(sheet))
     return folder / "manifest.json"
