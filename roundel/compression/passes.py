@@ -32,7 +32,7 @@ class Compression:
     Parameters
     ----------
     options
-        What to compress, and how; after `read` with the rounding that the network says.
+        What to compress, and how; after `read` the search has the rounding that was asked for.
     progress
         Told of every epoch, module and stream.
 
@@ -81,8 +81,7 @@ def read(work: Compression) -> None:
     """
     options = work.options
     work.original = options.model if isinstance(options.model, Graph) else read_onnx(options.model)
-    search = replace(options.search, rounding=options.rounding or usual_rounding(work.original))
-    work.options = replace(options, search=search)
+    work.options = replace(options, search=replace(options.search, rounding=options.rounding))
     work.calibration = _bounded(load_images(options.calibration, work.original), work.original)
     work.held_out = _labelled(options.held_out, work.original)
     work.training = None if options.training is None else load_images(options.training, work.original)
@@ -181,6 +180,8 @@ def to_integers(
     if options.refit or (search.scaled and given_nodes(graph)):
         which, scheme = ("moved", Scheme.FIXED16) if options.refit else ("kept", search.requant)
         plain = replace(search, requant=Scheme.SHIFT)
+        if options.refit:  # after which it may not quantize activations any more
+            plain = replace(plain, rounding=search.rounding or usual_rounding(graph))
         advised = advise(graph, images, scheme=scheme, options=plain, networks=(which,), progress=progress)
         quantized = advised.moved or advised.kept
         assert quantized is not None

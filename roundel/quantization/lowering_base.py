@@ -40,6 +40,8 @@ class LoweringBase:
         Options of the quantization.
     given
         Weights of the module, if they are integers already.
+    exact
+        Whether a mean that some multiplier rounds wrongly is refused; else the nearest multiplier is good enough.
 
     Attributes
     ----------
@@ -53,6 +55,7 @@ class LoweringBase:
     reference: Reals
     options: QuantizeOptions
     given: Given | None
+    exact: bool = True
     notes: list[str] = field(default_factory=list)
 
     def _common(self, output: Format) -> dict[str, Any]:

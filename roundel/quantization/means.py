@@ -13,7 +13,7 @@ from roundel.golden.formats import Format
 from roundel.golden.network import AveragePool, InputRounding, Weighted
 from roundel.golden.rounding import Ints
 
-MOST_SUMS = 1 << 22  # that are tried; of more, a mean of tens of thousands of values, nothing is said
+MOST_SUMS = 1 << 20  # that are tried; of more, a mean of thousands of values, nothing is said
 
 
 def is_exact(layer: AveragePool | Weighted, counts: Iterable[int], rounding: InputRounding) -> bool:

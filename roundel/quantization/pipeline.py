@@ -123,6 +123,7 @@ def quantize(
         module that there is not.
     """
     options = options or QuantizeOptions()
+    exact = options.rounding is None
     options = replace(options, rounding=options.rounding or usual_rounding(graph))
     if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
         expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
@@ -146,7 +147,7 @@ def quantize(
             asked = options
             if not reference.any():  # all candidates are as good: the estimates, not the first ones
                 asked = replace(asked, window=0)
-            lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name))
+            lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name), exact)
             layer = lowered.layer()
             notes += lowered.notes
             error = flow.run(layer, inputs, reference)

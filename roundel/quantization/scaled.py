@@ -171,7 +171,7 @@ class ScaledLowering(ModuleLowering):
 
     def _is_told(self, quantizer: Quantize | None) -> bool:
         """Whether the network says exactly what a mean rounds to: not in scales that binary32 rounds itself."""
-        if quantizer is None or self.options.requant is Scheme.FIXED32:
+        if quantizer is None or not self.exact or self.options.requant is Scheme.FIXED32:
             return False
         return is_power(self.inputs[0][1].scale) and is_power(quantizer.scale)
 

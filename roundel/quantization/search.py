@@ -31,7 +31,8 @@ class QuantizeOptions:
         2 to 16; biases are few, so their bits cost next to nothing.
     rounding
         Rounding of the requantizers, but for quantizers of the network that round otherwise than to the nearest. None:
-        `half_even` for a network that quantizes activations itself, else `half_up` (`usual_rounding`).
+        `half_even` for a network that quantizes activations itself, else `half_up` (`usual_rounding`); a mean whose
+        halves no multiplier hits is then refused.
     window
         Number of fractional bits to try below and above each maximum-magnitude estimate, 0 to 8.
     per_channel

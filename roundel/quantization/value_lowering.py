@@ -82,12 +82,13 @@ class ValueLowering(LoweringBase):
                     return layer
         means = f"means of {' or '.join(map(str, counts))} values"
         raise ValueError(
-            f"{quantizer.name}: no multiplier rounds all {means} by {quantizer.rounding}: some lie at a half"
+            f"{quantizer.name}: no multiplier rounds all {means} by {quantizer.rounding}, as some lie at a half: "
+            "an explicit --rounding takes the nearest multiplier"
         )
 
     def _is_told(self, quantizer: Quantize | None) -> bool:
-        """Whether the network says exactly what a mean rounds to."""
-        return quantizer is not None
+        """Whether the network says exactly what a mean rounds to, and nobody else says how to round."""
+        return quantizer is not None and self.exact
 
     def _pool(self, window: Window, w: Format, *, count_padding: bool) -> AverageLayer:
         codes, x = self.inputs[0]
