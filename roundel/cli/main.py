@@ -18,7 +18,7 @@ import click
 import platformdirs
 
 from roundel.golden.errors import EnvironmentWarning, InputError, MismatchError, ToolError
-from roundel.processes import ending_signals
+from roundel.processes import NO_ROOM, ending_signals
 
 COMMANDS = {
     "advise": "Tell what it costs to move a quantized network's scales to powers of two, and what that saves.",
@@ -130,8 +130,15 @@ def _warnings_on_one_line() -> Iterator[None]:
 
 
 def _guarded(call: Callable[[], Any]) -> int:
+    """Return the exit code of a call, which may end as a program does; an error is one message on stderr."""
     try:
-        call()
+        try:
+            call()
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except InputError as error:
         click.echo(f"roundel: {error}", err=True)
         return 2
@@ -155,11 +162,21 @@ def _guarded(call: Callable[[], Any]) -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            return _fault(error)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, what the other still holds is lost
+        click.echo(f"roundel: {error.filename or 'stdout'}: cannot be written ({error.strerror})", err=True)
+        return 2
     except Exception as error:
-        traceback.print_exc()
-        click.echo(f"roundel: {type(error).__name__}, a fault of this program: please report the lines above", err=True)
-        return 70
+        return _fault(error)
     return 0
+
+
+def _fault(error: Exception) -> int:
+    traceback.print_exception(error)
+    click.echo(f"roundel: {type(error).__name__}, a fault of this program: please report the lines above", err=True)
+    return 70
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ def present(result: Result, as_json: bool, written: Path | None = None) -> None:
         The file or folder to look at; None if nothing was written.
     """
     if as_json:
-        click.echo(json.dumps(result.as_dict()))
+        try:
+            click.echo(json.dumps(result.as_dict()))
+        except BrokenPipeError:  # the reader has seen enough; the exit code stands
+            out.on_broken_pipe()
         return
     for grid in result.tables():
         table(grid.title, grid.columns, grid.rows)

@@ -10,6 +10,7 @@ from roundel.compression import packed
 from roundel.demo.measurement import DemoMeasurement, DemoOptions, measure_demo
 from roundel.demo.page import matches_in_words, terminal_tables, verdict, write_page
 from roundel.demo.summary import summary
+from roundel.processes import cache_root
 from roundel.sim.engine_run import design
 from roundel.ui import Grid, Progress, Result, silent, write_json
 
@@ -102,5 +103,6 @@ def run_demo(options: DemoOptions | None = None, *, progress: Progress = silent)
     ToolError
         A simulation or the synthesis crashed.
     """
+    cache_root()  # refused before the work if it cannot be written
     measurement = measure_demo(options or DemoOptions(), progress)
     return Demo(measurement=measurement, figures=summary(measurement))

@@ -10,6 +10,7 @@ from roundel.evaluation.comparison import COMPARISONS, Row, library_paths, run_j
 from roundel.evaluation.report import report_tables, write_report
 from roundel.golden.errors import InputError
 from roundel.graph import integer_of
+from roundel.processes import cache_root
 from roundel.ui import Grid, Progress, Result, check_names, path_of, silent
 
 ROWS = "report.json"
@@ -120,6 +121,7 @@ def compare(
         raise InputError(f"--set and --stimulus need one unit to compare, one of {', '.join(COMPARISONS)}")
     libraries = library_paths([str(name) for name in cells])
     file = None if stimulus is None else path_of("stimulus", stimulus)
+    cache_root()  # refused before the work if it cannot be written
     jobs = []
     for name in dict.fromkeys(units or COMPARISONS):
         jobs += COMPARISONS[name](libraries, params or {}, bool(fpga), images, file)

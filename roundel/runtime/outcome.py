@@ -17,6 +17,7 @@ from roundel.frontend import Model, against_onnxruntime, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, ImageSource, read_images, read_npz
+from roundel.processes import cache_root
 from roundel.runtime.engine_source import EngineSource, engine_choice
 from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
 from roundel.runtime.program import BINARY, EngineProgram
@@ -184,6 +185,8 @@ def run(
         raise InputError(f"on must be one of {', '.join(PLACES)}, not {on!r}")
     if isinstance(network, str | Path) and (Path(network) / BINARY).is_file():
         network = EngineProgram.load(network)
+    if on == "rtl":
+        cache_root()  # refused before the work if it cannot be written
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     base = None
     if isinstance(network, EngineProgram):

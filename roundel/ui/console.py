@@ -1,5 +1,6 @@
 """Output in the terminal: tables and progress, on stderr where stdout is for JSON."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -12,8 +13,20 @@ from rich.table import Table
 
 from roundel.ui.progress import Done
 
-out = Console(highlight=False, soft_wrap=True, markup=False)  # names of layers may look like markup
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+class Terminal(Console):
+    """A console whose reader may go away (`| head`): the rest is not shown, and the work and its exit code stand."""
+
+    def on_broken_pipe(self) -> None:
+        """Show nothing any more."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+out = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False)  # names of layers may look like markup
+err = Terminal(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 NARROW, WIDE = 12, 10_000  # columns: of names in a narrow terminal, and more than any table has
 QUIET = 10.0  # seconds between two lines of progress, where there is no terminal
 

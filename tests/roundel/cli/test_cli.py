@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from roundel.hw.units import UNITS
 from tests.support.command import call
+from tests.support.places import ROOT
 
 
 def test_generate_writes_verilog_and_manifest(tmp_path, capsys):
@@ -249,3 +253,49 @@ def test_json_is_the_same_on_every_terminal(monkeypatch):
         texts.append(stream.buffer.getvalue())
     assert texts[0] == texts[1] == texts[2]
     assert json.loads(texts[0])
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_full_disk_behind_stdout_is_one_line(form):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "roundel", "units", *form]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "roundel: stdout: cannot be written (No space left on device)\n")
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_the_exit_code_stands_when_nobody_reads_on(form):
+    script = f"""
+from roundel.cli import main
+from roundel.runtime import Verification
+from roundel.sim.runner import Result
+from roundel.sim.verify import cases
+from roundel.hw.units import UNITS
+import roundel, sys
+outcomes = tuple((case, Result(1, ("it differs",))) for case in cases(UNITS["requant"]) * 100)
+roundel.verify = lambda *_, **__: Verification(seed=1, simulator="none", outcomes=outcomes)
+main.main(["verify", *{form!r}])
+"""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.DEVNULL, check=False)
+    os.close(write)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("work", "arguments"),
+    [
+        ("roundel.evaluation.outcome.run_jobs", ("compare", "requant")),
+        ("roundel.demo.outcome.measure_demo", ("demo",)),
+        ("roundel.runtime.outcome.read_images", ("run", "network", "--input", "images.npz", "--on", "rtl")),
+    ],
+)
+def test_a_cache_that_cannot_be_written_is_refused_before_the_work(work, arguments, tmp_path, monkeypatch, capsys):
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("ROUNDEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("work was done"))
+    assert call(*arguments, "-o", tmp_path / "out") == 2
+    assert capsys.readouterr().err == f"roundel: ROUNDEL_CACHE: {tmp_path / 'cache'} cannot be written (File exists)\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
