@@ -155,26 +155,21 @@ def _average_pool(writer: _Writer, node: graph.AveragePool) -> None:
         counted = {"count_include_pad": int(node.count_padding)}
         if node.window.dilation != (1, 1):
             writer.opset = DILATED_OPSET
-        if not node.count_padding and _is_wide(node.window):
+        if _is_wide(node.window):  # with an operator Pad before it onnxruntime merges the two, and then refuses them
             raise InputError(f"{writer.file}: node {node.name}: a mean with padding as wide as its kernel has no ONNX")
-        x, window = _padded(writer, node, node.window, 0)
-        writer.add("AveragePool", node.name, [x], node.output, **counted, **_window(window))
+        writer.add("AveragePool", node.name, [*node.inputs], node.output, **counted, **_window(node.window))
 
 
 def _max_pool(writer: _Writer, node: graph.MaxPool) -> None:
-    x, window = _padded(writer, node, node.window, -np.inf)
+    """Padding as wide as the kernel, which the pool does not take, is an operator of its own."""
+    x, window = node.inputs[0], node.window
+    if _is_wide(window):
+        top, left, bottom, right = window.pad
+        pads = writer.constant(f"{node.name}.pads", np.array([0, 0, top, left, 0, 0, bottom, right], dtype=np.int64))
+        fill = writer.constant(f"{node.name}.fill", np.asarray(-np.inf, dtype=np.float32))
+        writer.add("Pad", f"{node.name}.pad", [x, pads, fill], f"{node.name}.padded")
+        x, window = f"{node.name}.padded", replace(window, pad=(0, 0, 0, 0))
     writer.add("MaxPool", node.name, [x], node.output, **_window(window))
-
-
-def _padded(writer: _Writer, node: Node, window: Window, value: float) -> tuple[str, Window]:
-    """Pad the input of a pool by an operator of its own, where the pool would not: return what it reads then."""
-    if not _is_wide(window):
-        return node.inputs[0], window
-    top, left, bottom, right = window.pad
-    pads = writer.constant(f"{node.name}.pads", np.array([0, 0, top, left, 0, 0, bottom, right], dtype=np.int64))
-    fill = writer.constant(f"{node.name}.fill", np.asarray(value, dtype=np.float32))
-    writer.add("Pad", f"{node.name}.pad", [node.inputs[0], pads, fill], f"{node.name}.padded")
-    return f"{node.name}.padded", replace(window, pad=(0, 0, 0, 0))
 
 
 def _is_wide(window: Window) -> bool:

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from roundel.frontend import export_onnx, read_onnx
 from roundel.frontend.exporter import to_onnx
 from roundel.golden.errors import InputError
+from roundel.golden.network import Window
 from roundel.graph import Conv, Dense, Graph, HostOperator, codes_of, graph
 from tests.support.every_node import every_node, images, shaped
 from tests.support.onnx_models import reference
@@ -143,3 +144,23 @@ def test_a_node_that_onnx_does_not_have() -> None:
     with pytest.raises(InputError) as caught:
         to_onnx(shaped((Unknown(name="odd", inputs=("image",), output="y"),), (3,), ("y",)))
     assert str(caught.value) == "test: node odd: Unknown cannot be exported"
+
+
+@pytest.mark.parametrize(
+    ("kind", "pad"),
+    [(graph.MaxPool, (1, 0, 1, 1)), (graph.MaxPool, (3, 2, 2, 3)), (graph.AveragePool, (1, 0, 1, 1))],
+)
+def test_dilated_pools_and_padding_as_wide_as_the_kernel(kind: type[graph.Node], pad: Any, seed: int) -> None:
+    """Means of dilated windows are there since opset 19; pools of any opset pad by less than their kernel."""
+    window = Window(kernel=(2, 3), stride=(1, 2), pad=pad, dilation=(4, 2))
+    network = shaped((kind(name="p", inputs=("image",), output="y", window=window),), (2, 6, 7), ("y",))
+    x = np.random.default_rng(seed).normal(size=(3, 2, 6, 7)).astype(np.float32)
+    np.testing.assert_allclose(runtime(to_onnx(network), x)[0], network.run(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_mean_that_onnx_does_not_have() -> None:
+    window = Window(kernel=(2, 2), pad=(2, 0, 0, 0), dilation=(3, 1))
+    pool = graph.AveragePool(name="p", inputs=("image",), output="y", window=window)
+    with pytest.raises(InputError) as caught:
+        to_onnx(shaped((pool,), (2, 6, 7), ("y",)))
+    assert str(caught.value) == "test: node p: a mean with padding as wide as its kernel has no ONNX"

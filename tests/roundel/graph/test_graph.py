@@ -1,5 +1,7 @@
 """The float network itself: what its nodes compute where ONNX has no word for it, and how a graph is run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,11 @@ from roundel.graph import (
     Relu,
     Upsample,
     nodes,
+    padded_shape,
+    result_shape,
+    window_values,
 )
+from tests.support.every_node import every_node
 
 ONE = {"name": "one", "inputs": ("x",), "output": "y"}
 
@@ -52,6 +58,7 @@ def test_readers():
     graph = two_results()
     assert [node.name for node in graph.readers("x")] == ["relu", "both"]
     assert graph.readers("b") == []
+    assert [graph.maker("b").name, graph.maker("x")] == ["both", None]
     assert graph.result == "b"
 
 
@@ -79,8 +86,42 @@ def test_convolution_is_its_definition(groups, seed, monkeypatch):
     x = rng.normal(size=(5, 6, 6, 7)).astype(np.float32)
     expected = direct(x, node)
     np.testing.assert_allclose(node.compute(x), expected, rtol=1e-4, atol=1e-4)
-    monkeypatch.setattr(nodes, "COLUMNS", 2 * expected[0, 0].size * 6 * window.taps)
-    np.testing.assert_allclose(node.compute(x), expected, rtol=1e-4, atol=1e-4)
+    for images in (2, 0.5, 0.01):  # at once: below 1 some rows of one, at least one row
+        monkeypatch.setattr(nodes, "COLUMNS", int(images * expected[0, 0].size * 6 * window.taps))
+        np.testing.assert_allclose(node.compute(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_shapes_are_those_of_the_values(seed):
+    network = every_node(seed)
+    for node in network.nodes:
+        shapes = [network.shapes[name] for name in node.inputs]
+        assert result_shape(node, *shapes) == network.shapes[node.output]
+
+
+def test_windows_and_padding_are_counted_as_they_are_read():
+    window = Window(kernel=(3, 2), stride=(2, 1), pad=(1, 0, 2, 1))
+    pool = MaxPool(**ONE, window=window)
+    assert padded_shape(pool, (4, 6, 7)) == (4, 9, 8)
+    assert result_shape(pool, (4, 6, 7)) == (4, 4, 7)
+    assert window_values(pool, (4, 6, 7), (4, 4, 7)) == 4 * 4 * 7 * 3 * 2
+    assert (padded_shape(Relu(**ONE), (4, 6, 7)), window_values(Relu(**ONE), (4,), (4,))) == ((4, 6, 7), 0)
+
+
+def test_shapes_that_do_not_fit_together():
+    pair = {"name": "pair", "inputs": ("x", "z"), "output": "y"}
+    with pytest.raises(ValueError, match="differ in more than their channels"):
+        result_shape(Concat(**pair), (2, 3, 3), (2, 3, 4))
+    with pytest.raises(ValueError, match=r"expected an image .* not 2 axes"):
+        result_shape(Upsample(**ONE), (5,))
+    with pytest.raises(TypeError, match="Node: the shape of its result is not known"):
+        result_shape(nodes.Node(**ONE), (5,))
+
+
+def test_large_networks_run_on_fewer_images_at_once():
+    graph = two_results()
+    assert graph.at_once == AT_ONCE
+    assert replace(graph, shapes={"x": (1 << 13, 1 << 13), "a": (1 << 13, 1 << 13)}).at_once == 2
+    assert replace(graph, shapes={"x": (1 << 20, 1 << 20)}).at_once == 1
 
 
 def test_rows_of_the_matrix_are_taps_then_channels():
