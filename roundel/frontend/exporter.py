@@ -161,7 +161,7 @@ def _average_pool(writer: _Writer, node: graph.AveragePool) -> None:
 
 
 def _max_pool(writer: _Writer, node: graph.MaxPool) -> None:
-    """Padding as wide as the kernel, which the pool does not take, is an operator of its own."""
+    """Write a pool; padding as wide as its kernel, which it does not take, as an operator of its own."""
     x, window = node.inputs[0], node.window
     if _is_wide(window):
         top, left, bottom, right = window.pad
