@@ -10,6 +10,7 @@ from roundel.golden.nms.detections import Numbers
 from roundel.golden.rounding import Ints
 
 PAIRS = 1 << 19  # in a piece, which bounds the memory: about 100 bytes a pair
+ALL = 1 << 13  # pairs that cost less than the search for those that count
 SLACK = 1 + 2**-10  # of sizes, far above what rounding of a double does
 FINEST = 2**-4  # of a level's side, the smallest cell
 DEEPEST = 40  # levels below the highest one that are told apart
@@ -62,6 +63,11 @@ class Neighbours:
         wanted
             Which places of `boxes` are looked up still, (n,); the caller may clear some between two pieces.
         """
+        if len(boxes) * len(members) <= ALL:
+            place, member = np.divmod(np.arange(len(boxes) * len(members)), max(1, len(members)))
+            alike = self._groups[boxes[place]] == self._groups[members[member]]
+            yield place[alike], member[alike]
+            return
         keys, places = self._table(members)
         for lift in range(self._reach + 1):
             for own in (True, False) if lift == 0 else (True,):

@@ -14,9 +14,9 @@ Exceeds = Callable[[Ints, Ints], Bools]
 Share = Callable[[float], None]
 """Called with the share of the boxes that are settled, 0 to 1."""
 
-BLOCK = 1024  # boxes that are settled together: all of their pairs fit into memory
+BLOCK = 1024  # boxes that are settled together at most: all of their pairs fit into memory
+FIRST = 64  # boxes of the first block; the best of a crowd make what follows short
 BATCH = 1 << 14  # boxes of small groups that are gone through together
-FEW = 64  # boxes of which all pairs are looked at
 
 
 def unheard(share: float) -> None:
@@ -51,8 +51,7 @@ def select(
     kept, settled = np.zeros(len(order), bool), 0
     for places in batches(groups[order]):
         batch = Batch(order[places], boxes, groups, threshold, exceeds)
-        for start in range(0, len(places), BLOCK):
-            block = np.arange(start, min(start + BLOCK, len(places)))
+        for block in blocks(len(places)):
             batch.settle(block)
             settled += len(block)
             told(settled / len(order))
@@ -70,6 +69,14 @@ def batches(groups: Ints) -> Iterator[Ints]:
         stop = int(later[0]) if later.size else len(groups)
         yield np.sort(by_group[start:stop])
         start = stop
+
+
+def blocks(count: int) -> Iterator[Ints]:
+    """Split the places 0 to `count - 1`, each block twice the one before, up to `BLOCK`."""
+    start, size = 0, FIRST
+    while start < count:
+        yield np.arange(start, min(start + size, count))
+        start, size = start + size, min(2 * size, BLOCK)
 
 
 class Batch:
@@ -90,8 +97,7 @@ class Batch:
 
     def __init__(self, rows: Ints, boxes: Numbers, groups: Ints, threshold: float, exceeds: Exceeds):
         self._rows, self._exceeds = rows, exceeds
-        self._groups = np.unique(groups[rows], return_inverse=True)[1]
-        self._near = Neighbours(boxes[rows], self._groups, threshold) if len(rows) > FEW else None
+        self._near = Neighbours(boxes[rows], np.unique(groups[rows], return_inverse=True)[1], threshold)
         self.kept = np.zeros(0, np.int64)
 
     def settle(self, block: Ints) -> None:
@@ -102,7 +108,6 @@ class Batch:
 
     def _spared(self, block: Ints) -> Bools:
         """Which boxes no box kept before suppresses, (n,)."""
-        assert self._near is not None  # a second block is beyond a few boxes
         spared = np.ones(len(block), bool)
         for place, member in self._near.pairs(block, self.kept, spared):
             spared[place[self._exceeds(self._rows[self.kept[member]], self._rows[block[place]])]] = False
@@ -131,11 +136,6 @@ class Batch:
 
     def _ordered(self, block: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Pairs of places in the block that may overlap too much, the better one first."""
-        if self._near is None:
-            better, worse = np.triu_indices(len(block), 1)
-            alike = self._groups[block[better]] == self._groups[block[worse]]
-            yield better[alike], worse[alike]
-            return
         for place, member in self._near.pairs(block, block, np.ones(len(block), bool)):
             first = member < place
             yield member[first], place[first]

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roundel.golden.nms import Detections, GreedyParams, greedy_nms, selection
+from roundel.golden.nms import Detections, GreedyParams, greedy_nms, neighbours, selection
 from roundel.golden.nms.neighbours import Neighbours
 from tests.support.exact import overlap
 
@@ -53,7 +53,8 @@ def test_batches_hold_whole_groups(monkeypatch, seed):
     """Many small images: the same as each alone."""
     monkeypatch.setattr(selection, "BATCH", 50)
     monkeypatch.setattr(selection, "BLOCK", 16)
-    monkeypatch.setattr(selection, "FEW", 8)
+    monkeypatch.setattr(selection, "FIRST", 4)
+    monkeypatch.setattr(neighbours, "ALL", 0)
     boxes, scores, labels = scene(np.random.default_rng(seed), 900, sizes=5, unit=1, classes=30)
     parts = list(selection.batches(labels))
     assert np.sort(np.concatenate(parts)).tolist() == list(range(900))
@@ -78,9 +79,15 @@ def test_integers_decide_as_fractions_do(threshold, seed):
     assert params.compute(corners, scores, labels).kept.tolist() == kept
 
 
-@settings(max_examples=30)
+@pytest.fixture
+def sought(monkeypatch):
+    """No pairs that are given without a search."""
+    monkeypatch.setattr(neighbours, "ALL", 0)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.sampled_from(THRESHOLDS), st.sampled_from([1e-9, 1.0, 1e5]))
-def test_neighbours_miss_no_pair(number, threshold, unit):
+def test_neighbours_miss_no_pair(sought, number, threshold, unit):
     """Every pair above the threshold is among the candidates, once each way, whatever the sizes."""
     rng = np.random.default_rng(number)
     low = rng.integers(0, 40, (24, 2)) * rng.choice([1.0, 50.0])
@@ -95,10 +102,23 @@ def test_neighbours_miss_no_pair(number, threshold, unit):
     assert above <= set(pairs)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_pairs_at_the_limit_meet(sought, threshold, seed):
+    """Pairs of squares, of one size each, that overlap by just more than the threshold, wherever the cells end."""
+    rng = np.random.default_rng(seed)
+    side = 8 * rng.uniform(0.95, 1.1, 400)
+    low = np.stack([40.0 * np.arange(400), np.zeros(400)], axis=1) + rng.uniform(0, 16, (400, 2))
+    shift = side * (1 - 2 * threshold / (1 + threshold)) * (1 - 1e-9)  # the IoU is o / (2 - o) of an overlap of o
+    squares = np.hstack([low, low + side[:, None]])
+    boxes = np.concatenate([squares, squares + shift[:, None] * [1, 0, 1, 0]])
+    kept = greedy_nms(Detections(boxes=boxes, scores=-np.arange(800)), threshold)
+    assert kept.tolist() == list(range(400))
+
+
 def test_progress_is_told(seed):
     boxes, scores, labels = scene(np.random.default_rng(seed), 3000, sizes=3, unit=1, classes=2)
     shares = []
     greedy_nms(Detections(boxes=boxes, scores=scores, classes=labels), 0.5, told=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert len(shares) == 3
+    assert len(shares) == 6  # blocks of 64, 128 ... 1,024 and the rest
