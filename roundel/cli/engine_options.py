@@ -58,6 +58,8 @@ def engine_source(config: str | None, engine_file: Path | None, settings: tuple[
     named, values = parse_pairs(find_unit("engine"), settings)
     if engine_file is not None and (config or named):
         raise InputError("--engine: expected a file or a configuration, not both")
+    if config and named and config != named:
+        raise InputError(f"--config {config} and --set config={named}: expected one of them")
     base = engine_file or named or config
     if not values:
         return base

@@ -105,6 +105,7 @@ def test_requantizer_and_boxes_follow_unless_stated(digits):
         (("--engine", "deep.json"), "deep.json: expected manifest.json of"),
         (("--engine", "engine.json", "--config", "tiny"), "--engine: expected a file or a configuration, not both"),
         (("--engine", "engine.json", "--set", "config=tiny"), "--engine: expected a file or a configuration, not both"),
+        (("--config", "tiny", "--set", "config=small"), "--config tiny and --set config=small: expected one of them"),
         (("--set", "lane=4"), "unit engine has no parameter 'lane'"),
         (("--set", "lanes=16"), "columns must equal lanes"),
         (("--set", "memory"), "--set 'memory': expected key=value"),
