@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from roundel.golden.errors import InputError
 from roundel.synth.cells import Kind, boolean, liberty, read_library
+from roundel.synth.cells.reader import _unit
 from roundel.synth.cells.table import Table
 from tests.support.toy import FLIP_FLOP, HEAD, INVERTER, NAND, TAIL, TOY, real
 
@@ -107,6 +108,21 @@ def test_table_is_bilinear_between_and_beyond(slew, load):
     edges = [values[row][i] * (1 - down) + values[row + 1][i] * down for i in (0, 1)]
     expected = edges[0] * (1 - right) + edges[1] * right
     assert float(table(float(slew), float(load))) == pytest.approx(float(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "target", "factor"),
+    [
+        ("1ns", "s", "ns", 1),
+        ("10ps", "s", "ns", 0.01),
+        ("ns", "s", "ns", 1),
+        ("1fF", "F", "pF", 0.001),
+        ("1nW", "W", "W", 1e-9),
+        ("2.5mV", "V", "V", 0.0025),
+    ],
+)
+def test_factors_of_units(text, base, target, factor):
+    assert _unit(text, base, target) == pytest.approx(factor, rel=1e-12)
 
 
 def test_units_and_table_layouts(tmp_path):
