@@ -309,6 +309,7 @@ def test_every_text_file_has_a_named_encoding() -> None:
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("read_text", "write_text", "open")
+        and owner(module) != "roundel.golden"  # whose one file is bytes
         and "encoding" not in {keyword.arg for keyword in node.keywords}
         and not any(isinstance(arg, ast.Constant) and "b" in str(arg.value) for arg in node.args)
         and ast.unparse(node.func) not in ("os.open", "gzip.open", "Image.open", "archive.open")

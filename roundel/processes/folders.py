@@ -23,6 +23,7 @@ KEPT = ".kept"  # a file that keeps its folder from being swept
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _swept: set[Path] = set()
+_open: set[Path] = set()
 _kept: set[Path] = set()
 _sweeping = threading.Lock()
 
@@ -49,6 +50,7 @@ def work_folder(parent: Path | None = None, *, mode: int = 0o700) -> Iterator[Pa
         work, lock = _made(place, mode)
     except OSError as error:
         raise InputError(f"{place}: no temporary folder can be made there ({error.strerror})") from None
+    _open.add(work)
     try:
         yield work
     except OSError as error:
@@ -58,13 +60,16 @@ def work_folder(parent: Path | None = None, *, mode: int = 0o700) -> Iterator[Pa
     finally:
         if work not in _kept:
             shutil.rmtree(work, ignore_errors=True)
+        _open.discard(work)
         GUARD.drop(work)
         if lock is not None:
             os.close(lock)
 
 
 def keep(folder: Path) -> None:
-    """Let a work folder stay where it is, for its logs."""
+    """Let a work folder stay where it is, for its logs; any other folder stays anyway."""
+    if folder not in _open:
+        return
     _kept.add(folder)
     with suppress(OSError):
         (folder / KEPT).touch()

@@ -83,7 +83,7 @@ def test_units_lists_all(capsys):
         (("compare", "--set", "acc_width=24"), "--set and --stimulus need one unit to compare"),
         (("generate", "mac", "--set", "requant=3", "--set", "requant.relu=true"), "'requant' is set as a whole and by"),
         (("generate", "requant", "--set", f"acc_width={'9' * 5000}"), "acc_width must be an integer"),
-        (("bench", "requant", "--seed", "-1"), "-1 is not in the range x>=0"),
+        (("bench", "requant", "--seed", "-1"), "-1 is not in the range 0<=x<=18446744073709551615"),
         (("compare", "nothing"), "nothing to compare for unit 'nothing'"),
         (("demo", "--model", "missing.onnx"), "missing.onnx"),
     ],
