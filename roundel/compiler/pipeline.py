@@ -14,7 +14,7 @@ from roundel.compiler.refusal import with_way_on
 from roundel.compiler.tensor import Tensor, get, put
 from roundel.compiler.tokens import Task
 from roundel.golden.engine import RECORD, TERMINATOR, EngineParams, Program, Region
-from roundel.golden.network import Network
+from roundel.golden.network import Encoding, Network
 from roundel.golden.rounding import Ints
 
 Regions = dict[Region, NDArray[np.uint8]]
@@ -46,6 +46,8 @@ class Compiled:
         The task behind each descriptor, except the last descriptor, which is END.
     plan
         Allocation of the activation memory.
+    encoding
+        How images become the integers of `source`, beside its format.
     """
 
     params: EngineParams
@@ -58,6 +60,7 @@ class Compiled:
     tensors: dict[str, Tensor]
     tasks: tuple[Task, ...]
     plan: Plan
+    encoding: Encoding
 
     def regions(self, image: Ints) -> Regions:
         """Return the outer memory before a run, with an input (rows, columns, channels) or (features,) in it."""
@@ -134,4 +137,5 @@ def _compile(work: Compilation) -> Compiled:
         heads=work.heads,
         tasks=tuple(work.tasks),
         plan=work.plan,
+        encoding=work.network.encoding,
     )

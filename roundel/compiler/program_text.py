@@ -19,12 +19,18 @@ def memory_map(compiled: Compiled) -> dict[str, Any]:
         "fingerprint": compiled.params.fingerprint,
         "engine": compiled.params.as_dict(),
         "regions": {region.name.lower(): compiled.sizes[region] for region in Region},
-        "input": _place(compiled.source),
+        "input": _place(compiled.source) | {"encoding": _encoding(compiled)},
         "outputs": {name: _place(compiled.tensors[name]) for name in compiled.outputs},
         "traced": {name: _place(tensor) for name, tensor in compiled.tensors.items() if name not in compiled.outputs},
         "boxes": {"region": "output", "offset": 0} if compiled.heads else None,
         "layers": layer_rows(compiled),
     }
+
+
+def _encoding(compiled: Compiled) -> dict[str, Any]:
+    """Return how images become the input's integers, as network files have it."""
+    bounds = compiled.encoding.bounds
+    return {"rounding": compiled.encoding.rounding.value, "bounds": None if bounds is None else list(bounds)}
 
 
 def layer_rows(compiled: Compiled) -> list[dict[str, Any]]:

@@ -2,14 +2,15 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from roundel.compiler import Head, compile_network, layer_rows
+from roundel.compiler import Head, compile_network, layer_rows, memory_map
 from roundel.golden.engine import Engine, Program, Region
 from roundel.golden.formats import Format
-from roundel.golden.network import Network, Weighted, save, steps
+from roundel.golden.network import Encoding, InputRounding, Network, Weighted, save, steps
 from roundel.golden.nms import HeadParams, decode
 from roundel.runtime.random_networks import engine_network
 from tests.roundel.compiler.test_compile import engine
@@ -47,6 +48,17 @@ def test_equal_runs_give_equal_files(saved, tmp_path):
         assert call("compile", saved[0], "--config", "tiny", "--trace", "-o", tmp_path / name) == 0
     for name in ("program.bin", "memory_map.json", "program.lst"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_memory_map_says_how_images_are_encoded(saved):
+    """A driver that knew the format alone would round and clamp in its own way."""
+    _, network, image = saved
+    narrow = replace(network, encoding=Encoding(rounding=InputRounding.FLOOR, bounds=(-3, 3)))
+    maps = [memory_map(compile_network(made, image.shape, engine("tiny"))) for made in (network, narrow)]
+    assert [made["input"]["encoding"] for made in maps] == [
+        {"rounding": "half_even", "bounds": None},
+        {"rounding": "floor", "bounds": [-3, 3]},
+    ]
 
 
 def test_memory_map_is_enough_for_a_driver(saved, tmp_path, capsys):
