@@ -19,7 +19,7 @@ from roundel.golden.engine import (
 )
 from roundel.golden.engine.program import unpack_columns
 from roundel.runtime.programs import draw_program
-from tests.support.engine_programs import detector_heads, pointwise
+from tests.support.engine_programs import detector_heads, golden_run, pointwise
 from tests.support.naive_engine import NaiveEngine
 
 PARAMS = EngineParams(lanes=4, columns=4, memory=1024, depth=16)
@@ -126,3 +126,14 @@ def test_a_stream_beyond_its_region_is_a_read_fault(name, seed):
     made = pointwise(PARAMS, np.random.default_rng(seed), rows=2, columns=3)
     regions = made.changed(1, **{f"{name}_offset": 1 << 20}).regions()
     assert fault_of(Engine(params=PARAMS, regions=regions)) == (ErrorCode.READ, 1 << 20, 1)
+
+
+def test_an_every_of_0_is_16(seed):
+    """A row of two positions, 16 beats apart: the first and the seventeenth of the row with all of them."""
+    params = replace(PARAMS, depth=32)
+    made = pointwise(params, np.random.default_rng(seed), rows=1, columns=17, blocks=1)
+    row = golden_run(params, made.regions())[0][Region.OUTPUT].reshape(17, 4)
+    apart = made.changed(1, every=0, last_w=2).regions()
+    two = golden_run(params, apart)[0][Region.OUTPUT].reshape(17, 4)[:2]
+    assert two.tolist() == row[[0, 16]].tolist()
+    assert len(np.unique(row, axis=0)) > 2
