@@ -2,6 +2,7 @@
 
 from math import prod
 
+import numpy as np
 import onnx
 
 from roundel.frontend.declared import check_declared, type_name
@@ -120,14 +121,19 @@ def _nodes(operator: Operator) -> tuple[Node, ...]:
             return ()
         if kind not in OPERATORS:
             operator.fail("supported only where all that it reads is constant")
-        made = OPERATORS[kind](operator)
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = OPERATORS[kind](operator)
     except InputError:
         raise
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError) as error:  # wrong attributes
         operator.fail(first_line(error))
     if made is None:
         return ()
-    return made if isinstance(made, tuple) else (made,)
+    nodes = made if isinstance(made, tuple) else (made,)
+    for values in (values for node in nodes for values in vars(node).values() if isinstance(values, np.ndarray)):
+        if not np.isfinite(values).all():  # finite in the file, but multiplied or divided since
+            operator.fail("its factors, weights or bias are beyond the range of float32")
+    return nodes
 
 
 def _result(name: str, scope: Scope) -> str:

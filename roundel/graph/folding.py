@@ -67,7 +67,7 @@ def _without_affine(graph: Graph) -> Graph:
             before = folded.get(node.inputs[0])
             if isinstance(before, Conv | Dense) and uses[node.inputs[0]] == 1:
                 del folded[before.output]
-                node = _scaled(before, node)
+                node = _scaled(graph, before, node)
             else:
                 node = _alone(graph, node)
         folded[node.output] = node
@@ -89,19 +89,20 @@ def _alone(graph: Graph, node: Affine) -> Conv:
     )
 
 
-def _scaled(node: Conv | Dense, affine: Affine) -> Conv | Dense:
+def _scaled(graph: Graph, node: Conv | Dense, affine: Affine) -> Conv | Dense:
     """Fold `affine` into the convolution or matrix product whose results it scales and moves."""
     axes = (-1,) + (1,) * (node.weights.ndim - 1) if isinstance(node, Conv) else (1, -1)
     step = node.step
     if step is not None:  # a factor of 0 leaves weights of 0, which are multiples of any step
         step = step * np.where(affine.scale == 0, 1, np.abs(affine.scale))
-    return replace(
-        node,
-        weights=node.weights * affine.scale.reshape(axes),
-        bias=node.bias * affine.scale + affine.offset,
-        step=step,
-        output=affine.output,
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = node.weights * affine.scale.reshape(axes)
+        bias = node.bias * affine.scale + affine.offset
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise InputError(
+            f"{graph.file}: node {affine.name}: folded into {node.name}, it is beyond the range of float32"
+        )
+    return replace(node, weights=weights, bias=bias, step=step, output=affine.output)
 
 
 def _uses(graph: Graph) -> Counter[str]:

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from roundel.frontend import limits, read_onnx
 from roundel.golden.errors import InputError
+from roundel.graph import fold
 from tests.support.onnx_models import model
 
 IMAGE = (1, 8, 8)
@@ -227,3 +228,22 @@ def test_the_limits_leave_room_for_real_networks():
     assert limits.MOST_VALUES > 64 * 224 * 224 * 10
     assert limits.MOST_IN_WINDOWS > 64 * 9 * 224 * 224 * 10
     assert limits.MOST_IN_ALL > 28_000_000 * 5
+
+
+def normalized(scale):
+    """A convolution and a batch normalization whose factors are `scale`."""
+    nodes = [("Conv", ["x", "w"], "a", {}), ("BatchNormalization", ["a", "s", "o", "o", "v"], "y", {"epsilon": 0.0})]
+    weights = {"s": np.array([scale], np.float32), "o": np.zeros(1, np.float32), "v": np.array([1e-30], np.float32)}
+    return model(nodes, IMAGE, weights | {"w": np.full((1, 1, 1, 1), 1e10, np.float32)})
+
+
+def test_products_beyond_float32():
+    refused(
+        normalized(1e30), "node batchnormalization_y .*: its factors, weights or bias are beyond the range of float32"
+    )
+    nodes = [("Flatten", ["x"], "a", {}), ("Gemm", ["a", "w"], "y", {"alpha": 1e30})]
+    proto = model(nodes, IMAGE, {"w": np.full((64, 2), 1e30, np.float32)})
+    refused(proto, "node gemm_y .*: its factors, weights or bias are beyond the range of float32")
+    graph = read_onnx(normalized(1e20))
+    with pytest.raises(InputError, match=r"node batchnormalization_y: folded into conv_a, it is beyond the range"):
+        fold(graph)
