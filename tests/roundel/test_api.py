@@ -450,10 +450,16 @@ def test_advise_names_the_bad_option():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: roundel.verify(["requant"], seed="a"), "seed: expected an integer, 0 or more, not 'a'"),
-        (lambda: roundel.verify(["requant"], seed=None), "seed: expected an integer, 0 or more, not None"),
+        (
+            lambda: roundel.verify(["requant"], seed="a"),
+            "seed: expected an integer, 0 to 18446744073709551615, not 'a'",
+        ),
+        (
+            lambda: roundel.verify(["requant"], seed=None),
+            "seed: expected an integer, 0 to 18446744073709551615, not None",
+        ),
         (lambda: roundel.verify(["requant"], waves=3), "waves: expected a path, not int"),
-        (lambda: roundel.bench(["codec"], seed=-1), "seed: expected an integer, 0 or more, not -1"),
+        (lambda: roundel.bench(["codec"], seed=-1), "seed: expected an integer, 0 to 18446744073709551615, not -1"),
         (lambda: roundel.compare(["requant"], images=0), "images: expected an integer, 1 or more, not 0"),
         (lambda: roundel.compare(["requant"], stimulus=3), "stimulus: expected a path, not int"),
         (lambda: roundel.compare(["requant"], fpga="q"), "fpga must be ecp5, not 'q'"),
