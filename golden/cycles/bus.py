@@ -204,7 +204,7 @@ class Stream:
         self._bytes = 0  # of them, those that nobody has asked for
         self._burst = Burst(0, 0, False)
         self._used = 0  # beats of the burst
-        self._left: list[int] = []  # beats of bursts that are used up
+        self._left: list[tuple[int, int]] = []  # bursts that are used up: their beats, and `beats` at their end
 
     def upto(self, more: int) -> Generator[int | Event, None, int]:
         """Ask for so many more bytes; returns when the last of them is there."""
@@ -217,13 +217,13 @@ class Stream:
             beats = min(-(self._bytes // bus), self._burst.beats - self._used)
             self._used, self._bytes, self.beats = self._used + beats, self._bytes + beats * bus, self.beats + beats
             if self._used == self._burst.beats:
-                self._left.append(self._burst.beats)
+                self._left.append((self._burst.beats, self.beats))
         return self._burst.start + self._used - 1
 
     def taken(self, cycle: int) -> None:
-        """Note that what was asked for is taken by then."""
-        for beats in self._left:
-            self.reader.release(self.channel, beats, cycle)
+        """Note that what was asked for is taken by then, a beat a cycle."""
+        for beats, end in self._left:
+            self.reader.release(self.channel, beats, cycle - (self.beats - end))
         self._left.clear()
 
     def rest(self, cycle: int) -> Process:
