@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tests.mutants.measure import measure
+from tests.mutants.measure import collected, measure
 from tests.mutants.run import Outcome, preload, run
 from tests.mutants.sample import Fault, draw
 from tests.mutants.tests_of import Measured, Reach
@@ -47,7 +47,7 @@ def main() -> None:
         if not options.unmeasured:
             measure(tree, work / "reach", commit)
         preload()
-        reach = Reach(work / "reach", ROOT, commit)
+        reach = Reach(work / "reach", ROOT, commit, collected(tree))
         results = Results(work / "results.jsonl", f"{commit[:10]} {options.sample}")
         for fault in sample(tree, results, options):
             judge(tree, reach, results, fault, options.seconds)

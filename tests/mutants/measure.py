@@ -24,6 +24,25 @@ def measure(tree: Tree, folder: Path, commit: str) -> None:
                 _measure(tree, place, target, commit)
 
 
+def collected(tree: Tree) -> set[str]:
+    """Names of all tests that pytest finds in the copy."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-o",
+        "addopts=",
+        "-p",
+        "no:cacheprovider",
+        "tests",
+    ]
+    environment = os.environ | tree.environment
+    output = subprocess.run(command, cwd=tree.root, env=environment, check=True, capture_output=True, text=True).stdout
+    return {line for line in output.splitlines() if "::" in line}
+
+
 def _changed(tree: Tree, old: str, new: str, place: str) -> bool:
     command = ["git", "diff", "--quiet", old, new, "--", place]
     return subprocess.run(command, cwd=tree.checkout, check=False).returncode != 0

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+UNMEASURED = 2.0  # seconds that a test is taken for until it is measured
+
 
 class Measured(NamedTuple):
     """A test that passes without a fault, and the lines that it runs in a commit, as bits (see `reach.py`)."""
@@ -27,16 +29,22 @@ class Reach:
         Holds the files that `measure.py` wrote.
     checkout, commit
         The repository, and its commit whose lines are asked for; tests may be measured in earlier ones.
+    names
+        All tests of that commit. Those that are not measured are taken for `UNMEASURED` seconds each.
     """
 
-    def __init__(self, folder: Path, checkout: Path, commit: str):
+    def __init__(self, folder: Path, checkout: Path, commit: str, names: set[str]):
         self.checkout, self.commit = checkout, commit
         self.tests = []
+        unmeasured = set(names)
         for file in sorted(folder.glob("*.json")):
             measured = json.loads(file.read_text())
             for name, (seconds, lines) in measured["tests"].items():
-                bits = {path: int(digits, 16) for path, digits in lines.items()}
-                self.tests.append(Measured(name, seconds, measured["commit"], bits))
+                if name in unmeasured:
+                    unmeasured.remove(name)
+                    bits = {path: int(digits, 16) for path, digits in lines.items()}
+                    self.tests.append(Measured(name, seconds, measured["commit"], bits))
+        self.tests += [Measured(name, UNMEASURED, commit, {}) for name in sorted(unmeasured)]
 
     def of(self, path: str, first: int, last: int) -> list[Measured]:
         """Tests that run a line from `first` to `last`.
