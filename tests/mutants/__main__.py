@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import signal
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -37,6 +39,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run a sample, or the rest of it."""
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     work = options.work.resolve()
     commit = subprocess.run(
         ["git", "rev-parse", options.commit], cwd=ROOT, check=True, capture_output=True, text=True
@@ -47,7 +50,7 @@ def main() -> None:
         if not options.unmeasured:
             measure(tree, work / "reach", commit)
         preload()
-        reach = Reach(work / "reach", ROOT, commit, collected(tree))
+        reach = Reach(work / "reach", ROOT, commit, collected(tree, commit))
         results = Results(work / "results.jsonl", f"{commit[:10]} {options.sample}")
         for fault in sample(tree, results, options):
             judge(tree, reach, results, fault, options.seconds)
@@ -127,13 +130,12 @@ def judge(tree: Tree, reach: Reach, results: Results, fault: Fault, seconds: flo
 
 
 def first(tests: list[Measured], seconds: float) -> list[Measured]:
-    """The first tests, as many as fit into a time, at least one."""
-    total, chosen = 0.0, []
+    """The first tests that fit into a time, those that are too long for the rest of it left out; at least one."""
+    total, chosen = 0.0, tests[:1]
     for test in tests:
-        total += test.seconds
-        if chosen and total > seconds:
-            break
-        chosen.append(test)
+        if total + test.seconds <= seconds:
+            total += test.seconds
+            chosen = chosen if test in chosen else [*chosen, test]
     return chosen
 
 

@@ -24,23 +24,17 @@ def measure(tree: Tree, folder: Path, commit: str) -> None:
                 _measure(tree, place, target, commit)
 
 
-def collected(tree: Tree) -> set[str]:
-    """Names of all tests that pytest finds in the copy."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "-o",
-        "addopts=",
-        "-p",
-        "no:cacheprovider",
-        "tests",
-    ]
-    environment = os.environ | tree.environment
-    output = subprocess.run(command, cwd=tree.root, env=environment, check=True, capture_output=True, text=True).stdout
-    return {line for line in output.splitlines() if "::" in line}
+def collected(tree: Tree, commit: str) -> set[str]:
+    """Names of all tests that pytest finds in the copy; kept beside it."""
+    file = tree.work / "collected.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if commit not in kept:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
+        environment = os.environ | tree.environment
+        output = subprocess.run(command, cwd=tree.root, env=environment, check=True, capture_output=True, text=True)
+        kept = {commit: [line for line in output.stdout.splitlines() if "::" in line]}
+        file.write_text(json.dumps(kept))
+    return set(kept[commit])
 
 
 def _changed(tree: Tree, old: str, new: str, place: str) -> bool:

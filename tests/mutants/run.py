@@ -56,19 +56,14 @@ def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outco
     child = os.fork()
     if not child:
         _child(tree, names, watch, log)
-    code = None
-    while code is None:
-        time.sleep(0.1)
-        ended, status = os.waitpid(child, os.WNOHANG)
-        name = watch.read_text()
-        if ended:
-            code = os.waitstatus_to_exitcode(status)
-        elif time.time() - watch.stat().st_mtime > FACTOR * seconds.get(name, 0) + ALLOWANCE:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return Outcome("timeout", name, round(time.monotonic() - start, 1), ""), 1
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # simulators that are left
+    try:
+        code, name = _wait(child, watch, seconds)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # simulators that are left, or everything if this process is told to end
+    if code is None:
+        os.waitpid(child, 0)
+        return Outcome("timeout", name, round(time.monotonic() - start, 1), ""), 1
     if code == BROKEN:
         raise RuntimeError(f"a run did not begin, see {log}")
     verdict = "survived" if code == 0 else "killed"
@@ -79,11 +74,24 @@ def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outco
     return Outcome(verdict, name if code else "", round(time.monotonic() - start, 1), message), code
 
 
+def _wait(child: int, watch: Path, seconds: dict[str, float]) -> tuple[int | None, str]:
+    """Exit code of a run, None if a test takes too long, and the last test that began."""
+    while True:
+        time.sleep(0.1)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        name = watch.read_text()
+        if ended:
+            return os.waitstatus_to_exitcode(status), name
+        if time.time() - watch.stat().st_mtime > FACTOR * seconds.get(name, 0) + ALLOWANCE:
+            return None, name
+
+
 def _child(tree: Tree, names: list[str], watch: Path, log: Path) -> None:
     """Become a run of pytest in the copy; does not return."""
     code = BROKEN
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(tree.root)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)

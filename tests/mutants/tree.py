@@ -20,18 +20,15 @@ class Tree:
     checkout
         The repository; only its committed files are read.
     commit
-        Which commit; a copy of another one is replaced.
+        Which commit; the copy is made anew.
     """
 
     def __init__(self, work: Path, checkout: Path, commit: str):
         self.checkout, self.work, self.root, self.cache = checkout, work, work / "tree", work / "cache"
-        stamp = work / "commit"
-        if not stamp.exists() or stamp.read_text() != commit:
-            shutil.rmtree(self.root, ignore_errors=True)
-            self.root.mkdir()
-            archive = subprocess.run(["git", "archive", commit], cwd=checkout, check=True, capture_output=True).stdout
-            subprocess.run(["tar", "-x"], cwd=self.root, input=archive, check=True)
-            stamp.write_text(commit)
+        shutil.rmtree(self.root, ignore_errors=True)  # a run that was killed has left its fault in it
+        self.root.mkdir()
+        archive = subprocess.run(["git", "archive", commit], cwd=checkout, check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x"], cwd=self.root, input=archive, check=True)
         shared = checkout.parent / "shared"
         if shared.is_dir() and not (work / "shared").exists():
             (work / "shared").symlink_to(shared)  # where the tests look for cell libraries
