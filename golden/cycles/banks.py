@@ -105,8 +105,8 @@ def word_banks(banks: int, start: int, rows: int, words: int, step: int) -> byte
     return (1 << places % banks).astype(np.uint8).tobytes()
 
 
-class Reader:
-    """A `WordReader`: asks for a word in every cycle in which it has room and its bank is free.
+class WordReader:
+    """The hardware's `WordReader`: asks for a word in every cycle in which it has room and its bank is free.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Reader:
         return self.room + sum(at > cycle - READ for at in self.asked) > SPARE
 
 
-class ResidualReader(Reader):
+class ResidualReader(WordReader):
     """The residual's: it goes before STORE."""
 
     def run(self, cycle: int) -> None:

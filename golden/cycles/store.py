@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from roundel.golden.cycles.banks import Banks, Reader, word_banks
+from roundel.golden.cycles.banks import Banks, WordReader, word_banks
 from roundel.golden.cycles.events import Clock, Process
 from roundel.golden.engine import Descriptor, EngineParams
 
@@ -10,7 +10,7 @@ AHEAD = 3  # hw/engine/compute/feeder: cycles that are always known, from `start
 CHUNK = 16  # words that are read at once, if what is beside them is known
 
 
-class StoreWords(Reader):
+class StoreWords(WordReader):
     """The words of a STORE on their way to the bus.
 
     Parameters
