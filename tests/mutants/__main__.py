@@ -114,7 +114,7 @@ def judge(tree: Tree, reach: Reach, results: Results, fault: Fault, seconds: flo
     before = results.lines.get(fault.key, {"verdict": "", "ran": []})
     if before["verdict"] not in ("", "survived"):
         return
-    tests = reach.of(fault.mutant.path, fault.mutant.line, fault.last)
+    tests = reach.of(fault.mutant.path, fault.mutant.line, fault.last, fault.imported)
     chosen = [test for test in first(tests, seconds) if test.name not in before["ran"]]
     if before["verdict"] and not chosen:
         return

@@ -75,15 +75,21 @@ def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outco
 
 
 def _wait(child: int, watch: Path, seconds: dict[str, float]) -> tuple[int | None, str]:
-    """Exit code of a run, None if a test takes too long, and the last test that began."""
-    while True:
+    """Exit code of a run, None if a test takes too long, and the last test that began.
+
+    Time in which this process is stopped does not count.
+    """
+    name, taken, last = "", 0.0, time.monotonic()
+    while taken <= FACTOR * seconds.get(name, 0) + ALLOWANCE:
         time.sleep(0.1)
+        now, before = time.monotonic(), name
         ended, status = os.waitpid(child, os.WNOHANG)
         name = watch.read_text()
         if ended:
             return os.waitstatus_to_exitcode(status), name
-        if time.time() - watch.stat().st_mtime > FACTOR * seconds.get(name, 0) + ALLOWANCE:
-            return None, name
+        taken = taken + min(now - last, 1) if name == before else 0.0
+        last = now
+    return None, name
 
 
 def _child(tree: Tree, names: list[str], watch: Path, log: Path) -> None:

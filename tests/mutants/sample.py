@@ -1,5 +1,6 @@
 """Draws the faults to try: seeded by the commit, the same for everyone who draws it."""
 
+import ast
 import random
 from collections.abc import Container
 from pathlib import Path
@@ -17,6 +18,7 @@ class Fault(NamedTuple):
     mutant: Mutant
     key: str
     last: int  # line on which what it replaces ends
+    imported: bool  # its line runs when the module is imported, and not in a function
 
 
 def faults(root: Path, folder: str) -> list[Fault]:
@@ -28,10 +30,18 @@ def faults(root: Path, folder: str) -> list[Fault]:
             continue
         source = file.read_bytes()
         lines = source.decode().splitlines()
+        inside = _inside(source)
         for mutant in mutants(str(path), source):
             key = f"{path} {mutant.operator} {lines[mutant.line - 1].strip()} {mutant.old} -> {mutant.new}"
-            everything.append(Fault(mutant, key, mutant.line + source[mutant.start : mutant.end].count(b"\n")))
+            last = mutant.line + source[mutant.start : mutant.end].count(b"\n")
+            everything.append(Fault(mutant, key, last, mutant.line not in inside))
     return everything
+
+
+def _inside(source: bytes) -> set[int]:
+    """Lines of the bodies of functions."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return {line for node in functions for line in range(node.body[0].lineno, (node.end_lineno or 0) + 1)}
 
 
 def draw(root: Path, folder: str, count: int, seed: str, seen: Container[str]) -> list[Fault]:
