@@ -2,7 +2,7 @@
 
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import read_npz
-from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, maker, needed
+from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
@@ -62,7 +62,6 @@ __all__ = [
     "layer_codes",
     "layer_weights",
     "load_images",
-    "maker",
     "needed",
     "padded_shape",
     "read_images",

@@ -1,7 +1,5 @@
 """Quantizers behind concatenations, which only join: those that need more than a move stand on every source as well."""
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 
 from roundel.golden.formats import signed_width
@@ -34,23 +32,19 @@ def quantized_sources(graph: Graph) -> Graph:
 
 def _quantizers(graph: Graph) -> dict[str, Quantize]:
     """Return the quantizers that have to stand before a concatenation, by its output."""
-    makers = {node.output: node for node in graph.nodes}
-    uses = Counter(graph.results)
-    for node in graph.nodes:
-        uses.update(node.inputs)
     behind = {}
     for node in graph.nodes:
-        concat = makers.get(node.inputs[0])
-        if not isinstance(node, Quantize) or not isinstance(concat, Concat) or uses[concat.output] > 1:
+        concat = graph.maker(node.inputs[0])
+        if not isinstance(node, Quantize) or not isinstance(concat, Concat) or graph.uses[concat.output] > 1:
             continue
-        if _clamps(makers, node, concat):
+        if _clamps(graph, node, concat):
             behind[concat.output] = node
     return behind
 
 
-def _clamps(makers: Mapping[str, Node], quantizer: Quantize, concat: Concat) -> bool:
+def _clamps(graph: Graph, quantizer: Quantize, concat: Concat) -> bool:
     """Whether the concatenation cannot do what the quantizer does; it can where all its sources went through it."""
-    sources = [makers.get(source) for source in concat.inputs]
+    sources = [graph.maker(source) for source in concat.inputs]
     if all(isinstance(node, Quantize) and node.grid == quantizer.grid for node in sources):
         return False
     moved = quantizer.low - quantizer.zero_point, quantizer.high - quantizer.zero_point

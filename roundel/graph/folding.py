@@ -4,7 +4,7 @@ Nodes without a reader are removed. Every step preserves all results: exactly, e
 weights, which rounds them again.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -40,13 +40,7 @@ def fold(graph: Graph) -> Graph:
 
 def is_private(graph: Graph, tensor: str) -> bool:
     """Whether exactly one node reads `tensor`, once, and nobody outside the network does."""
-    readers = graph.readers(tensor)
-    return tensor not in graph.results and len(readers) == 1 and readers[0].inputs.count(tensor) == 1
-
-
-def maker(graph: Graph, tensor: str) -> Node | None:
-    """Return the node that makes `tensor`, None for the network's input."""
-    return graph.maker(tensor)
+    return graph.uses[tensor] == 1 and tensor not in graph.results
 
 
 def needed(graph: Graph) -> Graph:
@@ -61,11 +55,10 @@ def needed(graph: Graph) -> Graph:
 
 def _without_affine(graph: Graph) -> Graph:
     folded: dict[str, Node] = {}
-    uses = _uses(graph)
     for node in graph.nodes:
         if isinstance(node, Affine):
             before = folded.get(node.inputs[0])
-            if isinstance(before, Conv | Dense) and uses[node.inputs[0]] == 1:
+            if isinstance(before, Conv | Dense) and graph.uses[node.inputs[0]] == 1:
                 del folded[before.output]
                 node = _scaled(graph, before, node)
             else:
@@ -105,19 +98,11 @@ def _scaled(graph: Graph, node: Conv | Dense, affine: Affine) -> Conv | Dense:
     return replace(node, weights=weights, bias=bias, step=step, output=affine.output)
 
 
-def _uses(graph: Graph) -> Counter[str]:
-    """Count who reads each tensor, nodes and those outside of the network: one use is that of its only reader."""
-    uses = Counter(graph.results)
-    for node in graph.nodes:
-        uses.update(node.inputs)
-    return uses
-
-
 def _activations_first(graph: Graph) -> Graph:
     """Move activations and quantizers before the movers that they follow, to the operator whose results those move."""
     nodes: list[Node | None] = list(graph.nodes)
     ahead: dict[int, list[Node]] = defaultdict(list)  # what goes before the node at an index
-    makers, uses = {node.output: index for index, node in enumerate(graph.nodes)}, _uses(graph)
+    makers, uses = {node.output: index for index, node in enumerate(graph.nodes)}, graph.uses
     shapes = dict(graph.shapes)
     for index, node in enumerate(graph.nodes):
         free = {graph.source} if isinstance(node, Quantize) else set()

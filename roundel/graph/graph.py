@@ -3,6 +3,7 @@
 The nodes themselves are in `roundel.graph.nodes` and can be imported from here.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -148,6 +149,14 @@ class Graph:
     def maker(self, tensor: str) -> Node | None:
         """Return the node that makes `tensor`, None for the network's input."""
         return self._makers.get(tensor)
+
+    @cached_property
+    def uses(self) -> Counter[str]:
+        """How often each tensor is read, by nodes and, as a result, outside of the network."""
+        uses = Counter(self.results)
+        for node in self.nodes:
+            uses.update(node.inputs)
+        return uses
 
     @cached_property
     def _readers(self) -> dict[str, list[Node]]:

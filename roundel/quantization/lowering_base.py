@@ -11,12 +11,7 @@ from roundel.golden import network as layers
 from roundel.golden.formats import Format, align, signed_width
 from roundel.golden.network import Window
 from roundel.golden.rounding import Ints
-from roundel.graph import (
-    Conv,
-    Dense,
-    Graph,
-    Reals,
-)
+from roundel.graph import Conv, Dense, Graph, Reals
 from roundel.quantization.calibration import Codes, sample_positions
 from roundel.quantization.given import Given
 from roundel.quantization.modules import Module

@@ -11,17 +11,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Layer, Window, patches
 from roundel.golden.rounding import Ints
-from roundel.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Dense,
-    Flatten,
-    MaxPool,
-    Node,
-    Upsample,
-)
+from roundel.graph import Add, AveragePool, Concat, Conv, Dense, Flatten, MaxPool, Node, Upsample
 from roundel.quantization.calibration import Codes
 from roundel.quantization.given import given_bias
 from roundel.quantization.lowering_base import lifted

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from roundel.graph import MOVERS, Affine, Graph, Node, Quantize, maker, needed
+from roundel.graph import MOVERS, Affine, Graph, Node, Quantize, needed
 from roundel.quantization.modules import Module
 
 
@@ -62,7 +62,7 @@ def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
     owner = {node.name: module.name for module in modules for node in module.nodes}
     parts: dict[str, list[Node]] = {module.name: [] for module in modules}
     for node in needed(graph).nodes:
-        before = maker(graph, node.inputs[0])
+        before = graph.maker(node.inputs[0])
         if isinstance(node, Affine) and node.name not in owner and before is not None:  # folded into what it follows
             owner[node.name] = owner[before.name]
         if node.name in owner:  # all but what quantizes the network's input
@@ -83,5 +83,5 @@ def _naive(graph: Graph, node: Node, module: Module) -> int:
     """Quantization operations of one operator by itself."""
     if isinstance(node, Quantize):
         own = (*MOVERS, Quantize, type(None))
-        return int(node.name == module.name or isinstance(maker(graph, node.inputs[0]), own))
+        return int(node.name == module.name or isinstance(graph.maker(node.inputs[0]), own))
     return int(not isinstance(node, MOVERS))

@@ -32,7 +32,6 @@ from roundel.graph import (
     Reals,
     fold,
     is_private,
-    maker,
 )
 
 __all__ = ["Module", "feature_order", "fold", "input_quantizers", "unify"]
@@ -154,7 +153,7 @@ def feature_order(graph: Graph, tensor: str) -> Ints | None:
     Integer maps are flattened with the channel fastest, ONNX's with the column fastest: who reads a flattened tensor,
     or a concatenation of such, has to know.
     """
-    node = maker(graph, tensor)
+    node = graph.maker(tensor)
     if isinstance(node, Flatten) and len(graph.shapes[node.inputs[0]]) == 3:
         shape = graph.shapes[node.inputs[0]]
         order = np.arange(np.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()

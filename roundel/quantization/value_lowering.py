@@ -10,12 +10,7 @@ from roundel.golden import network as layers
 from roundel.golden.formats import Format
 from roundel.golden.network import MAX_SHIFT, InputRounding, Layer, Window, window_count
 from roundel.golden.rounding import Ints, Rounding
-from roundel.graph import (
-    ROUNDINGS,
-    AveragePool,
-    Quantize,
-    maker,
-)
+from roundel.graph import ROUNDINGS, AveragePool, Quantize
 from roundel.quantization.calibration import Codes, steps_in_batches
 from roundel.quantization.lowering_base import LoweringBase, lifted
 from roundel.quantization.means import is_exact, mean_bias
@@ -140,7 +135,7 @@ class ValueLowering(LoweringBase):
         node = self.module.node
         if not isinstance(node, Quantize):
             return False
-        before = maker(self.graph, node.inputs[0])
+        before = self.graph.maker(node.inputs[0])
         if before is None:
             return node in input_quantizers(self.graph)
         return isinstance(before, Quantize) and before.grid == node.grid

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
-from roundel.graph import MOVERS, Activation, Clip, Concat, Conv, Dense, Graph, Node, Quantize, Relu, fold, maker
+from roundel.graph import MOVERS, Activation, Clip, Concat, Conv, Dense, Graph, Node, Quantize, Relu, fold
 from roundel.quantization import MAX_WIDTH, QuantizeOptions, given_format, is_power, unify
 from roundel.scales.moves import SAME, Move, find_moves, width_of
 
@@ -152,7 +152,7 @@ def _clamp(graph: Graph, node: Quantize, moved: Quantize, values: NDArray[Any]) 
     """
     before = _source_quantizer(graph, node)
     repeated = before is not None and (before.scale, before.zero_point) == (node.scale, node.zero_point)
-    if node.inputs[0] == graph.source or repeated or isinstance(maker(graph, node.inputs[0]), Concat):
+    if node.inputs[0] == graph.source or repeated or isinstance(graph.maker(node.inputs[0]), Concat):
         return None
     low, high = ((end - node.zero_point) * node.scale for end in (node.low, node.high))
     keeps_low = low == 0 or values.min() < low - node.scale / 2
@@ -166,17 +166,17 @@ def _clamp(graph: Graph, node: Quantize, moved: Quantize, values: NDArray[Any]) 
 
 def _source_quantizer(graph: Graph, node: Quantize) -> Quantize | None:
     """Return the quantization whose results `node` reads, moved at most."""
-    before = maker(graph, node.inputs[0])
+    before = graph.maker(node.inputs[0])
     while isinstance(before, MOVERS):
-        before = maker(graph, before.inputs[0])
+        before = graph.maker(before.inputs[0])
     return before if isinstance(before, Quantize) else None
 
 
 def _source(graph: Graph, node: Quantize) -> str:
     """Name of the operator that computes what `node` quantizes, or the network's input."""
-    before = maker(graph, node.inputs[0])
+    before = graph.maker(node.inputs[0])
     while isinstance(before, (*MOVERS, Quantize)):
-        before = maker(graph, before.inputs[0])
+        before = graph.maker(before.inputs[0])
     return graph.source if before is None else before.name
 
 
