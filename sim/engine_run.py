@@ -4,7 +4,6 @@ import functools
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 
 from roundel import golden, hw
 from roundel.golden.engine import BASES, OFFSETS, UNITS, Control, EngineParams, Region
-from roundel.golden.errors import InputError, MismatchError, ToolError
+from roundel.golden.errors import InputError, MismatchError
 from roundel.hw.emit import to_verilog
 from roundel.hw.engine import flags
-from roundel.processes import keep, work_folder
+from roundel.processes import run_folder
 from roundel.sim import cache, engine_top
 from roundel.sim.engine_top import SETTINGS, EngineTop
 from roundel.sim.runner import Design, run
@@ -171,23 +170,18 @@ def simulate(
     steps = [*setup, *(whole_run() if script is None else script)]
     given = dict.fromkeys(SETTINGS, 0) | {"delay": 20, "seed": stall_seed(seed), "size": len(image)}
     given |= dict(settings or {})
-    with nullcontext(folder) if folder else work_folder() as work:
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            image.tofile(work / "memory.bin")
-            result = run(
-                design(params, trace),
-                "roundel.sim.benches.tb_engine",
-                seed=seed,
-                config={"settings": given, "script": steps},
-                folder=work,
-            )
-            if not result.passed:
-                raise MismatchError(f"the engine's RTL: {result.failures[0]} (log in {work})")
-            return _collect(work, regions, bases, image)
-        except (MismatchError, ToolError):
-            keep(work)
-            raise
+    with run_folder(folder) as work:
+        image.tofile(work / "memory.bin")
+        result = run(
+            design(params, trace),
+            "roundel.sim.benches.tb_engine",
+            seed=seed,
+            config={"settings": given, "script": steps},
+            folder=work,
+        )
+        if not result.passed:
+            raise MismatchError(f"the engine's RTL: {result.failures[0]} (log in {work})")
+        return _collect(work, regions, bases, image)
 
 
 @functools.cache

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from roundel.golden.errors import MismatchError, ToolError
+from roundel.golden.errors import MismatchError
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import Unit
-from roundel.processes import keep, work_folder
+from roundel.processes import run_folder
 from roundel.sim.runner import Design, run
 from roundel.sim.stimuli import BoxImage
 from roundel.sim.verify import BENCHES
@@ -39,17 +39,12 @@ def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int
     """
     component = unit.component(params)
     design = Design(sources=(to_verilog(component, unit.name),), top=unit.name)
-    with work_folder() as folder:
+    with run_folder() as folder:
         save_images(folder / "stimulus.npz", images)
         config = {"params": params.as_dict(), "latency": component.latency, "stimulus": str(folder / "stimulus.npz")}
-        try:
-            result = run(design, BENCHES[unit.name], seed=seed, config=config, folder=folder)
-            if not result.passed:
-                failure = result.failures[0]
-                raise MismatchError(f"the RTL of {unit.name} differs from golden: {failure} (log in {folder})")
-        except (MismatchError, ToolError):
-            keep(folder)
-            raise
+        result = run(design, BENCHES[unit.name], seed=seed, config=config, folder=folder)
+        if not result.passed:
+            raise MismatchError(f"the RTL of {unit.name} differs from golden: {result.failures[0]} (log in {folder})")
         with np.load(folder / "kept.npz") as arrays:
             noted = dict(arrays)
     return noted | {"latency": component.latency}

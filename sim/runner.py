@@ -11,7 +11,6 @@ import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache as once
 from importlib.metadata import version
@@ -22,7 +21,7 @@ import cocotb_tools.config
 import find_libpython
 
 from roundel.golden.errors import InputError, ToolError
-from roundel.processes import keep, run_child, work_folder
+from roundel.processes import keep, run_child, run_folder
 from roundel.sim import cache
 from roundel.sim.contract import CONFIG_VARIABLE
 from roundel.sim.verilator import find_verilator
@@ -185,18 +184,13 @@ def run(
         The simulation crashed, no test ran, or a test ended with another exception than a failed assertion.
     """
     executable = build(design) / design.top
-    with nullcontext(folder) if folder else work_folder() as work:
-        work.mkdir(parents=True, exist_ok=True)
+    with run_folder(folder) as work:
         log = work / "run.log"
-        try:
-            result = _simulate(design, executable, bench, seed, dict(config or {}), work)
-            if result.errors:
-                raise ToolError(f"the bench {bench} failed on {design.top}: {result.errors[0]}\nlog: {log}")
-            if not result.tests:
-                raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(log)}\nlog: {log}")
-        except ToolError:
-            keep(work)
-            raise
+        result = _simulate(design, executable, bench, seed, dict(config or {}), work)
+        if result.errors:
+            raise ToolError(f"the bench {bench} failed on {design.top}: {result.errors[0]}\nlog: {log}")
+        if not result.tests:
+            raise ToolError(f"no test ran in {bench} on {design.top}:\n{_tail(log)}\nlog: {log}")
         if not result.passed:
             keep(work)
         return result

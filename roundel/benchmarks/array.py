@@ -12,7 +12,7 @@ from roundel.golden.mac import MacParams, Schedule, SparseMacParams
 from roundel.golden.rounding import Ints
 from roundel.hw.emit import manifest, to_verilog
 from roundel.hw.mac import MacArray, SparseMac
-from roundel.processes import keep, work_folder
+from roundel.processes import run_folder
 from roundel.sim.contract import PERIOD_NS
 from roundel.sim.runner import Design, run
 
@@ -103,20 +103,15 @@ def simulate(array: Array, beats: Schedule, stream: bytes | None = None) -> Repl
     """
     config: dict[str, Any] = {"params": array.params.as_dict(), "latency": array.latency}
     bench = BENCH if stream is None else SPARSE_BENCH
-    with work_folder() as folder:
+    with run_folder() as folder:
         beats.save(folder / "stimulus.npz")
         config["stimulus"] = str(folder / "stimulus.npz")
         if stream is not None:
             (folder / "stream.rws").write_bytes(stream)
             config["stream"] = str(folder / "stream.rws")
-        try:
-            result = run(array.design, bench, seed=SEED, config=config, folder=folder)
-            if not (folder / OUTPUTS).exists():
-                failures = ", ".join(result.failures)
-                raise ToolError(f"{array.name} gave no results: {failures}\nlog: {folder / 'run.log'}")
-        except ToolError:
-            keep(folder)
-            raise
+        result = run(array.design, bench, seed=SEED, config=config, folder=folder)
+        if not (folder / OUTPUTS).exists():
+            raise ToolError(f"{array.name} gave no results: {', '.join(result.failures)}\nlog: {folder / 'run.log'}")
         cycles, seconds = clock(folder)
         with np.load(folder / OUTPUTS) as archive:
             outputs, counted = archive["outputs"], int(archive["cycles"])

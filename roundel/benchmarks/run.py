@@ -105,9 +105,8 @@ def _requant(params: RequantParams, seed: int) -> list[Row]:
     with work_folder() as folder:
         result = run(design, "roundel.sim.benches.tb_requant", seed=seed, config=config, folder=folder)
         if not result.passed:
-            raise MismatchError(
-                f"the RTL of requantizer {params.scheme.value} differs from golden: {result.failures[0]}"
-            )
+            what = f"the RTL of requantizer {params.scheme.value}"
+            raise MismatchError(f"{what} differs from golden: {result.failures[0]} (log in {folder})")
         cycles, taken = clock(folder)
     acc = np.random.default_rng(seed).integers(*limits(params.acc_width, True), RESULTS, endpoint=True)
     given = runtime(params, Accumulators(source="uniform", layers=(acc,), shifts=(params.acc_width - 8,)))

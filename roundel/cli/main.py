@@ -15,10 +15,9 @@ from io import TextIOWrapper
 from typing import Any
 
 import click
-import platformdirs
 
 from roundel.golden.errors import EnvironmentWarning, InputError, MismatchError, ToolError
-from roundel.processes import NO_ROOM, ending_signals
+from roundel.processes import NO_ROOM, cache_place, ending_signals
 
 COMMANDS = {
     "advise": "Tell what it costs to move a quantized network's scales to powers of two, and what that saves.",
@@ -79,9 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _set_up_matplotlib() -> None:
     """Keep matplotlib, which libraries load as well, from the user's settings and from a HOME of no use."""
-    folder = os.environ.get("ROUNDEL_CACHE") or platformdirs.user_cache_dir("roundel")
     os.environ.pop("MATPLOTLIBRC", None)
-    os.environ.update(MPLBACKEND="agg", MPLCONFIGDIR=os.path.join(os.path.abspath(folder), "tools", "matplotlib"))
+    os.environ.update(MPLBACKEND="agg", MPLCONFIGDIR=str(cache_place() / "tools" / "matplotlib"))
 
 
 @contextmanager

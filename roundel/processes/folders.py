@@ -12,10 +12,10 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from roundel.golden.errors import InputError
+from roundel.golden.errors import InputError, MismatchError, ToolError
 from roundel.processes.guard import GUARD
 
 PREFIX = ".roundel-work-"
@@ -26,6 +26,14 @@ _swept: set[Path] = set()
 _open: set[Path] = set()
 _kept: set[Path] = set()
 _sweeping = threading.Lock()
+
+
+class FolderError(InputError):
+    """No work folder can be made: `reason` says why, the message also where."""
+
+    def __init__(self, place: Path, reason: str | None):
+        super().__init__(f"{place}: no temporary folder can be made there ({reason})")
+        self.reason = reason
 
 
 @contextmanager
@@ -41,15 +49,17 @@ def work_folder(parent: Path | None = None, *, mode: int = 0o700) -> Iterator[Pa
 
     Raises
     ------
+    FolderError
+        It cannot be made.
     InputError
-        It cannot be made. Within the block of one in the system's place: there is no room in it.
+        Within the block of one in the system's place: there is no room in it.
     """
     place = parent or _temporary()
     try:
         sweep(place)
         work, lock = _made(place, mode)
     except OSError as error:
-        raise InputError(f"{place}: no temporary folder can be made there ({error.strerror})") from None
+        raise FolderError(place, error.strerror) from None
     _open.add(work)
     try:
         yield work
@@ -64,6 +74,24 @@ def work_folder(parent: Path | None = None, *, mode: int = 0o700) -> Iterator[Pa
         GUARD.drop(work)
         if lock is not None:
             os.close(lock)
+
+
+@contextmanager
+def run_folder(folder: Path | None = None) -> Iterator[Path]:
+    """Open a folder for a run of a tool, which stays, for its logs, where the block ends in an error of it.
+
+    Parameters
+    ----------
+    folder
+        The user's own, made if it is not there; None: a work folder.
+    """
+    with nullcontext(folder) if folder else work_folder() as place:
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            yield place
+        except (MismatchError, ToolError):
+            keep(place)
+            raise
 
 
 def keep(folder: Path) -> None:

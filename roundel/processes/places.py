@@ -11,12 +11,17 @@ from pathlib import Path
 import platformdirs
 
 from roundel.golden.errors import EnvironmentWarning, InputError
-from roundel.processes.folders import work_folder
+from roundel.processes.folders import FolderError, work_folder
 
 VARIABLE = "ROUNDEL_CACHE"
 _making = threading.Lock()
 _open = ExitStack()  # the temporary cache of this process
 atexit.register(_open.close)
+
+
+def cache_place() -> Path:
+    """Return where the cache is to lie, which nobody has looked at yet: `$ROUNDEL_CACHE`, else the user's folder."""
+    return Path(os.environ.get(VARIABLE) or platformdirs.user_cache_dir("roundel")).absolute()
 
 
 def cache_root() -> Path:
@@ -33,9 +38,8 @@ def cache_root() -> Path:
     InputError
         `$ROUNDEL_CACHE` cannot be written.
     """
-    given = os.environ.get(VARIABLE)
     with _making:
-        return _writable(Path(given).absolute()) if given else _default(Path(platformdirs.user_cache_dir("roundel")))
+        return (_writable if os.environ.get(VARIABLE) else _default)(cache_place())
 
 
 def tool_caches() -> dict[str, str]:
@@ -69,5 +73,5 @@ def _problem(path: Path) -> str | None:
             return None
     except OSError as error:
         return error.strerror or str(error)
-    except InputError as error:
-        return str(error).rpartition("(")[2].rstrip(")")
+    except FolderError as error:
+        return str(error.reason)

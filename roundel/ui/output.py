@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roundel.golden.errors import InputError
-from roundel.processes import GUARD, NO_ROOM, keep, work_folder
+from roundel.processes import GUARD, NO_ROOM, FolderError, keep, work_folder
 
 READABLE = 0o777  # less the umask: the folder may become the output
 
@@ -83,9 +83,8 @@ def _opened(path: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             work = stack.enter_context(work_folder(path if path.is_dir() else path.parent, mode=READABLE))
-        except InputError as error:
-            reason = str(error).rpartition("(")[2].rstrip(")")
-            raise InputError(f"{path}: cannot be written ({reason})") from None
+        except FolderError as error:
+            raise InputError(f"{path}: cannot be written ({error.reason})") from None
         yield work
 
 

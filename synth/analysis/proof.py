@@ -16,7 +16,7 @@ SEED = 1  # of cocotb; the stimulus is given
 def proven(
     design: Design, what: str, *, bench: str, config: Mapping[str, Any], stimulus: Callable[[Path], None]
 ) -> Iterator[tuple[Result, Path]]:
-    """Run `bench`; gives its result and the folder it ran in, which is gone when the block ends.
+    """Run `bench`; gives its result and the folder it ran in, which is gone when the block ends, but for a mismatch.
 
     Parameters
     ----------
@@ -39,5 +39,5 @@ def proven(
         settings = dict(config) | {"stimulus": str(folder / "stimulus.npz")}
         result = run(design, bench, seed=SEED, config=settings, folder=folder)
         if not result.passed:
-            raise MismatchError(f"{what} differs from golden: {result.failures[0]}")
+            raise MismatchError(f"{what} differs from golden: {result.failures[0]} (log in {folder})")
         yield result, folder
