@@ -156,6 +156,12 @@ def check_integer(name: str, value: object, low: int, high: int) -> None:
         raise ValueError(f"{name} must be {low} to {high}, not {value}")
 
 
+def check_power(name: str, value: int) -> None:
+    """Raise ValueError unless a positive integer is a power of two; the message names the next lower one."""
+    if value & (value - 1):
+        raise ValueError(f"{name} must be a power of two, not {value}; {1 << value.bit_length() - 1} is one")
+
+
 def check_bool(name: str, value: object) -> None:
     """Raise unless `value` is a bool."""
     if not isinstance(value, bool):

@@ -13,7 +13,7 @@ import numpy as np
 
 from roundel.golden.formats import align
 from roundel.golden.nms.psrr_params import MAX_IMAGE
-from roundel.golden.parameters import Params, check_bool, check_integer
+from roundel.golden.parameters import Params, check_bool, check_integer, check_power
 from roundel.golden.rounding import Ints, Rounding, limits
 
 MAX_STRIDE = 128
@@ -116,9 +116,7 @@ class HeadParams(Params):
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
         check_integer("threshold", self.threshold, *limits(self.cls_width, self.cls_signed))
-        if self.stride & (self.stride - 1):
-            lower = 1 << self.stride.bit_length() - 1
-            raise ValueError(f"stride must be a power of two, not {self.stride}; {lower} is one")
+        check_power("stride", self.stride)
         if self.stride << self.fraction == 1:
             raise ValueError("fraction must be at least 1 where stride is 1: centres lie at half pixels")
         if self.cls_width + self.score_shift > self.score_width:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from roundel.golden.parameters import Params, check_bool, check_integer
+from roundel.golden.parameters import Params, check_bool, check_integer, check_power
 from roundel.golden.rounding import Ints
 
 Groups = tuple[Sequence[int], ...]
@@ -155,9 +155,7 @@ class PsrrParams(Params):
         super().__post_init__()
         for name in ("width", "height", "stride"):
             check_integer(name, getattr(self, name), 1, MAX_IMAGE)
-        if self.stride & (self.stride - 1):
-            lower = 1 << self.stride.bit_length() - 1
-            raise ValueError(f"stride must be a power of two, not {self.stride}; {lower} is one")
+        check_power("stride", self.stride)
         if not 0 < number("alpha", self.alpha) <= MAX_ALPHA:
             raise ValueError(f"alpha must be above 0 and at most {MAX_ALPHA}, not {self.alpha}")
         if self.guard is not None and not 0 <= number("guard", self.guard) < 1:

@@ -56,14 +56,19 @@ def engine_source(config: str | None, engine_file: Path | None, settings: tuple[
     from roundel.generator import find_unit, parse_pairs
 
     named, values = parse_pairs(find_unit("engine"), settings)
-    if engine_file is not None and (config or named):
-        raise InputError("--engine: expected a file or a configuration, not both")
+    _check_alone(engine_file, config or named)
     if config and named and config != named:
         raise InputError(f"--config {config} and --set config={named}: expected one of them")
     base = engine_file or named or config
     if not values:
         return base
     return {"config": base, **values} if base else values
+
+
+def _check_alone(engine_file: Path | None, config: str | None) -> None:
+    """Raise InputError if there is a configuration beside a file."""
+    if engine_file is not None and config:
+        raise InputError("--engine: expected a file or a configuration, not both")
 
 
 def engine_base(unit: str, engine_file: Path | None, settings: tuple[str, ...]) -> dict[str, Any]:
@@ -74,14 +79,14 @@ def engine_base(unit: str, engine_file: Path | None, settings: tuple[str, ...]) 
     InputError
         Another unit, a file that holds no engine, or a configuration as well.
     """
+    from roundel.generator import find_unit, parse_pairs
     from roundel.runtime import read_engine
 
     if engine_file is None:
         return {}
     if unit != "engine":
         raise InputError(f"--engine: expected unit engine with it, not {unit!r}")
-    if any(pair.startswith("config=") for pair in settings):
-        raise InputError("--engine: expected a file or a configuration, not both")
+    _check_alone(engine_file, parse_pairs(find_unit(unit), settings)[0])
     return read_engine(engine_file)
 
 

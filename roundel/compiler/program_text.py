@@ -1,11 +1,13 @@
 """A compiled network as text for people (the listing) and as data for other programs (the memory map)."""
 
+from dataclasses import asdict
 from typing import Any
 
 from roundel.compiler.pipeline import Compiled
 from roundel.compiler.tensor import Storage, Tensor
 from roundel.compiler.tokens import Task
 from roundel.golden.engine import Opcode, Region
+from roundel.golden.parameters import plain
 
 FORMAT, VERSION = "roundel-memory-map", 1
 COUNTS = ("computes", "macs", "steps", "steps_dense", "loaded", "stored", "weights", "parameters")
@@ -19,18 +21,12 @@ def memory_map(compiled: Compiled) -> dict[str, Any]:
         "fingerprint": compiled.params.fingerprint,
         "engine": compiled.params.as_dict(),
         "regions": {region.name.lower(): compiled.sizes[region] for region in Region},
-        "input": _place(compiled.source) | {"encoding": _encoding(compiled)},
+        "input": _place(compiled.source) | {"encoding": plain(asdict(compiled.encoding))},
         "outputs": {name: _place(compiled.tensors[name]) for name in compiled.outputs},
         "traced": {name: _place(tensor) for name, tensor in compiled.tensors.items() if name not in compiled.outputs},
         "boxes": {"region": "output", "offset": 0} if compiled.heads else None,
         "layers": layer_rows(compiled),
     }
-
-
-def _encoding(compiled: Compiled) -> dict[str, Any]:
-    """Return how images become the input's integers, as network files have it."""
-    bounds = compiled.encoding.bounds
-    return {"rounding": compiled.encoding.rounding.value, "bounds": None if bounds is None else list(bounds)}
 
 
 def layer_rows(compiled: Compiled) -> list[dict[str, Any]]:

@@ -34,14 +34,15 @@ def join_libraries(paths: Sequence[Path]) -> Path:
     texts = {path: read_text(path) for path in paths}
     if len(texts) < len(paths):
         raise InputError(f"{','.join(map(str, paths))}: a file stands there twice")
-    roots = {path: _parse(path, text) for path, text in texts.items()}
-    _check(roots)
-    name = _name([root.name for root in roots.values()])
 
     def make(folder: Path) -> None:
+        roots = {path: _parse(path, text) for path, text in texts.items()}
+        _check(roots)
+        name = _name([root.name for root in roots.values()])
         (folder / f"{name}.lib").write_text(_joined(name, texts, roots), encoding="utf-8")
 
-    return cached("joined", [name, *texts.values()], make) / f"{name}.lib"
+    [joined] = cached("joined", list(texts.values()), make).iterdir()
+    return joined
 
 
 def _parse(path: Path, text: str) -> LibertyGroup:

@@ -40,25 +40,12 @@ MEMORY = 6 << 30
 """Most address space: the libraries alone take 2 GiB of it."""
 
 NUMBERS = (
-    0,
-    1,
-    -1,
-    2,
-    3,
-    7,
-    8,
-    99,
-    127,
-    128,
-    255,
-    256,
-    1000,
-    65535,
-    1 << 20,
-    1 << 31,
-    -(1 << 31),
-    (1 << 63) - 1,
-    -(1 << 63),
+    *(0, 1, -1, 2, 3, 7, 8, 99, 127, 128, 255, 256, 1000, 65535),
+    *(1 << 20, 1 << 31, -(1 << 31), (1 << 63) - 1, -(1 << 63)),
+)
+OPERATORS = (
+    *("Relu", "Conv", "Gemm", "Flatten", "MaxPool", "Identity", "Constant", "Softmax"),
+    *("Loop", "Resize", "Add"),
 )
 
 
@@ -185,20 +172,7 @@ def _changed(value: object, random: Random) -> object:
     if isinstance(value, bytes):
         return random.choice((b"", value[:-1], value + b"\0", value * 2, flipped(value, random)[0] if value else b"x"))
     text = str(value)
-    operators = (
-        "Relu",
-        "Conv",
-        "Gemm",
-        "Flatten",
-        "MaxPool",
-        "Identity",
-        "Constant",
-        "Softmax",
-        "Loop",
-        "Resize",
-        "Add",
-    )
-    return random.choice(("", text + "x", "images", *operators))
+    return random.choice(("", text + "x", "images", *OPERATORS))
 
 
 def archive(path: Path, random: Random) -> str:

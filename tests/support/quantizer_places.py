@@ -159,23 +159,26 @@ def at_the_input_and_the_output(b):
     return b.model(outputs=("y", *show(b, "y", "u")))
 
 
-def behind_a_convolution(b):
+def convolved(b):
+    """A convolution whose sums are exact, tensor `a`."""
     b.fine("x", "p")
     b.conv("p", "a", [[3, 1], [-2, 5]], 0.125, [0.5, -1.25])
+
+
+def behind_a_convolution(b):
+    convolved(b)
     b.quantizer("a", "q")
     return b.model(outputs=show(b, "q", "y"))
 
 
 def before_an_output(b):
-    b.fine("x", "p")
-    b.conv("p", "a", [[3, 1], [-2, 5]], 0.125, [0.5, -1.25])
+    convolved(b)
     b.quantizer("a", "y")
     return b.model()
 
 
 def behind_a_relu(b):
-    b.fine("x", "p")
-    b.conv("p", "a", [[3, 1], [-2, 5]], 0.125, [0.5, -1.25])
+    convolved(b)
     b.add("Relu", ["a"], "r")
     b.quantizer("r", "y")
     return b.model()
