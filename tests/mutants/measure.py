@@ -1,9 +1,10 @@
-"""Measures which lines each test runs, one file of tests at a time; what is measured already is kept."""
+"""Measures which lines each test runs, a file of tests on each core; what is measured already is kept."""
 
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants.tree import Tree
@@ -15,13 +16,13 @@ FOLDERS = ("golden", "hw", "synth", "roundel", "units", "sim", "docs")
 def measure(tree: Tree, folder: Path, commit: str) -> None:
     """Write a file into `folder` for each file of tests that is new or has changed since it was measured."""
     folder.mkdir(exist_ok=True)
-    for name in FOLDERS:
-        for file in sorted((tree.root / "tests" / name).rglob("test_*.py")):
-            place = str(file.relative_to(tree.root))
-            target = folder / f"{place.replace('/', '+')}.json"
-            if not target.exists() or _changed(tree, json.loads(target.read_text())["commit"], commit, place):
-                print(f"measures {place}", flush=True)
-                _measure(tree, place, target, commit)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name in FOLDERS:
+            for file in sorted((tree.root / "tests" / name).rglob("test_*.py")):
+                place = str(file.relative_to(tree.root))
+                target = folder / f"{place.replace('/', '+')}.json"
+                if not target.exists() or _changed(tree, json.loads(target.read_text())["commit"], commit, place):
+                    pool.submit(_measure, tree, place, target, commit)
 
 
 def collected(tree: Tree, commit: str) -> set[str]:
@@ -44,6 +45,7 @@ def _changed(tree: Tree, old: str, new: str, place: str) -> bool:
 
 def _measure(tree: Tree, place: str, target: Path, commit: str) -> None:
     """Tests that take too long altogether, and files that cannot be collected, count as reaching nothing."""
+    print(f"measures {place}", flush=True)
     part = target.with_suffix(".part")
     part.write_text("{}")
     environment = os.environ | tree.environment | {"ROUNDEL_REACH": str(part)}
