@@ -10,7 +10,7 @@ from roundel.frontend.dialects import DOMAINS
 from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, too_many
 from roundel.frontend.model_file import ONNX, Model, first_line, load_model
 from roundel.frontend.operators import OPERATORS
-from roundel.frontend.scope import Operator, Scope
+from roundel.frontend.scope import Operator, Refusal, Scope
 from roundel.frontend.shapes import FOLDED, fold
 from roundel.frontend.tensors import tensor_array
 from roundel.golden.errors import InputError
@@ -52,37 +52,64 @@ def read_onnx(model: Model) -> Graph:
 
 
 def _convert(model: onnx.ModelProto, file: str) -> Graph:
-    """Every node, in the file's order, which ONNX demands to be dataflow order."""
+    """Every node, in the file's order, which ONNX demands to be dataflow order; the first that is refused ends it."""
+    scope = open_scope(model, file)
+    nodes = [node for item in model.graph.node for node in read_node(scope, item)]
+    check_declared(model.graph, scope)
+    return _graph(model.graph, scope, nodes)
+
+
+def open_scope(model: onnx.ModelProto, file: str) -> Scope:
+    """Return what is known before the first node: the constants, and the shape of the input.
+
+    Raises
+    ------
+    InputError
+        An opset, a constant or an input that is not supported.
+    """
     proto = model.graph
     opset = next((item.version for item in model.opset_import if item.domain in ONNX), 0)
     if opset < OLDEST:
         raise InputError(f"{file}: expected ONNX opset {OLDEST} or newer, not {opset}: export it again, or convert it")
     constants = {item.name: tensor_array(f"{file}: initializer {item.name}", item) for item in proto.initializer}
     scope = Scope(file=file, opset=opset, constants=constants)
-    source, shape = _source(proto, scope)
-    scope.shapes[source] = shape
-    scope.names.add(source)
-    nodes: list[Node] = []
-    for item in proto.node:
-        operator = _operator(scope, item)
-        for node in _nodes(operator):
-            nodes.append(node)
-            scope.names.add(node.name)
-            scope.shapes[node.output] = _result_shape(operator, node)
-            if not scope.doubtful.isdisjoint(node.inputs):
-                scope.doubtful.add(node.output)
-        if operator.output in constants:
-            _count(operator)
-    check_declared(proto, scope)
+    scope.source, shape = _source(proto, scope)
+    scope.shapes[scope.source] = shape
+    scope.names.add(scope.source)
+    return scope
+
+
+def read_node(scope: Scope, item: onnx.NodeProto) -> tuple[Node, ...]:
+    """Return what a node becomes, none for what only concerns constants or names, and note in `scope` what it makes.
+
+    Raises
+    ------
+    Refusal
+        The engine cannot do it.
+    """
+    operator = _operator(scope, item)
+    nodes = _nodes(operator)
+    for node in nodes:
+        scope.names.add(node.name)
+        scope.shapes[node.output] = _result_shape(operator, node)
+        if not scope.doubtful.isdisjoint(node.inputs):
+            scope.doubtful.add(node.output)
+    if operator.output in scope.constants:
+        _count(operator)
+    return nodes
+
+
+def _graph(proto: onnx.GraphProto, scope: Scope, nodes: list[Node]) -> Graph:
+    """Return the network of all nodes, and what is behind each output of the file."""
     outputs = [scope.aliases.get(item.name, item.name) for item in proto.output]
     results = [_result(name, scope) for name in outputs]
     host = tuple(scope.hosted[name] for name in dict.fromkeys(outputs) if name in scope.hosted)
     items = zip(proto.output, outputs, results, strict=True)
     names = {tensor if name in scope.hosted else item.name: tensor for item, name, tensor in items}
     return Graph(
-        file=file,
-        source=source,
-        shape=shape,
+        file=scope.file,
+        source=scope.source,
+        shape=scope.shapes[scope.source],
         nodes=tuple(nodes),
         results=tuple(dict.fromkeys(results)),
         shapes=scope.shapes,
@@ -96,8 +123,8 @@ def _operator(scope: Scope, item: onnx.NodeProto) -> Operator:
     try:
         return Operator(scope, item)
     except (ValueError, IndexError) as error:
-        name = item.name or ", ".join(item.output)
-        raise InputError(f"{scope.file}: node {name} ({item.op_type}): {first_line(error)}") from error
+        name, why = item.name or ", ".join(item.output), first_line(error)
+        raise Refusal(f"{scope.file}: node {name} ({item.op_type}): {why}", why) from error
 
 
 def _count(operator: Operator) -> None:

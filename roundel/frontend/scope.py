@@ -16,6 +16,20 @@ from roundel.graph import HostOperator, Quantize
 BATCH = -(1 << 30)  # stands for the size of the batch in shapes that a network computes
 
 
+class Refusal(InputError):
+    """An operator that the engine cannot do.
+
+    Attributes
+    ----------
+    why
+        The reason, without file and operator.
+    """
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Levels:
     """The quantization of a constant, as a dialect states it.
@@ -45,6 +59,8 @@ class Scope:
         The file's name, for messages.
     opset
         Version of ONNX's operators.
+    source
+        Name of the network's input.
     batch
         The batch that the file was made for; None if any.
     constants
@@ -69,10 +85,13 @@ class Scope:
         Values of all constants that were worked out so far.
     doubtful
         Tensors whose shapes implementations of ONNX do not agree on.
+    unknown
+        Tensors of refused operators that nobody can read, and why; none where the first refusal ends the import.
     """
 
     file: str
     opset: int
+    source: str = ""
     batch: int | None = None
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     levels: dict[str, Levels] = field(default_factory=dict)
@@ -85,6 +104,7 @@ class Scope:
     batched: set[str] = field(default_factory=set)
     constant_values: int = 0
     doubtful: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
 
 
 class Operator:
@@ -110,8 +130,8 @@ class Operator:
         return str(self.proto.output[0])
 
     def fail(self, why: str) -> NoReturn:
-        """Raise an InputError that names file, node and operator."""
-        raise InputError(f"{self.scope.file}: node {self.name} ({self.proto.op_type}): {why}")
+        """Raise a Refusal, an InputError that names file, node and operator."""
+        raise Refusal(f"{self.scope.file}: node {self.name} ({self.proto.op_type}): {why}", why)
 
     def check_values(self, shape: tuple[int, ...]) -> None:
         """Fail if a tensor of `shape`, without the batch, is empty or larger than any that is supported."""
@@ -188,6 +208,8 @@ class Operator:
             self.fail(f"it reads what {host.operator} gives, which is left to the host: supported only at the end")
         if name in self.scope.codes:
             self.fail(f"input {name} holds integers: expected DequantizeLinear between them and this")
+        if name in self.scope.unknown:
+            self.fail(f"it reads {name}, {self.scope.unknown[name]}")
         if name not in self.scope.shapes:
             self.fail(f"input {name or index} must come from the network's input")
         return self.scope.shapes[name]
