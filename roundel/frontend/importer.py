@@ -8,15 +8,15 @@ import onnx
 from roundel.frontend.declared import check_declared, type_name
 from roundel.frontend.dialects import DOMAINS
 from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, too_many
-from roundel.frontend.model_file import ONNX, Model, first_line, load_model
+from roundel.frontend.model_file import ONNX, Model, first_line
 from roundel.frontend.operators import OPERATORS
+from roundel.frontend.opsets import opset_of
+from roundel.frontend.prepared import prepare
 from roundel.frontend.scope import Operator, Refusal, Scope
 from roundel.frontend.shapes import FOLDED, fold
 from roundel.frontend.tensors import tensor_array
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, Node, padded_shape, result_shape, window_values
-
-OLDEST = 11  # opset: before it, bounds, sizes and paddings were attributes with other meanings
 
 
 def read_onnx(model: Model) -> Graph:
@@ -46,7 +46,7 @@ def read_onnx(model: Model) -> Graph:
     (1, 8, 8)
     """
     try:
-        return _convert(*load_model(model))
+        return _convert(*prepare(model))
     except InputError as error:  # names in a damaged file may hold anything
         raise InputError(" ".join(str(error).splitlines())) from error
 
@@ -65,14 +65,11 @@ def open_scope(model: onnx.ModelProto, file: str) -> Scope:
     Raises
     ------
     InputError
-        An opset, a constant or an input that is not supported.
+        A constant or an input that is not supported.
     """
     proto = model.graph
-    opset = next((item.version for item in model.opset_import if item.domain in ONNX), 0)
-    if opset < OLDEST:
-        raise InputError(f"{file}: expected ONNX opset {OLDEST} or newer, not {opset}: export it again, or convert it")
     constants = {item.name: tensor_array(f"{file}: initializer {item.name}", item) for item in proto.initializer}
-    scope = Scope(file=file, opset=opset, constants=constants)
+    scope = Scope(file=file, opset=opset_of(model), constants=constants)
     scope.source, shape = _source(proto, scope)
     scope.shapes[scope.source] = shape
     scope.names.add(scope.source)

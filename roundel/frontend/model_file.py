@@ -91,7 +91,7 @@ def _check_size(model: onnx.ModelProto, file: str) -> None:
             if key in functions and key not in known:
                 known[key] = size(functions[key].node, depth + 1)
             inner = known.get(key, _Size(1, 0))
-            parts = [size(graph.node, depth + 1) for graph in _subgraphs(node)]
+            parts = [size(graph.node, depth + 1) for graph in subgraphs(node)]
             total += inner.nodes + sum(part.nodes for part in parts)
             nesting = max(nesting, inner.nesting, *(part.nesting for part in parts), 0)
         if total > MOST_NODES:
@@ -107,7 +107,7 @@ def _key(domain: str, name: str) -> tuple[str, str]:
     return ("" if domain in ONNX else domain, name)
 
 
-def _subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     """Return the graphs in a node's attributes: branches and bodies of loops."""
     graphs = [item.g for item in node.attribute if item.type == onnx.AttributeProto.GRAPH]
     return graphs + [graph for item in node.attribute for graph in item.graphs]

@@ -184,8 +184,11 @@ def _softmax(op: Operator) -> None:
     axes = len(op.shape(0)) + 1
     axis = op.get("axis", -1 if op.scope.opset >= 13 else 1)
     axis += axes if axis < 0 else 0
-    if op.scope.opset < 13 and axis != axes - 1:
-        op.fail(f"axis must be the last one before opset 13, not {axis}")
+    if op.scope.opset < 13:  # over all axes from there on
+        longer = [place for place in range(max(1, axis), axes) if op.shape(0)[place - 1] > 1] or [axes - 1]
+        if axis < 1 or len(longer) > 1:
+            op.fail(f"axis must be the last one before opset 13, not {axis}")
+        [axis] = longer
     op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Softmax", tensor=op.inputs[0], axis=axis)
 
 

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from roundel.frontend import read_onnx
 
-OLDEST, NEWEST = 11, 26  # NEWEST is the newest that both onnx and onnxruntime know
+OLDEST, NEWEST = 7, 26  # NEWEST is the newest that both onnx and onnxruntime know
 
 
 def model(nodes, shape, weights=None, outputs=("y",), batch="batch", kind=TensorProto.FLOAT, opset=17, domains=()):

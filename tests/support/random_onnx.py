@@ -8,7 +8,7 @@ import onnx
 
 from tests.support.onnx_models import model
 
-OPSETS = (11, 12, 13, 15, 17, 18, 19, 21, 22, 24)
+OPSETS = (7, 8, 9, 10, 11, 12, 13, 15, 17, 18, 19, 21, 22, 24)
 BATCH = 2
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "asymmetric")
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -101,9 +101,9 @@ def pool(writer: Writer, x: str, shape: Shape) -> str:
     attributes = window(writer) | {"kernel_shape": writer.rng.integers(1, 4, 2).tolist()}
     if operator == "AveragePool":
         attributes["count_include_pad"] = int(writer.rng.integers(2))
-        if writer.opset < 19:
-            attributes.pop("dilations", None)
-    if writer.maybe(0.4):
+    if writer.opset < (19 if operator == "AveragePool" else 10):
+        attributes.pop("dilations", None)
+    if writer.maybe(0.4) and writer.opset >= 10:
         attributes["ceil_mode"] = 1
     return writer.add(operator, [x], attributes)
 
@@ -121,6 +121,11 @@ def resize(writer: Writer, x: str, shape: Shape) -> str:
     if writer.opset >= 18 and writer.maybe(0.3):
         attributes["axes"] = writer.pick([2, 3], [-1, -2])
         factors, sizes = factors[2:], sizes[attributes["axes"]]
+    if writer.opset < 9:
+        return writer.add("Upsample", [x], {"mode": attributes["mode"], "scales": factors.tolist()})
+    if writer.opset < 11:
+        operator = "Upsample" if writer.opset == 9 else "Resize"
+        return writer.add(operator, [x, writer.constant(factors.astype(np.float32))], {"mode": attributes["mode"]})
     empty = writer.constant(np.empty(0, np.float32))
     if writer.maybe(0.6):
         return writer.add("Resize", [x, empty, writer.constant(factors.astype(np.float32))], attributes)
@@ -149,8 +154,11 @@ def batch_normalization(writer: Writer, x: str, shape: Shape) -> str:
 
 def activation(writer: Writer, x: str, shape: Shape) -> str:
     """Bounds may cross: the upper one wins."""
-    low, high = (writer.constant(np.float32(value)) for value in writer.rng.normal(size=2))
+    bounds = writer.rng.normal(size=2).astype(np.float32)
+    low, high = map(writer.constant, bounds)
     clip = ("Clip", writer.pick([x, low], [x, "", high], [x, low, high]), {})
+    if writer.opset < 11:
+        clip = ("Clip", [x], dict(zip(("min", "max"), bounds.tolist(), strict=True)))
     leaky = ("LeakyRelu", [x], {"alpha": float(writer.pick(0.5, 0.125, 1, 0, -0.5))})
     return writer.add(*writer.pick(("Relu", [x], {}), clip, clip, leaky))
 

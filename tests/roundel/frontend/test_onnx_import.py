@@ -211,11 +211,6 @@ def test_two_inputs_are_refused(tmp_path):
         read_onnx(saved(tmp_path, proto))
 
 
-def test_old_versions_are_refused(tmp_path):
-    with pytest.raises(InputError, match="expected ONNX opset 11 or newer, not 10"):
-        read_onnx(saved(tmp_path, model([("Relu", ["x"], "y", {})], IMAGE, opset=10)))
-
-
 def test_the_newest_version_that_onnx_knows(tmp_path):
     """Which may be newer than what onnxruntime runs: against ONNX's own reference."""
     nodes = [

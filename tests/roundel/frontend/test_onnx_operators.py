@@ -10,7 +10,7 @@ from roundel.golden.errors import InputError
 from roundel.graph import AveragePool, Flatten, HostOperator, Upsample
 from tests.support.onnx_models import NEWEST, OLDEST, check, model, saved
 
-OPSETS = (OLDEST, 13, 17, NEWEST)
+OPSETS = (OLDEST, 9, 10, 11, 13, 17, NEWEST)
 IMAGE = (4, 7, 6)
 TRIES = 6  # random choices of attributes for each operator and version
 
@@ -53,7 +53,8 @@ def gemm(rng, opset):
         "b": real(rng, *[(3,), (1,), (1, 3), ()][rng.integers(4)]),
     }
     attributes = {"alpha": float(rng.normal()), "beta": float(rng.normal()), "transB": turned}
-    return [("Gemm", ["x", *list(weights)[: rng.integers(1, 3)]], "y", attributes)], weights
+    least = 1 if opset >= 11 else 2
+    return [("Gemm", ["x", *list(weights)[: rng.integers(least, 3)]], "y", attributes)], weights
 
 
 def matmul(rng, opset):
@@ -69,6 +70,9 @@ def batch_normalization(rng, opset):
 
 def clip(rng, opset):
     low, high = sorted(rng.normal(size=2).astype(np.float32))
+    if opset < 11:
+        bounds = {"min": float(low), "max": float(high)}
+        return [("Clip", ["x"], "y", {name: bounds[name] for name in bounds if rng.random() < 0.6})], {}
     inputs = [["x"], ["x", "low"], ["x", "", "high"], ["x", "low", "high"]][rng.integers(4)]
     return [("Clip", inputs, "y", {})], {"low": low, "high": high}
 
@@ -90,14 +94,14 @@ def add_constant(rng, opset):
 
 
 def concat(rng, opset):
-    axis = int(rng.choice([1, -3]))
+    axis = int(rng.choice([1, -3])) if opset >= 11 else 1
     return [("Relu", ["x"], "a", {}), ("Concat", ["x", "a", "x"], "y", {"axis": axis})], {}
 
 
 def max_pool(rng, opset):
     attributes, kernel = _window(rng, pool=True)
-    attributes |= {"kernel_shape": kernel, "dilations": [1, 1]}
-    if "auto_pad" not in attributes:
+    attributes |= {"kernel_shape": kernel}
+    if "auto_pad" not in attributes and opset >= 10:
         attributes |= {"ceil_mode": int(rng.integers(2)), "dilations": rng.integers(1, 3, 2).tolist()}
     return [("MaxPool", ["x"], "y", attributes)], {}
 
@@ -105,7 +109,7 @@ def max_pool(rng, opset):
 def average_pool(rng, opset):
     attributes, kernel = _window(rng, pool=True)
     attributes |= {"kernel_shape": kernel, "count_include_pad": int(rng.integers(2))}
-    if "pads" in attributes and not attributes["count_include_pad"]:
+    if "pads" in attributes and not attributes["count_include_pad"] and opset >= 10:
         attributes["ceil_mode"] = int(rng.integers(2))
     return [("AveragePool", ["x"], "y", attributes)], {}
 
@@ -115,14 +119,14 @@ def global_average_pool(rng, opset):
 
 
 def reduce_mean(rng, opset):
-    attributes, axes = {"keepdims": int(rng.integers(2))}, [[2, 3], [-1, -2]][rng.integers(2)]
+    attributes, axes = {"keepdims": int(rng.integers(2))}, [[2, 3], [-1, -2]][rng.integers(2) if opset >= 11 else 0]
     if opset < 18:
         return [("ReduceMean", ["x"], "y", attributes | {"axes": axes})], {}
     return [("ReduceMean", ["x", "axes"], "y", attributes)], {"axes": np.array(axes)}
 
 
 def flatten(rng, opset):
-    return [("Flatten", ["x"], "y", {"axis": int(rng.choice([1, -3]))})], {}
+    return [("Flatten", ["x"], "y", {"axis": int(rng.choice([1, -3])) if opset >= 11 else 1})], {}
 
 
 def reshape(rng, opset):
@@ -152,6 +156,11 @@ REPEATING = [
 def resize(rng, opset):
     """Every combination of attributes that only repeats values, in whatever way the size is given."""
     factor = int(rng.integers(2, 4))
+    if opset < 11:
+        scales = np.array([1, 1, factor, factor], np.float32)
+        if opset < 9:
+            return [("Upsample", ["x"], "y", {"scales": scales.tolist()})], {}
+        return [("Upsample" if opset < 10 else "Resize", ["x", "scales"], "y", {"mode": "nearest"})], {"scales": scales}
     modes = [mode for mode in REPEATING if (mode[0] != "half_pixel_symmetric" or opset >= 19) and factor in mode[2]]
     coordinates, nearest, _ = modes[rng.integers(len(modes))]
     attributes = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
@@ -252,7 +261,7 @@ def axes(opset, operator, source, output, *places):
     return operator, [source, f"axes{places[0]}"], output, {}
 
 
-@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("opset", [version for version in OPSETS if version >= 11])
 def test_shapes_that_exporters_compute_are_constants(opset, tmp_path):
     """Enlarged to the size of another map and flattened, both for any batch, as torch writes them."""
     asymmetric = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -336,6 +345,14 @@ def test_softmax_works_along_the_last_axis(opset, tmp_path):
     else:
         with pytest.raises(InputError, match="axis must be the last one before opset 13, not 1"):
             read_onnx(path)
+
+
+@pytest.mark.parametrize("opset", [OLDEST, 11, 13])
+def test_softmax_of_maps_of_one_value(opset, tmp_path):
+    """Along the channels in all versions: before opset 13 it works on what is flattened from there on."""
+    nodes = [("GlobalAveragePool", ["x"], "a", {}), ("Softmax", ["a"], "y", {"axis": 1})]
+    [host] = read_onnx(saved(tmp_path, model(nodes, IMAGE, opset=opset))).host
+    assert host.axis == 1
 
 
 def test_an_output_under_two_names_is_left_to_the_host_once(tmp_path):
