@@ -150,7 +150,7 @@ def test_bus_interfaces_are_found_by_the_names_of_ports():
     assert bus_interfaces([{"name": "inputs__valid", "width": 1, "direction": "in"}]) == {}
 
 
-@pytest.mark.parametrize("mhz", [3.125, 10, 25, 48, 60, 61, 66.7, 99.9, 133.4, 400])
+@pytest.mark.parametrize("mhz", [3.125, 3.295, 10, 25, 48, 60, 61, 66.7, 99.9, 114.3, 117.9, 133.4, 400])
 def test_the_pll_comes_nearest_from_below(mhz):
     pll = find_pll(mhz)
     made = Fraction(25) * pll.vco / pll.divider

@@ -7,6 +7,7 @@ import pytest
 
 from roundel.golden.errors import InputError, ToolError
 from roundel.synth.fpga import place_ecp5
+from roundel.synth.fpga.build import CELL_LUTS
 from roundel.synth.fpga.ecp5 import FpgaOptions
 
 MULTIPLY = """
@@ -29,13 +30,20 @@ def test_a_multiplier_takes_one_block():
 
 
 @pytest.mark.needs("nextpnr")
-def test_without_blocks_it_takes_logic_and_carries():
-    verilog = MULTIPLY.replace("17:0", "5:0").replace("35:0", "11:0")
+def test_without_blocks_it_takes_logic_carries_and_small_memories():
+    verilog = (
+        MULTIPLY.replace("17:0", "5:0").replace("35:0", "11:0").replace("input clk,", "input clk, we, output [3:0] r,")
+    )
+    memory = (
+        "reg [3:0] little [0:15]; assign r = little[a[3:0]]; always @(posedge clk) if (we) little[b[3:0]] <= a[3:0];"
+    )
+    verilog = verilog.replace("endmodule", f"{memory} endmodule")
     placed = place_ecp5(verilog, "top", options=FpgaOptions(dsp=False, seed=2))
     assert (placed.dsp, placed.ff) == (0, 24)
     assert placed.lut_logic == placed.synthesized["LUT4"]
     assert placed.lut_carry == 2 * placed.synthesized["CCU2C"] > 0
-    assert placed.lut == placed.lut_logic + placed.lut_carry
+    assert placed.lut_ram == 6 * placed.synthesized["TRELLIS_DPR16X4"] > 0
+    assert placed.lut == sum(number * placed.synthesized[cell] for cell, number in CELL_LUTS.items())
 
 
 @pytest.mark.needs("nextpnr")
