@@ -10,7 +10,7 @@ from roundel.synth.analysis.activity import Activity
 from roundel.synth.cells import Kind, read_library
 from roundel.synth.mapping import Netlist, map_design, read_netlist
 from tests.support import opensta
-from tests.support.toy import NAMES, REFERENCE, netlist, real, toy_library
+from tests.support.toy import NAMES, REFERENCE, TOY, netlist, real, toy_library
 from tests.synth.analysis.test_timing import MAC
 
 COUNTER = """
@@ -187,3 +187,109 @@ def test_activity_of_a_simulated_netlist(tmp_path, seed):
     assert gates, "the flip-flops share an enable: their clock must be gated"
     gated = [nets[0] for gate in gates for nets in gate.outputs.values()]
     assert seen.density[gated] == pytest.approx([0.5] * len(gated), rel=0.02)
+
+
+def edited(folder, *changes: tuple[str, str]):
+    """The toy library with texts replaced, each of which must be there."""
+    text = TOY
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "edited.lib").write_text(text)
+    return read_library(folder / "edited.lib")
+
+
+def test_what_nothing_is_known_of(tmp_path):
+    """An open input is 1 half of the time and never changes; so is the state of a flip-flop without outputs."""
+    cells = {"u": "INV Y=y", "f": "DFF D=d CK=clk", "v": "INV A=d"}
+    net = netlist(tmp_path, toy_library(tmp_path), "clk d", "y", cells)
+    seen = activity(net, clk=(2, 0.5), d=(0.5, 0.25), y=(0, 0.5))
+    power = estimate(net, analyse(net, input_slew=0.1), seen, period_ns=1)
+    # D is 1 a quarter of the time, Q half of the time; 50 nW while A is 1, else 30 nW.
+    assert power.leakage == pytest.approx(np.array([40, 0.125 * 90 + 0.875 * 10, 0.25 * 50 + 0.75 * 30]) * 1e-6)
+    # The open output changes as its input does, without load: (0 + 1 - 1 - 0.5) / 2 units of 0.01 pJ.
+    assert power.internal[[0, 2]] == pytest.approx([0, 0.5 * -0.0025])
+    # A clock of 2 changes, D of a half while CK is 1, at slew 1: 2 units.
+    assert power.internal[1] == pytest.approx(2 * (0.125 * 0.02 + 0.875 * 0.20) + 0.5 * 0.5 * 0.02)
+    assert power.switching.tolist() == [0, 0, 0]
+
+
+def test_an_output_that_changes_without_a_cause(tmp_path):
+    """No input is seen to change: both groups count alike, 2 and 6 units."""
+    net = netlist(tmp_path, toy_library(tmp_path), "a b", "y", {"u": "ND2 A1=a A2=b Z=y", "v": "ND2 A1=a A2=b Z=z"})
+    seen = activity(net, a=(0, 0.5), b=(0, 0.25), y=(0.3, 0.875), z=(0.2, 0.875))
+    power = estimate(net, analyse(net), seen, period_ns=1)
+    assert power.internal == pytest.approx([0.3 * 0.04, 0.2 * 0.04])
+
+
+def test_shares_of_each_instance_are_its_own(tmp_path):
+    cells = {"u": "ND2 A1=a A2=b Z=y", "v": "ND2 A1=b A2=a Z=z", "w": "ND2 A1=a A2=a Z=x"}
+    net = netlist(tmp_path, toy_library(tmp_path), "a b", "y z x", cells)
+    seen = activity(net, a=(0.4, 0.5), b=(0.2, 0.25), y=(0.3, 0.5), z=(0.1, 0.5), x=(0.5, 0.5))
+    power = estimate(net, analyse(net), seen, period_ns=1)
+    # a gets through where b is 1: 0.4 x 0.25; b where a is 1: 0.2 x 0.5. Both alike, so that 2 and 6 units are 4.
+    assert power.internal == pytest.approx([0.3 * 0.04, 0.1 * 0.04, 0.5 * 0.04])
+
+
+def test_edges_of_inputs_cost_by_their_own_slews(tmp_path):
+    """D rises with slew 1 and falls with slew 2; only its rising edge costs, 1 + slew units, while CK is 1."""
+    power_of_d = 'power (input_energy) { values ("2, 4"); }'
+    library = edited(tmp_path, (power_of_d, 'rise_power (input_energy) { values ("2, 4"); }'))
+    net = netlist(tmp_path, library, "clk a", "q", {"u": "INV A=a Y=x", "f": "DFF D=x CK=clk Q=q"})
+    seen = activity(net, clk=(0, 0.75), a=(0.5, 0.5), x=(0.5, 0.5), q=(0, 0.5))
+    timing = analyse(net, input_slew=0.3)
+    assert timing.slew[:, net.signals["x"]] == pytest.approx([0.2, 0.1])  # load 1
+    power = estimate(net, timing, seen, period_ns=1)
+    assert power.internal[1] == pytest.approx(0.5 * 0.75 * (1 + 1) / 2 * 0.01)
+
+
+MIXED = """
+  cell (MIXED) {
+    area : 3;
+    pin (A, B) { direction : input; capacitance : 1; }
+    pin (Y) {
+      direction : output; function : "!A B";
+      timing () { related_pin : "A"; timing_sense : negative_unate;
+        cell_rise (scalar) { values ("1"); } rise_transition (scalar) { values ("1"); }
+        cell_fall (scalar) { values ("1"); } fall_transition (scalar) { values ("1"); } }
+      timing () { related_pin : "B"; timing_sense : positive_unate;
+        cell_rise (scalar) { values ("1"); } rise_transition (scalar) { values ("1"); }
+        cell_fall (scalar) { values ("1"); } fall_transition (scalar) { values ("1"); } }
+      internal_power () { related_pin : "A B"; rise_power (energy) { values ("1, 4", "3, 6"); } }
+    }
+  }
+  cell (GATE) {
+    area : 4; clock_gating_integrated_cell : "latch_posedge"; cell_leakage_power : 2;
+    leakage_power () { when : "!G"; value : 4; }
+    pin (E) { direction : input; capacitance : 1; clock_gate_enable_pin : true; }
+    pin (C) { direction : input; capacitance : 1; clock : true; clock_gate_clock_pin : true; }
+    pin (G) { direction : output; function : "E C"; clock_gate_out_pin : true;
+      internal_power () { related_pin : "C"; rise_power (scalar) { values ("8"); } } }
+  }
+"""
+
+
+def test_senses_of_each_input(tmp_path):
+    """A rising output comes from A falling, with slew 2, or from B rising, with slew 4; A counts where B is 1."""
+    library = edited(tmp_path, ("  cell (DFF)", f"{MIXED}  cell (DFF)"))
+    net = netlist(tmp_path, library, "a", "y", {"u": "INV A=a Y=x", "m": "MIXED A=x B=x Y=y", "n": "INV A=x"})
+    timing = analyse(net, input_slew=0.3)
+    assert timing.slew[:, net.signals["x"]] == pytest.approx([0.2, 0.4])  # load 2 + 2
+    seen = activity(net, a=(0.5, 0.5), x=(0.5, 0.25), y=(0.4, 0.5))
+    power = estimate(net, timing, seen, period_ns=1)
+    by_a, by_b = 0.5 * 0.25, 0.5 * 0.75
+    share = by_a / (by_a + by_b)
+    # Energy at load 0: slew - 1 units; a falling output costs nothing.
+    assert power.internal[1] == pytest.approx(0.4 * 0.01 * (share * (2 - 1) + (1 - share) * (4 - 1)) / 2)
+
+
+def test_a_clock_gate_is_known_by_its_output_alone(tmp_path):
+    """Its function says nothing of the latch inside: without a net at its output, nothing is known of that."""
+    library = edited(tmp_path, ("  cell (DFF)", f"{MIXED}  cell (DFF)"))
+    cells = {"g": "GATE E=e C=clk G=c", "h": "GATE E=e C=clk", "f": "DFF D=e CK=c Q=q"}
+    net = netlist(tmp_path, library, "clk e", "q", cells)
+    seen = activity(net, clk=(2, 0.5), e=(0.5, 0.75), c=(0.6, 0.25), q=(0, 0.5))
+    power = estimate(net, analyse(net), seen, period_ns=1)
+    assert power.internal[:2] == pytest.approx([0.6 * 8 / 2 * 0.01, 0])
+    assert power.leakage[:2] == pytest.approx([(0.75 * 40 + 0.25 * 20) * 1e-6, (40 + 20) / 2 * 1e-6])
+    assert power.ports == {"clk": pytest.approx(0.5 * 4 * 0.02 * 2), "e": pytest.approx(0.5 * 4 * 0.03 * 0.5)}

