@@ -99,9 +99,9 @@ def step_banks(
 
 
 @lru_cache(maxsize=1 << 12)
-def word_banks(banks: int, start: int, rows: int, words: int, step: int) -> bytes:
-    """Banks of the words of some rows, a bit a bank: `step` words from row to row."""
-    places = start + np.arange(rows)[:, None] * step + np.arange(words)
+def word_banks(banks: int, start: int, rows: int, words: int, step: int, apart: int = 1) -> bytes:
+    """Banks of the words of some rows, a bit a bank: `step` words from row to row, `apart` from word to word."""
+    places = start + np.arange(rows)[:, None] * step + np.arange(words) * apart
     return (1 << places % banks).astype(np.uint8).tobytes()
 
 
@@ -190,9 +190,10 @@ class ResidualReader(WordReader):
 
 def residual_words(params: EngineParams, layer: Descriptor, tiles: list[tuple[int, int]]) -> Iterator[int]:
     """Banks of a layer's residual, a mask for every word, in the order of the results."""
+    apart = layer.skip + 1
     for number, (w, h) in enumerate(tiles):
         y, x = divmod(number, layer.tiles_x)
-        tile = layer.residual + y * layer.residual_tile + x * layer.tile_w
+        tile = layer.residual + y * layer.residual_tile + x * layer.tile_w * apart
         for block in range(layer.blocks):
             start = (tile + block * layer.residual_plane) % params.banks
-            yield from word_banks(params.banks, start, h, w, layer.residual_row % params.banks)
+            yield from word_banks(params.banks, start, h, w, layer.residual_row % params.banks, apart)

@@ -169,24 +169,18 @@ class Engine:
             dot = products(descriptor, tile, data, held, self.params)
             acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
         if descriptor.has_residual and self.params.scheme is Scheme.SHIFT:
-            words = self._words(
-                descriptor.residual + number * descriptor.residual_plane,
-                descriptor.residual_row,
-                descriptor.residual_tile,
-                tile,
-            )
+            words = self._words(descriptor, "residual", number, tile)
             flip = FLIP if descriptor.flip_residual else 0
             acc = acc + (signed(self.memory[words] ^ np.uint8(flip)) << columns["residual_shift"])
         results = requantize(descriptor, acc, columns, self.params)
-        words = self._words(
-            descriptor.target + number * descriptor.target_plane, descriptor.target_row, descriptor.target_tile, tile
-        )
+        words = self._words(descriptor, "target", number, tile)
         self.memory[words] = (results & 0xFF).astype(np.uint8) ^ np.uint8(FLIP if descriptor.flip_target else 0)
 
-    def _words(self, base: int, row: int, tile_step: int, tile: Tile) -> Ints:
-        """Byte addresses of a tile's words, (positions, lanes)."""
+    def _words(self, descriptor: Descriptor, name: str, number: int, tile: Tile) -> Ints:
+        """Byte addresses of a tile's words in block `number` of `target` or `residual`, (positions, lanes)."""
+        base, plane, row, step = (getattr(descriptor, name + part) for part in ("", "_plane", "_row", "_tile"))
         y, x = np.divmod(np.arange(tile.positions), tile.w)
-        word = base + tile.ty * tile_step + tile.x + y * row + x
+        word = base + number * plane + tile.ty * step + y * row + (tile.x + x) * (descriptor.skip + 1)
         lanes = np.arange(self.params.lanes)
         return np.asarray((word[:, None] * self.params.lanes + lanes) % self.params.memory)
 

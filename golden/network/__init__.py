@@ -5,6 +5,7 @@ from roundel.golden.network.conv import Window, grouped_matmul, im2col, matmul, 
 from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.file import load, load_meta, save
 from roundel.golden.network.join import Add, Concat
+from roundel.golden.network.moves import DepthToSpace, Select
 from roundel.golden.network.network import Network, outputs, run, steps
 from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
@@ -15,6 +16,7 @@ __all__ = [
     "Add",
     "AveragePool",
     "Concat",
+    "DepthToSpace",
     "Encoding",
     "Flatten",
     "InputRounding",
@@ -22,6 +24,7 @@ __all__ = [
     "MaxPool",
     "Network",
     "Requantized",
+    "Select",
     "Step",
     "Upsample",
     "Weighted",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.network.encoding import Encoding
 from roundel.golden.network.header import (
+    NEWER,
     Arrays,
     read_encoding,
     read_format,
@@ -31,7 +32,7 @@ from roundel.golden.network.header import (
 from roundel.golden.network.network import Network
 
 FORMAT = "roundel-network"
-VERSIONS = (1, 2)  # the second has an encoding, and is written where it is not the usual one
+VERSIONS = (1, 2)  # the second has an encoding and newer kinds of layers, and is written where it needs to be
 HEADER = "header.json"
 KEYS = ("format", "version", "source", "input", "layers", "results", "meta")
 ENCODING = "encoding"
@@ -78,6 +79,8 @@ def load(path: Path) -> Network:
     for index, entry in enumerate(header["layers"]):
         try:
             layers.append(read_layer(index, entry, arrays))
+            if header["version"] == 1 and isinstance(layers[-1], NEWER):
+                raise ValueError("a layer of this kind needs version 2 of the file")
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: layers[{index}]: {_line(error)}") from None
     if arrays:
@@ -102,7 +105,7 @@ def load_meta(path: Path) -> dict[str, Any]:
 
 def _to_bytes(network: Network, meta: Mapping[str, Any]) -> bytes:
     arrays: Arrays = {}
-    usual = network.encoding == Encoding()
+    usual = network.encoding == Encoding() and not any(isinstance(layer, NEWER) for layer in network.layers)
     header = {
         "format": FORMAT,
         "version": VERSIONS[not usual],

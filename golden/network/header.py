@@ -19,6 +19,7 @@ from roundel.golden.network.base import Layer
 from roundel.golden.network.conv import Window
 from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.join import Add, Concat
+from roundel.golden.network.moves import DepthToSpace, Select
 from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
 from roundel.golden.parameters import check_bool, check_integer, choice
@@ -37,8 +38,12 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
         "max_pool": MaxPool,
         "upsample": Upsample,
         "flatten": Flatten,
+        "select": Select,
+        "depth_to_space": DepthToSpace,
     }
 )
+NEWER = (Select, DepthToSpace)
+"""Kinds that files of version 1 do not have."""
 ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are arrays, and that of the format of each
 
 
@@ -200,6 +205,7 @@ READERS: Mapping[Any, Read] = MappingProxyType(
         tuple[Format, ...]: partial(_tuple, read_format),
         tuple[int, int]: _pair,
         tuple[int, int, int, int]: _integers,
+        tuple[int, ...]: _integers,
         tuple[int, int] | None: partial(_optional, _pair),
         tuple[int, ...] | None: partial(_optional, _integers),
         tuple[float, ...] | None: partial(_optional, _floats),

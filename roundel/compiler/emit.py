@@ -98,14 +98,15 @@ def compute(
         Places on chip of its operands and its result.
     """
     assert area.first % operation.grain == 0
+    assert area.left % operation.across == 0
     params, lanes, storage = streams.params, streams.params.lanes, operation.target.storage
     reads, pixel = operation.reads(area, params.bus_bytes), operation.source.storage.pixel_bytes
-    phase, block = divmod(blocks[0], operation.blocks)
-    rows = -(-(area.rows - phase) // operation.phases)
-    tiling = Tiling.of(rows, area.columns, params.depth, even=operation.upsample)
+    row, column, block = operation.phase(blocks[0])
+    positions = operation.positions(area.rows, area.columns, row, column)
+    tiling = Tiling.of(*positions, params.depth, even=operation.upsample)
     half = 2 if operation.upsample else 1
     below = area.first // operation.phases * operation.stride // half - reads.first
-    behind = area.left * operation.x_step * operation.every // half - reads.left * pixel
+    behind = area.left // operation.across * operation.x_step * operation.every // half - reads.left * pixel
     places = []
     for number in blocks:
         steps = operation.steps[number]
@@ -120,9 +121,9 @@ def compute(
         "tile_x_step": tiling.tile_w * operation.every * operation.x_step // half,
         "tile_y_step": tiling.tile_h * operation.stride * source.row * lanes // half,
         "tile_y_rows": tiling.tile_h * operation.stride // half,
-        "blocks": len(blocks), "pad": operation.pad, "leak": operation.leak,
+        "blocks": len(blocks), "skip": operation.across - 1, "pad": operation.pad, "leak": operation.leak,
         "low": operation.low, "high": operation.high,
-        "target": target.at(storage, area, block) + phase * target.row, "target_plane": target.plane,
+        "target": target.at(storage, area, block) + row * target.row + column, "target_plane": target.plane,
         "target_row": operation.phases * target.row, "target_tile": tiling.tile_h * operation.phases * target.row,
         "depthwise": int(operation.depthwise), "maximum": int(operation.maximum), "upsample": int(operation.upsample),
         "flip_source": int(operation.source.raw), "flip_target": int(operation.flip_target),
@@ -133,7 +134,7 @@ def compute(
     if operation.residual is not None and residual is not None:
         values |= {
             "has_residual": 1, "flip_residual": int(operation.residual.raw),
-            "residual": residual.at(operation.residual.storage, area, block) + phase * residual.row,
+            "residual": residual.at(operation.residual.storage, area, block) + row * residual.row + column,
             "residual_plane": residual.plane, "residual_row": operation.phases * residual.row,
             "residual_tile": tiling.tile_h * operation.phases * residual.row,
         }  # fmt: skip

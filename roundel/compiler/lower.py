@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from roundel.compiler.lower_moves import can_spread, check_across, spread, spread_copy, spreads, view, wide_slots
 from roundel.compiler.lower_pool import add, average, copy, maximum
 from roundel.compiler.lower_weighted import depthwise_slots, is_depthwise, weighted, window_of
 from roundel.compiler.operation import Operation
@@ -19,11 +20,13 @@ from roundel.golden.network import (
     Add,
     AveragePool,
     Concat,
+    DepthToSpace,
     Flatten,
     Layer,
     MaxPool,
     Network,
     Requantized,
+    Select,
     Upsample,
     Weighted,
     Window,
@@ -66,10 +69,18 @@ class Lowering:
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[Operation] = []
         self.tensors[network.source] = self._input(network, shape)
+        self._joined: set[Storage] = set()
+        spreading = spreads(network)
         for layer in network.layers:
+            if layer.name in self.tensors:
+                continue  # made by the layer before it
             self._check(layer)
+            moved = spreading.get(layer.name)
             sources = [self.tensors[name] for name in layer.sources]
             try:
+                if isinstance(layer, Weighted) and moved is not None and can_spread(layer, moved, sources[0]):
+                    self.tensors[moved.name] = self.spread(moved, sources[0], layer)
+                    continue
                 self.tensors[layer.name] = RULES[type(layer)](self, layer, *sources)
             except InputError:
                 raise
@@ -151,10 +162,7 @@ class Lowering:
 
     def weighted(self, layer: Weighted, source: Tensor, residual: Tensor | None = None) -> Tensor:
         """Lower a convolution or a matrix product."""
-        window, channels = window_of(layer, source), len(source.slots)
-        expected = len(layer.weights) * layer.groups // window.taps
-        if expected != channels or (layer.window is not None and source.flat):
-            raise InputError(f"{layer.name}: expected {expected} input channels, not {channels}")
+        window, channels = self._window(layer, source), len(source.slots)
         rows, columns = window.output_size(source.storage.height, source.storage.columns)
         if is_depthwise(layer, channels):
             slots = depthwise_slots(layer, source)
@@ -167,6 +175,34 @@ class Lowering:
         target = self.make(layer.name, layer.output, rows, columns, slots, flat=flat)
         self.operations.append(weighted(layer, source, residual, target, self.params))
         return target
+
+    def _window(self, layer: Weighted, source: Tensor) -> Window:
+        """Return the window of a layer, whose input has the right number of channels."""
+        window, channels = window_of(layer, source), len(source.slots)
+        expected = len(layer.weights) * layer.groups // window.taps
+        if expected != channels or (layer.window is not None and source.flat):
+            raise InputError(f"{layer.name}: expected {expected} input channels, not {channels}")
+        return window
+
+    def spread(self, moved: DepthToSpace, source: Tensor, layer: Weighted | None = None) -> Tensor:
+        """Lower what makes pixels of channels: those of a convolution's results, or copied ones."""
+        check_across(moved)
+        rows, columns, channels = source.storage.height, source.storage.columns, len(source.slots)
+        if layer is not None:
+            (rows, columns), channels = self._window(layer, source).output_size(rows, columns), len(layer.bias)
+        slots = wide_slots(layer, source, moved.order(channels).shape[1])
+        target = self.make(moved.name, moved.output, rows * moved.factor[0], columns * moved.factor[1], slots)
+        operation = (
+            spread_copy(moved, source, target, self.params)
+            if layer is None
+            else spread(layer, moved, source, target, self.params)
+        )
+        self.operations.append(operation)
+        return target
+
+    def select(self, layer: Select, source: Tensor) -> Tensor:
+        """Return channels where they are."""
+        return view(layer, source)
 
     def average(self, layer: AveragePool, source: Tensor) -> Tensor:
         """Lower a mean."""
@@ -229,6 +265,7 @@ class Lowering:
             planes += part.storage.planes
         slots = np.concatenate(parts)
         whole = Storage(name=layer.name, rows=first.rows, columns=first.columns, planes=planes, lanes=lanes)
+        self._joined.add(whole)
         for child, plane in children:
             child.parent = (whole, plane)
         return Tensor(name=layer.name, form=layer.output, storage=whole, slots=slots, flat=sources[0].flat)
@@ -236,10 +273,7 @@ class Lowering:
     def _part(self, layer: Concat, index: int, source: Tensor, taken: list[Storage]) -> Tensor:
         """Return a source that may become a part of a greater storage: itself, or a copy in the output's format."""
         storage = source.storage
-        made = any(operation.target.storage is storage for operation in self.operations) or any(
-            tensor.storage.parent is not None and tensor.storage.parent[0] is storage
-            for tensor in self.tensors.values()
-        )
+        made = storage in self._joined or any(operation.target.storage is storage for operation in self.operations)
         if made and storage.parent is None and storage not in taken and not _moves(layer)(index):
             return source
         slots, shift = dense_slots(len(source.slots)), 0
@@ -301,4 +335,6 @@ RULES: dict[type, Callable[..., Any]] = {
     Flatten: Lowering.flatten,
     Add: Lowering.add,
     Concat: Lowering.concat,
+    DepthToSpace: Lowering.spread,
+    Select: Lowering.select,
 }

@@ -69,10 +69,13 @@ class Operation:
     phases
         Output rows 0, phases, 2 * phases, ... are the first phase, 1, phases + 1, ... the second: each has steps of its
         own.
+    across
+        The same of output columns: each phase of the rows has so many of the columns, and steps for each of them.
     dense
         Number of steps including blocks of zeros.
     columns
-        Bias, shift, residual_shift and the other parameters of the requantizer, (blocks, columns) each.
+        Bias, shift, residual_shift and the other parameters of the requantizer, (blocks, columns) each, for all phases
+        or one phase after the other.
     stride
         Rows of the map from one output row of a phase to the next.
     x_step, every, lead
@@ -101,6 +104,7 @@ class Operation:
     residual: Tensor | None = None
     stride: int = 1
     phases: int = 1
+    across: int = 1
     every: int = 1
     lead: int = 0
     pad: int = 0
@@ -119,12 +123,21 @@ class Operation:
     @property
     def blocks(self) -> int:
         """Number of blocks of outputs, each as wide as the array."""
-        return len(self.steps) // self.phases
+        return len(self.steps) // (self.phases * self.across)
 
     @property
     def grain(self) -> int:
         """A number that the rows of any part of the results are a multiple of."""
         return 2 if self.upsample else self.phases
+
+    def phase(self, number: int) -> tuple[int, int, int]:
+        """Return the first row and the first column of the phase of steps `number`, and their output block."""
+        phase, block = divmod(number, self.blocks)
+        return (*divmod(phase, self.across), block)
+
+    def positions(self, rows: int, columns: int, row: int = 0, column: int = 0) -> tuple[int, int]:
+        """Return the rows and columns of a phase, by default the largest, in so many rows and columns of results."""
+        return -(-(rows - row) // self.phases), -(-(columns - column) // self.across)
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
@@ -149,8 +162,8 @@ class Operation:
         first = area.first // self.phases * self.stride + top
         last = (area.last - 1) // self.phases * self.stride + bottom + 1
         step = self.every * self.x_step
-        left = (area.left * step + low) // pixel
-        right = -(-((area.right - 1) * step + self.lead * self.x_step + high + storage.lanes) // pixel)
+        left = (area.left // self.across * step + low) // pixel
+        right = -(-((area.right - 1) // self.across * step + self.lead * self.x_step + high + storage.lanes) // pixel)
         if self.upsample:
             first, last, left, right = area.first // 2, (area.last + 1) // 2, area.left // 2, (area.right + 1) // 2
         if area.columns == target.columns:
@@ -165,7 +178,7 @@ class Operation:
         top, bottom, low, high = self.reach
         height = (rows - 1) // self.phases * self.stride + bottom - top + 1
         height = (rows + 1) // 2 if self.upsample else height
-        width = ((columns - 1) * self.every + self.lead) * self.x_step + high - low + storage.lanes
+        width = ((columns - 1) // self.across * self.every + self.lead) * self.x_step + high - low + storage.lanes
         width = (columns + 1) // 2 if self.upsample else -(-width // pixel) + 1
         if columns >= self.target.storage.columns:
             width = storage.columns
@@ -184,10 +197,11 @@ class Operation:
         downs = np.stack([np.minimum(block.weights, 0).sum(axis=(0, 2), dtype=np.int64) for block in steps])
         low, high = self.source.range
         low, high = min(low, 0), max(high, 0)
-        bias = np.tile(bias, (self.phases, 1))
+        bias = np.tile(bias, (len(steps) // len(bias), 1))
         most, least = bias + ups * high + downs * low, bias + ups * low + downs * high
         if self.residual is not None:
-            up = np.tile(self.columns["residual_shift"], (self.phases, 1))
+            up = self.columns["residual_shift"]
+            up = np.tile(up, (len(steps) // len(up), 1))
             most = np.maximum(most, most + (self.residual.range[1] << up))
             least = np.minimum(least, least + (self.residual.range[0] << up))
         width = signed_width(int(least.min()), int(most.max()))
@@ -264,12 +278,11 @@ def parameter_stream(
     """
     stream = []
     for number, (offset, dy, dx) in zip(blocks, places, strict=True):
-        block = number % operation.blocks
         for name, values in (("dy", dy), ("dx", dx)):
             reach = np.iinfo(STEP[name])
             if values.min() < reach.min or values.max() > reach.max:
                 raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
-        fields = [{name: int(values[block, column]) for name, values in operation.columns.items()}
+        fields = [{name: int(values[number % len(values), column]) for name, values in operation.columns.items()}
                 for column in range(params.columns)]  # fmt: skip
         stream += [pack_column(params, values) for values in fields]
         steps = np.zeros(len(offset), dtype=STEP)

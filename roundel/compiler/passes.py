@@ -81,9 +81,9 @@ class Compilation:
 
     @property
     def readable(self) -> dict[str, Tensor]:
-        """The tensors that can be read after a run: results, and with `trace` every layer's."""
+        """The tensors that can be read after a run: results, and with `trace` every layer's that is in memory."""
         names = [layer.name for layer in self.network.layers] if self.trace else self.outputs
-        return {name: self.lowered.tensors[name] for name in names}
+        return {name: self.lowered.tensors[name] for name in names if name in self.lowered.tensors}
 
     @property
     def stored(self) -> set[Storage]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import lcm
 
 from roundel.compiler.area import Tiling, balanced
 from roundel.compiler.operation import Operation
@@ -88,6 +89,7 @@ class BandChoice:
         """For strips of all widths, with one buffer or two: the highest bands that fit, and lower ones."""
         target = self.operation.target.storage
         unit = 2 if self.operation.upsample or self.params.lanes < self.params.bus_bytes else 1
+        unit = lcm(unit, self.operation.across)
         widths = {balanced(target.columns, -(-target.columns // strips), unit) for strips in STRIPS}
         for columns in sorted(widths, reverse=True):
             for copies in (2, 1):
@@ -186,8 +188,8 @@ class BandChoice:
     def _part(self, height: int, columns: int) -> "Part":
         """Return what a part of a band takes."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
-        rows = -(-min(height, target.rows) // operation.phases)
-        tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
+        positions = operation.positions(min(height, target.rows), columns)
+        tiling = Tiling.of(*positions, params.depth, even=operation.upsample)
         beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
         tiles = tiling.tiles_x * tiling.tiles_y
         weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes

@@ -99,7 +99,7 @@ class Pipeline:
     def _computing(self, height: int) -> tuple[float, float]:
         """Cycles of a band's beats, and those in which its weights and parameters are read."""
         operation, params = self.operation, self.params
-        rows, columns = -(-height // operation.phases), operation.target.storage.columns
+        rows, columns = operation.positions(height, operation.target.storage.columns)
         tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
         tiles = tiling.tiles_x * tiling.tiles_y
         beats = rows * (operation.lead + (columns - 1) * operation.every + 1)
@@ -111,8 +111,8 @@ class Pipeline:
 
 def tile_rows(operation: Operation, columns: int, depth: int) -> int:
     """Rows of results that a tile's worth of each phase covers, when all rows of so many columns are computed."""
-    rows = -(-operation.target.storage.rows // operation.phases)
-    return Tiling.of(rows, columns, depth, even=operation.upsample).tile_h * operation.phases
+    positions = operation.positions(operation.target.storage.rows, columns)
+    return Tiling.of(*positions, depth, even=operation.upsample).tile_h * operation.phases
 
 
 def _part(height: int, parts: int, grain: int) -> int:

@@ -113,8 +113,8 @@ class Schedule:
         target, all_blocks = operation.target.storage, len(operation.steps)
         share = area.rows * area.columns / (target.rows * target.columns) / all_blocks
         for blocks in self.streams.parts(operation):
-            phase, block = divmod(blocks[0], operation.blocks)
-            if phase >= area.rows:
+            row, column, block = operation.phase(blocks[0])
+            if row >= area.rows or column >= area.columns:
                 continue
             steps = sum(len(operation.steps[block]) for block in blocks)
             self._add(
@@ -141,6 +141,7 @@ class Schedule:
                 return []
             area = Area(self._loaded, area.last, 0, root.columns)
             self._loaded = area.last
+            storage, plane, place = root, 0, self._resident(root)  # all planes, whichever are read first
         assert root.outer is not None
         return [
             Task(

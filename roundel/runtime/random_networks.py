@@ -6,7 +6,19 @@ import numpy as np
 
 from roundel.compiler import Head
 from roundel.golden.formats import Format
-from roundel.golden.network import Add, AveragePool, Concat, Flatten, MaxPool, Network, Upsample, Weighted, Window
+from roundel.golden.network import (
+    Add,
+    AveragePool,
+    Concat,
+    DepthToSpace,
+    Flatten,
+    MaxPool,
+    Network,
+    Select,
+    Upsample,
+    Weighted,
+    Window,
+)
 from roundel.golden.nms import SHIFTS, BoxFormat, HeadParams
 from roundel.golden.rounding import Ints
 
@@ -138,6 +150,35 @@ class Drawn:
             shape = rows * factor, columns * factor, channels
             self.add(Upsample, shape, source, factor=factor, output=self.formats[source])
 
+    def select(self) -> None:
+        """Take neighbouring channels of a map, or any in any order."""
+        source = self.any_tensor()
+        rows, columns, channels = self.shapes[source]
+        count = self.draw(1, channels)
+        first = self.draw(0, channels - count)
+        taken = np.arange(first, first + count) if self.chance(0.5) else self.rng.permutation(channels)[:count]
+        self.add(Select, (rows, columns, count), source, output=self.formats[source], channels=tuple(map(int, taken)))
+
+    def pixels(self) -> None:
+        """Make pixels of channels: of a map, or mostly of a convolution that nothing else reads."""
+        source = self.any_tensor()
+        rows, columns, channels = self.shapes[source]
+        factor = self.draw(1, 3), self.draw(1, 4)
+        times, by_channel = factor[0] * factor[1], self.chance(0.5)
+        if self.chance(0.8):
+            groups = channels if self.chance(0.3) else 1
+            outputs = groups * times * (1 if groups > 1 else self.draw(1, 5))
+            window = self.window(rows, columns, most=3)
+            size = (rows, columns) if window is None else window.output_size(rows, columns)
+            if window is None or outputs * size[0] * size[1] > LARGEST:
+                return
+            source = self.weighted(source, window, outputs, groups=groups)
+            (rows, columns), channels = size, outputs
+        if channels % times == 0:
+            shape = rows * factor[0], columns * factor[1], channels // times
+            moved = {"factor": factor, "by_channel": by_channel}
+            self.add(DepthToSpace, shape, source, output=self.formats[source], **moved)
+
     def sum(self) -> None:
         """Make the sum of two maps."""
         source = self.any_tensor()
@@ -187,6 +228,7 @@ class Drawn:
     def grow(self, layers: int) -> None:
         """Append random layers until there are at least `layers`."""
         kinds = [self.convolution] * 5 + [self.average, self.maximum, self.upsample, self.sum, self.concat]
+        kinds += [self.select, self.pixels]
         while len(self.layers) < layers:
             kinds[self.draw(0, len(kinds) - 1)]()
 

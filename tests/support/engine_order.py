@@ -127,4 +127,4 @@ def _written_words(one, params):
 def _words(one, name, block, tile):
     plane, row, step = (getattr(one, f"{name}_{what}") for what in ("plane", "row", "tile"))
     y, x = (axis.ravel() for axis in np.mgrid[: tile.h, : tile.w])
-    return getattr(one, name) + block * plane + tile.ty * step + tile.x + y * row + x
+    return getattr(one, name) + block * plane + tile.ty * step + y * row + (tile.x + x) * (one.skip + 1)

@@ -127,9 +127,8 @@ class NaiveEngine:
 
     def place(self, d, name, block, ty, tx, y, x):
         """Byte address of a position's word."""
-        word = (
-            d[name] + block * d[f"{name}_plane"] + ty * d[f"{name}_tile"] + tx * d["tile_w"] + y * d[f"{name}_row"] + x
-        )
+        word = d[name] + block * d[f"{name}_plane"] + ty * d[f"{name}_tile"] + y * d[f"{name}_row"]
+        word += (tx * d["tile_w"] + x) * (d["skip"] + 1)
         return word * self.params.lanes % self.params.memory
 
     def result(self, d, block, ty, tx, y, x, sums, held):

@@ -26,7 +26,8 @@ def read(path):
     """The header, with tensors in place of the names of arrays."""
     with zipfile.ZipFile(path) as archive:
         header = json.loads(archive.read("header.json"))
-        assert (header["format"], header["version"]) == ("roundel-network", 1)
+        assert header["format"] == "roundel-network"
+        assert header["version"] in (1, 2)
         for layer in header["layers"]:
             for name in {"weights", "bias"} & layer.keys():
                 layer[name] = array(archive.read(layer[name] + ".npy"))
@@ -252,6 +253,23 @@ def flatten(layer, x):
     return Tensor((x.shape[0], prod(x.shape[1:])), x.values)
 
 
+def select(layer, x):
+    taken = layer["channels"]
+    return each((*x.shape[:3], len(taken)), lambda n, row, column, j: x[n, row, column, taken[j]])
+
+
+def depth_to_space(layer, x):
+    (down, across), pixels = layer["factor"], prod(layer["factor"])
+    channels = x.shape[3] // pixels
+
+    def one(n, row, column, c):
+        k = row % down * across + column % across
+        channel = c * pixels + k if layer["by_channel"] else k * channels + c
+        return x[n, row // down, column // across, channel]
+
+    return each((x.shape[0], x.shape[1] * down, x.shape[2] * across, channels), one)
+
+
 KINDS = {
     "weighted": weighted,
     "add": add,
@@ -260,4 +278,6 @@ KINDS = {
     "max_pool": max_pool,
     "upsample": upsample,
     "flatten": flatten,
+    "select": select,
+    "depth_to_space": depth_to_space,
 }

@@ -62,6 +62,15 @@ def products(params, regions, one):
     return steps * across * down
 
 
+def test_results_become_pixels(seed):
+    """Results of a convolution, and residuals, at every third word."""
+    params, rng, columns = engine("tiny"), np.random.default_rng(seed), 6
+    made = pointwise(params, rng, rows=2, columns=columns)
+    pixels = {"skip": 2, "target_row": 3 * columns, "target_plane": 1, "residual": 7, "residual_row": 40}
+    made = made.changed(1, **pixels, has_residual=1, residual_plane=3)
+    check(params, made.changed(2, planes=1, runs=2, run_bytes=36).regions(), settings=STALLS, seed=seed)
+
+
 @pytest.mark.parametrize("settings", [{}, STALLS], ids=["", "stalls"])
 @pytest.mark.parametrize("name", ["tiny", "small"])
 def test_program_by_hand(name, settings, seed):

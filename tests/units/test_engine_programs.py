@@ -69,9 +69,9 @@ def test_programs_have_every_operation_and_every_field_of_any_value(seed):
             at += 128
     assert {opcode for opcode, _ in seen} == {Opcode.LOAD, Opcode.COMPUTE, Opcode.BOXES, Opcode.STORE}
     wide = ("x_step", "y_step", "tile_x_step", "tile_y_step", "tile_y_rows", "source", "target", "target_row", "rows")
-    wide += ("row_bytes", "target_plane", "residual_tile", "every", "lead", "y_rows", "pad", "tile_w", "layer", "spare")
+    wide += ("row_bytes", "target_plane", "residual_tile", "every", "lead", "y_rows", "pad", "tile_w", "layer", "skip")
     bits = {"x_step": 16, "tile_y_rows": 16, "rows": 16, "row_bytes": 16, "tile_w": 16, "source": 24, "target": 24}
-    bits |= {"every": 4, "lead": 4, "y_rows": 8, "pad": 8, "layer": 24, "spare": 2}
+    bits |= {"every": 4, "lead": 4, "y_rows": 8, "pad": 8, "layer": 24, "skip": 2}
     assert all(seen[Opcode.COMPUTE, name] >> bits.get(name, 32) - 1 for name in wide)
 
 

@@ -46,10 +46,10 @@ class TileWalker(Component):
             counts.block.eq(layer.blocks),
             counts.tile_x.eq(layer.tiles_x),
             counts.tile_y.eq(layer.tiles_y),
-            steps.x.eq(1),
+            steps.x.eq(layer.skip + 1),
             steps.y.eq(layer[f"{prefix}_row"]),
             steps.block.eq(layer[f"{prefix}_plane"]),
-            steps.tile_x.eq(layer.tile_w),
+            steps.tile_x.eq(layer.tile_w * (layer.skip + 1)),
             steps.tile_y.eq(layer[f"{prefix}_tile"]),
             self.last.eq(walker.last),
         ]

@@ -60,7 +60,7 @@ def _sizes(draw: Draw, outside: Outside) -> dict[str, int]:
         values[f"last_{name}"] = draw.of([most, draw.whole(1, most)])
         values[f"tile_{name}"] = draw.of([most, draw.whole(1, most)]) if several else draw.field(16, most)
     values |= {"every": draw.field(4, 1, 1, 2, 3, part=0.1), "lead": draw.field(4, 0, 0, 1, 2, 3, part=0.1)}
-    return values | {"blocks": draw.of([1, 1, 2, 3])}
+    return values | {"blocks": draw.of([1, 1, 2, 3]), "skip": draw.of([0, 0, 0, 1, 2, 3])}
 
 
 def _tiles(values: dict[str, int], side: str) -> Iterator[tuple[int, int]]:
@@ -137,7 +137,7 @@ def _targets(draw: Draw, outside: Outside, values: dict[str, int], sources: Mask
     """Choose where results and residuals are, such that nothing is written that is read; whether that succeeded."""
     for _ in range(TRIES):
         for name in ("residual", "target"):
-            w, h = values["last_w"], values["last_h"]
+            w, h = values["last_w"] * (values["skip"] + 1), values["last_h"]
             values |= {name: draw.field(24, draw.whole(0, outside.params.words - 1))}
             values |= {
                 f"{name}_row": draw.field(32, w, w + 1, 1, 0, -w),
@@ -162,8 +162,8 @@ def _targets(draw: Draw, outside: Outside, values: dict[str, int], sources: Mask
 def _results(values: dict[str, int], name: str) -> Ints:
     """Words of all positions, in the order of results."""
     words = [
-        values[name] + ty * values[f"{name}_tile"] + tx * values["tile_w"]
-        + spread((values["blocks"], values[f"{name}_plane"]), (h, values[f"{name}_row"]), (w, 1))
+        values[name] + ty * values[f"{name}_tile"] + tx * values["tile_w"] * (values["skip"] + 1)
+        + spread((values["blocks"], values[f"{name}_plane"]), (h, values[f"{name}_row"]), (w, values["skip"] + 1))
         for h, ty in _tiles(values, "h") for w, tx in _tiles(values, "w")
     ]  # fmt: skip
     return np.concatenate(words)

@@ -28,6 +28,7 @@ def layer(rng, prefix, **given):
         "tiles_x": int(rng.integers(1, 4)),
         "tiles_y": int(rng.integers(1, 4)),
         "blocks": int(rng.integers(1, 4)),
+        "skip": int(rng.integers(4)),
         prefix: int(rng.integers(PARAMS.words)),
         f"{prefix}_plane": int(rng.integers(1 << 32)),
         f"{prefix}_row": int(rng.integers(1 << 32)),
@@ -43,8 +44,9 @@ def places(values, prefix):
         h = values["last_h"] if ty == values["tiles_y"] - 1 else values["tile_h"]
         w = values["last_w"] if tx == values["tiles_x"] - 1 else values["tile_w"]
         origin = values[prefix] + block * values[f"{prefix}_plane"] + ty * values[f"{prefix}_tile"]
-        origin += tx * values["tile_w"]
-        found += [(origin + y * values[f"{prefix}_row"] + x) % PARAMS.words for y in range(h) for x in range(w)]
+        apart = values["skip"] + 1
+        rows = [origin + y * values[f"{prefix}_row"] + tx * values["tile_w"] * apart for y in range(h)]
+        found += [(row + x * apart) % PARAMS.words for row in rows for x in range(w)]
     return found
 
 
@@ -168,7 +170,7 @@ def test_the_reader_stops_when_nobody_takes(seed):
     """At most `WordReader.DEPTH` words are asked for ahead, and none is lost."""
     rng, unit = np.random.default_rng(seed), Reading()
     content = rng.integers(1 << 32, size=PARAMS.words).tolist()
-    values = layer(rng, "residual", has_residual=1, tile_w=16, tile_h=1, last_w=16, last_h=1, blocks=4)
+    values = layer(rng, "residual", has_residual=1, tile_w=16, tile_h=1, last_w=16, last_h=1, blocks=4, skip=0)
 
     async def bench(ctx):
         await fill(ctx, unit.memory, content)

@@ -1,0 +1,124 @@
+"""Layers that move values: parts and permutations of channels as views, pixels out of channels as places of results."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from roundel.compiler.lower_pool import copy
+from roundel.compiler.lower_weighted import is_depthwise, weighted
+from roundel.compiler.operation import Operation
+from roundel.compiler.tensor import Storage, Tensor
+from roundel.golden.engine import EngineParams, Opcode, field_limits
+from roundel.golden.errors import InputError
+from roundel.golden.network import DepthToSpace, Network, Select, Weighted
+from roundel.golden.rounding import Ints
+
+MOST_ACROSS = field_limits(Opcode.COMPUTE, "skip")[1] + 1  # pixels of a row that a pixel can become
+
+
+def view(layer: Select, source: Tensor) -> Tensor:
+    """Return some of a tensor's channels where they are: the planes that hold them, and their slots."""
+    if max(layer.channels) >= len(source.slots):
+        raise InputError(f"{layer.name}: channel {max(layer.channels)} of {len(source.slots)}")
+    slots, storage = source.slots[list(layer.channels)], source.storage
+    if storage.pixel:
+        return replace(source, name=layer.name, slots=slots)
+    first, last = int(slots.min()) // storage.lanes, int(slots.max()) // storage.lanes
+    if (first, last) != (0, storage.planes - 1):
+        storage = Storage(
+            name=layer.name, rows=storage.rows, columns=storage.columns, planes=last - first + 1,
+            lanes=storage.lanes, parent=(storage, first),
+        )  # fmt: skip
+    return replace(source, name=layer.name, storage=storage, slots=slots - first * storage.lanes)
+
+
+def spreads(network: Network) -> dict[str, DepthToSpace]:
+    """Return the layers whose results become pixels at once, by name: convolutions that nothing else reads."""
+    readers: dict[str, list[object]] = {}
+    for layer in network.layers:
+        for name in layer.sources:
+            readers.setdefault(name, []).append(layer)
+    return {
+        layer.name: reader
+        for layer in network.weighted
+        for reader in readers.get(layer.name, [])[:1]
+        if isinstance(reader, DepthToSpace)
+        and len(readers[layer.name]) == 1
+        and layer.name not in network.output_names
+        and layer.window is not None
+        and layer.residual is None
+    }
+
+
+def can_spread(layer: Weighted, moved: DepthToSpace, source: Tensor) -> bool:
+    """Whether the blocks of a convolution's results can be pixels: each block then has results of one pixel only."""
+    plain = moved.by_channel if is_depthwise(layer, len(source.slots)) else True
+    return plain and source.storage.interleave == 1
+
+
+def check_across(layer: DepthToSpace) -> None:
+    """Raise InputError for more pixels side by side than the engine makes of one."""
+    if layer.factor[1] > MOST_ACROSS:
+        message = f"the engine makes at most {MOST_ACROSS} pixels of one in a row, not {layer.factor[1]}"
+        raise InputError(f"{layer.name}: {message}")
+
+
+def spread(layer: Weighted, moved: DepthToSpace, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """Make the operation of a convolution whose results become pixels: a phase for each pixel that a pixel becomes.
+
+    Parameters
+    ----------
+    layer, moved
+        The convolution, and what makes pixels of its results' channels.
+    source, target
+        The maps that the operation reads and writes; both exist already. The target is the larger map.
+    params
+        The engine.
+    """
+    order, planes = moved.order(len(layer.bias)), target.storage.planes
+    narrow = _pixel_blocks(target, moved, order)
+    if is_depthwise(layer, len(source.slots)):  # its blocks are those of each plane, pixel by pixel
+        plane, lane = np.divmod(target.slots, params.lanes)
+        narrow = replace(narrow, slots=((plane[:, None] * moved.pixels + np.arange(moved.pixels)) * params.lanes
+                                        + lane[:, None]).ravel())  # fmt: skip
+        operation = weighted(layer, source, None, narrow, params)
+        by_pixel = np.arange(planes * moved.pixels).reshape(planes, moved.pixels).T.ravel()
+        steps = tuple(operation.steps[block] for block in by_pixel)
+        columns = {name: values[by_pixel] for name, values in operation.columns.items()}
+        operation = replace(operation, steps=steps, columns=columns)
+    else:
+        operation = weighted(layer, source, None, narrow, params)
+    return _wide(operation, moved, target)
+
+
+def spread_copy(moved: DepthToSpace, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """Make a copy that makes pixels of channels; parameters as `spread`."""
+    narrow = _pixel_blocks(target, moved, moved.order(len(source.slots)))
+    return _wide(copy(moved.name, source, narrow, params), moved, target)
+
+
+def wide_slots(layer: Weighted | None, source: Tensor, channels: int) -> Ints:
+    """Return the slots of the larger map's channels: dense, or in the lanes of a depthwise convolution's channels."""
+    if layer is None or not is_depthwise(layer, len(source.slots)):
+        return np.arange(channels, dtype=np.int64)
+    lanes, times = source.storage.lanes, channels // len(source.slots)
+    plane, lane = np.divmod(source.slots, lanes)
+    return np.asarray(((plane[:, None] * times + np.arange(times)) * lanes + lane[:, None]).ravel())
+
+
+def _pixel_blocks(target: Tensor, moved: DepthToSpace, order: Ints) -> Tensor:
+    """Return a map of the results before they are pixels: planes of the first pixel, then of the second, ..."""
+    storage, (pixels, channels) = target.storage, order.shape
+    slots = np.empty(pixels * channels, dtype=np.int64)
+    slots[order] = np.arange(pixels)[:, None] * storage.planes * storage.lanes + target.slots
+    rows, columns = storage.rows // moved.factor[0], storage.columns // moved.factor[1]
+    held = Storage(
+        name=target.name, rows=rows, columns=columns, planes=pixels * storage.planes, lanes=storage.lanes
+    )  # fmt: skip
+    return replace(target, storage=held, slots=slots)
+
+
+def _wide(operation: Operation, moved: DepthToSpace, target: Tensor) -> Operation:
+    """Let the blocks of an operation be pixels of its target."""
+    down, across = moved.factor
+    return replace(operation, target=target, phases=down, across=across)

@@ -1,0 +1,111 @@
+"""Layers that move values on the engine: what they cost, and that results lie where they should."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from roundel.compiler import compile_network
+from roundel.golden.engine import Opcode
+from roundel.golden.errors import InputError
+from roundel.golden.network import Add, Concat, DepthToSpace, MaxPool, Network, Select, Window
+from tests.roundel.compiler.test_compile import check, engine
+from tests.roundel.compiler.test_compile_layers import S8, SAME, U8, image_of, network, tasks_of, weighted
+
+POINT = Window(kernel=(1, 1))
+
+
+def select(name, source, channels, form=U8):
+    return Select(name=name, sources=(source,), output=form, channels=tuple(channels))
+
+
+def pixels(name, source, factor, *, by_channel=False, form=U8):
+    return DepthToSpace(name=name, sources=(source,), output=form, factor=factor, by_channel=by_channel)
+
+
+@pytest.mark.parametrize("factor", [(2, 2), (1, 3), (3, 1), (2, 4)])
+@pytest.mark.parametrize("by_channel", [False, True])
+@pytest.mark.parametrize(("name", "memory"), [("small", 1 << 17), ("tiny", 2048)])
+def test_results_of_a_convolution_become_pixels(factor, by_channel, name, memory):
+    """No step more than the convolution has with its outputs in planes of their own; nothing is copied."""
+    params, down, across = engine(name, memory=memory), *factor
+    outputs = down * across * params.lanes
+    layers = weighted("conv", "image", 9, outputs), pixels("big", "conv", factor, by_channel=by_channel)
+    made = network(*layers, weighted("next", "big", params.lanes, 5))
+    compiled = check(made, image_of(7, 9, 9), params)
+    assert {task.values["skip"] for task in tasks_of(compiled, "conv")} == {across - 1}
+    assert not tasks_of(compiled, "big")
+    assert sum(task.macs for task in tasks_of(compiled, "conv")) == 7 * 9 * 9 * 9 * outputs
+    if memory > 4096:
+        once = check(made, image_of(7, 9, 9), params, trace=False)
+        steps = 9 * -(-9 // params.lanes) * down * across
+        assert sum(task.steps[0] for task in tasks_of(once, "conv")) % steps == 0
+        assert {sum(task.steps[0] for task in tasks_of(once, "conv")) // steps} <= {1, 2}  # bands of the image
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_depthwise_results_become_pixels(times):
+    window = Window(kernel=(3, 2), pad=(1, 1, 1, 0))
+    layers = (
+        weighted("conv", "image", 9, 9 * 4 * times, window, groups=9),
+        pixels("big", "conv", (2, 2), by_channel=True),
+        MaxPool(name="max", sources=("big",), output=U8, window=Window(kernel=(2, 2), stride=(2, 2))),
+    )
+    compiled = check(network(*layers), image_of(5, 6, 9), engine("small"))
+    assert {task.values["depthwise"] for task in tasks_of(compiled, "conv")} == {1}
+    assert not tasks_of(compiled, "big")
+
+
+@pytest.mark.parametrize("name", ["tiny", "medium"])
+def test_pixels_of_what_others_read_too_are_a_copy(name):
+    layers = weighted("conv", "image", 9, 12), pixels("big", "conv", (2, 2)), weighted("other", "conv", 12, 4)
+    made = Network(source="image", input=U8, layers=layers, results=("conv", "big", "other"))
+    compiled = check(made, image_of(5, 6, 9), engine(name), trace=False)
+    assert tasks_of(compiled, "big")
+    assert sum(task.macs for task in tasks_of(compiled, "big")) == 0
+
+
+def test_more_pixels_side_by_side_than_the_engine_makes():
+    for factor in ((2, 5), (1, 8)):
+        made = network(weighted("conv", "image", 9, 80), pixels("big", "conv", factor))
+        with pytest.raises(
+            InputError, match=f"^big: the engine makes at most 4 pixels of one in a row, not {factor[1]}"
+        ):
+            compile_network(made, (5, 6, 9), engine("tiny"))
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+def test_channels_are_read_where_they_are(name):
+    """Halves of a map, and shuffled channels, cost no copy; nor do planes that nobody selects."""
+    lanes = engine(name).lanes
+    half, whole = range(lanes, 2 * lanes), 2 * lanes
+    shuffled = np.arange(whole).reshape(2, lanes).T.ravel().tolist()
+    layers = (
+        weighted("conv", "image", 5, whole),
+        select("half", "conv", half),
+        select("shuffled", "conv", shuffled),
+        weighted("a", "half", lanes, 6),
+        weighted("b", "shuffled", whole, whole, groups=whole),
+        weighted("c", "shuffled", whole, 6, POINT),
+        MaxPool(name="d", sources=("half",), output=U8, window=SAME),
+        Add(name="e", sources=("half", "d"), output=U8, x=U8, y=U8),
+    )
+    made = Network(source="image", input=U8, layers=layers, results=("half", "a", "b", "c", "d", "e"))
+    for memory in (1 << 17, 1 << 12):
+        compiled = check(made, image_of(6, 7, 5), engine(name, memory=memory), trace=False)
+        assert {task.layer for task in compiled.tasks if task.opcode is Opcode.COMPUTE} <= {"conv", *"abcde", ""}
+        assert sum(task.steps[0] for task in tasks_of(compiled, "a")) in (9, *range(18, 99, 9))
+
+
+def test_selected_channels_of_an_image_and_in_a_concatenation():
+    layers = (
+        select("first", "image", (3, 1)),
+        weighted("a", "first", 2, 7),
+        select("few", "a", (6, 2, 5)),
+        Concat(name="all", sources=("few", "a", "first"), inputs=(U8,) * 3, output=U8),
+        weighted("b", "all", 12, 3, output=S8),
+    )
+    for name in ("tiny", "small"):
+        check(network(*layers), image_of(6, 7, 5), engine(name))
+        check(network(*layers[:2], replace(layers[4], x=U8, sources=("image",), weights=layers[4].weights[:45])),
+              image_of(6, 7, 5), engine(name))  # fmt: skip
