@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from roundel.golden.errors import InputError as InputError
     from roundel.golden.errors import MismatchError as MismatchError
     from roundel.golden.errors import ToolError as ToolError
+    from roundel.inspection import Inspection as Inspection
+    from roundel.inspection import inspect as inspect
     from roundel.runtime import EngineProgram as EngineProgram
     from roundel.runtime import Run as Run
     from roundel.runtime import Verification as Verification
@@ -47,6 +49,7 @@ _HOMES = {
     "generator": ("Generated", "describe_units", "generate"),
     "golden.engine": ("EngineParams",),
     "golden.errors": ("InputError", "MismatchError", "ToolError"),
+    "inspection": ("Inspection", "inspect"),
     "runtime": ("EngineProgram", "Run", "Verification", "compile", "run", "verify"),
     "scales": ("Advised", "advise"),
 }
@@ -63,6 +66,7 @@ __all__ = [
     "EngineProgram",
     "Generated",
     "InputError",
+    "Inspection",
     "MismatchError",
     "NmsResult",
     "Run",
@@ -76,6 +80,7 @@ __all__ = [
     "compress",
     "describe_units",
     "generate",
+    "inspect",
     "read_onnx",
     "run",
     "run_demo",

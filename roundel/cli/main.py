@@ -27,6 +27,7 @@ COMMANDS = {
     "compress": "Prune and quantize a trained network: network.npz, streams/, report.md and report.json.",
     "demo": "Run a trained detector on the engine's RTL, from images to boxes, and write demo.md.",
     "generate": "Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.",
+    "inspect": "Tell what is in a network, what runs on the engine, and all that blocks: inspect.json, inspect.svg.",
     "nms": "Suppress scored boxes, and list the rows of the file that are kept.",
     "run": "Run a compressed network bit-exactly: outputs.npz, run.json and, of a detector, boxes.npz.",
     "units": "List the units, their parameters and their named configurations.",

@@ -1,14 +1,27 @@
 """ONNX files in and out: the only place that imports onnx."""
 
+from roundel.frontend.cutting import cut
+from roundel.frontend.examination import Examination, Verdict, examine
 from roundel.frontend.exporter import export_onnx
 from roundel.frontend.import_check import ImportCheck, against_onnxruntime
 from roundel.frontend.importer import read_onnx
 from roundel.frontend.model_file import Model
+from roundel.frontend.parts import Host, NetworkPart, Partition, divide
+from roundel.frontend.prepared import prepare
 
 __all__ = [
+    "Examination",
+    "Host",
     "ImportCheck",
     "Model",
+    "NetworkPart",
+    "Partition",
+    "Verdict",
     "against_onnxruntime",
+    "cut",
+    "divide",
+    "examine",
     "export_onnx",
+    "prepare",
     "read_onnx",
 ]

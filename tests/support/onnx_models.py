@@ -41,11 +41,14 @@ def saved(tmp_path, proto):
 
 
 def reference(proto, x):
-    """What onnxruntime computes, in the order of the outputs, operator by operator: nothing merged or left out."""
+    """What onnxruntime computes of the input, or of several by name, operator by operator: nothing merged or left out.
+
+    In the order of the outputs.
+    """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
-    return session.run(None, {session.get_inputs()[0].name: x})
+    return session.run(None, x if isinstance(x, dict) else {session.get_inputs()[0].name: x})
 
 
 def check(tmp_path, proto, shape, seed=12, batch=3):

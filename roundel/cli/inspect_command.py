@@ -1,0 +1,44 @@
+"""The command `inspect`."""
+
+from pathlib import Path
+
+import click
+
+from roundel.cli.engine_options import engine_options, engine_source
+from roundel.cli.options import FILE, JSON
+from roundel.cli.present import present
+from roundel.ui import steps
+
+
+@click.command("inspect")
+@click.argument("model", type=FILE, metavar="MODEL.onnx")
+@click.option(
+    "--host",
+    type=click.Choice(["tail", "any"]),
+    default="tail",
+    show_default=True,
+    help="Leave to the host all before and behind one part of the engine, or what lies between several, too.",
+)
+@engine_options("predicts cycles by layer; by default none")
+@click.option("-o", "--output", "folder", type=FILE, help="Output folder for inspect.json and the picture inspect.svg.")
+@JSON
+def command(
+    model: Path,
+    host: str,
+    config: str | None,
+    engine_file: Path | None,
+    settings: tuple[str, ...],
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Tell what is in a network, what runs on the engine, and all that blocks: inspect.json, inspect.svg.
+
+    Operators, shapes, MACs and weights by layer, unified modules, the share of all MACs on the engine, every reason why
+    an operator cannot run there, and what to do about each.
+    """
+    import roundel
+
+    result = roundel.inspect(model, host=host, engine=engine_source(config, engine_file, settings), progress=steps)
+    if folder:
+        result.save(folder)
+    present(result, as_json, folder and folder / "inspect.svg")

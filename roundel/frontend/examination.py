@@ -1,0 +1,262 @@
+"""A verdict for every operator of a file: what the engine can do, and each reason why it cannot.
+
+The strict import ends at the first refusal. Here the import goes on behind one as if the tensor came from anywhere:
+with the shape that ONNX's own inference gives it. So every operator is judged by itself.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from math import prod
+
+import onnx
+
+from roundel.frontend.declared import check_declared
+from roundel.frontend.importer import open_scope, read_node
+from roundel.frontend.limits import too_many
+from roundel.frontend.model_file import LoadedModel
+from roundel.frontend.scope import Refusal, Scope
+from roundel.graph import Node
+
+Sizes = tuple[int | None, ...]
+FILTERS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # the input that holds the weights
+MATRICES = {"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
+RECURRENT = {"LSTM": (1, 2), "GRU": (1, 2), "RNN": (1, 2), "DynamicQuantizeLSTM": (1, 2)}
+NO_UNIT = "no unit of the engine computes it"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What becomes of an operator.
+
+    Attributes
+    ----------
+    proto
+        The operator in the file.
+    nodes
+        What the engine makes of it; none for constants, names, and what it cannot do.
+    reason
+        Why the engine cannot do it; None if it can.
+    constant
+        Whether it depends on no image: it is worked out once.
+    reads
+        Tensors that depend on the image, by the names that they have first.
+    macs, weights
+        Products for one image, and the weights in them.
+    """
+
+    proto: onnx.NodeProto
+    nodes: tuple[Node, ...]
+    reason: str | None
+    constant: bool
+    reads: tuple[str, ...]
+    macs: int
+    weights: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the file, or that of its first result."""
+        return str(self.proto.name or self.proto.output[0])
+
+    @property
+    def operator(self) -> str:
+        """Its kind."""
+        return str(self.proto.op_type)
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """Tensors that it gives."""
+        return tuple(name for name in self.proto.output if name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examination:
+    """A file with a verdict for each of its operators.
+
+    Attributes
+    ----------
+    model, file
+        The file's network, and its name.
+    scope
+        The knowledge about its tensors.
+    verdicts
+        One for each operator, in the file's order.
+    types, sizes
+        Type of the elements and sizes, the batch included, of what ONNX's inference knows.
+    """
+
+    model: onnx.ModelProto
+    file: str
+    scope: Scope
+    verdicts: tuple[Verdict, ...]
+    types: dict[str, int] = field(repr=False)
+    sizes: dict[str, Sizes] = field(repr=False)
+
+    @property
+    def refused(self) -> list[Verdict]:
+        """What the engine cannot do."""
+        return [item for item in self.verdicts if item.reason is not None]
+
+    @property
+    def macs(self) -> int:
+        """Products of all operators, for one image."""
+        return sum(item.macs for item in self.verdicts)
+
+    def shape(self, tensor: str) -> Sizes | None:
+        """Return the shape of a tensor for one image, None where nobody knows it before it runs."""
+        return _shape(self.scope, self.sizes, tensor)
+
+
+def examine(loaded: LoadedModel) -> Examination:
+    """Judge every operator of a file.
+
+    Parameters
+    ----------
+    loaded
+        What `prepare` gives.
+
+    Raises
+    ------
+    InputError
+        The file as a whole cannot be read: its opset, its input, its constants, or what it declares of tensors.
+    """
+    model, file = loaded.proto, loaded.file
+    scope = open_scope(model, file)
+    types, sizes = _inferred(model, scope)
+    verdicts, image = [], {scope.source}  # tensors that depend on the image
+    for item in model.graph.node:
+        nodes, reason = _read(scope, item)
+        reads = tuple(dict.fromkeys(scope.aliases.get(name, name) for name in outer_reads(item)))
+        reads = tuple(name for name in reads if name in image)
+        names = [name for name in item.output if name]
+        constant = not reads or all(name in scope.constants for name in names)
+        if reason is not None:
+            for name in names:
+                _open_result(scope, name, types, sizes)
+        if not constant:
+            image.update(names)
+        macs, weights = _layer_macs(item, lambda name: _shape(scope, sizes, name), scope.constants)
+        verdicts.append(
+            Verdict(proto=item, nodes=nodes, reason=reason, constant=constant, reads=reads, macs=macs, weights=weights)
+        )
+    check_declared(model.graph, scope)
+    return Examination(model=model, file=file, scope=scope, verdicts=tuple(verdicts), types=types, sizes=sizes)
+
+
+def outer_reads(item: onnx.NodeProto) -> Iterator[str]:
+    """Give the tensors that an operator reads, those included that its branches read from outside of them."""
+    yield from (name for name in item.input if name)
+    for attribute in item.attribute:
+        for graph in (*attribute.graphs, *([attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else [])):
+            inner = {value.name for value in (*graph.input, *graph.initializer)}
+            for node in graph.node:
+                yield from (name for name in outer_reads(node) if name not in inner)
+                inner.update(node.output)
+            yield from (value.name for value in graph.output if value.name not in inner)
+
+
+def _read(scope: Scope, item: onnx.NodeProto) -> tuple[tuple[Node, ...], str | None]:
+    """Return what the engine makes of an operator, and why it cannot; what is left to the host counts as that."""
+    try:
+        nodes = read_node(scope, item)
+    except Refusal as refusal:
+        for name in item.output:
+            scope.shapes.pop(name, None)
+        return (), " ".join(refusal.why.split()).partition("; supported are ")[0]
+    if scope.hosted.pop(item.output[0], None) is not None:
+        return (), NO_UNIT
+    return nodes, None
+
+
+def _open_result(scope: Scope, name: str, types: dict[str, int], sizes: dict[str, Sizes]) -> None:
+    """Let operators behind a refused one read its result, if its type and shape are such as the engine can hold."""
+    shape = sizes.get(name)
+    if types.get(name) not in (None, onnx.TensorProto.FLOAT):
+        kind = onnx.TensorProto.DataType.Name(types[name])
+        scope.unknown[name] = f"which holds {kind}"
+    elif shape is None or len(shape) < 2 or None in shape[1:]:
+        scope.unknown[name] = "whose shape is not known before it runs"
+    elif shape[0] != (scope.batch or 1):
+        scope.unknown[name] = f"whose first axis is not the batch: {shape}"
+    elif why := too_many(tuple(size or 0 for size in shape[1:])):
+        scope.unknown[name] = f"which is too large: {why}"
+    else:
+        scope.shapes[name] = tuple(size or 0 for size in shape[1:])
+
+
+def _shape(scope: Scope, sizes: dict[str, Sizes], name: str) -> Sizes | None:
+    name = scope.aliases.get(name, name)
+    if name in scope.shapes:
+        return (1, *scope.shapes[name])
+    if name in scope.constants:
+        return tuple(scope.constants[name].shape)
+    shape = sizes.get(name)
+    if shape is not None and scope.batch and shape[:1] == (scope.batch,):
+        return (1, *shape[1:])
+    return shape
+
+
+def _inferred(model: onnx.ModelProto, scope: Scope) -> tuple[dict[str, int], dict[str, Sizes]]:
+    """Return types and sizes of tensors, for a batch of one where any will do; what ONNX cannot tell is left out."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for item in copy.graph.input:
+        if item.name == scope.source:
+            item.type.tensor_type.shape.dim[0].dim_value = scope.batch or 1
+    for item in copy.graph.output:
+        item.type.tensor_type.ClearField("shape")
+    try:
+        graph = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+    except Exception:  # kinds of its own, for files that it cannot make sense of
+        return {}, {}
+    items = {item.name: item.type.tensor_type for item in (*graph.input, *graph.value_info, *graph.output)}
+    types = {name: tensor.elem_type for name, tensor in items.items() if tensor.elem_type}
+    sizes = {
+        name: tuple(size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
+        for name, tensor in items.items()
+        if tensor.HasField("shape")
+    }
+    return types, sizes
+
+
+def _layer_macs(
+    item: onnx.NodeProto, shape_of: Callable[[str], Sizes | None], constants: Collection[str]
+) -> tuple[int, int]:
+    """Count an operator's products for one image, and its weights.
+
+    Parameters
+    ----------
+    item
+        The operator.
+    shape_of
+        Shape of a tensor for one image, None or sizes of None where it is not known.
+    constants
+        Names of constant tensors, which weights are.
+
+    Returns
+    -------
+    tuple of int
+        (0, 0) for operators that multiply no weights or matrices, and 0 products where shapes are not known.
+    """
+    kind = item.op_type
+    places = RECURRENT.get(kind) or ((FILTERS | MATRICES | {"ConvTranspose": 1}).get(kind),)
+    names = [item.input[place] for place in places if place is not None and place < len(item.input)]
+    if not names:
+        return 0, 0
+    shapes = [_known(shape_of(name)) for name in names]
+    weights = sum(prod(shape) for name, shape in zip(names, shapes, strict=True) if shape and name in constants)
+    second, x, y = shapes[0], _known(shape_of(item.input[0])), _known(shape_of(item.output[0]))
+    if not second:
+        return 0, weights
+    if kind == "ConvTranspose":
+        return (prod(x) * prod(second[1:]) if x else 0), weights
+    if kind in FILTERS:
+        return (prod(y) * prod(second[1:]) if y else 0), weights
+    if kind in RECURRENT:  # every weight once a position of the sequence
+        return (x[0] * weights if x else 0), weights
+    return (prod(y) * x[-1] if x and y else 0), weights
+
+
+def _known(shape: Sizes | None) -> tuple[int, ...]:
+    """Return a shape of which all sizes are known; () for others."""
+    return () if shape is None or None in shape else tuple(size or 0 for size in shape)

@@ -1,0 +1,92 @@
+"""A part of a network on the engine: its modules, and its cycles where the compiler can tell them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from roundel.compiler import compile_network
+from roundel.golden.errors import InputError
+from roundel.graph import Graph, fold
+from roundel.quantization import QuantizeOptions, modules_table, quantize, unify
+from roundel.runtime import ChosenEngine, predicted_layers
+from roundel.ui import Progress
+
+SEED = 1  # of the image that stands for all in the prediction of cycles
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EnginePart:
+    """A part of the engine.
+
+    Attributes
+    ----------
+    source
+        The tensor that it reads.
+    modules
+        Unified modules: rows of `roundel.quantization.modules_table`.
+    refused
+        Why it has no integer form; None if it has one.
+    layers
+        Cycles of each layer; empty without an engine.
+    cycles
+        Of an image, from start to done; None without an engine, and where it cannot run the part.
+    not_compiled
+        Why not.
+    """
+
+    source: str
+    modules: tuple[Any, ...] = ()
+    refused: str | None = None
+    layers: tuple[Any, ...] = field(default=(), repr=False)
+    cycles: int | None = None
+    not_compiled: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values that JSON can hold."""
+        return {
+            "source": self.source,
+            "modules": [vars(row) | {"operators": list(row.operators)} for row in self.modules],
+            "refused": self.refused,
+            "layers": [row.as_dict() for row in self.layers],
+            "cycles": self.cycles,
+            "not_compiled": self.not_compiled,
+        }
+
+
+def engine_part(graph: Graph, engine: ChosenEngine | None, progress: Progress) -> EnginePart:
+    """Tell of a part what becomes of it.
+
+    Parameters
+    ----------
+    graph
+        The part, as imported.
+    engine
+        The engine to predict cycles for, on a random image; None: no cycles.
+    progress
+        Told of every module.
+    """
+    try:
+        modules = modules_table(graph, unify(fold(graph))).rows
+    except InputError as error:
+        return EnginePart(source=graph.source, refused=_told(graph, error))
+    if engine is None:
+        return EnginePart(source=graph.source, modules=modules)
+    try:
+        layers, cycles = _cycles(graph, engine, progress)
+    except InputError as error:
+        return EnginePart(source=graph.source, modules=modules, not_compiled=_told(graph, error))
+    return EnginePart(source=graph.source, modules=modules, layers=tuple(layers), cycles=cycles)
+
+
+def _cycles(graph: Graph, engine: ChosenEngine, progress: Progress) -> tuple[list[Any], int]:
+    """Quantize on one random image, compile, and predict."""
+    image = np.random.default_rng(SEED).normal(size=(1, *graph.shape)).astype(np.float32)
+    network = quantize(graph, image, QuantizeOptions(rounding=None), progress).network
+    shape = graph.shape if len(graph.shape) == 1 else (*graph.shape[1:], graph.shape[0])
+    compiled = compile_network(network, shape, engine.with_requantizer(network).params)
+    return predicted_layers(compiled)
+
+
+def _told(graph: Graph, error: InputError) -> str:
+    return str(error).removeprefix(f"{graph.file}: ")

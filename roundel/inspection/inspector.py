@@ -1,0 +1,91 @@
+"""Looks into a trained network: what of it runs on the engine, what on a host, and what blocks."""
+
+from pathlib import Path
+
+from roundel.frontend import Host, Model, NetworkPart, Partition, cut, divide, examine, prepare, read_onnx
+from roundel.golden.errors import InputError
+from roundel.golden.parameters import choice
+from roundel.inspection.engine_part import EnginePart, engine_part
+from roundel.inspection.outcome import Inspection
+from roundel.inspection.rows import OperatorRow, blocks, operator_rows
+from roundel.runtime import ChosenEngine, EngineSource, engine_choice
+from roundel.ui import Done, Progress, silent
+
+
+def inspect(
+    model: Model, *, host: str = "tail", engine: EngineSource | None = None, progress: Progress = silent
+) -> Inspection:
+    """Tell what is in a network, what of it runs on the engine, and every reason that keeps the rest from it.
+
+    Parameters
+    ----------
+    model
+        The path of an ONNX file, its bytes, or an `onnx.ModelProto`.
+    host
+        `tail`: one part of the network on the engine, all before and behind it on the host. `any`: several parts.
+    engine
+        An engine to predict the cycles of each layer for, as `run` takes it; None: no cycles.
+    progress
+        Told of every part, and of every module while cycles are predicted.
+
+    Returns
+    -------
+    Inspection
+        Operators, modules, reasons and shares; `save(folder)` writes them with a picture.
+
+    Raises
+    ------
+    InputError
+        The file as a whole cannot be read: one line that names it.
+
+    Examples
+    --------
+    >>> import roundel
+    >>> from roundel.data import DIGITS
+    >>> roundel.inspect(DIGITS / "digits.onnx").share
+    1.0
+    """
+    wanted = choice(Host, "host", host)
+    if wanted is Host.REFUSE:
+        raise InputError("host must be tail or any, as nothing is refused here")
+    chosen = None if engine is None else engine_choice(engine)
+    examination = examine(prepare(model))
+    partitions = {way: divide(examination, way) for way in (Host.TAIL, Host.ANY)}
+    partition = partitions[wanted]
+    rows = operator_rows(partition)
+    return Inspection(
+        model=Path(examination.file).name,
+        shape=examination.scope.shapes[examination.scope.source],
+        host=wanted.value,
+        operators=rows,
+        edges=_edges(partition, rows),
+        blocks=blocks(rows),
+        parts=_engine_parts(partition, chosen, progress),
+        shares={way.value: item.share for way, item in partitions.items()},
+        counts={way.value: len(item.engine) for way, item in partitions.items()},
+        config=chosen.name if chosen else None,
+    )
+
+
+def _engine_parts(partition: Partition, engine: ChosenEngine | None, progress: Progress) -> tuple[EnginePart, ...]:
+    with progress("parts of the engine", len(partition.engine)) as step:
+        return tuple(_engine_part(partition, part, engine, progress, step) for part in partition.engine)
+
+
+def _engine_part(
+    partition: Partition, part: NetworkPart, engine: ChosenEngine | None, progress: Progress, step: Done
+) -> EnginePart:
+    result = engine_part(read_onnx(cut(partition.examination, part)), engine, progress)
+    step(part.inputs[0])
+    return result
+
+
+def _edges(partition: Partition, rows: tuple[OperatorRow, ...]) -> tuple[tuple[int, int], ...]:
+    """Return pairs of operators that a tensor connects, constants and names left out."""
+    makers: dict[str, int] = {}
+    edges = []
+    for number, (item, row) in enumerate(zip(partition.examination.verdicts, rows, strict=True)):
+        if row.part is not None:
+            edges += [(makers[name], number) for name in item.reads if name in makers]
+            makers.update(dict.fromkeys(item.makes, number))
+    return tuple(dict.fromkeys(edges))
