@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel import golden, hw
 from roundel.golden.engine import BASES, OFFSETS, UNITS, Control, EngineParams, Region
 from roundel.golden.errors import InputError, MismatchError
 from roundel.hw.emit import to_verilog
 from roundel.hw.engine import flags
 from roundel.processes import run_folder
 from roundel.sim import cache, engine_top
+from roundel.sim.emitted import verilog_sources
 from roundel.sim.engine_top import SETTINGS, EngineTop
 from roundel.sim.runner import Design, run
 
@@ -185,9 +185,9 @@ def simulate(
 
 
 @functools.cache
-def verilog_sources() -> list[str | bytes]:
-    """Return the source text that the Verilog of the simulated top depends on, beside the engine's parameters."""
-    return [*cache.code(golden, hw), inspect.getsource(engine_top)]
+def top_sources() -> list[str | bytes]:
+    """Return what the Verilog of the simulated top depends on, beside the engine's parameters."""
+    return [*verilog_sources(), inspect.getsource(engine_top)]
 
 
 def design(params: EngineParams, trace: str | None = None) -> Design:
@@ -203,10 +203,10 @@ def design(params: EngineParams, trace: str | None = None) -> Design:
     Returns
     -------
     Design
-        The top's Verilog, kept in the cache under `params` and `verilog_sources`, and the SystemVerilog of memory
+        The top's Verilog, kept in the cache under `params` and `top_sources`, and the SystemVerilog of memory
         and trace.
     """
-    parts = [json.dumps(params.as_dict()), *verilog_sources()]
+    parts = [json.dumps(params.as_dict()), *top_sources()]
 
     def make(folder: Path) -> None:
         (folder / "engine.v").write_text(to_verilog(EngineTop(params), "engine_top"), encoding="utf-8")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.errors import MismatchError
-from roundel.hw.emit import to_verilog
 from roundel.hw.units import Unit
 from roundel.processes import run_folder
+from roundel.sim.emitted import emit_unit
 from roundel.sim.runner import Design, run
 from roundel.sim.stimuli import BoxImage
 from roundel.sim.verify import BENCHES
@@ -37,14 +37,14 @@ def run_images(unit: Unit, params: Any, images: Sequence[BoxImage], *, seed: int
     MismatchError
         RTL and golden differ. The run's folder stays, and is named.
     """
-    component = unit.component(params)
-    design = Design(sources=(to_verilog(component, unit.name),), top=unit.name)
+    emitted = emit_unit(unit, params)
+    design = Design(sources=(emitted.verilog,), top=unit.name)
     with run_folder() as folder:
         save_images(folder / "stimulus.npz", images)
-        config = {"params": params.as_dict(), "latency": component.latency, "stimulus": str(folder / "stimulus.npz")}
+        config = {"params": params.as_dict(), "latency": emitted.latency, "stimulus": str(folder / "stimulus.npz")}
         result = run(design, BENCHES[unit.name], seed=seed, config=config, folder=folder)
         if not result.passed:
             raise MismatchError(f"the RTL of {unit.name} differs from golden: {result.failures[0]} (log in {folder})")
         with np.load(folder / "kept.npz") as arrays:
             noted = dict(arrays)
-    return noted | {"latency": component.latency}
+    return noted | {"latency": emitted.latency}

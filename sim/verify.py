@@ -7,12 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from amaranth.lib import wiring
-
 from roundel.golden.errors import ToolError
-from roundel.hw.emit import to_verilog
 from roundel.hw.units import Unit
 from roundel.processes import in_parallel
+from roundel.sim.emitted import Emitted, emit, emit_unit
 from roundel.sim.exhaustive import EXHAUSTIVE
 from roundel.sim.runner import Design, Result, run
 
@@ -34,7 +32,7 @@ class Case:
 
     unit: str
     name: str
-    component: Callable[[], Any]
+    emit: Callable[[], Emitted]
     bench: str
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -54,12 +52,12 @@ def cases(unit: Unit, own: Mapping[str, Any] | None = None) -> list[Case]:
         for stalls in (0.0, STALLS):
             settings: dict[str, Any] = {"params": dict(keywords), "stalls": stalls}
             title = f"{name}, stalls" if stalls else name
-            make = partial(_component, unit, keywords)
-            rows.append(Case(unit=unit.name, name=title, component=make, bench=BENCHES[unit.name], config=settings))
+            make = partial(emit_unit, unit, unit.params(**keywords))
+            rows.append(Case(unit=unit.name, name=title, emit=make, bench=BENCHES[unit.name], config=settings))
     if own is None and (sweep := EXHAUSTIVE.get(unit.name)):
         for name, given in sweep.configs.items():
-            make = partial(sweep.component, given)
-            rows.append(Case(unit=unit.name, name=name, component=make, bench=sweep.bench, config=dict(given)))
+            make = partial(emit, partial(sweep.component, given), unit.name)
+            rows.append(Case(unit=unit.name, name=name, emit=make, bench=sweep.bench, config=dict(given)))
     return rows
 
 
@@ -73,9 +71,9 @@ class Prover(Protocol):
 
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     """Run one case; with `waves`, in that folder and with a VCD file."""
-    component = case.component()
-    design = Design(sources=(to_verilog(component, case.unit),), top=case.unit, trace="vcd" if waves else None)
-    return run(design, case.bench, seed=seed, config=case.config | {"latency": component.latency}, folder=waves)
+    emitted = case.emit()
+    design = Design(sources=(emitted.verilog,), top=case.unit, trace="vcd" if waves else None)
+    return run(design, case.bench, seed=seed, config=case.config | {"latency": emitted.latency}, folder=waves)
 
 
 def prove_all(
@@ -112,7 +110,3 @@ def prove_all(
         return case, result
 
     return in_parallel(run_case, todo)
-
-
-def _component(unit: Unit, keywords: Mapping[str, Any]) -> wiring.Component:
-    return unit.component(unit.params(**keywords))

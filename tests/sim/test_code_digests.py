@@ -1,6 +1,7 @@
 """The keys of cached results see every source file of ours, however deep it lies."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +9,8 @@ import pytest
 
 from roundel import golden, hw, sim, synth
 from roundel.sim.cache import digest
-from roundel.sim.engine_run import verilog_sources
+from roundel.sim.emitted import verilog_sources
+from roundel.sim.engine_run import top_sources
 from roundel.synth.measure import code_digest
 
 PACKAGES = {"golden": golden, "hw": hw, "sim": sim, "synth": synth}
@@ -20,9 +22,17 @@ NESTED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Let no later test see the sources of a copy."""
+    yield
+    verilog_sources.cache_clear()
+
+
 def keys() -> tuple[str, str]:
     """Digests of the engine's cached Verilog and of cached measurements, as a new process computes them."""
-    return digest(verilog_sources.__wrapped__()), code_digest.__wrapped__()
+    verilog_sources.cache_clear()
+    return digest(top_sources.__wrapped__()), code_digest.__wrapped__()
 
 
 def copy(package: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
