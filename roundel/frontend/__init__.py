@@ -1,8 +1,8 @@
 """ONNX files in and out: the only place that imports onnx."""
 
-from roundel.frontend.cutting import cut
 from roundel.frontend.examination import Examination, Verdict, examine
 from roundel.frontend.exporter import export_onnx
+from roundel.frontend.extraction import extract
 from roundel.frontend.import_check import ImportCheck, against_onnxruntime
 from roundel.frontend.importer import read_onnx
 from roundel.frontend.model_file import Model
@@ -18,10 +18,10 @@ __all__ = [
     "Partition",
     "Verdict",
     "against_onnxruntime",
-    "cut",
     "divide",
     "examine",
     "export_onnx",
+    "extract",
     "prepare",
     "read_onnx",
 ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from roundel.frontend import Host, Model, NetworkPart, Partition, cut, divide, examine, prepare, read_onnx
+from roundel.frontend import Host, Model, NetworkPart, Partition, divide, examine, extract, prepare, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import choice
 from roundel.inspection.engine_part import EnginePart, engine_part
@@ -75,7 +75,7 @@ def _engine_parts(partition: Partition, engine: ChosenEngine | None, progress: P
 def _engine_part(
     partition: Partition, part: NetworkPart, engine: ChosenEngine | None, progress: Progress, step: Done
 ) -> EnginePart:
-    result = engine_part(read_onnx(cut(partition.examination, part)), engine, progress)
+    result = engine_part(read_onnx(extract(partition.examination, part)), engine, progress)
     step(part.inputs[0])
     return result
 

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import helper
 
-from roundel.frontend import cut, divide, examine, prepare, read_onnx
+from roundel.frontend import divide, examine, extract, prepare, read_onnx
 from tests.support.onnx_models import model, reference
 
 
@@ -108,7 +108,7 @@ def run_parts(partition, x):
     examination = partition.examination
     values = {examination.scope.source: x}
     for part in partition.parts:
-        proto = cut(examination, part)
+        proto = extract(examination, part)
         if part.engine:
             graph = read_onnx(proto)
             results = graph.outputs(values[part.inputs[0]])

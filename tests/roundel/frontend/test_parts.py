@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roundel.frontend import Host, cut, examine, prepare, read_onnx
+from roundel.frontend import Host, examine, extract, prepare, read_onnx
 from roundel.golden.errors import InputError
 from tests.support.host_models import WHERE, conv, divided, loop, partly, random_partly, run_parts
 from tests.support.onnx_models import model, reference
@@ -117,7 +117,7 @@ def test_the_engine_alone_reads_the_whole_file_as_before():
 
     partition = divided(DIGITS / "digits.onnx", Host.TAIL)
     [part] = partition.parts
-    graph, whole = read_onnx(cut(partition.examination, part)), read_onnx(DIGITS / "digits.onnx")
+    graph, whole = read_onnx(extract(partition.examination, part)), read_onnx(DIGITS / "digits.onnx")
     assert graph.shapes == whole.shapes
     assert graph.names == whole.names
     assert [node.name for node in graph.nodes] == [node.name for node in whole.nodes]
@@ -126,7 +126,7 @@ def test_the_engine_alone_reads_the_whole_file_as_before():
 def test_a_part_that_may_run_for_any_time_is_refused():
     partition = divided(loop(), Host.TAIL)
     with pytest.raises(InputError, match=r"node loop_y \(Loop\): the host runs no loops"):
-        cut(partition.examination, partition.host[0])
+        extract(partition.examination, partition.host[0])
 
 
 def test_an_output_without_the_image_is_refused():

@@ -16,13 +16,13 @@ ENDLESS = ("Loop", "Scan", "SequenceMap")
 """Operators that may run for any time."""
 
 
-def cut(examination: Examination, part: NetworkPart) -> onnx.ModelProto:
-    """Cut a part out of its network.
+def extract(examination: Examination, part: NetworkPart) -> onnx.ModelProto:
+    """Take a part out of its network.
 
     Parameters
     ----------
     examination, part
-        The network, and what to cut out of it.
+        The network, and what to take out of it.
 
     Returns
     -------
