@@ -52,11 +52,12 @@ def bars(
     for colour, (name, values) in zip(COLOURS, parts, strict=False):
         axes.barh(places, values, left=left, color=colour, label=name, height=0.65)
         left = [before + value for before, value in zip(left, values, strict=True)]
+    longest = max(left, default=0.0) or 1.0
     for place, end, note in zip(places, left, notes, strict=True):
-        axes.text(end + 0.01 * max(left), place, note, va="center", fontsize=9)
+        axes.text(end + 0.01 * longest, place, note, va="center", fontsize=9)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set_xlim(0, max(left) * 1.18)
+    axes.set_xlim(0, longest * 1.18)
     axes.set_xlabel(label)
     if len(parts) > 1:
         axes.legend(frameon=False, loc="lower right")

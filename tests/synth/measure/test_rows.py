@@ -103,6 +103,29 @@ def test_what_an_operation_costs(tmp_path, cells):
     }
 
 
+def test_dense_weights_are_the_32_bits_at_byte_8_of_a_stream():
+    streams = (bytes(range(16)), bytes(range(100, 120)))
+    given = WeightStreams(source="", streams=streams)
+    wanted = 0x0B0A0908 + 0x6F6E6D6C
+    assert given.weights == wanted
+    assert given.bits_per_weight == 8 * 36 / wanted
+
+
+def test_a_row_is_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROUNDEL_CACHE", str(tmp_path))
+    made = []
+
+    def make():
+        made.append(1)
+        return {"a": 1.5}
+
+    assert [common.cached_row(["one"], make) for _ in range(3)] == [{"a": 1.5}] * 3
+    assert len(made) == 1
+    assert common.cached_row(["two"], make) == {"a": 1.5}
+    assert len(made) == 2
+    assert len(common.code_digest()) >= 8
+
+
 def test_energy_by_parts_of_its_kind():
     both = Energy(1, 2, 4) + Energy(8, 16, 32)
     assert (both.internal, both.switching, both.leakage, both.total) == (9, 18, 36, 63)
