@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from roundel.cli.options import FILE, JSON, OUTPUT
+from roundel.cli.options import FILE, INPUT_SHAPE, JSON, OUTPUT, OUTPUTS
 from roundel.cli.present import present
 from roundel.golden.codec import Packing
 from roundel.golden.opq import Weighting
@@ -21,6 +21,8 @@ BITS = click.IntRange(2, 8)
 @click.option(
     "--calibration", type=FILE, required=True, help="Images for the choice of fractional bits (.npz, `images`)."
 )
+@INPUT_SHAPE
+@OUTPUTS
 @click.option("--held-out", type=FILE, help="Images and labels (.npz) on which accuracy is reported.")
 @click.option(
     "--sparsity",

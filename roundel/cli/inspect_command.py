@@ -5,13 +5,15 @@ from pathlib import Path
 import click
 
 from roundel.cli.engine_options import engine_options, engine_source
-from roundel.cli.options import FILE, JSON
+from roundel.cli.options import FILE, INPUT_SHAPE, JSON, OUTPUTS
 from roundel.cli.present import present
 from roundel.ui import steps
 
 
 @click.command("inspect")
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
+@INPUT_SHAPE
+@OUTPUTS
 @click.option(
     "--host",
     type=click.Choice(["tail", "any"]),
@@ -24,6 +26,8 @@ from roundel.ui import steps
 @JSON
 def command(
     model: Path,
+    input_shape: tuple[int, ...] | None,
+    outputs: tuple[str, ...] | None,
     host: str,
     config: str | None,
     engine_file: Path | None,
@@ -38,7 +42,8 @@ def command(
     """
     import roundel
 
-    result = roundel.inspect(model, host=host, engine=engine_source(config, engine_file, settings), progress=steps)
+    engine = engine_source(config, engine_file, settings)
+    result = roundel.inspect(model, input_shape=input_shape, outputs=outputs, host=host, engine=engine, progress=steps)
     if folder:
         result.save(folder)
     present(result, as_json, folder and folder / "inspect.svg")

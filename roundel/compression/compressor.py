@@ -1,5 +1,6 @@
 """From a trained network to a compressed one: the public function and what it asks of the passes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def compress(
     model: Model | Graph,
     calibration: ImageSource,
     *,
+    input_shape: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
     held_out: ImageSource | None = None,
     sparsity: float | None = None,
     bits: float | None = None,
@@ -57,6 +60,11 @@ def compress(
         The trained network: the path of an ONNX file, its bytes, an `onnx.ModelProto`, or what `read_onnx` gave.
     calibration
         Images to choose fractional bits on: the path of an `.npz` file with an array `images`, or the array.
+    input_shape
+        Sizes of the network's input, such as (1, 3, 320, 320); None: those of the file, or, where that leaves them
+        open, of the calibration images.
+    outputs
+        Names of tensors that the network ends in, inner ones too; None: the outputs of the file.
     held_out
         Images with `labels` to report the accuracy of.
     sparsity
@@ -116,6 +124,8 @@ def compress(
         options = CompressOptions(
             model=model,
             calibration=calibration,
+            input_shape=input_shape,
+            outputs=outputs,
             held_out=held_out,
             opq=opq_params(sparsity, bits, weighting, weight_bits, steps),
             search=QuantizeOptions(

@@ -1,5 +1,6 @@
 """Options of the compression."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -23,6 +24,9 @@ class CompressOptions:
     ----------
     model, calibration
         The trained network (ONNX), and images for choosing fractional bits (array `images`).
+    input_shape, outputs
+        Sizes of the input, and names of the tensors to end in, instead of those of the file; None: as the file says,
+        and of sizes that it leaves open as the calibration images are.
     held_out
         Images with `labels` that neither training nor calibration saw; None reports no accuracy.
     opq
@@ -42,6 +46,8 @@ class CompressOptions:
 
     model: Model | Graph
     calibration: ImageSource
+    input_shape: Sequence[int] | None = None
+    outputs: Sequence[str] | None = None
     held_out: ImageSource | None = None
     opq: OpqParams | None = None
     search: QuantizeOptions = field(default_factory=QuantizeOptions)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roundel.compression.finetuning import finetune
 from roundel.compression.options import CompressOptions
-from roundel.frontend import ImportCheck, against_onnxruntime, read_onnx
+from roundel.frontend import ImportCheck, against_onnxruntime, read_graph
 from roundel.golden.errors import InputError
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
@@ -80,7 +80,9 @@ def read(work: Compression) -> None:
         A file is missing or not what it should be; the message names it.
     """
     options = work.options
-    work.original = options.model if isinstance(options.model, Graph) else read_onnx(options.model)
+    work.original = read_graph(
+        options.model, input_shape=options.input_shape, outputs=options.outputs, images=options.calibration
+    )
     work.options = replace(options, search=replace(options.search, rounding=options.rounding))
     work.calibration = _bounded(load_images(options.calibration, work.original), work.original)
     work.held_out = _labelled(options.held_out, work.original)

@@ -49,7 +49,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
         "losses": list(result.losses),
         "import": result.imported.as_dict(),
-        "notes": list(result.quantized.notes),
+        "notes": [*result.graph.notes, *result.quantized.notes],
     }
 
 

@@ -8,6 +8,7 @@ from roundel.frontend.importer import read_onnx
 from roundel.frontend.model_file import Model
 from roundel.frontend.parts import Host, NetworkPart, Partition, divide
 from roundel.frontend.prepared import prepare
+from roundel.frontend.reading import read_graph, read_original
 
 __all__ = [
     "Examination",
@@ -23,5 +24,7 @@ __all__ = [
     "export_onnx",
     "extract",
     "prepare",
+    "read_graph",
     "read_onnx",
+    "read_original",
 ]

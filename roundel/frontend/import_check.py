@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from roundel.frontend.cutting import cut, made_tensors
+from roundel.frontend.input_sizes import declared_sizes, network_input, set_input
 from roundel.frontend.model_file import Model, first_line, load_model
 from roundel.golden.errors import InputError
 from roundel.graph import Affine, Conv, Dense, Graph, Node, Reals
@@ -150,10 +152,12 @@ def _session(onnxruntime: Any, proto: onnx.ModelProto, graph: Graph) -> Any:
     """Return a session that gives every tensor which both have, operator by operator: nothing is merged."""
     shown = onnx.ModelProto()
     shown.CopyFrom(proto)
-    outputs = {item.name for item in shown.graph.output}
-    made = {name for node in shown.graph.node for name in node.output}
-    wanted = {node.output for node in graph.nodes} & made - outputs
-    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(wanted))
+    source = network_input(shown.graph)
+    if source is not None and declared_sizes(source) != (graph.batch, *graph.shape):
+        set_input(shown, (graph.batch, *graph.shape) if graph.batch else graph.shape, graph.file)
+    wanted = {node.output for node in graph.nodes} | set(graph.names)
+    if shared := [name for name in made_tensors(shown) if name in wanted]:
+        cut(shown, shared, graph.file)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = QUIET

@@ -1,5 +1,7 @@
 """Import of trained networks: an ONNX file becomes a `Graph`, or one line that says what is wrong."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -7,6 +9,7 @@ import onnx
 
 from roundel.frontend.declared import check_declared, type_name
 from roundel.frontend.dialects import DOMAINS
+from roundel.frontend.input_sizes import declared_sizes, declared_text
 from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, too_many
 from roundel.frontend.model_file import ONNX, Model, first_line
 from roundel.frontend.operators import OPERATORS
@@ -16,16 +19,30 @@ from roundel.frontend.scope import Operator, Refusal, Scope
 from roundel.frontend.shapes import FOLDED, fold
 from roundel.frontend.tensors import tensor_array
 from roundel.golden.errors import InputError
-from roundel.graph import Graph, Node, padded_shape, result_shape, window_values
+from roundel.graph import Graph, ImageSource, Node, padded_shape, result_shape, window_values
 
 
-def read_onnx(model: Model) -> Graph:
+def read_onnx(
+    model: Model,
+    *,
+    input_shape: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+    images: ImageSource | None = None,
+) -> Graph:
     """Read a trained network.
 
     Parameters
     ----------
     model
         The path of an ONNX file, its bytes, or an `onnx.ModelProto`.
+    input_shape
+        Sizes of the input, such as (1, 3, 320, 320), instead of those that the file declares or leaves open; the batch
+        may be left out. None: as the file says.
+    outputs
+        Names of tensors, inner ones too, that the network ends in; what lies behind them is not read. None: the
+        outputs of the file.
+    images
+        What gives sizes that the file leaves open: the path of an `.npz` file, or arrays; `notes` says so.
 
     Returns
     -------
@@ -46,7 +63,8 @@ def read_onnx(model: Model) -> Graph:
     (1, 8, 8)
     """
     try:
-        return _convert(*prepare(model))
+        proto, file, notes = prepare(model, input_shape=input_shape, outputs=outputs, images=images)
+        return replace(_convert(proto, file), notes=notes)
     except InputError as error:  # names in a damaged file may hold anything
         raise InputError(" ".join(str(error).splitlines())) from error
 
@@ -112,6 +130,7 @@ def _graph(proto: onnx.GraphProto, scope: Scope, nodes: list[Node]) -> Graph:
         shapes=scope.shapes,
         host=host,
         names=names,
+        batch=scope.batch,
     )
 
 
@@ -197,12 +216,15 @@ def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]
     where, tensor = f"{scope.file}: input {inputs[0].name}", inputs[0].type.tensor_type
     if tensor.elem_type != onnx.TensorProto.FLOAT:
         raise InputError(f"{where}: expected FLOAT, not {type_name(tensor.elem_type)}")
-    sizes = [item.dim_value or item.dim_param or "?" for item in tensor.shape.dim]
-    shape = tuple(size for size in sizes[1:] if isinstance(size, int))
-    if len(sizes) not in (2, 4) or len(shape) != len(sizes) - 1:
-        expected = "(batch, channels, rows, columns) or (batch, features), only the batch of unknown size"
-        raise InputError(f"{where}: expected {expected}, not ({', '.join(map(str, sizes))})")
+    sizes, named = declared_sizes(inputs[0]) or (), declared_text(inputs[0])
+    shape = tuple(size for size in sizes[1:] if size is not None)
+    if len(sizes) not in (2, 4):
+        raise InputError(f"{where}: expected (batch, channels, rows, columns) or (batch, features), not ({named})")
+    if len(shape) != len(sizes) - 1:
+        names = ("CHANNELS", "ROWS", "COLUMNS") if len(sizes) == 4 else ("FEATURES",)
+        way = ",".join(str(size or name) for size, name in zip(sizes, ("1", *names), strict=True))
+        raise InputError(f"{where}: declared ({named}): expected the sizes of an image, give --input-shape {way}")
     if why := too_many(shape):
         raise InputError(f"{where}: {why}")
-    scope.batch, scope.values = sizes[0] if isinstance(sizes[0], int) else None, prod(shape)
+    scope.batch, scope.values = sizes[0], prod(shape)
     return inputs[0].name, shape

@@ -18,10 +18,11 @@ Model: TypeAlias = str | Path | bytes | onnx.ModelProto
 
 
 class LoadedModel(NamedTuple):
-    """A model without functions, and where it came from, for messages."""
+    """A model without functions, where it came from, for messages, and what was chosen that the file leaves open."""
 
     proto: onnx.ModelProto
     file: str
+    notes: tuple[str, ...] = ()
 
 
 def load_model(model: Model) -> LoadedModel:

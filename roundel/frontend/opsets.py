@@ -23,15 +23,15 @@ NEWER = 11  # the opset that older files become
 NAMED_CONSTANTS_IR = 4  # version of the file's format since which constants need not be inputs as well
 
 
-def modern(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
-    """Return a model of opset 11 or newer that computes what `model` does; `model` itself if it is one.
+def modernize(model: onnx.ModelProto, file: str) -> None:
+    """Bring a model to opset 11 or newer: it computes the same. Newer ones stay as they are.
 
     Names of tensors stay, operators are as many as before.
 
     Parameters
     ----------
     model
-        A checked model without functions.
+        Checked, and without functions; is changed.
     file
         Its name, for messages.
 
@@ -42,16 +42,13 @@ def modern(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     """
     opset = opset_of(model)
     if opset >= NEWER:
-        return model
+        return
     if opset < OLDEST:
         raise InputError(f"{file}: expected ONNX opset {OLDEST} or newer, not {opset}: export it again, or convert it")
-    newer = onnx.ModelProto()
-    newer.CopyFrom(model)
-    _Rewriter(newer.graph, file, opset).graph(newer.graph)
-    newer.ir_version = max(newer.ir_version, NAMED_CONSTANTS_IR)
-    for item in newer.opset_import:
+    _Rewriter(model.graph, file, opset).graph(model.graph)
+    model.ir_version = max(model.ir_version, NAMED_CONSTANTS_IR)
+    for item in model.opset_import:
         item.version = NEWER if item.domain in ONNX else item.version
-    return newer
 
 
 def opset_of(model: onnx.ModelProto) -> int:

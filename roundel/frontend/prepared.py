@@ -1,21 +1,50 @@
-"""A model made ready for the import: read, checked, and in a version of ONNX that the import knows."""
+"""A model made ready for the import: read, checked, of a version that the import knows, of fixed sizes, and cut."""
 
+from collections.abc import Sequence
+
+import onnx
+
+from roundel.frontend.cutting import cut
+from roundel.frontend.input_sizes import fill_open, set_input
 from roundel.frontend.model_file import LoadedModel, Model, load_model
-from roundel.frontend.opsets import modern
+from roundel.frontend.opsets import modernize
+from roundel.graph import ImageSource
 
 
-def prepare(model: Model) -> LoadedModel:
-    """Read a model, and bring it to opset 11 or newer.
+def prepare(
+    model: Model,
+    *,
+    input_shape: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+    images: ImageSource | None = None,
+) -> LoadedModel:
+    """Read a model, bring it to opset 11 or newer, set the sizes of its input, and cut it.
 
     Parameters
     ----------
     model
         The path of an ONNX file, its bytes, or an `onnx.ModelProto`, which is left alone.
+    input_shape
+        Sizes of its input, with the batch or without; None: those of the file.
+    outputs
+        Names of tensors to end in; None: the outputs of the file.
+    images
+        What has the sizes that the file leaves open, where `input_shape` is None.
 
     Raises
     ------
     InputError
-        What `load_model` and `modern` refuse: one line that names the file.
+        What any of these steps refuses: one line that names the file.
     """
-    proto, file = load_model(model)
-    return LoadedModel(modern(proto, file), file)
+    proto, file, notes = load_model(model)
+    if proto is model:
+        proto = onnx.ModelProto()
+        proto.CopyFrom(model)
+    modernize(proto, file)
+    if input_shape is not None:
+        set_input(proto, input_shape, file)
+    elif images is not None:
+        notes = fill_open(proto, images)
+    if outputs is not None:
+        cut(proto, outputs, file)
+    return LoadedModel(proto, file, notes)

@@ -99,6 +99,10 @@ class Graph:
     names
         The result behind each output of the file, by the output's name; what the host computes is not there, but what
         it reads.
+    batch
+        The batch that the file was made for; None if any. The network runs with any.
+    notes
+        What the import chose where the file says nothing, a line each.
     """
 
     file: str
@@ -109,6 +113,8 @@ class Graph:
     shapes: dict[str, tuple[int, ...]]
     host: tuple[HostOperator, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    batch: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def result(self) -> str:

@@ -72,6 +72,13 @@ def load_images(source: ImageSource, graph: Graph) -> Images:
     return read_images(source, graph.shape)
 
 
+def image_shape(source: ImageSource) -> tuple[int, ...]:
+    """Return the shape of one image, whatever it is; InputError where there are no images."""
+    if isinstance(source, Images):
+        return source.images.shape[1:]
+    return _named_arrays(source)[1]["images"].shape[1:]
+
+
 def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     """Read the arrays `images`, each of `shape`, and, where there are any, `labels`.
 
@@ -89,17 +96,8 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     """
     if isinstance(source, Images):
         source = {"images": source.images} | ({} if source.labels is None else {"labels": source.labels})
-    path = str(source) if isinstance(source, str | Path) else "arrays"
-    arrays = read_npz(source, ("images", "labels")) if isinstance(source, str | Path) else source
-    if not isinstance(arrays, Mapping):
-        arrays = {"images": arrays}
-        if np.ndim(array_of("images", source)) == 0:
-            raise InputError(f"images: expected the path of an .npz file, or arrays, not {kind_of(source)}")
-    names = [name for name in ("images", "labels") if arrays.get(name) is not None]
-    arrays = {name: array_of(f"{path}: {name}", arrays[name]) for name in names}
-    images, labels = arrays.get("images"), arrays.get("labels")
-    if images is None or images.ndim == 0:
-        raise InputError(f"{path}: expected an array named images")
+    path, arrays = _named_arrays(source)
+    images, labels = arrays["images"], arrays.get("labels")
     expected = f"(count, {', '.join(map(str, shape))})"
     if images.shape[1:] != shape or len(images) == 0:
         raise InputError(f"{path}: images: expected shape {expected}, not {images.shape}")
@@ -108,3 +106,18 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "ui"):
         raise InputError(f"{path}: labels: expected {len(images)} integers, not {labels.dtype} of {labels.shape}")
     return Images(images=images, labels=labels, file=path)
+
+
+def _named_arrays(source: ImageSource) -> tuple[str, dict[str, NDArray[Any]]]:
+    """Return where the arrays are from, for messages, and `images` and perhaps `labels`, of any shape but no number."""
+    path = str(source) if isinstance(source, str | Path) else "arrays"
+    arrays: Any = read_npz(source, ("images", "labels")) if isinstance(source, str | Path) else source
+    if not isinstance(arrays, Mapping):
+        arrays = {"images": arrays}
+        if np.ndim(array_of("images", source)) == 0:
+            raise InputError(f"images: expected the path of an .npz file, or arrays, not {kind_of(source)}")
+    names = [name for name in ("images", "labels") if arrays.get(name) is not None]
+    named = {name: array_of(f"{path}: {name}", arrays[name]) for name in names}
+    if "images" not in named or named["images"].ndim == 0:
+        raise InputError(f"{path}: expected an array named images")
+    return path, named

@@ -1,5 +1,6 @@
 """Looks into a trained network: what of it runs on the engine, what on a host, and what blocks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from roundel.frontend import Host, Model, NetworkPart, Partition, divide, examine, extract, prepare, read_onnx
@@ -13,7 +14,13 @@ from roundel.ui import Done, Progress, silent
 
 
 def inspect(
-    model: Model, *, host: str = "tail", engine: EngineSource | None = None, progress: Progress = silent
+    model: Model,
+    *,
+    input_shape: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+    host: str = "tail",
+    engine: EngineSource | None = None,
+    progress: Progress = silent,
 ) -> Inspection:
     """Tell what is in a network, what of it runs on the engine, and every reason that keeps the rest from it.
 
@@ -21,6 +28,8 @@ def inspect(
     ----------
     model
         The path of an ONNX file, its bytes, or an `onnx.ModelProto`.
+    input_shape, outputs
+        Sizes of the network's input, and names of the tensors that it ends in, as in `read_onnx`.
     host
         `tail`: one part of the network on the engine, all before and behind it on the host. `any`: several parts.
     engine
@@ -49,7 +58,7 @@ def inspect(
     if wanted is Host.REFUSE:
         raise InputError("host must be tail or any, as nothing is refused here")
     chosen = None if engine is None else engine_choice(engine)
-    examination = examine(prepare(model))
+    examination = examine(prepare(model, input_shape=input_shape, outputs=outputs))
     partitions = {way: divide(examination, way) for way in (Host.TAIL, Host.ANY)}
     partition = partitions[wanted]
     rows = operator_rows(partition)

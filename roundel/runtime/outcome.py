@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from roundel.compression import CompressedNetwork
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
-from roundel.frontend import Model, against_onnxruntime, read_onnx
+from roundel.frontend import Model, against_onnxruntime, read_original
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, ImageSource, read_images, read_npz
@@ -205,9 +205,10 @@ def _with_original(request: Request, original: Model | Graph | None) -> Request:
     """Return the request with the trained network, which is compared with onnxruntime on the same images first."""
     if original is None:
         return request
-    request = replace(request, graph=original if isinstance(original, Graph) else read_onnx(original))
-    assert request.graph is not None
-    return replace(request, imported=against_onnxruntime(request.graph, original, request.images.images))
+    source = request.source
+    graph = original if isinstance(original, Graph) else read_original(original, source.shape, source.results)
+    request = replace(request, graph=graph)
+    return replace(request, imported=against_onnxruntime(graph, original, request.images.images))
 
 
 def _source(network: str | Path | CompressedNetwork | EngineProgram) -> Source:

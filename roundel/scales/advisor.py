@@ -4,7 +4,7 @@ For every scale that the network gives: the nearest shift, what can be folded wh
 error on calibration images, alone and all together, and the requantizers' area that it saves.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log2
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.frontend import Model, read_onnx
+from roundel.frontend import Model, read_graph
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import choice
 from roundel.golden.requant import Scheme
@@ -94,6 +94,8 @@ class Advised(Result):
         The float network that `moved` came from.
     areas
         Areas of each layer's requantizer, by `roundel.scales.area.layer_areas`; empty if nobody measured.
+    notes
+        What the import chose where the file says nothing, a line each.
     """
 
     model: str
@@ -106,6 +108,7 @@ class Advised(Result):
     moved: Quantized | None
     refit: Refit
     areas: tuple[LayerArea, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give everything; SQNR in dB, None where there is no error or no such network."""
@@ -114,6 +117,7 @@ class Advised(Result):
             "results_db": {"file": self.file_db, "kept": self.kept_db, "moved": self.moved_db},
             "tensors": [vars(row) for row in self.rows],
             "requantizers": [vars(area) | {"saved_um2": area.saved_um2} for area in self.areas],
+            "notes": list(self.notes),
         }
 
     def tables(self) -> Iterable[Grid]:
@@ -134,6 +138,8 @@ def advise(
     model: Model | Graph,
     calibration: ImageSource,
     *,
+    input_shape: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
     scheme: Scheme | str = Scheme.FIXED16,
     options: QuantizeOptions | None = None,
     networks: Collection[str] = ("kept", "moved"),
@@ -148,6 +154,8 @@ def advise(
         The quantized network (QDQ or QONNX): an ONNX file, its bytes, an `onnx.ModelProto`, or what `read_onnx` gave.
     calibration
         Images to measure errors on: an `.npz` file or arrays. Tensors alone are compared on the first 32.
+    input_shape, outputs
+        Sizes of the network's input, and names of the tensors that it ends in, as in `compress`.
     scheme
         The requantizer that would keep the scales.
     options
@@ -174,7 +182,7 @@ def advise(
         scheme = choice(Scheme, "scheme", scheme)
     except ValueError as error:
         raise InputError(str(error)) from None
-    graph = model if isinstance(model, Graph) else read_onnx(model)
+    graph = read_graph(model, input_shape=input_shape, outputs=outputs, images=calibration)
     images = load_images(calibration, graph).images
     options = options or QuantizeOptions()
     folded = fold(graph)
@@ -206,6 +214,7 @@ def advise(
         moved=moved,
         refit=fitted,
         areas=_areas(kept, progress) if area else (),
+        notes=() if isinstance(model, Graph) else graph.notes,
     )
 
 

@@ -33,7 +33,7 @@ def advice_lines(values: AdviceValues) -> list[str]:
             f"- Requantizers, one column of each layer: {kept:,.0f} um2 with {values['requant']}, {shift:,.0f} with "
             f"shifts, {kept / shift:.1f} times smaller."
         )
-    return [*lines, f"- {NOTE}"]
+    return [*lines, f"- {NOTE}", *(f"- {note}." for note in values["notes"])]
 
 
 def tables(values: AdviceValues) -> list[tuple[tuple[str, ...], list[list[str]]]]:
