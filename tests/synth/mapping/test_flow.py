@@ -64,6 +64,13 @@ def test_a_library_without_special_cells(toy):
     assert abc == "abc -liberty cells.lib -dont_use ND2_FORBIDDEN -script +strash;dc2;dch;amap,-m"
 
 
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_a_constant_alone_is_not_mapped(value, tmp_path):
+    tie = f'cell (TIE) {{ area : 1; pin (Y) {{ direction : output; function : "{value}"; }} }}'
+    (tmp_path / "tie.lib").write_text(TOY.replace("  cell (INV)", f"{tie}  cell (INV)"))
+    assert not has(commands("top", read_library(tmp_path / "tie.lib"), MappingOptions()), "hilomap")
+
+
 def test_cells_that_may_not_be_used_are_named():
     library = read_library(REFERENCE)
     script = commands("top", library, MappingOptions())
