@@ -1,0 +1,25 @@
+"""Functions of one value as piecewise linear segments: parameters, arithmetic, functions, and the fit of a table."""
+
+from roundel.golden.activation.fit import Fitted, Goal, fit_table
+from roundel.golden.activation.functions import FUNCTIONS, Function, named, sampled
+from roundel.golden.activation.params import ActivationParams, slopes_of
+from roundel.golden.activation.search import best_table
+from roundel.golden.activation.table import CONTROL, ActivationTable, Fold, Linear, random_table
+
+__all__ = [
+    "CONTROL",
+    "FUNCTIONS",
+    "ActivationParams",
+    "ActivationTable",
+    "Fitted",
+    "Fold",
+    "Function",
+    "Goal",
+    "Linear",
+    "best_table",
+    "fit_table",
+    "named",
+    "random_table",
+    "sampled",
+    "slopes_of",
+]

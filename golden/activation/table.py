@@ -1,0 +1,169 @@
+"""The table of an activation: what one layer loads into the unit, and the entries that carry it there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+
+from roundel.golden.parameters import Params, check_bool, check_integer
+
+
+class Fold(Enum):
+    """How a word finds its segment, and which sign its curve gets."""
+
+    NONE = "none"
+    """Half of the segments lie below 0, half of them above."""
+    EVEN = "even"
+    """The curve depends on the magnitude of the word alone."""
+    ODD = "odd"
+    """The curve of a negative word is that of its magnitude, with the sign turned; no linear part there."""
+    NEGATIVE = "negative"
+    """Words from 0 on have the value of the curve at 0; the segments are those of negative words."""
+    SLOPE = "slope"
+    """No curve: a negative word is multiplied by the slope of its column (PRelu); no linear part there."""
+
+
+class Linear(Enum):
+    """Which words are added to their curve, in the scale of the output."""
+
+    OFF = "off"
+    """None."""
+    POSITIVE = "positive"
+    """Those from 0 on: the curve is what is left of the function beside a ReLU."""
+    ALL = "all"
+    """All."""
+
+
+CONTROL: Mapping[str, int] = MappingProxyType(
+    {
+        "flat": 1,
+        "odd": 1,
+        "sided": 1,
+        "sloped": 1,
+        "linear_positive": 1,
+        "linear_negative": 1,
+        "unsigned": 1,
+        "linear_shift": 2,
+        "residual_shift": 2,
+        "core": 4,
+    }
+)
+"""Fields of the control word and their bits, from bit 0 on; `sided` gives words from 0 on the value at 0."""
+
+FLAGS: Mapping[Fold, frozenset[str]] = MappingProxyType(
+    {
+        Fold.NONE: frozenset({"flat"}),
+        Fold.EVEN: frozenset(),
+        Fold.ODD: frozenset({"odd"}),
+        Fold.NEGATIVE: frozenset({"sided"}),
+        Fold.SLOPE: frozenset({"sided", "sloped"}),
+    }
+)
+LINEAR_FLAGS: Mapping[Linear, frozenset[str]] = MappingProxyType(
+    {
+        Linear.OFF: frozenset(),
+        Linear.POSITIVE: frozenset({"linear_positive"}),
+        Linear.ALL: frozenset({"linear_positive", "linear_negative"}),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationTable(Params):
+    """What steers the unit for a layer; docs/activations.md says what each does.
+
+    Parameters
+    ----------
+    knots
+        Ends of the segments, from the first segment's least end on, one more than there are segments, in units of the
+        output's fraction bits.
+    fold
+        See `Fold`.
+    core
+        A segment is `2**core` words long.
+    linear
+        See `Linear`.
+    linear_shift
+        Left shift of the linear part, 0 to 3: a word counts `2**linear_shift` units of the output's fraction bits.
+    unsigned
+        Whether the output is unsigned: it is 0 where the same sum gives a signed output its least value.
+    residual_shift
+        Left shift of the residual, 0 to 3, in units of the output's fraction bits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value of the wrong kind or out of range; the ranges of `core` and `knots` are the unit's, which checks them.
+    """
+
+    knots: tuple[int, ...]
+    fold: Fold = Fold.NONE
+    core: int = 0
+    linear: Linear = Linear.OFF
+    linear_shift: int = 0
+    unsigned: bool = False
+    residual_shift: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_bool("unsigned", self.unsigned)
+        for name, greatest in (("core", 15), ("linear_shift", 3), ("residual_shift", 3)):
+            check_integer(name, getattr(self, name), 0, greatest)
+        if self.linear is Linear.ALL and self.fold in (Fold.ODD, Fold.SLOPE):
+            raise ValueError(f"linear must be off or positive where fold is {self.fold.value}, not all")
+        for place, knot in enumerate(self.knots):
+            check_integer(f"knots[{place}]", knot, -(1 << 15), (1 << 15) - 1)
+
+    def with_residual(self, shift: int) -> Self:
+        """Return the table with another shift of the residual."""
+        return replace(self, residual_shift=shift)
+
+    @property
+    def control(self) -> int:
+        """The fields beside the knots as one integer, in the order of `CONTROL`."""
+        flags = FLAGS[self.fold] | LINEAR_FLAGS[self.linear] | ({"unsigned"} if self.unsigned else set())
+        word = offset = 0
+        for name, width in CONTROL.items():
+            word |= (getattr(self, name) if width > 1 else int(name in flags)) << offset
+            offset += width
+        return word
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """What the stream of tables carries for a layer: `control`, then the knots in order, two's complement."""
+        return (self.control, *self.knots)
+
+
+def random_table(
+    rng: np.random.Generator, *, segments: int, knot_width: int, core: int, slopes: bool = True
+) -> ActivationTable:
+    """Return a table of random fields and knots, steep ones among them: what benches drive the unit with.
+
+    Parameters
+    ----------
+    rng
+        Draws it.
+    segments, knot_width, core
+        The unit's: number of segments, bits of a knot, greatest `core`.
+    slopes
+        Whether fold `slope` may come.
+    """
+    limit = 1 << (knot_width - 1)
+    fold = list(Fold)[int(rng.integers(len(Fold) if slopes else len(Fold) - 1))]
+    linears = [Linear.OFF, Linear.POSITIVE] + [Linear.ALL] * (fold not in (Fold.ODD, Fold.SLOPE))
+    steps = rng.integers(-(limit >> 1), limit >> 1, segments + 1) >> int(rng.integers(0, knot_width - 1))
+    knots = [int(rng.integers(-limit, limit))]
+    for step in steps[1:]:
+        knots.append(int(np.clip(knots[-1] + step, -limit, limit - 1)))
+    return ActivationTable(
+        knots=tuple(knots),
+        fold=fold,
+        core=core - 1 if fold is Fold.SLOPE else int(rng.integers(0, core + 1)),
+        linear=linears[int(rng.integers(len(linears)))],
+        linear_shift=int(rng.integers(0, 4)),
+        unsigned=bool(rng.integers(2)),
+        residual_shift=int(rng.integers(0, 4)),
+    )
