@@ -123,10 +123,11 @@ def _parts(row: Row) -> list[str]:
 
 
 def _ratio_cells(rows: Sequence[Row]) -> list[list[str]]:
-    comparisons = ratios(rows, REFERENCE_SCHEME)
-    names = [row["scheme"] for row in rows if row["scheme"] != REFERENCE_SCHEME]
-    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in comparisons}
-    return [[name, *(f"{by_place[name, title]:.2f}" for title in REQUANT_FIGURES)] for name in names]
+    """Ratios of every other scheme, empty where the reference has no figure; no lines without the reference."""
+    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, REFERENCE_SCHEME)}
+    names = dict.fromkeys(name for name, _ in by_place)
+    places = [[(name, title) for title in REQUANT_FIGURES] for name in names]
+    return [[line[0][0], *(f"{by_place[at]:.2f}" if at in by_place else "" for at in line)] for line in places]
 
 
 _MAC_COLUMNS = (
