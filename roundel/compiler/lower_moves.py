@@ -88,7 +88,15 @@ def spread(layer: Weighted, moved: DepthToSpace, source: Tensor, target: Tensor,
         operation = replace(operation, steps=steps, columns=columns)
     else:
         operation = weighted(layer, source, None, narrow, params)
-    return _wide(operation, moved, target)
+    return replace(_wide(operation, moved, target), macs=_products(layer, operation, order))
+
+
+def _products(layer: Weighted, operation: Operation, order: Ints) -> int:
+    """Count the products of a convolution whose pixels have kernels of their own: only taps that a pixel has."""
+    storage, inner = operation.target.storage, len(layer.weights) // layer.taps
+    taps = layer.weights.reshape(layer.taps, inner, -1)[:, :, order]  # taps, channels, pixels, results
+    used = np.count_nonzero(taps.any(axis=(1, 3)))
+    return int(used * inner * order.shape[1] * storage.rows * storage.columns)
 
 
 def spread_copy(moved: DepthToSpace, source: Tensor, target: Tensor, params: EngineParams) -> Operation:

@@ -91,16 +91,38 @@ def _upsample(node: Any, x: Tensor) -> Tensor:
     return x.repeat_interleave(node.factor, dim=2).repeat_interleave(node.factor, dim=3)
 
 
+def _depth_to_space(node: Any, x: Tensor) -> Tensor:
+    channels, rows, columns = node.result_shape(tuple(x.shape[1:]))
+    split = (channels, *node.factor) if node.by_channel else (*node.factor, channels)
+    parts = x.reshape(len(x), *split, *x.shape[2:])
+    parts = parts if node.by_channel else parts.permute(0, 3, 1, 2, 4, 5)
+    return parts.permute(0, 1, 4, 2, 5, 3).reshape(len(x), channels, rows, columns)
+
+
+def _crop(node: Any, x: Tensor) -> Tensor:
+    (top, left), (down, across), (rows, columns) = node.first, node.step, node.size
+    return x[:, :, top : top + (rows - 1) * down + 1 : down, left : left + (columns - 1) * across + 1 : across]
+
+
+def _pad(node: Any, x: Tensor) -> Tensor:
+    top, left, bottom, right = node.pad
+    return functional.pad(x, (left, right, top, bottom), value=node.value)
+
+
 OPERATIONS: dict[type[Node], Operation] = {
     graph.Add: lambda _, x, y: x + y,
     graph.Affine: _affine,
     graph.AveragePool: _average_pool,
     graph.Clip: _clip,
     graph.Concat: lambda _, *inputs: torch.cat(inputs, dim=1),
+    graph.Crop: _crop,
+    graph.DepthToSpace: _depth_to_space,
     graph.Flatten: lambda _, x: x.flatten(1),
     graph.LeakyRelu: lambda node, x: functional.leaky_relu(x, node.slope),
     graph.MaxPool: _max_pool,
+    graph.Pad: _pad,
     graph.Quantize: _quantize,
     graph.Relu: lambda _, x: torch.relu(x),
+    graph.Select: lambda node, x: x[:, list(node.channels)],
     graph.Upsample: _upsample,
 }

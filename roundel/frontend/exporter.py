@@ -221,6 +221,32 @@ def _upsample(writer: _Writer, node: graph.Upsample) -> None:
     writer.add("Resize", node.name, [*node.inputs, "", scales], node.output, **nearest)
 
 
+def _select(writer: _Writer, node: graph.Select) -> None:
+    channels = writer.constant(f"{node.name}.channels", np.array(node.channels, dtype=np.int64))
+    writer.add("Gather", node.name, [*node.inputs, channels], node.output, axis=1)
+
+
+def _depth_to_space(writer: _Writer, node: graph.DepthToSpace) -> None:
+    if node.factor[0] != node.factor[1]:
+        raise InputError(f"{writer.file}: node {node.name}: ONNX has no DepthToSpace by {node.factor}")
+    mode = "CRD" if node.by_channel else "DCR"
+    writer.add("DepthToSpace", node.name, [*node.inputs], node.output, blocksize=node.factor[0], mode=mode)
+
+
+def _crop(writer: _Writer, node: graph.Crop) -> None:
+    ends = [first + (size - 1) * step + 1 for first, step, size in zip(node.first, node.step, node.size, strict=True)]
+    parts = {"starts": node.first, "ends": ends, "axes": (2, 3), "steps": node.step}
+    inputs = [writer.constant(f"{node.name}.{name}", np.array(part, np.int64)) for name, part in parts.items()]
+    writer.add("Slice", node.name, [*node.inputs, *inputs], node.output)
+
+
+def _pad(writer: _Writer, node: graph.Pad) -> None:
+    top, left, bottom, right = node.pad
+    pads = writer.constant(f"{node.name}.pads", np.array([0, 0, top, left, 0, 0, bottom, right], dtype=np.int64))
+    value = writer.constant(f"{node.name}.value", np.asarray(node.value, dtype=np.float32))
+    writer.add("Pad", node.name, [*node.inputs, pads, value], node.output)
+
+
 def _plain(operator: str, **attributes: Any) -> Callable[[_Writer, Any], None]:
     """Return what writes a node that is an operator without constants or attributes of its own."""
     return lambda writer, node: writer.add(operator, node.name, [*node.inputs], node.output, **attributes)
@@ -242,13 +268,17 @@ BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
     graph.Clip: _clip,
     graph.Concat: _plain("Concat", axis=1),
     graph.Conv: _conv,
+    graph.Crop: _crop,
     graph.Dense: _dense,
+    graph.DepthToSpace: _depth_to_space,
     graph.Flatten: _plain("Flatten", axis=1),
     graph.LeakyRelu: lambda writer, node: writer.add(
         "LeakyRelu", node.name, [*node.inputs], node.output, alpha=node.slope
     ),
     graph.MaxPool: _max_pool,
+    graph.Pad: _pad,
     graph.Quantize: _quantize,
     graph.Relu: _plain("Relu"),
+    graph.Select: _select,
     graph.Upsample: _upsample,
 }

@@ -184,6 +184,9 @@ def _result(name: str, scope: Scope) -> str:
     name = scope.hosted[name].tensor if name in scope.hosted else name
     if name in scope.codes:
         raise InputError(f"{scope.file}: output {name} holds integers: expected DequantizeLinear before it")
+    view = scope.views.get(name)
+    if view is not None and view.refusal is not None:
+        raise view.refusal
     if name not in scope.shapes:
         raise InputError(f"{scope.file}: output {name} does not depend on the input")
     return name

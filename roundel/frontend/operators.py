@@ -11,9 +11,11 @@ import numpy as np
 
 from roundel import graph
 from roundel.frontend import dialects as onnx_dialects
+from roundel.frontend import moves, views
 from roundel.frontend import shapes as onnx_shapes
 from roundel.frontend.resize import resize
 from roundel.frontend.scope import Operator
+from roundel.frontend.transposed import conv_transpose
 from roundel.golden.network import Window
 from roundel.graph import HostOperator, Node
 
@@ -205,9 +207,12 @@ OPERATORS: dict[str, Builder] = {
     "Concat": _concat,
     "Constant": onnx_shapes.constant,
     "Conv": _conv,
+    "ConvTranspose": conv_transpose,
+    "DepthToSpace": moves.depth_to_space,
     "DequantizeLinear": onnx_dialects.dequantize_linear,
     "Dropout": onnx_shapes.dropout,
     "Flatten": onnx_shapes.flatten,
+    "Gather": moves.gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average_pool,
     "Identity": onnx_shapes.identity,
@@ -215,14 +220,19 @@ OPERATORS: dict[str, Builder] = {
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
+    "Pad": moves.pad,
     "Quant": onnx_dialects.quant,
     "QuantizeLinear": onnx_dialects.quantize_linear,
     "ReduceMean": _reduce_mean,
     "Relu": _relu,
-    "Reshape": onnx_shapes.reshape,
+    "Reshape": views.reshape,
     "Resize": resize,
     "Shape": onnx_shapes.shape,
     "Sigmoid": _sigmoid,
+    "Slice": moves.slice_,
     "Softmax": _softmax,
+    "SpaceToDepth": moves.space_to_depth,
+    "Split": moves.split,
     "Squeeze": onnx_shapes.squeeze,
+    "Transpose": views.transpose,
 }

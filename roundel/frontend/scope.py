@@ -49,6 +49,25 @@ class Levels:
     width: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """A tensor within a chain of operators that only move values, which no node stands for yet.
+
+    Parameters
+    ----------
+    source
+        The tensor before the chain.
+    places
+        Place in it of every value, in the shape without the batch.
+    refusal
+        Why nobody but the chain can read it; None where others can.
+    """
+
+    source: str
+    places: NDArray[np.int32]
+    refusal: Refusal | None
+
+
 @dataclass(kw_only=True, eq=False)
 class Scope:
     """The knowledge about tensors so far.
@@ -85,6 +104,8 @@ class Scope:
         Values of all constants that were worked out so far.
     doubtful
         Tensors whose shapes implementations of ONNX do not agree on.
+    views
+        Tensors within a chain of operators that move values, flattened maps among them.
     unknown
         Tensors of refused operators that nobody can read, and why; none where the first refusal ends the import.
     """
@@ -104,6 +125,7 @@ class Scope:
     batched: set[str] = field(default_factory=set)
     constant_values: int = 0
     doubtful: set[str] = field(default_factory=set)
+    views: dict[str, View] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
 
 
@@ -208,6 +230,9 @@ class Operator:
             self.fail(f"it reads what {host.operator} gives, which is left to the host: supported only at the end")
         if name in self.scope.codes:
             self.fail(f"input {name} holds integers: expected DequantizeLinear between them and this")
+        view = self.scope.views.get(name)
+        if view is not None and (refusal := view.refusal) is not None:
+            raise Refusal(str(refusal), f"it reads {name}: {refusal.why}")
         if name in self.scope.unknown:
             self.fail(f"it reads {name}, {self.scope.unknown[name]}")
         if name not in self.scope.shapes:

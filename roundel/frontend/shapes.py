@@ -129,19 +129,3 @@ def squeeze(op: Operator) -> Node:
     if op.axes((), 1) not in ((2, 3), (3, 2)) or op.shape(0)[1:] != (1, 1):
         op.fail(f"only the axes 2 and 3 of a map of one row and column are supported, not {op.axes((), 1)}")
     return graph.Flatten(**op.common())
-
-
-def reshape(op: Operator) -> Node | None:
-    """To (batch, features), or to the shape that is there already."""
-    before, target = op.shape(0), [int(size) for size in op.constant(1).reshape(-1)]
-    after = [before[axis] if size == 0 and axis < len(before) else size for axis, size in enumerate(target[1:])]
-    if after.count(-1) == 1:
-        after[after.index(-1)] = prod(before) // max(1, -prod(after))
-    keeps_batch = target[:1] in ([0], [-1], [BATCH], [op.scope.batch]) and prod(after) == prod(before)
-    if not keeps_batch or (op.get("allowzero", 0) and 0 in target) or (len(after) != 1 and tuple(after) != before):
-        sizes = ", ".join("batch" if size == BATCH else str(size) for size in target)
-        op.fail(f"only a reshape to (batch, {prod(before)}) is supported, not to ({sizes})")
-    if len(after) == 1:
-        return graph.Flatten(**op.common())
-    identity(op)
-    return None

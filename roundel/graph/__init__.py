@@ -6,6 +6,7 @@ from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, image_shape, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
+from roundel.graph.moving import Crop, DepthToSpace, Moving, Pad, Select
 from roundel.graph.nodes import (
     ROUNDINGS,
     Add,
@@ -40,7 +41,9 @@ __all__ = [
     "Clip",
     "Concat",
     "Conv",
+    "Crop",
     "Dense",
+    "DepthToSpace",
     "Flatten",
     "Graph",
     "HostOperator",
@@ -48,10 +51,13 @@ __all__ = [
     "Images",
     "LeakyRelu",
     "MaxPool",
+    "Moving",
     "Node",
+    "Pad",
     "Quantize",
     "Reals",
     "Relu",
+    "Select",
     "Upsample",
     "array_of",
     "codes_of",

@@ -13,11 +13,14 @@ import numpy as np
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.graph.activation import ACTIVATIONS
+from roundel.graph.channels import affines_first, orders_in_weights
 from roundel.graph.concats import quantized_sources
 from roundel.graph.graph import Graph
+from roundel.graph.moves import settled
+from roundel.graph.moving import DepthToSpace, Select
 from roundel.graph.nodes import Affine, Conv, Dense, Flatten, MaxPool, Node, Quantize, Upsample
 
-MOVERS = (MaxPool, Upsample, Flatten)
+MOVERS = (MaxPool, Upsample, Flatten, Select, DepthToSpace)
 """Operators whose results are values of their input: whatever is monotonic commutes with them."""
 ELEMENTWISE = (*ACTIVATIONS, Quantize)
 """Operators that are monotonic and act on each value alone."""
@@ -29,13 +32,16 @@ def fold(graph: Graph) -> Graph:
     Operators that no result needs are dropped, every `Affine` is folded into the convolution or matrix product before
     it, or becomes a convolution of one weight a channel, and activations that follow pooling, upsampling or flattening
     move before it, to the operator they belong to. Quantizers that a concatenation cannot take in also stand before it.
+    Borders and parts of maps go into the convolution or pool behind them, orders of channels into the weights that make
+    these.
 
     Raises
     ------
     InputError
         An `Affine` of features has no such operator before it, or one that others read as well.
     """
-    return quantized_sources(_activations_first(_without_affine(needed(graph))))
+    plain = _without_affine(affines_first(settled(needed(graph))))
+    return quantized_sources(orders_in_weights(_activations_first(plain)))
 
 
 def is_private(graph: Graph, tensor: str) -> bool:

@@ -3,6 +3,7 @@
 from math import prod
 
 from roundel.graph.folding import ELEMENTWISE
+from roundel.graph.moving import Moving
 from roundel.graph.nodes import Add, Affine, AveragePool, Concat, Conv, Dense, Flatten, MaxPool, Node, Upsample
 
 Shape = tuple[int, ...]
@@ -51,6 +52,8 @@ def result_shape(node: Node, *shapes: Shape) -> Shape:
             if shapes[0] != shapes[1]:
                 raise ValueError(f"shapes {shapes[0]} and {shapes[1]} differ")
             return x
+        case Moving():
+            return node.result_shape(x)
         case Concat():
             return _joined(shapes)
     if not isinstance(node, ELEMENTWISE):

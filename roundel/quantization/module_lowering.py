@@ -11,7 +11,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Layer, Window, patches
 from roundel.golden.rounding import Ints
-from roundel.graph import Add, AveragePool, Concat, Conv, Dense, Flatten, MaxPool, Node, Upsample
+from roundel.graph import Add, AveragePool, Concat, Conv, Dense, DepthToSpace, Flatten, MaxPool, Node, Select, Upsample
 from roundel.quantization.calibration import Codes
 from roundel.quantization.given import given_bias
 from roundel.quantization.lowering_base import lifted
@@ -54,6 +54,10 @@ class ModuleLowering(ValueLowering):
                 return layers.Upsample(**self._common(form), factor=node.factor)
             case Flatten():
                 return layers.Flatten(**self._common(form))
+            case Select():
+                return layers.Select(**self._common(form), channels=node.channels)
+            case DepthToSpace():
+                return layers.DepthToSpace(**self._common(form), factor=node.factor, by_channel=node.by_channel)
             case Concat():
                 return self._concat()
         return self._elementwise()

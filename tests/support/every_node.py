@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from roundel import graph
 from roundel.golden.network import Window
-from roundel.graph import Graph, Node, graph
+from roundel.graph import Graph, Node
 
 SHAPE = (4, 9, 8)
 
@@ -42,10 +43,14 @@ def every_node(seed: int) -> Graph:
             bias=real(5),
             window=Window(kernel=(2, 2), dilation=(2, 3)),
         ),
-        node(graph.Relu, "m", "l"),
+        node(graph.Select, "l1", "l", channels=(4, 0, 3, 1)),
+        node(graph.DepthToSpace, "l2", "l1", factor=(2, 2), by_channel=bool(seed % 2)),
+        node(graph.Pad, "l3", "l2", pad=(1, 0, 2, 1), value=-0.5),
+        node(graph.Crop, "l4", "l3", first=(0, 1), step=(2, 1), size=(3, 4)),
+        node(graph.Relu, "m", "l4"),
         node(graph.AveragePool, "n", "m", window=None),
         node(graph.Flatten, "o", "n"),
-        node(graph.Dense, "p", "o", weights=real(5, 3), bias=real(3)),
+        node(graph.Dense, "p", "o", weights=real(1, 3), bias=real(3)),
     )
     return shaped(nodes, SHAPE, ("m", "p"))
 

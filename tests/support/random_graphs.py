@@ -5,7 +5,24 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.network import Window
-from roundel.graph import Add, AveragePool, Clip, Concat, Conv, Flatten, Graph, LeakyRelu, MaxPool, Node, Relu, Upsample
+from roundel.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Crop,
+    DepthToSpace,
+    Flatten,
+    Graph,
+    LeakyRelu,
+    MaxPool,
+    Node,
+    Pad,
+    Relu,
+    Select,
+    Upsample,
+)
 from tests.support.made_graphs import HALVES, PADDED, affine, conv, dense, network, node
 
 RECENT = 4  # an operator reads one of so many tensors made last
@@ -14,8 +31,8 @@ RECENT = 4  # an operator reads one of so many tensors made last
 class _Maker:
     """Nodes so far, and the tensors that they made by number of axes."""
 
-    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
-        self.rng, self.nodes = rng, list[Node]()
+    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...], *, moves: bool) -> None:
+        self.rng, self.nodes, self.moves = rng, list[Node](), moves
         self.shapes: dict[str, tuple[int, ...]] = {"x": shape}
 
     def tensor(self, axes: int) -> str | None:
@@ -56,6 +73,8 @@ class _Maker:
 
     def _map(self, x: str, y: str) -> Node:
         rng, (channels, rows, _) = self.rng, self.shapes[x]
+        if self.moves and rng.random() < 0.3:
+            return self._move(x, y)
         pools: list[tuple[type[Node], dict[str, Any]]] = [
             (Clip, {"low": -float(rng.uniform(0.2, 1)), "high": float(rng.uniform(0.5, 2))}),
             (LeakyRelu, {"slope": 2.0 ** -int(rng.integers(1, 5))}),
@@ -73,14 +92,30 @@ class _Maker:
         window = Window(kernel=(3, 3), stride=(1 + which % 3 // 2,) * 2, pad=(1, 1, 1, 1))
         return conv(rng, x, y, channels, int(rng.integers(1, 6)), window)
 
+    def _move(self, x: str, y: str) -> Node:
+        rng, (channels, rows, columns) = self.rng, self.shapes[x]
+        match rng.integers(4):
+            case 0:
+                chosen = rng.permutation(channels)[: rng.integers(1, channels + 1)]
+                return node(Select, x, y, channels=tuple(int(channel) for channel in chosen))
+            case 1:
+                factor = (2, 2) if channels % 4 == 0 and rows < 16 else (1, 1 + (channels % 2 == 0))
+                return node(DepthToSpace, x, y, factor=factor, by_channel=bool(rng.integers(2)))
+            case 2:
+                step = int(rng.integers(1, 3))
+                first = tuple(int(rng.integers(0, min(step, size - 1) + 1)) for size in (rows, columns))
+                size = ((rows - 1 - first[0]) // step + 1, (columns - 1 - first[1]) // step + 1)
+                return node(Crop, x, y, first=first, step=(step, step), size=size)
+        return node(Pad, x, y, pad=tuple(int(size) for size in rng.integers(0, 3, 4)))
+
     def _features(self, x: str, y: str) -> Node:
         return dense(self.rng, x, y, self.shapes[x][0], int(self.rng.integers(2, 8)))
 
 
-def random_graph(seed: int) -> Graph:
-    """A network of 3 to 14 operators, normalizations not counted, with one or two results."""
+def random_graph(seed: int, *, moves: bool = False) -> Graph:
+    """A network of 3 to 14 operators, normalizations not counted, of one or two results; `moves` among them or not."""
     rng = np.random.default_rng(seed)
-    make = _Maker(rng, (int(rng.integers(1, 5)), 8, 8))
+    make = _Maker(rng, (int(rng.integers(1, 5)), 8, 8), moves=moves)
     for _ in range(rng.integers(3, 15)):
         make.step()
     made = [name for name in make.shapes if name != "x"]

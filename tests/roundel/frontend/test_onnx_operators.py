@@ -8,6 +8,7 @@ from roundel.frontend import read_onnx
 from roundel.frontend.operators import OPERATORS
 from roundel.golden.errors import InputError
 from roundel.graph import AveragePool, Flatten, HostOperator, Upsample
+from tests.support.moving_operators import MOVES
 from tests.support.onnx_models import NEWEST, OLDEST, check, model, saved
 
 OPSETS = (OLDEST, 9, 10, 11, 13, 17, NEWEST)
@@ -187,7 +188,7 @@ def identity_and_dropout(rng, opset):
 FLAT = {gemm, matmul}
 CASES = (
     conv, gemm, matmul, batch_normalization, clip, relu, leaky_relu, add, add_constant, concat, max_pool, average_pool,
-    global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout,
+    global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout, *MOVES,
 )  # fmt: skip
 
 

@@ -1,0 +1,150 @@
+"""Chains of Reshape and Transpose, recognised by what they do to the place of every value.
+
+Each operator of a chain is run on the numbers of the values of the map before the chain. As soon as the numbers are
+those of channels in another order, of pixels out of channels or of the reverse, nodes stand for all of the chain.
+"""
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel import graph
+from roundel.frontend.moves import pixel_parts
+from roundel.frontend.scope import BATCH, Operator, Refusal, View
+from roundel.graph import Node
+
+Nodes = tuple[Node, ...]
+Places = NDArray[np.int32]
+
+MOST_PLACES = 1 << 24  # of a tensor whose values are followed
+
+
+def transpose(op: Operator) -> Nodes | None:
+    """Axes in another order, the batch first."""
+    before = _shape(op)
+    axes = len(before) + 1
+    order = op.get("perm", tuple(range(axes))[::-1])
+    if sorted(order) != list(range(axes)) or order[0] != 0:
+        op.fail(f"perm must be an order of {axes} axes with the batch first, not {order}")
+    why = f"values in the order {order} of axes are supported only where others behind it make a map of them"
+    view = _view(op, why)
+    return _settle(op, view, view.places.transpose([axis - 1 for axis in order[1:]]))
+
+
+def reshape(op: Operator) -> Nodes | None:
+    """To (batch, features), to the shape that is there already, or a step of a chain."""
+    before, target = _shape(op), [int(size) for size in op.constant(1).reshape(-1)]
+    after = [before[axis] if size == 0 and axis < len(before) else size for axis, size in enumerate(target[1:])]
+    if after.count(-1) == 1:
+        after[after.index(-1)] = prod(before) // max(1, -prod(after))
+    keeps_batch = target[:1] in ([0], [-1], [BATCH], [op.scope.batch]) and prod(after) == prod(before)
+    sizes = ", ".join("batch" if size == BATCH else str(size) for size in target)
+    why = f"only a reshape to (batch, {prod(before)}) is supported, not to ({sizes})"
+    if not keeps_batch or min(after, default=1) < 1 or (op.get("allowzero", 0) and 0 in target):
+        op.fail(why)
+    if op.inputs[0] not in op.scope.views and tuple(after) == before:
+        op.scope.aliases[op.output] = op.inputs[0]
+        return None
+    if op.inputs[0] not in op.scope.views and len(after) == 1 and prod(before) > MOST_PLACES:
+        return (graph.Flatten(**op.common()),)
+    view = _view(op, why)
+    return _settle(op, view, view.places.reshape(after))
+
+
+def _shape(op: Operator) -> tuple[int, ...]:
+    """Return the shape of input 0 without the batch, be it within a chain."""
+    known = op.scope.views.get(op.inputs[0])
+    return op.shape(0) if known is None else known.places.shape
+
+
+def _view(op: Operator, why: str) -> View:
+    """Return the places of the values of input 0: where they were before the chain, or just there."""
+    known = op.scope.views.get(op.inputs[0])
+    refusal = Refusal(f"{op.scope.file}: node {op.name} ({op.proto.op_type}): {why}", why)
+    if known is not None:
+        return known if known.refusal is not None else replace(known, refusal=refusal)
+    shape = op.shape(0)
+    if prod(shape) > MOST_PLACES:
+        op.fail(why)
+    places = np.arange(prod(shape), dtype=np.int32).reshape(shape)
+    return View(source=op.inputs[0], places=places, refusal=refusal)
+
+
+def _settle(op: Operator, view: View, places: Places) -> Nodes | None:
+    """Return the nodes that make a tensor whose values come from `places`; None where there are none yet.
+
+    Then the chain goes on, and whoever else reads the tensor is refused.
+    """
+    source, shape = view.source, op.scope.shapes[view.source]
+    if places.shape == shape and _counts(places):
+        op.scope.aliases[op.output] = source
+        return None
+    if places.ndim == 1 and _counts(places):
+        op.scope.views[op.output] = View(source=source, places=places, refusal=None)
+        return (graph.Flatten(name=op.name, inputs=(source,), output=op.output),)
+    if places.ndim == 3 and len(shape) == 3:
+        for rule in (_channels, _pixels, _depths):
+            if nodes := rule(op, source, shape, places):
+                return nodes
+    op.scope.views[op.output] = View(source=source, places=places, refusal=view.refusal)
+    return None
+
+
+def _counts(places: Places) -> bool:
+    return bool((places.ravel() == np.arange(places.size)).all())
+
+
+def _channels(op: Operator, source: str, shape: tuple[int, ...], places: Places) -> Nodes:
+    """Channels in another order."""
+    if places.shape != shape:
+        return ()
+    channels = places[:, 0, 0] // (shape[1] * shape[2])
+    whole = channels[:, None] * (shape[1] * shape[2]) + np.arange(shape[1] * shape[2])
+    if not np.array_equal(places.reshape(shape[0], -1), whole):
+        return ()
+    return (graph.Select(name=op.name, inputs=(source,), output=op.output, channels=_integers(channels)),)
+
+
+def _pixels(op: Operator, source: str, shape: tuple[int, ...], places: Places) -> Nodes:
+    """Pixels out of channels, these in any order."""
+    (_, rows, columns), (count, high, wide) = shape, places.shape
+    if high % rows or wide % columns:
+        return ()
+    down, across = high // rows, wide // columns
+    parts = places.reshape(count, rows, down, columns, across).transpose(0, 2, 4, 1, 3)
+    channels = parts[..., 0, 0] // (rows * columns)
+    whole = channels[..., None] * (rows * columns) + np.arange(rows * columns)
+    if not np.array_equal(parts.reshape(whole.shape), whole):
+        return ()
+    order = channels.ravel()
+    ordered = source if _counts(order) else f"{op.output} by channel"
+    first = graph.Select(name=ordered, inputs=(source,), output=ordered, channels=_integers(order))
+    moved = graph.DepthToSpace(
+        name=op.name, inputs=(ordered,), output=op.output, factor=(down, across), by_channel=True
+    )
+    return (moved,) if ordered == source else (first, moved)
+
+
+def _depths(op: Operator, source: str, shape: tuple[int, ...], places: Places) -> Nodes:
+    """Channels out of pixels, in any order."""
+    (count, rows, columns), (_, low, narrow) = shape, places.shape
+    if rows % low or columns % narrow:
+        return ()
+    down, across = rows // low, columns // narrow
+    parts = np.arange(count * rows * columns).reshape(count, low, down, narrow, across).transpose(2, 4, 0, 1, 3)
+    parts = parts.reshape(places.shape)  # as the concatenation of all parts has them
+    first = {int(number): channel for channel, number in enumerate(parts[:, 0, 0])}
+    channels = [first.get(int(number), 0) for number in places[:, 0, 0]]
+    if not np.array_equal(places, parts[channels]):
+        return ()
+    joined = f"{op.output} in parts"
+    nodes = pixel_parts(op, source, joined, (down, across), (low, narrow))
+    ordered = graph.Select(name=f"{op.output} in order", inputs=(joined,), output=op.output,
+                           channels=tuple(channels))  # fmt: skip
+    return (*nodes, ordered)
+
+
+def _integers(values: Places) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
