@@ -1,6 +1,7 @@
 """Activity files and accesses of memories, written by hand: what is asked of each, and what is said of bad ones."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,28 @@ def test_accesses_are_the_time_that_enables_are_high(tmp_path):
             Memory(name="queue", width=1, depth=4, reads=0, writes=4),
         ),
     )
+
+
+def test_what_is_simulated_to_count_accesses(tmp_path, monkeypatch):
+    asked = {}
+
+    @contextmanager
+    def proven(design, what, **settings):
+        asked.update(settings, what=what, design=design)
+        yield None, tmp_path / "run"
+
+    (tmp_path / "gathered.v").write_text("module unit(a);\nendmodule\n")
+    monkeypatch.setattr(memories, "_gather", lambda verilog, top: tmp_path)
+    monkeypatch.setattr(memories, "proven", proven)
+    monkeypatch.setattr(memories, "_count", lambda *given: given)
+    given = memories.memory_use("VERILOG", "unit", bench="bench", config={"a": 1}, stimulus=print)
+    assert given == (tmp_path / "gathered.json", "unit", tmp_path / "run" / "dump.saif")
+    design = asked.pop("design")
+    assert design.sources[0].startswith(
+        "// verilator lint_off CASEOVERLAP\n/* verilator tracing_off */\nmodule unit(a);"
+    )
+    assert (design.top, design.trace, design.optimize) == ("unit", "saif", 0)
+    assert asked == {"what": "the RTL of unit", "bench": "bench", "config": {"a": 1}, "stimulus": print}
 
 
 def test_bits_of_a_memory():

@@ -201,17 +201,20 @@ def edited(folder, *changes: tuple[str, str]):
 
 def test_what_nothing_is_known_of(tmp_path):
     """An open input is 1 half of the time and never changes; so is the state of a flip-flop without outputs."""
-    cells = {"u": "INV Y=y", "f": "DFF D=d CK=clk", "v": "INV A=d"}
+    cells = {"u": "INV Y=y", "f": "DFF D=d CK=clk", "v": "INV A=d", "g": "DFF CK=clk"}
     net = netlist(tmp_path, toy_library(tmp_path), "clk d", "y", cells)
     seen = activity(net, clk=(2, 0.5), d=(0.5, 0.25), y=(0, 0.5))
     power = estimate(net, analyse(net, input_slew=0.1), seen, period_ns=1)
     # D is 1 a quarter of the time, Q half of the time; 50 nW while A is 1, else 30 nW.
-    assert power.leakage == pytest.approx(np.array([40, 0.125 * 90 + 0.875 * 10, 0.25 * 50 + 0.75 * 30]) * 1e-6)
+    assert power.leakage[:3] == pytest.approx(np.array([40, 0.125 * 90 + 0.875 * 10, 0.25 * 50 + 0.75 * 30]) * 1e-6)
     # The open output changes as its input does, without load: (0 + 1 - 1 - 0.5) / 2 units of 0.01 pJ.
     assert power.internal[[0, 2]] == pytest.approx([0, 0.5 * -0.0025])
     # A clock of 2 changes, D of a half while CK is 1, at slew 1: 2 units.
     assert power.internal[1] == pytest.approx(2 * (0.125 * 0.02 + 0.875 * 0.20) + 0.5 * 0.5 * 0.02)
-    assert power.switching.tolist() == [0, 0, 0]
+    assert power.switching.tolist() == [0, 0, 0, 0]
+    # An open D is 1 half of the time, and costs nothing.
+    assert power.leakage[3] == pytest.approx((0.25 * 90 + 0.75 * 10) * 1e-6)
+    assert power.internal[3] == pytest.approx(2 * (0.25 * 0.02 + 0.75 * 0.20))
 
 
 def test_an_output_that_changes_without_a_cause(tmp_path):
