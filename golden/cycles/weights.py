@@ -67,7 +67,8 @@ def _chunks(stream: bytes, params: DecoderParams, count: int) -> Iterator[tuple[
         words = int.from_bytes(stream[at // 8 : at // 8 + WORD // 8], "little")
         at += WORD
         place, chunk = at, (at + lanes + held) // bus
-        extra = 1 + (2 * FINISH_CYCLES[Packing.MASK] - 3 if first else 0)
+        # As many chunks have to move on before the first mask of a segment; the first segment's belong to the start.
+        extra = 1 + (2 * FINISH_CYCLES[Packing.MASK] - 3 + (at % bus + held) // bus if first else 0)
         for _ in range(min(per_segment, count - first)):
             mask = int.from_bytes(stream[place >> 3 : (place >> 3) + size], "little") >> (place & 7) & ones
             place += lanes
