@@ -5,7 +5,9 @@
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import frexp, isfinite, ldexp
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 
 MAX_FRACTION = 2000  # beyond any binary64's exponent
+STORAGE = tuple(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32", "uint32")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,12 @@ class Format:
         """Least and greatest integer."""
         return limits(self.width, self.signed)
 
+    @cached_property
+    def storage(self) -> np.dtype[Any]:
+        """Narrowest integer type of NumPy that holds all integers."""
+        low, high = self.limits
+        return next(kind for kind in STORAGE if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+
     @property
     def scale(self) -> float:
         """What one unit stands for."""
@@ -83,6 +92,15 @@ class Format:
             units = np.ldexp(np.asarray(values, dtype=np.float64), self.fraction) / self.mantissa
         scaled = np.rint(units) + self.zero
         return np.asarray(np.clip(scaled, *self.limits).astype(np.int64))
+
+    def narrow(self, integers: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Return integers in the type `storage`, as they came where the format does not hold them."""
+        return integers.astype(self.storage, copy=False) if self.holds(integers) else integers
+
+    def holds(self, integers: NDArray[np.integer[Any]]) -> bool:
+        """Whether all integers are within the limits."""
+        low, high = self.limits
+        return bool(low <= integers.min(initial=high) and integers.max(initial=low) <= high)
 
     def decode(self, integers: Ints) -> NDArray[np.float64]:
         """Return the real numbers that `integers` stand for."""

@@ -27,7 +27,7 @@ def round_shift(value: Ints, shift: int | Ints, rounding: Rounding) -> Ints:
     Parameters
     ----------
     value
-        Any integers of at most 63 bits, any shape.
+        Any integers of at most 63 bits, any shape; int32, which stay so, of at most 31.
     shift
         0 to 63, a scalar or an array that broadcasts against `value`.
     rounding
@@ -35,21 +35,24 @@ def round_shift(value: Ints, shift: int | Ints, rounding: Rounding) -> Ints:
 
     Notes
     -----
-    [R] The shift comes first and the increment is decided from the bits shifted out, so nothing can overflow:
-    `half_up` adds the last bit shifted out.
+    [R] The shift comes first, all but its last bit, and the last bit shifted out decides: nothing can overflow. That
+    is `half_up`. The others are the same of a value that is 1 less where a tie has to go down: of negative ones for
+    `half_away`, of those with an even quotient for `half_even`; what is no tie does not change by that.
     """
-    value = np.asarray(value, dtype=np.int64)
-    amount = np.asarray(shift, dtype=np.int64)
-    quotient = value >> amount
+    value = np.asarray(value)
+    value = value if value.dtype == np.int32 else value.astype(np.int64, copy=False)
+    amount = np.asarray(shift, dtype=value.dtype)
     if rounding is Rounding.FLOOR:
-        return np.asarray(quotient)
-    guard_at = np.maximum(amount - 1, 0)
-    guard = np.where(amount > 0, (value >> guard_at) & 1, 0)
-    if rounding is Rounding.HALF_UP:
-        return np.asarray(quotient + guard)
-    tie = guard.astype(bool) & ((value & ((np.int64(1) << guard_at) - 1)) == 0)
-    keep_down = value < 0 if rounding is Rounding.HALF_AWAY else (quotient & 1) == 0
-    return np.asarray(quotient + np.where(tie & keep_down, 0, guard))
+        return np.asarray(value >> amount)
+    lowered = value
+    if rounding is Rounding.HALF_AWAY:
+        lowered = value - (value < 0)
+    elif rounding is Rounding.HALF_EVEN:
+        lowered = value - 1 + (value >> amount & 1)
+    rounded = lowered >> np.maximum(amount - 1, 0)
+    rounded += 1  # in place, which takes half the time
+    rounded >>= 1
+    return np.asarray(rounded if amount.all() else np.where(amount, rounded, value))
 
 
 def limits(width: int, signed: bool) -> tuple[int, int]:

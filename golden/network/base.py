@@ -1,13 +1,20 @@
 """What all integer layers share: names, formats, and the one requantizer that most of them end in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roundel.golden.formats import Format
 from roundel.golden.parameters import check_integer
 from roundel.golden.requant import SCHEMES, Factor, RequantParams, Scheme
 from roundel.golden.rounding import Ints, Rounding, round_shift
+
+Array: TypeAlias = NDArray[Any]
+Part: TypeAlias = slice | tuple[slice, ...]
 
 MAX_SHIFT = 31
 MAX_BOUNDS = (-(1 << 31), (1 << 31) - 1)  # of a clamp, whatever the output's width
@@ -31,9 +38,21 @@ class Layer:
     sources: tuple[str, ...]
     output: Format
 
-    def compute(self, *inputs: Ints) -> "Step":
-        """Run on integer tensors whose first axis is the batch and whose last is the channel."""
+    def compute(self, *inputs: Array) -> "Step":
+        """Run on integer tensors, of any types, whose first axis is the batch and whose last is the channel."""
+        return Step(layer=self, inputs=inputs, results=self.results(*inputs))
+
+    def results(self, *inputs: Array) -> Array:
+        """Return what `compute` gives in `Step.results`."""
         raise NotImplementedError
+
+    def columns(self, *inputs: Array) -> Ints | None:
+        """Return what multiplies the weights for such inputs, see `Step`; None without weights."""
+        return None
+
+    def accumulators(self, *inputs: Array) -> Ints | None:
+        """Return what enters the requantizer for such inputs, see `Step`; None without a requantizer."""
+        return None
 
     @property
     def expects(self) -> tuple[Format, ...]:
@@ -54,19 +73,33 @@ class Step:
     ----------
     layer
         The layer that ran.
-    outputs
-        Its result, (batch, ..., channels).
-    columns
-        What multiplies the weights, (positions, taps * channels), one row for each output position: the MAC array's
-        input. With groups, each output reads the channels of its group only. Weighted layers only.
-    accumulators
-        What enters the requantizer, (positions, channels). Layers that requantize only.
+    inputs
+        What it ran on.
+    results
+        What it gave, (batch, ..., channels), in a type as narrow as its format allows.
     """
 
     layer: Layer
-    outputs: Ints
-    columns: Ints | None = None
-    accumulators: Ints | None = None
+    inputs: tuple[Array, ...]
+    results: Array
+
+    @cached_property
+    def outputs(self) -> Ints:
+        """The results as 64-bit integers, with which any arithmetic is safe."""
+        return self.results.astype(np.int64)
+
+    @cached_property
+    def columns(self) -> Ints | None:
+        """What multiplies the weights, (positions, taps * channels), one row for each output position.
+
+        The MAC array's input. With groups, each output reads the channels of its group only. Weighted layers only.
+        """
+        return self.layer.columns(*self.inputs)
+
+    @cached_property
+    def accumulators(self) -> Ints | None:
+        """What enters the requantizer, (positions, channels). Layers that requantize only."""
+        return self.layer.accumulators(*self.inputs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +123,36 @@ class Requantized(Layer):
     bounds: tuple[int, int] | None = None
     leak: int = 0
     requant: Scheme = Scheme.SHIFT
+
+    def results(self, *inputs: Array) -> Array:
+        """Requantize the sums, block by block; in any blocks the same."""
+        outputs = np.empty(self.shape(*inputs), self.output.storage)
+        for part, sums in self.sums(*inputs):
+            outputs[part] = self.requantize(sums).reshape(outputs[part].shape)
+        return outputs
+
+    def accumulators(self, *inputs: Array) -> Ints:
+        """Return what enters the requantizer for such inputs, (positions, channels)."""
+        return np.concatenate([sums.astype(np.int64, copy=False) for _, sums in self.sums(*inputs)])
+
+    def shape(self, *inputs: Array) -> tuple[int, ...]:
+        """Shape of the results: that of the first input, unless a layer says otherwise."""
+        return inputs[0].shape
+
+    def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
+        """Give what enters the requantizer, (positions, channels), a block after the other.
+
+        Yields
+        ------
+        tuple
+            Which part of the results a block makes, and its sums in the type `integers`.
+        """
+        raise NotImplementedError
+
+    def integers(self, *inputs: Array) -> np.dtype[Any]:
+        """Return the type of sums that are exact: of 32 bits where formats and inputs allow it, else of 64."""
+        narrow = self.requantizer_width < 32 and all(map(Format.holds, self.expects, inputs))
+        return np.dtype(np.int32 if narrow else np.int64)
 
     @property
     def accumulator_fractions(self) -> Ints:
@@ -146,24 +209,27 @@ class Requantized(Layer):
         shifts = self.shifts
         return Factor(x=self.expects[0].mantissa, w=np.ones(shifts.shape), o=self.output.mantissa, shift=shifts)
 
-    def requantize(self, accumulators: Ints) -> Ints:
+    def requantize(self, accumulators: Array) -> Array:
         """Return integers of the output from what enters the requantizer, (..., channels)."""
         if self.requant is Scheme.SHIFT:
             return self._shift(accumulators)
         requantizer = self.requantizer
-        results = requantizer.compute(accumulators, self.runtime())
+        results: Array = requantizer.compute(accumulators, self.runtime())
         if self.leak:
             below = requantizer.compute(accumulators, self.runtime(negative=True))
             results = np.where(accumulators < 0, below, results)
         return np.asarray(np.clip(results, *self.limits))
 
-    def _shift(self, accumulators: Ints) -> Ints:
+    def _shift(self, accumulators: Array) -> Array:
         """Do the same by shifts alone; one for all channels is faster than one for each."""
         shifts = self.shifts
-        amount = shifts[0] if (shifts == shifts[0]).all() else shifts
+        amount = (shifts[:1] if (shifts == shifts[0]).all() else shifts).astype(accumulators.dtype)
         if self.leak:
             amount = np.where(accumulators < 0, amount + self.leak, amount)
-        return np.asarray(np.clip(round_shift(accumulators, amount, self.rounding) + self.output.zero, *self.limits))
+        results: Array = round_shift(accumulators, amount, self.rounding)
+        if self.output.zero:
+            results += self.output.zero
+        return np.clip(results, *self.limits, out=results)
 
     def _check_requantizer(self) -> None:
         """Raise ValueError for parameters that no requantizer has; call it when all others are checked."""

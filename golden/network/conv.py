@@ -6,11 +6,13 @@ store their rows.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.network.products import Products
 from roundel.golden.rounding import Ints
 
 Array = NDArray[Any]
@@ -77,12 +79,21 @@ def patches(x: Array, window: Window, fill: float = 0) -> Array:
         The value of the padding: 0 for a convolution, the least value of the type for a maximum.
     """
     window.output_size(*x.shape[1:3])
-    top, left, bottom, right = window.pad
-    if any(window.pad):
-        x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+    x = padded(x, window, fill)
     dense = np.lib.stride_tricks.sliding_window_view(x, window.extent, axis=(1, 2))
     (step_y, step_x), (skip_y, skip_x) = window.stride, window.dilation
     return dense[:, ::step_y, ::step_x, :, ::skip_y, ::skip_x].transpose(0, 1, 2, 4, 5, 3)
+
+
+def padded(x: Array, window: Window, fill: float) -> Array:
+    """Return the map with a window's padding around it, all of it `fill`."""
+    top, left, bottom, right = window.pad
+    if not any(window.pad):
+        return x
+    batch, rows, columns, channels = x.shape
+    wider = np.full((batch, rows + top + bottom, columns + left + right, channels), fill, x.dtype)
+    wider[:, top : top + rows, left : left + columns] = x
+    return wider
 
 
 def im2col(x: Array, window: Window, fill: float = 0) -> Array:
@@ -97,12 +108,12 @@ def im2col(x: Array, window: Window, fill: float = 0) -> Array:
 
 def window_max(x: Array, window: Window, fill: float) -> Array:
     """Greatest value of every window, (batch, rows, columns, channels); `fill` is no greater than any value of `x`."""
-    return np.asarray(patches(x, window, fill).max(axis=(3, 4)))
+    return _separable(np.maximum, x, window, fill)
 
 
 def window_sum(x: Array, window: Window) -> Array:
-    """Sum of every window, (batch, rows, columns, channels); padding counts as 0."""
-    return np.asarray(patches(x, window).sum(axis=(3, 4)))
+    """Sum of every window, (batch, rows, columns, channels), in the type of `x`; padding counts as 0."""
+    return _separable(np.add, x, window, 0)
 
 
 def window_count(rows: int, columns: int, window: Window) -> Ints:
@@ -125,7 +136,7 @@ def matmul(a: Array, b: Array) -> Ints:
 
 
 def grouped_matmul(columns: Array, weights: Array, groups: int, taps: int) -> Ints:
-    """Exact product in which every output reads the channels of its group only.
+    """Exact product in which every output reads the channels of its group only; OverflowError as `matmul`.
 
     Parameters
     ----------
@@ -134,23 +145,13 @@ def grouped_matmul(columns: Array, weights: Array, groups: int, taps: int) -> In
     weights
         (taps * channels / groups, n), rows in that order too; outputs of a group are neighbours.
     groups
-        Divides channels and n; `groups == channels` is a depthwise convolution, for which BLAS has nothing: its sums
-        are formed in 64-bit integers, whose bound is that of `matmul`.
+        Divides channels and n; `groups == channels` is a depthwise convolution.
     taps
         Positions of the kernel.
     """
-    if groups == 1:
-        return matmul(columns, weights)
-    rows, outputs = weights.shape
-    lanes = columns.reshape(-1, taps, groups, rows // taps)
-    held = weights.reshape(taps, rows // taps, groups, outputs // groups)
-    if rows == taps:
-        _bound(rows, columns, weights)
-        sums = np.einsum("mtg,tog->mog", lanes[..., 0], np.ascontiguousarray(held[:, 0].transpose(0, 2, 1)))
-        return np.asarray(sums).transpose(0, 2, 1).reshape(-1, outputs)
-    left = lanes.transpose(2, 0, 1, 3).reshape(groups, -1, rows)
-    right = held.transpose(2, 0, 1, 3).reshape(groups, rows, -1)
-    return matmul(left, right).transpose(1, 0, 2).reshape(-1, outputs)
+    limits = int(columns.min(initial=0)), int(columns.max(initial=0))
+    products = Products.of(weights, groups=groups, taps=taps, limits=limits)
+    return products.compute(columns.reshape(len(columns), 1, 1, 1, taps, -1)).astype(np.int64)
 
 
 def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
@@ -162,6 +163,17 @@ def convolve(x: Ints, weights: Ints, window: Window) -> Ints:
     """
     rows, columns = window.output_size(*x.shape[1:3])
     return matmul(im2col(x, window), weights).reshape(len(x), rows, columns, weights.shape[1])
+
+
+def _separable(combine: np.ufunc, x: Array, window: Window, fill: float) -> Array:
+    """Combine the values of every window, those of a row of it first."""
+    rows, columns = window.output_size(*x.shape[1:3])
+    x = padded(x, window, fill)
+    (step_y, step_x), (skip_y, skip_x) = window.stride, window.dilation
+    wide, high = (columns - 1) * step_x + 1, (rows - 1) * step_y + 1
+    x = reduce(combine, (x[:, :, tap * skip_x :][:, :, :wide:step_x] for tap in range(window.kernel[1])))
+    x = reduce(combine, (x[:, tap * skip_y :][:, :high:step_y] for tap in range(window.kernel[0])))
+    return np.array(x)
 
 
 def _bound(terms: int, a: Array, b: Array) -> int:

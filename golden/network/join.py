@@ -1,11 +1,13 @@
 """Layers that join tensors which exist already: sums and concatenations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from roundel.golden.formats import Format, align, signed_width
-from roundel.golden.network.base import MAX_SHIFT, Layer, Requantized, Step
+from roundel.golden.network.base import MAX_SHIFT, Array, Layer, Part, Requantized
+from roundel.golden.network.blocks import image_blocks
 from roundel.golden.requant import OPERAND_WIDTH, SCHEMES, Operand, RequantParams, Scheme
 from roundel.golden.rounding import Ints, Rounding
 
@@ -80,14 +82,20 @@ class Add(Requantized):
             operand.check()
         super()._check_factors()
 
-    def compute(self, *inputs: Ints) -> Step:
+    def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
         """Add two tensors of the same shape."""
-        if self.requant is Scheme.SHIFT:
-            parts = [(x - form.zero) << self._up(form) for x, form in zip(inputs, self.expects, strict=True)]
-        else:
-            parts = [operand.compute(x) for x, operand in zip(inputs, self.operands, strict=True)]
-        total = parts[0] + parts[1]
-        return Step(layer=self, outputs=self._shift(total), accumulators=total.reshape(-1, total.shape[-1]))
+        integers = self.integers(*inputs)
+        for part in image_blocks(inputs[0]):
+            x, y = (values[part].astype(integers) for values in inputs)
+            if self.requant is Scheme.SHIFT:
+                total = (x - self.x.zero << self._up(self.x)) + (y - self.y.zero << self._up(self.y))
+            else:
+                total = self.operands[0].compute(x) + self.operands[1].compute(y)
+            yield part, total.reshape(-1, total.shape[-1])
+
+    def requantize(self, accumulators: Array) -> Array:
+        """Return integers of the output from sums, (..., channels): whatever rescaled the operands, a shift does it."""
+        return self._shift(accumulators)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,15 +154,24 @@ class Concat(Layer):
         """How the sources are rescaled where `requant` is not `SHIFT`."""
         return rescalings(self, 0)
 
-    def compute(self, *inputs: Ints) -> Step:
+    def results(self, *inputs: Array) -> Array:
         """Join tensors that differ in their last axis only."""
-        if self.requant is Scheme.SHIFT:
-            forms = zip(inputs, self.inputs, self.shifts, strict=True)
-            parts = [align(x - form.zero, -shift, self.rounding) for x, form, shift in forms]
-        else:
-            parts = [operand.compute(x) for x, operand in zip(inputs, self.operands, strict=True)]
-        joined = np.concatenate(parts, axis=-1) + self.output.zero
-        return Step(layer=self, outputs=np.asarray(np.clip(joined, *self.output.limits)))
+        return np.concatenate([self._moved(number, x) for number, x in enumerate(inputs)], axis=-1)
+
+    def _moved(self, number: int, x: Array) -> Array:
+        """Return source number `number` in the output's scale."""
+        form, output = self.inputs[number], self.output
+        if self.requant is Scheme.SHIFT and form == output and form.holds(x):
+            return form.narrow(x)
+        moved = np.empty(x.shape, output.storage)
+        for part in image_blocks(x):
+            values = x[part].astype(np.int64)
+            if self.requant is Scheme.SHIFT:
+                values = align(values - form.zero, -self.shifts[number], self.rounding)
+            else:
+                values = self.operands[number].compute(values)
+            moved[part] = np.clip(values + output.zero, *output.limits)
+        return moved
 
 
 def rescalings(layer: Add | Concat, guard: int) -> tuple[Operand, ...]:

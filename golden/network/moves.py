@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roundel.golden.network.base import Layer, Step
+from roundel.golden.network.base import Array, Layer
 from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
 
@@ -30,11 +30,11 @@ class Select(Layer):
         if not self.channels or len(set(self.channels)) < len(self.channels):
             raise ValueError(f"{self.name}: channels must be at least one, each at most once")
 
-    def compute(self, *inputs: Ints) -> Step:
+    def results(self, *inputs: Array) -> Array:
         """Take channels of a map (batch, rows, columns, channels); ValueError where one is not there."""
         if max(self.channels) >= inputs[0].shape[-1]:
             raise ValueError(f"{self.name}: channel {max(self.channels)} of {inputs[0].shape[-1]}")
-        return Step(layer=self, outputs=np.ascontiguousarray(inputs[0][..., list(self.channels)]))
+        return np.ascontiguousarray(inputs[0][..., list(self.channels)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,10 +75,9 @@ class DepthToSpace(Layer):
         numbers = np.arange(channels)
         return numbers.reshape(-1, self.pixels).T if self.by_channel else numbers.reshape(self.pixels, -1)
 
-    def compute(self, *inputs: Ints) -> Step:
+    def results(self, *inputs: Array) -> Array:
         """Enlarge a map (batch, rows, columns, channels)."""
         x, (down, across) = inputs[0], self.factor
         count, rows, columns, channels = x.shape
         held = x[..., self.order(channels)].reshape(count, rows, columns, down, across, -1)
-        outputs = held.transpose(0, 1, 3, 2, 4, 5).reshape(count, rows * down, columns * across, -1)
-        return Step(layer=self, outputs=outputs)
+        return held.transpose(0, 1, 3, 2, 4, 5).reshape(count, rows * down, columns * across, -1)

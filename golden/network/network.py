@@ -1,18 +1,21 @@
 """The integer network: layers in dataflow order, run bit-exactly in NumPy."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.formats import Format
-from roundel.golden.network.base import Layer, Step
+from roundel.golden.network.base import Array, Layer, Step
 from roundel.golden.network.encoding import Encoding
 from roundel.golden.network.weighted import Weighted
 from roundel.golden.rounding import Ints
 
 MAX_WIDTH = 16  # of activations
+AT_ONCE = 1 << 22  # values of images that run at once
 USUAL = Encoding()
 
 
@@ -98,10 +101,15 @@ def steps(network: Network, images: Ints) -> Iterator[Step]:
     images
         Integers of the format `network.input`, (batch, rows, columns, channels) or (batch, features).
     """
-    values = {network.source: images}
+    values: dict[str, Array] = {network.source: network.input.narrow(images)}
+    reads = Counter(name for layer in network.layers for name in layer.sources)
     for layer in network.layers:
         step = layer.compute(*(values[name] for name in layer.sources))
-        values[layer.name] = step.outputs
+        reads.subtract(layer.sources)
+        values[layer.name] = step.results
+        for name in (*layer.sources, layer.name):
+            if not reads[name]:  # nobody will
+                values.pop(name, None)
         yield step
 
 
@@ -113,9 +121,10 @@ def outputs(network: Network, images: Ints, *, batch: int = 256) -> dict[str, In
     network, images
         As for `steps`; at least one image, at least one layer.
     batch
-        How many images are in memory at once; the result does not depend on it.
+        How many images are in memory at once, but of large ones fewer; the result does not depend on it.
     """
     parts: dict[str, list[Ints]] = {name: [] for name in network.output_names}
+    batch = max(1, min(batch, AT_ONCE // max(1, prod(images.shape[1:]))))
     for start in range(0, len(images), batch):
         for step in steps(network, images[start : start + batch]):
             if step.layer.name in parts:

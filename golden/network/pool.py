@@ -1,11 +1,13 @@
 """Layers that look at windows or move whole maps: means, maxima, nearest-neighbour upsampling, flattening."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from roundel.golden.formats import Format, signed_width
-from roundel.golden.network.base import Layer, Requantized, Step
+from roundel.golden.network.base import Array, Layer, Part, Requantized
+from roundel.golden.network.blocks import image_blocks
 from roundel.golden.network.conv import Window, window_count, window_max, window_sum
 from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
@@ -69,15 +71,21 @@ class AveragePool(Requantized):
     def _multipliers(self, counts: Ints) -> Ints:
         return self.w.encode(1 / np.maximum(counts, 1))
 
-    def compute(self, *inputs: Ints) -> Step:
-        """Average windows of a map (batch, rows, columns, channels)."""
-        x = inputs[0]
-        sums = window_sum(x - self.x.zero, self.window)
+    def shape(self, *inputs: Array) -> tuple[int, ...]:
+        """Shape of the results for a map (batch, rows, columns, channels)."""
+        batch, rows, columns, channels = inputs[0].shape
+        return batch, *self.window.output_size(rows, columns), channels
+
+    def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
+        """Sum windows of a map (batch, rows, columns, channels), times the multiplier."""
+        x, integers = inputs[0], self.integers(*inputs)
         if self.count_padding:
-            sums = sums * self.multiplier
+            multipliers = np.asarray(self.multiplier)
         else:
-            sums = sums * self._multipliers(window_count(x.shape[1], x.shape[2], self.window))[..., np.newaxis]
-        return Step(layer=self, outputs=self.requantize(sums), accumulators=sums.reshape(-1, sums.shape[-1]))
+            multipliers = self._multipliers(window_count(x.shape[1], x.shape[2], self.window))[..., np.newaxis]
+        for part in image_blocks(x):
+            sums = window_sum(x[part].astype(integers) - self.x.zero, self.window) * multipliers.astype(integers)
+            yield part, sums.reshape(-1, x.shape[-1])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,9 +100,9 @@ class MaxPool(Layer):
 
     window: Window
 
-    def compute(self, *inputs: Ints) -> Step:
+    def results(self, *inputs: Array) -> Array:
         """Take the maxima of windows of a map (batch, rows, columns, channels)."""
-        return Step(layer=self, outputs=window_max(inputs[0], self.window, self.output.limits[0]))
+        return window_max(inputs[0], self.window, self.output.limits[0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,15 +114,15 @@ class Upsample(Layer):
     def __post_init__(self) -> None:
         check_integer(f"{self.name}: factor", self.factor, 1, MAX_FACTOR)
 
-    def compute(self, *inputs: Ints) -> Step:
+    def results(self, *inputs: Array) -> Array:
         """Repeat rows and columns of a map (batch, rows, columns, channels)."""
-        return Step(layer=self, outputs=inputs[0].repeat(self.factor, axis=1).repeat(self.factor, axis=2))
+        return inputs[0].repeat(self.factor, axis=1).repeat(self.factor, axis=2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flatten(Layer):
     """All features in one axis, in the order (row, column, channel)."""
 
-    def compute(self, *inputs: Ints) -> Step:
+    def results(self, *inputs: Array) -> Array:
         """Flatten all axes but the first."""
-        return Step(layer=self, outputs=inputs[0].reshape(len(inputs[0]), -1))
+        return inputs[0].reshape(len(inputs[0]), -1)

@@ -1,13 +1,17 @@
 """Convolution and matrix product: the layers that multiply weights, and run on the MAC array."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.formats import MAX_FRACTION, Format, accumulator_width, align
-from roundel.golden.network.base import Requantized, Step
-from roundel.golden.network.conv import Window, grouped_matmul, im2col
+from roundel.golden.network.base import Array, Part, Requantized
+from roundel.golden.network.blocks import window_blocks
+from roundel.golden.network.conv import Window, im2col, patches
+from roundel.golden.network.products import Products
 from roundel.golden.parameters import check_integer
 from roundel.golden.requant import Factor, Scheme
 from roundel.golden.rounding import Ints
@@ -102,7 +106,7 @@ class Weighted(Requantized):
         """Formats of the input and of the residual, if there is one."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
 
-    @property
+    @cached_property
     def weight_fractions(self) -> Ints:
         """N_w of every output, (outputs,)."""
         return np.asarray(self.w_fractions or [self.w.fraction] * len(self.bias), dtype=np.int64)
@@ -112,19 +116,19 @@ class Weighted(Requantized):
         """The mantissa of the scale of every output's weights, (outputs,)."""
         return np.asarray(self.w_mantissas or [self.w.mantissa] * len(self.bias), dtype=np.float64)
 
-    @property
+    @cached_property
     def product_fractions(self) -> Ints:
         """Fractional bits of the sum of products and of the aligned bias, (outputs,): N_x + N_w."""
         return self.x.fraction + self.weight_fractions
 
-    @property
+    @cached_property
     def accumulator_fractions(self) -> Ints:
         """Fractional bits of the sums that the requantizer takes, (outputs,)."""
         if self.residual is None:
             return self.product_fractions
         return np.maximum(self.product_fractions, self.residual.fraction)
 
-    @property
+    @cached_property
     def aligned_bias(self) -> Ints:
         """What is added to the products, (outputs,): the aligned bias less what the input's zero point adds to them."""
         bias = self.bias
@@ -132,7 +136,7 @@ class Weighted(Requantized):
             bias = align(bias, self.product_fractions - self.b.fraction, self.rounding)
         return np.asarray(bias - self.x.zero * self.weights.sum(axis=0))
 
-    @property
+    @cached_property
     def accumulator_width(self) -> int:
         """Signed bits that hold any partial sum of products and bias, whatever input and weights of the formats."""
         return accumulator_width(len(self.weights), self.x, self.w, int(np.abs(self.aligned_bias).max(initial=0)))
@@ -159,27 +163,62 @@ class Weighted(Requantized):
     def _factor(self) -> Factor:
         return Factor(x=self.x.mantissa, w=self.weight_mantissas, o=self.output.mantissa, shift=self.shifts)
 
-    def compute(self, *inputs: Ints) -> Step:
-        """Run on a map (batch, rows, columns, channels), or on features (batch, ..., channels) without a window.
+    @cached_property
+    def products(self) -> Products:
+        """What multiplies inputs within the limits of their format."""
+        return Products.of(self.weights, groups=self.groups, taps=self.taps, limits=self.x.limits)
+
+    def shape(self, *inputs: Array) -> tuple[int, ...]:
+        """Shape of the results for a map (batch, rows, columns, channels), or features (batch, ..., channels)."""
+        x = inputs[0]
+        inner = x.shape[1:-1] if self.window is None else self.window.output_size(*x.shape[1:3])
+        return len(x), *inner, len(self.bias)
+
+    def columns(self, *inputs: Array) -> Ints:
+        """Return what multiplies the weights for such inputs, (positions, taps * channels)."""
+        x = inputs[0].astype(np.int64)
+        return x.reshape(-1, x.shape[-1]) if self.window is None else im2col(x, self.window, self.x.zero)
+
+    def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
+        """Sum products, bias and residual of a map (batch, rows, columns, channels), or of features without a window.
 
         Raises
         ------
         ValueError
             The input has another number of channels than the weights.
         """
-        x = inputs[0]
-        if self.window is None:
-            columns, shape = x.reshape(-1, x.shape[-1]), x.shape[:-1]
-        else:
-            columns = im2col(x, self.window, self.x.zero)
-            shape = (len(x), *self.window.output_size(*x.shape[1:3]))
-        if columns.shape[1] != len(self.weights) * self.groups:
-            expected = len(self.weights) * self.groups // self.taps
-            raise ValueError(f"{self.name}: expected {expected} input channels, not {x.shape[-1]}")
-        accumulators = grouped_matmul(columns, self.weights, self.groups, self.taps) + self.aligned_bias
-        if self.residual is not None:
-            residual = inputs[1].reshape(accumulators.shape) - self.residual.zero
-            up = self.accumulator_fractions
-            accumulators = (accumulators << up - self.product_fractions) + (residual << up - self.residual.fraction)
-        outputs = self.requantize(accumulators).reshape(*shape, -1)
-        return Step(layer=self, outputs=outputs, columns=columns, accumulators=accumulators)
+        x, integers = inputs[0], self.integers(*inputs)
+        channels = len(self.weights) * self.groups // self.taps
+        if x.shape[-1] != channels:
+            raise ValueError(f"{self.name}: expected {channels} input channels, not {x.shape[-1]}")
+        products = self.products if self.x.holds(x) else self._products_beyond(x)
+        bias = self.aligned_bias.astype(integers)
+        windows = self._windows(x)
+        for part in window_blocks(windows, len(bias)):
+            sums = products.compute(windows[part]).astype(integers)
+            sums += bias
+            if self.residual is not None:
+                residual = inputs[1].reshape(self.shape(x))[part].reshape(sums.shape)
+                self._add(sums, residual.astype(integers), self.residual)
+            yield part, sums
+
+    def _add(self, sums: Array, residual: Array, form: Format) -> None:
+        """Add a block's residual to its sums, both aligned; both arrays are written to."""
+        up = self.accumulator_fractions
+        if form.zero:
+            residual -= form.zero
+        for values, left in ((sums, up - self.product_fractions), (residual, up - form.fraction)):
+            if left.any():
+                values <<= left.astype(values.dtype)
+        sums += residual
+
+    def _windows(self, x: Array) -> Array:
+        """Return the windows as `patches` does; without a window every position's features are one."""
+        if self.window is not None:
+            return patches(x, self.window, self.x.zero)
+        return x.reshape(len(x), x.shape[1] if x.ndim > 2 else 1, -1, 1, 1, x.shape[-1])
+
+    def _products_beyond(self, x: Array) -> Products:
+        """Return what multiplies integers that the format of the input does not hold."""
+        limits = min(int(x.min()), self.x.limits[0]), max(int(x.max()), self.x.limits[1])
+        return Products.of(self.weights, groups=self.groups, taps=self.taps, limits=limits)
