@@ -1,12 +1,23 @@
 """Lowering: layers become operations on tensors, each with a layout in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from roundel.compiler.lower_moves import can_spread, check_across, spread, spread_copy, spreads, view, wide_slots
+from roundel.compiler.lower_moves import (
+    MOST_ACROSS,
+    can_spread,
+    check_across,
+    outside,
+    pixels_outside,
+    spread,
+    spread_copy,
+    spreads,
+    view,
+    wide_slots,
+)
 from roundel.compiler.lower_pool import add, average, copy, maximum
 from roundel.compiler.lower_weighted import depthwise_slots, is_depthwise, weighted, window_of
 from roundel.compiler.operation import Operation
@@ -50,6 +61,8 @@ class Lowering:
         Shape of an image: (rows, columns, channels), or (features,).
     params
         The engine's.
+    heads
+        Layers that the box decoder reads.
 
     Attributes
     ----------
@@ -64,8 +77,8 @@ class Lowering:
         A layer that the engine cannot run, by its name.
     """
 
-    def __init__(self, network: Network, shape: Shape, params: EngineParams):
-        self.params = params
+    def __init__(self, network: Network, shape: Shape, params: EngineParams, heads: Collection[str] = ()):
+        self.params, self._outside = params, outside(network, heads)
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[Operation] = []
         self.tensors[network.source] = self._input(network, shape)
@@ -185,9 +198,14 @@ class Lowering:
         return window
 
     def spread(self, moved: DepthToSpace, source: Tensor, layer: Weighted | None = None) -> Tensor:
-        """Lower what makes pixels of channels: those of a convolution's results, or copied ones."""
-        check_across(moved)
+        """Lower what makes pixels of channels: those of a convolution's results, or of a map, copied.
+
+        Of a result of the network the host can make pixels: of a map always, of a convolution's results where that
+        takes no more steps, as it does for few channels.
+        """
         rows, columns, channels = source.storage.height, source.storage.columns, len(source.slots)
+        if layer is None and moved.name in self._outside:
+            return pixels_outside(moved, source)
         if layer is not None:
             (rows, columns), channels = self._window(layer, source).output_size(rows, columns), len(layer.bias)
         slots = wide_slots(layer, source, moved.order(channels).shape[1])
@@ -197,6 +215,14 @@ class Lowering:
             if layer is None
             else spread(layer, moved, source, target, self.params)
         )
+        if layer is not None and moved.name in self._outside:
+            slots = depthwise_slots(layer, source) if is_depthwise(layer, len(source.slots)) else dense_slots(channels)
+            narrow = self.make(moved.name, moved.output, rows, columns, slots)
+            plain = replace(weighted(layer, source, None, narrow, self.params), macs=operation.macs)
+            if plain.kept <= operation.kept or moved.factor[1] > MOST_ACROSS:
+                self.operations.append(plain)
+                return pixels_outside(moved, narrow)
+        check_across(moved)
         self.operations.append(operation)
         return target
 

@@ -1,5 +1,6 @@
 """Layers that move values: parts and permutations of channels as views, pixels out of channels as places of results."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +49,26 @@ def spreads(network: Network) -> dict[str, DepthToSpace]:
         and layer.window is not None
         and layer.residual is None
     }
+
+
+def outside(network: Network, heads: Collection[str]) -> set[str]:
+    """Return the layers that make pixels for the host alone, which can do so itself: results that nothing else reads.
+
+    Parameters
+    ----------
+    network
+        The network.
+    heads
+        Layers that the box decoder reads.
+    """
+    read = {name for layer in network.layers for name in layer.sources} | set(heads)
+    return {layer.name for layer in network.layers if isinstance(layer, DepthToSpace) and layer.name not in read}
+
+
+def pixels_outside(moved: DepthToSpace, source: Tensor) -> Tensor:
+    """Return the larger map as the host sees it in the smaller one."""
+    order = moved.order(len(source.slots))
+    return replace(source, name=moved.name, slots=source.slots[order.ravel()], pixels=moved.factor)
 
 
 def can_spread(layer: Weighted, moved: DepthToSpace, source: Tensor) -> bool:

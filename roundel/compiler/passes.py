@@ -104,7 +104,8 @@ def lower(work: Compilation) -> None:
     InputError
         A layer that the engine cannot run, or a head that does not fit its tensors.
     """
-    work.lowered = lowered = Lowering(work.network, work.shape, work.params)
+    heads = {name for head in work.heads for name in (head.cls, head.box)}
+    work.lowered = lowered = Lowering(work.network, work.shape, work.params, heads)
     check_heads(work.heads, lowered.tensors, work.params)
     work.headed = {name: lowered.dense(name) for head in work.heads for name in (head.cls, head.box)}
     lowered.check_sums()

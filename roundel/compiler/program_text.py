@@ -71,6 +71,7 @@ def _place(tensor: Tensor) -> dict[str, Any]:
         "rows": storage.height,
         "interleave": storage.interleave,
         "columns": storage.columns,
+        "pixels": list(tensor.pixels),
         "channels": len(tensor.slots),
         "pixel_bytes": storage.pixel_bytes,
         "row_pitch": root.outer.row,
@@ -115,6 +116,7 @@ def _line(index: int, task: Task) -> tuple[str, ...]:
             f", {values['residual']} w" if values.get("has_residual") else ""
         )
         tiles = f"{values['tiles_y']} x {values['tiles_x']} of {values['tile_h']} x {values['tile_w']}"
+        kinds += [f"skip {skip}"] if (skip := values.get("skip", 0)) else []
         steps = f"{task.steps[0]} of {task.steps[1]}" + "".join(f" {kind}" for kind in kinds)
         size = f"{values['weights_bytes']} + {values['parameters_bytes']}"
         return (*head, reads, f"chip {values['target']} w", tiles, steps, size)

@@ -110,7 +110,11 @@ class Tensor:
     storage
         The map that holds it.
     slots
-        (channels,): `plane * lanes + lane` of every channel; in the `rows` layout the byte of its row of the pixel.
+        (channels,), of all `pixels`: `plane * lanes + lane` of every channel; in the `rows` layout the byte of its row
+        of the pixel.
+    pixels
+        Rows and columns of the tensor that a pixel of the map holds, one pixel's channels behind the other's in
+        `slots`: (1, 1) but for results of which the host makes pixels.
     flat
         Whether the network sees features in one axis, in the order (row, column, channel).
     """
@@ -119,6 +123,7 @@ class Tensor:
     form: Format
     storage: Storage
     slots: Ints = field(repr=False)
+    pixels: tuple[int, int] = (1, 1)
     flat: bool = False
 
     def __post_init__(self) -> None:
@@ -128,7 +133,8 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """As the network sees it, without the batch."""
-        whole = (self.storage.height, self.storage.columns, len(self.slots))
+        down, across = self.pixels
+        whole = (self.storage.height * down, self.storage.columns * across, len(self.slots) // (down * across))
         return (int(np.prod(whole)),) if self.flat else whole
 
     @property
@@ -184,7 +190,7 @@ def get(tensor: Tensor, data: bytes | bytearray) -> Ints:
     values = _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)].astype(np.int64)
     if tensor.form.signed:
         values -= (values & 0x80) << 1
-    return values[: tensor.storage.height].reshape(tensor.shape)
+    return values[: tensor.storage.height * tensor.pixels[0]].reshape(tensor.shape)
 
 
 def _lanes(tensor: Tensor) -> tuple[NDArray[np.int64], ...]:
@@ -192,9 +198,13 @@ def _lanes(tensor: Tensor) -> tuple[NDArray[np.int64], ...]:
 
     Rows that are missing from the map's last are there too.
     """
-    storage, interleave = tensor.storage, tensor.storage.interleave
-    row, column = np.ogrid[: storage.rows * interleave, : storage.columns]
-    plane, lane = (0 * tensor.slots, tensor.slots) if storage.pixel else np.divmod(tensor.slots, storage.lanes)
+    storage, interleave, (down, across) = tensor.storage, tensor.storage.interleave, tensor.pixels
+    row, column = np.ogrid[: storage.rows * interleave * down, : storage.columns * across]
+    slots = tensor.slots
+    if tensor.pixels != (1, 1):
+        slots = slots.reshape(down * across, -1)[row % down * across + column % across]
+        row, column = row // down, column // across
+    plane, lane = (0 * slots, slots) if storage.pixel else np.divmod(slots, storage.lanes)
     lane = lane + row[..., None] % interleave * (storage.pixel // interleave)
     return plane + 0 * row[..., None], row[..., None] // interleave, column[..., None], lane
 

@@ -59,15 +59,29 @@ def test_depthwise_results_become_pixels(times):
 @pytest.mark.parametrize("name", ["tiny", "medium"])
 def test_pixels_of_what_others_read_too_are_a_copy(name):
     layers = weighted("conv", "image", 9, 12), pixels("big", "conv", (2, 2)), weighted("other", "conv", 12, 4)
-    made = Network(source="image", input=U8, layers=layers, results=("conv", "big", "other"))
+    layers += (weighted("next", "big", 3, 4),)
+    made = Network(source="image", input=U8, layers=layers, results=("conv", "big", "other", "next"))
     compiled = check(made, image_of(5, 6, 9), engine(name), trace=False)
     assert tasks_of(compiled, "big")
     assert sum(task.macs for task in tasks_of(compiled, "big")) == 0
 
 
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_the_host_makes_pixels_of_a_result(by_channel):
+    """Blocks of the engine hold channels of several pixels then: nothing is computed for lanes that stay empty."""
+    params = engine("small")
+    layers = weighted("conv", "image", 9, 64), pixels("big", "conv", (8, 8), by_channel=by_channel)
+    compiled = check(network(*layers), image_of(5, 6, 9), params, trace=False)
+    assert compiled.tensors["big"].shape == (40, 48, 1)
+    assert sum(task.steps[0] for task in tasks_of(compiled, "conv")) % (9 * 2 * 64 // params.lanes) == 0
+    assert {task.values["skip"] for task in tasks_of(compiled, "conv")} == {0}
+    check(network(*layers), image_of(5, 6, 9), params)
+
+
 def test_more_pixels_side_by_side_than_the_engine_makes():
     for factor in ((2, 5), (1, 8)):
-        made = network(weighted("conv", "image", 9, 80), pixels("big", "conv", factor))
+        layers = weighted("conv", "image", 9, 80), pixels("big", "conv", factor)
+        made = network(*layers, weighted("next", "big", 80 // (factor[0] * factor[1]), 3))
         with pytest.raises(
             InputError, match=f"^big: the engine makes at most 4 pixels of one in a row, not {factor[1]}"
         ):
