@@ -1,6 +1,7 @@
 """Network files: a second reader, made from docs/network_file.md, runs them to the same integers as golden."""
 
 import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -76,3 +77,15 @@ def test_saving_replaces_and_leaves_nothing_else(written, tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         save(random_network(0)[0], path, {"figure": float("nan")})
     assert path.read_bytes() == written[1]
+
+
+def test_members_look_alike_wherever_they_are_written(written):
+    """Stored, in the order of their names, from zip's first day, readable by all."""
+    with zipfile.ZipFile(written[0]) as archive:
+        infos = archive.infolist()
+    assert [info.filename for info in infos] == sorted(info.filename for info in infos)
+    looks = {
+        (info.compress_type, info.date_time, info.create_system, info.external_attr >> 16, info.external_attr & 0xFFFF)
+        for info in infos
+    }
+    assert looks == {(zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0), 3, 0o644, 0)}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, outputs, save
 from roundel.golden.network.file import HEADER
+from roundel.golden.network.header import read_strings
 from roundel.golden.requant import Scheme
 from tests.support.random_network import SHAPE, random_network
 
@@ -236,3 +237,11 @@ def test_mutated_members(written, tmp_path_factory, data):
     for _ in range(data.draw(st.integers(1, 4))):
         member[data.draw(st.integers(0, min(len(member), 400) - 1))] = data.draw(st.integers(0, 255))
     survive(pack(tmp_path_factory.getbasetemp() / "mutated.npz", contents | {name: bytes(member)}))
+
+
+@pytest.mark.parametrize(("length", "shown"), [(38, 38), (39, 37)])
+def test_values_are_shown_up_to_forty_characters(length, shown):
+    with pytest.raises(ValueError, match="expected a list") as error:
+        read_strings("x" * length)
+    text = repr("x" * length)
+    assert str(error.value) == f"expected a list, not {text if shown == 38 else text[:37] + '...'}"
