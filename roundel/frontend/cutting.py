@@ -64,7 +64,9 @@ def drop_unneeded(graph: onnx.GraphProto) -> None:
     for index in reversed(range(len(graph.node))):
         if index not in kept:
             del graph.node[index]
+    removed = {item.name for item in graph.initializer} - needed
     _keep(graph.initializer, lambda item: item.name in needed)
+    _keep(graph.input, lambda item: item.name not in removed)  # where constants are inputs as well
     _keep(graph.value_info, lambda item: item.name in needed)
 
 

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 import onnx
 
+from roundel.frontend.constants import FOLDED, fold
 from roundel.frontend.declared import check_declared, type_name
 from roundel.frontend.dialects import DOMAINS
 from roundel.frontend.input_sizes import declared_sizes, declared_text
@@ -16,7 +17,6 @@ from roundel.frontend.operators import OPERATORS
 from roundel.frontend.opsets import opset_of
 from roundel.frontend.prepared import prepare
 from roundel.frontend.scope import Operator, Refusal, Scope
-from roundel.frontend.shapes import FOLDED, fold
 from roundel.frontend.tensors import tensor_array
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, ImageSource, Node, padded_shape, result_shape, window_values
@@ -105,12 +105,13 @@ def read_node(scope: Scope, item: onnx.NodeProto) -> tuple[Node, ...]:
     operator = _operator(scope, item)
     nodes = _nodes(operator)
     for node in nodes:
+        if node.output in scope.shapes:  # of a tensor that only the import has
+            operator.fail(f"its inner tensor {node.output} has the name of another one")
         scope.names.add(node.name)
         scope.shapes[node.output] = _result_shape(operator, node)
         if not scope.doubtful.isdisjoint(node.inputs):
             scope.doubtful.add(node.output)
-    if operator.output in scope.constants:
-        _count(operator)
+    _count(operator)
     return nodes
 
 
@@ -146,7 +147,9 @@ def _operator(scope: Scope, item: onnx.NodeProto) -> Operator:
 def _count(operator: Operator) -> None:
     """Fail where all constants that were worked out are more than any network needs."""
     scope = operator.scope
-    scope.constant_values += scope.constants[operator.output].size
+    scope.constant_values += sum(
+        scope.constants[name].size for name in operator.proto.output if name in scope.constants
+    )
     if scope.constant_values > MOST_IN_ALL:
         operator.fail(f"expected at most {MOST_IN_ALL} values in all constants, not {scope.constant_values}")
 

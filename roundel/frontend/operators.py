@@ -10,8 +10,8 @@ from math import frexp
 import numpy as np
 
 from roundel import graph
+from roundel.frontend import arithmetic, constants, moves, views
 from roundel.frontend import dialects as onnx_dialects
-from roundel.frontend import moves, views
 from roundel.frontend import shapes as onnx_shapes
 from roundel.frontend.resize import resize
 from roundel.frontend.scope import Operator
@@ -69,19 +69,6 @@ def _batch_normalization(op: Operator) -> Node:
     return graph.Affine(
         **op.common(), scale=factor.astype(np.float32), offset=(offset - mean * factor).astype(np.float32)
     )
-
-
-def _add(op: Operator) -> Node:
-    """Sum of two tensors; with a constant an offset per channel."""
-    constants = [index for index in (0, 1) if op.is_constant(index)]
-    if not constants:
-        return graph.Add(**op.common(0, 1))
-    offset, x = op.weights(constants[0]), 1 - constants[0]
-    channels, tail = op.shape(x)[0], (1,) * (len(op.shape(x)) - 1)
-    if offset.shape not in ((), (1,), (channels, *tail), (1, channels, *tail)):
-        op.fail(f"a constant of {offset.shape} is no offset per channel of {op.shape(x)}")
-    offset = np.broadcast_to(offset.reshape(-1), channels)
-    return graph.Affine(**op.common(x), scale=np.ones(channels, np.float32), offset=offset)
 
 
 def _concat(op: Operator) -> Node:
@@ -200,16 +187,19 @@ def _sigmoid(op: Operator) -> None:
 
 
 OPERATORS: dict[str, Builder] = {
-    "Add": _add,
+    "Add": arithmetic.add,
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
+    "Cast": arithmetic.cast,
     "Clip": _clip,
     "Concat": _concat,
-    "Constant": onnx_shapes.constant,
+    "Constant": constants.constant,
+    "ConstantOfShape": constants.constant_of_shape,
     "Conv": _conv,
     "ConvTranspose": conv_transpose,
     "DepthToSpace": moves.depth_to_space,
     "DequantizeLinear": onnx_dialects.dequantize_linear,
+    "Div": arithmetic.divide,
     "Dropout": onnx_shapes.dropout,
     "Flatten": onnx_shapes.flatten,
     "Gather": moves.gather,
@@ -219,7 +209,11 @@ OPERATORS: dict[str, Builder] = {
     "IntQuant": onnx_dialects.quant,
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
+    "Max": arithmetic.greatest,
     "MaxPool": _max_pool,
+    "Min": arithmetic.least,
+    "Mul": arithmetic.multiply,
+    "Neg": arithmetic.negate,
     "Pad": moves.pad,
     "Quant": onnx_dialects.quant,
     "QuantizeLinear": onnx_dialects.quantize_linear,
@@ -234,5 +228,7 @@ OPERATORS: dict[str, Builder] = {
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
     "Squeeze": onnx_shapes.squeeze,
+    "Sub": arithmetic.subtract,
+    "Sum": arithmetic.add,
     "Transpose": views.transpose,
 }

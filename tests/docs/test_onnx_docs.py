@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from roundel.frontend.constants import FOLDED
 from roundel.frontend.operators import OPERATORS
-from roundel.frontend.shapes import FOLDED
 from tests.support.places import ROOT
 
 PAGE = (ROOT / "docs" / "onnx.md").read_text()

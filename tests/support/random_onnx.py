@@ -141,6 +141,20 @@ def add(writer: Writer, x: str, shape: Shape) -> str:
     return writer.add("Add", [x, writer.constant(constant)][:: writer.pick(1, -1)], {})
 
 
+def arithmetic(writer: Writer, x: str, shape: Shape) -> str:
+    """With constants of any shape that broadcasts, some of them larger than a number a channel; between tensors."""
+    operator, tail = writer.pick("Sub", "Mul", "Mul", "Div", "Sum", "Neg", "Max", "Min"), (1,) * (len(shape) - 1)
+    if operator == "Neg":
+        return writer.add(operator, [x], {})
+    wide = writer.opset >= 8 or operator in ("Sub", "Mul", "Div")
+    shapes = (
+        ((), (1,), (shape[0], *tail), (1, shape[0], *tail), (1, *shape), (shape[-1],)) if wide else ((BATCH, *shape),)
+    )
+    constant = writer.constant(writer.real(*writer.pick(*shapes)))
+    other = writer.add("Relu", [x], {})
+    return writer.add(operator, writer.pick([x, constant], [constant, x], [x, constant], [x, other], [other, x]), {})
+
+
 def concat(writer: Writer, x: str, shape: Shape) -> str:
     axis = writer.pick(1, 1, -len(shape), -1, len(shape))
     return writer.add("Concat", writer.pick([x], [x, x], [writer.add("Relu", [x], {}), x]), {"axis": axis})
@@ -192,6 +206,6 @@ def dense(writer: Writer, x: str, shape: Shape) -> str:
 
 
 Builder = Callable[[Writer, str, Shape], str]
-SHARED: list[Builder] = [add, concat, batch_normalization, activation, flatten]
+SHARED: list[Builder] = [add, arithmetic, concat, batch_normalization, activation, flatten]
 MAPS: list[Builder] = [conv] * 3 + [pool] * 6 + [resize] * 4 + [mean] + SHARED
 FEATURES: list[Builder] = [dense] * 4 + SHARED

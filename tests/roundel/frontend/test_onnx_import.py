@@ -95,8 +95,8 @@ def shifted(coordinates, nearest="floor"):
 HALF_NAN = np.array([[1, 2], [np.nan, 3]], np.float32)
 # operator, attributes, shape of x, the operator's other inputs by name, what the message holds
 REFUSED = [
-    ("Tanh", {}, IMAGE, {}, r"this operator is not supported; supported are Add, .*Squeeze"),
-    ("Sub", {}, IMAGE, {"b": real(1)}, "supported only where all that it reads is constant"),
+    ("Elu", {}, IMAGE, {}, r"this operator is not supported; supported are Add, .*Squeeze"),
+    ("Pow", {}, IMAGE, {"b": real(1)}, "supported only where all that it reads is constant"),
     ("Conv", {"group": 3}, IMAGE, {"w": real(4, 1, 3, 3)}, "4 outputs do not divide into 3 groups"),
     ("Conv", {"group": 2}, IMAGE, {"w": real(4, 1, 3, 3)}, "weights for 2 input channels, but there are 3"),
     ("Conv", {}, IMAGE, {"w": real(3, 3, 2)}, "expected two spatial axes"),
@@ -124,7 +124,7 @@ REFUSED = [
     ("Reshape", {}, IMAGE, {"to": np.array([1, 126])}, r"only a reshape to \(batch, 126\) .* not to \(1, 126\)"),
     ("Reshape", {"allowzero": 1}, IMAGE, {"to": np.array([0, 126])}, r"only a reshape to \(batch, 126\)"),
     ("Squeeze", {}, IMAGE, {"axes": np.array([2, 3])}, r"only the axes 2 and 3 of a map of one row and column"),
-    ("Add", {}, IMAGE, {"c": real(3, 7, 6)}, "is no offset per channel"),
+    ("Add", {}, IMAGE, {"c": real(3, 7, 6)}, "is not one number a channel"),
     ("Concat", {"axis": 2}, IMAGE, {}, "axis must be 1, the channels, not 2"),
     ("Clip", {}, IMAGE, {"low": np.array(np.nan, np.float32)}, "bounds must be numbers, not nan and None"),
     ("Clip", {}, IMAGE, {"low": real(2)}, r"input low must be one number, not \(2,\)"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from roundel.frontend import read_onnx
 from roundel.frontend.operators import OPERATORS
@@ -90,8 +90,77 @@ def add(rng, opset):
     return [("Relu", ["x"], "a", {}), ("Add", ["x", "a"], "y", {})], {}
 
 
-def add_constant(rng, opset):
-    return [("Add", ["b", "x"], "y", {})], {"b": real(rng, *[(4, 1, 1), (1, 4, 1, 1), (1,), ()][rng.integers(4)])}
+def numbers(rng, *, zeros=True):
+    """A constant of one number a channel in any shape that broadcasts, or a whole map of such."""
+    spelled = [(), (1,), (4, 1, 1), (1, 4, 1, 1), (1, 1, 1), (1, 1, 1, 1)][rng.integers(6)]
+    values = real(rng, *spelled)
+    values = values if zeros else np.sign(values) * (0.2 + np.abs(values))
+    return np.ascontiguousarray(np.broadcast_to(values, (1, *IMAGE))) if rng.random() < 0.2 else values
+
+
+def _constant(operator):
+    """Return a case of a tensor and a constant, in either order but for quotients."""
+
+    def build(rng, opset):
+        order = [["x", "c"], ["c", "x"]][rng.integers(2) if operator != "Div" else 0]
+        return [(operator, order, "y", {})], {"c": numbers(rng, zeros=operator != "Div")}
+
+    build.__name__ = f"{operator.lower()}_constant"
+    return build
+
+
+def subtract(rng, opset):
+    return [("Relu", ["x"], "a", {}), ("Sub", [["x", "a"], ["a", "x"], ["x", "x"]][rng.integers(3)], "y", {})], {}
+
+
+def negate(rng, opset):
+    return [("Neg", ["x"], "y", {})], {}
+
+
+def total(rng, opset):
+    """Of up to four tensors, and of constants among them, which opset 7 does not broadcast."""
+    inputs = rng.choice(["x", "a", "b"], rng.integers(1, 5)).tolist()
+    constants = {name: numbers(rng) for name in ("c", "d")[: rng.integers(3) if opset >= 8 else 0]}
+    for name in constants:
+        inputs.insert(int(rng.integers(len(inputs) + 1)), name)
+    return [("Relu", ["x"], "a", {}), ("Neg", ["a"], "b", {}), ("Sum", inputs, "y", {})], constants
+
+
+def unsqueezed(rng, opset):
+    """A factor and an offset as older exporters spell a batch normalization."""
+    weights = {"s": real(rng, 4), "o": real(rng, 4), "axes1": np.array([1, 2]), "one": np.array([1, 4, 1, 1])}
+    spread = axes(opset, "Unsqueeze", "s", "s1", 1, 2)
+    nodes = [spread, ("Reshape", ["o", "one"], "o1", {}), ("Mul", ["x", "s1"], "a", {}), ("Add", ["o1", "a"], "y", {})]
+    return nodes, weights
+
+
+def bounded(rng, opset):
+    """Max and Min of numbers, one of which a tensor is compared with."""
+    operator, shape = str(rng.choice(["Max", "Min"])), [(), (1,), (1, 1, 1, 1)][rng.integers(3)]
+    if opset < 8:  # which does not broadcast
+        return [("Max", ["x"], "y", {})], {}
+    return [(operator, ["x", "c", "d"][: rng.integers(1, 4)], "y", {})], {"c": real(rng, *shape), "d": real(rng)}
+
+
+def cast(rng, opset):
+    return [("Cast", ["x"], "a", {"to": TensorProto.FLOAT}), ("Relu", ["a"], "y", {})], {}
+
+
+def constants_of_constants(rng, opset):
+    """Elementwise functions of constants, and constants of a shape, all added to the tensor."""
+    nodes = [("Abs", ["c"], "t0", {}), ("Add", ["t0", "half"], "t1", {})]
+    functions = ["Exp", "Log", "Neg", "Reciprocal", "Sqrt", "Abs", "Floor", "Ceil", "Sigmoid", "Tanh"]
+    functions += ["Erf", "Sign"] if opset >= 9 else []
+    for index, function in enumerate(rng.choice(functions, 3).tolist(), 1):
+        nodes += [(function, [f"t{index}"], f"f{index}", {}), ("Abs", [f"f{index}"], f"a{index}", {})]
+        nodes.append(("Add", [f"a{index}", "half"], f"t{index + 1}", {}))
+    nodes.append(("Pow", ["t4", "half"], "last", {}))
+    weights = {"c": real(rng, 4, 1, 1), "half": np.float32(0.5), "sizes": np.array([4, 1, 1])}
+    if opset >= 9:
+        value = numpy_helper.from_array(real(rng, 1))
+        filled = [("ConstantOfShape", ["sizes"], "k", [{}, {"value": value}][rng.integers(2)])]
+        return [*nodes, *filled, ("Mul", ["last", "k"], "m", {}), ("Add", ["x", "m"], "y", {})], weights
+    return [*nodes, ("Add", ["x", "last"], "y", {})], weights
 
 
 def concat(rng, opset):
@@ -187,8 +256,10 @@ def identity_and_dropout(rng, opset):
 
 FLAT = {gemm, matmul}
 CASES = (
-    conv, gemm, matmul, batch_normalization, clip, relu, leaky_relu, add, add_constant, concat, max_pool, average_pool,
-    global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout, *MOVES,
+    conv, gemm, matmul, batch_normalization, clip, relu, leaky_relu, add, concat, max_pool, average_pool,
+    global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout,
+    *map(_constant, ("Add", "Sub", "Mul", "Div")), subtract, negate, total, unsqueezed, bounded, cast,
+    constants_of_constants, *MOVES,
 )  # fmt: skip
 
 
@@ -240,6 +311,76 @@ FORMS = {
     "value_int": (1, [("Gather", ["table", "c"], "to", {}), ("Reshape", ["x", "to"], "y", {})]),
     "value_ints": ([0, -1], [("Reshape", ["x", "c"], "y", {})]),
 }
+
+
+def test_features_have_a_number_each(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    weights = {"w": real(rng, 5, 3), "c": real(rng, 3), "d": real(rng, 1, 3)}
+    nodes = [("MatMul", ["x", "w"], "a", {}), ("Mul", ["a", "c"], "b", {}), ("Sub", ["d", "b"], "y", {})]
+    check(tmp_path, model(nodes, (5,), weights), (5,))
+
+
+NO_NUMBERS = {
+    "one a column": ("Mul", (6,), r"a constant of \(6,\) is not one number a channel of \(4, 7, 6\)"),
+    "one a row": ("Add", (7, 1), r"a constant of \(7, 1\) is not"),
+    "one a place": ("Add", (4, 7, 6), r"a constant of \(4, 7, 6\) is not"),
+    "more axes": ("Sub", (1, 1, 1, 1, 1), r"a constant of \(1, 1, 1, 1, 1\) is not"),
+    "one an image": ("Mul", (3, 1, 1, 1), r"a constant of \(3, 1, 1, 1\) is not"),
+    "a divisor of 0": ("Div", (4, 1, 1), "expected divisors that are not 0, but c holds it"),
+}
+
+
+@pytest.mark.parametrize("case", NO_NUMBERS)
+def test_constants_that_are_no_number_a_channel_are_refused(case):
+    operator, shape, message = NO_NUMBERS[case]
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    with pytest.raises(InputError, match=rf"node {operator.lower()}_y \({operator}\): {message}"):
+        read_onnx(model([(operator, ["x", "c"], "y", {})], IMAGE, {"c": values}, batch=3))
+
+
+OTHERS = {
+    "a product of tensors": ([("Mul", ["x", "x"], "y", {})], "expected a constant factor"),
+    "a divisor that is computed": ([("Div", ["c", "x"], "y", {})], "expected a constant divisor"),
+    "several tensors": ([("Relu", ["x"], "a", {}), ("Max", ["x", "a"], "y", {})], "not several tensors"),
+    "no bound": ([("Min", ["x", "nan"], "y", {})], "expected one number as a bound, not nan"),
+    "another type": ([("Cast", ["x"], "y", {"to": TensorProto.FLOAT16})], "expected FLOAT, which the tensor is"),
+    "too many values": ([("ConstantOfShape", ["big"], "k", {}), ("Add", ["x", "k"], "y", {})], "at most 268435456"),
+    "sizes below 0": ([("ConstantOfShape", ["less"], "k", {}), ("Add", ["x", "k"], "y", {})], "sizes of at least 0"),
+    "a wide range": ([("Range", ["a0", "a1", "a2"], "k", {}), ("Add", ["x", "k"], "y", {})], "at most 67108864 values"),
+    "many copies": ([("Tile", ["c", "big"], "k", {}), ("Add", ["x", "k"], "y", {})], "at most 67108864 values"),
+    "expanded far": ([("Expand", ["c", "big"], "k", {}), ("Add", ["x", "k"], "y", {})], "at most 67108864 values"),
+    "padded far": ([("Pad", ["c", "pads"], "k", {}), ("Add", ["x", "k"], "y", {})], "at most 67108864 values"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_arithmetic_that_is_refused(case):
+    nodes, message = OTHERS[case]
+    constants = {
+        "c": np.ones((1, 1, 1), np.float32), "nan": np.float32("nan"), "big": np.array([1 << 20, 1 << 20, 1]),
+        "less": np.array([-1]), "a0": np.float32(0), "a1": np.float32(1e12), "a2": np.float32(1),
+        "pads": np.array([1 << 20, 1 << 20, 0, 0, 0, 0]),
+    }  # fmt: skip
+    constants = {name: values for name, values in constants.items() if any(name in node[1] for node in nodes)}
+    proto = model([("Relu", ["x"], "y", {})], IMAGE, constants)
+    del proto.graph.node[:]
+    proto.graph.node.extend(
+        helper.make_node(kind, inputs, [output], name=output, **given) for kind, inputs, output, given in nodes
+    )
+    with pytest.raises(InputError, match=message):
+        read_onnx(proto)
+
+
+def test_what_does_nothing_is_no_node(tmp_path):
+    nodes = [("Mul", ["x", "one"], "a", {}), ("Sub", ["a", "zero"], "b", {}), ("Sum", ["b"], "c", {})]
+    proto = model([*nodes, ("Relu", ["c"], "y", {})], IMAGE, {"one": np.float32(1), "zero": np.float32(0)})
+    assert len(check(tmp_path, proto, IMAGE).nodes) == 1
+
+
+def test_inner_tensors_do_not_hide_others():
+    nodes = [("Sum", ["x", "x", "x"], "y", {}), ("Relu", ["y"], "y: sum of 2", {})]
+    with pytest.raises(InputError, match=r"\(Relu\): its inner tensor y: sum of 2 has the name of another one"):
+        read_onnx(model(nodes, IMAGE, outputs=("y: sum of 2",)))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -372,5 +513,5 @@ def test_softmax_and_sigmoid_elsewhere_are_refused(tmp_path):
 def test_every_operator_has_a_test():
     """Those of dialects are in test_onnx_dialects."""
     rng, tested = np.random.default_rng(0), {"Constant", "Shape", "Sigmoid", "Softmax"}
-    tested |= {row[0] for case in CASES for row in case(rng, NEWEST)[0]}
+    tested |= {row[0] for case in CASES for _ in range(TRIES) for row in case(rng, NEWEST)[0]}
     assert set(OPERATORS) - tested == {"DequantizeLinear", "IntQuant", "Quant", "QuantizeLinear"}
