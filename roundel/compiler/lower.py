@@ -186,8 +186,26 @@ class Lowering:
             raise InputError(f"{layer.name}: a residual must be in planes")
         flat = source.flat if layer.window is None else False
         target = self.make(layer.name, layer.output, rows, columns, slots, flat=flat)
-        self.operations.append(weighted(layer, source, residual, target, self.params))
+        operation = weighted(layer, source, residual, target, self.params)
+        self.operations += self._gathered(layer, source, operation)
         return target
+
+    def _gathered(self, layer: Weighted, source: Tensor, operation: Operation) -> list[Operation]:
+        """Return the operation of a group convolution, or a copy of its input and one that reads that.
+
+        A group's channels that lie in many planes, as shuffled ones do, cost a step for each plane: a copy in which
+        they are neighbours may cost less.
+        """
+        dense = dense_slots(len(source.slots))
+        if layer.groups == 1 or operation.depthwise or source.storage.pixel or np.array_equal(source.slots, dense):
+            return [operation]
+        storage = source.storage
+        packed = self.make(f"{layer.name}.copy", source.form, storage.rows, storage.columns, dense)
+        first = copy(layer.name, source, packed, self.params)
+        second = weighted(layer, packed, operation.residual, operation.target, self.params)
+        rows, columns = operation.target.storage.rows, operation.target.storage.columns
+        saved = (operation.kept - second.kept) * rows * columns
+        return [first, second] if saved > first.kept * storage.rows * storage.columns else [operation]
 
     def _window(self, layer: Weighted, source: Tensor) -> Window:
         """Return the window of a layer, whose input has the right number of channels."""

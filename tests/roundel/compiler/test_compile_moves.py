@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from roundel.compiler import compile_network
+from roundel.compiler.lower import Lowering
 from roundel.golden.engine import Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.network import Add, Concat, DepthToSpace, MaxPool, Network, Select, Window
@@ -109,6 +110,26 @@ def test_channels_are_read_where_they_are(name):
         compiled = check(made, image_of(6, 7, 5), engine(name, memory=memory), trace=False)
         assert {task.layer for task in compiled.tasks if task.opcode is Opcode.COMPUTE} <= {"conv", *"abcde", ""}
         assert sum(task.steps[0] for task in tasks_of(compiled, "a")) in (9, *range(18, 99, 9))
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_shuffled_channels_of_groups_are_copied_where_that_saves_steps(name):
+    """Groups of neighbours read few planes, shuffled channels lie in all of them: many outputs are worth a copy."""
+    order = np.arange(48).reshape(3, 16).T.ravel().tolist()
+    layers = (
+        weighted("a", "image", 5, 48, POINT),
+        select("s", "a", order),
+        weighted("few", "s", 48, 6, POINT, groups=3),
+        weighted("many", "s", 48, 96, POINT, groups=3),
+    )
+    made = Network(source="image", input=U8, layers=layers, results=("few", "many"))
+    check(made, image_of(6, 7, 5), engine(name), trace=False)
+    lowered = Lowering(made, (6, 7, 5), engine(name))
+    assert [operation.layer for operation in lowered.operations] == ["a", "few", "many", "many"]
+    gathered, product = lowered.operations[2:]
+    lanes = engine(name).lanes
+    assert product.kept == 96 // lanes * 16 // lanes
+    assert gathered.kept + product.kept < 96 // lanes * 48 // lanes
 
 
 def test_selected_channels_of_an_image_and_in_a_concatenation():
