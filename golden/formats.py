@@ -99,6 +99,8 @@ class Format:
 
     def holds(self, integers: NDArray[np.integer[Any]]) -> bool:
         """Whether all integers are within the limits."""
+        if integers.dtype == self.storage and self.width == 8 * integers.itemsize:
+            return True  # there are no others of that type
         low, high = self.limits
         return bool(low <= integers.min(initial=high) and integers.max(initial=low) <= high)
 

@@ -35,24 +35,25 @@ def round_shift(value: Ints, shift: int | Ints, rounding: Rounding) -> Ints:
 
     Notes
     -----
-    [R] The shift comes first, all but its last bit, and the last bit shifted out decides: nothing can overflow. That
-    is `half_up`. The others are the same of a value that is 1 less where a tie has to go down: of negative ones for
-    `half_away`, of those with an even quotient for `half_even`; what is no tie does not change by that.
+    [R] The shift comes first, all but its last bit, to which 1 is added before it is shifted out too: nothing can
+    overflow. That is `half_up`. The others are the same of a value that is 1 less where a tie has to go down: of
+    negative ones for `half_away`, of those with an even quotient for `half_even`; what is no tie does not change.
     """
     value = np.asarray(value)
     value = value if value.dtype == np.int32 else value.astype(np.int64, copy=False)
     amount = np.asarray(shift, dtype=value.dtype)
     if rounding is Rounding.FLOOR:
         return np.asarray(value >> amount)
+    last = (amount > 0).astype(value.dtype)  # bits that are shifted out last
     lowered = value
     if rounding is Rounding.HALF_AWAY:
-        lowered = value - (value < 0)
+        lowered = value - (value < 0) * last
     elif rounding is Rounding.HALF_EVEN:
-        lowered = value - 1 + (value >> amount & 1)
-    rounded = lowered >> np.maximum(amount - 1, 0)
-    rounded += 1  # in place, which takes half the time
-    rounded >>= 1
-    return np.asarray(rounded if amount.all() else np.where(amount, rounded, value))
+        lowered = value - (value >> amount & 1 ^ 1) * last
+    rounded = lowered >> amount - last
+    rounded += last  # in place, which takes half the time
+    rounded >>= last
+    return np.asarray(rounded)
 
 
 def limits(width: int, signed: bool) -> tuple[int, int]:

@@ -78,11 +78,13 @@ def patches(x: Array, window: Window, fill: float = 0) -> Array:
     fill
         The value of the padding: 0 for a convolution, the least value of the type for a maximum.
     """
-    window.output_size(*x.shape[1:3])
+    rows, columns = window.output_size(*x.shape[1:3])
     x = padded(x, window, fill)
-    dense = np.lib.stride_tricks.sliding_window_view(x, window.extent, axis=(1, 2))
     (step_y, step_x), (skip_y, skip_x) = window.stride, window.dilation
-    return dense[:, ::step_y, ::step_x, :, ::skip_y, ::skip_x].transpose(0, 1, 2, 4, 5, 3)
+    batch, down, right, channel = x.strides
+    shape = (len(x), rows, columns, *window.kernel, x.shape[3])
+    strides = (batch, step_y * down, step_x * right, skip_y * down, skip_x * right, channel)
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
 def padded(x: Array, window: Window, fill: float) -> Array:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from roundel.golden.formats import Format, align, signed_width
+from roundel.golden.formats import Format, signed_width
 from roundel.golden.network.base import MAX_SHIFT, Array, Layer, Part, Requantized
 from roundel.golden.network.blocks import image_blocks
 from roundel.golden.requant import OPERAND_WIDTH, SCHEMES, Operand, RequantParams, Scheme
-from roundel.golden.rounding import Ints, Rounding
+from roundel.golden.rounding import Ints, Rounding, round_shift
 
 GUARD = 6  # fractional bits beyond the output's of what a scaled sum adds
 
@@ -164,14 +164,18 @@ class Concat(Layer):
         if self.requant is Scheme.SHIFT and form == output and form.holds(x):
             return form.narrow(x)
         moved = np.empty(x.shape, output.storage)
+        fits = form.holds(x) and form.width + max(0, output.fraction - form.fraction) < 31
         for part in image_blocks(x):
-            values = x[part].astype(np.int64)
-            if self.requant is Scheme.SHIFT:
-                values = align(values - form.zero, -self.shifts[number], self.rounding)
-            else:
-                values = self.operands[number].compute(values)
+            values = self._aligned(number, x[part].astype(np.int32 if fits else np.int64))
             moved[part] = np.clip(values + output.zero, *output.limits)
         return moved
+
+    def _aligned(self, number: int, values: Array) -> Array:
+        """Return integers of source number `number` in the output's scale, but for its zero point."""
+        if self.requant is not Scheme.SHIFT:
+            return self.operands[number].compute(values)
+        shift, values = self.shifts[number], values - self.inputs[number].zero
+        return round_shift(values, shift, self.rounding) if shift > 0 else values << -shift
 
 
 def rescalings(layer: Add | Concat, guard: int) -> tuple[Operand, ...]:

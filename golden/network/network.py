@@ -123,13 +123,13 @@ def outputs(network: Network, images: Ints, *, batch: int = 256) -> dict[str, In
     batch
         How many images are in memory at once, but of large ones fewer; the result does not depend on it.
     """
-    parts: dict[str, list[Ints]] = {name: [] for name in network.output_names}
+    parts: dict[str, list[Array]] = {name: [] for name in network.output_names}
     batch = max(1, min(batch, AT_ONCE // max(1, prod(images.shape[1:]))))
     for start in range(0, len(images), batch):
         for step in steps(network, images[start : start + batch]):
             if step.layer.name in parts:
-                parts[step.layer.name].append(step.outputs)
-    return {name: np.concatenate(part) for name, part in parts.items()}
+                parts[step.layer.name].append(step.results)
+    return {name: np.concatenate(part).astype(np.int64) for name, part in parts.items()}
 
 
 def run(network: Network, images: Ints, *, batch: int = 256) -> Ints:

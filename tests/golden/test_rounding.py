@@ -61,3 +61,11 @@ def test_ties_of_both_signs(rounding: Rounding, expected: list[int]) -> None:
 def test_arrays_of_shifts_broadcast() -> None:
     values, shifts = np.array([[100], [-100]]), np.array([0, 3, 6])
     assert round_shift(values, shifts, Rounding.HALF_UP).tolist() == [[100, 13, 2], [-100, -12, -2]]
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_the_widest_products_of_a_multiplier(rounding: Rounding) -> None:
+    """48 by 16 bits, which take all 64: a bit more than is promised, and what `fixed16` relies on."""
+    for value in (-(2**47) * (2**16 - 1), (2**47 - 1) * (2**16 - 1)):
+        for shift in range(64):
+            assert int(round_shift(np.array(value), shift, rounding)) == exact(value, shift, rounding)
