@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel import graph
+from roundel.frontend.limits import MOST_IN_ALL
 from roundel.frontend.moves import pixel_parts
 from roundel.frontend.scope import BATCH, Operator, Refusal, View
 from roundel.graph import Node
@@ -89,6 +90,9 @@ def _settle(op: Operator, view: View, places: Places) -> Nodes | None:
             if nodes := rule(op, source, shape, places):
                 return nodes
     op.scope.views[op.output] = View(source=source, places=places, refusal=view.refusal)
+    op.scope.values += places.size
+    if op.scope.values > MOST_IN_ALL:
+        op.fail(f"expected at most {MOST_IN_ALL} values an image in all tensors up to here, not {op.scope.values}")
     return None
 
 

@@ -7,6 +7,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from roundel.frontend import read_onnx
+from roundel.frontend.examination import examine
+from roundel.frontend.parts import Host, divide
+from roundel.frontend.prepared import prepare
 from roundel.golden.errors import InputError
 from roundel.graph import (
     AveragePool,
@@ -288,6 +291,39 @@ def test_chains_that_come_to_nothing_are_refused_where_they_begin(order, back, w
     proto = model(rows[:2], (8, 3, 4), {"back": np.array(back)}, outputs=("c",), batch=3)
     with pytest.raises(InputError, match=why):
         read_onnx(saved(tmp_path, proto))
+
+
+TAILS = {
+    "locations": [("Transpose", ["c"], "t", {"perm": [0, 2, 3, 1]}), ("Reshape", ["t", "rows"], "y", {})],
+    "scores": [("Reshape", ["c", "split"], "r", {}), ("Softmax", ["r"], "y", {"axis": -1})],
+    "turned scores": [("Reshape", ["c", "split"], "r", {}), ("Transpose", ["r"], "t", {"perm": [0, 1, 3, 2]}),
+                      ("Sigmoid", ["t"], "y", {})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_chains_that_come_to_nothing_are_the_host_s(name):
+    """From their first operator on, with its reason; the engine's part ends before it."""
+    weights = {"w": WEIGHTS[:, :3], "rows": np.array([0, -1, 5]), "split": np.array([0, 5, 4, -1])}
+    proto = model([("Conv", ["x", "w"], "c", {}), *TAILS[name]], (3, 8, 8), weights, batch=1)
+    examination = examine(prepare(proto))
+    reasons = [item.reason for item in examination.verdicts]
+    assert reasons[0] is None
+    assert "supported" in reasons[1]
+    engine, tail = divide(examination, Host.TAIL).parts
+    assert [item.operator for item in engine.verdicts] == ["Conv"]
+    assert engine.outputs == tail.inputs == ("c",)
+    assert [item.operator for item in tail.verdicts] == [row[0] for row in TAILS[name]]
+
+
+def test_a_shuffle_stays_on_the_engine_before_a_tail():
+    rows, weights = shuffle("c", "s", 2, (8, 6, 4))
+    weights |= {"w": WEIGHTS[0][:, :1, :1, None].repeat(3, axis=1), "split": np.array([0, 8, 12, 2])}
+    tail = [("Reshape", ["s", "split"], "t", {}), ("Softmax", ["t"], "y", {"axis": -1})]
+    proto = model([("Conv", ["x", "w"], "c", {}), *rows, *tail], (3, 6, 4), weights, batch=1)
+    engine, host = divide(examine(prepare(proto)), Host.TAIL).parts
+    assert [item.operator for item in engine.verdicts] == ["Conv", "Reshape", "Transpose", "Reshape"]
+    assert [item.operator for item in host.verdicts] == ["Reshape", "Softmax"]
 
 
 def padded(pads, value=None, x="x"):
