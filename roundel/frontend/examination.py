@@ -21,7 +21,8 @@ Sizes = tuple[int | None, ...]
 FILTERS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # the input that holds the weights
 MATRICES = {"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
 RECURRENT = {"LSTM": (1, 2), "GRU": (1, 2), "RNN": (1, 2), "DynamicQuantizeLSTM": (1, 2)}
-CHAINED = ("Reshape", "Transpose")
+ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu")
+CHAINED = ("Reshape", "Transpose", *ALONE)
 """Operators that may be steps of a chain, which only its end makes sense of."""
 NO_UNIT = "no unit of the engine computes it"
 
@@ -184,7 +185,7 @@ def _leave_chains(
             continue
         del scope.views[name]
         place = next(place for place, verdict in enumerate(verdicts) if name in verdict.makes)
-        verdicts[place] = replace(verdicts[place], reason=view.refusal.why)
+        verdicts[place] = replace(verdicts[place], reason=view.refusal.why, nodes=())
         _open_result(scope, name, types, sizes)
         _leave_chains(scope, verdicts, verdicts[place].reads, types, sizes)
 

@@ -13,6 +13,7 @@ from roundel.frontend.prepared import prepare
 from roundel.golden.errors import InputError
 from roundel.graph import (
     AveragePool,
+    Clip,
     Concat,
     Conv,
     Crop,
@@ -21,6 +22,7 @@ from roundel.graph import (
     Flatten,
     MaxPool,
     Pad,
+    Quantize,
     Relu,
     Select,
     fold,
@@ -291,6 +293,27 @@ def test_chains_that_come_to_nothing_are_refused_where_they_begin(order, back, w
     proto = model(rows[:2], (8, 3, 4), {"back": np.array(back)}, outputs=("c",), batch=3)
     with pytest.raises(InputError, match=why):
         read_onnx(saved(tmp_path, proto))
+
+
+def test_what_works_on_each_value_may_stand_within_a_chain(tmp_path):
+    """As onnxruntime's quantizer writes it: between the steps of a shuffle stand the two of a quantization."""
+    (first, second, third), weights = shuffle("r", "s", 2, (8, 6, 4))
+    weights |= {"scale": np.float32(0.25), "zero": np.uint8(3), "w": WEIGHTS}
+    rows = [
+        ("Relu", ["x"], "r", {}),
+        first,
+        ("QuantizeLinear", ["s.1", "scale", "zero"], "q", {}),
+        ("DequantizeLinear", ["q", "scale", "zero"], "d", {}),
+        (*second[:1], ["d"], *second[2:]),
+        ("Clip", ["s.2", "", "most"], "c", {}),
+        (*third[:1], ["c", "s.back"], *third[2:]),
+        ("Conv", ["s", "w"], "y", {}),
+    ]
+    proto = model(rows, (8, 6, 4), weights | {"most": np.float32(1.5)})
+    plain = both(tmp_path, proto, (8, 6, 4))
+    assert kinds(plain) == [Relu, Quantize, Clip, Select, Conv]
+    engine = divide(examine(prepare(proto)), Host.TAIL).parts
+    assert [part.engine for part in engine] == [True]
 
 
 TAILS = {
