@@ -86,6 +86,14 @@ BITS = click.IntRange(2, 8)
 @click.option(
     "--slices", type=int, default=4, show_default=True, help="Slices of a rice stream, which decode in parallel."
 )
+@click.option(
+    "--host",
+    type=click.Choice(["refuse", "tail", "any"]),
+    default="tail",
+    show_default=True,
+    help="Leave to the host what the engine cannot do: nothing, all before and behind one part of the engine, or what "
+    "lies between several, too.",
+)
 @OUTPUT
 @JSON
 def command(model: Path, folder: Path, as_json: bool, **given: Any) -> None:

@@ -1,7 +1,9 @@
 """A trained network to an integer network: prune, tune, quantize, pack."""
 
+from roundel.compression.chain import MAIN, PARTS, Chain, ChainPart, chain_lines
 from roundel.compression.compressed_network import CompressedNetwork, read_calibration
 from roundel.compression.compressor import compress, packed
+from roundel.compression.division import network_parts, part_graph, part_model
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.passes import PASSES, Compression
@@ -9,15 +11,23 @@ from roundel.compression.pipeline import Compressed, run_passes
 from roundel.compression.report import size
 
 __all__ = [
+    "MAIN",
+    "PARTS",
     "PASSES",
+    "Chain",
+    "ChainPart",
     "CompressOptions",
     "Compressed",
     "CompressedNetwork",
     "Compression",
     "FinetuneOptions",
+    "chain_lines",
     "compress",
+    "network_parts",
     "opq_params",
     "packed",
+    "part_graph",
+    "part_model",
     "read_calibration",
     "run_passes",
     "size",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from roundel.compression.chain import MAIN, PARTS, Chain
 from roundel.compression.report import MODULES, STREAMS, cells, report_lines, summary
 from roundel.golden.codec import CodecError, decode
 from roundel.golden.errors import InputError
@@ -45,9 +46,14 @@ class CompressedNetwork(Result):
         The network with pruned and quantized weights as an ONNX file; None without OPQ.
     calibration
         Figures of the calibration images; None where the file does not have them.
+    chain
+        What a host computes before, between and behind; None where all runs on the engine. Of several parts on the
+        engine this network is the largest.
+    others
+        The other ones, by their places in the chain.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE)
+    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE, PARTS)
 
     file: str
     model: str
@@ -59,11 +65,18 @@ class CompressedNetwork(Result):
     report: dict[str, Any] = field(repr=False)
     onnx: bytes | None = field(repr=False)
     calibration: ImageStatistics | None = None
+    chain: Chain | None = field(default=None, repr=False)
+    others: Mapping[str, "CompressedNetwork"] = field(default_factory=dict, repr=False)
+
+    @property
+    def networks(self) -> dict[str, "CompressedNetwork"]:
+        """The networks of all parts on the engine, by their places in the chain."""
+        return {MAIN: self, **self.others}
 
     @property
     def warnings(self) -> list[str]:
         """What may be wrong with the images, and layers of which quantization leaves little, a line each."""
-        return list(self.report.get("warnings", ()))
+        return [line for network in (self, *self.others.values()) for line in network.report.get("warnings", ())]
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `report.json` holds."""
@@ -100,6 +113,11 @@ class CompressedNetwork(Result):
         if self.report:
             write_json(folder / REPORT, self.report)
             (folder / PAGE).write_text("\n".join(report_lines(self.report)) + "\n", encoding="utf-8")
+        if self.chain is not None:
+            self.chain.write(folder)
+        for place, network in self.others.items():
+            (folder / place).mkdir(parents=True)
+            network.write(folder / place)
 
     @classmethod
     def load(cls, folder: str | Path) -> "CompressedNetwork":
@@ -138,8 +156,8 @@ class CompressedNetwork(Result):
             file = path.parent / _inside(path, layer.name, files.get(layer.name))
             streams[layer.name] = _read_stream(file)
             _check_stream(file, streams[layer.name], array_order(layer, options), layer.name)
-        onnx = path.parent / ONNX
-        return cls(
+        onnx, chain = path.parent / ONNX, Chain.load(path.parent)
+        compressed = cls(
             file=str(path),
             model=str(meta.get("model", path.name)),
             network=network,
@@ -150,7 +168,28 @@ class CompressedNetwork(Result):
             report=_report(path.parent / REPORT),
             onnx=onnx.read_bytes() if onnx.is_file() else None,
             calibration=read_calibration(path, meta),
+            chain=chain,
+            others=_others(path.parent, chain),
         )
+        if chain is not None:
+            _check_chain(path, chain, compressed.networks)
+        return compressed
+
+
+def _others(folder: Path, chain: Chain | None) -> dict[str, CompressedNetwork]:
+    """Return the networks of the other parts on the engine."""
+    places = [part.file for part in chain.engine if part.file != MAIN] if chain else []
+    for place in places:
+        if (folder / place / PARTS).exists():
+            raise InputError(f"{folder / place / PARTS}: expected a part of the engine alone, without parts of its own")
+    return {place: CompressedNetwork.load(folder / place) for place in places}
+
+
+def _check_chain(path: Path, chain: Chain, networks: Mapping[str, CompressedNetwork]) -> None:
+    """Raise InputError unless every part on the engine gives what the chain says."""
+    for part in chain.engine:
+        if not networks[part.file].results.keys() >= set(part.outputs):
+            raise InputError(f"{path.parent / PARTS}: the network of part {part.file} does not give its outputs")
 
 
 def stream_files(layers: Iterable[str]) -> dict[str, str]:

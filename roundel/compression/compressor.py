@@ -1,15 +1,18 @@
 """From a trained network to a compressed one: the public function and what it asks of the passes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roundel.compression.chain import MAIN, Chain
 from roundel.compression.compressed_network import ONNX, CompressedNetwork, stream_files
+from roundel.compression.division import compress_parts
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
-from roundel.compression.pipeline import Compressed, run_passes
+from roundel.compression.pipeline import Compressed, NetworkAccuracy
 from roundel.compression.report import report
-from roundel.frontend import Model, export_onnx
+from roundel.frontend import Host, Model, export_onnx
 from roundel.golden.codec import Packing
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import check_bool, choice
@@ -47,6 +50,7 @@ def compress(
     lanes: int = 16,
     columns: int = 16,
     slices: int = 4,
+    host: Host | str = Host.TAIL,
     progress: Progress = silent,
 ) -> CompressedNetwork:
     """Compress a trained network: prune and quantize it, and pack its weights.
@@ -93,6 +97,9 @@ def compress(
         Format of the weight streams: `rice`, `mask` or `relative`.
     lanes, columns, slices
         The array that they are for, and the parts of a rice stream that decode in parallel.
+    host
+        What the engine cannot do and a host computes, through onnxruntime: `refuse`, nothing but Softmax and Sigmoid at
+        the end; `tail`, all before and behind one part of the network on the engine; `any`, between several parts too.
     progress
         Told of every part.
 
@@ -143,11 +150,25 @@ def compress(
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
-    return packed(run_passes(options, progress))
+    chain, made, accuracy = compress_parts(options, choice(Host, "host", host), progress)
+    networks = {place: packed(result, chain if place == MAIN else None, accuracy) for place, result in made.items()}
+    return replace(networks.pop(MAIN), others=networks)
 
 
-def packed(result: Compressed) -> CompressedNetwork:
-    """Give what the passes made as it is written and run."""
+def packed(
+    result: Compressed, chain: Chain | None = None, accuracy: NetworkAccuracy | None = None
+) -> CompressedNetwork:
+    """Give what the passes made as it is written and run.
+
+    Parameters
+    ----------
+    result
+        What the passes made.
+    chain
+        What a host computes beside it, if there is anything.
+    accuracy
+        That of the whole network, if the passes cannot tell it.
+    """
     streams = {stream.layer: stream.data for stream in result.streams}
     return CompressedNetwork(
         file=result.graph.file,
@@ -157,9 +178,10 @@ def packed(result: Compressed) -> CompressedNetwork:
         results={name: result.quantized.results[tensor] for name, tensor in result.graph.names.items()},
         options=result.options.streams,
         streams=streams,
-        report=report(result, stream_files(streams)),
+        report=report(replace(result, accuracy=result.accuracy or accuracy), stream_files(streams), chain),
         onnx=_exported(result.tuned) if result.plans else None,
         calibration=result.statistics,
+        chain=chain,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from roundel.compression.chain import Chain, chain_lines
 from roundel.compression.opq_table import opq_table
 from roundel.compression.pipeline import Compressed
 from roundel.frontend import ImportCheck
@@ -20,7 +21,7 @@ from roundel.ui import markdown_table
 ReportPart = dict[str, Any]
 
 
-def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
+def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = None) -> ReportPart:
     """Everything that is known of `result`, as JSON has it.
 
     Parameters
@@ -29,6 +30,8 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
         What compression made.
     files
         The stream file of each weighted layer.
+    chain
+        What a host computes beside it, if there is anything.
     """
     table = modules_table(result.graph, result.quantized.modules)
     sizes = {stream.layer: len(stream.data) for stream in result.streams}
@@ -47,6 +50,7 @@ def report(result: Compressed, files: Mapping[str, str]) -> ReportPart:
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
+        "chain": None if chain is None else chain.as_dict(),
         "losses": list(result.losses),
         "import": result.imported.as_dict(),
         "notes": [*result.graph.notes, *result.quantized.notes],
@@ -133,6 +137,8 @@ def summary(values: ReportPart) -> list[str]:
         )
         lines.append(f"- Scales that are not powers of two: {how}.")
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in values["host"]]
+    if values.get("chain") and not values["host"]:
+        lines += [f"- {line}." for line in chain_lines(values["chain"])]
     if values.get("import"):
         lines.append(f"- {ImportCheck(**values['import'])}")
     return lines + [f"- {note}." for note in values.get("notes", ())]

@@ -3,9 +3,10 @@
 from roundel.frontend.examination import Examination, Verdict, examine
 from roundel.frontend.exporter import export_onnx
 from roundel.frontend.extraction import extract
+from roundel.frontend.host_model import HostModel, host_note
 from roundel.frontend.import_check import ImportCheck, against_onnxruntime
 from roundel.frontend.importer import read_onnx
-from roundel.frontend.model_file import Model
+from roundel.frontend.model_file import LoadedModel, Model
 from roundel.frontend.parts import Host, NetworkPart, Partition, divide
 from roundel.frontend.prepared import prepare
 from roundel.frontend.reading import read_graph, read_original
@@ -13,7 +14,9 @@ from roundel.frontend.reading import read_graph, read_original
 __all__ = [
     "Examination",
     "Host",
+    "HostModel",
     "ImportCheck",
+    "LoadedModel",
     "Model",
     "NetworkPart",
     "Partition",
@@ -23,6 +26,7 @@ __all__ = [
     "examine",
     "export_onnx",
     "extract",
+    "host_note",
     "prepare",
     "read_graph",
     "read_onnx",

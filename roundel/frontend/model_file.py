@@ -13,9 +13,6 @@ from roundel.graph import kind_of
 
 ONNX = ("", "ai.onnx")  # the names of ONNX's own set of operators
 
-Model: TypeAlias = str | Path | bytes | onnx.ModelProto
-"""A trained network: the path of an ONNX file, its bytes, or the model itself."""
-
 
 class LoadedModel(NamedTuple):
     """A model without functions, where it came from, for messages, and what was chosen that the file leaves open."""
@@ -25,19 +22,25 @@ class LoadedModel(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+Model: TypeAlias = str | Path | bytes | onnx.ModelProto | LoadedModel
+"""A trained network: the path of an ONNX file, its bytes, the model itself, or one with the name of its file."""
+
+
 def load_model(model: Model) -> LoadedModel:
     """Read a model, check it, and expand the operators that it defines itself.
 
     Parameters
     ----------
     model
-        The path of an ONNX file, its bytes, or an `onnx.ModelProto`.
+        The path of an ONNX file, its bytes, an `onnx.ModelProto`, or what was loaded already.
 
     Raises
     ------
     InputError
         The file is missing or corrupt, contradicts itself, or is too large: one line that names the file.
     """
+    if isinstance(model, LoadedModel):
+        return model
     if not isinstance(model, str | Path | bytes | onnx.ModelProto):
         # onnx would take a number for an open file, and close that
         raise InputError(f"model: expected a path, bytes or an onnx.ModelProto, not {kind_of(model)}")
@@ -65,7 +68,7 @@ def first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _proto(model: Model) -> onnx.ModelProto:
+def _proto(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
     if isinstance(model, onnx.ModelProto):
         return model
     return onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load(model)

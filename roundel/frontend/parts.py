@@ -7,8 +7,9 @@ when all its inputs are there.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from roundel.frontend.examination import Examination, Verdict
 from roundel.golden.errors import InputError
@@ -71,10 +72,13 @@ class Partition:
         The file, operator by operator.
     parts
         In the order in which they run.
+    without
+        Tensors whose operators were left to the host although the engine could do each by itself, and why.
     """
 
     examination: Examination
     parts: tuple[NetworkPart, ...]
+    without: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def engine(self) -> tuple[NetworkPart, ...]:
@@ -93,7 +97,7 @@ class Partition:
         return sum(part.macs for part in self.engine) / macs if macs else float(bool(self.engine))
 
 
-def divide(examination: Examination, host: Host) -> Partition:
+def divide(examination: Examination, host: Host, without: Mapping[str, str] = MappingProxyType({})) -> Partition:
     """Divide a network into parts.
 
     Parameters
@@ -102,6 +106,8 @@ def divide(examination: Examination, host: Host) -> Partition:
         The file, operator by operator.
     host
         `TAIL`: one part on the engine, the one with most products. `ANY`: all that have any.
+    without
+        Tensors whose operators are left to the host all the same, and why.
 
     Returns
     -------
@@ -111,13 +117,13 @@ def divide(examination: Examination, host: Host) -> Partition:
     Raises
     ------
     InputError
-        An output that does not depend on the input.
+        An output that does not depend on the input, or that is the input itself.
     """
     _check_outputs(examination)
     operators = [item for item in examination.verdicts if not item.constant and not _is_name(examination, item)]
     first = _first_outputs(examination, operators)
     operators = [item for item in operators if any(name in first for name in item.makes)]
-    barred: set[int] = set()
+    barred = {place for place, item in enumerate(operators) if any(name in without for name in item.makes)}
     for attempt in range(ROUNDS + 1):
         owners = _owners(examination, operators, barred)
         kept = _kept(operators, owners, host)
@@ -127,13 +133,16 @@ def divide(examination: Examination, host: Host) -> Partition:
             break
         groups = {owners[place] for place in stuck} if attempt == ROUNDS - 1 else set()
         barred |= stuck | {place for place, owner in owners.items() if owner in groups}
-    return Partition(examination=examination, parts=_ordered(examination, operators, owners, first))
+    parts = _ordered(examination, operators, owners, first)
+    return Partition(examination=examination, parts=parts, without=without)
 
 
 def _check_outputs(examination: Examination) -> None:
     made = {name for item in examination.verdicts if not item.constant for name in item.makes}
     for item in examination.model.graph.output:
-        if item.name not in made | {examination.scope.source}:
+        if examination.scope.aliases.get(item.name, item.name) == examination.scope.source:
+            raise InputError(f"{examination.file}: output {item.name} is the input itself")
+        if item.name not in made:
             raise InputError(f"{examination.file}: output {item.name} does not depend on the input")
 
 

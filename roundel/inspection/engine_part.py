@@ -25,8 +25,6 @@ class EnginePart:
         The tensor that it reads.
     modules
         Unified modules: rows of `roundel.quantization.modules_table`.
-    refused
-        Why it has no integer form; None if it has one.
     layers
         Cycles of each layer; empty without an engine.
     cycles
@@ -37,7 +35,6 @@ class EnginePart:
 
     source: str
     modules: tuple[Any, ...] = ()
-    refused: str | None = None
     layers: tuple[Any, ...] = field(default=(), repr=False)
     cycles: int | None = None
     not_compiled: str | None = None
@@ -47,7 +44,6 @@ class EnginePart:
         return {
             "source": self.source,
             "modules": [vars(row) | {"operators": list(row.operators)} for row in self.modules],
-            "refused": self.refused,
             "layers": [row.as_dict() for row in self.layers],
             "cycles": self.cycles,
             "not_compiled": self.not_compiled,
@@ -66,10 +62,7 @@ def engine_part(graph: Graph, engine: ChosenEngine | None, progress: Progress) -
     progress
         Told of every module.
     """
-    try:
-        modules = modules_table(graph, unify(fold(graph))).rows
-    except InputError as error:
-        return EnginePart(source=graph.source, refused=_told(graph, error))
+    modules = modules_table(graph, unify(fold(graph))).rows
     if engine is None:
         return EnginePart(source=graph.source, modules=modules)
     try:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.frontend import Host, Model, NetworkPart, Partition, divide, examine, extract, prepare, read_onnx
+from roundel.compression import network_parts
+from roundel.frontend import Host, Model, NetworkPart, Partition, examine, extract, prepare, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import choice
 from roundel.inspection.engine_part import EnginePart, engine_part
@@ -59,7 +60,7 @@ def inspect(
         raise InputError("host must be tail or any, as nothing is refused here")
     chosen = None if engine is None else engine_choice(engine)
     examination = examine(prepare(model, input_shape=input_shape, outputs=outputs))
-    partitions = {way: divide(examination, way) for way in (Host.TAIL, Host.ANY)}
+    partitions = {way: network_parts(examination, way) for way in (Host.TAIL, Host.ANY)}
     partition = partitions[wanted]
     rows = operator_rows(partition)
     return Inspection(

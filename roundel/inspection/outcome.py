@@ -111,8 +111,6 @@ class Inspection(Result):
             yield f"{len(block.names)} {block.operator} ({', '.join(block.names[:SHOWN])}{more}): {block.reason}"
             yield f"  way on: {block.way_on}"
         for part in self.parts:
-            if part.refused:
-                yield f"engine's part behind {part.source}: {part.refused}"
             if part.cycles is not None:
                 yield f"{part.cycles:,} cycles an image on {self.config}, predicted with random images"
             elif part.not_compiled:

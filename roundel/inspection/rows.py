@@ -160,8 +160,8 @@ def _block(rows: Sequence[OperatorRow]) -> Block:
 
 
 def _row(partition: Partition, item: Verdict, part: int | None, causes: dict[str, Verdict]) -> OperatorRow:
-    reason = item.reason
-    if item.reason is not None:
+    reason = item.reason or next((why for name, why in partition.without.items() if name in item.makes), None)
+    if reason is not None:
         place = RunsOn.BLOCKED
     elif item.constant or part is None:
         place = RunsOn.CONSTANT

@@ -6,6 +6,7 @@ from roundel.quantization.module_rows import modules_table
 from roundel.quantization.modules import feature_order, integer_order, unify
 from roundel.quantization.pipeline import Choice, Quantized, quantize, usual_rounding
 from roundel.quantization.quantizers import given_format
+from roundel.quantization.real_numbers import real_values
 from roundel.quantization.search import QuantizeOptions
 from roundel.quantization.sqnr import LEAST_DB, sqnr_db, tensor_sqnr_db
 from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
@@ -30,6 +31,7 @@ __all__ = [
     "modules_table",
     "network_streams",
     "quantize",
+    "real_values",
     "sqnr_db",
     "tensor_sqnr_db",
     "unify",

@@ -18,6 +18,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, ImageSource, read_images, read_npz
 from roundel.processes import cache_root
+from roundel.runtime.chained import ChainedRun, run_chain
 from roundel.runtime.engine_source import EngineSource, engine_choice
 from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
 from roundel.runtime.program import BINARY, EngineProgram
@@ -38,7 +39,8 @@ class Run(Result):
     integers
         By the name of the trained network's output, (images, ..., channels) integers.
     real
-        The real numbers that they stand for, float32, axes in ONNX's order.
+        The real numbers that they stand for, float32, axes in ONNX's order; and what a host makes of them, by the names
+        of the network's outputs.
     boxes
         Boxes of a detector: `boxes` (n, 4) in pixels, `scores`, `classes` and `image_ids` (n,); None without one.
     figures
@@ -80,11 +82,13 @@ class Run(Result):
     def write(self, folder: Path) -> None:
         """Write `outputs.npz`, `run.json` and, of a detector, `boxes.npz`.
 
-        `outputs.npz` holds each result twice: `NAME`, integers with the channel last, and `NAME.real`.
+        `outputs.npz` holds each result twice: `NAME`, integers with the channel last, and `NAME.real`. What the host
+        computes is there as `NAME.real`.
         """
         arrays: dict[str, NDArray[Any]] = {}
         for name, values in self.integers.items():
             arrays |= {name: values, f"{name}{REAL}": self.real[name]}
+        arrays |= {f"{name}{REAL}": values for name, values in self.real.items()}
         _write_npz(folder / OUTPUTS, arrays)
         if self.boxes is not None:
             _write_npz(folder / BOXES, self.boxes)
@@ -116,7 +120,7 @@ class Run(Result):
             kept = read_npz(path / BOXES) if (path / BOXES).is_file() else None
             names = list(figures["results"])
             integers = {name: arrays[name] for name in names}
-            real = {name: arrays[f"{name}{REAL}"] for name in names}
+            real = {name: arrays[f"{name}{REAL}"] for name in dict.fromkeys([*names, *figures.get("outputs", ())])}
         except Exception as error:  # a damaged archive raises one of half a dozen kinds
             raise InputError(f"{folder}: expected what `roundel run` wrote: {error}") from None
         return cls(integers=integers, real=real, boxes=kept, figures=figures)
@@ -193,12 +197,14 @@ def run(
         detector, base = detector or network.detector, network.params
     chosen = engine_choice(base or "small" if engine is None else engine, base)
     source = _source(network)
-    request = _with_original(
-        Request(source=source, images=read_images(images, source.shape).first(count), detector=detector), original
-    )
-    if on == "golden":
-        return _outcome(run_golden(request))
-    return _outcome(run_rtl(request, chosen, progress))
+    taken = read_images(images, source.image_shape).first(count)
+
+    def execute(request: Request) -> Execution:
+        return run_golden(request) if on == "golden" else run_rtl(request, chosen, progress)
+
+    if source.chain is not None:
+        return _chained_outcome(run_chain(source, taken, detector, original, execute))
+    return _outcome(execute(_with_original(Request(source=source, images=taken, detector=detector), original)))
 
 
 def _with_original(request: Request, original: Model | Graph | None) -> Request:
@@ -228,6 +234,18 @@ def _outcome(execution: Execution) -> Run:
         boxes=boxes(execution),
         figures=report(execution),
         notes=(str(execution.apart),) if execution.apart else (),
+    )
+
+
+def _chained_outcome(chained: ChainedRun) -> Run:
+    executions = chained.executions.values()
+    real = {name: values for execution in executions for name, values in real_results(execution).items()}
+    return Run(
+        integers={name: values for execution in executions for name, values in execution.results.items()},
+        real=real | chained.outputs,
+        boxes=boxes(chained.main),
+        figures=chained.figures(),
+        notes=chained.notes,
     )
 
 

@@ -1,12 +1,13 @@
 """A network compiled for an engine: made, written with all that it was made from, and read again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from roundel.compiler import Compiled, compile_network, heads_of, listing, memory_map
+from roundel.compression import PARTS, chain_lines
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
 from roundel.golden.engine import EngineParams
@@ -34,14 +35,17 @@ class EngineProgram(Result):
         Descriptors, regions and tensors.
     trace
         Whether the program stores every layer's result.
+    others
+        The programs of other parts on the engine, by their places in the chain of `source`.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = (HEAD,)
+    OPTIONAL: ClassVar[tuple[str, ...]] = (HEAD, PARTS)
 
     source: Source
     detector: Detector | None
     compiled: Compiled = field(repr=False)
     trace: bool
+    others: Mapping[str, "EngineProgram"] = field(default_factory=dict, repr=False)
 
     @property
     def params(self) -> EngineParams:
@@ -60,6 +64,10 @@ class EngineProgram(Result):
     def lines(self) -> Iterable[str]:
         """Give the size of the program."""
         yield f"{len(self.compiled.program.descriptors)} descriptors, {len(self.compiled.image)} bytes"
+        for place, program in self.others.items():
+            yield f"{place}: {', '.join(program.lines())}"
+        if self.source.chain is not None:
+            yield from chain_lines(self.source.chain.as_dict())
 
     def write(self, folder: Path) -> None:
         """Write `program.bin`, `memory_map.json`, `program.lst`, and what `load` compiles again."""
@@ -73,6 +81,11 @@ class EngineProgram(Result):
         save(source.network, folder / NETWORK, meta)
         if self.detector:
             (folder / HEAD).write_text(self.detector.text, encoding="utf-8")
+        if source.chain is not None:
+            source.chain.write(folder)
+        for place, program in self.others.items():
+            (folder / place).mkdir(parents=True)
+            program.write(folder / place)
 
     @classmethod
     def load(cls, folder: str | Path) -> "EngineProgram":
@@ -103,8 +116,20 @@ class EngineProgram(Result):
         for trace in (False, True):
             program = compile(path, engine, head=head, trace=trace)
             if program.compiled.image == image:
+                for place, other in program.others.items():
+                    _check_same(path / place, other)
                 return program
         raise InputError(f"{path / BINARY}: is not what {path / NETWORK} compiles to: compile the network again")
+
+
+def _check_same(folder: Path, program: EngineProgram) -> None:
+    """Raise InputError unless the folder of a part holds a program."""
+    try:
+        image = (folder / BINARY).read_bytes()
+    except OSError as error:
+        raise InputError(f"{folder / BINARY}: cannot be read ({error.strerror})") from None
+    if image != program.compiled.image:
+        raise InputError(f"{folder / BINARY}: is not what {folder / NETWORK} compiles to: compile the network again")
 
 
 def compile(
@@ -158,4 +183,13 @@ def compile(
     heads = heads_of(detector, source.network, source.results) if detector else ()
     params = chosen.with_boxes(detector).params
     compiled = compile_network(source.network, source.engine_shape, params, heads=heads, trace=trace)
-    return EngineProgram(source=source, detector=detector, compiled=compiled, trace=trace)
+    others = {
+        place: EngineProgram(
+            source=other,
+            detector=None,
+            compiled=compile_network(other.network, other.engine_shape, params, trace=trace),
+            trace=trace,
+        )
+        for place, other in source.others.items()
+    }
+    return EngineProgram(source=source, detector=detector, compiled=compiled, trace=trace, others=others)

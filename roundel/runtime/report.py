@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.compression import chain_lines
 from roundel.frontend import ImportCheck
+from roundel.quantization import real_values
 from roundel.runtime.cycles import LayerCycles, layer_cycles, total
 from roundel.runtime.execution import Execution
 from roundel.ui import Grid, shortened
@@ -52,12 +54,9 @@ def accuracy(execution: Execution) -> float | None:
 def real_results(execution: Execution) -> Arrays:
     """Give the results as the real numbers that they stand for, in float32, axes in ONNX's order."""
     source = execution.request.source
-    formats = {layer.name: layer.output for layer in source.network.layers}
-    real = {
-        name: formats[source.results[name]].decode(values).astype(np.float32)
-        for name, values in execution.results.items()
-    }
-    return {name: values.transpose(0, 3, 1, 2) if values.ndim == 4 else values for name, values in real.items()}
+    codes = {source.results[name]: values for name, values in execution.results.items()}
+    real = real_values(source.network, source.shape, codes)
+    return {name: real[source.results[name]] for name in execution.results}
 
 
 def boxes(execution: Execution) -> Arrays | None:
@@ -92,8 +91,10 @@ def _chain_cells(row: Mapping[str, Any]) -> list[str]:
 
 def summary(figures: Mapping[str, Any]) -> Iterator[str]:
     """Give what a person wants to know of `report`, one line each."""
-    for name, shape in figures["results"].items():
+    for name, shape in (figures["results"] | figures.get("outputs", {})).items():
         yield f"{name}: {shape}"
+    if "parts" in figures:
+        yield from chain_lines(figures["parts"])
     if figures["boxes"]:
         yield f"{sum(figures['boxes'])} boxes kept in {figures['images']} images"
     if figures["accuracy"] is not None:

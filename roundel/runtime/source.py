@@ -1,13 +1,13 @@
 """The integer network that is compiled and run, from whatever a user has of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from roundel.compression import CompressedNetwork, read_calibration
+from roundel.compression import MAIN, PARTS, Chain, CompressedNetwork, read_calibration
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
 from roundel.graph import integer_of
@@ -34,6 +34,10 @@ class Source:
         The layer behind each output of the trained network, by the output's name.
     calibration
         Figures of the calibration images, where the file has them.
+    chain
+        What a host computes before, between and behind; None where all runs on the engine.
+    others
+        The networks of other parts on the engine, by their places in the chain.
     """
 
     file: str
@@ -41,6 +45,17 @@ class Source:
     shape: Shape
     results: Mapping[str, str]
     calibration: ImageStatistics | None = None
+    chain: Chain | None = None
+    others: Mapping[str, "Source"] = field(default_factory=dict)
+
+    @property
+    def image_shape(self) -> Shape:
+        """Shape of what a user gives: an image of the whole network, before what a host does to it."""
+        return self.shape if self.chain is None else self.chain.shape
+
+    def part(self, place: str) -> "Source":
+        """Return the network of a part on the engine."""
+        return replace(self, chain=None, others={}) if place == MAIN else self.others[place]
 
     @property
     def engine_shape(self) -> Shape:
@@ -67,9 +82,12 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     InputError
         The file is missing or damaged, or nothing says the shape.
     """
-    calibration = None
+    calibration: ImageStatistics | None = None
+    chain: Chain | None = None
+    others: dict[str, Source] = {}
     if isinstance(network, CompressedNetwork):
-        calibration = network.calibration
+        calibration, chain = network.calibration, network.chain
+        others = {place: network_source(other) for place, other in network.others.items()}
         file, held, results, own = network.file, network.network, network.results, network.shape
     elif isinstance(network, Network):
         file, held, results, own = "network", network, {name: name for name in network.output_names}, None
@@ -77,14 +95,26 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
         path = path_of("network", network, expected="a compressed network, its folder or file, or an integer network")
         path = path / NETWORK if path.is_dir() else path
         held, meta = load(path), load_meta(path)
-        calibration = read_calibration(path, meta)
+        calibration, chain = read_calibration(path, meta), Chain.load(path.parent)
+        others = _others(path.parent, chain)
         file, results, own = str(path), _results(path, held, meta), _shape(path, meta) if shape is None else None
     if shape is not None:
         sizes = _sizes(shape)
         own = sizes if len(sizes) == 1 else (sizes[2], sizes[0], sizes[1])
     if own is None:
         raise InputError(f"{file}: expected the shape of an image: (rows, columns, channels) or (features,)")
-    return Source(file=file, network=held, shape=own, results=results, calibration=calibration)
+    return Source(
+        file=file, network=held, shape=own, results=results, calibration=calibration, chain=chain, others=others
+    )
+
+
+def _others(folder: Path, chain: Chain | None) -> dict[str, Source]:
+    """Return the networks of the other parts on the engine."""
+    places = [part.file for part in chain.engine if part.file != MAIN] if chain else []
+    for place in places:
+        if (folder / place / PARTS).exists():
+            raise InputError(f"{folder / place / PARTS}: expected a part of the engine alone, without parts of its own")
+    return {place: network_source(folder / place) for place in places}
 
 
 def _sizes(shape: object) -> Shape:

@@ -323,7 +323,7 @@ def test_the_page_is_what_its_command_writes(tmp_path, monkeypatch):
 
 
 def test_outputs_have_the_names_of_the_file(tmp_path):
-    """Two outputs of one tensor are two results; what the host computes is there as what it reads."""
+    """Two outputs of one tensor are two results; what the host computes is there, and what it reads."""
     x, *ys = (helper.make_tensor_value_info(tensor, TensorProto.FLOAT, ["n", 2]) for tensor in ("x", "a", "b", "p"))
     weights = numpy_helper.from_array(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), "w")
     nodes = [
@@ -339,7 +339,8 @@ def test_outputs_have_the_names_of_the_file(tmp_path):
     assert call("compress", tmp_path / "n.onnx", "--calibration", tmp_path / "images.npz", "-o", tmp_path / "n") == 0
     assert call("run", tmp_path / "n", "--input", tmp_path / "images.npz", "-o", tmp_path / "out") == 0
     with np.load(tmp_path / "out" / "outputs.npz") as results:
-        assert results.files == ["a", "a.real", "b", "b.real", "logits", "logits.real"]
+        assert results.files == ["a", "a.real", "b", "b.real", "logits", "logits.real", "p.real"]
         np.testing.assert_array_equal(results["a"], results["b"])
         np.testing.assert_allclose(results["a.real"], [[1, 2], [3, 4]], atol=0.05)
         np.testing.assert_allclose(results["logits.real"], [[7, 10], [15, 22]], atol=0.2)
+        np.testing.assert_allclose(results["p.real"].sum(axis=1), 1, rtol=1e-6)

@@ -83,11 +83,15 @@ def test_what_the_compiler_refuses_is_said():
     assert "matmul_y" in part.not_compiled
 
 
-def test_a_part_without_an_integer_form_is_said():
-    weights = {"m": np.ones(4, np.float32), "w": np.ones((4, 4), np.float32), "o": np.ones((1, 4), np.float32)}
+def test_an_operator_without_an_integer_form_where_it_stands_is_said():
+    weights = {"w": np.ones((4, 4), np.float32), "o": np.ones((1, 4), np.float32)}
     rows = [("Add", ["x", "o"], "a", {}), ("MatMul", ["a", "w"], "y", {})]
-    [part] = roundel.inspect(model(rows, (4,), weights)).parts
-    assert "no convolution or matrix product to fold it into" in part.refused
+    result = roundel.inspect(model(rows, (4,), weights))
+    [block] = result.blocks
+    assert (block.operator, block.names) == ("Add", ("add_a",))
+    assert "no convolution or matrix product to fold it into" in block.reason
+    assert [row.place for row in result.operators] == ["blocked", "engine"]
+    assert result.share == 1
 
 
 def boxes(svg):

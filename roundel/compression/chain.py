@@ -1,0 +1,300 @@
+"""The parts of a network in the order in which they run, on the engine and on a host, and the tensors between them."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.frontend import HostModel, Partition, extract
+from roundel.golden.errors import InputError
+from roundel.ui import write_json
+
+PARTS, VERSION = "parts.json", 1
+MAIN = "."
+"""The folder of the network itself: that of its part on the engine, or of the largest one of several."""
+MOST = 1 << 24  # bytes of such a file
+
+Tensors = Mapping[str, NDArray[Any]]
+Engine = Callable[["ChainPart", NDArray[Any]], Tensors]
+"""Computes a part of the engine: from its images to its results, by name, real numbers in ONNX's order of axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainPart:
+    """A part of the chain.
+
+    Attributes
+    ----------
+    engine
+        Whether it runs on the engine.
+    file
+        On the engine the folder of its network, else the file of its ONNX model; both beside `parts.json`.
+    inputs, outputs
+        Tensors that it takes and gives.
+    macs
+        Its products for one image.
+    operators
+        How many operators of each kind it has.
+    """
+
+    engine: bool
+    file: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    macs: int
+    operators: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values that JSON can hold."""
+        lists = {"inputs": list(self.inputs), "outputs": list(self.outputs)}
+        return vars(self) | lists | {"operators": dict(self.operators)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chain:
+    """A network in parts.
+
+    Attributes
+    ----------
+    host
+        What was left to the host: `tail` or `any`.
+    source, shape
+        The network's input, and the shape of an image: (channels, rows, columns) or (features,).
+    outputs
+        The network's outputs, by their own names.
+    batch
+        How many images a model of the host takes at once.
+    macs
+        Products of the whole network for one image.
+    parts
+        In the order in which they run.
+    models
+        The ONNX models of the host's parts, by file.
+    """
+
+    host: str
+    source: str
+    shape: tuple[int, ...]
+    outputs: tuple[str, ...]
+    batch: int
+    macs: int
+    parts: tuple[ChainPart, ...]
+    models: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def engine(self) -> tuple[ChainPart, ...]:
+        """The parts on the engine."""
+        return tuple(part for part in self.parts if part.engine)
+
+    @property
+    def share(self) -> float:
+        """Part of all products that the engine computes, 0 to 1."""
+        return sum(part.macs for part in self.engine) / self.macs if self.macs else 1.0
+
+    def run(self, images: NDArray[Any], engine: Engine) -> dict[str, NDArray[Any]]:
+        """Run all parts.
+
+        Parameters
+        ----------
+        images
+            (count, *shape).
+        engine
+            Computes the parts of the engine.
+
+        Returns
+        -------
+        dict
+            The network's outputs by name, of all images along the first axis: that of the batch or, where an output
+            has none, a new one.
+
+        Raises
+        ------
+        InputError
+            The host cannot run its part, or an output has another size for each image.
+        """
+        count, tensors = len(images), {self.source: self._split(np.asarray(images, np.float32))}
+        for part in self.parts:
+            if part.engine:
+                values = np.concatenate(tensors[part.inputs[0]])[:count]
+                results = engine(part, values)
+                tensors |= {name: self._split(np.asarray(results[name], np.float32)) for name in part.outputs}
+                continue
+            model = _host_model(self, part)
+            runs = [
+                model.run({name: tensors[name][index] for name in part.inputs})
+                for index in range(len(tensors[self.source]))
+            ]
+            tensors |= {name: [values[name] for values in runs] for name in part.outputs}
+        return {name: self._joined(name, tensors[name], count) for name in self.outputs}
+
+    def _split(self, values: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return a tensor in pieces as large as the host takes; the last images fill what is left."""
+        count, batch = len(values), self.batch
+        full = values[np.minimum(np.arange(-(-count // batch) * batch), count - 1)] if count % batch else values
+        return [full[first : first + batch] for first in range(0, count, batch)]
+
+    def _joined(self, name: str, pieces: Sequence[NDArray[Any]], count: int) -> NDArray[Any]:
+        shapes = {piece.shape for piece in pieces}
+        if all(shape[:1] == (self.batch,) for shape in shapes) and len({shape[1:] for shape in shapes}) == 1:
+            return np.concatenate(pieces)[:count]
+        if len(shapes) == 1:
+            return np.stack(pieces) if len(pieces) > 1 else pieces[0]
+        raise InputError(f"output {name}: has another size for each image: run one image at a time (--count 1)")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what `parts.json` holds."""
+        return {
+            "version": VERSION,
+            "host": self.host,
+            "source": self.source,
+            "shape": list(self.shape),
+            "outputs": list(self.outputs),
+            "batch": self.batch,
+            "macs": self.macs,
+            "share": self.share,
+            "parts": [part.as_dict() for part in self.parts],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write `parts.json` and the models of the host."""
+        write_json(folder / PARTS, self.as_dict())
+        for file, data in self.models.items():
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_bytes(data)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Chain | None":
+        """Read what `write` wrote; None where there is no `parts.json`.
+
+        Raises
+        ------
+        InputError
+            It, or a file that it names, is missing or damaged: one line.
+        """
+        path = folder / PARTS
+        if not path.is_file():
+            return None
+        try:
+            if path.stat().st_size > MOST:
+                raise ValueError(f"at most {MOST} bytes")
+            values = json.loads(path.read_text(encoding="utf-8"))
+            parts = tuple(_part(item) for item in values["parts"])
+            chain = cls(
+                host=_text(values["host"]),
+                source=_text(values["source"]),
+                shape=tuple(_whole(size, 1) for size in values["shape"]),
+                outputs=tuple(map(_text, values["outputs"])),
+                batch=_whole(values["batch"], 1),
+                macs=_whole(values["macs"]),
+                parts=parts,
+                models={part.file: (folder / part.file).read_bytes() for part in parts if not part.engine},
+            )
+            _check_order(chain)
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InputError(f"{path}: expected the parts that `roundel compress` wrote: {error}") from None
+        return chain
+
+
+def _host_model(chain: Chain, part: ChainPart) -> HostModel:
+    """Return the model of a host's part; InputError unless it has the part's tensors."""
+    model = HostModel(chain.models[part.file], part.file)
+    if model.inputs != part.inputs or model.outputs != part.outputs:
+        names = f"{', '.join(part.inputs)} and {', '.join(part.outputs)}"
+        raise InputError(f"{part.file}: expected the tensors {names} that {PARTS} names, not those of another model")
+    return model
+
+
+def chain_lines(values: Mapping[str, Any]) -> list[str]:
+    """Say what runs where, from what `Chain.as_dict` gives."""
+    count, host = sum(part["engine"] for part in values["parts"]), Counter[str]()
+    for part in values["parts"]:
+        host.update({} if part["engine"] else part["operators"])
+    kinds = ", ".join(f"{number} {kind}" for kind, number in host.most_common())
+    parts = f"{count} part{'s' if count != 1 else ''}"
+    return [
+        f"On the engine: {values['share']:.2%} of {values['macs']:,} MACs, in {parts} (--host {values['host']})",
+        f"Left to the host: {sum(host.values())} operators ({kinds})",
+    ]
+
+
+def chain_of(partition: Partition, host: str) -> Chain:
+    """Return the chain of a network in parts: the engine's largest part lies in the folder itself.
+
+    Raises
+    ------
+    InputError
+        A part of the host that may run for any time, or whose tensors are too large.
+    """
+    examination = partition.examination
+    main = max(partition.engine, key=lambda part: part.macs)
+    parts, models = [], {}
+    for number, part in enumerate(partition.parts):
+        file = (MAIN if part is main else f"engine/{number}") if part.engine else f"host/{number}.onnx"
+        if not part.engine:
+            models[file] = extract(examination, part).SerializeToString()
+        kinds = Counter(item.operator for item in part.verdicts)
+        parts.append(
+            ChainPart(
+                engine=part.engine, file=file, inputs=part.inputs, outputs=part.outputs, macs=part.macs, operators=kinds
+            )
+        )
+    scope = examination.scope
+    return Chain(
+        host=host,
+        source=scope.source,
+        shape=scope.shapes[scope.source],
+        outputs=tuple(item.name for item in examination.model.graph.output),
+        batch=scope.batch or 1,
+        macs=examination.macs,
+        parts=tuple(parts),
+        models=models,
+    )
+
+
+def _part(item: Any) -> ChainPart:
+    file = _text(item["file"])
+    if Path(file).is_absolute() or ".." in Path(file).parts or Path(file).as_posix() != file:
+        raise ValueError(f"expected a file in the folder, not {file!r}")
+    if not isinstance(item["engine"], bool):
+        raise ValueError("engine must be true or false")
+    return ChainPart(
+        engine=item["engine"],
+        file=file,
+        inputs=tuple(map(_text, item["inputs"])),
+        outputs=tuple(map(_text, item["outputs"])),
+        macs=_whole(item["macs"]),
+        operators={_text(kind): _whole(count) for kind, count in item["operators"].items()},
+    )
+
+
+def _check_order(chain: Chain) -> None:
+    """Raise ValueError unless every part finds its inputs, and the engine has one main part."""
+    ready = {chain.source}
+    for part in chain.parts:
+        if not ready.issuperset(part.inputs) or not part.inputs or (part.engine and len(part.inputs) != 1):
+            raise ValueError(f"part {part.file} does not find its inputs")
+        ready.update(part.outputs)
+    if not ready.issuperset(chain.outputs) or not chain.outputs:
+        raise ValueError("no part gives some output")
+    files = [part.file for part in chain.parts]
+    if [part.file for part in chain.engine].count(MAIN) != 1 or len(set(files)) != len(files):
+        raise ValueError("expected one main part of the engine, and a file of its own for each other part")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text, not {value!r}")
+    return value
+
+
+def _whole(value: Any, least: int = 0) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError(f"expected a whole number of at least {least}, not {value!r}")
+    return value

@@ -1,0 +1,90 @@
+"""A part of a network that a host computes, through onnxruntime, or without it through ONNX's own reference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from roundel.frontend.model_file import first_line
+from roundel.golden.errors import InputError
+
+QUIET = 4  # errors of onnxruntime are raised, too
+SLOW = "the host's part runs in ONNX's reference, slowly: pip install 'roundel[host]' brings onnxruntime"
+
+Tensors = dict[str, NDArray[Any]]
+
+
+class HostModel:
+    """An ONNX model that runs on the host.
+
+    Parameters
+    ----------
+    data
+        The model's bytes.
+    file
+        Name of its file, for messages.
+
+    Raises
+    ------
+    InputError
+        No ONNX model, or one that neither onnxruntime nor ONNX's reference can run: one line.
+    """
+
+    def __init__(self, data: bytes, file: str) -> None:
+        self.file = file
+        try:
+            proto = onnx.load_model_from_string(data)
+        except Exception as error:  # kinds of protobuf's own
+            raise InputError(f"{file}: not a valid ONNX model: {first_line(error)}") from None
+        self.inputs = tuple(item.name for item in proto.graph.input)
+        self.outputs = tuple(item.name for item in proto.graph.output)
+        self._types = {item.name: item.type.tensor_type.elem_type for item in proto.graph.input}
+        self._session = _session(proto, file)
+
+    def run(self, tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Compute the outputs, by name, of inputs by name; InputError where the model does not take them."""
+        given = {name: tensors[name].astype(self._type(name), copy=False) for name in self.inputs}
+        try:
+            with np.errstate(all="ignore"):
+                values = self._session.run(list(self.outputs), given)
+        except Exception as error:  # onnxruntime and the reference raise whatever they like
+            raise InputError(f"{self.file}: the host cannot run it: {_told(error)}") from None
+        return {name: np.asarray(value) for name, value in zip(self.outputs, values, strict=True)}
+
+    def _type(self, name: str) -> Any:
+        return onnx.helper.tensor_dtype_to_np_dtype(self._types[name])
+
+
+def host_note() -> str | None:
+    """Return what to know about the host here: that onnxruntime is missing; None if it is there."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        return SLOW
+    return None
+
+
+def _session(proto: onnx.ModelProto, file: str) -> Any:
+    """Return what runs a model, by names and arrays."""
+    try:
+        import onnxruntime
+    except ImportError:
+        onnxruntime = None
+    try:
+        if onnxruntime is None:
+            from onnx.reference import ReferenceEvaluator
+
+            return ReferenceEvaluator(proto)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
+        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # kinds of their own: operators, versions and types that they do not have
+        missing = "" if onnxruntime is not None else "; pip install 'roundel[host]' brings onnxruntime"
+        raise InputError(f"{file}: the host cannot run it: {_told(error)}{missing}") from None
+
+
+def _told(error: Exception) -> str:
+    """Return what onnxruntime says, without its own name, codes and the rest of several lines."""
+    return first_line(error).rpartition("[ONNXRuntimeError] : ")[2][:300]
