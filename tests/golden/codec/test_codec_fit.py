@@ -90,3 +90,42 @@ def test_a_stream_of_a_header_alone_is_judged_too():
     with pytest.raises(CodecError) as error:
         DecoderParams(width=5).decode(stream)
     assert error.value.bit == 32  # the word of packing, width and lanes
+
+
+LEVELS = (0, 3, -5)
+WORDS = {"packing": 32, "width": 32, "lanes": 32, "slices": 96, "table": 96}  # docs/codecs.md: where the header says so
+
+
+@pytest.mark.parametrize("count", [0, 100])
+@pytest.mark.parametrize(
+    ("decoder", "what", "other"),
+    [
+        ({}, "packing", {"packing": "relative"}),
+        ({}, "packing", {"packing": "rice"}),
+        ({"packing": "rice"}, "packing", {"packing": "mask"}),
+        ({}, "width", {"width": 3}),
+        ({}, "width", {"width": 8}),
+        ({}, "lanes", {"lanes": 4}),
+        ({}, "lanes", {"lanes": 32}),
+        ({"packing": "rice"}, "lanes", {"packing": "rice", "lanes": 16}),
+        ({"packing": "rice", "slices": 2}, "slices", {"packing": "rice", "slices": 4}),
+        ({"packing": "rice"}, "slices", {"packing": "rice", "slices": 8}),
+        ({}, "table", {"levels": LEVELS}),
+        ({"table": True}, "table", {}),
+    ],
+)
+def test_a_decoder_refuses_streams_for_others(decoder, what, other, count):
+    made = DecoderParams(**decoder)
+    usual = {"packing": "mask", "width": 4, "lanes": 8, "segment": 64}
+    weights = ([0, 0, 3, 0] * 25)[:count]
+    own = usual | decoder | ({"levels": LEVELS} if decoder.get("table") else {})
+    own.pop("table", None)
+    assert made.decode(encode(weights, CodecParams(**own))).tolist() == weights
+    with pytest.raises(CodecError) as error:
+        made.decode(encode(weights, CodecParams(**usual | other)))
+    assert error.value.bit == WORDS[what]
+
+
+def test_lanes_are_of_no_matter_to_relative():
+    stream = encode([0, 1, 2], CodecParams(packing="relative", width=4, lanes=32))
+    assert DecoderParams(packing="relative", lanes=4).decode(stream).tolist() == [0, 1, 2]

@@ -86,3 +86,21 @@ def test_a_file_holds_it_and_is_of_version_one_without(tmp_path):
         assert load(tmp_path / "network.npz").encoding == network.encoding
         images = np.asarray(VALUES[np.isfinite(VALUES)], np.float32).reshape(1, -1)
         np.testing.assert_array_equal(load(tmp_path / "network.npz").encode(images), network.encode(images))
+
+
+@pytest.mark.parametrize("bounds", [(-(1 << 31), (1 << 31) - 1), (0, 0), (5, 7)])
+def test_bounds_at_their_limits(bounds):
+    assert Encoding(bounds=bounds).bounds == bounds
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ((-(1 << 31) - 1, 0), "bounds must be -2147483648 to 2147483647, not -2147483649"),
+        ((0, 1 << 31), "bounds must be -2147483648 to 2147483647, not 2147483648"),
+        ((1, 0), r"bounds \(1, 0\) leave nothing"),
+    ],
+)
+def test_bounds_beyond_their_limits(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        Encoding(bounds=bounds)
