@@ -36,6 +36,25 @@ def requant_configs() -> dict[str, dict[str, Any]]:
     return configs
 
 
+ACTIVATION_CONFIGS: dict[str, dict[str, Any]] = {
+    "8_lanes": {},
+    "16_columns_4_lanes_pipelined": {"columns": 16, "lanes": 4, "pipeline": True},
+    "6_columns_2_lanes_12_bits": {"columns": 6, "lanes": 2, "in_width": 12, "segment_bits": 5},
+    "3_columns_10_bits_curve_alone": {
+        "columns": 3,
+        "lanes": 3,
+        "in_width": 10,
+        "segment_bits": 3,
+        "step_bits": 7,
+        "residual": False,
+        "slopes": False,
+        "pipeline": True,
+    },
+    "single_column": {"columns": 1, "lanes": 1, "residual": False},
+}
+"""As many lanes as columns and fewer, every word width, with and without residual, slopes and pipeline."""
+
+
 MAC_CONFIGS: dict[str, dict[str, Any]] = {
     "16x16": {},
     "16x16_weights_4": {"weight_width": 4},

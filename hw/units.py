@@ -7,13 +7,16 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from roundel.golden.activation import ActivationParams
 from roundel.golden.codec import DecoderParams
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.mac import MacParams, SparseMacParams
 from roundel.golden.nms import GreedyParams, NmsParams
 from roundel.golden.parameters import Params
 from roundel.golden.requant import RequantParams
+from roundel.hw.activation import Activation
 from roundel.hw.configs import (
+    ACTIVATION_CONFIGS,
     DECODER_CONFIGS,
     GREEDY_CONFIGS,
     MAC_CONFIGS,
@@ -66,6 +69,13 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 params=RequantParams,
                 component=Requantizer,
                 configs=MappingProxyType(requant_configs()),
+            ),
+            Unit(
+                name="activation",
+                summary="activation: SiLU, Sigmoid, GELU and any function of one value as segments, residual behind it",
+                params=ActivationParams,
+                component=Activation,
+                configs=MappingProxyType(ACTIVATION_CONFIGS),
             ),
             Unit(
                 name="mac",

@@ -8,6 +8,8 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 
+from roundel.golden.activation import FUNCTIONS, ActivationParams
+from roundel.hw.activation import Activation
 from roundel.hw.lib import Component, Out
 from roundel.hw.requant import ShiftCore
 from roundel.sim.stimuli import ACC_WIDTH, combinations
@@ -70,13 +72,31 @@ def _requant_bank(settings: Mapping[str, Any]) -> RequantBank:
     return RequantBank(settings["out_width"])
 
 
+def _activation(settings: Mapping[str, Any]) -> Activation:
+    return Activation(ActivationParams(**settings["params"]))
+
+
 EXHAUSTIVE: Mapping[str, Exhaustive] = MappingProxyType(
     {
         "requant": Exhaustive(
             bench="roundel.sim.benches.tb_requant_exhaustive",
             component=_requant_bank,
             configs=MappingProxyType({"every 16-bit accumulator to 8 bits": {"out_width": 8}}),
-        )
+        ),
+        "activation": Exhaustive(
+            bench="roundel.sim.benches.tb_activation_exhaustive",
+            component=_activation,
+            configs=MappingProxyType(
+                {
+                    "every word of every function": {
+                        "params": {},
+                        "functions": [(name, {}) for name in FUNCTIONS],
+                        "low": -8.0,
+                        "high": 7.9375,
+                    }
+                }
+            ),
+        ),
     }
 )
 """The exhaustive bench of each unit that has one."""

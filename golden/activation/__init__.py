@@ -2,9 +2,9 @@
 
 from roundel.golden.activation.fit import Fitted, Goal, fit_table
 from roundel.golden.activation.functions import FUNCTIONS, Function, named, sampled
-from roundel.golden.activation.params import ActivationParams, slopes_of
+from roundel.golden.activation.params import ActivationParams, slope_table
 from roundel.golden.activation.search import best_table
-from roundel.golden.activation.table import CONTROL, ActivationTable, Fold, Linear, random_table
+from roundel.golden.activation.table import CONTROL, ActivationTable, Fold, random_table
 
 __all__ = [
     "CONTROL",
@@ -15,11 +15,10 @@ __all__ = [
     "Fold",
     "Function",
     "Goal",
-    "Linear",
     "best_table",
     "fit_table",
     "named",
     "random_table",
     "sampled",
-    "slopes_of",
+    "slope_table",
 ]

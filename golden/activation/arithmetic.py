@@ -6,7 +6,7 @@ All arrays are int64. `roundel.golden.activation.params.ActivationParams` checks
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.activation.table import Fold, Linear
+from roundel.golden.activation.table import Fold
 from roundel.golden.rounding import Ints
 
 
@@ -57,26 +57,23 @@ def curve(position: Ints, knots: Ints, step_bits: int) -> Ints:
     return np.asarray((knots[even] << step_bits) + (knots[odd] - knots[even]) * steps)
 
 
-def linear_part(words: Ints, linear: Linear, shift: int, step_bits: int) -> Ints:
-    """Return `v + 1/2`, for the words that `linear` names, in the units of `curve`."""
-    used = {Linear.OFF: words != words, Linear.POSITIVE: words >= 0, Linear.ALL: words == words}[linear]
-    return np.asarray(np.where(used, ((2 * words + 1) << shift) << (step_bits - 1), 0))
+def linear_part(words: Ints, shift: int, step_bits: int) -> Ints:
+    """Return `v + 1/2` of words from 0 on, 0 of the others, in the units of `curve`."""
+    return np.asarray(np.where(words >= 0, ((2 * words + 1) << shift) << (step_bits - 1), 0))
 
 
 def sloped(position: Ints, slopes: Ints, step_bits: int) -> Ints:
     """Return the magnitude of a negative word times the magnitude of its column's slope, in the units of `curve`.
 
-    A slope is a multiplier of `step_bits + 1` bits, then a bit that halves it, then a sign. `position` is the place of
-    the greatest core, so that no magnitude saturates.
+    A slope is a multiplier of `step_bits + 1` bits, then a sign. No magnitude saturates in the cores that a table of
+    slopes may have.
     """
-    multiplier = slopes & ((2 << step_bits) - 1)
-    halved = (slopes >> (step_bits + 1)) & 1
-    return np.asarray((position >> halved) * multiplier)
+    return np.asarray(position * (slopes & ((2 << step_bits) - 1)))
 
 
 def slope_sign(slopes: Ints, step_bits: int) -> NDArray[np.bool_]:
     """Whether each slope is negative."""
-    return np.asarray((slopes >> (step_bits + 2)) & 1 == 1)
+    return np.asarray((slopes >> (step_bits + 1)) & 1 == 1)
 
 
 def rounded(total: Ints, shift: int, low: int, high: int) -> Ints:

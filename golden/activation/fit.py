@@ -184,7 +184,7 @@ def design_of(goal: Goal, shape: ActivationTable) -> tuple[Reals, Reals]:
     """Return the matrix from knots to curves, one row a word, and the curve that is wanted, in ULP."""
     params = goal.params
     unit = 1 << (params.fraction + params.step_bits)
-    linear = arithmetic.linear_part(goal.words, shape.linear, shape.linear_shift, params.step_bits) / unit
+    linear = arithmetic.linear_part(goal.words, shape.linear_shift, params.step_bits) / unit if shape.linear else 0.0
     least = -(1 << (params.OUT_WIDTH - 1)) if shape.unsigned else 0
     return _matrix(params, shape.fold, shape.core), goal.targets.mean(axis=1) + least - linear
 

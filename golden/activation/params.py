@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from roundel.golden.activation import arithmetic
 from roundel.golden.activation.table import CONTROL, ActivationTable, Fold
+from roundel.golden.formats import signed_width
 from roundel.golden.parameters import Params, check_bool, check_integer
 from roundel.golden.rounding import Ints, limits
 
@@ -93,8 +94,17 @@ class ActivationParams(Params):
 
     @property
     def slope_width(self) -> int:
-        """Bits of a column's slope: multiplier, a bit that halves it, sign."""
-        return self.step_bits + 3
+        """Bits of a column's slope: multiplier, sign."""
+        return self.step_bits + 2
+
+    @property
+    def total_width(self) -> int:
+        """Bits of the sum before it is rounded, signed: whatever word, knots, residual and slope."""
+        linear = (2 << (self.in_width - 1)) << 2 << (self.step_bits - 1)
+        curve = 1 << (self.knot_width - 1 + self.step_bits)
+        step = 1 << (self.knot_width - 2 + self.step_bits)
+        residual = (1 << (self.RESIDUAL_WIDTH - 1)) << 3 << self.step_bits if self.residual else 0
+        return signed_width(-(total := linear + curve + step + residual), total)
 
     @property
     def entry_width(self) -> int:
@@ -133,8 +143,10 @@ class ActivationParams(Params):
             raise ValueError(f"odd knots less their even neighbours must be {low} to {high}, not beyond")
         if table.fold is Fold.SLOPE and not self.slopes:
             raise ValueError("fold slope needs a unit with slopes")
-        if table.fold is Fold.SLOPE and table.core != self.greatest_core - 1:
-            raise ValueError(f"core must be {self.greatest_core - 1} where fold is slope, not {table.core}")
+        if table.fold is Fold.SLOPE:
+            check_integer("core of fold slope", table.core, self.greatest_core - 1, self.greatest_core)
+            if np.any(knots):
+                raise ValueError("knots must be 0 where fold is slope")
         return knots
 
     def compute(
@@ -151,7 +163,7 @@ class ActivationParams(Params):
         residual
             Integers of 9 bits that broadcast against `words`; 0 in a unit without them.
         slopes
-            Of each column, as `slopes_of` makes them; used by tables of fold `slope`.
+            Of each column, as `slope_table` makes them; used by tables of fold `slope`.
 
         Returns
         -------
@@ -171,7 +183,8 @@ class ActivationParams(Params):
         else:
             total = arithmetic.curve(position, knots, self.step_bits)
             total = np.where((values < 0) & (table.fold is Fold.ODD), -total, total)
-        total = total + arithmetic.linear_part(values, table.linear, table.linear_shift, self.step_bits)
+        if table.linear:
+            total = total + arithmetic.linear_part(values, table.linear_shift, self.step_bits)
         total = total + ((added << table.residual_shift) << self.step_bits)
         low, high = limits(self.OUT_WIDTH, True)
         result = arithmetic.rounded(total, self.fraction + self.step_bits, low, high)
@@ -186,15 +199,20 @@ def _checked(name: str, values: ArrayLike, ends: tuple[int, int]) -> Ints:
     return integers
 
 
-def slopes_of(params: ActivationParams, slopes: ArrayLike, linear_shift: int = 0) -> Ints:
-    """Return the nearest slopes that columns can have, as the unit takes them.
+def slope_table(params: ActivationParams, slopes: ArrayLike, *, linear_shift: int = 0) -> tuple[ActivationTable, Ints]:
+    """Return the table of a layer with a slope for each column (PRelu), and the columns' slopes as the unit takes them.
+
+    Slopes are the nearest ones: in steps of 1/128 where none is above 63/128 in a unit of the usual widths, else of
+    1/64.
 
     Parameters
     ----------
+    params
+        The unit, which has slopes.
     slopes
-        Real slopes of negative words, where those from 0 on have a slope of 1.
+        (columns,): real slopes of negative words, where those from 0 on have a slope of 1.
     linear_shift
-        Of the table; 0 leaves the slopes their greatest range, up to 1 in a unit of the usual widths.
+        Of the table; 0 leaves the slopes their greatest range.
 
     Raises
     ------
@@ -203,11 +221,19 @@ def slopes_of(params: ActivationParams, slopes: ArrayLike, linear_shift: int = 0
     """
     real = np.asarray(slopes, dtype=np.float64)
     limit = (2 << params.step_bits) - 1
-    unit = float(1 << (params.greatest_core - 1 + linear_shift))
-    magnitude = np.abs(real) * unit
-    if not np.all(magnitude <= limit + 0.5):  # catches NaN, too
-        raise ValueError(f"slopes must be {-limit / unit:g} to {limit / unit:g}, not {real.min()} to {real.max()}")
-    halved = np.rint(2 * magnitude) <= limit
-    multiplier = np.minimum(np.rint(np.where(halved, 2 * magnitude, magnitude)), limit).astype(np.int64)
-    sign = (real < 0).astype(np.int64)
-    return np.asarray(multiplier | halved.astype(np.int64) << (params.step_bits + 1) | sign << (params.step_bits + 2))
+    for core in (params.greatest_core, params.greatest_core - 1):
+        unit = float(1 << (core + linear_shift))
+        multiplier = np.rint(np.abs(real) * unit)
+        if np.all(multiplier <= limit):  # not for NaN
+            break
+    else:
+        raise ValueError(f"slopes must be {-limit / unit:g} to {limit / unit:g}, not {real.min():g} to {real.max():g}")
+    table = ActivationTable(
+        knots=(0,) * (params.segments + 1),
+        fold=Fold.SLOPE,
+        core=core,
+        linear=True,
+        linear_shift=linear_shift,
+    )
+    sign = (real < 0).astype(np.int64) << (params.step_bits + 1)
+    return table, np.asarray(multiplier.astype(np.int64) | sign)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from roundel.golden.activation.fit import ROUNDS, Fitted, Goal, design_of, estimate, fit_table
 from roundel.golden.activation.functions import Function
 from roundel.golden.activation.params import ActivationParams
-from roundel.golden.activation.table import ActivationTable, Fold, Linear
+from roundel.golden.activation.table import ActivationTable, Fold
 from roundel.golden.formats import Format
 
 GOOD = 1.0  # ULP: of tables with no greater error, the one with the least mean error is taken
@@ -68,9 +68,9 @@ def best_table(
 
     shapes = [
         (*estimate(goal(word), shape), goal(word), shape)
-        for word, linear, shift in _formats(params, low, high, output)
+        for word, shift in _formats(params, low, high, output)
         if goal(word).least_error + 0.25 < limit
-        for shape in _shapes(goal(word), linear, shift, limit)
+        for shape in _shapes(goal(word), shift, limit)
     ]
     best = _best([(goal, shape) for *_, goal, shape in _nearest(shapes, limit)], limit)
     if best is None:
@@ -117,29 +117,30 @@ def _rank(fitted: Fitted, limit: float) -> tuple[bool, bool, float]:
     return _key(fitted.max_error, fitted.mean_error, limit)
 
 
-def _formats(params: ActivationParams, low: float, high: float, output: Format) -> Iterator[tuple[Format, Linear, int]]:
-    """Word formats to try, each with the linear part that goes with it."""
+def _formats(params: ActivationParams, low: float, high: float, output: Format) -> Iterator[tuple[Format, int | None]]:
+    """Word formats to try, each with the shift of its linear part; None: without one."""
     word = replace(output, width=params.in_width, signed=True, zero=0)
-    for shift in range(4):
-        scaled = replace(word, fraction=output.fraction + params.fraction - shift)
-        yield scaled, Linear.POSITIVE, shift
-        yield scaled, Linear.ALL, shift
-    # From the format that holds all inputs to one that saturates in a fifth of a percent of them.
+    for shift in (0, 2):
+        yield replace(word, fraction=output.fraction + params.fraction - shift), shift
+    # From the format that holds all inputs to such as saturate in ever more of them.
     most = math.frexp(max(abs(low), abs(high)) / output.mantissa)[1]
     for fewer in range(9):
-        yield replace(word, fraction=params.in_width - 1 - most + fewer), Linear.OFF, 0
+        yield replace(word, fraction=params.in_width - 1 - most + fewer), None
 
 
-def _shapes(goal: Goal, linear: Linear, shift: int, limit: float) -> Iterator[ActivationTable]:
+def _shapes(goal: Goal, shift: int | None, limit: float) -> Iterator[ActivationTable]:
     """Tables without knots: folds that the curve beside the linear part allows, and all cores."""
     blank = ActivationTable(
-        knots=(0,) * (goal.params.segments + 1), linear=linear, linear_shift=shift, unsigned=not goal.output.signed
+        knots=(0,) * (goal.params.segments + 1),
+        linear=shift is not None,
+        linear_shift=shift or 0,
+        unsigned=not goal.output.signed,
     )
     curve, both = design_of(goal, blank)[1], goal.inside & goal.inside[::-1]
     misses = {
         Fold.NONE: 0.0,
         Fold.EVEN: float(np.abs((curve - curve[::-1]) * both).max()) / 2,
-        Fold.ODD: math.inf if linear is Linear.ALL else float(np.abs((curve + curve[::-1]) * both).max()) / 2,
+        Fold.ODD: float(np.abs((curve + curve[::-1]) * both).max()) / 2,
         Fold.NEGATIVE: float(np.ptp(curve[(goal.words >= 0) & goal.inside])) / 2,
     }
     for fold, missed in misses.items():

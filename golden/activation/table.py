@@ -19,22 +19,11 @@ class Fold(Enum):
     EVEN = "even"
     """The curve depends on the magnitude of the word alone."""
     ODD = "odd"
-    """The curve of a negative word is that of its magnitude, with the sign turned; no linear part there."""
+    """The curve of a negative word is that of its magnitude, with the sign turned."""
     NEGATIVE = "negative"
     """Words from 0 on have the value of the curve at 0; the segments are those of negative words."""
     SLOPE = "slope"
-    """No curve: a negative word is multiplied by the slope of its column (PRelu); no linear part there."""
-
-
-class Linear(Enum):
-    """Which words are added to their curve, in the scale of the output."""
-
-    OFF = "off"
-    """None."""
-    POSITIVE = "positive"
-    """Those from 0 on: the curve is what is left of the function beside a ReLU."""
-    ALL = "all"
-    """All."""
+    """No curve: a negative word is multiplied by the slope of its column (PRelu)."""
 
 
 CONTROL: Mapping[str, int] = MappingProxyType(
@@ -43,15 +32,15 @@ CONTROL: Mapping[str, int] = MappingProxyType(
         "odd": 1,
         "sided": 1,
         "sloped": 1,
-        "linear_positive": 1,
-        "linear_negative": 1,
+        "linear": 1,
         "unsigned": 1,
-        "linear_shift": 2,
+        "linear_coarse": 1,
         "residual_shift": 2,
         "core": 4,
     }
 )
-"""Fields of the control word and their bits, from bit 0 on; `sided` gives words from 0 on the value at 0."""
+"""Fields of the control word and their bits, from bit 0 on; `sided` gives words from 0 on the value at 0,
+`linear_coarse` is a `linear_shift` of 2."""
 
 FLAGS: Mapping[Fold, frozenset[str]] = MappingProxyType(
     {
@@ -60,13 +49,6 @@ FLAGS: Mapping[Fold, frozenset[str]] = MappingProxyType(
         Fold.ODD: frozenset({"odd"}),
         Fold.NEGATIVE: frozenset({"sided"}),
         Fold.SLOPE: frozenset({"sided", "sloped"}),
-    }
-)
-LINEAR_FLAGS: Mapping[Linear, frozenset[str]] = MappingProxyType(
-    {
-        Linear.OFF: frozenset(),
-        Linear.POSITIVE: frozenset({"linear_positive"}),
-        Linear.ALL: frozenset({"linear_positive", "linear_negative"}),
     }
 )
 
@@ -85,9 +67,9 @@ class ActivationTable(Params):
     core
         A segment is `2**core` words long.
     linear
-        See `Linear`.
+        Whether words from 0 on are added to their curve, which is then what is left of the function beside a ReLU.
     linear_shift
-        Left shift of the linear part, 0 to 3: a word counts `2**linear_shift` units of the output's fraction bits.
+        Left shift of that linear part, 0 or 2: a word counts `2**linear_shift` units of the output's fraction bits.
     unsigned
         Whether the output is unsigned: it is 0 where the same sum gives a signed output its least value.
     residual_shift
@@ -102,18 +84,19 @@ class ActivationTable(Params):
     knots: tuple[int, ...]
     fold: Fold = Fold.NONE
     core: int = 0
-    linear: Linear = Linear.OFF
+    linear: bool = False
     linear_shift: int = 0
     unsigned: bool = False
     residual_shift: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_bool("unsigned", self.unsigned)
-        for name, greatest in (("core", 15), ("linear_shift", 3), ("residual_shift", 3)):
+        for name in ("linear", "unsigned"):
+            check_bool(name, getattr(self, name))
+        for name, greatest in (("core", 15), ("linear_shift", 2), ("residual_shift", 3)):
             check_integer(name, getattr(self, name), 0, greatest)
-        if self.linear is Linear.ALL and self.fold in (Fold.ODD, Fold.SLOPE):
-            raise ValueError(f"linear must be off or positive where fold is {self.fold.value}, not all")
+        if self.linear_shift == 1:
+            raise ValueError("linear_shift must be 0 or 2, not 1")
         for place, knot in enumerate(self.knots):
             check_integer(f"knots[{place}]", knot, -(1 << 15), (1 << 15) - 1)
 
@@ -124,7 +107,8 @@ class ActivationTable(Params):
     @property
     def control(self) -> int:
         """The fields beside the knots as one integer, in the order of `CONTROL`."""
-        flags = FLAGS[self.fold] | LINEAR_FLAGS[self.linear] | ({"unsigned"} if self.unsigned else set())
+        named = {"linear": self.linear, "linear_coarse": self.linear_shift == 2, "unsigned": self.unsigned}
+        flags = FLAGS[self.fold] | {name for name, is_set in named.items() if is_set}
         word = offset = 0
         for name, width in CONTROL.items():
             word |= (getattr(self, name) if width > 1 else int(name in flags)) << offset
@@ -153,17 +137,16 @@ def random_table(
     """
     limit = 1 << (knot_width - 1)
     fold = list(Fold)[int(rng.integers(len(Fold) if slopes else len(Fold) - 1))]
-    linears = [Linear.OFF, Linear.POSITIVE] + [Linear.ALL] * (fold not in (Fold.ODD, Fold.SLOPE))
     steps = rng.integers(-(limit >> 1), limit >> 1, segments + 1) >> int(rng.integers(0, knot_width - 1))
     knots = [int(rng.integers(-limit, limit))]
     for step in steps[1:]:
         knots.append(int(np.clip(knots[-1] + step, -limit, limit - 1)))
     return ActivationTable(
-        knots=tuple(knots),
+        knots=(0,) * len(knots) if fold is Fold.SLOPE else tuple(knots),
         fold=fold,
-        core=core - 1 if fold is Fold.SLOPE else int(rng.integers(0, core + 1)),
-        linear=linears[int(rng.integers(len(linears)))],
-        linear_shift=int(rng.integers(0, 4)),
+        core=int(rng.integers(core - 1 if fold is Fold.SLOPE else 0, core + 1)),
+        linear=bool(rng.integers(2)),
+        linear_shift=2 * int(rng.integers(2)),
         unsigned=bool(rng.integers(2)),
         residual_shift=int(rng.integers(0, 4)),
     )

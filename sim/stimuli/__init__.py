@@ -1,5 +1,6 @@
 """What benches, synth and roundel drive units with; no cocotb in it."""
 
+from roundel.sim.stimuli.activation import activation_members, expected_bytes, random_layer
 from roundel.sim.stimuli.decoder import (
     bounded,
     codec_params,
@@ -13,19 +14,22 @@ from roundel.sim.stimuli.decoder import (
     weights,
 )
 from roundel.sim.stimuli.nms import BoxImage, beats, clusters, equal_sizes, image_of, members, on_edges, scenarios
-from roundel.sim.stimuli.payload import Member, pack, unpack
+from roundel.sim.stimuli.payload import FRAME, Member, pack, unpack
 from roundel.sim.stimuli.requant import ACC_WIDTH, combinations
 
 __all__ = [
     "ACC_WIDTH",
+    "FRAME",
     "BoxImage",
     "Member",
+    "activation_members",
     "beats",
     "bounded",
     "clusters",
     "codec_params",
     "combinations",
     "equal_sizes",
+    "expected_bytes",
     "foreign",
     "image_of",
     "long_runs",
@@ -34,6 +38,7 @@ __all__ = [
     "mutated",
     "on_edges",
     "pack",
+    "random_layer",
     "resized",
     "scenarios",
     "sound",

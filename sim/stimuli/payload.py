@@ -17,6 +17,10 @@ class Member:
     count: int = 1
 
 
+FRAME = (Member("first", 1), Member("last", 1))
+"""What ends a beat's payload."""
+
+
 def pack(members: Sequence[Member], columns: dict[str, Any], beats: int) -> list[int]:
     """Pack one integer per beat.
 

@@ -54,8 +54,8 @@ def naive_word(params, table, word, residual=0, slope=0):
         if fold in ("negative", "slope") and not negative:
             place = 0
     if fold == "slope":
-        multiplier, halved, down = slope % (2 * steps), slope // (2 * steps) % 2, slope // (4 * steps) % 2
-        curve = Fraction((place // 2 if halved else place) * multiplier, steps) * (1 if down else -1)
+        down, multiplier = divmod(slope, 2 * steps)
+        curve = Fraction(place * multiplier, steps) * (1 if down else -1)
     else:
         number, part = divmod(place, steps)
         ends = (table.knots[number], table.knots[number + 1])
@@ -65,7 +65,7 @@ def naive_word(params, table, word, residual=0, slope=0):
         curve = even + Fraction(far, steps) * (odd - even)
         if fold == "odd" and negative:
             curve = -curve
-    used = table.linear.value == "all" or (table.linear.value == "positive" and not negative)
+    used = table.linear and not negative
     total = curve + (magnitude * 2**table.linear_shift if used else 0) + residual * 2**table.residual_shift
     whole = math.floor(total / 2**params.fraction + Fraction(1, 2))
     return min(max(whole, -128), 127) + (128 if table.unsigned else 0)

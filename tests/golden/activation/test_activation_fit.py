@@ -196,7 +196,7 @@ def test_least_squares_before_least_maximum():
         word=Format(width=11, signed=True, fraction=7),
         output=Format(width=8, signed=True, fraction=4),
     )
-    shape = ActivationTable(knots=(0,) * 17, core=6, linear="positive")
+    shape = ActivationTable(knots=(0,) * 17, core=6, linear=True)
     squares, moved, bounded = (fit_table(goal, shape, bound=bound, rounds=8) for bound in (9.0, 0.0, 1.0))
     assert squares.max_error > 1 > bounded.max_error >= moved.max_error
     assert squares.mean_error < moved.mean_error

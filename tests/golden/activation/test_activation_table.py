@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundel.golden.activation import CONTROL, ActivationParams, ActivationTable, Fold, random_table, slopes_of
+from roundel.golden.activation import CONTROL, ActivationParams, ActivationTable, Fold, random_table, slope_table
 from tests.support.activation_reference import naive_word
 
 UNITS = [
@@ -55,35 +55,34 @@ def test_a_residual_is_added_before_anything_is_rounded():
 
 
 def test_entries_hold_what_the_table_says():
-    table = ActivationTable(
-        knots=tuple(range(-8, 9)), fold="odd", core=5, linear="positive", linear_shift=2, unsigned=True
-    )
+    table = ActivationTable(knots=tuple(range(-8, 9)), fold="odd", core=5, linear=True, linear_shift=2, unsigned=True)
     control, *knots = table.entries
     assert knots == list(range(-8, 9))
     values = {}
     for name, width in CONTROL.items():
         values[name], control = control & ((1 << width) - 1), control >> width
-    flags = {"flat": 0, "odd": 1, "sided": 0, "sloped": 0, "linear_positive": 1, "linear_negative": 0, "unsigned": 1}
-    assert values == flags | {"linear_shift": 2, "residual_shift": 0, "core": 5}
+    flags = {"flat": 0, "odd": 1, "sided": 0, "sloped": 0, "linear": 1, "linear_coarse": 1, "unsigned": 1}
+    assert values == flags | {"residual_shift": 0, "core": 5}
 
 
-@given(slope=st.floats(-0.98, 0.98), word=st.integers(-1024, -1))
-def test_slopes_are_the_nearest(slope, word):
+@given(slopes=st.lists(st.floats(-0.98, 0.98), min_size=1, max_size=8), word=st.integers(-1024, 1023))
+def test_slopes_are_the_nearest(slopes, word):
     """A negative word times its column's slope is off by what its bits leave, and half an ULP for the rounding."""
     params = ActivationParams()
-    table = ActivationTable(knots=(0,) * 17, fold="slope", core=6, linear="positive")
-    result = int(params.compute(word, table, slopes=slopes_of(params, slope)))
-    exact = slope * (word + 0.5) / 8
-    unit = 128 if abs(slope) < 0.49 else 64
-    place = 2 / 8 * abs(slope) if unit == 128 else 1 / 8 * abs(slope)  # what the place in the core leaves out
-    assert abs(result - max(min(exact, 127), -128)) <= 0.5 + abs(word) / 8 / unit / 2 + 2 * place + 1e-9
+    table, columns = slope_table(params, slopes)
+    results = params.compute(np.full(len(slopes), word), table, slopes=columns)
+    step = 1 / 128 if max(map(abs, slopes)) < 63 / 128 else 1 / 64
+    for slope, result in zip(slopes, results, strict=True):
+        exact = (word + 0.5) / 8 * (1 if word >= 0 else slope)
+        place = 4 / 8 * abs(slope)  # what the place in the core leaves out
+        assert abs(result - max(min(exact, 127), -128)) <= 0.5 + abs(word) / 8 * step / 2 + place + 1e-9
 
 
 def test_slopes_beyond_a_column_are_refused():
     with pytest.raises(ValueError, match=r"slopes must be -0.984375 to 0.984375, not 0.2 to 1.5"):
-        slopes_of(ActivationParams(), [0.2, 1.5])
-    with pytest.raises(ValueError, match=r"slopes must be -0.98.* not nan to nan"):
-        slopes_of(ActivationParams(), [float("nan")])
+        slope_table(ActivationParams(), [0.2, 1.5])
+    with pytest.raises(ValueError, match=r"slopes must be -0.984375 to 0.984375, not nan to nan"):
+        slope_table(ActivationParams(), [float("nan")])
 
 
 @pytest.mark.parametrize(
@@ -108,8 +107,9 @@ def test_parameters_validate_themselves(keywords, error, message):
         ({"core": 8}, "core must be 0 to 7, not 8"),
         ({"knots": (0, 1024) + (0,) * 15}, "knots must be -1024 to 1023, not 0 to 1024"),
         ({"knots": (0, 512) + (0,) * 15}, "odd knots less their even neighbours must be -512 to 511"),
-        ({"fold": "odd", "linear": "all"}, "linear must be off or positive where fold is odd, not all"),
-        ({"fold": "slope", "core": 3}, "core must be 6 where fold is slope, not 3"),
+        ({"linear_shift": 1}, "linear_shift must be 0 or 2, not 1"),
+        ({"fold": "slope", "core": 6, "knots": (1,) * 17}, "knots must be 0 where fold is slope"),
+        ({"fold": "slope", "core": 3}, "core of fold slope must be 6 to 7, not 3"),
         ({"fold": "middle"}, "fold must be one of none, even, odd, negative, slope, not 'middle'"),
         ({"residual_shift": 4}, "residual_shift must be 0 to 3, not 4"),
     ],
