@@ -45,7 +45,8 @@ def _check_real(what: str, item: onnx.ValueInfoProto, scope: Scope, *, batch: bo
     if name not in scope.shapes:
         return
     where, tensor = f"{scope.file}: {what} {item.name}", item.type.tensor_type
-    if tensor.elem_type not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.FLOAT):
+    image = [onnx.TensorProto.UINT8] if name == scope.source else []
+    if tensor.elem_type not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.FLOAT, *image):
         raise InputError(f"{where}: declared {type_name(tensor.elem_type)}, but it is FLOAT: {WAY_ON}")
     shape = scope.shapes[name]
     expected = (scope.batch if batch else None, *shape)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from roundel.frontend.channels_last import channels_first
 from roundel.frontend.cutting import cut, made_tensors
 from roundel.frontend.input_sizes import declared_sizes, network_input, set_input
 from roundel.frontend.model_file import Model, first_line, load_model
@@ -92,6 +93,9 @@ def against_onnxruntime(graph: Graph, model: Model | Graph, images: NDArray[Any]
     except ImportError:
         return ImportCheck(reason=MISSING)
     proto = load_model(model).proto
+    source = network_input(proto.graph)
+    if source is not None and source.type.tensor_type.elem_type == onnx.TensorProto.UINT8 and not _bytes(images):
+        return ImportCheck(reason="the file takes integers of 0 to 255, and the images are no such integers")
     worst = _Worst(graph)
     try:
         session = _session(onnxruntime, proto, graph)
@@ -152,6 +156,7 @@ def _session(onnxruntime: Any, proto: onnx.ModelProto, graph: Graph) -> Any:
     """Return a session that gives every tensor which both have, operator by operator: nothing is merged."""
     shown = onnx.ModelProto()
     shown.CopyFrom(proto)
+    channels_first(shown)
     source = network_input(shown.graph)
     if source is not None and declared_sizes(source) != (graph.batch, *graph.shape):
         set_input(shown, (graph.batch, *graph.shape) if graph.batch else graph.shape, graph.file)
@@ -170,11 +175,17 @@ def _tensors(session: Any, graph: Graph, images: NDArray[Any]) -> Iterator[tuple
     fixed = source.shape[0] if isinstance(source.shape[0], int) else None
     names = [item.name for item in session.get_outputs()]
     count = fixed or graph.at_once
+    whole = source.type == "tensor(uint8)"
     for first in range(0, len(images), count):
         part = np.asarray(images[first : first + count], np.float32)
         if fixed:  # the last images fill what is left
             part = part[np.minimum(np.arange(fixed), len(part) - 1)]
-        yield part, dict(zip(names, session.run(names, {source.name: part}), strict=True))
+        given = part.astype(np.uint8) if whole else part
+        yield part, dict(zip(names, session.run(names, {source.name: given}), strict=True))
+
+
+def _bytes(images: NDArray[Any]) -> bool:
+    return bool(images.min() >= 0 and images.max() <= 255 and (images == np.floor(images)).all())
 
 
 def _largest(values: Reals) -> float:

@@ -21,6 +21,8 @@ from roundel.frontend.tensors import tensor_array
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, ImageSource, Node, padded_shape, result_shape, window_values
 
+SOURCE_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8)  # bytes are images as they are, turned into FLOAT later
+
 
 def read_onnx(
     model: Model,
@@ -220,8 +222,8 @@ def _source(proto: onnx.GraphProto, scope: Scope) -> tuple[str, tuple[int, ...]]
         counts = f"{len(inputs)} and {len(proto.output)}"
         raise InputError(f"{scope.file}: expected a network of one input and at least one output, not {counts}")
     where, tensor = f"{scope.file}: input {inputs[0].name}", inputs[0].type.tensor_type
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
-        raise InputError(f"{where}: expected FLOAT, not {type_name(tensor.elem_type)}")
+    if tensor.elem_type not in SOURCE_TYPES:
+        raise InputError(f"{where}: expected FLOAT or UINT8, not {type_name(tensor.elem_type)}")
     sizes, named = declared_sizes(inputs[0]) or (), declared_text(inputs[0])
     shape = tuple(size for size in sizes[1:] if size is not None)
     if len(sizes) not in (2, 4):

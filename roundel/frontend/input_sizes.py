@@ -49,7 +49,7 @@ def checked_shape(shape: object) -> tuple[int, ...]:
     return sizes
 
 
-def set_input(model: onnx.ModelProto, shape: Sequence[int], file: str) -> None:
+def set_input(model: onnx.ModelProto, shape: Sequence[int], file: str, *, last: bool = False) -> None:
     """Give a model's input other sizes than the file declares, or sizes where it leaves them open.
 
     What the file declares of the shapes of other tensors is removed where sizes change that it had fixed.
@@ -62,6 +62,8 @@ def set_input(model: onnx.ModelProto, shape: Sequence[int], file: str) -> None:
         (batch, channels, rows, columns) or (batch, features), with the batch or without it.
     file
         The model's name, for messages.
+    last
+        Whether the file has the channels last, so that they may be the last size as well as the first.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def set_input(model: onnx.ModelProto, shape: Sequence[int], file: str) -> None:
         _refuse(item, sizes, file, f"expected {axes} sizes, with the batch, or {axes - 1}")
     declared = declared or (None,) * axes
     batch, wanted = (sizes[0], sizes[1:]) if len(sizes) == axes else (None, sizes)
+    if last and declared[CHANNELS] in (None, wanted[-1]):
+        wanted = turned(wanted)
     if declared[CHANNELS : CHANNELS + 1] not in ((None,), (wanted[0],)):
         _refuse(item, sizes, file, f"expected {declared[CHANNELS]} {'channels' if axes > 2 else 'features'}")
     after = (batch or declared[0], *wanted)
@@ -109,10 +113,21 @@ def fill_open(model: onnx.ModelProto, images: ImageSource) -> tuple[str, ...]:
     shape = image_shape(images)
     if len(declared) != len(shape) + 1:
         return ()
+    if not _fit(shape, declared[1:]) and _fit(turned(shape), declared[1:]):
+        shape = turned(shape)
     after = (declared[0], *(size or other for size, other in zip(declared[1:], shape, strict=True)))
     _set_sizes(item, after)
     sizes = " x ".join(map(str, after[1:]))
     return (f"The file leaves the size of its input open: {sizes}, as the calibration images are",)
+
+
+def turned(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of an image with its last axis, the channels, as the first one."""
+    return (*sizes[-1:], *sizes[:-1])
+
+
+def _fit(sizes: Sequence[int], declared: Sizes) -> bool:
+    return all(known in (None, size) for size, known in zip(sizes, declared, strict=True))
 
 
 def forget_shapes(graph: onnx.GraphProto) -> None:

@@ -1,9 +1,10 @@
-"""A model made ready for the import: read, checked, of a version that the import knows, of fixed sizes, and cut."""
+"""A model made ready for the import: read, checked, of a version that it knows, channels first, of fixed sizes, cut."""
 
 from collections.abc import Sequence
 
 import onnx
 
+from roundel.frontend.channels_last import channels_first
 from roundel.frontend.cutting import cut
 from roundel.frontend.input_sizes import fill_open, set_input
 from roundel.frontend.model_file import LoadedModel, Model, load_model
@@ -18,14 +19,14 @@ def prepare(
     outputs: Sequence[str] | None = None,
     images: ImageSource | None = None,
 ) -> LoadedModel:
-    """Read a model, bring it to opset 11 or newer, set the sizes of its input, and cut it.
+    """Read a model, bring it to opset 11 or newer, put channels first, set the sizes of its input, and cut it.
 
     Parameters
     ----------
     model
         The path of an ONNX file, its bytes, or an `onnx.ModelProto`, which is left alone.
     input_shape
-        Sizes of its input, with the batch or without; None: those of the file.
+        Sizes of its input in the file's order, with the batch or without; None: those of the file.
     outputs
         Names of tensors to end in; None: the outputs of the file.
     images
@@ -41,10 +42,11 @@ def prepare(
         proto = onnx.ModelProto()
         proto.CopyFrom(model)
     modernize(proto, file)
+    notes += channels_first(proto)
     if input_shape is not None:
-        set_input(proto, input_shape, file)
+        set_input(proto, input_shape, file, last=bool(notes))
     elif images is not None:
-        notes = fill_open(proto, images)
+        notes += fill_open(proto, images)
     if outputs is not None:
         cut(proto, outputs, file)
     return LoadedModel(proto, file, notes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from roundel.frontend.channels_last import FIRST, has_channels_last
 from roundel.frontend.cutting import made_tensors
 from roundel.frontend.importer import read_onnx
 from roundel.frontend.input_sizes import declared_sizes, network_input
@@ -52,7 +53,10 @@ def read_original(model: Model, shape: tuple[int, ...], results: Collection[str]
     proto = load_model(model).proto
     source = network_input(proto.graph)
     sizes = (declared_sizes(source) if source is not None else None) or ()
+    wanted = shape
+    if has_channels_last(proto):
+        sizes, wanted = tuple(sizes[axis] for axis in FIRST), (*shape[1:], shape[0])
     fits = len(sizes) == len(shape) + 1 and sizes[1] in (None, shape[0]) and sizes[1:] != shape
     made, declared = made_tensors(proto), [item.name for item in proto.graph.output]
     cut = list(results) != declared and all(name in made for name in results)
-    return read_onnx(model, input_shape=shape if fits else None, outputs=list(results) if cut else None)
+    return read_onnx(model, input_shape=wanted if fits else None, outputs=list(results) if cut else None)

@@ -87,7 +87,8 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     source
         The path of an `.npz` file, its arrays by name, or the images alone.
     shape
-        Shape of an image: (channels, rows, columns) or (features,).
+        Shape of an image: (channels, rows, columns) or (features,). Images of (rows, columns, channels) are turned
+        round, where only that fits.
 
     Raises
     ------
@@ -98,6 +99,8 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
         source = {"images": source.images} | ({} if source.labels is None else {"labels": source.labels})
     path, arrays = _named_arrays(source)
     images, labels = arrays["images"], arrays.get("labels")
+    if images.shape[1:] != shape and len(shape) == 3 and images.shape[1:] == (*shape[1:], shape[0]):
+        images = np.moveaxis(images, -1, 1)  # channels last, as files of images mostly have them
     expected = f"(count, {', '.join(map(str, shape))})"
     if images.shape[1:] != shape or len(images) == 0:
         raise InputError(f"{path}: images: expected shape {expected}, not {images.shape}")

@@ -175,7 +175,7 @@ def test_refused_operands(tmp_path):
     [
         ({"shape": (3, "rows", 6)}, r"input x: declared \(batch, 3, rows, 6\): .* --input-shape 1,3,ROWS,6$"),
         ({"shape": (3, 7)}, r"input x: expected .* not \(batch, 3, 7\)"),
-        ({"kind": TensorProto.DOUBLE}, "input x: expected FLOAT, not DOUBLE"),
+        ({"kind": TensorProto.DOUBLE}, "input x: expected FLOAT or UINT8, not DOUBLE"),
         ({"shape": (3, 1 << 20, 1 << 20)}, "input x: expected at most 67108864 values an image, not 3298534883328"),
     ],
 )
