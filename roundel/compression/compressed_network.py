@@ -10,10 +10,10 @@ import numpy as np
 
 from roundel.compression.chain import MAIN, PARTS, Chain
 from roundel.compression.report import MODULES, STREAMS, cells, report_lines, summary
-from roundel.golden.codec import CodecError, decode
+from roundel.compression.stream_check import check_streams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta, run, save
-from roundel.quantization import ImageStatistics, StreamOptions, array_order, has_stream
+from roundel.quantization import ImageStatistics, StreamOptions, has_stream
 from roundel.ui import Grid, Result, path_of, shortened, write_json
 
 NETWORK, STREAM_FOLDER, ONNX = "network.npz", "streams", "quantized.onnx"
@@ -151,11 +151,11 @@ class CompressedNetwork(Result):
             options = StreamOptions(**{name: value for name, value in kept.items() if name != "files"})
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: meta: streams: {error}") from None
-        streams = {}
+        streams = []
         for layer in filter(has_stream, network.weighted):
             file = path.parent / _inside(path, layer.name, files.get(layer.name))
-            streams[layer.name] = _read_stream(file)
-            _check_stream(file, streams[layer.name], array_order(layer, options), layer.name)
+            streams.append((file, layer, _read_stream(file)))
+        check_streams(streams, options)
         onnx, chain = path.parent / ONNX, Chain.load(path.parent)
         compressed = cls(
             file=str(path),
@@ -164,7 +164,7 @@ class CompressedNetwork(Result):
             shape=shape,
             results=results,
             options=options,
-            streams=streams,
+            streams={layer.name: data for _, layer, data in streams},
             report=_report(path.parent / REPORT),
             onnx=onnx.read_bytes() if onnx.is_file() else None,
             calibration=read_calibration(path, meta),
@@ -256,12 +256,3 @@ def _read_stream(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-
-
-def _check_stream(file: Path, stream: bytes, expected: Any, layer: str) -> None:
-    try:
-        weights = decode(stream)
-    except CodecError as error:
-        raise InputError(f"{file}: {error}") from None
-    if not np.array_equal(weights, expected.ravel()):
-        raise InputError(f"{file}: expected the weights of layer {layer}, but it holds others")

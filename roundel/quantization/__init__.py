@@ -9,7 +9,14 @@ from roundel.quantization.quantizers import given_format
 from roundel.quantization.real_numbers import real_values
 from roundel.quantization.search import QuantizeOptions
 from roundel.quantization.sqnr import LEAST_DB, sqnr_db, tensor_sqnr_db
-from roundel.quantization.streams import LayerStream, StreamOptions, array_order, has_stream, network_streams
+from roundel.quantization.streams import (
+    LayerStream,
+    StreamOptions,
+    array_order,
+    has_stream,
+    layer_stream,
+    network_streams,
+)
 
 __all__ = [
     "LEAST_DB",
@@ -28,6 +35,7 @@ __all__ = [
     "input_warnings",
     "integer_order",
     "is_power",
+    "layer_stream",
     "modules_table",
     "network_streams",
     "quantize",

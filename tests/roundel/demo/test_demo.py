@@ -188,7 +188,7 @@ def test_first_difference_reaches_page_and_verdict(small, again, tmp_path, monke
             wrong = step.outputs.copy()
             if step.layer.name == "conv4":
                 wrong[1, 2, 3, 4] += 1
-            yield replace(step, outputs=wrong)
+            yield replace(step, results=wrong)
 
     monkeypatch.setattr(roundel.demo.measurement, "steps", corrupted)
     found = written(again(), tmp_path)

@@ -84,7 +84,7 @@ def test_first_difference_is_named_with_exit_code_1(digits, tmp_path, monkeypatc
                 place = (1, *(size - 1 for size in wrong.shape[1:]))
                 values[step.layer.name] = int(wrong[place])
                 wrong[place] += 1
-            yield replace(step, outputs=wrong)
+            yield replace(step, results=wrong)
 
     monkeypatch.setattr(roundel.runtime.execution, "steps", corrupted)
     arguments = ("run", digits, "--input", HELD_OUT, "--count", 2, *TINY, "-o", tmp_path)
