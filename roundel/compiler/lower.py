@@ -1,6 +1,6 @@
 """Lowering: layers become operations on tensors, each with a layout in memory."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,7 +82,7 @@ class Lowering:
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[Operation] = []
         self.tensors[network.source] = self._input(network, shape)
-        self._joined: set[Storage] = set()
+        self._joined, self._views = set[Storage](), set[Storage]()
         spreading = spreads(network)
         for layer in network.layers:
             if layer.name in self.tensors:
@@ -246,7 +246,10 @@ class Lowering:
 
     def select(self, layer: Select, source: Tensor) -> Tensor:
         """Return channels where they are."""
-        return view(layer, source)
+        part = view(layer, source)
+        if part.storage is not source.storage:
+            self._views.add(part.storage)
+        return part
 
     def average(self, layer: AveragePool, source: Tensor) -> Tensor:
         """Lower a mean."""
@@ -300,25 +303,52 @@ class Lowering:
         if any(part.flat for part in sources) and (first.rows, first.columns) != (1, 1):
             raise InputError(f"{layer.name}: the engine cannot concatenate flattened maps")
         parts: list[Ints] = []
-        children: list[tuple[Storage, int]] = []
-        planes = 0
+        children: dict[Storage, int] = {}  # and their first planes
+        planes, shared = 0, self._shared(layer, sources)
         for index, source in enumerate(sources):
-            part = self._part(layer, index, source, [child for child, _ in children])
-            parts.append(part.slots + planes * lanes)
-            children.append((part.storage, planes))
-            planes += part.storage.planes
+            storage, slots = shared.get(index, (None, source.slots))
+            if storage is None:
+                part = self._part(layer, index, source, children)
+                storage, slots = part.storage, part.slots
+            if storage not in children:
+                children[storage] = planes
+                planes += storage.planes
+            parts.append(slots + children[storage] * lanes)
         slots = np.concatenate(parts)
         whole = Storage(name=layer.name, rows=first.rows, columns=first.columns, planes=planes, lanes=lanes)
         self._joined.add(whole)
-        for child, plane in children:
+        for child, plane in children.items():
             child.parent = (whole, plane)
         return Tensor(name=layer.name, form=layer.output, storage=whole, slots=slots, flat=sources[0].flat)
 
-    def _part(self, layer: Concat, index: int, source: Tensor, taken: list[Storage]) -> Tensor:
+    def _shared(self, layer: Concat, sources: Sequence[Tensor]) -> dict[int, tuple[Storage, Ints]]:
+        """Return the sources that are parts of one map and together all of it, by number, with the map and their slots.
+
+        As the halves of a split map are: the map itself can be a part of the greater storage then.
+        """
+        maps: dict[Storage, dict[int, Ints]] = {}
+        for index, source in enumerate(sources):
+            storage, slots = source.storage, source.slots
+            while storage in self._views and storage.parent is not None:
+                storage, plane = storage.parent
+                slots = slots + plane * storage.lanes
+            maps.setdefault(storage, {})[index] = slots
+        shared: dict[int, tuple[Storage, Ints]] = {}
+        for storage, parts in maps.items():
+            taken = np.concatenate(list(parts.values()))
+            whole = set(taken // storage.lanes) == set(range(storage.planes)) and len(set(taken)) == len(taken)
+            if whole and self._is_made(storage) and storage.parent is None and not any(map(_moves(layer), parts)):
+                shared |= {index: (storage, slots) for index, slots in parts.items()}
+        return shared
+
+    def _is_made(self, storage: Storage) -> bool:
+        """Whether a storage holds results, and can lie anywhere."""
+        return storage in self._joined or any(operation.target.storage is storage for operation in self.operations)
+
+    def _part(self, layer: Concat, index: int, source: Tensor, taken: Collection[Storage]) -> Tensor:
         """Return a source that may become a part of a greater storage: itself, or a copy in the output's format."""
         storage = source.storage
-        made = storage in self._joined or any(operation.target.storage is storage for operation in self.operations)
-        if made and storage.parent is None and storage not in taken and not _moves(layer)(index):
+        if self._is_made(storage) and storage.parent is None and storage not in taken and not _moves(layer)(index):
             return source
         slots, shift = dense_slots(len(source.slots)), 0
         if _moves(layer)(index):

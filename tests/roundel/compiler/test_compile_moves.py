@@ -132,6 +132,35 @@ def test_shuffled_channels_of_groups_are_copied_where_that_saves_steps(name):
     assert gathered.kept + product.kept < 96 // lanes * 48 // lanes
 
 
+@pytest.mark.parametrize(("channels", "order"), [(32, "ab"), (24, "ba"), (12, "ab"), (6, "bca")])
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_halves_of_a_map_go_into_a_concatenation_without_a_copy(name, channels, order):
+    """Both halves of a split map, one of them convolved as well, and what that gives: as in YOLOv8's blocks."""
+    half = channels // 2
+    layers = (
+        weighted("conv", "image", 5, channels),
+        select("a", "conv", range(half)),
+        select("b", "conv", range(half, channels)),
+        weighted("c", "b", half, half, POINT),
+        Concat(name="all", sources=tuple(order), inputs=(U8,) * len(order), output=U8),
+        weighted("next", "all", half * len(order), 7, POINT),
+    )
+    made = Network(source="image", input=U8, layers=layers, results=("next", "c"))
+    for memory in (1 << 17, 1 << 12):
+        compiled = check(made, image_of(6, 7, 5), engine(name, memory=memory), trace=False)
+        assert not tasks_of(compiled, "all")
+
+
+def test_one_half_in_a_concatenation_is_a_copy():
+    layers = (
+        weighted("conv", "image", 5, 32),
+        select("a", "conv", range(16)),
+        Concat(name="all", sources=("a", "a"), inputs=(U8, U8), output=U8),
+        Concat(name="more", sources=("conv", "all", "a"), inputs=(U8,) * 3, output=U8),
+    )
+    check(Network(source="image", input=U8, layers=layers), image_of(6, 7, 5), engine("small"))
+
+
 def test_selected_channels_of_an_image_and_in_a_concatenation():
     layers = (
         select("first", "image", (3, 1)),
