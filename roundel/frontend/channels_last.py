@@ -15,7 +15,7 @@ from roundel.frontend.model_file import ONNX
 
 FIRST = (0, 3, 1, 2)  # axes of channels last, in the order of channels first
 ARITHMETIC = ("Add", "Div", "Mul", "Sub")
-PASSING = ("Cast", "Identity", *ARITHMETIC)
+PASSING = ("Cast", "Identity", "Neg", *ARITHMETIC)
 
 NOTE = "The file has the channels last: images may be (count, rows, columns, channels) as well as channels first"
 
@@ -40,23 +40,43 @@ def channels_first(model: onnx.ModelProto) -> tuple[str, ...]:
     dims = [onnx.TensorShapeProto.Dimension.FromString(dim.SerializeToString()) for dim in _dims(source)]
     del _dims(source)[:]
     _dims(source).extend(dims[axis] for axis in FIRST)
-    constants = _constants(graph)
+    spread = _Spread(graph)
     for node in graph.node:
         if tensors.isdisjoint(node.input):
             continue
         if node.op_type == "Transpose":
             node.op_type = "Identity"
             del node.attribute[:]
-        for index, name in enumerate(node.input):
-            if node.op_type in ARITHMETIC and name not in tensors:
-                values = numpy_helper.to_array(constants[name])
-                spread = values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(FIRST)
-                node.input[index] = f"{node.output[0]}: {name} by channel"
-                graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(spread), node.input[index]))
+        elif node.op_type in ARITHMETIC:
+            for index, name in enumerate(node.input):
+                if name not in tensors:
+                    node.input[index] = spread.constant(name)
     for index in reversed(range(len(graph.value_info))):
         if graph.value_info[index].name in tensors:
             del graph.value_info[index]
     return (NOTE,)
+
+
+class _Spread:
+    """Constants of a graph, turned round to channels first: each of them once, however many operators read it."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph, self._constants = graph, _constants(graph)
+        self._names = {name for node in graph.node for name in (*node.input, *node.output)} | set(self._constants)
+        self._made: dict[str, str] = {}
+
+    def constant(self, name: str) -> str:
+        """Return the name of the constant that `name` becomes."""
+        if name not in self._made:
+            values = numpy_helper.to_array(self._constants[name])
+            values = values.reshape((1,) * (len(FIRST) - values.ndim) + values.shape).transpose(FIRST)
+            turned = f"{name} by channel"
+            while turned in self._names:
+                turned += "_"
+            self._names.add(turned)
+            self._graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), turned))
+            self._made[name] = turned
+        return self._made[name]
 
 
 def _before_turns(graph: onnx.GraphProto) -> set[str]:

@@ -156,6 +156,8 @@ def _session(onnxruntime: Any, proto: onnx.ModelProto, graph: Graph) -> Any:
     """Return a session that gives every tensor which both have, operator by operator: nothing is merged."""
     shown = onnx.ModelProto()
     shown.CopyFrom(proto)
+    if ends := [name for name in made_tensors(shown) if name in graph.names]:
+        cut(shown, ends, graph.file)
     channels_first(shown)
     source = network_input(shown.graph)
     if source is not None and declared_sizes(source) != (graph.batch, *graph.shape):

@@ -1,4 +1,4 @@
-"""A model made ready for the import: read, checked, of a version that it knows, channels first, of fixed sizes, cut."""
+"""A model made ready for the import: read, checked, of a version that it knows, cut, channels first, of fixed sizes."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def prepare(
     outputs: Sequence[str] | None = None,
     images: ImageSource | None = None,
 ) -> LoadedModel:
-    """Read a model, bring it to opset 11 or newer, put channels first, set the sizes of its input, and cut it.
+    """Read a model, bring it to opset 11 or newer, cut it, put channels first, and set the sizes of its input.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def prepare(
         proto = onnx.ModelProto()
         proto.CopyFrom(model)
     modernize(proto, file)
+    if outputs is not None:
+        cut(proto, outputs, file)
     notes += channels_first(proto)
     if input_shape is not None:
         set_input(proto, input_shape, file, last=bool(notes))
     elif images is not None:
         notes += fill_open(proto, images)
-    if outputs is not None:
-        cut(proto, outputs, file)
     return LoadedModel(proto, file, notes)

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto
 
 import roundel
-from roundel.frontend import against_onnxruntime, read_original
+from roundel.frontend import against_onnxruntime, prepare, read_original
 from roundel.golden.errors import InputError
 from tests.support.onnx_models import model, reference
 
@@ -115,6 +115,32 @@ def test_images_with_channels_last_or_first(rng):
 def test_images_that_fit_in_no_order_are_refused(rng):
     with pytest.raises(InputError, match=r"images: expected shape \(count, 3, 9, 8\), not \(3, 9, 3, 8\)"):
         roundel.compress(network(rng, []), pictures(rng, (9, 3, 8)))
+
+
+def test_a_cut_before_the_turn_leaves_channels_last(rng):
+    """What a name means does not depend on where the network ends: the tensor is (rows, columns, channels) then."""
+    proto, x = network(rng, [("Neg", [], {}), ("Sub", ["255"], {})]), pictures(rng).astype(np.float32)
+    graph = roundel.read_onnx(proto, outputs=["t0"])
+    assert (graph.shape, graph.notes) == (IMAGE, ())
+    np.testing.assert_array_equal(graph.run(x), -x)
+    assert against_onnxruntime(graph, proto, x).difference == 0
+    graph = roundel.read_onnx(proto, outputs=["t2"])
+    np.testing.assert_array_equal(graph.run(x.transpose(0, 3, 1, 2)), -x.transpose(0, 3, 1, 2) - np.float32(255))
+    assert against_onnxruntime(graph, proto, x.transpose(0, 3, 1, 2)).difference < 1e-6
+
+
+def test_constants_are_turned_once(rng):
+    """Names that are taken stay; a constant that many operators read is there twice, not once more for each."""
+    before = [("Sub", ["mean"], {}), ("Div", ["mean"], {})] * 20
+    proto, x = network(rng, before), pictures(rng).astype(np.float32)
+    taken = proto.graph.initializer.add()
+    taken.CopyFrom(proto.graph.initializer[1])
+    taken.name = "mean by channel"
+    prepared = prepare(proto).proto
+    assert [item.name for item in prepared.graph.initializer][6:] == ["mean by channel_"]
+    [expected] = reference(proto, x)
+    got = roundel.read_onnx(proto).run(x.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 OTHERS = {
