@@ -4,8 +4,8 @@ The strict import ends at the first refusal. Here the import goes on behind one 
 with the shape that ONNX's own inference gives it. So every operator is judged by itself.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import onnx
@@ -21,6 +21,9 @@ Sizes = tuple[int | None, ...]
 FILTERS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # the input that holds the weights
 MATRICES = {"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
 RECURRENT = {"LSTM": (1, 2), "GRU": (1, 2), "RNN": (1, 2), "DynamicQuantizeLSTM": (1, 2)}
+ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu")
+CHAINED = ("Reshape", "Transpose", *ALONE)
+"""Operators that may be steps of a chain, which only its end makes sense of."""
 NO_UNIT = "no unit of the engine computes it"
 
 
@@ -125,9 +128,13 @@ def examine(loaded: LoadedModel) -> Examination:
     model, file, notes = loaded
     scope = open_scope(model, file)
     types, sizes = _inferred(model, scope)
-    verdicts, image = [], {scope.source}  # tensors that depend on the image
+    verdicts, image = list[Verdict](), {scope.source}  # tensors that depend on the image
     for item in model.graph.node:
+        if item.op_type not in CHAINED:
+            _leave_chains(scope, verdicts, outer_reads(item), types, sizes)
         nodes, reason = _read(scope, item)
+        if reason is not None:
+            _leave_chains(scope, verdicts, outer_reads(item), types, sizes)
         reads = tuple(dict.fromkeys(scope.aliases.get(name, name) for name in outer_reads(item)))
         reads = tuple(name for name in reads if name in image)
         names = [name for name in item.output if name]
@@ -141,6 +148,7 @@ def examine(loaded: LoadedModel) -> Examination:
         verdicts.append(
             Verdict(proto=item, nodes=nodes, reason=reason, constant=constant, reads=reads, macs=macs, weights=weights)
         )
+    _leave_chains(scope, verdicts, (item.name for item in model.graph.output), types, sizes)
     check_declared(model.graph, scope)
     return Examination(
         model=model, file=file, scope=scope, verdicts=tuple(verdicts), notes=notes, types=types, sizes=sizes
@@ -170,6 +178,21 @@ def _read(scope: Scope, item: onnx.NodeProto) -> tuple[tuple[Node, ...], str | N
     if scope.hosted.pop(item.output[0], None) is not None:
         return (), NO_UNIT
     return nodes, None
+
+
+def _leave_chains(
+    scope: Scope, verdicts: list[Verdict], names: Iterable[str], types: dict[str, int], sizes: dict[str, Sizes]
+) -> None:
+    """Refuse the operators of chains that only move values where others need what is between them."""
+    for name in (scope.aliases.get(name, name) for name in names):
+        view = scope.views.get(name)
+        if view is None or view.refusal is None:
+            continue
+        del scope.views[name]
+        place = next(place for place, verdict in enumerate(verdicts) if name in verdict.makes)
+        verdicts[place] = replace(verdicts[place], reason=view.refusal.why, nodes=())
+        _open_result(scope, name, types, sizes)
+        _leave_chains(scope, verdicts, verdicts[place].reads, types, sizes)
 
 
 def _open_result(scope: Scope, name: str, types: dict[str, int], sizes: dict[str, Sizes]) -> None:

@@ -4,6 +4,7 @@ Each operator of a chain is run on the numbers of the values of the map before t
 those of channels in another order, of pixels out of channels or of the reverse, nodes stand for all of the chain.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel import graph
+from roundel.frontend.limits import MOST_IN_ALL
 from roundel.frontend.moves import pixel_parts
 from roundel.frontend.scope import BATCH, Operator, Refusal, View
 from roundel.graph import Node
 
 Nodes = tuple[Node, ...]
+Builder = Callable[[Operator], Node | Nodes | None]
 Places = NDArray[np.int32]
 
 MOST_PLACES = 1 << 24  # of a tensor whose values are followed
@@ -51,6 +54,30 @@ def reshape(op: Operator) -> Nodes | None:
         return (graph.Flatten(**op.common()),)
     view = _view(op, why)
     return _settle(op, view, view.places.reshape(after))
+
+
+def through(builder: Builder) -> Builder:
+    """Return the builder of an operator that works on each value alone, which may stand within a chain.
+
+    There it works on the tensor before the chain, and the chain goes on behind it.
+    """
+
+    def build(op: Operator) -> Node | Nodes | None:
+        view = op.scope.views.get(op.inputs[0])
+        if view is None or view.refusal is None:
+            return builder(op)
+        source, still = view.source, f"{op.output} as it was"
+        if op.inputs[0] not in op.scope.codes:
+            op.inputs[0] = source
+        made = builder(op)
+        if isinstance(made, Node):
+            made, source = replace(made, output=still), still
+        elif op.output in op.scope.aliases:
+            return made
+        op.scope.views[op.output] = replace(view, source=source)
+        return made
+
+    return build
 
 
 def _shape(op: Operator) -> tuple[int, ...]:
@@ -89,6 +116,9 @@ def _settle(op: Operator, view: View, places: Places) -> Nodes | None:
             if nodes := rule(op, source, shape, places):
                 return nodes
     op.scope.views[op.output] = View(source=source, places=places, refusal=view.refusal)
+    op.scope.values += places.size
+    if op.scope.values > MOST_IN_ALL:
+        op.fail(f"expected at most {MOST_IN_ALL} values an image in all tensors up to here, not {op.scope.values}")
     return None
 
 

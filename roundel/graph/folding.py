@@ -15,6 +15,7 @@ from roundel.golden.network import Window
 from roundel.graph.activation import ACTIVATIONS
 from roundel.graph.channels import affines_first, orders_in_weights
 from roundel.graph.concats import quantized_sources
+from roundel.graph.factors import factors_in_readers
 from roundel.graph.graph import Graph
 from roundel.graph.moves import settled
 from roundel.graph.moving import DepthToSpace, Select
@@ -29,18 +30,18 @@ ELEMENTWISE = (*ACTIVATIONS, Quantize)
 def fold(graph: Graph) -> Graph:
     """Return the normal form of `graph`.
 
-    Operators that no result needs are dropped, every `Affine` is folded into the convolution or matrix product before
-    it, or becomes a convolution of one weight a channel, and activations that follow pooling, upsampling or flattening
-    move before it, to the operator they belong to. Quantizers that a concatenation cannot take in also stand before it.
-    Borders and parts of maps go into the convolution or pool behind them, orders of channels into the weights that make
-    these.
+    Operators that no result needs are dropped, every `Affine` is folded into the convolution or matrix product
+    before it, else into those behind it, or becomes a convolution of one weight a channel, and activations that
+    follow pooling, upsampling or flattening move before it, to the operator they belong to. Quantizers that a
+    concatenation cannot take in also stand before it. Borders and parts of maps go into the convolution or pool
+    behind them, orders of channels into the weights that make these.
 
     Raises
     ------
     InputError
         An `Affine` of features has no such operator before it, or one that others read as well.
     """
-    plain = _without_affine(affines_first(settled(needed(graph))))
+    plain = _without_affine(factors_in_readers(affines_first(settled(needed(graph)))))
     return quantized_sources(orders_in_weights(_activations_first(plain)))
 
 

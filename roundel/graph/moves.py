@@ -84,6 +84,8 @@ def _is_positive(graph: Graph, tensor: str) -> bool:
     node = graph.maker(tensor)
     if isinstance(node, Relu):
         return True
+    if isinstance(node, Quantize):
+        return node.low >= node.zero_point
     if isinstance(node, Clip):
         return (node.low is not None and node.low >= 0) or _is_positive(graph, node.inputs[0])
     return isinstance(node, MaxPool | Crop) and _is_positive(graph, node.inputs[0])

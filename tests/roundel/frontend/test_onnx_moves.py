@@ -7,9 +7,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from roundel.frontend import read_onnx
+from roundel.frontend.examination import examine
+from roundel.frontend.parts import Host, divide
+from roundel.frontend.prepared import prepare
 from roundel.golden.errors import InputError
 from roundel.graph import (
     AveragePool,
+    Clip,
     Concat,
     Conv,
     Crop,
@@ -18,6 +22,7 @@ from roundel.graph import (
     Flatten,
     MaxPool,
     Pad,
+    Quantize,
     Relu,
     Select,
     fold,
@@ -288,6 +293,60 @@ def test_chains_that_come_to_nothing_are_refused_where_they_begin(order, back, w
     proto = model(rows[:2], (8, 3, 4), {"back": np.array(back)}, outputs=("c",), batch=3)
     with pytest.raises(InputError, match=why):
         read_onnx(saved(tmp_path, proto))
+
+
+def test_what_works_on_each_value_may_stand_within_a_chain(tmp_path):
+    """As onnxruntime's quantizer writes it: between the steps of a shuffle stand the two of a quantization."""
+    (first, second, third), weights = shuffle("r", "s", 2, (8, 6, 4))
+    weights |= {"scale": np.float32(0.25), "zero": np.uint8(3), "w": WEIGHTS}
+    rows = [
+        ("Relu", ["x"], "r", {}),
+        first,
+        ("QuantizeLinear", ["s.1", "scale", "zero"], "q", {}),
+        ("DequantizeLinear", ["q", "scale", "zero"], "d", {}),
+        (*second[:1], ["d"], *second[2:]),
+        ("Clip", ["s.2", "", "most"], "c", {}),
+        (*third[:1], ["c", "s.back"], *third[2:]),
+        ("Conv", ["s", "w"], "y", {}),
+    ]
+    proto = model(rows, (8, 6, 4), weights | {"most": np.float32(1.5)})
+    plain = both(tmp_path, proto, (8, 6, 4))
+    assert kinds(plain) == [Relu, Quantize, Clip, Select, Conv]
+    engine = divide(examine(prepare(proto)), Host.TAIL).parts
+    assert [part.engine for part in engine] == [True]
+
+
+TAILS = {
+    "locations": [("Transpose", ["c"], "t", {"perm": [0, 2, 3, 1]}), ("Reshape", ["t", "rows"], "y", {})],
+    "scores": [("Reshape", ["c", "split"], "r", {}), ("Softmax", ["r"], "y", {"axis": -1})],
+    "turned scores": [("Reshape", ["c", "split"], "r", {}), ("Transpose", ["r"], "t", {"perm": [0, 1, 3, 2]}),
+                      ("Sigmoid", ["t"], "y", {})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_chains_that_come_to_nothing_are_the_host_s(name):
+    """From their first operator on, with its reason; the engine's part ends before it."""
+    weights = {"w": WEIGHTS[:, :3], "rows": np.array([0, -1, 5]), "split": np.array([0, 5, 4, -1])}
+    proto = model([("Conv", ["x", "w"], "c", {}), *TAILS[name]], (3, 8, 8), weights, batch=1)
+    examination = examine(prepare(proto))
+    reasons = [item.reason for item in examination.verdicts]
+    assert reasons[0] is None
+    assert "supported" in reasons[1]
+    engine, tail = divide(examination, Host.TAIL).parts
+    assert [item.operator for item in engine.verdicts] == ["Conv"]
+    assert engine.outputs == tail.inputs == ("c",)
+    assert [item.operator for item in tail.verdicts] == [row[0] for row in TAILS[name]]
+
+
+def test_a_shuffle_stays_on_the_engine_before_a_tail():
+    rows, weights = shuffle("c", "s", 2, (8, 6, 4))
+    weights |= {"w": WEIGHTS[0][:, :1, :1, None].repeat(3, axis=1), "split": np.array([0, 8, 12, 2])}
+    tail = [("Reshape", ["s", "split"], "t", {}), ("Softmax", ["t"], "y", {"axis": -1})]
+    proto = model([("Conv", ["x", "w"], "c", {}), *rows, *tail], (3, 6, 4), weights, batch=1)
+    engine, host = divide(examine(prepare(proto)), Host.TAIL).parts
+    assert [item.operator for item in engine.verdicts] == ["Conv", "Reshape", "Transpose", "Reshape"]
+    assert [item.operator for item in host.verdicts] == ["Reshape", "Softmax"]
 
 
 def padded(pads, value=None, x="x"):
