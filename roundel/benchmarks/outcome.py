@@ -44,7 +44,7 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
     Parameters
     ----------
     units
-        `mac`, `requant`, `codec`, `decoder`, `search`, `engine`, `nms`; all if empty.
+        `mac`, `requant`, `codec`, `decoder`, `search`, `engine`, `golden`, `nms`; all if empty.
     seed
         Seed of the data.
     progress

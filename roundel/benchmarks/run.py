@@ -9,6 +9,7 @@ import numpy as np
 from roundel.benchmarks import codec as bench_codec
 from roundel.benchmarks import decoder as bench_decoder
 from roundel.benchmarks import engine as bench_engine
+from roundel.benchmarks import golden as bench_golden
 from roundel.benchmarks import nms as bench_nms
 from roundel.benchmarks import search as bench_search
 from roundel.benchmarks.array import clock, generate_array, simulate
@@ -125,5 +126,6 @@ BENCHES: Mapping[str, Benchmark] = {
     "decoder": Benchmark(variants=bench_decoder.variants, measure=lambda variant, seed: variant.rows(seed)),
     "search": Benchmark(variants=bench_search.variants, measure=lambda variant, seed: variant.rows(seed)),
     "engine": Benchmark(variants=bench_engine.variants, measure=lambda variant, seed: variant.rows(seed)),
+    "golden": Benchmark(variants=bench_golden.variants, measure=lambda variant, seed: variant.rows(seed)),
     "nms": Benchmark(variants=bench_nms.variants, measure=lambda variant, seed: variant.rows(seed)),
 }

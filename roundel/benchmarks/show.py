@@ -43,6 +43,12 @@ _ENGINE = {
     "engine.weight_stalls": "waiting for weights",
     "engine.simulation_speed": "cycles/s simulated",
 }
+_GOLDEN = {
+    "golden.seconds": "golden, s",
+    "golden.float": "onnxruntime float, s",
+    "golden.over_float": "ratio",
+    "golden.memory": "golden's memory, MiB",
+}
 _ZERO_BLOCKS = "engine.zero_block_speedup"
 _PRECISIONS = {"nms.ap50": "AP50", "nms.ap75": "AP75", "nms.ap50_95": "AP50:95", "nms.kept": "boxes kept per image"}
 
@@ -55,8 +61,9 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     packed = [row for row in rows if row["name"] in _BY_ZEROS]
     search = [row for row in rows if row["name"] in _SEARCH]
     engine = [row for row in rows if row["name"] in _ENGINE]
+    golden = [row for row in rows if row["name"] in _GOLDEN]
     blocks = [row for row in rows if row["name"] == _ZERO_BLOCKS]
-    shown = (precisions, rates, software, packed, search, engine, blocks)
+    shown = (precisions, rates, software, packed, search, engine, golden, blocks)
     rest = [row for row in rows if not any(row in part for part in shown)]
     made = []
     if rest:
@@ -74,6 +81,8 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     if engine:
         named = [row | {"params": row["params"] | {"what": _workload(row["params"])}} for row in engine]
         made.append(_pivot("Engine", named, ("config", "what", "on"), _ENGINE))
+    if golden:
+        made.append(_pivot("One image in golden and in onnxruntime", golden, ("network", "threads"), _GOLDEN))
     if blocks:
         about = blocks[0]["params"]
         title = f"Speed-up over dense of {about['network']} on {about['config']}, by zeros"

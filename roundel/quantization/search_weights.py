@@ -115,6 +115,7 @@ class WeightedSearch:
         for row, (bias, possible) in zip(table, self._aligned(n_acc, biases), strict=True):
             if bias.tobytes() not in seen:  # else the same integers as with fewer fractional bits
                 accumulators, fractions = self._summed(products + bias, n_acc)
+                accumulators = _narrow(accumulators)
                 seen[bias.tobytes()] = np.stack([self.goal.errors(accumulators, fractions, n) for n in outputs])
             row[:, possible] = seen[bias.tobytes()][:, possible]
         return table
@@ -188,3 +189,10 @@ class WeightedSearch:
             return accumulators, fractions
         residual, form = self.residual
         return (accumulators << fractions - n_acc) + (residual << fractions - form.fraction), fractions
+
+
+def _narrow(accumulators: NDArray[Any]) -> NDArray[Any]:
+    """Return integers of at most 31 bits as such of 32, which are rounded in half the time; others as they are."""
+    most = 1 << 30
+    fits = accumulators.min(initial=0) >= -most and accumulators.max(initial=0) < most
+    return accumulators.astype(np.int32) if fits else accumulators
