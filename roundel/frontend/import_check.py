@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roundel.frontend.channels_last import channels_first
 from roundel.frontend.cutting import cut, made_tensors
 from roundel.frontend.input_sizes import declared_sizes, network_input, set_input
-from roundel.frontend.model_file import Model, first_line, load_model
+from roundel.frontend.model_file import Model, first_line, owned
 from roundel.golden.errors import InputError
 from roundel.graph import Affine, Conv, Dense, Graph, Node, Reals
 
@@ -92,13 +92,14 @@ def against_onnxruntime(graph: Graph, model: Model | Graph, images: NDArray[Any]
         import onnxruntime
     except ImportError:
         return ImportCheck(reason=MISSING)
-    proto = load_model(model).proto
+    proto = owned(model)
     source = network_input(proto.graph)
     if source is not None and source.type.tensor_type.elem_type == onnx.TensorProto.UINT8 and not _bytes(images):
         return ImportCheck(reason="the file takes integers of 0 to 255, and the images are no such integers")
     worst = _Worst(graph)
     try:
         session = _session(onnxruntime, proto, graph)
+        del proto  # the session has the weights
         for part, tensors in _tensors(session, graph, images):
             worst.add(part, tensors)
     except Exception as error:  # kinds of its own: operators, versions and types that it does not have
@@ -152,10 +153,11 @@ class _Worst:
         )
 
 
-def _session(onnxruntime: Any, proto: onnx.ModelProto, graph: Graph) -> Any:
-    """Return a session that gives every tensor which both have, operator by operator: nothing is merged."""
-    shown = onnx.ModelProto()
-    shown.CopyFrom(proto)
+def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph) -> Any:
+    """Return a session that gives every tensor which both have, operator by operator: nothing is merged.
+
+    The model is changed: it gets the size and the ends of the graph.
+    """
     if ends := [name for name in made_tensors(shown) if name in graph.names]:
         cut(shown, ends, graph.file)
     channels_first(shown)

@@ -62,6 +62,16 @@ def load_model(model: Model) -> LoadedModel:
     return LoadedModel(proto, file)
 
 
+def owned(model: Model) -> onnx.ModelProto:
+    """Return what `load_model` gives, as the caller's own to change."""
+    proto = load_model(model).proto
+    if proto is not model:
+        return proto
+    copied = onnx.ModelProto()
+    copied.CopyFrom(proto)
+    return copied
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or the name of its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
