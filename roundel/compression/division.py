@@ -114,17 +114,34 @@ def compress_parts(
         options.model, input_shape=options.input_shape, outputs=options.outputs, images=options.calibration
     )
     examination = examine(prepared)
-    if not examination.refused:
+    if not examination.refused and _has_modules(read_onnx(prepared)):
         return None, {MAIN: run_passes(options, progress)}, None
     partition = network_parts(examination, host)
     if not partition.engine:
-        first = examination.refused[0]
-        where = f"{examination.file}: node {first.name} ({first.operator})"
-        raise InputError(f"{where}: {first.reason}: nothing is left for the engine; roundel inspect tells all reasons")
+        raise InputError(
+            f"{_first_reason(partition)}: nothing is left for the engine; roundel inspect tells all reasons"
+        )
     chain = chain_of(partition, host.value)
     if _is_plain(chain, prepared):
         return chain, {MAIN: run_passes(options, progress)}, None
     return _compress_chain(options, partition, chain, progress)
+
+
+def _first_reason(partition: Partition) -> str:
+    """Return the first reason why something cannot run on the engine, with the operator that it is about."""
+    examination = partition.examination
+    for item in examination.refused:
+        return f"{examination.file}: node {item.name} ({item.operator}): {item.reason}"
+    return next((f"{examination.file}: {why}" for why in partition.without.values()), examination.file)
+
+
+def _has_modules(graph: Graph) -> bool:
+    """Whether the operators of a network become modules that round once."""
+    try:
+        unify(fold(graph))
+    except InputError:
+        return False
+    return True
 
 
 def _is_plain(chain: Chain, model: LoadedModel) -> bool:

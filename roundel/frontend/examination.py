@@ -4,26 +4,26 @@ The strict import ends at the first refusal. Here the import goes on behind one 
 with the shape that ONNX's own inference gives it. So every operator is judged by itself.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import prod
+from typing import Any
 
 import onnx
+from numpy.typing import NDArray
 
 from roundel.frontend.declared import check_declared
 from roundel.frontend.importer import open_scope, read_node
 from roundel.frontend.limits import too_many
 from roundel.frontend.model_file import LoadedModel
 from roundel.frontend.scope import Refusal, Scope
+from roundel.frontend.sizes import Sizes, inferred, layer_macs, small_constants
 from roundel.graph import Node
 
-Sizes = tuple[int | None, ...]
-FILTERS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # the input that holds the weights
-MATRICES = {"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
-RECURRENT = {"LSTM": (1, 2), "GRU": (1, 2), "RNN": (1, 2), "DynamicQuantizeLSTM": (1, 2)}
 ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu")
 CHAINED = ("Reshape", "Transpose", *ALONE)
 """Operators that may be steps of a chain, which only its end makes sense of."""
+PASSES = 12
+"""How often a file is gone through, until no more shapes are found."""
 NO_UNIT = "no unit of the engine computes it"
 
 
@@ -125,9 +125,22 @@ def examine(loaded: LoadedModel) -> Examination:
     InputError
         The file as a whole cannot be read: its opset, its input, its constants, or what it declares of tensors.
     """
+    known: dict[str, NDArray[Any]] = {}
+    for _ in range(PASSES):
+        result = _examine(loaded, known)
+        constants = small_constants(result.scope)
+        if not result.scope.unknown or constants.keys() <= known.keys():
+            break
+        known = constants
+    check_declared(result.model.graph, result.scope)
+    return result
+
+
+def _examine(loaded: LoadedModel, known: Mapping[str, NDArray[Any]]) -> Examination:
+    """Judge every operator, with shapes that follow from `known` constants."""
     model, file, notes = loaded
     scope = open_scope(model, file)
-    types, sizes = _inferred(model, scope)
+    types, sizes = inferred(model, scope, known)
     verdicts, image = list[Verdict](), {scope.source}  # tensors that depend on the image
     for item in model.graph.node:
         if item.op_type not in CHAINED:
@@ -144,12 +157,11 @@ def examine(loaded: LoadedModel) -> Examination:
                 _open_result(scope, name, types, sizes)
         if not constant:
             image.update(names)
-        macs, weights = _layer_macs(item, lambda name: _shape(scope, sizes, name), scope.constants)
+        macs, weights = layer_macs(item, lambda name: _shape(scope, sizes, name), scope.constants)
         verdicts.append(
             Verdict(proto=item, nodes=nodes, reason=reason, constant=constant, reads=reads, macs=macs, weights=weights)
         )
     _leave_chains(scope, verdicts, (item.name for item in model.graph.output), types, sizes)
-    check_declared(model.graph, scope)
     return Examination(
         model=model, file=file, scope=scope, verdicts=tuple(verdicts), notes=notes, types=types, sizes=sizes
     )
@@ -221,70 +233,3 @@ def _shape(scope: Scope, sizes: dict[str, Sizes], name: str) -> Sizes | None:
     if shape is not None and scope.batch and shape[:1] == (scope.batch,):
         return (1, *shape[1:])
     return shape
-
-
-def _inferred(model: onnx.ModelProto, scope: Scope) -> tuple[dict[str, int], dict[str, Sizes]]:
-    """Return types and sizes of tensors, for a batch of one where any will do; what ONNX cannot tell is left out."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    for item in copy.graph.input:
-        if item.name == scope.source:
-            item.type.tensor_type.shape.dim[0].dim_value = scope.batch or 1
-    for item in copy.graph.output:
-        item.ClearField("type")
-    try:
-        graph = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except Exception:  # kinds of its own, for files that it cannot make sense of
-        return {}, {}
-    items = {item.name: item.type.tensor_type for item in (*graph.input, *graph.value_info, *graph.output)}
-    types = {name: tensor.elem_type for name, tensor in items.items() if tensor.elem_type}
-    sizes = {
-        name: tuple(size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
-        for name, tensor in items.items()
-        if tensor.HasField("shape")
-    }
-    return types, sizes
-
-
-def _layer_macs(
-    item: onnx.NodeProto, shape_of: Callable[[str], Sizes | None], constants: Collection[str]
-) -> tuple[int, int]:
-    """Count an operator's products for one image, and its weights.
-
-    Parameters
-    ----------
-    item
-        The operator.
-    shape_of
-        Shape of a tensor for one image, None or sizes of None where it is not known.
-    constants
-        Names of constant tensors, which weights are.
-
-    Returns
-    -------
-    tuple of int
-        (0, 0) for operators that multiply no weights or matrices, and 0 products where shapes are not known.
-    """
-    kind = item.op_type
-    places = RECURRENT.get(kind) or ((FILTERS | MATRICES | {"ConvTranspose": 1}).get(kind),)
-    names = [item.input[place] for place in places if place is not None and place < len(item.input)]
-    if not names:
-        return 0, 0
-    shapes = [_known(shape_of(name)) for name in names]
-    weights = sum(prod(shape) for name, shape in zip(names, shapes, strict=True) if shape and name in constants)
-    second, x, y = shapes[0], _known(shape_of(item.input[0])), _known(shape_of(item.output[0]))
-    if not second:
-        return 0, weights
-    if kind == "ConvTranspose":
-        return (prod(x) * prod(second[1:]) if x else 0), weights
-    if kind in FILTERS:
-        return (prod(y) * prod(second[1:]) if y else 0), weights
-    if kind in RECURRENT:  # every weight once a position of the sequence
-        return (x[0] * weights if x else 0), weights
-    return (prod(y) * x[-1] if x and y else 0), weights
-
-
-def _known(shape: Sizes | None) -> tuple[int, ...]:
-    """Return a shape of which all sizes are known; () for others."""
-    return () if shape is None or None in shape else tuple(size or 0 for size in shape)

@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from roundel.frontend.examination import Examination, Sizes, Verdict, outer_reads
+from roundel.frontend.examination import Examination, Verdict, outer_reads
 from roundel.frontend.limits import MOST_VALUES
 from roundel.frontend.parts import NetworkPart
 from roundel.frontend.scope import BATCH
+from roundel.frontend.sizes import Sizes
 from roundel.golden.errors import InputError
 
 ENDLESS = ("Loop", "Scan", "SequenceMap")

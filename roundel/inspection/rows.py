@@ -11,6 +11,7 @@ from roundel.frontend import Examination, Partition, Verdict
 WAYS = {
     "Sigmoid": "at the end of a network nothing is lost; in the middle train with Relu, ReLU6 or LeakyRelu(0.125)",
     "Softmax": "at the end of a network nothing is lost",
+    "Mul": "leave products of two tensors to the host, or train with Relu, ReLU6 or LeakyRelu(0.125) instead of SiLU",
     "LRN": "leave it to the host, or train without it: batch normalization costs nothing",
     "LeakyRelu": "train with a slope of 0.125 or another power of two",
     "PRelu": "train with LeakyRelu(0.125)",
@@ -21,7 +22,7 @@ WAYS = {
     "Resize": "train with the nearest value and a whole factor",
     "Upsample": "train with the nearest value and a whole factor",
     "Gemm": "feed it (batch, features), without transA",
-    "MatMul": "feed it (batch, features) and constant weights",
+    "MatMul": "feed it (batch, features) and constant weights; leave products of two tensors to the host",
     "ConvInteger": "write the file in the QDQ form",
     "MatMulInteger": "write the file in the QDQ form",
     "QLinearConv": "write the file in the QDQ form",
@@ -33,14 +34,14 @@ WAYS = {
 """By operator: what beside the host helps."""
 REASONS = (
     (r"shape is not known", "export with all sizes fixed, or make what comes before it supported"),
-    (r"^it reads .* which ", "make what comes before it supported"),
+    (r": it reads .* which ", "make what comes before it supported"),
     (r"size of the batch", "export with a batch of 1"),
-    (r"must be a constant", "export with constants in their place (onnxsim folds what can be known)"),
+    (r"^(?!MatMul).*must be a constant", "export with constants in their place (onnxsim folds what can be known)"),
     (r"beyond the range of float32|must be finite", "train or export it again: its numbers are no use"),
     (r"expected at most .* values", "make the image smaller"),
 )
 """By what a reason says."""
-HOST = "leave it to the host"
+HOST = "leave it to the host: --host any keeps what lies behind it on the engine"
 
 
 class RunsOn(StrEnum):
@@ -212,6 +213,6 @@ def way_on(operator: str, reason: str) -> str:
         Why the engine cannot do it.
     """
     for pattern, way in REASONS:
-        if re.search(pattern, reason):
+        if re.search(pattern, f"{operator}: {reason}"):
             return way
     return WAYS.get(operator, HOST)

@@ -64,14 +64,45 @@ def partly(where, seed=1, outputs=("y",)):
             add("Shape", ["a"], "s")
             add("Sin", ["a"], "b")
             add("Reshape", ["b", "s"], "y")
+        case "moved":  # values that move to where no map holds them, which the host reads, and a map again
+            weights |= {"s": np.array([1, 4, 2, 64]), "t": np.array([1, 8, 8, 8])}
+            convolve("x", "a", 3, 8)
+            add("Reshape", ["a", "s"], "b")
+            add("Transpose", ["b"], "c", perm=[0, 2, 1, 3])
+            add("Sin", ["c"], "d")
+            add("Reshape", ["d", "t"], "e")
+            convolve("e", "y", 8, 2)
+        case "shapes":  # a shape behind what the host does decides on what is behind it
+            weights["last"] = np.array([-1])
+            weights |= {"zero": np.array([0]), "two": np.array([2])}
+            convolve("x", "a", 3, 8)
+            add("Sin", ["a"], "b")
+            add("Shape", ["b"], "s")
+            add("Slice", ["s", "zero", "two"], "h")
+            add("Concat", ["h", "last"], "t", axis=0)
+            add("Reshape", ["b", "t"], "c")
+            add("Erf", ["c"], "d")
+            add("Reshape", ["d", "s"], "e")
+            convolve("e", "y", 8, 2)
         case "dead":  # nothing needs the host's operator
             convolve("x", "y", 3, 8)
             add("Sin", ["y"], "b")
     return model(rows, (3, 8, 8), weights, outputs=outputs)
 
 
+def two_inputs():
+    """A network whose input is quantized for one convolution, and read as it is by another."""
+    rng = np.random.default_rng(1)
+    first, weights = conv(rng, "d", "a", 3, 4)
+    second, more = conv(rng, "x", "b", 3, 4)
+    weights |= more | {"scale": np.float32(2**-5), "zero": np.int8(0)}
+    rows = [("QuantizeLinear", ["x", "scale", "zero"], "q", {}), ("DequantizeLinear", ["q", "scale", "zero"], "d", {})]
+    rows += [first, second, ("Add", ["a", "b"], "y", {})]
+    return model(rows, (3, 8, 8), weights)
+
+
 WHERE = {"start": ("y",), "middle": ("y",), "end": ("y",), "branches": ("y", "c"), "around": ("y",)}
-WHERE |= {"outputs": ("z", "y", "a"), "sizes": ("y",), "dead": ("y",)}
+WHERE |= {"outputs": ("z", "y", "a"), "sizes": ("y",), "moved": ("y",), "shapes": ("y",), "dead": ("y",)}
 
 
 def random_partly(seed):

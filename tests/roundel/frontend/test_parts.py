@@ -58,6 +58,8 @@ def test_random_networks_in_parts_compute_what_onnxruntime_does(seed):
         ("middle", ["engine", "host"], ["engine", "host", "engine"]),
         ("end", ["engine", "host"], ["engine", "host"]),
         ("branches", ["engine", "host"], ["engine", "host", "engine"]),
+        ("moved", ["engine", "host"], ["engine", "host", "engine"]),
+        ("shapes", ["engine", "host"], ["engine", "host", "engine"]),
         ("dead", ["engine"], ["engine"]),
     ],
 )
@@ -99,6 +101,13 @@ def test_a_refused_operator_of_unknown_size_blocks_what_reads_it_and_says_so():
     assert nonzero.reason == "this operator is not supported"
     assert cast.reason is not None
     assert relu.reason == "it reads b, whose shape is not known before it runs"
+
+
+def test_what_only_moves_values_is_refused_where_nobody_makes_a_map_of_them_again():
+    proto = partly("moved")
+    reasons = [item.reason for item in verdicts(proto)]
+    assert [reason is None for reason in reasons] == [True, False, False, False, False, True]
+    assert "reshape" in reasons[1]
 
 
 @pytest.mark.parametrize("kind", ["ConvTranspose", "MatMul"])

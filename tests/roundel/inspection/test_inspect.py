@@ -11,7 +11,7 @@ import roundel
 from roundel.data import DIGITS
 from roundel.golden.errors import InputError
 from tests.support.command import call
-from tests.support.host_models import conv, partly, random_partly
+from tests.support.host_models import conv, partly, random_partly, two_inputs
 from tests.support.onnx_models import model, saved
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,14 +84,11 @@ def test_what_the_compiler_refuses_is_said():
 
 
 def test_an_operator_without_an_integer_form_where_it_stands_is_said():
-    weights = {"w": np.ones((4, 4), np.float32), "o": np.ones((1, 4), np.float32)}
-    rows = [("Add", ["x", "o"], "a", {}), ("MatMul", ["a", "w"], "y", {})]
-    result = roundel.inspect(model(rows, (4,), weights))
+    result = roundel.inspect(two_inputs())
     [block] = result.blocks
-    assert (block.operator, block.names) == ("Add", ("add_a",))
-    assert "no convolution or matrix product to fold it into" in block.reason
-    assert [row.place for row in result.operators] == ["blocked", "engine"]
-    assert result.share == 1
+    assert (block.operator, block.names) == ("Conv", ("conv_b",))
+    assert "expected it to read what" in block.reason
+    assert result.share == 0.5
 
 
 def boxes(svg):

@@ -11,7 +11,7 @@ import pytest
 import roundel
 from roundel.golden.errors import InputError
 from tests.support.command import call
-from tests.support.host_models import WHERE, conv, loop, partly, random_partly
+from tests.support.host_models import WHERE, conv, loop, partly, random_partly, two_inputs
 from tests.support.onnx_models import model, reference, saved
 
 X = np.random.default_rng(5).normal(size=(4, 3, 8, 8)).astype(np.float32)
@@ -191,15 +191,10 @@ def test_a_network_without_products_for_the_engine_is_refused():
 
 
 def test_an_operator_without_an_integer_form_is_left_to_the_host():
-    weights = {"m": np.ones((4, 4), np.float32), "w": np.ones((4, 4), np.float32), "o": np.ones((1, 4), np.float32)}
-    rows = [("MatMul", ["x", "m"], "a", {}), ("Sin", ["a"], "b", {})]
-    rows += [("Add", ["b", "o"], "c", {}), ("MatMul", ["c", "w"], "y", {})]  # an offset of features before the product
-    images = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
-    proto = model(rows, (4,), weights)
-    compressed = roundel.compress(proto, images, host="any")
-    assert compressed.others.keys() == {"engine/2"}
-    assert "2 operators (1 Sin, 1 Add)" in "\n".join(compressed.lines())
-    check(proto, roundel.run(compressed, images), images)
+    proto = two_inputs()
+    compressed = roundel.compress(proto, X)
+    assert "2 operators (1 Conv, 1 Add)" in "\n".join(compressed.lines())
+    check(proto, roundel.run(compressed, X), X)
 
 
 def test_loops_are_refused_before_anything_runs():
