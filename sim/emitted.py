@@ -69,7 +69,9 @@ def _cached(make: Callable[[], wiring.Component], name: str, description: Iterab
         (folder / "latency").write_text(str(emitted.latency), encoding="utf-8")
 
     folder = cache.cached("unit", [name, *description, *verilog_sources()], fill)
-    return Emitted((folder / "unit.v").read_text(encoding="utf-8"), int((folder / "latency").read_text()))
+    return Emitted(
+        (folder / "unit.v").read_text(encoding="utf-8"), int((folder / "latency").read_text(encoding="utf-8"))
+    )
 
 
 @functools.cache
