@@ -19,6 +19,7 @@ from roundel.sim import cache
 from roundel.ui import Grid, Result, path_of, shortened, write_json
 
 NETWORK, STREAM_FOLDER, ONNX = "network.npz", "streams", "quantized.onnx"
+LEAST_SHARE = 0.9  # of all MACs on the engine, below which a user is warned
 REPORT, PAGE = "report.json", "report.md"
 
 
@@ -78,7 +79,11 @@ class CompressedNetwork(Result):
     @property
     def warnings(self) -> list[str]:
         """What may be wrong with the images, and layers of which quantization leaves little, a line each."""
-        return [line for network in (self, *self.others.values()) for line in network.report.get("warnings", ())]
+        lines = [line for network in (self, *self.others.values()) for line in network.report.get("warnings", ())]
+        if self.chain is not None and self.chain.share < LEAST_SHARE:
+            ways = "roundel inspect tells what blocks" + (", or try --host any" if self.chain.host == "tail" else "")
+            lines.insert(0, f"only {self.chain.share:.2%} of the MACs run on the engine: {ways}")
+        return lines
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `report.json` holds."""

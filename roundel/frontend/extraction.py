@@ -100,6 +100,7 @@ class _Constants:
                 values = np.where(values == BATCH, scope.batch or 1, values).astype(values.dtype)
             self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
         elif name in self._makers and name not in self._made:
+            _check_size(self._examination, self._makers[name])
             return self._makers[name]
         return None
 
@@ -107,13 +108,19 @@ class _Constants:
 def _check_bounded(examination: Examination, part: NetworkPart) -> None:
     """Raise InputError for a host's part that nobody can tell the time or the memory of."""
     for item in part.verdicts:
-        where = f"{examination.file}: node {item.name} ({item.operator})"
         if item.operator in ENDLESS:
+            where = f"{examination.file}: node {item.name} ({item.operator})"
             raise InputError(f"{where}: the host runs no loops: end the network before it (--outputs)")
-        for name in item.makes:
-            size = _count(examination.shape(name))
-            if size > MOST_VALUES:
-                raise InputError(f"{where}: expected at most {MOST_VALUES} values an image, not {size}")
+        _check_size(examination, item)
+
+
+def _check_size(examination: Examination, item: Verdict) -> None:
+    """Raise InputError for a result of more values than any is allowed to have."""
+    for name in item.makes:
+        size = _count(examination.shape(name))
+        if size > MOST_VALUES:
+            where = f"{examination.file}: node {item.name} ({item.operator})"
+            raise InputError(f"{where}: expected at most {MOST_VALUES} values an image, not {size}")
 
 
 def _count(shape: Sizes | None) -> int:

@@ -6,6 +6,7 @@ found. What is left belongs to the host, ordered by how often the way to it has 
 when all its inputs are there.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -206,7 +207,8 @@ def _ordered(
         rank.update(dict.fromkeys(item.makes, own))
         groups.setdefault((own, owner), []).append(item)
     keys = sorted(groups, key=lambda key: key[0])
-    return tuple(_part(examination, operators, groups[key], bool(key[1]), first) for key in keys)
+    uses = Counter(name for item in operators for name in item.reads)
+    return tuple(_part(examination, uses, groups[key], bool(key[1]), first) for key in keys)
 
 
 def _first_outputs(examination: Examination, operators: list[Verdict]) -> dict[str, int]:
@@ -222,14 +224,14 @@ def _first_outputs(examination: Examination, operators: list[Verdict]) -> dict[s
 
 
 def _part(
-    examination: Examination, operators: list[Verdict], items: list[Verdict], engine: bool, first: Mapping[str, int]
+    examination: Examination, uses: Mapping[str, int], items: list[Verdict], engine: bool, first: Mapping[str, int]
 ) -> NetworkPart:
-    """Return a part with the tensors that it takes and gives."""
-    own = {id(item) for item in items}
+    """Return a part with the tensors that it takes and gives; `uses` counts the operators that read each."""
+    own = Counter(name for item in items for name in item.reads)
     made = [name for item in items for name in item.makes]
-    inputs = dict.fromkeys(name for item in items for name in item.reads if name not in set(made))
-    read = {name for item in operators if id(item) not in own for name in item.reads}
-    outputs = [name for name in made if name in read] + _results(examination, made)
+    here = set(made)
+    inputs = dict.fromkeys(name for item in items for name in item.reads if name not in here)
+    outputs = [name for name in made if uses[name] > own[name]] + _results(examination, made)
     order = {name: place for place, name in enumerate(outputs)}
     aliases = examination.scope.aliases
 

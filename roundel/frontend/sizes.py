@@ -41,11 +41,14 @@ def inferred(
     for item in copy.graph.output:
         item.ClearField("type")
     made = [item for item in copy.graph.node if item.output and all(name in known for name in item.output)]
+    kept = [item for item in copy.graph.node if not item.output or not all(name in known for name in item.output)]
     for item in made:
-        copy.graph.node.remove(item)
         copy.graph.initializer.extend(
             onnx.numpy_helper.from_array(np.ascontiguousarray(known[name]), name) for name in item.output
         )
+    if made:
+        del copy.graph.node[:]
+        copy.graph.node.extend(kept)
     try:
         graph = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
     except Exception:  # kinds of its own, for files that it cannot make sense of

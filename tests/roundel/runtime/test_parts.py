@@ -197,6 +197,22 @@ def test_an_operator_without_an_integer_form_is_left_to_the_host():
     check(proto, roundel.run(compressed, X), X)
 
 
+def test_a_small_share_of_the_engine_is_warned_of():
+    tail, several = (roundel.compress(partly("middle"), X, host=host) for host in ("tail", "any"))
+    warning = "only 75.00% of the MACs run on the engine: roundel inspect tells what blocks, or try --host any"
+    assert tail.warnings[0] == warning
+    assert warning not in several.warnings
+
+
+def test_constants_of_the_host_are_bounded():
+    row, weights = conv(np.random.default_rng(1), "x", "a", 3, 4)
+    weights["size"] = np.array([1 << 40])
+    rows = [row, ("ConstantOfShape", ["size"], "c", {}), ("ReduceMax", ["c"], "d", {"keepdims": 0})]
+    rows.append(("Max", ["a", "d"], "y", {}))
+    with pytest.raises(InputError, match=r"\(ConstantOfShape\): .*1099511627776"):
+        roundel.compress(model(rows, (3, 8, 8), weights), X)
+
+
 def test_loops_are_refused_before_anything_runs():
     with pytest.raises(InputError, match="the host runs no loops"):
         roundel.compress(loop(), X)
