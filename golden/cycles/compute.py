@@ -12,7 +12,7 @@ from roundel.golden.codec import FINISH_CYCLES, header_words, startup_cycles
 from roundel.golden.cycles.banks import Banks, ResidualReader, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.bus import PARAMETERS, WEIGHTS, Reader, Stream, Transfer
 from roundel.golden.cycles.events import Arrivals, Clock, Process
-from roundel.golden.cycles.rows import Job, step_offsets, tiles
+from roundel.golden.cycles.rows import Job, TimedStep, tiles, timed_steps
 from roundel.golden.cycles.weights import WeightBlock, weight_blocks
 from roundel.golden.engine import STEP_BYTES, EngineParams, Region, column_bytes
 from roundel.golden.mac import Structure
@@ -85,21 +85,21 @@ class Compute:
         self.open = Arrivals(clock)  # parameter streams
         self.stages = dot_stages(params)
         self.banks = Banks()
-        self._steps: dict[int, list[list[int]]] = {}
+        self._steps: dict[int, list[list[TimedStep]]] = {}
         self._blocks: dict[int, list[WeightBlock]] = {}
 
-    def offsets(self, job: Job) -> list[list[int]]:
-        """Return the offsets of the steps of each output block, from the parameter stream."""
+    def steps_of(self, job: Job) -> list[list[TimedStep]]:
+        """Return the steps of each output block, from the parameter stream."""
         if id(job) not in self._steps:
             descriptor = job.descriptor
             assert descriptor.parameters_region == Region.PROGRAM
             data = self.image[descriptor.parameters_offset :][: descriptor.parameters_bytes]
-            self._steps[id(job)] = step_offsets(self.params, data, descriptor.blocks)
+            self._steps[id(job)] = timed_steps(self.params, data, descriptor.blocks)
         return self._steps[id(job)]
 
     def counts(self, job: Job) -> list[int]:
         """Count the steps of each output block in the parameter stream."""
-        return list(map(len, self.offsets(job)))
+        return list(map(len, self.steps_of(job)))
 
     def ask(self, job: Job) -> Process:
         """Ask for parameters and weights of every tile, from now on."""
@@ -148,7 +148,7 @@ class Compute:
             descriptor = job.descriptor
             assert descriptor.weights_region == Region.PROGRAM
             data = self.image[descriptor.weights_offset :][: descriptor.weights_bytes].tobytes()
-            columns, count = self.params.columns, sum(self.counts(job))
+            columns, count = self.params.columns, sum(step.takes for steps in self.steps_of(job) for step in steps)
             self._blocks[id(job)] = weight_blocks(data, self.params.decoder, columns, count)
         return self._blocks[id(job)]
 
@@ -218,8 +218,8 @@ class _Array:
         for tile, (w, h) in enumerate(self.tiles):
             line = descriptor.lead + (w - 1) * descriptor.every + 1
             beats = h * line
-            for offsets in unit.offsets(self.job):
-                for step, offset in enumerate(offsets):
+            for steps in unit.steps_of(self.job):
+                for step, (offset, takes) in enumerate(steps):
                     while not self.fed:
                         yield self.ahead
                     fed = self.fed.popleft()
@@ -235,15 +235,16 @@ class _Array:
                     if step:
                         row.waiting_memory += max(0, written - descriptor.lead - beat)
                         beat = max(beat, written - descriptor.lead)
-                    weights = yield from unit.blocks.receive()
-                    row.waiting_weights += max(0, weights - descriptor.lead - beat)
-                    beat = max(beat, weights - descriptor.lead)
+                    if takes:
+                        weights = yield from unit.blocks.receive()
+                        row.waiting_weights += max(0, weights - descriptor.lead - beat)
+                        beat = max(beat, weights - descriptor.lead)
                     if not step:
                         columns = yield from unit.columns.receive()
                         row.waiting_parameters += max(0, columns - descriptor.lead - beat)
                         beat = max(beat, columns - descriptor.lead)
                     self.first_beats.append((number, beat))
-                    last = step == len(offsets) - 1
+                    last = step == len(steps) - 1
                     if self.residual is not None and last:
                         end = self._beside_residual(number, beat, line, tries, forced)
                     else:
@@ -257,7 +258,8 @@ class _Array:
                         self.last_row.give(self.asked - line)
                     yield beat
                     written = beat + descriptor.lead + UNWRITTEN
-                    unit.blocks.taken(beat + descriptor.lead)
+                    if takes:
+                        unit.blocks.taken(beat + descriptor.lead)
                     if not step:
                         unit.columns.taken(beat + descriptor.lead + unit.stages + 1)
                     row.computing += w * h

@@ -1,11 +1,12 @@
 """What the cycle model says of a descriptor, and what it reads from it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.engine import STEP_BYTES, Descriptor, EngineParams, Opcode, column_bytes
+from roundel.golden.engine import KEEP, LAST, STEP, STEP_BYTES, Descriptor, EngineParams, Opcode, column_bytes
 
 
 @dataclass(kw_only=True)
@@ -52,16 +53,24 @@ def tiles(descriptor: Descriptor) -> list[tuple[int, int]]:
     return [(w, h) for h in heights for w in widths]
 
 
-def step_offsets(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[list[int]]:
-    """Return `offset` of the steps of each output block of a parameter stream, (bytes,)."""
-    words = data.reshape(-1, STEP_BYTES)
-    skip, last = params.columns * column_bytes(params) // STEP_BYTES, words[:, 5] & 1
-    offsets = np.ascontiguousarray(words[:, :4]).view("<i4")[:, 0]
-    ends = np.flatnonzero(last)
+class TimedStep(NamedTuple):
+    """A step: its `offset`, and whether it takes a weight block from the stream."""
+
+    offset: int
+    takes: bool
+
+
+def timed_steps(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[list[TimedStep]]:
+    """Return the steps of each output block of a parameter stream, (bytes,)."""
+    words = np.frombuffer(data.tobytes(), STEP)
+    skip, takes = params.columns * column_bytes(params) // STEP_BYTES, words["flags"] & KEEP == 0
+    ends = np.flatnonzero(words["flags"] & LAST)
     steps, at = [], 0
+    takes[skip] = True  # a tile's first step has nothing to keep
     for _ in range(blocks):
         at += skip
         end = int(ends[np.searchsorted(ends, at)])
-        steps.append(offsets[at : end + 1].tolist())
+        inner = slice(at, end + 1)
+        steps.append(list(map(TimedStep, words["offset"][inner].tolist(), takes[inner].tolist())))
         at = end + 1
     return steps

@@ -84,7 +84,7 @@ def output_blocks(
     EOFError
         The parameter stream ends too early or goes on behind the last step.
     CodecError
-        The weight stream is damaged, or brings fewer or more weight blocks than there are steps.
+        The weight stream is damaged, or brings fewer or more weight blocks than steps take.
     """
     held = _decode(params, weights)
     size, at, used = params.columns * params.lanes, 0, 0
@@ -98,10 +98,10 @@ def output_blocks(
             if at + STEP_BYTES > len(parameters):
                 raise EOFError
             step, at = WeightStep.unpack(parameters[at : at + STEP_BYTES]), at + STEP_BYTES
-            if (used + 1) * size > len(held):
-                raise CodecError(8 * len(weights), f"{len(held)} weights", f"at least {(used + 1) * size}")
-            steps.append((step, held[used * size : (used + 1) * size].reshape(params.columns, params.lanes)))
-            used += 1
+            used += not (step.keep and used)  # the tile's first step has nothing to keep
+            if used * size > len(held):
+                raise CodecError(8 * len(weights), f"{len(held)} weights", f"at least {used * size}")
+            steps.append((step, held[(used - 1) * size : used * size].reshape(params.columns, params.lanes)))
         yield columns, steps
     if at != len(parameters):
         raise EOFError

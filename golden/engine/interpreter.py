@@ -166,7 +166,7 @@ class Engine:
         acc = np.broadcast_to(columns["bias"], (tile.positions, self.params.columns))
         for step, held in steps:
             data = gather(descriptor, tile, step, self.memory, self.params.lanes)
-            dot = products(descriptor, tile, data, held, self.params)
+            dot = products(descriptor, tile, data, held, self.params) << 2 * step.scale * self.params.scales
             acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
         if descriptor.has_residual and self.params.scheme is Scheme.SHIFT:
             words = self._words(descriptor, "residual", number, tile)

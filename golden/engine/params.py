@@ -53,6 +53,8 @@ class EngineParams(Params):
         Beats that each channel of the reader holds, a power of two, at least `burst`, up to 4096.
     packing, weight_width, slices
         The weight decoder, see `roundel.golden.codec.decoder.DecoderParams`: its lanes and bus are those of the engine.
+    scales
+        Whether a step's `scale` counts: else there is nothing that shifts sums of products.
     nms
         The PSRR-MaxpoolNMS unit, or its keyword arguments; None: an engine without boxes.
 
@@ -80,6 +82,7 @@ class EngineParams(Params):
     packing: Packing = Packing.MASK
     weight_width: int = 8
     slices: int = 1
+    scales: bool = True
     nms: NmsParams | None = None
 
     def __post_init__(self) -> None:
@@ -192,7 +195,7 @@ class EngineParams(Params):
         dict
             Plain values by name; `nms` is None without one.
         """
-        names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices")
+        names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         values |= {name: plain(getattr(self, name)) for name in ("scheme", "rounding", "packing")}
         values["acc_width"] = self.mac.acc_width
@@ -232,11 +235,11 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
-    #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, nms
+    #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_SHARED),

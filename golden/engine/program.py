@@ -18,12 +18,15 @@ from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, limits
 
 MAGIC = 0x4C444E52  # "RNDL"
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 64
 DESCRIPTOR_BYTES = 128
-STEP = np.dtype([("offset", "<i4"), ("dy", "i1"), ("last", "u1"), ("dx", "<i2")])
-"""A `WeightStep` in the parameter stream."""
+STEP = np.dtype([("offset", "<i4"), ("dy", "i1"), ("flags", "u1"), ("dx", "<i2")])
+"""A `WeightStep` in the parameter stream; `flags` is made of `LAST`, `KEEP` and a scale times `SCALE`."""
 STEP_BYTES = STEP.itemsize
+LAST, KEEP, SCALE = 1, 2, 4
+MOST_SCALE = 3
+"""Greatest `WeightStep.scale`."""
 
 
 class ProgramError(InputError):
@@ -165,22 +168,31 @@ class WeightStep:
         The same in rows, -128 to 127, and in bytes of the row, -32768 to 32767: for the borders.
     last
         Whether it is the output block's last.
+    keep
+        Whether it has the weights of the step before, and none in the weight stream; the first step of a tile has
+        weights of its own in any case.
+    scale
+        Sums of products count 4**scale times, 0 to 3.
     """
 
     offset: int
     dy: int
     dx: int
     last: bool
+    keep: bool = False
+    scale: int = 0
 
     def pack(self) -> bytes:
         """`STEP_BYTES` bytes."""
-        return struct.pack("<ibBh", self.offset, self.dy, int(self.last), self.dx)
+        flags = LAST * self.last | KEEP * self.keep | SCALE * self.scale
+        return struct.pack("<ibBh", self.offset, self.dy, flags, self.dx)
 
     @classmethod
     def unpack(cls, data: bytes) -> "WeightStep":
         """Unpack what `pack` packed."""
-        offset, dy, last, dx = struct.unpack("<ibBh", data)
-        return cls(offset=offset, dy=dy, dx=dx, last=bool(last & 1))
+        offset, dy, flags, dx = struct.unpack("<ibBh", data)
+        scale = flags // SCALE & MOST_SCALE
+        return cls(offset=offset, dy=dy, dx=dx, last=bool(flags & LAST), keep=bool(flags & KEEP), scale=scale)
 
 
 def column_bytes(params: EngineParams) -> int:

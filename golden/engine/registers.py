@@ -124,7 +124,7 @@ COUNTERS = tuple(register.name for register in _COUNTERS)
 
 REGISTERS = (
     Register(name="id", offset=0x00, access=Access.READ, meaning='0x4C444E52, "RNDL"'),
-    Register(name="version", offset=0x04, access=Access.READ, meaning="version of programs: 1"),
+    Register(name="version", offset=0x04, access=Access.READ, meaning="version of programs: 2"),
     Register(name="config", offset=0x08, access=Access.READ, meaning="the fingerprint"),
     Register(
         name="status", offset=0x10, access=Access.READ,

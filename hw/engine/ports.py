@@ -15,14 +15,19 @@ def descriptor_layout(opcode: Opcode) -> data.StructLayout:
     return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in FIELDS[opcode]})
 
 
+def scale_layout(params: EngineParams) -> dict[str, int]:
+    """Return `scale`, of a step and its beats, with its bits; nothing for an engine without."""
+    return {"scale": 2} if params.scales else {}
+
+
 def beat_layout(params: EngineParams) -> data.StructLayout:
     """From the feeder to the array: bytes of a word, signed, borders and flips done.
 
     A beat without `compute` only fills the window of a depthwise layer; its flags are 0. `first` and `last`: of the
-    steps of an output block; `swap` (`swap_params`): the first computing beat of a step (of an output block); `final`:
-    all computing beats of the very last step of a tile.
+    steps of an output block; `swap` (`swap_params`): the first computing beat of a step that does not keep its weights
+    (of an output block); `final`: all computing beats of the very last step of a tile; `scale`: of the step.
     """
-    flags = dict.fromkeys(("compute", "first", "last", "swap", "swap_params", "final"), 1)
+    flags = dict.fromkeys(("compute", "first", "last", "swap", "swap_params", "final"), 1) | scale_layout(params)
     position = Shape.cast(range(params.depth))
     return data.StructLayout({"data": data.ArrayLayout(signed(8), params.lanes), "position": position} | flags)
 
@@ -42,7 +47,8 @@ def column_layout(params: EngineParams) -> data.StructLayout:
 
 def step_layout() -> data.StructLayout:
     """Return a weight block's step, as `roundel.golden.engine.program.WeightStep` has it."""
-    return data.StructLayout({"offset": signed(32), "dy": signed(8), "last": 8, "dx": signed(16)})
+    flags = {"last": 1, "keep": 1, "scale": 2, "spare": 4}
+    return data.StructLayout({"offset": signed(32), "dy": signed(8), **flags, "dx": signed(16)})
 
 
 def word(params: EngineParams) -> Shape:

@@ -162,6 +162,12 @@ class Tiling:
         )  # fmt: skip
 
 
+def tile_size(storage: Storage, depth: int) -> tuple[int, int]:
+    """Return the rows and columns of a tile, if a map is computed as a whole."""
+    tiling = Tiling.of(storage.rows, storage.columns, depth)
+    return tiling.tile_h, tiling.tile_w
+
+
 def balanced(size: int, most: int, unit: int) -> int:
     """Return the size of pieces, multiples of `unit`, at most `most`: as few as possible, about the same size."""
     pieces = -(-size // min(size, most))

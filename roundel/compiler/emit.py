@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from roundel.compiler.area import Area, Place, Tiling
-from roundel.compiler.operation import Operation, encode_weights, parameter_stream
+from roundel.compiler.operation import Operation, encode_weights, parameter_stream, repeats
 from roundel.compiler.refusal import EngineError, fewer_lanes
 from roundel.compiler.tensor import Outer, Storage
 from roundel.golden.engine import STEP_BYTES, EngineParams, Opcode, Region, column_bytes, field_limits
@@ -44,11 +44,11 @@ class Streams:
         return {"offset": self._known[stream], "bytes": len(stream)}
 
     def weights(self, operation: Operation, blocks: range) -> bytes:
-        """Encode the weight stream of some output blocks."""
+        """Encode the weight stream of some output blocks, without blocks that are those of the step before."""
         key = (id(operation), blocks)
         if key not in self._weights:
             held = np.concatenate([operation.steps[block].weights for block in blocks])
-            self._weights[key] = encode_weights(held, self.params)
+            self._weights[key] = encode_weights(held[~repeats(held)], self.params)
         return self._weights[key]
 
     def zeros(self) -> bytes:
@@ -111,7 +111,11 @@ def compute(
     for number in blocks:
         steps = operation.steps[number]
         dy, dx = steps.row + below, steps.byte + behind
-        places.append(((steps.plane * source.plane + dy * source.row) * lanes + dx, dy, dx))
+        offset = (steps.plane * source.plane + dy * source.row) * lanes + dx
+        if operation.runs:
+            assert source.row == operation.source.storage.columns
+            dy, dx = 0 * dy, operation.beyond(steps)
+        places.append((offset, dy, dx))
     parameters = streams.put(parameter_stream(operation, blocks, params, places))
     weights = streams.put(streams.weights(operation, blocks))
     values = vars(tiling) | {
@@ -131,6 +135,8 @@ def compute(
     } | {f"parameters_{name}": value for name, value in parameters.items()} | {
         f"weights_{name}": value for name, value in weights.items()
     }  # fmt: skip
+    if operation.runs:
+        values |= {"rows": 1, "row_bytes": operation.row_bytes}
     if operation.residual is not None and residual is not None:
         values |= {
             "has_residual": 1, "flip_residual": int(operation.residual.raw),

@@ -1,13 +1,16 @@
 """Pools, copies and sums as operations of the engine."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from roundel.compiler.operation import Operation, by_slot, identity, pieces
+from roundel.compiler.area import tile_size
+from roundel.compiler.operation import Operation, Piece, by_slot, identity, pieces
 from roundel.compiler.refusal import SHIFTS
-from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, spans
+from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, run_steps, spans
 from roundel.compiler.tensor import Tensor
+from roundel.golden.cycles import UNWRITTEN
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Add, AveragePool, MaxPool, Window, window_count
@@ -40,12 +43,31 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
     elif layer.leak:
         raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
     runtime["bias"] = np.asarray((source.offset - source.form.zero) * multiplier * layer.window.taps)
-    lanes = params.lanes
-    weights = np.zeros((*layer.window.kernel, target.storage.planes * lanes), dtype=np.int64)
+    weights = np.zeros((*layer.window.kernel, target.storage.planes * params.lanes), dtype=np.int64)
     weights[..., target.slots] = multiplier
-    return _by_lane(
-        weights, layer.window, source, target, params, layer=layer.name, columns=runtime,
-        pad=source.byte(source.form.zero), low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
+    fields: dict[str, Any] = {"layer": layer.name, "low": layer.limits[0], "high": layer.limits[1], "leak": layer.leak}
+    held, storage = layer.window, source.storage
+    if (*held.kernel, *held.pad) == (storage.rows, storage.columns, 0, 0, 0, 0) and not storage.pixel:
+        return _whole(weights[0, 0], source, target, params, columns=runtime, **fields)
+    pad = source.byte(source.form.zero)
+    return _by_lane(weights, layer.window, source, target, params, columns=runtime, pad=pad, **fields)
+
+
+def _whole(
+    weights: Ints, source: Tensor, target: Tensor, params: EngineParams, *, columns: Mapping[str, Ints], **fields: Any
+) -> Operation:
+    """Make a mean of whole maps from the weights of a word, (slots,)."""
+    storage, lanes = source.storage, params.lanes
+    parts = pieces(target.name, weights.reshape(-1, lanes), params)
+    taps = min(params.taps, storage.rows * storage.columns)
+    steps = tuple(
+        run_steps([Piece(part.weights[plane], part.scale) for part in parts], source, plane, taps).kept()
+        for plane in range(target.storage.planes)
+    )
+    return Operation(
+        source=source, target=target, steps=steps, columns=by_slot(target, lanes, dict(columns)),
+        depthwise=True, runs=True, lead=taps - 1, x_step=lanes, pad=128 if source.raw else 0,
+        dense=len(steps) * len(parts) * -(-storage.rows * storage.columns // taps), **fields,
     )  # fmt: skip
 
 
@@ -86,10 +108,12 @@ def _by_lane(
 ) -> Operation:  # fmt: skip
     """Make a depthwise operation from weights (kernel rows, kernel columns, slots)."""
     lanes, planes = params.lanes, target.storage.planes
-    held = pieces(target.name, weights.reshape(*window.kernel, planes, lanes), params.weight_width)
-    groups = covers(window, 1 if alone else params.taps, target.storage.columns)
+    held = pieces(target.name, weights.reshape(*window.kernel, planes, lanes), params)
+    groups = covers(window, 1 if alone else params.taps, tile_size(target.storage, params.depth), UNWRITTEN)
     steps = [
-        depthwise_steps([part[:, :, plane] for part in held], window, groups, source, plane, params.taps)
+        depthwise_steps(
+            [Piece(part.weights[:, :, plane], part.scale) for part in held], window, groups, source, plane, params.taps
+        )
         for plane in range(planes)
     ]
     geometry = spans(window, groups)
@@ -124,7 +148,7 @@ def copy(
         weight, unit, runtime = 1 << max(-shift, 0), 1 << max(shift, 0), {"shift": np.asarray([max(shift, 0)])}
     runtime["bias"] = np.asarray((source.offset - source.form.zero) * weight + target.form.zero * unit)
     weights = weight * np.eye(len(source.slots), dtype=np.int64)[np.newaxis]
-    steps = dense_steps(pieces(layer, weights, params.weight_width), POINT, source, target)
+    steps = dense_steps(pieces(layer, weights, params), POINT, source, target)
     low, high = target.form.limits
     return Operation(
         layer=layer, source=source, target=target, steps=tuple(block.kept() for block in steps),
@@ -156,7 +180,7 @@ def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) 
     up = source.form.fraction - residual.form.fraction
     runtime = dict(layer.runtime()) | {"residual_shift": np.asarray(up)}
     runtime["bias"] = np.asarray(source.offset - source.form.zero + ((residual.offset - residual.form.zero) << up))
-    steps = dense_steps([np.eye(len(source.slots), dtype=np.int8)[np.newaxis]], POINT, source, target)
+    steps = dense_steps([Piece(np.eye(len(source.slots), dtype=np.int8)[np.newaxis])], POINT, source, target)
     return Operation(
         layer=layer.name, source=source, residual=residual, target=target, steps=tuple(block.kept() for block in steps),
         dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime), x_step=params.lanes,

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from roundel.compiler.operation import Operation, by_slot, pieces
+from roundel.compiler.area import tile_size
+from roundel.compiler.operation import Operation, Piece, by_slot, pieces
 from roundel.compiler.refusal import SHIFTS
 from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
 from roundel.compiler.tensor import Tensor
@@ -84,7 +85,7 @@ def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, param
     blocks = weights.reshape(taps, 1, -1, layer.groups, outputs // layer.groups)
     own = np.eye(layer.groups, dtype=np.int64)[:, np.newaxis, :, np.newaxis]
     full = weights if layer.groups == 1 else blocks * own
-    parts = pieces(layer.name, full.reshape(taps, channels, outputs), params.weight_width)
+    parts = pieces(layer.name, full.reshape(taps, channels, outputs), params)
     steps = dense_steps(parts, window, source, target)
     pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage.interleave)
     return {
@@ -99,11 +100,18 @@ def _depthwise(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, p
     blocks = target.storage.planes
     spread = np.zeros((layer.taps, blocks * lanes), dtype=np.int64)
     spread[:, target.slots] = weights
-    parts = pieces(layer.name, spread.reshape(*window.kernel, blocks, lanes), params.weight_width)
-    groups = covers(window, params.taps, target.storage.columns)
+    parts = pieces(layer.name, spread.reshape(*window.kernel, blocks, lanes), params)
+    groups = covers(window, params.taps, tile_size(target.storage, params.depth), params.columns)
     factor = blocks // source.storage.planes
     steps = [
-        depthwise_steps([part[:, :, block] for part in parts], window, groups, source, block // factor, params.taps)
+        depthwise_steps(
+            [Piece(part.weights[:, :, block], part.scale) for part in parts],
+            window,
+            groups,
+            source,
+            block // factor,
+            params.taps,
+        )
         for block in range(blocks)
     ]
     geometry = spans(window, groups)

@@ -1,9 +1,10 @@
 """Operations: the work of one COMPUTE on whole tensors, before they have addresses, and the streams that it reads."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from roundel.compiler.area import Area
 from roundel.compiler.refusal import WEIGHT_BITS, EngineError, wider_bias, wider_sums
 from roundel.compiler.tensor import Tensor
 from roundel.golden.codec import CodecParams, encode
-from roundel.golden.engine import STEP, EngineParams, pack_column
+from roundel.golden.cycles import UNWRITTEN
+from roundel.golden.engine import KEEP, LAST, MOST_SCALE, SCALE, STEP, EngineParams, pack_column
 from roundel.golden.errors import InputError
 from roundel.golden.formats import signed_width
 from roundel.golden.requant import Scheme
@@ -36,12 +38,15 @@ class Steps:
         (steps,): rows and bytes of a row from output position (0, 0) to the first beat's lane 0.
     weights
         (steps, columns, lanes); of a depthwise operation (steps, columns, taps and zeros behind them).
+    scale
+        (steps,): the weights count 4**scale times.
     """
 
     plane: Ints
     row: Ints
     byte: Ints
     weights: Weights
+    scale: Ints
 
     def __len__(self) -> int:
         return len(self.plane)
@@ -88,6 +93,9 @@ class Operation:
         See docs/engine.md.
     depthwise, maximum, upsample, flip_target
         See docs/engine.md.
+    runs
+        The words of a plane count as one row, which the steps read one behind the other; all of them for the one
+        result. What the last step reads beyond the plane is `pad`.
     macs
         Number of products of the network.
     """
@@ -113,12 +121,27 @@ class Operation:
     maximum: bool = False
     upsample: bool = False
     flip_target: bool = False
+    runs: bool = False
     macs: int = 0
 
     @property
     def kept(self) -> int:
         """Steps of all output blocks."""
         return sum(map(len, self.steps))
+
+    @cached_property
+    def fetched(self) -> int:
+        """Weight blocks of all output blocks that are not those of the step before."""
+        before, count = None, 0
+        for steps in self.steps:
+            count += len(steps) - int(repeats(steps.weights, before).sum())
+            before = steps.weights[-1]
+        return count
+
+    def computing(self, beats: int, tiles: int, columns: int) -> int:
+        """Return the cycles of all steps, each of so many beats in so many tiles, on an array of `columns`."""
+        own = self.fetched * max(beats, tiles * columns)  # those weights are loaded meanwhile
+        return own + (self.kept - self.fetched) * max(beats, tiles * UNWRITTEN)
 
     @property
     def blocks(self) -> int:
@@ -147,9 +170,23 @@ class Operation:
     @cached_property
     def reach(self) -> tuple[int, int, int, int]:
         """Least and greatest row, least and greatest byte of all steps."""
+        if self.runs:
+            storage = self.source.storage
+            return 0, storage.rows - 1, 0, (storage.columns - 1) * storage.lanes
         rows, bytes_ = ([block.row for block in self.steps], [block.byte for block in self.steps])
         row, byte = np.concatenate(rows), np.concatenate(bytes_)
         return int(row.min()), int(row.max()), int(byte.min()), int(byte.max())
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row for the border of an operation with `runs`: those of a step's beats."""
+        return (self.lead + 1) * self.source.storage.lanes
+
+    def beyond(self, steps: Steps) -> Ints:
+        """Return what steps with `runs` read beyond their plane, in bytes."""
+        storage = self.source.storage
+        words = (storage.rows - steps.row) * storage.columns - steps.byte // storage.lanes
+        return np.asarray(np.maximum(self.row_bytes - words * storage.lanes, 0))
 
     def reads(self, area: Area, align: int) -> Area:
         """Return the part of the source that a part of the results needs; all columns if it has all.
@@ -193,8 +230,7 @@ class Operation:
             raise EngineError(message, wider_bias(needed))
         if self.maximum:
             return
-        ups = np.stack([np.maximum(block.weights, 0).sum(axis=(0, 2), dtype=np.int64) for block in steps])
-        downs = np.stack([np.minimum(block.weights, 0).sum(axis=(0, 2), dtype=np.int64) for block in steps])
+        ups, downs = (np.stack([_sums(block, part) for block in steps]) for part in (np.maximum, np.minimum))
         low, high = self.source.range
         low, high = min(low, 0), max(high, 0)
         bias = np.tile(bias, (len(steps) // len(bias), 1))
@@ -210,26 +246,58 @@ class Operation:
             raise EngineError(message, wider_sums(params, width))
 
 
-def pieces(layer: str, weights: Ints, width: int) -> list[Weights]:
-    """Weights of `width` bits that add up to `weights`; one set if these fit.
+def _sums(block: Steps, part: Callable[[Weights, int], Weights]) -> Ints:
+    """Return the sums of an output block's positive, or negative, weights, (columns,)."""
+    sums = part(block.weights, 0).sum(axis=2, dtype=np.int64)
+    return np.asarray((sums << 2 * block.scale[:, None]).sum(axis=0))
+
+
+class Piece(NamedTuple):
+    """Narrow weights, which count 4**scale times."""
+
+    weights: Weights
+    scale: int = 0
+
+
+def pieces(layer: str, weights: Ints, params: EngineParams) -> list[Piece]:
+    """Weights as wide as the engine's that add up to `weights`: one set if these fit.
+
+    Two sets are enough for 6 bits more, if the engine's weights have 7 or 8, and it scales.
 
     Raises
     ------
     InputError
         More than `MAX_PIECES` would be needed.
     """
+    width = params.weight_width
     low, high = limits(width, True)
     if low <= weights.min() and weights.max() <= high:
-        return [weights.astype(np.int8)]  # nearly always; some layers have 100 million
-    narrow: list[Weights] = []
+        return [Piece(weights.astype(np.int8))]  # nearly always; some layers have 100 million
+    narrow: list[Piece] = []
     while weights.any():
         if len(narrow) == MAX_PIECES:
             message = f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits"
             raise EngineError(message, {"weight_width": width + 1} if width < WEIGHT_BITS else {})
-        part = np.clip(weights, low, high)
-        narrow.append(part.astype(np.int8))
-        weights = weights - part
+        part, scale = _upper(weights, low, high, MOST_SCALE * params.scales)
+        narrow.append(Piece(part.astype(np.int8), scale))
+        weights = weights - (part << 2 * scale)
     return narrow
+
+
+def _upper(weights: Ints, low: int, high: int, most: int) -> tuple[Ints, int]:
+    """Return what fits from `low` to `high` of wider weights at the smallest scale up to `most`, and that scale.
+
+    What is left has the same sign, so that bounds of sums stay as they are, if it fits at once; else it is the least.
+    """
+    for scale in range(most + 1):
+        unit = 1 << 2 * scale
+        part = (weights + (np.where(weights < 0, unit - 1, 0) if unit - 1 <= high else unit >> 1)) >> 2 * scale
+        if low <= part.min() and part.max() <= high:
+            break
+    if not part.any():
+        scale -= 1
+        part = weights >> 2 * scale
+    return np.clip(part, low, high), scale
 
 
 def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, Ints]:
@@ -276,7 +344,7 @@ def parameter_stream(
     InputError
         A kernel that reaches further than dy and dx hold.
     """
-    stream = []
+    stream, before = [], None
     for number, (offset, dy, dx) in zip(blocks, places, strict=True):
         for name, values in (("dy", dy), ("dx", dx)):
             reach = np.iinfo(STEP[name])
@@ -285,11 +353,32 @@ def parameter_stream(
         fields = [{name: int(values[number % len(values), column]) for name, values in operation.columns.items()}
                 for column in range(params.columns)]  # fmt: skip
         stream += [pack_column(params, values) for values in fields]
+        held = operation.steps[number].weights
         steps = np.zeros(len(offset), dtype=STEP)
         steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
-        steps["last"][-1] = 1
+        steps["flags"] = KEEP * repeats(held, before) | SCALE * operation.steps[number].scale
+        steps["flags"][-1] |= LAST
         stream.append(steps.tobytes())
+        before = held[-1]
     return b"".join(stream)
+
+
+def repeats(weights: Weights, before: Weights | None = None) -> NDArray[np.bool_]:
+    """Whether weight blocks, (blocks, columns, lanes), are those of the block before each of them: a step keeps them.
+
+    Parameters
+    ----------
+    weights
+        The blocks.
+    before
+        The one before the first; None if there is none.
+    """
+    same = np.zeros(len(weights), dtype=bool)
+    same[1:] = (weights[1:, 0] == weights[:-1, 0]).all(axis=1)  # of most blocks the first column tells
+    places = np.flatnonzero(same)
+    same[places] = (weights[places] == weights[places - 1]).all(axis=(1, 2))
+    same[0] = before is not None and np.array_equal(before, weights[0])
+    return same
 
 
 def encode_weights(weights: Weights, params: EngineParams) -> bytes:

@@ -9,7 +9,7 @@ from roundel.compiler.operation import Operation
 from roundel.compiler.plan_pack import Taken, first_fit
 from roundel.compiler.plan_pipeline import STREAM_PART, tile_rows
 from roundel.compiler.tensor import Tensor
-from roundel.golden.engine import DESCRIPTOR_BYTES, EngineParams
+from roundel.golden.engine import DESCRIPTOR_BYTES, STEP_BYTES, EngineParams
 
 STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 RUN = 4  # cycles that a run costs beyond its bytes
@@ -192,8 +192,10 @@ class BandChoice:
         tiling = Tiling.of(*positions, params.depth, even=operation.upsample)
         beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
         tiles = tiling.tiles_x * tiling.tiles_y
-        weights = tiles * operation.kept * params.lanes * params.columns * STREAM_PART / params.bus_bytes
-        computing = max(tiles * operation.kept * max(beats, params.columns), weights)
+        streams = operation.fetched * params.lanes * params.columns * STREAM_PART
+        streams += (operation.kept - operation.fetched) * STEP_BYTES  # beside weights steps do not count
+        weights = tiles * streams / params.bus_bytes
+        computing = max(operation.computing(tiles * beats, tiles, params.columns), weights)
         sizes = self._sizes(height, columns)
         runs = {name: self._runs(tensor, height, columns) * RUN for name, tensor in self.streamed.items()}
         moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}

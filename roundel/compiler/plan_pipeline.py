@@ -103,10 +103,10 @@ class Pipeline:
         tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
         tiles = tiling.tiles_x * tiling.tiles_y
         beats = rows * (operation.lead + (columns - 1) * operation.every + 1)
-        streams = operation.kept * (params.lanes * params.columns * STREAM_PART + STEP_BYTES)
+        streams = operation.fetched * params.lanes * params.columns * STREAM_PART + operation.kept * STEP_BYTES
         streams += operation.blocks * params.columns * column_bytes(params)
         weights = tiles * streams / params.bus_bytes
-        return operation.kept * max(beats, tiles * params.columns), weights
+        return operation.computing(beats, tiles, params.columns), weights
 
 
 def tile_rows(operation: Operation, columns: int, depth: int) -> int:

@@ -4,7 +4,7 @@ from math import gcd
 
 import numpy as np
 
-from roundel.compiler.operation import Steps, Weights
+from roundel.compiler.operation import Piece, Steps
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import Opcode, field_limits
 from roundel.golden.network import Window
@@ -44,7 +44,7 @@ def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> flo
     return -(-bytes_ // lanes) * float(np.mean([len(np.unique(phase)) for phase in rows]))
 
 
-def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
+def dense_steps(weights: list[Piece], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
     """Return the steps of a dense kernel, of every output block, phase after phase.
 
     Parameters
@@ -64,7 +64,7 @@ def dense_steps(weights: list[Weights], window: Window, source: Tensor, target: 
 
 
 def _phase(
-    weights: list[Weights], window: Window, source: Tensor, target: Tensor, rows: Ints, within: Ints
+    weights: list[Piece], window: Window, source: Tensor, target: Tensor, rows: Ints, within: Ints
 ) -> list[Steps]:
     """Return the steps of a phase, whose kernel rows meet `rows` of the map, and there the tensor's rows `within`."""
     storage, lanes = source.storage, source.storage.lanes
@@ -86,20 +86,29 @@ def _phase(
     row, blocks, matrices = met[row], target.storage.planes, []
     for kernel in weights:
         full = np.zeros((len(row), lanes, blocks * lanes), dtype=np.int8)
-        full[step[:, :, None], lane[:, :, None], target.slots] = kernel
+        full[step[:, :, None], lane[:, :, None], target.slots] = kernel.weights
         matrices.append(full.reshape(len(row), lanes, blocks, lanes).transpose(2, 0, 3, 1))
+    scale = np.repeat([kernel.scale for kernel in weights], len(row))
     plane, row, byte = (np.tile(axis, len(matrices)) for axis in (plane, row, byte))
-    return [
-        Steps(plane=plane, row=row, byte=byte, weights=np.concatenate([kernel[block] for kernel in matrices]))
-        for block in range(blocks)
-    ]
+    held = [np.concatenate([kernel[block] for kernel in matrices]) for block in range(blocks)]
+    return [Steps(plane=plane, row=row, byte=byte, weights=block, scale=scale) for block in held]
 
 
-def covers(window: Window, taps: int, columns: int) -> list[list[int]]:
+def covers(window: Window, taps: int, tile: tuple[int, int], least: int) -> list[list[int]]:
     """Which kernel columns, as offsets in the map, a depthwise operation takes in one pass over a row.
 
-    Either as many neighbours as the array's window of `taps` holds, or each by itself: what takes fewer beats for rows
-    of `columns` outputs.
+    Either as many neighbours as the array's window of `taps` holds, or each by itself: what takes fewer cycles.
+
+    Parameters
+    ----------
+    window
+        The kernel.
+    taps
+        Taps of the array's window.
+    tile
+        Rows and columns of a tile of outputs.
+    least
+        Cycles that a step takes at least.
     """
     offsets = [column * window.dilation[1] for column in range(window.kernel[1])]
     alone = [[offset] for offset in offsets]
@@ -111,8 +120,9 @@ def covers(window: Window, taps: int, columns: int) -> list[list[int]]:
             wide[-1].append(offset)
         else:
             wide.append([offset])
+    rows, columns = tile
     beats = (columns - 1) * window.stride[1] + 1 + lead_of(wide)
-    return wide if len(wide) * beats <= len(alone) * columns else alone
+    return wide if len(wide) * max(rows * beats, least) <= len(alone) * max(rows * columns, least) else alone
 
 
 def lead_of(groups: list[list[int]]) -> int:
@@ -121,7 +131,7 @@ def lead_of(groups: list[list[int]]) -> int:
 
 
 def depthwise_steps(
-    weights: list[Weights], window: Window, groups: list[list[int]], source: Tensor, plane: int, taps: int
+    weights: list[Piece], window: Window, groups: list[list[int]], source: Tensor, plane: int, taps: int
 ) -> Steps:
     """Return the steps of one output block that reads one plane, lane by lane.
 
@@ -143,13 +153,40 @@ def depthwise_steps(
             for group in groups:
                 block = np.zeros((lanes, lanes), dtype=np.int8)
                 for offset in group:
-                    block[:, group[-1] - offset] = kernel[y, offset // window.dilation[1]]
+                    block[:, group[-1] - offset] = kernel.weights[y, offset // window.dilation[1]]
                 row.append(y * window.dilation[0] - window.pad[0])
                 byte.append((group[-1] - lead - window.pad[1]) * lanes)
                 held.append(block)
     count = len(row)
     assert lead < taps
-    return Steps(plane=np.full(count, plane), row=np.array(row), byte=np.array(byte), weights=np.stack(held))
+    scale = np.repeat([kernel.scale for kernel in weights], count // len(weights))
+    return Steps(
+        plane=np.full(count, plane), row=np.array(row), byte=np.array(byte), weights=np.stack(held), scale=scale
+    )  # fmt: skip
+
+
+def run_steps(weights: list[Piece], source: Tensor, plane: int, taps: int) -> Steps:
+    """Return the steps of one output block that adds up a plane, word by word as they lie: `taps` of them in a step.
+
+    Parameters
+    ----------
+    weights
+        (lanes,) each, of every word; all are added up.
+    source
+        The map.
+    plane
+        Plane of the source.
+    taps
+        Taps of a step.
+    """
+    storage = source.storage
+    row, column = np.divmod(np.arange(0, storage.rows * storage.columns, taps), storage.columns)
+    count, blocks = len(row), np.zeros((len(weights), 1, storage.lanes, storage.lanes), dtype=np.int8)
+    blocks[..., :taps] = np.stack([word.weights for word in weights])[:, np.newaxis, :, np.newaxis]
+    held = np.broadcast_to(blocks, (len(weights), count, *blocks.shape[2:])).reshape(-1, *blocks.shape[2:])
+    row, byte = (np.tile(axis, len(weights)) for axis in (row, column * storage.lanes))
+    scale = np.repeat([word.scale for word in weights], count)
+    return Steps(plane=np.full(len(row), plane), row=row, byte=byte, weights=held, scale=scale)
 
 
 def spans(window: Window, groups: list[list[int]]) -> dict[str, int]:

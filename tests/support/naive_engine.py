@@ -78,18 +78,20 @@ class NaiveEngine:
             self.tile(d, ty, tx, h, w, streams[0], list(weights))
 
     def tile(self, d, ty, tx, h, w, stream, weights):
-        lanes, columns, at = self.params.lanes, self.params.columns, 0
+        lanes, columns, at, blocks = self.params.lanes, self.params.columns, 0, []
         for block in range(d["blocks"]):
             held = [stream[at + 8 * c : at + 8 * c + 8] for c in range(columns)]
             at += 8 * columns
             acc, last = None, False
             while not last:
                 step, last, at = stream[at : at + 8], bool(stream[at + 5] & 1), at + 8
-                blocks = [weights[c * lanes : c * lanes + lanes] for c in range(columns)]
-                del weights[: lanes * columns]
+                if not blocks or not step[5] & 2:  # else those of the step before stay
+                    blocks = [weights[c * lanes : c * lanes + lanes] for c in range(columns)]
+                    del weights[: lanes * columns]
                 acc = self.step(d, ty, tx, h, w, step, blocks, acc, held)
             for (y, x), sums in acc.items():
                 self.result(d, block, ty, tx, y, x, sums, held)
+        assert not weights, "more weights than steps take"
 
     def step(self, d, ty, tx, h, w, step, blocks, acc, held):
         """Sums after a step, by position; `acc` None before the first."""
@@ -122,6 +124,7 @@ class NaiveEngine:
                         dot = sum(taps[c] * weight for taps, weight in zip(window, blocks[c], strict=False))
                     else:
                         dot = sum(value * weight for value, weight in zip(window[0], blocks[c], strict=True))
+                    dot *= (1, 4, 16, 64)[step[5] >> 2 & 3] if self.params.scales else 1
                     sums[y, x].append(max(before[c], dot) if d["maximum"] else before[c] + dot)
         return sums
 

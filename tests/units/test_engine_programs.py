@@ -43,6 +43,7 @@ def test_every_way_to_break_a_program_ends_in_its_code(kind, seed):
         Break.TRUNCATED: {ErrorCode.TRUNCATED},
         Break.WEIGHTS: {ErrorCode.WEIGHTS},
         Break.PARAMETERS: {ErrorCode.PARAMETERS},
+        Break.KEEP: {ErrorCode.WEIGHTS},
         Break.READ: {ErrorCode.READ},
         Break.STREAM: {ErrorCode.READ},
         Break.WRITE: {ErrorCode.WRITE},

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream
 from roundel.golden.engine import EngineParams
 from roundel.hw.decoder import weights_layout
 from roundel.hw.engine.compute.column import EngineColumn, control_layout, holds_operand
-from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, word
+from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, scale_layout, word
 from roundel.hw.lib import BlockLoader, Component, In, Out, TwoPortMemory
 
 STEERING = ("position", "first", "last", "swap_params")  # what goes along with the numbers of a beat
@@ -79,7 +79,7 @@ class EngineArray(Component):
         multiplying, (adding, *finishing) = stages[1 : 1 + self.dot_stages], stages[1 + self.dot_stages : -1]
         reading, starting = stages[self.dot_stages - 1], multiplying[-1]
 
-        control = Signal(control_layout(self.dot_stages, self.requant_stages))
+        control = Signal(control_layout(self.params, self.dot_stages, self.requant_stages))
         m.d.comb += [
             control.operand.eq(arriving.valid),
             control.swap_weights.eq(arriving.valid & self.beats.p.swap),
@@ -88,6 +88,7 @@ class EngineArray(Component):
             control.swap_runtime.eq(advance & adding.valid & adding.swap_params),
             control.total.eq(advance & adding.valid),
             control.first.eq(starting.first),
+            *(control[name].eq(starting[name]) for name in scale_layout(self.params)),
             control.requant.eq(Cat(advance & stage.valid & stage.last for stage in finishing)),
             weights.take.eq(control.swap_weights),
             columns.take.eq(control.swap_runtime),
@@ -135,10 +136,11 @@ class EngineArray(Component):
     def _pipeline(self, m: Module, advance: Value) -> list[data.View]:
         """Return what steers computing beats, one stage per register: the first is the beat being taken."""
         beat = self.beats.p
-        layout = data.StructLayout({"valid": 1, **{name: beat.shape()[name].shape for name in STEERING}})
+        names = (*STEERING, *scale_layout(self.params))
+        layout = data.StructLayout({"valid": 1, **{name: beat.shape()[name].shape for name in names}})
         arriving = Signal(layout)
         m.d.comb += arriving.valid.eq(self.activity.computing)
-        m.d.comb += [arriving[name].eq(beat[name]) for name in STEERING]
+        m.d.comb += [arriving[name].eq(beat[name]) for name in names]
         stages = [arriving]
         for index in range(self.latency):
             stage = Signal(layout, name=f"stage_{index}")
@@ -215,11 +217,20 @@ class EngineArray(Component):
             m.d.sync += [full.eq(1), aside.eq(made)]
 
     def _check_weights(self, m: Module, loader: BlockLoader) -> None:
-        """Whether the stream of weights ends with the tile's last block."""
-        beat, ends = self.weights.p, Signal()
+        """Whether the stream of weights ends with the last block that the steps of the tile take.
+
+        The first computing beat of a tile takes one.
+        """
+        beat, ends = self.weights.p, Signal()  # of the block that waits
+        taken, ended, over = self.beats.p, Signal(), Signal(init=1)  # of the block in use; the last beat was `final`
+        now = Mux(taken.swap, ends, ended)
         with m.If(loader.load.any() & (beat.last & ~loader.load[-1])):
             m.d.sync += self.weights_error.eq(1)
         with m.If(loader.load[-1]):
             m.d.sync += ends.eq(beat.last)
-        with m.If(loader.take & (ends != self.beats.p.final)):
-            m.d.sync += self.weights_error.eq(1)
+        with m.If(self.activity.computing):
+            m.d.sync += [ended.eq(now), over.eq(taken.final)]
+        with m.If(self.activity.computing & taken.final & ~now):
+            m.d.sync += self.weights_error.eq(1)  # more come, but none is wanted
+        with m.If(self.beats.valid & taken.swap & ended & ~over):
+            m.d.sync += self.weights_error.eq(1)  # one is wanted, but no more come

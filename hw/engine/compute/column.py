@@ -5,11 +5,11 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
-from roundel.golden.engine import EngineParams
+from roundel.golden.engine import MOST_SCALE, EngineParams
 from roundel.golden.mac import Structure
 from roundel.hw.engine.compute.requant import EngineRequant
-from roundel.hw.engine.ports import column_layout, layer_layout
-from roundel.hw.lib import Component, DoubleBuffer, In, Out, named
+from roundel.hw.engine.ports import column_layout, layer_layout, scale_layout
+from roundel.hw.lib import Component, DoubleBuffer, In, Out, named, select
 from roundel.hw.mac import DOTS, ProductDot, weight_layout
 
 
@@ -18,7 +18,7 @@ class EngineDot(Component):
 
     With a multiplier per lane, a register follows every level of the tree of sums, the first one together with the
     multipliers: on an FPGA one carry chain is then all that a stage has. In gates a carry-save tree of all rows is
-    smaller, and only its sum is registered.
+    smaller, and only its sum is registered. The last register holds the sum as its step's scale shifts it.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class EngineDot(Component):
             enable=In(self.latency, "Clock enables of the register stages, the first one's in bit 0."),
             operand=In(self.structure.operand_layout(params.mac), "The activations as the structure wants them."),
             weights=In(weight_layout(params.mac), "The column's weights."),
-            dot=Out(signed(params.mac.dot_width), "The sum, registered."),
+            scale=In(2, "Left shift of the sum before the last register, in steps of two bits; without `scales` 0."),
+            dot=Out(signed(params.mac.dot_width + 2 * MOST_SCALE * params.scales), "The sum, shifted, registered."),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -48,15 +49,20 @@ class EngineDot(Component):
         if self.is_tree:
             sums: list[Value] = [act * weight for act, weight in zip(self.operand, self.weights, strict=True)]
             for stage in range(self.latency):
-                pairs = [first + second for first, second in zip(sums[::2], sums[1::2], strict=True)]
-                sums = self._register(m, pairs, stage)
+                sums = [first + second for first, second in zip(sums[::2], sums[1::2], strict=True)]
+                sums = self._register(m, sums if len(sums) > 1 else self._scaled(sums), stage)
             (dot,) = sums
         else:
             m.submodules.sum = inner = self.structure(self.params.mac)
             m.d.comb += [inner.operand.eq(self.operand), inner.weights.eq(self.weights)]
-            (dot,) = self._register(m, [inner.dot], 0)
+            (dot,) = self._register(m, self._scaled([inner.dot]), 0)
         m.d.comb += self.dot.eq(dot)
         return m
+
+    def _scaled(self, dots: list[Value]) -> list[Value]:
+        if not self.params.scales:
+            return dots
+        return [select([dot << 2 * scale for scale in range(MOST_SCALE + 1)], self.scale) for dot in dots]
 
     def _register(self, m: Module, values: list[Value], stage: int) -> list[Value]:
         registers = [Signal(value.shape(), name=f"sum_{stage}_{i}", reset_less=True) for i, value in enumerate(values)]
@@ -65,7 +71,7 @@ class EngineDot(Component):
         return list(registers)
 
 
-def control_layout(dot: int, requant: int) -> data.StructLayout:
+def control_layout(params: EngineParams, dot: int, requant: int) -> data.StructLayout:
     """Return what steers all columns alike; `dot` and `requant` are the register stages of both."""
     return data.StructLayout(
         {
@@ -75,6 +81,7 @@ def control_layout(dot: int, requant: int) -> data.StructLayout:
             "swap_bias": 1,  # the sum that starts in the next cycle is the first with the next bias
             "swap_runtime": 1,  # the sum registered in this cycle is the first with the next requantizer's parameters
             "first": 1,  # the sum starts from the bias, not from the memory
+            **scale_layout(params),  # of the sum of products, with the last of `dot`
             "total": 1,  # register the running sum
             "requant": requant,
         }
@@ -110,7 +117,8 @@ class EngineColumn(Component):
         total, byte = signed(params.mac.acc_width), signed(8)
         super().__init__(
             control=In(
-                control_layout(self.dot.latency, self.requant.latency), "What the column's registers do in this cycle."
+                control_layout(params, self.dot.latency, self.requant.latency),
+                "What the column's registers do in this cycle.",
             ),
             layer=In(layer_layout(), "The layer."),
             operand=In(
@@ -147,6 +155,7 @@ class EngineColumn(Component):
             self.dot.operand.eq(self._operand(m)),
             self.dot.weights.eq(weights.active),
             self.dot.enable.eq(control.dot),
+            *(self.dot.scale.eq(control[name]) for name in scale_layout(self.params)),
         ]
         bias = self._parameters(m, "bias", control.swap_bias, ("bias",)).bias
         runtime = self._parameters(m, "runtime", control.swap_runtime, ("residual_shift", "runtime"))

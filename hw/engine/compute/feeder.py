@@ -155,7 +155,7 @@ class Feeder(Component):
         m.submodules.fifo = fifo = SmallFifo(beat_layout(self.params), depth=CREDITS)
         asked, beat = Signal(beat_layout(self.params)), fifo.inputs.p
         names = [name for name in asked.shape().members if name != "data"]
-        swaps = {"swap": point.fresh, "swap_params": point.fresh & point.first}
+        swaps = {"swap": point.fresh & ~point.keep, "swap_params": point.fresh & point.first}
         m.d.comb += [asked[name].eq(swaps[name] if name in swaps else point[name]) for name in names]
 
         descriptor = self.unit.descriptor

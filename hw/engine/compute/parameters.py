@@ -81,7 +81,7 @@ class Parameters(Component):
             m.d.sync += self.error.eq(1)
         column_ready = self._columns(m, word.p.data, good & ~in_steps, in_steps, taken)
         m.d.comb += word.ready.eq(self.error | tile.valid & (bad | Mux(in_steps, steps.inputs.ready, column_ready)))
-        self._blocks(m, ends, tile.p.stream.blocks, in_steps, step.last[0], taken)
+        self._blocks(m, ends, tile.p.stream.blocks, in_steps, step.last, taken)
         return m
 
     def _columns(self, m: Module, word: Value, valid: Value, in_steps: Signal, taken: Value) -> Value:

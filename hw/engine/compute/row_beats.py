@@ -6,22 +6,22 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.compute.tile_steps import BORDER, MARKS, begin_layout
+from roundel.hw.engine.compute.tile_steps import BORDER, begin_layout, marks
 from roundel.hw.engine.ports import descriptor_layout
 from roundel.hw.lib import Component, In, Out
 
 
 def row_layout(params: EngineParams) -> data.StructLayout:
-    """Return a row's first beat, its positions less one, whether it is the first of its step, and `MARKS`."""
+    """Return a row's first beat, its positions less one, whether it is the first of its step, and `marks`."""
     places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": range(params.depth), "top": 1}
-    return data.StructLayout(places | dict.fromkeys(MARKS, 1))
+    return data.StructLayout(places | marks(params))
 
 
 def point_layout(params: EngineParams) -> data.StructLayout:
     """Where a beat's lanes are (`near`: see `feed_layout`), whether its row is in the map, what the array is told."""
     position = Shape.cast(range(params.depth))
     places = {"address": range(params.memory), "near": 1, "byte": BORDER, "inside": 1, "position": position}
-    return data.StructLayout(places | dict.fromkeys(("compute", "fresh", *MARKS), 1))
+    return data.StructLayout(places | {"compute": 1, "fresh": 1} | marks(params))
 
 
 class FeedRows(Component):
@@ -34,6 +34,7 @@ class FeedRows(Component):
     """
 
     def __init__(self, params: EngineParams):
+        self.params = params
         super().__init__(
             descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor of the layer."),
             begins=In(stream.Signature(begin_layout(params)), "Steps, each with its first beat."),
@@ -49,7 +50,7 @@ class FeedRows(Component):
         m.d.comb += [take.eq(~self.rows.valid | self.rows.ready & bottom), self.begins.ready.eq(take)]
         with m.If(take):
             m.d.sync += [self.rows.valid.eq(self.begins.valid), row.top.eq(1), twice.eq(d.upsample)]
-            m.d.sync += [row[name].eq(begin[name]) for name in ("address", "byte", "row", "w", *MARKS)]
+            m.d.sync += [row[name].eq(begin[name]) for name in ("address", "byte", "row", "w", *marks(self.params))]
             m.d.sync += [left.eq(begin.h), bottom.eq(begin.h == 0)]
         with m.Elif(self.rows.ready):
             m.d.sync += [row.top.eq(0), twice.eq(d.upsample & ~twice), left.eq(left - 1), bottom.eq(left == 1)]
@@ -85,17 +86,18 @@ class FeedBeats(Component):
         left, right = Signal.like(row.w), Signal()  # positions behind the next one that computes; there is none
         idle = Signal(4)  # beats before the next one that computes
         twice, take = Signal(), Signal()  # the next beat is this one again; take the next row
-        marks = Signal(data.StructLayout(dict.fromkeys(("fresh", *MARKS), 1)))
+        names = marks(self.params)
+        held = Signal(data.StructLayout({"fresh": 1} | names), name="marks")
         m.d.comb += [take.eq(~self.points.valid | self.points.ready & point.compute & right), self.rows.ready.eq(take)]
-        m.d.comb += [point[name].eq(marks[name] & point.compute) for name in ("fresh", *MARKS)]
+        m.d.comb += [point[name].eq(Mux(point.compute, held[name], 0)) for name in ("fresh", *names)]
         with m.If(take):
             m.d.sync += [self.points.valid.eq(self.rows.valid), twice.eq(d.upsample), left.eq(row.w)]
             m.d.sync += [right.eq(row.w == 0), idle.eq(d.lead), point.compute.eq(d.lead == 0)]
             m.d.sync += [point.address.eq(row.address), point.near.eq(0), point.byte.eq(row.byte)]
             m.d.sync += point.inside.eq((row.row >= 0) & (row.row < d.rows))
-            m.d.sync += [marks[name].eq(row[name]) for name in MARKS]
+            m.d.sync += [held[name].eq(row[name]) for name in names]
             m.d.sync += point.position.eq(Mux(row.top, 0, point.position + 1))
-            m.d.sync += marks.fresh.eq(row.top)
+            m.d.sync += held.fresh.eq(row.top)
         with m.Elif(self.points.ready):
             m.d.sync += [
                 twice.eq(d.upsample & ~twice),
@@ -104,7 +106,7 @@ class FeedBeats(Component):
             m.d.sync += point.address.eq(point.address + Mux(twice, 0, d.x_step))
             m.d.sync += point.byte.eq(point.byte + Mux(twice, 0, d.x_step))
             with m.If(point.compute):
-                m.d.sync += [idle.eq(d.every - 1), point.compute.eq(d.every == 1), marks.fresh.eq(0)]
+                m.d.sync += [idle.eq(d.every - 1), point.compute.eq(d.every == 1), held.fresh.eq(0)]
                 m.d.sync += [left.eq(left - 1), right.eq(left == 1), point.position.eq(point.position + 1)]
             with m.Else():
                 m.d.sync += [idle.eq(idle - 1), point.compute.eq(idle == 1)]

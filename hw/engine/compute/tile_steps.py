@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.ports import descriptor_layout, step_layout
+from roundel.hw.engine.ports import descriptor_layout, scale_layout, step_layout
 from roundel.hw.lib import Component, In, Out
 
 BORDER = signed(18)
@@ -94,15 +94,20 @@ class FeedTiles(Component):
         return m
 
 
-MARKS = ("first", "last", "final")
-"""What holds for all computing beats of a step: of its output block the first, the last; of its tile the very last."""
+def marks(params: EngineParams) -> dict[str, int]:
+    """Return what holds for all computing beats of a step, by name, with its bits.
+
+    It is of its output block the first, the last; of its tile the very last; it keeps the weights of the step before;
+    its scale.
+    """
+    return dict.fromkeys(("first", "last", "final", "keep"), 1) | scale_layout(params)
 
 
 def begin_layout(params: EngineParams) -> data.StructLayout:
-    """Return a step's first beat, the size of its tile less one in both directions, and `MARKS`."""
+    """Return a step's first beat, the size of its tile less one in both directions, and `marks`."""
     size = Shape.cast(range(params.depth))
     places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": size, "h": size}
-    return data.StructLayout(places | dict.fromkeys(MARKS, 1))
+    return data.StructLayout(places | marks(params))
 
 
 class FeedSteps(Component):
@@ -115,6 +120,7 @@ class FeedSteps(Component):
     """
 
     def __init__(self, params: EngineParams):
+        self.params = params
         super().__init__(
             start=In(1, "Begin with the first tile."),
             descriptor=In(
@@ -130,19 +136,20 @@ class FeedSteps(Component):
         m = Module()
         d, tile, step, begin = self.descriptor, self.tiles.p, self.steps.p, self.begins.p
         blocks, last_block, fresh = Signal(16), Signal(), Signal()  # blocks left in the tile, this one included
+        begun = Signal()  # of this tile a step was taken
         room, take, final = Signal(), Signal(), Signal()
         m.d.comb += [
             room.eq(~self.begins.valid | self.begins.ready),
             take.eq(self.tiles.valid & self.steps.valid & room),
-            final.eq(step.last[0] & last_block),
+            final.eq(step.last & last_block),
             self.steps.ready.eq(self.tiles.valid & room),
             self.tiles.ready.eq(self.steps.valid & room & final),
         ]
         with m.If(self.start | take & final):
-            m.d.sync += [blocks.eq(d.blocks), last_block.eq(d.blocks == 1), fresh.eq(1)]
+            m.d.sync += [blocks.eq(d.blocks), last_block.eq(d.blocks == 1), fresh.eq(1), begun.eq(0)]
         with m.Elif(take):
-            m.d.sync += fresh.eq(step.last[0])
-            with m.If(step.last[0]):
+            m.d.sync += [fresh.eq(step.last), begun.eq(1)]
+            with m.If(step.last):
                 m.d.sync += [blocks.eq(blocks - 1), last_block.eq(blocks == 2)]
         with m.If(take):
             m.d.sync += [
@@ -152,8 +159,10 @@ class FeedSteps(Component):
                 begin.w.eq(Mux(tile.right, d.last_w, d.tile_w) - 1),
                 begin.h.eq(Mux(tile.lower, d.last_h, d.tile_h) - 1),
                 begin.first.eq(fresh),
-                begin.last.eq(step.last[0]),
+                begin.last.eq(step.last),
                 begin.final.eq(final),
+                begin.keep.eq(step.keep & begun),
+                *(begin[name].eq(step[name]) for name in scale_layout(self.params)),
             ]
         with m.If(room):
             m.d.sync += self.begins.valid.eq(take)

@@ -1,8 +1,20 @@
 """Programs with one thing in them that docs/engine.md does not allow, which ends in an error code."""
 
+from collections.abc import Iterator
 from enum import Enum
 
-from roundel.golden.engine import DESCRIPTOR_BYTES, HEADER_BYTES, EngineParams, Opcode, Region
+from roundel.golden.engine import (
+    DESCRIPTOR_BYTES,
+    HEADER_BYTES,
+    KEEP,
+    LAST,
+    STEP,
+    STEP_BYTES,
+    EngineParams,
+    Opcode,
+    Region,
+    column_bytes,
+)
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.parts import Outside, Step
 from roundel.sim.stimuli import mutated, resized
@@ -21,6 +33,7 @@ class Break(Enum):
     TRUNCATED = "truncated"
     WEIGHTS = "weights"
     PARAMETERS = "parameters"
+    KEEP = "keep"
     READ = "read"
     STREAM = "stream"
     WRITE = "write"
@@ -31,7 +44,7 @@ class Break(Enum):
 def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) -> None:
     """Break descriptors or their streams, before they are packed, if there are any that this can be done to."""
     opcodes = {Break.READ: Opcode.LOAD, Break.LOAD_OF_NOTHING: Opcode.LOAD, Break.WRITE: Opcode.STORE}
-    opcodes |= dict.fromkeys((Break.WEIGHTS, Break.PARAMETERS, Break.STREAM), Opcode.COMPUTE)
+    opcodes |= dict.fromkeys((Break.WEIGHTS, Break.PARAMETERS, Break.KEEP, Break.STREAM), Opcode.COMPUTE)
     steps = [step for step in steps if step.opcode is opcodes.get(kind, step.opcode)]
     if kind is Break.WEIGHTS:  # damaged weights may be such as a depthwise layer must not have
         steps = [step for step in steps if not step.values["depthwise"]]
@@ -48,6 +61,11 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
             cut = draw.of([0, 1, 8, draw.whole(0, len(stream) - 1)])
             stream = stream[:cut] if draw.chance(0.5) else stream + draw.rng.bytes(1 + cut)
             step.values |= outside.stream("parameters", stream)
+        case Break.KEEP:
+            flipped = bytearray(outside.content("parameters", step.values))
+            for at in _flags(outside.params, flipped, step.values["blocks"]):
+                flipped[at] ^= KEEP * draw.chance(0.3)
+            step.values |= outside.stream("parameters", bytes(flipped))
         case Break.READ | Break.WRITE:
             step.values |= _beyond(draw, outside, "")
         case Break.STREAM:
@@ -58,6 +76,18 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
             step.flags[("wait_previous", "wait_next")[draw.whole(0, 1)]] = 1
         case _:
             pass
+
+
+def _flags(params: EngineParams, stream: bytes | bytearray, blocks: int) -> Iterator[int]:
+    """Places of the flags of all steps in a parameter stream of so many blocks."""
+    at = STEP.fields["flags"][1]  # type: ignore[index]
+    for _ in range(blocks):
+        at += params.columns * column_bytes(params)
+        last = False
+        while not last:
+            yield at
+            last = bool(stream[at] & LAST)
+            at += STEP_BYTES
 
 
 def _beyond(draw: Draw, outside: Outside, prefix: str) -> dict[str, int]:

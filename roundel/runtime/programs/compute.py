@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from roundel.golden.engine import RESULT_WIDTH, Opcode, WeightStep
+from roundel.golden.engine import MOST_SCALE, RESULT_WIDTH, EngineParams, Opcode, WeightStep
 from roundel.golden.rounding import Ints, limits
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.parts import Mask, Outside, Step, spread, words_of
@@ -23,7 +23,7 @@ def compute(draw: Draw, outside: Outside) -> Step:
         values = _sizes(draw, outside) | _places(draw, outside)
         values |= {name: draw.whole(0, 1) for name in FLAGS}
         values["depthwise"] = int(draw.chance(0.35))
-        blocks = [_steps(draw, outside.params.lanes) for _ in range(values["blocks"])]
+        blocks = [_steps(draw, outside.params) for _ in range(values["blocks"])]
         if _beats(values) * sum(map(len, blocks)) > BEATS:
             continue
         sources = _sources(outside, values, [step for steps in blocks for step in steps])
@@ -31,7 +31,8 @@ def compute(draw: Draw, outside: Outside) -> Step:
             break
     values |= _requantizer(draw)
     parameters = parameter_stream(draw, outside.params, blocks, has_residual=bool(values["has_residual"]))
-    weights = weight_stream(draw, outside.params, sum(map(len, blocks)), values)
+    kept = sum(step.keep for steps in blocks for step in steps) - blocks[0][0].keep  # the first has its own
+    weights = weight_stream(draw, outside.params, sum(map(len, blocks)) - kept, values)
     values |= outside.stream("parameters", parameters) | outside.stream("weights", weights)
     reads = sources | words_of(outside.params, _results(values, "residual")) if values["has_residual"] else sources
     return Step(
@@ -95,9 +96,12 @@ def _places(draw: Draw, outside: Outside) -> dict[str, int]:
     return values
 
 
-def _steps(draw: Draw, lanes: int) -> list[WeightStep]:
-    """Draw the steps of an output block."""
-    count = draw.of([1, 1, 2, 3, 5])
+def _steps(draw: Draw, params: EngineParams) -> list[WeightStep]:
+    """Draw the steps of an output block, whose products take at most half of the accumulator."""
+    count, lanes, mac = draw.of([1, 1, 2, 3, 5]), params.lanes, params.mac
+    keeps, most = draw.of([0, 0, 1, 2]) / 2, draw.of([0, 0, MOST_SCALE])
+    while most and count * lanes << 2 * most + params.weight_width + 6 > 1 << mac.acc_width - 2:
+        most -= 1
     signed = {
         "offset": (32, 0, 4, lanes, -lanes, 7, 64),
         "dy": (8, 0, 0, 1, -1, 2),
@@ -108,7 +112,8 @@ def _steps(draw: Draw, lanes: int) -> list[WeightStep]:
         drawn = {name: draw.field(bits, *usual) for name, (bits, *usual) in signed.items()}
         for name, (bits, *_) in signed.items():
             drawn[name] -= (drawn[name] >> bits - 1) << bits
-        steps.append(WeightStep(**drawn, last=number == count - 1))
+        step = WeightStep(**drawn, last=number == count - 1, keep=draw.chance(keeps), scale=draw.whole(0, most))
+        steps.append(step)
     return steps
 
 

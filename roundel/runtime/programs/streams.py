@@ -19,7 +19,8 @@ def parameter_stream(
     """Draw the columns' parameters of every output block, and pack them with its steps."""
     parts = []
     for steps in blocks:
-        parts += [_column(draw, params, len(steps), has_residual) for _ in range(params.columns)]
+        products = sum(params.lanes << 2 * step.scale for step in steps)
+        parts += [_column(draw, params, products, has_residual) for _ in range(params.columns)]
         parts += [_packed(draw, step) for step in steps]
     return b"".join(parts)
 
@@ -27,14 +28,14 @@ def parameter_stream(
 def _packed(draw: Draw, step: WeightStep) -> bytes:
     """Pack a step, with any spare flags."""
     data = bytearray(step.pack())
-    data[5] |= draw.of([0, 0, 0, draw.whole(0, 127) << 1])
+    data[5] |= draw.of([0, 0, 0, draw.whole(0, 15) << 4])
     return bytes(data)
 
 
-def _column(draw: Draw, params: EngineParams, steps: int, has_residual: bool) -> bytes:
-    """Draw the parameters of a column, such that its sums fit the accumulator."""
+def _column(draw: Draw, params: EngineParams, products: int, has_residual: bool) -> bytes:
+    """Draw the parameters of a column, such that its sums of so many products fit the accumulator."""
     least, most = limits(params.bias_width, True)
-    room = (1 << params.mac.acc_width - 1) - 1 - (steps * params.lanes << 7 + params.weight_width - 1)
+    room = (1 << params.mac.acc_width - 1) - 1 - (products << 7 + params.weight_width - 1)
     bias = max(-room, min(room, draw.of([0, draw.whole(-999, 999), draw.whole(-99_999, 99_999), least, most])))
     bias = max(least, min(most, bias))
     room -= abs(bias)

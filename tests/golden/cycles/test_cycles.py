@@ -10,7 +10,7 @@ from roundel.compiler import compile_network
 from roundel.golden.cycles import predict
 from roundel.golden.cycles.bus import Memory
 from roundel.golden.cycles.events import Clock
-from roundel.golden.cycles.rows import step_offsets
+from roundel.golden.cycles.rows import timed_steps
 from roundel.golden.engine import (
     CONFIGS,
     DESCRIPTOR_BYTES,
@@ -108,17 +108,43 @@ def test_slow_and_fast_memories(delay, misses):
     assert Both(EngineParams(**CONFIGS["small"]), builder.network(), image, delay=delay).misses == misses
 
 
-def test_offsets_of_the_steps_of_a_parameter_stream():
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_a_mean_of_a_whole_map_takes_about_a_cycle_a_word(name):
+    """7 x 9 pixels of 24 channels."""
+    builder, params = Builder(shape=(7, 9, 20)), EngineParams(**CONFIGS[name])
+    builder.mean(builder.conv("image", 24, 3))
+    result = Both(params, builder.network(), np.random.default_rng(1).integers(0, 256, (7, 9, 20)))
+    result.assert_close()
+    words, cycles = 7 * 9 * 24 // params.lanes, result.measured["mean_1"]
+    assert cycles == result.modelled["mean_1"]
+    assert words <= cycles <= 1.15 * words + 20
+
+
+@pytest.mark.parametrize(("side", "channels"), [(5, 640), (7, 1280), (14, 672), (28, 240)])
+def test_means_of_large_networks_take_at_most_one_and_a_half_cycles_a_word(side, channels):
+    builder, params = Builder(shape=(side, side, channels)), EngineParams(**CONFIGS["medium"])
+    builder.mean("image")
+    compiled = compile_network(builder.network(), builder.shape, params)
+    rows, _ = predict(params, np.frombuffer(compiled.image, np.uint8))
+    words = side * side * channels // params.lanes
+    assert sum(row.end - row.start for row in rows if row.opcode is Opcode.COMPUTE) <= 1.5 * words
+
+
+def test_steps_of_a_parameter_stream():
+    """Their offsets, and which of them take weights: the first does even if it says that it keeps them."""
     params = EngineParams(lanes=4, columns=4)
     column = pack_column(params, {"bias": -1, "shift": 3})
     data, counts = b"", [3, 1, 5]
     for count in counts:
         data += column * 4
         data += b"".join(
-            WeightStep(offset=step - 7, dy=-1, dx=-1, last=step == count - 1).pack() for step in range(count)
+            WeightStep(offset=step - 7, dy=-1, dx=-1, last=step == count - 1, keep=step != 2, scale=step % 4).pack()
+            for step in range(count)
         )
-    offsets = [[step - 7 for step in range(count)] for count in counts]
-    assert step_offsets(params, np.frombuffer(data, np.uint8), 3) == offsets
+    steps = [
+        [(step - 7, step == 2 or block == step == 0) for step in range(count)] for block, count in enumerate(counts)
+    ]
+    assert timed_steps(params, np.frombuffer(data, np.uint8), 3) == steps
 
 
 def test_processes_run_in_the_order_of_cycles_and_wake_by_events():

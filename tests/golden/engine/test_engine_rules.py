@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from roundel.golden.codec import encode
 from roundel.golden.engine import (
     CONFIGS,
     Descriptor,
@@ -15,10 +16,12 @@ from roundel.golden.engine import (
     Opcode,
     Program,
     Region,
+    WeightStep,
     pack_column,
 )
 from roundel.golden.engine.program import unpack_columns
 from roundel.runtime.programs import draw_program
+from roundel.sim.stimuli import codec_params
 from tests.support.engine_programs import detector_heads, golden_run, pointwise
 from tests.support.naive_engine import NaiveEngine
 
@@ -66,6 +69,33 @@ def test_of_values_wider_than_their_use_the_lower_bits_count():
         "shift": [7] * 4,
         "residual_shift": [12] * 4,
     }
+
+
+@pytest.mark.parametrize(("reduction", "fits"), [(4 * (64 + 64), True), (4 * (64 + 64) - 1, False)])
+def test_a_scaled_product_counts_as_4_16_or_64_in_the_width_of_sums(reduction, fits):
+    """The greatest sum of four lanes in two steps, and the greatest bias; the second step keeps the weights."""
+    params = replace(PARAMS, reduction=reduction, bias_width=10)
+    made = pointwise(params, np.random.default_rng(1), rows=1, columns=1, blocks=1)
+    steps = [WeightStep(offset=0, dy=0, dx=0, last=last, keep=last, scale=3).pack() for last in (False, True)]
+    columns = pack_column(params, {"bias": 511, "shift": 18}) * 4
+    weights = encode(np.full(16, -128), codec_params(np.random.default_rng(1), params.decoder, 64))
+    made = replace(made, source=b"\x80" * 4, parameters=columns + b"".join(steps), weights=weights)
+    if not fits:
+        with pytest.raises(OverflowError, match="do not fit into"):
+            golden_run(params, made.regions())
+        return
+    results = golden_run(params, made.regions())[0][Region.OUTPUT]
+    assert results.tolist() == [round((4 * (64 + 64) * 128 * 128 + 511) / 2**18)] * 4
+
+
+def test_an_engine_without_scales_takes_none(seed):
+    """Its programs have another fingerprint; what the bits of a scale say is ignored."""
+    program = draw_program(replace(PARAMS, scales=False), (seed, 3), 4096)
+    naive = NaiveEngine(replace(PARAMS, scales=False), program.image, program.at, program.bases)
+    naive.run()
+    image = np.frombuffer(program.image, np.uint8).copy()
+    Engine(params=replace(PARAMS, scales=False), regions={Region.PROGRAM: image}, bases=program.bases).run()
+    assert image.tobytes() == bytes(naive.image)
 
 
 def test_what_lies_behind_the_end_is_not_looked_at():

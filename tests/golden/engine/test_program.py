@@ -1,5 +1,6 @@
 """The engine's program: its binary form, against offsets written down here and not taken from the packer."""
 
+import itertools
 import struct
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_a_program_is_refused_by_another_engine_and_when_damaged():
     tiny = EngineParams(**CONFIGS["tiny"])
     damaged = {
         "magic": (b"X" + data[1:], SMALL),
-        "version": (data[:4] + b"\x02\x00" + data[6:], SMALL),
+        "version": (data[:4] + b"\x01\x00" + data[6:], SMALL),
         "fingerprint": (data, tiny),
         "do not fit": (data[:-1], SMALL),
         "header": (data[:63], SMALL),
@@ -90,10 +91,12 @@ def test_a_program_is_refused_by_another_engine_and_when_damaged():
 
 @given(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(-128, 127), st.integers(-(1 << 15), (1 << 15) - 1))
 def test_steps_survive_packing(offset, dy, dx):
-    for last in (False, True):
-        step = WeightStep(offset=offset, dy=dy, dx=dx, last=last)
-        assert WeightStep.unpack(step.pack()) == step
-        assert struct.unpack("<i", step.pack()[:4]) == (offset,)
+    for last, keep, scale in itertools.product((False, True), (False, True), range(4)):
+        step = WeightStep(offset=offset, dy=dy, dx=dx, last=last, keep=keep, scale=scale)
+        packed = step.pack()
+        assert WeightStep.unpack(packed) == step
+        assert struct.unpack("<ibBh", packed) == (offset, dy, last + 2 * keep + 4 * scale, dx)
+        assert WeightStep.unpack(packed[:5] + bytes([packed[5] | 0xF0]) + packed[6:]) == step
 
 
 @pytest.mark.parametrize("scheme", ["shift", "fixed16", "fixed32", "float32"])

@@ -7,6 +7,7 @@ import pytest
 
 from roundel.compiler import Head, compile_network
 from roundel.compiler.area import Tiling
+from roundel.compiler.operation import pieces
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
@@ -42,8 +43,73 @@ def image_of(*shape, form=U8):
     return np.random.default_rng(3).integers(*form.limits, shape, endpoint=True)
 
 
+def blocks_of(compiled, layer):
+    """Blocks in the weight streams of a layer's COMPUTE descriptors."""
+    params, found = compiled.params, []
+    for task, descriptor in zip(compiled.tasks, compiled.program.descriptors, strict=False):
+        if task.layer == layer and task.opcode is Opcode.COMPUTE:
+            stream = compiled.image[descriptor.weights_offset :][: descriptor.weights_bytes]
+            found.append(params.decoder.decode(bytes(stream)).size / (params.columns * params.lanes))
+    return found
+
+
 def tasks_of(compiled, layer):
     return [task for task in compiled.tasks if task.layer == layer and task.opcode is Opcode.COMPUTE]
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (2, 2), (5, 1), (3, 7), (6, 5), (9, 4)])
+def test_means_of_whole_maps(name, rows, columns):
+    """A step for every four words of a plane; of those with the same lanes the first one brings the weights."""
+    params = engine(name)
+    for form, channels, bits in ((U8, 1, 8), (S8, params.lanes, 8), (U8, 2 * params.lanes + 3, 13)):
+        mean = AveragePool(
+            name="mean", sources=("conv",), x=form, output=S8, window=Window(kernel=(rows, columns)),
+            w=Format(width=bits, signed=True, fraction=bits + int(np.log2(rows * columns)) - 2),
+        )  # fmt: skip
+        first = weighted("conv", "image", 2, channels, Window(kernel=(1, 1)), output=form)
+        compiled = check(network(first, mean), image_of(rows, columns, 2), params)
+        (task,) = tasks_of(compiled, "mean")
+        planes, taps = -(-channels // params.lanes), min(params.taps, rows * columns)
+        parts = 1 if bits == 8 or task.steps[0] == planes * -(-rows * columns // taps) else 2
+        assert task.steps[0] == parts * planes * -(-rows * columns // taps)
+        assert blocks_of(compiled, "mean")[0] <= (1 if parts == 1 else 2 * planes) + (channels % params.lanes > 0)
+
+
+def test_steps_keep_weights_that_are_those_of_the_step_before():
+    """Of a kernel whose rows are alike the stream has one block for all planes but the last, with fewer channels."""
+    params = engine("tiny")
+    alike = np.tile(np.arange(1, 4)[:, None], (3, 11))  # (taps, channels)
+    layer = weighted("conv", "image", 11, 11, groups=11, weights=alike)
+    compiled = check(network(layer), image_of(6, 5, 11), params)
+    assert set(blocks_of(compiled, "conv")) == {2}
+    assert {task.steps for task in tasks_of(compiled, "conv")} == {(9, 9)}
+
+
+@pytest.mark.parametrize("scales", [True, False])
+@pytest.mark.parametrize("width", range(2, 9))
+def test_pieces_of_weights_add_up(width, scales, seed):
+    rng, params = np.random.default_rng(seed), engine("tiny", weight_width=width, scales=scales)
+    for bits in range(2, width + 7 if width > 5 and scales else width + 4):
+        least, most = -(1 << bits - 1), (1 << bits - 1) - 1
+        for weights in (rng.integers(least, most, (5, 4, 3), endpoint=True), np.array([[0, least, most, least // 2]])):
+            parts = pieces("layer", weights, params)
+            assert (sum(part.weights.astype(int) * 4**part.scale for part in parts) == weights).all()
+            assert max(np.abs(part.weights + 0.5).max() for part in parts) < 1 << width - 1
+            if width > 6 and scales:
+                assert len(parts) <= 1 + (bits > width)
+                assert all((part.weights * np.sign(weights) >= 0).all() for part in parts)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_wide_weights_on_narrow_arrays(name):
+    """Weights of 8 bits on arrays of 4 and 3 bits, and of 13 on arrays of 8; depthwise ones too."""
+    wide = {"w": Format(width=13, signed=True, fraction=12), "b": Format(width=16, signed=True, fraction=9)}
+    weights = np.random.default_rng(6).integers(-4096, 4096, (18, 7))
+    layers = weighted("conv", "image", 2, 7, weights=weights, **wide), weighted("depth", "conv", 7, 7, groups=7)
+    check(network(*layers), image_of(5, 6, 2), engine(name))
+    for width in (4, 3):
+        check(network(weighted("conv", "image", 2, 9)), image_of(5, 6, 2), engine(name, weight_width=width))
 
 
 @pytest.mark.parametrize("scheme", [Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32])

@@ -74,8 +74,8 @@ def requantized(params, layer, block, acc, residual):
     return [(min(max(v, layer["low"]), layer["high"]) & 0xFF) ^ flip for v in value]
 
 
-def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5, every=1, lead=0):
-    """Random numbers for some tiles of a layer."""
+def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5, every=1, lead=0, kept=(), scales=(0,)):
+    """Random numbers for some tiles of a layer; `kept`: numbers of a tile's steps that keep their weights."""
     traffic, width = Traffic(), params.lanes
     past = [np.zeros(width, np.int64)] * params.taps  # the beats before, the latest first
     for _ in range(tiles):
@@ -90,20 +90,23 @@ def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5,
             order = rng.permutation(params.depth)[:positions]
             for step in range(steps):
                 final = block == blocks - 1 and step == steps - 1
-                weights = rng.integers(-128, 128, (params.columns, width))
-                if layer["depthwise"]:
-                    weights[:, params.taps :] = 0
-                traffic.weights += [
-                    {"weights": [int(w) for w in row], "zero": 0, "last": int(final and c == params.columns - 1)}
-                    for c, row in enumerate(weights)
-                ]
+                number, scale = block * steps + step, int(rng.choice(scales))
+                if number not in kept:
+                    weights = rng.integers(-128, 128, (params.columns, width))
+                    if layer["depthwise"]:
+                        weights[:, params.taps :] = 0
+                    end = set(range(number + 1, blocks * steps)) <= set(kept)
+                    traffic.weights += [
+                        {"weights": [int(w) for w in row], "zero": 0, "last": int(end and c == params.columns - 1)}
+                        for c, row in enumerate(weights)
+                    ]
                 for beat in range(lead + (positions - 1) * every + 1):
                     data = rng.integers(-128, 128, width)
                     past = [data, *past[:-1]]
                     sent: dict[str, Any] = {"data": [int(d) for d in data]}
                     if beat >= lead and (beat - lead) % every == 0:
-                        number = (beat - lead) // every
-                        position = int(order[number])
+                        at = (beat - lead) // every
+                        position = int(order[at])
                         operand = np.array(past) if layer["depthwise"] else None
                         dot = (
                             [int(weights[c, : params.taps] @ operand[:, c]) for c in range(params.columns)]
@@ -112,10 +115,10 @@ def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5,
                         )
                         start = acc.get(position, parameters["bias"])
                         choose = np.maximum if layer["maximum"] else np.add
-                        acc[position] = choose(np.array(start), np.array(dot))
+                        acc[position] = choose(np.array(start), np.array(dot) * 4**scale)
                         sent |= {"compute": 1, "position": position, "first": int(step == 0), "final": int(final)}
-                        sent |= {"last": int(step == steps - 1), "swap": int(number == 0)}
-                        sent["swap_params"] = int(number == 0 and step == 0)
+                        sent |= {"last": int(step == steps - 1), "swap": int(at == 0 and number not in kept)}
+                        sent |= {"swap_params": int(at == step == 0), "scale": scale}
                         if step == steps - 1:
                             residual = rng.integers(-128, 128, params.columns)
                             if layer["has_residual"]:
@@ -129,7 +132,7 @@ def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5,
     return traffic
 
 
-BLANK = dict.fromkeys(("compute", "position", "first", "last", "swap", "swap_params", "final"), 0)
+BLANK = dict.fromkeys(("compute", "position", "first", "last", "swap", "swap_params", "final", "scale"), 0)
 
 
 def drive(params, layer, traffic, *, seed, stalls, before=None):
@@ -233,6 +236,30 @@ def test_array_is_what_the_document_says(shape, name, seed):
     found = drive(params, layer, traffic, seed=seed, stalls=STALLS)
     assert found["results"] == traffic.results
     assert not found["error"]
+
+
+@pytest.mark.parametrize("name", ["plain", "maximum", "depthwise, stride 2", "one position, one step"])
+@pytest.mark.parametrize("structure", ["product", "pairs"])
+def test_steps_that_scale_or_keep_their_weights(structure, name, seed):
+    """Within an output block and across blocks, the last one of a tile too; a position again after three cycles."""
+    layer, sizes = LAYERS[name]
+    params = EngineParams(**SMALL | {"lanes": 4, "columns": 4, "structure": structure, "reduction": 4096})
+    rng = np.random.default_rng(seed)
+    sizes = {"blocks": 3, "steps": 4, "positions": int(rng.integers(1, 5))} | sizes
+    kept = {int(step) for step in rng.integers(1, sizes["blocks"] * sizes["steps"], 8)}
+    traffic = make_traffic(rng, params, layer, kept=kept, scales=range(4), **sizes)
+    for stalls in (STALLS, {}):
+        found = drive(params, layer, traffic, seed=seed, stalls=stalls)
+        assert found["results"] == traffic.results
+        assert not found["error"]
+
+
+@pytest.mark.parametrize(("kept", "number", "last"), [((2, 4, 5), -1, 0), ((1, 2), 3, 1), ((1, 2, 4, 5), 3, 1)])
+def test_weights_that_go_on_or_end_beside_steps_that_keep_them(kept, number, last, seed):
+    params, layer = EngineParams(**SMALL | {"lanes": 4, "columns": 4}), layer_of()
+    traffic = make_traffic(np.random.default_rng(seed), params, layer, tiles=1, kept=kept)
+    traffic.weights = damaged(traffic.weights, number % len(traffic.weights), last)
+    assert drive(params, layer, traffic, seed=seed, stalls={})["error"]
 
 
 @pytest.mark.parametrize("name", ["residual and leak", "maximum of depthwise", "matrix product"])

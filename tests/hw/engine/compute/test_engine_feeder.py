@@ -11,7 +11,7 @@ from roundel.hw.engine.ports import beat_layout
 from tests.support.engine_pins import Sink, Source, simulate
 
 PARAMS = EngineParams(**CONFIGS["tiny"] | {"memory": 1 << 10, "depth": 64})
-MARKS = ("position", "compute", "first", "last", "swap", "swap_params", "final")
+MARKS = ("position", "compute", "first", "last", "swap", "swap_params", "final", "scale")
 
 
 def expected_beats(params, one, blocks, memory):
@@ -40,7 +40,8 @@ def expected_beats(params, one, blocks, memory):
                     x = behind // one.every
                     first, last, fresh = number == 0, step.last, x == y == 0
                     final = last and block == len(blocks) - 1
-                    marks = (y * w + x, True, first, last, fresh, fresh and first, final)
+                    swap = fresh and (not step.keep or block == number == 0)
+                    marks = (y * w + x, True, first, last, swap, fresh and first, final, step.scale)
                     found.append((tuple(data), tuple(map(int, marks))))
     return found
 
@@ -71,8 +72,11 @@ def random_layer(rng, params, *, steps=4, size=4, tiles=3):
 def random_steps(rng, most):
     """Steps of one block."""
     count = int(rng.integers(1, most + 1))
-    drawn = rng.integers((-(1 << 31), -5, -20), (1 << 31, 6, 21), (count, 3)).tolist()
-    return [WeightStep(offset=o, dy=dy, dx=dx, last=at == count - 1) for at, (o, dy, dx) in enumerate(drawn)]
+    drawn = rng.integers((-(1 << 31), -5, -20, 0, 0), (1 << 31, 6, 21, 2, 4), (count, 5)).tolist()
+    return [
+        WeightStep(offset=o, dy=dy, dx=dx, last=at == count - 1, keep=bool(keep), scale=scale)
+        for at, (o, dy, dx, keep, scale) in enumerate(drawn)
+    ]
 
 
 class Bench:
@@ -88,7 +92,7 @@ class Bench:
         self.starts, self.dones, self.no_step, self.no_memory, self.cycle = [], [], [], [], 0
         self.layers, self.way, self.near = [one for one, _ in layers], [None] * latency, []
         steps = [
-            {"offset": step.offset, "dy": step.dy, "dx": step.dx, "last": int(step.last)}
+            vars(step) | {"last": int(step.last), "keep": int(step.keep)}
             for one, blocks in layers
             for _ in range(one.tiles_x * one.tiles_y)
             for block in blocks

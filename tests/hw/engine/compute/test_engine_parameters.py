@@ -31,8 +31,11 @@ def random_column(params, rng):
 
 def random_steps(rng, most):
     count = int(rng.integers(1, most + 1))
-    drawn = rng.integers((-(1 << 31), -128, -(1 << 15)), (1 << 31, 128, 1 << 15), (count, 3)).tolist()
-    return [WeightStep(offset=o, dy=dy, dx=dx, last=at == count - 1) for at, (o, dy, dx) in enumerate(drawn)]
+    drawn = rng.integers((-(1 << 31), -128, -(1 << 15), 0, 0), (1 << 31, 128, 1 << 15, 2, 4), (count, 5)).tolist()
+    return [
+        WeightStep(offset=o, dy=dy, dx=dx, last=at == count - 1, keep=bool(keep), scale=scale)
+        for at, (o, dy, dx, keep, scale) in enumerate(drawn)
+    ]
 
 
 def random_tile(params, rng, *, blocks=3, steps=3):
