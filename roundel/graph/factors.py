@@ -20,31 +20,48 @@ def factors_in_readers(graph: Graph) -> Graph:
     InputError
         Weights or biases are beyond the range of float32 then.
     """
+    graph = _without_rows(graph)
     nodes = {node.output: node for node in graph.nodes}
-    readers: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        for name in dict.fromkeys(node.inputs):
-            readers.setdefault(name, []).append(node.output)
+    held, done = _behind_weights(graph), set[str]()
     for affine in reversed(graph.nodes):
-        if not isinstance(affine, Affine) or affine.output in graph.results or _has_weights_before(graph, affine):
+        if not isinstance(affine, Affine) or affine.output in graph.results or affine.output in held:
             continue
-        names = readers.get(affine.output, [])
-        if names and all(_takes_in(nodes[name], affine) for name in names):
+        names = [reader.output for reader in graph.readers(affine.output)]
+        once = done.isdisjoint(names) and all(name in nodes for name in names)
+        if names and once and all(_takes_in(nodes[name], affine) for name in names):
             nodes |= {name: _taken_in(graph.file, nodes[name], affine) for name in names}
+            done.update(names)  # weights are many: they take in one
             del nodes[affine.output]
-            before = readers[affine.inputs[0]]
-            readers[affine.inputs[0]] = [name for name in before if name != affine.output] + names
     return replace(graph, nodes=tuple(nodes.values()))
 
 
-def _has_weights_before(graph: Graph, affine: Affine) -> bool:
-    """Whether a convolution or matrix product makes what only `affine`, or others like it in a row, read."""
-    node: Node | None = affine
-    while isinstance(node, Affine):
-        if graph.uses[node.inputs[0]] > 1:
-            return False
-        node = graph.maker(node.inputs[0])
-    return isinstance(node, Conv | Dense)
+def _without_rows(graph: Graph) -> Graph:
+    """Return the graph with one `Affine` for each row of them that nobody else reads of and no weights before take."""
+    held, nodes = _behind_weights(graph), {node.output: node for node in graph.nodes}
+    for node in graph.nodes:
+        before = nodes.get(node.inputs[0])
+        if not isinstance(node, Affine) or not isinstance(before, Affine) or node.output in held:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale, offset = before.scale * node.scale, before.offset * node.scale + node.offset
+        if graph.uses[before.output] == 1 and np.isfinite(scale).all() and np.isfinite(offset).all():
+            nodes[node.output] = replace(node, inputs=before.inputs, scale=scale, offset=offset)
+            del nodes[before.output]
+    return replace(graph, nodes=tuple(nodes.values()))
+
+
+def _behind_weights(graph: Graph) -> set[str]:
+    """Return the results of each `Affine` that a convolution or matrix product before it takes in.
+
+    Nobody else reads what lies between; others like it may, in a row.
+    """
+    held: set[str] = set()
+    for node in graph.nodes:
+        if isinstance(node, Affine) and graph.uses[node.inputs[0]] == 1:
+            before = graph.maker(node.inputs[0])
+            if isinstance(before, Conv | Dense) or node.inputs[0] in held:
+                held.add(node.output)
+    return held
 
 
 def _takes_in(reader: Node, affine: Affine) -> bool:

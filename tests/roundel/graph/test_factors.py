@@ -6,6 +6,7 @@ import pytest
 from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Conv, fold
+from roundel.graph.factors import factors_in_readers
 from tests.support.onnx_models import model, reference
 
 IMAGE = (4, 6, 5)
@@ -99,3 +100,28 @@ def test_weights_beyond_float32_are_refused(weights):
     proto = model(nodes, IMAGE, {"h": np.float32(3e38), "v": weights["w"] * 100})
     with pytest.raises(InputError, match="node mul_a: folded into conv_y, it is beyond the range of float32"):
         fold(read_onnx(proto))
+
+
+def test_rows_of_factors_are_one():
+    """Each in a row is read by the next alone; where others read of it, or weights before take it, it stays."""
+    nodes = [("Neg", [f"t{index}" if index else "x"], f"t{index + 1}", {}) for index in range(8)]
+    [affine] = folded(nodes, {}, ("t8",)).nodes
+    assert isinstance(affine, Conv)
+    assert len(folded(nodes, {}, ("t8", "t3")).nodes) == 2
+
+
+def test_rows_whose_product_is_beyond_float32_stay():
+    nodes = [("Mul", ["x", "h"], "a", {}), ("Mul", ["a", "h"], "b", {}), ("Mul", ["b", "l"], "y", {})]
+    proto = model(nodes, IMAGE, {"h": np.float32(1e30), "l": np.float32(1e-30)})
+    assert len(factors_in_readers(read_onnx(proto)).nodes) == 2
+
+
+def test_weights_take_one_factor_in(weights):
+    """A second one, which others read too, stays a layer before them."""
+    nodes = [
+        ("Mul", ["x", "s"], "a", {}),
+        ("Conv", ["a", "w"], "y", {}),
+        ("Mul", ["a", "255"], "c", {}),
+        ("Conv", ["c", "g"], "z", {"group": 2}),
+    ]
+    assert [node.name for node in folded(nodes, weights, ("y", "z")).nodes] == ["mul_a", "conv_y", "conv_z"]
