@@ -30,6 +30,7 @@ compare: $(BASE) ## area, delay and energy of all variants on the reference cell
 
 figures: $(DEV) ## the tables and pictures of README.md and docs/, from the reference and both libraries of LIBERTY
 	$(BIN)/roundel compare requant mac --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures
+	$(BIN)/roundel compare activation --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/activation
 	$(BIN)/roundel compare nms --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/nms
 	$(BIN)/roundel bench nms -o $(OUT)/figures/nms
 	$(BIN)/roundel compare decoder --fpga ecp5 --cells reference $(LIBERTY:%=--cells %) -o $(OUT)/figures/decoder
@@ -44,6 +45,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/engine_cycles.py $(OUT)/figures/bench
 	$(BIN)/python docs/make/engine_tables.py
 	$(BIN)/python docs/make/decoder_rice.py
+	$(BIN)/python docs/make/activations.py $(OUT)/figures/activation
 	$(BIN)/python docs/make/nms_figures.py
 	$(BIN)/python docs/make/nms_accuracy.py
 	$(BIN)/python docs/make/opq.py
@@ -55,7 +57,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/file_tables.py
 
 rtl: $(BASE) ## Verilog and manifest of every unit: build/rtl/UNIT
-	for unit in requant mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
+	for unit in requant activation mac nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
 	$(BIN)/roundel generate engine --set config=small -o $(OUT)/rtl/engine
 
 bench: $(DEV) ## work per cycle, speed, average precision: build/bench/bench.json

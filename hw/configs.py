@@ -40,9 +40,9 @@ ACTIVATION_CONFIGS: dict[str, dict[str, Any]] = {
     "8_lanes": {},
     "16_columns_4_lanes_pipelined": {"columns": 16, "lanes": 4, "pipeline": True},
     "6_columns_2_lanes_12_bits": {"columns": 6, "lanes": 2, "in_width": 12, "segment_bits": 5},
-    "3_columns_10_bits_curve_alone": {
-        "columns": 3,
-        "lanes": 3,
+    "single_column_10_bits_curve_alone": {
+        "columns": 1,
+        "lanes": 1,
         "in_width": 10,
         "segment_bits": 3,
         "step_bits": 7,
@@ -50,7 +50,6 @@ ACTIVATION_CONFIGS: dict[str, dict[str, Any]] = {
         "slopes": False,
         "pipeline": True,
     },
-    "single_column": {"columns": 1, "lanes": 1, "residual": False},
 }
 """As many lanes as columns and fewer, every word width, with and without residual, slopes and pipeline."""
 

@@ -1,5 +1,6 @@
 """Functions of one value as piecewise linear segments: parameters, arithmetic, functions, and the fit of a table."""
 
+from roundel.golden.activation.baselines import ByteTable, Polynomial, SlopeOffset
 from roundel.golden.activation.fit import Fitted, Goal, fit_table
 from roundel.golden.activation.functions import FUNCTIONS, Function, named, sampled
 from roundel.golden.activation.params import ActivationParams, slope_table
@@ -11,10 +12,13 @@ __all__ = [
     "FUNCTIONS",
     "ActivationParams",
     "ActivationTable",
+    "ByteTable",
     "Fitted",
     "Fold",
     "Function",
     "Goal",
+    "Polynomial",
+    "SlopeOffset",
     "best_table",
     "fit_table",
     "named",

@@ -112,6 +112,11 @@ class ActivationParams(Params):
         return max(self.knot_width, sum(CONTROL.values()))
 
     @property
+    def table_bits(self) -> int:
+        """Bits that a layer's table has in the unit."""
+        return (self.segments + 1) * self.knot_width + sum(CONTROL.values())
+
+    @property
     def entries(self) -> int:
         """Entries of a table: the control word and the knots."""
         return self.segments + 2
@@ -125,6 +130,7 @@ class ActivationParams(Params):
             "slope_width": self.slope_width,
             "entry_width": self.entry_width,
             "entries": self.entries,
+            "table_bits": self.table_bits,
             "cycles_per_beat": self.columns // self.lanes,
         }
 

@@ -1,6 +1,7 @@
 """Functions of one value behind the requantizers: beats of words in, beats of bytes out, a table for each layer."""
 
+from roundel.hw.activation.baselines import ByteTablePort, PolynomialCore, SlopeOffsetCore
 from roundel.hw.activation.lane import ActivationLane, lane_ports
 from roundel.hw.activation.unit import Activation
 
-__all__ = ["Activation", "ActivationLane", "lane_ports"]
+__all__ = ["Activation", "ActivationLane", "ByteTablePort", "PolynomialCore", "SlopeOffsetCore", "lane_ports"]

@@ -20,7 +20,7 @@ def lane_ports(params: ActivationParams) -> dict[str, Port]:
     ports["knots"] = In(data.ArrayLayout(signed(params.knot_width), params.segments + 1), "The knots of the table.")
     if params.pipeline:
         ports["en"] = In(1, "Clock enable of all registers.")
-    return ports | {"byte": Out(params.OUT_WIDTH, "The result, `LATENCY` cycles later.")}
+    return ports | {"result": Out(params.OUT_WIDTH, "The result, `LATENCY` cycles later.")}
 
 
 class ActivationLane(Component):
@@ -127,4 +127,4 @@ class ActivationLane(Component):
         width = params.OUT_WIDTH - 1
         outside = named(m, (value[width:-1] ^ value[-1].replicate(len(value) - width - 1)).any(), "outside")
         low = Mux(outside, ~value[-1].replicate(width), value[:width])
-        m.d.comb += self.byte.eq(Cat(low ^ turned.replicate(width), value[-1] ^ turned ^ control.unsigned))
+        m.d.comb += self.result.eq(Cat(low ^ turned.replicate(width), value[-1] ^ turned ^ control.unsigned))

@@ -131,5 +131,5 @@ class Activation(Component):
                     m.d.comb += getattr(lane, port).eq(value)
             if params.pipeline:
                 m.d.comb += lane.en.eq(advance)
-            results.append(lane.byte)
+            results.append(lane.result)
         return results

@@ -9,6 +9,7 @@ from typing import Any
 
 from roundel.evaluation import stimulus_decoder
 from roundel.evaluation.stimulus import Accumulators, digits, from_file, runtime
+from roundel.evaluation.stimulus_activation import Compared, activation_circuits
 from roundel.evaluation.stimulus_mac import MacExample, mac_example
 from roundel.evaluation.stimulus_nms import box_stream, variants
 from roundel.golden.codec import DecoderParams
@@ -25,6 +26,7 @@ from roundel.synth.measure import (
     Operator,
     Params,
     decoder_scheme,
+    measure_activation,
     measure_decoder,
     measure_mac,
     measure_nms,
@@ -141,6 +143,43 @@ def requant_jobs(
     ]
 
 
+def activation_jobs(
+    cells: Sequence[Path],
+    accumulators: Accumulators,
+    *,
+    common: Mapping[str, Any] | None = None,
+    fpga: bool = False,
+) -> list[Job]:
+    """Return jobs: lanes of the activation unit, and other circuits for a function of one value, on every library.
+
+    Parameters
+    ----------
+    cells
+        Liberty files.
+    accumulators
+        The stimulus, the same for all circuits.
+    common
+        `ActivationParams` keywords for all lanes, such as `in_width`.
+    fpga
+        Place and route on ECP5 as well.
+    """
+
+    def measure(library: Path, compared: Compared) -> Row:
+        circuit = compared.circuit
+        row = measure_activation(circuit, library, source=accumulators.source, columns=compared.columns)
+        # A register between two stages belongs to the circuit, unlike those that all circuits have before them.
+        row["area_nand2"] *= 1 + row["area_pipeline_register_um2"] / row["area_um2"]
+        for figure in ("area_{}um2", "energy_{}pj_per_op"):
+            row[figure.format("")] += row[figure.format("pipeline_register_")]
+        return row | (fpga_figures(circuit.component, "operator") if fpga else {})
+
+    return [
+        Job(name=f"{compared.circuit.scheme} on {library.name}", measure=partial(measure, library, compared))
+        for library in cells
+        for compared in activation_circuits(accumulators, common or {})
+    ]
+
+
 def mac_jobs(
     cells: Sequence[Path], example: MacExample, *, common: Mapping[str, Any] | None = None, fpga: bool = False
 ) -> list[Job]:
@@ -226,6 +265,13 @@ def _requant(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, image
     return requant_jobs(cells, accumulators, common=common, fpga=fpga)
 
 
+def _activation(
+    cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: int, file: Path | None
+) -> list[Job]:
+    accumulators = from_file(file) if file else digits(images)
+    return activation_jobs(cells, accumulators, common=common, fpga=fpga)
+
+
 def _mac(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, images: int, file: Path | None) -> list[Job]:
     if file:
         raise InputError(f"{file}: compare mac takes no stimulus file, only images of the digits network")
@@ -244,5 +290,7 @@ def _decoder(cells: Sequence[Path], common: Mapping[str, Any], fpga: bool, image
     return decoder_jobs(cells, common=common, fpga=fpga)
 
 
-COMPARISONS: Mapping[str, Jobs] = MappingProxyType({"requant": _requant, "mac": _mac, "nms": _nms, "decoder": _decoder})
+COMPARISONS: Mapping[str, Jobs] = MappingProxyType(
+    {"requant": _requant, "activation": _activation, "mac": _mac, "nms": _nms, "decoder": _decoder}
+)
 """Units that `roundel compare` knows: jobs of each, from libraries, `--set`, FPGA or not, images, stimulus file."""

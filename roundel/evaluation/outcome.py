@@ -84,7 +84,7 @@ def compare(
     Parameters
     ----------
     units
-        `requant`, `mac`, `nms`, `decoder`; all if empty.
+        `requant`, `activation`, `mac`, `nms`, `decoder`; all if empty.
     cells
         Liberty files by path, or `reference` for the built-in cells; the files of one library with commas between them.
     fpga

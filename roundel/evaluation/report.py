@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from roundel.evaluation.report_activation import ACTIVATION_COLUMNS, activation_cells, activation_section
 from roundel.evaluation.report_decoder import DECODER_COLUMNS, decoder_cells, decoder_section
 from roundel.evaluation.report_nms import NMS_COLUMNS, nms_cells, nms_section
 from roundel.evaluation.report_parts import REQUANT_FIGURES, Row, fpga_lines, libraries, ratios, slug
@@ -19,6 +20,8 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
     parts = []
     if requantizers := [row for row in rows if row["unit"] == "requant"]:
         parts.append(requant_section(requantizers, folder))
+    if functions := [row for row in rows if row["unit"] == "activation"]:
+        parts.append(activation_section(functions, folder))
     if arrays := [row for row in rows if row["unit"] == "mac"]:
         parts.append(mac_section(arrays, folder))
     if suppressors := [row for row in rows if row["unit"] in NMS_UNITS]:
@@ -34,6 +37,7 @@ def report_tables(rows: Sequence[Row]) -> Iterator[Grid]:
     """Give what fits a terminal: costs of each unit, and the requantizers' ratios; the page has the parts."""
     units = (
         ("requant", ("requant",), _COST_COLUMNS, _cost, (0, 1, 3, 4, 8)),
+        ("activation", ("activation",), ACTIVATION_COLUMNS, activation_cells, (0, 1, 3, 4, 7, 9)),
         ("mac", ("mac",), _MAC_COLUMNS, _mac, (0, 1, 3, 4, 5, 9)),
         ("nms", NMS_UNITS, NMS_COLUMNS, nms_cells, (0, 1, 5, 6, 7, 11)),
         ("decoder", ("decoder",), DECODER_COLUMNS, decoder_cells, (0, 1, 2, 3, 4, 12)),

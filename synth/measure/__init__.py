@@ -1,5 +1,6 @@
 """One row of a report for each kind of unit."""
 
+from roundel.synth.measure.activation import Circuit, baseline_circuit, lane_circuit, measure_activation
 from roundel.synth.measure.common import cached_row, code_digest, measure_operator, prove_and_estimate
 from roundel.synth.measure.decoder import WeightStreams, decoder_scheme, measure_decoder
 from roundel.synth.measure.mac import measure_mac
@@ -11,12 +12,16 @@ __all__ = [
     "DRAM_PJ_PER_BIT",
     "SRAM_PJ_PER_BIT",
     "BoxStream",
+    "Circuit",
     "Operator",
     "Params",
     "WeightStreams",
+    "baseline_circuit",
     "cached_row",
     "code_digest",
     "decoder_scheme",
+    "lane_circuit",
+    "measure_activation",
     "measure_decoder",
     "measure_mac",
     "measure_nms",

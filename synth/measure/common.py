@@ -1,7 +1,7 @@
 """Area, delay and energy of a unit on a cell library, from a netlist that is proven against golden in the same run."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -136,7 +136,31 @@ def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source
         np.savez(path, allow_pickle=False, **{name: np.asarray(values) for name, values in stimulus.items()})
 
     result = prove_and_estimate(mapped, cells, bench="roundel.sim.benches.tb_operator", config=config, stimulus=write)
-    parts = _registers(result.netlist)
+    return {
+        "unit": "requant",
+        "scheme": params.scheme.value,
+        "params": params.as_dict(),
+        **operator_columns(result, cells),
+        "ops": len(stimulus["acc"]),
+        "stimulus": source,
+        "verified": result.proof.passed,
+        "flow": asdict(mapped.options),
+    }
+
+
+def operator_columns(result: Measurement, cells: Path, *, operands: Collection[str] = ("acc",)) -> dict[str, Any]:
+    """Return the columns of a row that say what an operator between registers costs.
+
+    Parameters
+    ----------
+    result
+        The measurement; of `Registered`.
+    cells
+        The Liberty file.
+    operands
+        The ports whose registers are the input register; those of the other inputs hold parameters.
+    """
+    parts = _registers(result.netlist, operands)
     area = dict.fromkeys(PARTS, 0.0)
     for instance in result.netlist.instances:
         assert instance.cell is not None
@@ -146,9 +170,6 @@ def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source
     library = result.netlist.library
     area_um2 = area["logic"] + area["output_register"]
     return {
-        "unit": "requant",
-        "scheme": params.scheme.value,
-        "params": params.as_dict(),
         "cells": library.name,
         "area_um2": area_um2,
         "area_nand2": area_um2 / nand2_area(library, cells),
@@ -159,20 +180,17 @@ def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source
         "switching": operator.switching,
         "leakage": operator.leakage,
         **{f"energy_{part}_pj_per_op": value.total for part, value in energy.items()},
-        "ops": len(stimulus["acc"]),
-        "stimulus": source,
-        "verified": result.proof.passed,
-        "flow": asdict(mapped.options),
     }
 
 
 PARTS = ("logic", "output_register", "input_register", "parameter_register", "pipeline_register")
 
 
-def _registers(netlist: Netlist) -> Any:
-    """Which of `PARTS` an instance of an `Operator` is in: a register by the ports beside it, the rest is logic."""
-    fed_by = dict.fromkeys(netlist.inputs["acc"], "input_register")
-    fed_by |= dict.fromkeys(netlist.inputs.get("params", ()), "parameter_register")
+def _registers(netlist: Netlist, operands: Collection[str]) -> Any:
+    """Which of `PARTS` an instance of a `Registered` is in: a register by the ports beside it, the rest is logic."""
+    parameters = (nets for port, nets in netlist.inputs.items() if port not in ("clk", "rst"))
+    fed_by = {net: "parameter_register" for nets in parameters for net in nets}
+    fed_by |= {net: "input_register" for port in operands for net in netlist.inputs[port]}
     leaving = {net for nets in netlist.outputs.values() for net in nets}
 
     def part(instance: Instance) -> str:
