@@ -9,7 +9,7 @@ from roundel.frontend.importer import read_onnx
 from roundel.frontend.model_file import LoadedModel, Model
 from roundel.frontend.parts import Host, NetworkPart, Partition, divide
 from roundel.frontend.prepared import prepare
-from roundel.frontend.reading import read_graph, read_original
+from roundel.frontend.reading import prepare_original, read_graph, read_original
 
 __all__ = [
     "Examination",
@@ -28,6 +28,7 @@ __all__ = [
     "extract",
     "host_note",
     "prepare",
+    "prepare_original",
     "read_graph",
     "read_onnx",
     "read_original",

@@ -6,7 +6,8 @@ from roundel.frontend.channels_last import FIRST, has_channels_last
 from roundel.frontend.cutting import made_tensors
 from roundel.frontend.importer import read_onnx
 from roundel.frontend.input_sizes import declared_sizes, network_input
-from roundel.frontend.model_file import Model, load_model
+from roundel.frontend.model_file import LoadedModel, Model, load_model
+from roundel.frontend.prepared import prepare
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, ImageSource
 
@@ -50,6 +51,20 @@ def read_original(model: Model, shape: tuple[int, ...], results: Collection[str]
     InputError
         What `read_onnx` refuses.
     """
+    try:
+        return read_onnx(prepare_original(model, shape, results))
+    except InputError:  # of these sizes; it is another network
+        return read_onnx(model)
+
+
+def prepare_original(model: Model, shape: tuple[int, ...], results: Collection[str]) -> LoadedModel:
+    """`prepare` the network that an integer network was made of, for what `read_original` takes.
+
+    Raises
+    ------
+    InputError
+        What `prepare` refuses.
+    """
     proto = load_model(model).proto
     source = network_input(proto.graph)
     sizes = (declared_sizes(source) if source is not None else None) or ()
@@ -59,4 +74,4 @@ def read_original(model: Model, shape: tuple[int, ...], results: Collection[str]
     fits = len(sizes) == len(shape) + 1 and sizes[1] in (None, shape[0]) and sizes[1:] != shape
     made, declared = made_tensors(proto), [item.name for item in proto.graph.output]
     cut = list(results) != declared and all(name in made for name in results)
-    return read_onnx(model, input_shape=wanted if fits else None, outputs=list(results) if cut else None)
+    return prepare(model, input_shape=wanted if fits else None, outputs=list(results) if cut else None)

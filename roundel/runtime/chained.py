@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from roundel.compression import MAIN, Chain, ChainPart, network_parts, part_graph, part_model
 from roundel.detection import Detector
-from roundel.frontend import Host, Model, Partition, against_onnxruntime, examine, host_note, prepare
+from roundel.frontend import Host, Model, Partition, against_onnxruntime, examine, host_note, prepare_original
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, Images
 from roundel.quantization import sqnr_db
@@ -146,7 +146,7 @@ class _Floats:
     def __init__(self, original: Model | Graph, chain: Chain) -> None:
         if isinstance(original, Graph):
             raise InputError(f"{original.file}: expected the ONNX file, as a host computes parts of the network")
-        examination = examine(prepare(original, input_shape=chain.shape, outputs=chain.outputs))
+        examination = examine(prepare_original(original, chain.shape, chain.outputs))
         self._chain = chain
         self._partition: Partition = network_parts(examination, Host(chain.host))
         self._file = examination.file
