@@ -11,7 +11,7 @@ from roundel.frontend.constants import FOLDED, fold
 from roundel.frontend.declared import check_declared, type_name
 from roundel.frontend.dialects import DOMAINS
 from roundel.frontend.input_sizes import declared_sizes, declared_text
-from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, too_many
+from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, MOST_LAYERS, too_many
 from roundel.frontend.model_file import ONNX, Model, first_line
 from roundel.frontend.operators import OPERATORS
 from roundel.frontend.opsets import opset_of
@@ -106,6 +106,8 @@ def read_node(scope: Scope, item: onnx.NodeProto) -> tuple[Node, ...]:
     """
     operator = _operator(scope, item)
     nodes = _nodes(operator)
+    if len(scope.names) + len(nodes) > MOST_LAYERS:  # a sum of many tensors is many
+        operator.fail(f"expected at most {MOST_LAYERS} layers up to here, not {len(scope.names) + len(nodes)}")
     for node in nodes:
         if node.output in scope.shapes:  # of a tensor that only the import has
             operator.fail(f"its inner tensor {node.output} has the name of another one")

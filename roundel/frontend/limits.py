@@ -4,6 +4,8 @@ from math import prod
 
 MOST_NODES = 10_000
 """Operators, those of the file's own functions counted wherever they are used."""
+MOST_LAYERS = 20_000
+"""Layers that operators become: a sum of many tensors, or a part of a split, is one for each."""
 MOST_NESTING = 64
 """Functions that call functions, one inside the other."""
 MOST_PADDING = 256

@@ -183,7 +183,7 @@ def test_constants_whose_data_does_not_fill_their_shape():
 def test_types_that_onnx_does_not_have():
     proto = model([("Relu", ["x"], "y", {})], IMAGE)
     proto.graph.input[0].type.tensor_type.elem_type = 99
-    refused(proto, "input x: expected FLOAT, not type 99")
+    refused(proto, "input x: expected FLOAT or UINT8, not type 99")
     proto = model([("Relu", ["x"], "y", {})], IMAGE)
     proto.graph.output[0].type.tensor_type.elem_type = 99
     refused(proto, "output y: declared type 99, but it is FLOAT")
@@ -247,3 +247,9 @@ def test_products_beyond_float32():
     graph = read_onnx(normalized(1e20))
     with pytest.raises(InputError, match=r"node batchnormalization_y: folded into conv_a, it is beyond the range"):
         fold(graph)
+
+
+def test_a_sum_of_many_tensors():
+    proto = model([("Sum", ["x", "x"], "y", {})], IMAGE)
+    proto.graph.node[0].input.extend(["x"] * 30_000)
+    refused(proto, r"node sum_y \(Sum\): expected at most 20000 layers up to here, not 30002")
