@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from roundel.benchmarks.detector_shapes import centerface, yolov5n
 from roundel.benchmarks.float_twin import float_twin
-from roundel.benchmarks.shapes import NETWORKS, Builder
+from roundel.benchmarks.shapes import NETWORKS, Builder, centerface, yolov5n
 from roundel.golden.errors import ToolError
 from roundel.golden.network import Network, outputs
 from roundel.processes import run_child

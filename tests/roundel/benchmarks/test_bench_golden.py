@@ -7,10 +7,9 @@ import onnxruntime
 import pytest
 
 from roundel.benchmarks import golden as bench_golden
-from roundel.benchmarks.detector_shapes import centerface, yolov5n
 from roundel.benchmarks.float_twin import float_twin
 from roundel.benchmarks.golden import Image, measure
-from roundel.benchmarks.shapes import Builder, mobilenet_v2
+from roundel.benchmarks.shapes import Builder, centerface, mobilenet_v2, yolov5n
 from roundel.benchmarks.show import tables
 from roundel.golden.errors import ToolError
 from roundel.golden.network import outputs
