@@ -71,13 +71,6 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 configs=MappingProxyType(requant_configs()),
             ),
             Unit(
-                name="activation",
-                summary="activation: SiLU, Sigmoid, GELU and any function of one value as segments, residual behind it",
-                params=ActivationParams,
-                component=Activation,
-                configs=MappingProxyType(ACTIVATION_CONFIGS),
-            ),
-            Unit(
                 name="mac",
                 summary="MAC array: held weights, accumulator memory, a requantizer per column",
                 params=MacParams,
@@ -111,6 +104,13 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 params=SparseMacParams,
                 component=SparseMac,
                 configs=MappingProxyType(SPARSE_MAC_CONFIGS),
+            ),
+            Unit(
+                name="activation",
+                summary="activation: SiLU, Sigmoid, GELU and any function of one value as segments, residual behind it",
+                params=ActivationParams,
+                component=Activation,
+                configs=MappingProxyType(ACTIVATION_CONFIGS),
             ),
             Unit(
                 name="engine",

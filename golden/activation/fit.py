@@ -18,6 +18,8 @@ Reals = NDArray[np.float64]
 
 POINTS = 9
 """Reals between a word and the next one, both ends included, at which the error is taken."""
+DENSE = 4097
+"""Reals of the first and the last word among which its extremes are looked for."""
 ROUNDS = 8
 """How often weights are moved towards the greatest errors, at most."""
 
@@ -88,6 +90,8 @@ class Goal:
         edges[0], edges[-1] = min(self.low, edges[0]), max(self.high, edges[-1])
         points = edges[:-1, np.newaxis] + np.diff(edges)[:, np.newaxis] * np.linspace(0, 1, POINTS)
         points = np.clip(points, self.low, self.high)
+        for row in (0, -1):
+            points[row, 1:3] = self._extremes(points[row, 0], points[row, -1])
         targets = self.function(points) / self.output.scale + self.output.zero
         shares = self._shares(edges, inside)
         for name, values in (("words", words), ("points", points), ("targets", targets)):
@@ -95,6 +99,12 @@ class Goal:
         object.__setattr__(self, "spans", targets.max(axis=1) - targets.min(axis=1))
         object.__setattr__(self, "inside", inside)
         object.__setattr__(self, "shares", shares)
+
+    def _extremes(self, first: float, last: float) -> Reals:
+        """Return where the function is least and greatest in a long word: nowhere in it is a result farther off."""
+        dense = np.linspace(first, last, DENSE)
+        values = self.function(dense)
+        return dense[[int(values.argmin()), int(values.argmax())]]
 
     def _shares(self, edges: Reals, inside: NDArray[np.bool_]) -> Reals:
         """Weights of all words, which sum to 1, with a little for every word that can come."""

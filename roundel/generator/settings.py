@@ -172,7 +172,7 @@ def describe_units() -> list[dict[str, Any]]:
     --------
     >>> import roundel
     >>> [unit["unit"] for unit in roundel.describe_units()][:3]
-    ['requant', 'activation', 'mac']
+    ['requant', 'mac', 'nms']
     """
     return [
         {

@@ -122,7 +122,7 @@ def generate(
     Parameters
     ----------
     unit
-        Name of the unit: `requant`, `activation`, `mac`, `nms`, `greedy_nms`, `decoder`, `sparse_mac`, `engine`.
+        Name of the unit: `requant`, `mac`, `nms`, `greedy_nms`, `decoder`, `sparse_mac`, `activation`, `engine`.
     params
         Parameters: an object of the unit's class such as `EngineParams`, or a mapping of its keyword arguments.
     config
