@@ -25,7 +25,7 @@ class EngineArray(Component):
     """`columns` sums of `lanes` products, a memory of partial sums, and requantizers. One beat per cycle.
 
     As in `roundel.hw.mac.array.MacArray`, a beat goes to all columns; a position starts with `first`, comes once with
-    every block of weights, and leaves with `last`, `latency` cycles after that beat was taken. The next block of
+    every step, and leaves with `last`, `latency` cycles after that beat was taken. The next block of
     weights and the next columns' parameters load in the background, a beat a column, column 0 first. The beat that says
     `swap` (`swap_params`) waits for them and is the first to use them: without a bubble if `columns` beats (for
     parameters `columns + dot_stages + 1`) passed since the last swap. The very first beat swaps both.
@@ -107,8 +107,8 @@ class EngineArray(Component):
     def _unwritten(self, stages: list[data.View]) -> Value:
         """Whether the sum that the next beat goes on from is on its way to the memory.
 
-        A position comes again with the next block of weights, which take `columns` cycles to load; in these its sum got
-        there, unless the pipeline stood.
+        A position comes again with the next step. Where its weights take `columns` cycles to load, its sum got there in
+        these, unless the pipeline stood; a step that keeps its weights may come earlier, and waits.
         """
         beat = self.beats.p
         again = Cat(stage.valid & (stage.position == beat.position) for stage in stages[1 : 1 + WAY])
