@@ -55,6 +55,11 @@ def table(patterns: str) -> str:
     return "\n".join([f"| {head} | holds |", "| --- | --- |", *rows])
 
 
+def folder_of(package: str) -> str:
+    """The folder of a package; of one that `roundel` links to, the folder that the link leads to."""
+    return str((ROOT / package.replace(".", "/")).resolve().relative_to(ROOT))
+
+
 def layers() -> str:
     """The table of rooms of each folder, from the ground up; rooms of one layer do not import each other."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -63,7 +68,7 @@ def layers() -> str:
         if contract["type"] == "layers":
             [container] = contract["containers"]
             order = "; ".join(layer.replace(" | ", ", ") for layer in reversed(contract["layers"]))
-            rows.append(f"| `{container.removeprefix('roundel.').replace('.', '/')}/` | {order} |")
+            rows.append(f"| `{folder_of(container)}/` | {order} |")
     return "\n".join(["| folder | rooms and files, from the ground up |", "| --- | --- |", *rows])
 
 

@@ -1,15 +1,27 @@
 """ONNX files in and out: the only place that imports onnx."""
 
-from roundel.frontend.examination import Examination, Verdict, examine
 from roundel.frontend.exporter import export_onnx
-from roundel.frontend.extraction import extract
-from roundel.frontend.host_model import HostModel, host_note
-from roundel.frontend.import_check import ImportCheck, against_onnxruntime
-from roundel.frontend.importer import read_onnx
-from roundel.frontend.model_file import LoadedModel, Model
-from roundel.frontend.parts import Host, NetworkPart, Partition, divide
-from roundel.frontend.prepared import prepare
-from roundel.frontend.reading import prepare_original, read_graph, read_original
+from roundel.frontend.importing import (
+    ImportCheck,
+    against_onnxruntime,
+    prepare_original,
+    read_graph,
+    read_onnx,
+    read_original,
+)
+from roundel.frontend.model import LoadedModel, Model, prepare
+from roundel.frontend.parts import (
+    Examination,
+    Host,
+    HostModel,
+    NetworkPart,
+    Partition,
+    Verdict,
+    divide,
+    examine,
+    extract,
+    host_note,
+)
 
 __all__ = [
     "Examination",

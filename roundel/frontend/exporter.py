@@ -1,4 +1,4 @@
-"""Export of a network to ONNX: what `roundel.frontend.importer` reads, as any runtime runs it.
+"""Export of a network to ONNX: what `roundel.frontend.read_onnx` reads, as any runtime runs it.
 
 Weights that are whole multiples of a step leave as int8 constants behind a `DequantizeLinear`, so that the file holds
 the codes themselves. Everything else, biases and activations, stays float.

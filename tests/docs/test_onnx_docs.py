@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from roundel.frontend.constants import FOLDED
-from roundel.frontend.operators import OPERATORS
+from roundel.frontend.operators import FOLDED, OPERATORS
 from tests.support.places import ROOT
 
 PAGE = (ROOT / "docs" / "onnx.md").read_text()

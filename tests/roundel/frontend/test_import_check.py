@@ -171,7 +171,7 @@ def test_a_wrong_import_ends_compress_and_run(tmp_path, capsys, monkeypatch):
     np.savez(tmp_path / "images.npz", images=real(4, *IMAGE))
     files = {name: str(tmp_path / name) for name in ("wrong.onnx", "right.onnx", "images.npz", "small", "out", "none")}
     roundel.compress(files["right.onnx"], files["images.npz"]).save(files["small"])
-    monkeypatch.setattr("roundel.frontend.resize._repeats", lambda op, axis, factor: True)
+    monkeypatch.setattr("roundel.frontend.operators.resize._repeats", lambda op, axis, factor: True)
     for command in (
         ["compress", files["wrong.onnx"], "--calibration", files["images.npz"], "-o", files["none"]],
         ["run", files["small"], "--input", files["images.npz"], "--float", files["wrong.onnx"], "-o", files["none"]],

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from roundel.frontend import limits, read_onnx
+from roundel.frontend import read_onnx
+from roundel.frontend.model import limits
 from roundel.golden.errors import InputError
 from roundel.graph import fold
 from tests.support.onnx_models import model
@@ -114,7 +115,7 @@ def test_sizes_are_bounded_before_they_are_computed(nodes, weights, message):
 
 
 def test_all_tensors_together_are_bounded(monkeypatch):
-    monkeypatch.setattr("roundel.frontend.importer.MOST_IN_ALL", 5 * 64)
+    monkeypatch.setattr("roundel.frontend.importing.importer.MOST_IN_ALL", 5 * 64)
     assert len(read_onnx(chain(4)).nodes) == 4
     refused(chain(5), "node relu_t4 .*: expected at most 320 values an image in all tensors up to here, not 384")
     nodes = [("Ceil", ["c"], f"c{index}", {}) for index in range(6)] + [("Relu", ["x"], "y", {})]

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from roundel.frontend import read_onnx
-from roundel.frontend.examination import examine
-from roundel.frontend.parts import Host, divide
-from roundel.frontend.prepared import prepare
+from roundel.frontend import Host, divide, examine, prepare, read_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import (
     AveragePool,

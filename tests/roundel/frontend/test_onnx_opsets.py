@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from roundel.frontend import read_onnx
-from roundel.frontend.opsets import NEWER, OLDEST, RULES, modernize
+from roundel.frontend.model.opsets import NEWER, OLDEST, RULES, modernize
 from roundel.golden.errors import InputError
 from tests.support.onnx_models import check, model, reference, saved
 

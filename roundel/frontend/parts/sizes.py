@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.scope import BATCH, Scope
+from roundel.frontend.operators import BATCH, Scope
 
 Sizes = tuple[int | None, ...]
 FILTERS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # the input that holds the weights

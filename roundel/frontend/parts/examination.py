@@ -11,12 +11,10 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.declared import check_declared
-from roundel.frontend.importer import open_scope, read_node
-from roundel.frontend.limits import too_many
-from roundel.frontend.model_file import LoadedModel
-from roundel.frontend.scope import Refusal, Scope
-from roundel.frontend.sizes import Sizes, inferred, layer_macs, small_constants
+from roundel.frontend.importing import check_declared, open_scope, read_node
+from roundel.frontend.model import LoadedModel, too_many
+from roundel.frontend.operators import Refusal, Scope
+from roundel.frontend.parts.sizes import Sizes, inferred, layer_macs, small_constants
 from roundel.graph import Node
 
 ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu")

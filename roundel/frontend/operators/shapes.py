@@ -3,7 +3,7 @@
 import numpy as np
 
 from roundel import graph
-from roundel.frontend.scope import BATCH, Operator
+from roundel.frontend.operators.scope import BATCH, Operator
 from roundel.graph import Node
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.limits import MOST_PADDING, too_many
+from roundel.frontend.model import MOST_PADDING, too_many
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.graph import HostOperator, Quantize

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from roundel.frontend.input_sizes import declared_sizes, network_input
-from roundel.frontend.model_file import ONNX
+from roundel.frontend.model.input_sizes import declared_sizes, network_input
+from roundel.frontend.model.loading import ONNX
 
 FIRST = (0, 3, 1, 2)  # axes of channels last, in the order of channels first
 ARITHMETIC = ("Add", "Div", "Mul", "Sub")

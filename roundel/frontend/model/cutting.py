@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-from roundel.frontend.model_file import subgraphs
+from roundel.frontend.model.loading import subgraphs
 from roundel.golden.errors import InputError
 
 MOST_LETTERS = 200

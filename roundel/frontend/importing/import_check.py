@@ -13,10 +13,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.channels_last import channels_first
-from roundel.frontend.cutting import cut, made_tensors
-from roundel.frontend.input_sizes import declared_sizes, network_input, set_input
-from roundel.frontend.model_file import Model, first_line, owned
+from roundel.frontend.model import (
+    Model,
+    channels_first,
+    cut,
+    declared_sizes,
+    first_line,
+    made_tensors,
+    network_input,
+    owned,
+    set_input,
+)
 from roundel.golden.errors import InputError
 from roundel.graph import Affine, Conv, Dense, Graph, Node, Reals
 

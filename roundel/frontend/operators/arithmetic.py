@@ -12,8 +12,8 @@ import onnx
 from numpy.typing import NDArray
 
 from roundel import graph
-from roundel.frontend.scope import Operator
-from roundel.frontend.shapes import identity
+from roundel.frontend.operators.scope import Operator
+from roundel.frontend.operators.shapes import identity
 from roundel.graph import Node
 
 Factors = NDArray[np.float64]

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.scope import Levels, Operator
+from roundel.frontend.operators.scope import Levels, Operator
 from roundel.golden.formats import signed_width
 from roundel.golden.rounding import limits
 from roundel.graph import ROUNDINGS, Node, Quantize

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from roundel import graph
-from roundel.frontend.limits import MOST_PADDING, too_many
-from roundel.frontend.scope import Operator
+from roundel.frontend.model import MOST_PADDING, too_many
+from roundel.frontend.operators.scope import Operator
 from roundel.golden.network import Window
 from roundel.golden.rounding import Ints
 from roundel.graph import Node

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from roundel.frontend.limits import too_many
+from roundel.frontend.model.limits import too_many
 from roundel.golden.errors import InputError
 from roundel.graph import ImageSource, image_shape, integer_of
 

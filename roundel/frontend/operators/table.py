@@ -10,12 +10,10 @@ from math import frexp
 import numpy as np
 
 from roundel import graph
-from roundel.frontend import arithmetic, constants, moves, views
-from roundel.frontend import dialects as onnx_dialects
-from roundel.frontend import shapes as onnx_shapes
-from roundel.frontend.resize import resize
-from roundel.frontend.scope import Operator
-from roundel.frontend.transposed import conv_transpose
+from roundel.frontend.operators import arithmetic, constants, dialects, moves, shapes, views
+from roundel.frontend.operators.resize import resize
+from roundel.frontend.operators.scope import Operator
+from roundel.frontend.operators.transposed import conv_transpose
 from roundel.golden.network import Window
 from roundel.graph import HostOperator, Node
 
@@ -86,7 +84,7 @@ def _clip(op: Operator) -> Node | None:
     if np.isnan([low or 0, high or 0]).any():
         op.fail(f"bounds must be numbers, not {low} and {high}")
     if op.inputs[0] in op.scope.codes:
-        onnx_dialects.clip_codes(op, low, high)
+        dialects.clip_codes(op, low, high)
         return None
     return graph.Clip(**op.common(), low=low, high=high)
 
@@ -198,15 +196,15 @@ OPERATORS: dict[str, Builder] = {
     "Conv": _conv,
     "ConvTranspose": conv_transpose,
     "DepthToSpace": moves.depth_to_space,
-    "DequantizeLinear": views.through(onnx_dialects.dequantize_linear),
+    "DequantizeLinear": views.through(dialects.dequantize_linear),
     "Div": arithmetic.divide,
-    "Dropout": onnx_shapes.dropout,
-    "Flatten": onnx_shapes.flatten,
+    "Dropout": shapes.dropout,
+    "Flatten": shapes.flatten,
     "Gather": moves.gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average_pool,
-    "Identity": onnx_shapes.identity,
-    "IntQuant": views.through(onnx_dialects.quant),
+    "Identity": shapes.identity,
+    "IntQuant": views.through(dialects.quant),
     "LeakyRelu": views.through(_leaky_relu),
     "MatMul": _matmul,
     "Max": arithmetic.greatest,
@@ -215,19 +213,19 @@ OPERATORS: dict[str, Builder] = {
     "Mul": arithmetic.multiply,
     "Neg": arithmetic.negate,
     "Pad": moves.pad,
-    "Quant": views.through(onnx_dialects.quant),
-    "QuantizeLinear": views.through(onnx_dialects.quantize_linear),
+    "Quant": views.through(dialects.quant),
+    "QuantizeLinear": views.through(dialects.quantize_linear),
     "ReduceMean": _reduce_mean,
     "Relu": views.through(_relu),
     "Reshape": views.reshape,
     "Resize": resize,
-    "Shape": onnx_shapes.shape,
+    "Shape": shapes.shape,
     "Sigmoid": _sigmoid,
     "Slice": moves.slice_,
     "Softmax": _softmax,
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
-    "Squeeze": onnx_shapes.squeeze,
+    "Squeeze": shapes.squeeze,
     "Sub": arithmetic.subtract,
     "Sum": arithmetic.add,
     "Transpose": views.transpose,

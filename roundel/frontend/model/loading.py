@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import onnx
 from onnx.inliner import inline_local_functions
 
-from roundel.frontend.limits import MOST_NESTING, MOST_NODES
+from roundel.frontend.model.limits import MOST_NESTING, MOST_NODES
 from roundel.golden.errors import InputError
 from roundel.graph import kind_of
 

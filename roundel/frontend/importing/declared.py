@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from roundel.frontend.scope import Scope
+from roundel.frontend.operators import Scope
 from roundel.golden.errors import InputError
 
 WAY_ON = "remove what the file declares of it, or export the file again"

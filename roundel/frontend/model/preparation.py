@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import onnx
 
-from roundel.frontend.channels_last import channels_first
-from roundel.frontend.cutting import cut
-from roundel.frontend.input_sizes import fill_open, set_input
-from roundel.frontend.model_file import LoadedModel, Model, load_model
-from roundel.frontend.opsets import modernize
+from roundel.frontend.model.channels_last import channels_first
+from roundel.frontend.model.cutting import cut
+from roundel.frontend.model.input_sizes import fill_open, set_input
+from roundel.frontend.model.loading import LoadedModel, Model, load_model
+from roundel.frontend.model.opsets import modernize
 from roundel.graph import ImageSource
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from roundel.frontend.examination import Examination, Verdict
+from roundel.frontend.parts.examination import Examination, Verdict
 from roundel.golden.errors import InputError
 
 ROUNDS = 8  # of moving quantizers whose integers leave a part to the host, after which all of the part goes there

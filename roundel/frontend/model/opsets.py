@@ -14,8 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from roundel.frontend.model_file import ONNX, subgraphs
-from roundel.frontend.tensors import tensor_array
+from roundel.frontend.model.loading import ONNX, subgraphs
+from roundel.frontend.model.tensors import tensor_array
 from roundel.golden.errors import InputError
 
 OLDEST = 7  # opset: before it, arithmetic on tensors broadcast in another way

@@ -3,8 +3,8 @@
 import numpy as np
 
 from roundel import graph
-from roundel.frontend.limits import MOST_PADDING
-from roundel.frontend.scope import Operator
+from roundel.frontend.model import MOST_PADDING
+from roundel.frontend.operators.scope import Operator
 from roundel.graph import Node
 
 MOST_BLOCK = 16  # rows and columns that SpaceToDepth makes channels of

@@ -7,17 +7,22 @@ from math import prod
 import numpy as np
 import onnx
 
-from roundel.frontend.constants import FOLDED, fold
-from roundel.frontend.declared import check_declared, type_name
-from roundel.frontend.dialects import DOMAINS
-from roundel.frontend.input_sizes import declared_sizes, declared_text
-from roundel.frontend.limits import MOST_IN_ALL, MOST_IN_WINDOWS, MOST_LAYERS, too_many
-from roundel.frontend.model_file import ONNX, Model, first_line
-from roundel.frontend.operators import OPERATORS
-from roundel.frontend.opsets import opset_of
-from roundel.frontend.prepared import prepare
-from roundel.frontend.scope import Operator, Refusal, Scope
-from roundel.frontend.tensors import tensor_array
+from roundel.frontend.importing.declared import check_declared, type_name
+from roundel.frontend.model import (
+    MOST_IN_ALL,
+    MOST_IN_WINDOWS,
+    MOST_LAYERS,
+    ONNX,
+    Model,
+    declared_sizes,
+    declared_text,
+    first_line,
+    opset_of,
+    prepare,
+    tensor_array,
+    too_many,
+)
+from roundel.frontend.operators import DOMAINS, FOLDED, OPERATORS, Operator, Refusal, Scope, fold
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, ImageSource, Node, padded_shape, result_shape, window_values
 

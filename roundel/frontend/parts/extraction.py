@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from roundel.frontend.examination import Examination, Verdict, outer_reads
-from roundel.frontend.limits import MOST_VALUES
-from roundel.frontend.parts import NetworkPart
-from roundel.frontend.scope import BATCH
-from roundel.frontend.sizes import Sizes
+from roundel.frontend.model import MOST_VALUES
+from roundel.frontend.operators import BATCH
+from roundel.frontend.parts.division import NetworkPart
+from roundel.frontend.parts.examination import Examination, Verdict, outer_reads
+from roundel.frontend.parts.sizes import Sizes
 from roundel.golden.errors import InputError
 
 ENDLESS = ("Loop", "Scan", "SequenceMap")

@@ -2,12 +2,18 @@
 
 from collections.abc import Collection, Sequence
 
-from roundel.frontend.channels_last import FIRST, has_channels_last
-from roundel.frontend.cutting import made_tensors
-from roundel.frontend.importer import read_onnx
-from roundel.frontend.input_sizes import declared_sizes, network_input
-from roundel.frontend.model_file import LoadedModel, Model, load_model
-from roundel.frontend.prepared import prepare
+from roundel.frontend.importing.importer import read_onnx
+from roundel.frontend.model import (
+    FIRST,
+    LoadedModel,
+    Model,
+    declared_sizes,
+    has_channels_last,
+    load_model,
+    made_tensors,
+    network_input,
+    prepare,
+)
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, ImageSource
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel import graph
-from roundel.frontend.scope import BATCH, Operator
+from roundel.frontend.operators.scope import BATCH, Operator
 from roundel.golden.network import MAX_FACTOR
 from roundel.graph import Node, Reals
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.model_file import first_line
+from roundel.frontend.model import first_line
 from roundel.golden.errors import InputError
 
 QUIET = 4  # errors of onnxruntime are raised, too

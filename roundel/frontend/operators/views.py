@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel import graph
-from roundel.frontend.limits import MOST_IN_ALL
-from roundel.frontend.moves import pixel_parts
-from roundel.frontend.scope import BATCH, Operator, Refusal, View
+from roundel.frontend.model import MOST_IN_ALL
+from roundel.frontend.operators.moves import pixel_parts
+from roundel.frontend.operators.scope import BATCH, Operator, Refusal, View
 from roundel.graph import Node
 
 Nodes = tuple[Node, ...]

@@ -8,9 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from roundel.frontend.limits import MOST_IN_ALL, MOST_VALUES
-from roundel.frontend.scope import BATCH, Levels, Operator
-from roundel.frontend.tensors import tensor_array
+from roundel.frontend.model import MOST_IN_ALL, MOST_VALUES, tensor_array
+from roundel.frontend.operators.scope import BATCH, Levels, Operator
 
 MOVING = ("Cast", "Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 ELEMENTWISE = (

@@ -1,0 +1,17 @@
+"""One function for each operator: how it becomes a node of the graph, a constant, or a refusal."""
+
+from roundel.frontend.operators.constants import FOLDED, fold
+from roundel.frontend.operators.dialects import DOMAINS
+from roundel.frontend.operators.scope import BATCH, Operator, Refusal, Scope
+from roundel.frontend.operators.table import OPERATORS
+
+__all__ = [
+    "BATCH",
+    "DOMAINS",
+    "FOLDED",
+    "OPERATORS",
+    "Operator",
+    "Refusal",
+    "Scope",
+    "fold",
+]
