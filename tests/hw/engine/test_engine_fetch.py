@@ -125,7 +125,7 @@ def _broken(params: EngineParams) -> dict[str, tuple[bytes, tuple[int, int, int]
     roomier = replace(params, nms=replace(params.nms, capacity=4096))
     return {
         "magic": (struct.pack("<I", MAGIC ^ 4) + sound[4:], (ErrorCode.MAGIC, MAGIC ^ 4, 0)),
-        "version": (sound[:4] + b"\x02" + sound[5:], (ErrorCode.VERSION, 2, 0)),
+        "version": (sound[:4] + b"\x01" + sound[5:], (ErrorCode.VERSION, 1, 0)),
         "size": (sound[:6] + b"\x40" + sound[7:], (ErrorCode.VERSION, 64, 0)),
         "config": (
             sound[:8] + struct.pack("<I", params.fingerprint ^ 1) + sound[12:],
