@@ -116,7 +116,7 @@ class ActivationLane(Component):
         word = values["word"]
         linear = Cat(Const(1, 1), word[:-1]) & (control.linear & ~word[-1]).replicate(params.in_width)
         linear = named(m, Mux(control.linear_coarse, linear << 2, linear), "linear_part")
-        total = Cat(Const(0, bits), base).as_signed() + product + Cat(Const(0, bits - 1), linear)
+        total = Cat(Const(0, bits), base).as_signed() + named(m, product, "product") + Cat(Const(0, bits - 1), linear)
         if params.residual:
             residual = (values["residual"] ^ turned.replicate(params.RESIDUAL_WIDTH)).as_signed()
             filled = Cat(turned.replicate(bits + 3), residual).as_signed() << control.residual_shift
@@ -127,4 +127,6 @@ class ActivationLane(Component):
         width = params.OUT_WIDTH - 1
         outside = named(m, (value[width:-1] ^ value[-1].replicate(len(value) - width - 1)).any(), "outside")
         low = Mux(outside, ~value[-1].replicate(width), value[:width])
-        m.d.comb += self.result.eq(Cat(low ^ turned.replicate(width), value[-1] ^ turned ^ control.unsigned))
+        # A single operation, so that the result is a single port of the Verilog module.
+        flips = Cat(turned.replicate(width), turned ^ control.unsigned)
+        m.d.comb += self.result.eq(Cat(low, value[-1]) ^ flips)
