@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.cycles.banks import Banks
 from roundel.golden.cycles.bus import ANSWERED, FETCH, LOAD, Memory, Reader, Transfer, Writer, bursts
 from roundel.golden.cycles.compute import Compute
 from roundel.golden.cycles.events import Clock, Event, Process
 from roundel.golden.cycles.rows import Job, Row
 from roundel.golden.cycles.store import StoreWords
+from roundel.golden.cycles.streams import ComputeStreams
 from roundel.golden.engine import (
     DESCRIPTOR_BYTES,
     HEADER_BYTES,
@@ -86,7 +88,8 @@ class Model:
             for index, descriptor in enumerate(program.descriptors[:ended])
         ]
         self.reader = Reader(self.clock, self.params, self.memory)
-        self.compute = Compute(self.clock, self.params, self.reader, image=self.image, address=self._address)
+        self.streams = ComputeStreams(self.clock, self.params, self.reader, image=self.image, address=self._address)
+        self.banks = Banks()
         self.queues = [Queue() for _ in UNITS]
         self.change = self.clock.event()  # of any queue or token
         self.tokens = dict.fromkeys(((0, 1), (1, 0), (1, 2), (2, 1)), 0)  # of giver and taker
@@ -95,7 +98,7 @@ class Model:
     def run(self) -> list[Row]:
         """Run the program; a row for each descriptor."""
         computes = [job for job in self.jobs if job.descriptor.opcode is Opcode.COMPUTE]
-        readers = (self.compute.read_weights(computes), self.compute.read_parameters(computes))
+        readers = (self.streams.read_weights(computes), self.streams.read_parameters(computes))
         for process in (self._fetch(), self._streams(computes), *readers):
             self.clock.wake(process)
         for unit, work in enumerate((self._load, self._compute, self._store)):
@@ -227,7 +230,7 @@ class Model:
     def _store(self, job: Job) -> Process:
         """Words that no one else keeps STORE from reading, and bursts of them."""
         descriptor = job.descriptor
-        words = StoreWords(self.params, descriptor, self.compute.banks, self.clock.now + ASKED)
+        words = StoreWords(self.params, descriptor, self.banks, self.clock.now + ASKED)
         for plane in range(descriptor.planes):
             for run in range(descriptor.runs):
                 offset = descriptor.offset + plane * descriptor.outer_plane + run * descriptor.outer_run
@@ -240,7 +243,12 @@ class Model:
         yield self.writer.answers[-1] + ANSWERED
 
     def _compute(self, job: Job) -> Process:
-        yield from self._boxes(job) if job.descriptor.opcode is Opcode.BOXES else self.compute.run(job)
+        if job.descriptor.opcode is Opcode.BOXES:
+            yield from self._boxes(job)
+            return
+        compute = Compute(self.streams, self.banks, job)
+        self.clock.wake(compute.feed())
+        yield from compute.run()
 
     def _boxes(self, job: Job) -> Process:
         """Words of every location; what boxes take is not known."""
@@ -255,7 +263,7 @@ class Model:
             while job not in (queue.present, queue.waiting):
                 yield self.change
             yield self.clock.now + 1
-            yield from self.compute.ask(job)
+            yield from self.streams.ask(job)
             yield self.clock.now + 1
 
 

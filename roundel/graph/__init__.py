@@ -8,7 +8,6 @@ from roundel.graph.images import Images, ImageSource, image_shape, load_images, 
 from roundel.graph.inputs import array_of, integer_of, kind_of
 from roundel.graph.moving import Crop, DepthToSpace, Moving, Pad, Select
 from roundel.graph.nodes import (
-    ROUNDINGS,
     Add,
     Affine,
     AveragePool,
@@ -20,11 +19,11 @@ from roundel.graph.nodes import (
     LeakyRelu,
     MaxPool,
     Node,
-    Quantize,
     Reals,
     Relu,
     Upsample,
 )
+from roundel.graph.quantizer import ROUNDINGS, Quantize
 from roundel.graph.result_shapes import padded_shape, result_shape, window_values
 from roundel.graph.weights import codes_of, layer_codes, layer_weights
 

@@ -7,7 +7,8 @@ import numpy as np
 from roundel.graph.activation import ACTIVATIONS
 from roundel.graph.graph import Graph
 from roundel.graph.moving import DepthToSpace, Select
-from roundel.graph.nodes import Affine, Conv, Node, Quantize, Reals
+from roundel.graph.nodes import Affine, Conv, Node, Reals
+from roundel.graph.quantizer import Quantize
 
 
 def affines_first(graph: Graph) -> Graph:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from roundel.golden.formats import signed_width
 from roundel.golden.rounding import limits
 from roundel.graph.graph import Graph
-from roundel.graph.nodes import Concat, Node, Quantize
+from roundel.graph.nodes import Concat, Node
+from roundel.graph.quantizer import Quantize
 
 MAX_WIDTH = 8  # bits of activations
 

@@ -19,7 +19,8 @@ from roundel.graph.factors import factors_in_readers
 from roundel.graph.graph import Graph
 from roundel.graph.moves import settled
 from roundel.graph.moving import DepthToSpace, Select
-from roundel.graph.nodes import Affine, Conv, Dense, Flatten, MaxPool, Node, Quantize, Upsample
+from roundel.graph.nodes import Affine, Conv, Dense, Flatten, MaxPool, Node, Upsample
+from roundel.graph.quantizer import Quantize
 
 MOVERS = (MaxPool, Upsample, Flatten, Select, DepthToSpace)
 """Operators whose results are values of their input: whatever is monotonic commutes with them."""

@@ -25,11 +25,11 @@ from roundel.graph.nodes import (
     LeakyRelu,
     MaxPool,
     Node,
-    Quantize,
     Reals,
     Relu,
     Upsample,
 )
+from roundel.graph.quantizer import Quantize
 
 __all__ = [
     "Add",

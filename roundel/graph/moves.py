@@ -16,7 +16,8 @@ from roundel.golden.rounding import Ints
 from roundel.graph.activation import ACTIVATIONS
 from roundel.graph.graph import Graph
 from roundel.graph.moving import Crop, Pad
-from roundel.graph.nodes import AveragePool, Clip, Concat, Conv, MaxPool, Node, Quantize, Relu
+from roundel.graph.nodes import AveragePool, Clip, Concat, Conv, MaxPool, Node, Relu
+from roundel.graph.quantizer import Quantize
 
 LOWEST = float(np.finfo(np.float32).min)  # what exporters pad maxima with where they avoid infinity
 MOST_TAPS = 1 << 10  # of the kernel of a part by itself, nearly all of them zero

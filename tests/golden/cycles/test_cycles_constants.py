@@ -9,6 +9,7 @@ from roundel.golden.cycles import banks as cycles_banks
 from roundel.golden.cycles import bus as cycles_bus
 from roundel.golden.cycles import compute as cycles_compute
 from roundel.golden.cycles import model as cycles
+from roundel.golden.cycles import streams as cycles_streams
 from roundel.golden.engine import EngineParams
 from roundel.golden.requant import Scheme
 from roundel.hw.axi import WriteMaster
@@ -62,8 +63,8 @@ def test_the_feeder():
 
 
 def test_the_streams():
-    assert cycles_compute.STEPS == cycles_compute.TILES == engine_parameters.AHEAD + 1
-    assert cycles_compute.REGISTER == StreamRegister.LATENCY
+    assert cycles_streams.STEPS == cycles_streams.TILES == engine_parameters.AHEAD + 1
+    assert cycles_streams.REGISTER == StreamRegister.LATENCY
     channels = ("FETCH", "LOAD", "PARAMETERS", "WEIGHTS")
     assert [getattr(cycles_bus, name) for name in channels] == [getattr(engine_bus, name) for name in channels]
 

@@ -1,0 +1,136 @@
+"""The two streams of the compute unit in the cycle model: parameters with steps, and weights with their decoding."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.bits import WORD
+from roundel.golden.codec import FINISH_CYCLES, header_words, startup_cycles
+from roundel.golden.cycles.bus import PARAMETERS, WEIGHTS, Reader, Stream, Transfer
+from roundel.golden.cycles.events import Arrivals, Clock, Process
+from roundel.golden.cycles.rows import Job, TimedStep, tiles, timed_steps
+from roundel.golden.cycles.weights import WeightBlock, weight_blocks
+from roundel.golden.engine import STEP_BYTES, EngineParams, Region, column_bytes
+
+OFFER = 1  # hw/engine/compute/parameters: from a stream's beat to its first word
+STEPS = 5  # hw/engine/compute/parameters: steps that wait
+TILES = 5  # hw/engine/compute/parameters: parameter streams that are on their way
+STEP = 2  # hw/engine/compute/parameters: from a word that is a step to where the feeder sees it
+REGISTER = 1  # hw/engine/compute/unit: between decoder and array
+LAST_COLUMN = 3 + REGISTER  # hw/decoder/unit, hw/lib/double_buffer: from a stream's beat to the whole block it ends
+
+
+class ComputeStreams:
+    """Streams of COMPUTE descriptors, one after the other, each asked for while the array works on the one before.
+
+    Parameters
+    ----------
+    clock, params, reader
+        Of the engine.
+    image
+        Region `PROGRAM`, (bytes,) uint8.
+    address
+        Where a region and an offset are.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        params: EngineParams,
+        reader: Reader,
+        *,
+        image: NDArray[np.uint8],
+        address: Callable[[int, int], int],
+    ):
+        self.clock, self.params, self.reader = clock, params, reader
+        self.image, self.address = image, address
+        self.steps, self.columns, self.blocks = Arrivals(clock), Arrivals(clock), Arrivals(clock)
+        self.open = Arrivals(clock)  # parameter streams
+        self._steps: dict[int, list[list[TimedStep]]] = {}
+        self._blocks: dict[int, list[WeightBlock]] = {}
+
+    def steps_of(self, job: Job) -> list[list[TimedStep]]:
+        """Return the steps of each output block, from the parameter stream."""
+        if id(job) not in self._steps:
+            descriptor = job.descriptor
+            assert descriptor.parameters_region == Region.PROGRAM
+            data = self.image[descriptor.parameters_offset :][: descriptor.parameters_bytes]
+            self._steps[id(job)] = timed_steps(self.params, data, descriptor.blocks)
+        return self._steps[id(job)]
+
+    def counts(self, job: Job) -> list[int]:
+        """Count the steps of each output block in the parameter stream."""
+        return list(map(len, self.steps_of(job)))
+
+    def ask(self, job: Job) -> Process:
+        """Ask for parameters and weights of every tile, from now on."""
+        descriptor = job.descriptor
+        wanted = [
+            Transfer(
+                PARAMETERS,
+                self.address(descriptor.parameters_region, descriptor.parameters_offset),
+                descriptor.parameters_bytes,
+            ),
+            Transfer(
+                WEIGHTS, self.address(descriptor.weights_region, descriptor.weights_offset), descriptor.weights_bytes
+            ),
+        ]
+        for _ in tiles(descriptor):
+            yield from self.open.room(TILES)
+            yield from self.reader.transfer(*wanted)
+            yield self.clock.now + 1
+
+    def read_parameters(self, jobs: list[Job]) -> Process:
+        """Columns' parameters and steps, a word of eight bytes a cycle."""
+        words = self.params.columns * column_bytes(self.params) // STEP_BYTES
+        at = 0
+        for job in jobs:
+            for _ in tiles(job.descriptor):
+                feed = Stream(self.reader, PARAMETERS)
+                for count in self.counts(job):
+                    yield from self.columns.room(1)
+                    came = yield from feed.upto(words * STEP_BYTES)
+                    at = max(at + words, self.columns.free_at + words - 1, came + OFFER)
+                    feed.taken(at - OFFER)
+                    self.columns.give(at + 1)
+                    for _ in range(count):
+                        yield from self.steps.room(STEPS)
+                        came = yield from feed.upto(STEP_BYTES)
+                        at = max(at + 1, self.steps.free_at, came + OFFER)
+                        feed.taken(at - OFFER)
+                        self.steps.give(at + STEP)
+                yield from feed.rest(at)
+                job.row.read_beats += feed.beats
+                self.open.taken(at + 1)
+
+    def blocks_of(self, job: Job) -> list[WeightBlock]:
+        """Return the blocks of a tile's weight stream."""
+        if id(job) not in self._blocks:
+            descriptor = job.descriptor
+            assert descriptor.weights_region == Region.PROGRAM
+            data = self.image[descriptor.weights_offset :][: descriptor.weights_bytes].tobytes()
+            columns, count = self.params.columns, sum(step.takes for steps in self.steps_of(job) for step in steps)
+            self._blocks[id(job)] = weight_blocks(data, self.params.decoder, columns, count)
+        return self._blocks[id(job)]
+
+    def read_weights(self, jobs: list[Job]) -> Process:
+        """Weight blocks, a column a cycle, when their bytes have come and the array has a place for them."""
+        decoder, columns, bus = self.params.decoder, self.params.columns, self.params.bus_bytes
+        begin, words = startup_cycles(decoder) + 1 + REGISTER + columns, header_words(0)
+        at = 0
+        for job in jobs:
+            for _ in tiles(job.descriptor):
+                feed = Stream(self.reader, WEIGHTS)
+                header = yield from feed.upto(-(-words * WORD // 8 // bus) * bus)
+                free = max(at + FINISH_CYCLES[decoder.packing] - 2 - REGISTER, feed.begun, header - words + 1)
+                for index, block in enumerate(self.blocks_of(job)):
+                    yield from self.blocks.room(1)
+                    came = yield from feed.upto(max(0, block.bus_beats - feed.beats) * bus)
+                    ready = at if index else free + begin - block.cycles
+                    at = max(max(ready, self.blocks.free_at) + block.cycles, came + LAST_COLUMN)
+                    feed.taken(at - LAST_COLUMN + 1)
+                    self.blocks.give(at)
+                yield from feed.rest(at)
+                job.row.read_beats += feed.beats
+            del self._blocks[id(job)]
