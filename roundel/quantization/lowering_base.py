@@ -88,11 +88,7 @@ class LoweringBase:
         if quantizer is not None:
             form, limits = given_format(self.graph, quantizer, activation)
         else:
-            inputs_signed = isinstance(self.module.node, Conv | Dense) or any(
-                may_be_negative(x) for _, x in self.inputs
-            )
-            signed = activation.signed and inputs_signed
-            form = Format(width=self.options.bits_after(self.module.name), signed=signed, fraction=0)
+            form = Format(width=self.options.bits_after(self.module.name), signed=self._signed, fraction=0)
             fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
             form = replace(form, fraction=fraction)
         return Goal(
@@ -104,6 +100,14 @@ class LoweringBase:
             way=self._way,
             limits=limits,
         )
+
+    @property
+    def _signed(self) -> bool:
+        """Whether a result can be negative; that of inputs which cannot, only where a clamp ends below 0."""
+        activation = self.module.activation
+        weighted = isinstance(self.module.node, Conv | Dense)
+        inputs_signed = weighted or activation.high < 0 or any(may_be_negative(x) for _, x in self.inputs)
+        return activation.signed and inputs_signed
 
     def _blank(self, form: Format) -> int:
         """Fractional bits of a result that is 0 on all calibration images, so that nobody knows its magnitude.

@@ -63,8 +63,8 @@ def modules_table(graph: Graph, modules: Sequence[Module]) -> ModulesTable:
     parts: dict[str, list[Node]] = {module.name: [] for module in modules}
     for node in needed(graph).nodes:
         before = graph.maker(node.inputs[0])
-        if isinstance(node, Affine) and node.name not in owner and before is not None:  # folded into what it follows
-            owner[node.name] = owner[before.name]
+        if isinstance(node, Affine) and before is not None and before.name in owner:  # folded into what it follows
+            owner.setdefault(node.name, owner[before.name])
         if node.name in owner:  # all but what quantizes the network's input
             parts[owner[node.name]].append(node)
     rows = (

@@ -18,7 +18,6 @@ from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding
 from roundel.graph import AveragePool, Conv, Dense, Quantize, codes_of
 from roundel.quantization.given import MAX_WIDTH, is_power
-from roundel.quantization.lowering_base import may_be_negative
 from roundel.quantization.means import is_exact
 from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.quantizers import Lift, Way, file_bounds, file_format
@@ -50,9 +49,7 @@ class ScaledLowering(ModuleLowering):
         """Return the network's format, or else the fractional bits that cost the calibration images least."""
         if self.module.quantizer is not None:
             return file_format(self.graph, self.module.quantizer)
-        signed = isinstance(self.module.node, Conv | Dense) or any(may_be_negative(x) for _, x in self.inputs)
-        width = self.options.bits_after(self.module.name)
-        form = Format(width=width, signed=signed and self.module.activation.signed, fraction=0)
+        form = Format(width=self.options.bits_after(self.module.name), signed=self._signed, fraction=0)
         return nearest_format(self.reference, form, self.options, blank=self._blank(form))
 
     def _bounds(self, output: Format) -> tuple[int, int] | None:

@@ -72,6 +72,14 @@ def partly(where, seed=1, outputs=("y",)):
             add("Sin", ["c"], "d")
             add("Reshape", ["d", "t"], "e")
             convolve("e", "y", 8, 2)
+        case "within":  # an activation where values are out of place, and a map again that others read
+            convolve("x", "a", 3, 8)
+            add("Transpose", ["a"], "b", perm=[0, 2, 3, 1])
+            add("Relu", ["b"], "c")
+            add("Transpose", ["c"], "d", perm=[0, 3, 1, 2])
+            add("Add", ["d", "a"], "e")
+            add("Sin", ["e"], "f")
+            convolve("f", "y", 8, 2)
         case "shapes":  # a shape behind what the host does decides on what is behind it
             weights["last"] = np.array([-1])
             weights |= {"zero": np.array([0]), "two": np.array([2])}
@@ -103,6 +111,7 @@ def two_inputs():
 
 WHERE = {"start": ("y",), "middle": ("y",), "end": ("y",), "branches": ("y", "c"), "around": ("y",)}
 WHERE |= {"outputs": ("z", "y", "a"), "sizes": ("y",), "moved": ("y",), "shapes": ("y",), "dead": ("y",)}
+WHERE |= {"within": ("y", "d")}
 
 
 def random_partly(seed):

@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from roundel.frontend.model import (
+    LoadedModel,
     Model,
     channels_first,
     cut,
@@ -105,7 +106,7 @@ def against_onnxruntime(graph: Graph, model: Model | Graph, images: NDArray[Any]
         return ImportCheck(reason="the file takes integers of 0 to 255, and the images are no such integers")
     worst = _Worst(graph)
     try:
-        session = _session(onnxruntime, proto, graph)
+        session = _session(onnxruntime, proto, graph, as_it_is=isinstance(model, LoadedModel))
         del proto  # the session has the weights
         for part, tensors in _tensors(session, graph, images):
             worst.add(part, tensors)
@@ -160,14 +161,15 @@ class _Worst:
         )
 
 
-def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph) -> Any:
+def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, *, as_it_is: bool) -> Any:
     """Return a session that gives every tensor which both have, operator by operator: nothing is merged.
 
-    The model is changed: it gets the size and the ends of the graph.
+    The model is changed: it gets the size, the ends and, unless it is to be taken `as_it_is`, the graph's channels.
     """
     if ends := [name for name in made_tensors(shown) if name in graph.names]:
         cut(shown, ends, graph.file)
-    channels_first(shown)
+    if not as_it_is:
+        channels_first(shown)
     source = network_input(shown.graph)
     if source is not None and declared_sizes(source) != (graph.batch, *graph.shape):
         set_input(shown, (graph.batch, *graph.shape) if graph.batch else graph.shape, graph.file)

@@ -110,7 +110,7 @@ def read_node(scope: Scope, item: onnx.NodeProto) -> tuple[Node, ...]:
         The engine cannot do it.
     """
     operator = _operator(scope, item)
-    nodes = _nodes(operator)
+    nodes = _named_apart(_nodes(operator), scope)
     if len(scope.names) + len(nodes) > MOST_LAYERS:  # a sum of many tensors is many
         operator.fail(f"expected at most {MOST_LAYERS} layers up to here, not {len(scope.names) + len(nodes)}")
     for node in nodes:
@@ -122,6 +122,18 @@ def read_node(scope: Scope, item: onnx.NodeProto) -> tuple[Node, ...]:
             scope.doubtful.add(node.output)
     _count(operator)
     return nodes
+
+
+def _named_apart(nodes: tuple[Node, ...], scope: Scope) -> tuple[Node, ...]:
+    """Return nodes with names that no layer has yet: an operator without one has its result's, as others may have."""
+    taken, apart = set[str](), []
+    for node in nodes:
+        name, number = node.name, 2
+        while name in scope.names or name in taken:
+            name, number = f"{node.name} {number}", number + 1
+        taken.add(name)
+        apart.append(node if name == node.name else replace(node, name=name))
+    return tuple(apart)
 
 
 def _graph(proto: onnx.GraphProto, scope: Scope, nodes: list[Node]) -> Graph:

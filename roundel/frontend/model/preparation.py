@@ -44,7 +44,8 @@ def prepare(
     modernize(proto, file)
     if outputs is not None:
         cut(proto, outputs, file)
-    notes += channels_first(proto)
+    if not isinstance(model, LoadedModel):  # a part of a network takes what the part before it gives
+        notes += channels_first(proto)
     if input_shape is not None:
         set_input(proto, input_shape, file, last=bool(notes))
     elif images is not None:

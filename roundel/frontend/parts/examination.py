@@ -144,6 +144,7 @@ def _examine(loaded: LoadedModel, known: Mapping[str, NDArray[Any]]) -> Examinat
         if item.op_type not in CHAINED:
             _leave_chains(scope, verdicts, outer_reads(item), types, sizes)
         nodes, reason = _read(scope, item)
+        _own_names(scope, item, image)
         if reason is not None:
             _leave_chains(scope, verdicts, outer_reads(item), types, sizes)
         reads = tuple(dict.fromkeys(scope.aliases.get(name, name) for name in outer_reads(item)))
@@ -188,6 +189,15 @@ def _read(scope: Scope, item: onnx.NodeProto) -> tuple[tuple[Node, ...], str | N
     if scope.hosted.pop(item.output[0], None) is not None:
         return (), NO_UNIT
     return nodes, None
+
+
+def _own_names(scope: Scope, item: onnx.NodeProto, image: set[str]) -> None:
+    """Let the map that a chain ends in be a tensor of its own where it is another name of one that no file has."""
+    for name in item.output:
+        inner = scope.aliases.get(name)
+        if inner is not None and inner not in image and inner in scope.shapes:
+            del scope.aliases[name]
+            scope.shapes[name] = scope.shapes[inner]
 
 
 def _leave_chains(

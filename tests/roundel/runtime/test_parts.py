@@ -68,6 +68,18 @@ def test_random_networks(seed):
             assert decibels(values, run.real[name]) > 15, name
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 1), (4, 1, 1)])
+def test_a_part_that_turns_axes_first_takes_them_as_the_host_gives_them(shape):
+    row, weights = conv(np.random.default_rng(1), "c", "y", shape[0], 4)
+    rows = [("Transpose", ["x"], "a", {"perm": [0, 2, 3, 1]}), ("Sin", ["a"], "b", {})]
+    proto = model([*rows, ("Transpose", ["b"], "c", {"perm": [0, 3, 1, 2]}), row], shape, weights)
+    images = np.random.default_rng(2).normal(size=(4, *shape)).astype(np.float32)
+    compressed = roundel.compress(proto, images)
+    assert [part.inputs for part in compressed.chain.parts] == [("x",), ("b",)]
+    assert compressed.report["import"]["images"] == 4
+    check(proto, roundel.run(compressed, images), images)
+
+
 def test_the_engine_and_golden_agree_in_all_parts():
     proto = partly("around", outputs=WHERE["around"])
     compressed = roundel.compress(proto, X, host="any")
