@@ -1,6 +1,7 @@
 """A trained network to an integer network: prune, tune, quantize, pack."""
 
 from roundel.compression.chain import MAIN, PARTS, Chain, ChainPart, chain_lines
+from roundel.compression.chain_file import other_folders, read_chain
 from roundel.compression.compressed_network import CompressedNetwork, read_calibration
 from roundel.compression.compressor import compress, packed
 from roundel.compression.division import network_parts, part_graph, part_model
@@ -25,10 +26,12 @@ __all__ = [
     "compress",
     "network_parts",
     "opq_params",
+    "other_folders",
     "packed",
     "part_graph",
     "part_model",
     "read_calibration",
+    "read_chain",
     "run_passes",
     "size",
 ]

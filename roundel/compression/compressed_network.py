@@ -1,24 +1,23 @@
 """A compressed network: an integer network with its weight streams, written to a folder and read again."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from roundel import golden, quantization
 from roundel.compression.chain import MAIN, PARTS, Chain
+from roundel.compression.chain_file import other_folders, read_chain
 from roundel.compression.report import MODULES, STREAMS, cells, report_lines, summary
-from roundel.golden.codec import CodecError, decode
+from roundel.compression.streams import STREAM_FOLDER, check_streams, read_streams, stream_files
 from roundel.golden.errors import InputError
-from roundel.golden.network import Network, Weighted, load, load_meta, run, save
-from roundel.quantization import ImageStatistics, StreamOptions, array_order, has_stream, layer_stream
-from roundel.sim import cache
+from roundel.golden.network import Network, load, load_meta, run, save
+from roundel.quantization import ImageStatistics, StreamOptions
 from roundel.ui import Grid, Result, path_of, shortened, write_json
 
-NETWORK, STREAM_FOLDER, ONNX = "network.npz", "streams", "quantized.onnx"
+NETWORK, ONNX = "network.npz", "quantized.onnx"
 LEAST_SHARE = 0.9  # of all MACs on the engine, below which a user is warned
 REPORT, PAGE = "report.json", "report.md"
 
@@ -158,12 +157,9 @@ class CompressedNetwork(Result):
             options = StreamOptions(**{name: value for name, value in kept.items() if name != "files"})
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: meta: streams: {error}") from None
-        streams = []
-        for layer in filter(has_stream, network.weighted):
-            file = path.parent / _inside(path, layer.name, files.get(layer.name))
-            streams.append((file, layer, _read_stream(file)))
+        streams = read_streams(path, network, files)
         check_streams(streams, options)
-        onnx, chain = path.parent / ONNX, Chain.load(path.parent)
+        onnx, chain = path.parent / ONNX, read_chain(path.parent)
         compressed = cls(
             file=str(path),
             model=str(meta.get("model", path.name)),
@@ -176,20 +172,11 @@ class CompressedNetwork(Result):
             onnx=onnx.read_bytes() if onnx.is_file() else None,
             calibration=read_calibration(path, meta),
             chain=chain,
-            others=_others(path.parent, chain),
+            others={place: cls.load(inner) for place, inner in other_folders(path.parent, chain).items()},
         )
         if chain is not None:
             _check_chain(path, chain, compressed.networks)
         return compressed
-
-
-def _others(folder: Path, chain: Chain | None) -> dict[str, CompressedNetwork]:
-    """Return the networks of the other parts on the engine."""
-    places = [part.file for part in chain.engine if part.file != MAIN] if chain else []
-    for place in places:
-        if (folder / place / PARTS).exists():
-            raise InputError(f"{folder / place / PARTS}: expected a part of the engine alone, without parts of its own")
-    return {place: CompressedNetwork.load(folder / place) for place in places}
 
 
 def _check_chain(path: Path, chain: Chain, networks: Mapping[str, CompressedNetwork]) -> None:
@@ -197,11 +184,6 @@ def _check_chain(path: Path, chain: Chain, networks: Mapping[str, CompressedNetw
     for part in chain.engine:
         if not networks[part.file].results.keys() >= set(part.outputs):
             raise InputError(f"{path.parent / PARTS}: the network of part {part.file} does not give its outputs")
-
-
-def stream_files(layers: Iterable[str]) -> dict[str, str]:
-    """Name the file of each layer's stream, in the order of the layers."""
-    return {layer: f"{STREAM_FOLDER}/{index:03}.rws" for index, layer in enumerate(layers)}
 
 
 def read_calibration(path: Path, meta: Mapping[str, Any]) -> ImageStatistics | None:
@@ -249,56 +231,3 @@ def _results(path: Path, network: Network, results: Any) -> dict[str, str]:
     if not isinstance(results, dict) or not results or not set(map(str, results.values())) <= set(network.output_names):
         raise InputError(f"{path}: meta: results: expected one of {', '.join(network.output_names)} for each name")
     return results
-
-
-def _inside(path: Path, layer: str, name: object) -> str:
-    """Return a file's name, which must not lead out of the folder."""
-    if not isinstance(name, str) or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise InputError(f"{path}: meta: streams: expected a file beside it for layer {layer}, not {name!r}")
-    return name
-
-
-def _read_stream(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-
-
-def check_streams(streams: Sequence[tuple[Path, Weighted, bytes]], options: StreamOptions) -> None:
-    """Check that weight streams hold the weights of their layers, unless the cache says that these did.
-
-    Parameters
-    ----------
-    streams
-        Of each file its path, the layer that it is for and what it holds.
-    options
-        How the streams were made.
-
-    Raises
-    ------
-    InputError
-        A stream is damaged, or holds other weights: one line that names its file.
-    """
-
-    def check(folder: Path) -> None:
-        for file, layer, data in streams:
-            _check(file, layer, data, options)
-        (folder / "right").touch()
-
-    parts: list[str | bytes] = [*cache.code(golden, quantization), json.dumps(options.as_dict())]
-    for _, layer, data in streams:
-        parts += [data, str((layer.weights.shape, layer.groups)), layer.weights.astype(np.int8).tobytes()]
-    cache.cached("streams", parts, check)
-
-
-def _check(file: Path, layer: Weighted, data: bytes, options: StreamOptions) -> None:
-    """Check one stream. Most are what the weights are packed to, which takes a sixth of the time of decoding."""
-    if data == layer_stream(layer, options).data:
-        return
-    try:
-        weights = decode(data)
-    except CodecError as error:
-        raise InputError(f"{file}: {error}") from None
-    if not np.array_equal(weights, array_order(layer, options).ravel()):
-        raise InputError(f"{file}: expected the weights of layer {layer.name}, but it holds others")

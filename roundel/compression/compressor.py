@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from roundel.compression.chain import MAIN, Chain
-from roundel.compression.compressed_network import ONNX, CompressedNetwork, stream_files
+from roundel.compression.compressed_network import ONNX, CompressedNetwork
 from roundel.compression.division import compress_parts
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.pipeline import Compressed, NetworkAccuracy
 from roundel.compression.report import report
+from roundel.compression.streams import stream_files
 from roundel.frontend import Host, Model, export_onnx
 from roundel.golden.codec import Packing
 from roundel.golden.errors import InputError
@@ -175,7 +176,7 @@ def packed(
         model=Path(result.graph.file).name,
         network=result.network,
         shape=result.graph.shape,
-        results={name: result.quantized.results[tensor] for name, tensor in result.graph.names.items()},
+        results=result.results,
         options=result.options.streams,
         streams=streams,
         report=report(replace(result, accuracy=result.accuracy or accuracy), stream_files(streams), chain),

@@ -175,7 +175,7 @@ def _compress_chain(
             training=training.get(source),
         )
         made[part.file] = run_passes(inner, progress)
-        return _named(made[part.file].graph, made[part.file].graph.outputs(values))
+        return made[part.file].graph.named_outputs(values)
 
     chain.run(calibration.images, compress)
     return chain, made, _accuracy(options, chain, made)
@@ -190,8 +190,7 @@ def _inner_images(chain: Chain, partition: Partition, source: ImageSource | None
 
     def keep(part: ChainPart, values: NDArray[Any]) -> Arrays:
         inner[part.inputs[0]] = replace(images, images=values)
-        graph = part_graph(partition, part.inputs[0])
-        return _named(graph, graph.outputs(values))
+        return part_graph(partition, part.inputs[0]).named_outputs(values)
 
     chain.run(images.images, keep)
     return inner
@@ -204,8 +203,7 @@ def _accuracy(options: CompressOptions, chain: Chain, made: Mapping[str, Compres
     images = read_images(options.held_out, chain.shape)
 
     def in_float(part: ChainPart, values: NDArray[Any]) -> Arrays:
-        graph = made[part.file].graph
-        return _named(graph, graph.outputs(values))
+        return made[part.file].graph.named_outputs(values)
 
     scores = [chain.run(images.images, engine)[chain.outputs[0]] for engine in (in_float, _integers(made))]
     for values in scores:
@@ -217,12 +215,8 @@ def _accuracy(options: CompressOptions, chain: Chain, made: Mapping[str, Compres
 def _integers(made: Mapping[str, Compressed]) -> Any:
     def engine(part: ChainPart, values: NDArray[Any]) -> Arrays:
         result = made[part.file]
-        network, results = result.network, result.quantized.results
-        real = real_values(network, result.graph.shape, outputs(network, network.encode(values)))
-        return {name: real[results[tensor]] for name, tensor in result.graph.names.items()}
+        codes = outputs(result.network, result.network.encode(values))
+        real = real_values(result.network, result.graph.shape, codes)
+        return {name: real[layer] for name, layer in result.results.items()}
 
     return engine
-
-
-def _named(graph: Graph, values: Arrays) -> Arrays:
-    return {name: values[tensor] for name, tensor in graph.names.items()}

@@ -96,6 +96,11 @@ class Compressed:
         """The integer network."""
         return self.quantized.network
 
+    @property
+    def results(self) -> dict[str, str]:
+        """The layer behind each output of the ONNX file, by the output's name."""
+        return {name: self.quantized.results[tensor] for name, tensor in self.graph.names.items()}
+
 
 def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
     """Run all passes: import, fold, prune, tune, quantize, pack.

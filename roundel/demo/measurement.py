@@ -172,7 +172,7 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
     if options.scenes > len(scenes.images):
         raise InputError(f"{options.held_out}: expected at least {options.scenes} images, not {len(scenes.images)}")
     compressed = run_passes(_compress_options(options, graph, params), clock)
-    network, names = compressed.network, layer_names(compressed)
+    network, names = compressed.network, compressed.results
     scales = heads_of(detector, network, names)
     heads = tuple(scale.params for scale in scales)
     with clock("golden"):
@@ -201,11 +201,6 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
         traced=traced, plain=plain, golden=golden, different=different, chain=chain, accuracy=accuracy,
         costs=costs, requant=requant, seconds=clock.seconds,
     )  # fmt: skip
-
-
-def layer_names(compressed: Compressed) -> dict[str, str]:
-    """Return the layer behind each output of the ONNX file."""
-    return {name: compressed.quantized.results[tensor] for name, tensor in compressed.graph.names.items()}
 
 
 def _compress_options(options: DemoOptions, graph: Graph, params: EngineParams) -> CompressOptions:

@@ -13,7 +13,7 @@ from roundel.compiler import layer_rows
 from roundel.compression import size
 from roundel.demo.accuracy import detections
 from roundel.demo.matching import MATCH_IOU, SURE, match
-from roundel.demo.measurement import DemoMeasurement, layer_names
+from roundel.demo.measurement import DemoMeasurement
 from roundel.evaluation import count, energy_rows, total_nj
 from roundel.golden.engine import EngineParams
 from roundel.golden.nms import Detections
@@ -155,7 +155,7 @@ def _matching(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def logit_fraction(demo: DemoMeasurement) -> int:
     """Fraction bits of a score: those of the scale whose logits have the most."""
     formats = {layer.name: layer.output for layer in demo.compressed.network.layers}
-    names = layer_names(demo.compressed)
+    names = demo.compressed.results
     return max(formats[names[scale.cls]].fraction for scale in demo.detector.scales)
 
 

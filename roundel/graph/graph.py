@@ -143,6 +143,11 @@ class Graph:
                 part.append(values[name])
         return {name: np.concatenate(part) for name, part in parts.items()}
 
+    def named_outputs(self, images: NDArray[Any]) -> dict[str, Reals]:
+        """Return the outputs by the names that the file gives them (`names`), for images (batch, *shape)."""
+        outputs = self.outputs(images)
+        return {name: outputs[tensor] for name, tensor in self.names.items()}
+
     @property
     def at_once(self) -> int:
         """How many images to run at once, so that all their tensors fit into memory."""

@@ -165,9 +165,7 @@ class _Floats:
         """Return how far the outputs of the host are from those of the float network."""
 
         def engine(part: ChainPart, values: NDArray[Any]) -> Arrays:
-            graph = part_graph(self._partition, part.inputs[0])
-            results = graph.outputs(values)
-            return {name: results[tensor] for name, tensor in graph.names.items()}
+            return part_graph(self._partition, part.inputs[0]).named_outputs(values)
 
         expected = self._chain.run(images.images, engine)
         given = {name for part in self._chain.engine for name in part.outputs}

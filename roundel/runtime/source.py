@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from roundel.compression import MAIN, PARTS, Chain, CompressedNetwork, read_calibration
+from roundel.compression import MAIN, Chain, CompressedNetwork, other_folders, read_calibration, read_chain
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
 from roundel.graph import integer_of
@@ -95,8 +95,8 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
         path = path_of("network", network, expected="a compressed network, its folder or file, or an integer network")
         path = path / NETWORK if path.is_dir() else path
         held, meta = load(path), load_meta(path)
-        calibration, chain = read_calibration(path, meta), Chain.load(path.parent)
-        others = _others(path.parent, chain)
+        calibration, chain = read_calibration(path, meta), read_chain(path.parent)
+        others = {place: network_source(folder) for place, folder in other_folders(path.parent, chain).items()}
         file, results, own = str(path), _results(path, held, meta), _shape(path, meta) if shape is None else None
     if shape is not None:
         sizes = _sizes(shape)
@@ -106,15 +106,6 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     return Source(
         file=file, network=held, shape=own, results=results, calibration=calibration, chain=chain, others=others
     )
-
-
-def _others(folder: Path, chain: Chain | None) -> dict[str, Source]:
-    """Return the networks of the other parts on the engine."""
-    places = [part.file for part in chain.engine if part.file != MAIN] if chain else []
-    for place in places:
-        if (folder / place / PARTS).exists():
-            raise InputError(f"{folder / place / PARTS}: expected a part of the engine alone, without parts of its own")
-    return {place: network_source(folder / place) for place in places}
 
 
 def _sizes(shape: object) -> Shape:

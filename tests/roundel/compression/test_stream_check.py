@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roundel.compression import compressed_network
-from roundel.compression.compressed_network import check_streams
+from roundel.compression import streams
+from roundel.compression.streams import check_streams
 from roundel.golden.codec import fit, write
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
@@ -36,7 +36,7 @@ def checked(monkeypatch, tmp_path):
         names.append(layer.name)
         return layer_stream(layer, options)
 
-    monkeypatch.setattr(compressed_network, "layer_stream", counted)
+    monkeypatch.setattr(streams, "layer_stream", counted)
     return names
 
 

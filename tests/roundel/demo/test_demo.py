@@ -16,7 +16,7 @@ import roundel.demo.outcome
 from roundel.cli.main import main
 from roundel.data import DETECTOR
 from roundel.demo import Demo, verdict
-from roundel.demo.measurement import layer_names, measure_demo
+from roundel.demo.measurement import measure_demo
 from roundel.demo.summary import summary
 from roundel.detection import evaluate, read_scenes
 from roundel.evaluation import Costs
@@ -273,6 +273,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, option, make, expect
 
 
 def test_names_of_layers_behind_outputs(small):
-    names = layer_names(small.compressed)
+    names = small.compressed.results
     assert set(names) == set(small.detector.outputs)
     assert set(names.values()) == set(small.compressed.network.output_names)
