@@ -151,6 +151,8 @@ def _is_plain(chain: Chain, model: LoadedModel) -> bool:
     except InputError:
         return False
     [part, *others] = chain.engine
+    if graph.source in graph.results:  # read by the host as it is
+        return False
     return not others and part.inputs == (graph.source,) and set(part.outputs) <= graph.names.keys()
 
 

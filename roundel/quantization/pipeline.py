@@ -215,7 +215,8 @@ def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:
     made_by = {node.output: module.name for module in modules for node in module.nodes}
     for tensor in graph.results:
         if tensor not in made_by:
-            raise InputError(f"{graph.file}: output {tensor}: expected at least one layer before it")
+            name = next((name for name, behind in graph.names.items() if behind == tensor), tensor)
+            raise InputError(f"{graph.file}: output {name}: expected at least one layer before it")
     return {tensor: made_by[tensor] for tensor in graph.results}
 
 
