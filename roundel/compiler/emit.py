@@ -1,14 +1,30 @@
 """Code generation: COMPUTE, LOAD and STORE descriptors with their addresses, and the streams that they read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from roundel.compiler.area import Area, Place, Tiling
-from roundel.compiler.operation import Operation, encode_weights, parameter_stream, repeats
+from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import EngineError, fewer_lanes
+from roundel.compiler.step_weights import Weights, repeats
 from roundel.compiler.tensor import Outer, Storage
-from roundel.golden.engine import STEP_BYTES, EngineParams, Opcode, Region, column_bytes, field_limits
+from roundel.golden.codec import CodecParams, encode
+from roundel.golden.engine import (
+    KEEP,
+    LAST,
+    SCALE,
+    STEP,
+    STEP_BYTES,
+    EngineParams,
+    Opcode,
+    Region,
+    column_bytes,
+    field_limits,
+    pack_column,
+)
+from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
 
 STREAM_LIMIT = field_limits(Opcode.LOAD, "run_bytes")[1]  # bytes of a transfer
@@ -202,3 +218,49 @@ def outer_spans(storage: Storage, outer: Outer, plane: int, area: Area) -> Ints:
     planes = np.arange(plane, plane + storage.planes, dtype=np.int64)
     start = outer.offset + planes * outer.plane + area.first * outer.row
     return np.stack([start, start + area.rows * outer.row], axis=1)
+
+
+def parameter_stream(
+    operation: Operation, blocks: range, params: EngineParams, places: Iterable[tuple[Ints, Ints, Ints]]
+) -> bytes:
+    """Pack columns' parameters and steps of some output blocks, block by block.
+
+    Parameters
+    ----------
+    operation, blocks
+        The operation, and the numbers of the output blocks.
+    params
+        The engine's.
+    places
+        Offset, dy and dx of each block's steps, (steps,) each.
+
+    Raises
+    ------
+    InputError
+        A kernel that reaches further than dy and dx hold.
+    """
+    stream, before = [], None
+    for number, (offset, dy, dx) in zip(blocks, places, strict=True):
+        for name, values in (("dy", dy), ("dx", dx)):
+            reach = np.iinfo(STEP[name])
+            if values.min() < reach.min or values.max() > reach.max:
+                raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
+        fields = [{name: int(values[number % len(values), column]) for name, values in operation.columns.items()}
+                for column in range(params.columns)]  # fmt: skip
+        stream += [pack_column(params, values) for values in fields]
+        held = operation.steps[number].weights
+        steps = np.zeros(len(offset), dtype=STEP)
+        steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
+        steps["flags"] = KEEP * repeats(held, before) | SCALE * operation.steps[number].scale
+        steps["flags"][-1] |= LAST
+        stream.append(steps.tobytes())
+        before = held[-1]
+    return b"".join(stream)
+
+
+def encode_weights(weights: Weights, params: EngineParams) -> bytes:
+    """Weight blocks in order, (..., columns, lanes), as a stream for the engine's decoder."""
+    coder = CodecParams(
+        packing=params.packing, width=params.weight_width, lanes=params.lanes, slices=params.decoder.slices
+    )
+    return encode(weights, coder)

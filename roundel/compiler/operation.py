@@ -1,62 +1,20 @@
-"""Operations: the work of one COMPUTE on whole tensors, before they have addresses, and the streams that it reads."""
+"""Operations: the work of one COMPUTE on whole tensors, before they have addresses."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roundel.compiler.area import Area
-from roundel.compiler.refusal import WEIGHT_BITS, EngineError, wider_bias, wider_sums
+from roundel.compiler.refusal import EngineError, wider_bias, wider_sums
+from roundel.compiler.step_weights import Steps, Weights, repeats
 from roundel.compiler.tensor import Tensor
-from roundel.golden.codec import CodecParams, encode
 from roundel.golden.cycles import UNWRITTEN
-from roundel.golden.engine import KEEP, LAST, MOST_SCALE, SCALE, STEP, EngineParams, pack_column
-from roundel.golden.errors import InputError
+from roundel.golden.engine import EngineParams
 from roundel.golden.formats import signed_width
-from roundel.golden.requant import Scheme
-from roundel.golden.rounding import Ints, limits
-
-Weights = NDArray[np.int8]
-
-ONE = int(np.float32(1).view(np.uint32))  # the bits of a scale of 1.0
-MAX_PIECES = 16  # of a weight that is too wide, which add up to it
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Steps:
-    """The weight blocks of one output block, in order.
-
-    Parameters
-    ----------
-    plane
-        (steps,): plane of the source that each step reads.
-    row, byte
-        (steps,): rows and bytes of a row from output position (0, 0) to the first beat's lane 0.
-    weights
-        (steps, columns, lanes); of a depthwise operation (steps, columns, taps and zeros behind them).
-    scale
-        (steps,): the weights count 4**scale times.
-    """
-
-    plane: Ints
-    row: Ints
-    byte: Ints
-    weights: Weights
-    scale: Ints
-
-    def __len__(self) -> int:
-        return len(self.plane)
-
-    def kept(self) -> "Steps":
-        """Without blocks that are all zero, but for one if there is nothing else."""
-        keep = np.asarray(self.weights.any(axis=(1, 2)))
-        if not keep.any():
-            keep[0] = True
-        return self if keep.all() else Steps(**{name: values[keep] for name, values in vars(self).items()})
+from roundel.golden.rounding import Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -250,150 +208,3 @@ def _sums(block: Steps, part: Callable[[Weights, int], Weights]) -> Ints:
     """Return the sums of an output block's positive, or negative, weights, (columns,)."""
     sums = part(block.weights, 0).sum(axis=2, dtype=np.int64)
     return np.asarray((sums << 2 * block.scale[:, None]).sum(axis=0))
-
-
-class Piece(NamedTuple):
-    """Narrow weights, which count 4**scale times."""
-
-    weights: Weights
-    scale: int = 0
-
-
-def pieces(layer: str, weights: Ints, params: EngineParams) -> list[Piece]:
-    """Weights as wide as the engine's that add up to `weights`: one set if these fit.
-
-    Two sets are enough for 6 bits more, if the engine's weights have 7 or 8, and it scales.
-
-    Raises
-    ------
-    InputError
-        More than `MAX_PIECES` would be needed.
-    """
-    width = params.weight_width
-    low, high = limits(width, True)
-    if low <= weights.min() and weights.max() <= high:
-        return [Piece(weights.astype(np.int8))]  # nearly always; some layers have 100 million
-    narrow: list[Piece] = []
-    while weights.any():
-        if len(narrow) == MAX_PIECES:
-            message = f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits"
-            raise EngineError(message, {"weight_width": width + 1} if width < WEIGHT_BITS else {})
-        part, scale = _upper(weights, low, high, MOST_SCALE * params.scales)
-        narrow.append(Piece(part.astype(np.int8), scale))
-        weights = weights - (part << 2 * scale)
-    return narrow
-
-
-def _upper(weights: Ints, low: int, high: int, most: int) -> tuple[Ints, int]:
-    """Return what fits from `low` to `high` of wider weights at the smallest scale up to `most`, and that scale.
-
-    What is left has the same sign, so that bounds of sums stay as they are, if it fits at once; else it is the least.
-    """
-    for scale in range(most + 1):
-        unit = 1 << 2 * scale
-        part = (weights + (np.where(weights < 0, unit - 1, 0) if unit - 1 <= high else unit >> 1)) >> 2 * scale
-        if low <= part.min() and part.max() <= high:
-            break
-    if not part.any():
-        scale -= 1
-        part = weights >> 2 * scale
-    return np.clip(part, low, high), scale
-
-
-def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, Ints]:
-    """Spread values of channels over output blocks.
-
-    Parameters
-    ----------
-    target
-        Tensor whose slots are the places of the channels.
-    lanes
-        Lanes of a plane.
-    values
-        By name, (channels,), or (1,) for all.
-
-    Returns
-    -------
-    dict
-        By name, (blocks, columns); zeros where no channel is.
-    """
-    planes, slots = target.storage.planes, {}
-    for name, channels in values.items():
-        spread = np.zeros(planes * lanes, dtype=np.int64)
-        spread[target.slots] = channels
-        slots[name] = spread.reshape(planes, lanes)
-    return slots
-
-
-def parameter_stream(
-    operation: Operation, blocks: range, params: EngineParams, places: Iterable[tuple[Ints, Ints, Ints]]
-) -> bytes:
-    """Pack columns' parameters and steps of some output blocks, block by block.
-
-    Parameters
-    ----------
-    operation, blocks
-        The operation, and the numbers of the output blocks.
-    params
-        The engine's.
-    places
-        Offset, dy and dx of each block's steps, (steps,) each.
-
-    Raises
-    ------
-    InputError
-        A kernel that reaches further than dy and dx hold.
-    """
-    stream, before = [], None
-    for number, (offset, dy, dx) in zip(blocks, places, strict=True):
-        for name, values in (("dy", dy), ("dx", dx)):
-            reach = np.iinfo(STEP[name])
-            if values.min() < reach.min or values.max() > reach.max:
-                raise InputError(f"{operation.layer}: a kernel reaches {name} {values.min()} to {values.max()}")
-        fields = [{name: int(values[number % len(values), column]) for name, values in operation.columns.items()}
-                for column in range(params.columns)]  # fmt: skip
-        stream += [pack_column(params, values) for values in fields]
-        held = operation.steps[number].weights
-        steps = np.zeros(len(offset), dtype=STEP)
-        steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
-        steps["flags"] = KEEP * repeats(held, before) | SCALE * operation.steps[number].scale
-        steps["flags"][-1] |= LAST
-        stream.append(steps.tobytes())
-        before = held[-1]
-    return b"".join(stream)
-
-
-def repeats(weights: Weights, before: Weights | None = None) -> NDArray[np.bool_]:
-    """Whether weight blocks, (blocks, columns, lanes), are those of the block before each of them: a step keeps them.
-
-    Parameters
-    ----------
-    weights
-        The blocks.
-    before
-        The one before the first; None if there is none.
-    """
-    same = np.zeros(len(weights), dtype=bool)
-    same[1:] = (weights[1:, 0] == weights[:-1, 0]).all(axis=1)  # of most blocks the first column tells
-    places = np.flatnonzero(same)
-    same[places] = (weights[places] == weights[places - 1]).all(axis=(1, 2))
-    same[0] = before is not None and np.array_equal(before, weights[0])
-    return same
-
-
-def encode_weights(weights: Weights, params: EngineParams) -> bytes:
-    """Weight blocks in order, (..., columns, lanes), as a stream for the engine's decoder."""
-    coder = CodecParams(
-        packing=params.packing, width=params.weight_width, lanes=params.lanes, slices=params.decoder.slices
-    )
-    return encode(weights, coder)
-
-
-def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
-    """Return a weight, and what the requantizer takes with it, so that an activation stays what it is."""
-    unit = np.ones(1, dtype=np.int64)
-    return {
-        Scheme.SHIFT: (1, {"shift": 0 * unit}),
-        Scheme.FIXED32: (2, {"multiplier": unit << 30, "shift": 0 * unit}),
-        Scheme.FLOAT32: (1, {"scale": unit * ONE}),
-    }.get(params.scheme, (1, {"multiplier": unit, "shift": 0 * unit}))

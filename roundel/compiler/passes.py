@@ -8,21 +8,13 @@ from dataclasses import dataclass, field
 
 from roundel.compiler.boxes import Head, check_heads, records_bytes
 from roundel.compiler.emit import ALIGN, Streams
-from roundel.compiler.lower import Lowering, Shape
-from roundel.compiler.plan import Plan, Planner
+from roundel.compiler.lowering import Lowering, Shape, lower_network
+from roundel.compiler.planning import Plan, Planner
 from roundel.compiler.schedule import Schedule, fence
 from roundel.compiler.tensor import Outer, Storage, Tensor
 from roundel.compiler.tokens import Task
 from roundel.compiler.tokens import order as ordered
-from roundel.golden.engine import (
-    DESCRIPTOR_BYTES,
-    HEADER_BYTES,
-    Descriptor,
-    EngineParams,
-    Opcode,
-    Program,
-    Region,
-)
+from roundel.golden.engine import DESCRIPTOR_BYTES, HEADER_BYTES, Descriptor, EngineParams, Opcode, Program, Region
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network
 
@@ -105,7 +97,7 @@ def lower(work: Compilation) -> None:
         A layer that the engine cannot run, or a head that does not fit its tensors.
     """
     heads = {name for head in work.heads for name in (head.cls, head.box)}
-    work.lowered = lowered = Lowering(work.network, work.shape, work.params, heads)
+    work.lowered = lowered = lower_network(work.network, work.shape, work.params, heads)
     check_heads(work.heads, lowered.tensors, work.params)
     work.headed = {name: lowered.dense(name) for head in work.heads for name in (head.cls, head.box)}
     lowered.check_sums()

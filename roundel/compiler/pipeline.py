@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compiler.boxes import Head
-from roundel.compiler.lower import Shape
+from roundel.compiler.lowering import Shape
 from roundel.compiler.passes import PASSES, Compilation
-from roundel.compiler.plan import Plan
+from roundel.compiler.planning import Plan
 from roundel.compiler.refusal import with_way_on
 from roundel.compiler.tensor import Tensor, get, put
 from roundel.compiler.tokens import Task

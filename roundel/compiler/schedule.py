@@ -10,8 +10,7 @@ from roundel.compiler.area import Area, Place, cut, whole
 from roundel.compiler.boxes import Head, boxes_fields, records_bytes
 from roundel.compiler.emit import Streams, compute, move, outer_spans
 from roundel.compiler.operation import Operation
-from roundel.compiler.plan import Plan
-from roundel.compiler.plan_bands import roles
+from roundel.compiler.planning import Plan, roles
 from roundel.compiler.tensor import Storage, Tensor
 from roundel.compiler.tokens import Task, conflict, outer_line
 from roundel.golden.engine import Opcode, Region, WeightStep, field_limits, pack_column

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roundel.compiler import compile_network
-from roundel.compiler.lower_moves import spreads
+from roundel.compiler.lowering.moves import spreads
 from roundel.golden.engine import CONFIGS, Engine, EngineParams, Opcode, Program, Region
 from roundel.golden.errors import InputError
 from roundel.golden.network import steps

@@ -7,7 +7,7 @@ import pytest
 
 from roundel.compiler import Head, compile_network
 from roundel.compiler.area import Tiling
-from roundel.compiler.operation import pieces
+from roundel.compiler.step_weights import pieces
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from roundel.compiler.area import cut, whole
-from roundel.compiler.lower import Lowering
-from roundel.compiler.plan import Planner
-from roundel.compiler.plan_bands import roles
-from roundel.compiler.plan_pack import overlap, pack, peak
+from roundel.compiler.lowering import lower_network
+from roundel.compiler.planning.bands import roles
+from roundel.compiler.planning.packing import overlap, pack, peak
+from roundel.compiler.planning.plan import Planner
 from roundel.compiler.tensor import Storage
 from roundel.golden.errors import InputError
 from roundel.runtime.random_networks import engine_network
@@ -61,7 +61,7 @@ def plans(seed, count, name="tiny", **settings):
     params = engine(name, **settings)
     for offset in range(count):
         network, image = engine_network(1000 * seed + offset, size=30, channels=9)
-        lowered = Lowering(network, image.shape, params)
+        lowered = lower_network(network, image.shape, params)
         results = {lowered.tensors[name].storage.root[0] for name in network.output_names}
         source = lowered.tensors[network.source].storage
         planner = Planner(

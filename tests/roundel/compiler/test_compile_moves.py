@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roundel.compiler import compile_network
-from roundel.compiler.lower import Lowering
+from roundel.compiler.lowering import lower_network
 from roundel.golden.engine import Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.network import Add, Concat, DepthToSpace, MaxPool, Network, Select, Window
@@ -124,7 +124,7 @@ def test_shuffled_channels_of_groups_are_copied_where_that_saves_steps(name):
     )
     made = Network(source="image", input=U8, layers=layers, results=("few", "many"))
     check(made, image_of(6, 7, 5), engine(name), trace=False)
-    lowered = Lowering(made, (6, 7, 5), engine(name))
+    lowered = lower_network(made, (6, 7, 5), engine(name))
     assert [operation.layer for operation in lowered.operations] == ["a", "few", "many", "many"]
     gathered, product = lowered.operations[2:]
     lanes = engine(name).lanes

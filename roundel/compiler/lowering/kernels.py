@@ -4,7 +4,7 @@ from math import gcd
 
 import numpy as np
 
-from roundel.compiler.operation import Piece, Steps
+from roundel.compiler.step_weights import Piece, Steps
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import Opcode, field_limits
 from roundel.golden.network import Window

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from roundel.compiler.operation import Operation
-from roundel.compiler.plan_bands import BandChoice, Bands, roles
-from roundel.compiler.plan_pack import overlap, pack, peak
-from roundel.compiler.plan_pipeline import Pipeline
+from roundel.compiler.planning.bands import BandChoice, Bands, roles
+from roundel.compiler.planning.packing import overlap, pack, peak
+from roundel.compiler.planning.streaming import Pipeline
 from roundel.compiler.refusal import EngineError, more_memory
 from roundel.compiler.tensor import Storage
 from roundel.golden.engine import EngineParams

@@ -1,19 +1,24 @@
-"""Pools, copies and sums as operations of the engine."""
+"""Pools and upsampling as operations of the engine."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from roundel.compiler.area import tile_size
-from roundel.compiler.operation import Operation, Piece, by_slot, identity, pieces
+from roundel.compiler.lowering.columns import by_slot, identity
+from roundel.compiler.lowering.copies import copy
+from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps, spans
+from roundel.compiler.lowering.lowering import Lowering
+from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import SHIFTS
-from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, run_steps, spans
+from roundel.compiler.step_weights import Piece, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.cycles import UNWRITTEN
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.network import Add, AveragePool, MaxPool, Window, window_count
+from roundel.golden.network import AveragePool, Layer, MaxPool, Upsample, Window, window_count
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
 
@@ -124,65 +129,35 @@ def _by_lane(
     )  # fmt: skip
 
 
-def copy(
-    layer: str, source: Tensor, target: Tensor, params: EngineParams, *, shift: int = 0, upsample: bool = False
-) -> Operation:
-    """Copy every channel to the target's place of it, in the target's format.
-
-    Parameters
-    ----------
-    layer
-        Name of the layer, for messages.
-    source, target
-        Both exist already.
-    params
-        The engine's, whose rounding holds.
-    shift
-        Right shift in bits; a left shift if negative.
-    upsample
-        Whether every pixel becomes four.
-    """
-    weight, runtime = identity(params)
-    unit = weight  # of the target, before the shift
-    if shift:
-        weight, unit, runtime = 1 << max(-shift, 0), 1 << max(shift, 0), {"shift": np.asarray([max(shift, 0)])}
-    runtime["bias"] = np.asarray((source.offset - source.form.zero) * weight + target.form.zero * unit)
-    weights = weight * np.eye(len(source.slots), dtype=np.int64)[np.newaxis]
-    steps = dense_steps(pieces(layer, weights, params), POINT, source, target)
-    low, high = target.form.limits
-    return Operation(
-        layer=layer, source=source, target=target, steps=tuple(block.kept() for block in steps),
-        dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime),
-        x_step=source.storage.pixel or params.lanes, low=low, high=high, upsample=upsample,
-    )  # fmt: skip
+def lower_average(lowering: Lowering, layer: AveragePool, source: Tensor) -> Tensor:
+    """Lower a mean."""
+    target = _pooled(lowering, layer, layer.window, source)
+    lowering.operations.append(average(layer, source, target, lowering.params))
+    return target
 
 
-def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
-    """Make a sum: the operand with more fractional bits is multiplied by weights of 1, the other is the residual.
+def lower_maximum(lowering: Lowering, layer: MaxPool, source: Tensor) -> Tensor:
+    """Lower a maximum."""
+    target = _pooled(lowering, layer, layer.window, source)
+    lowering.operations.append(maximum(layer, source, target, lowering.params))
+    return target
 
-    Parameters
-    ----------
-    layer
-        The layer.
-    x, y, target
-        Operands and result; all exist already.
-    params
-        The engine.
 
-    Raises
-    ------
-    InputError
-        The engine's requantizer does not shift.
-    """
-    if params.scheme is not Scheme.SHIFT:
-        raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
-    source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)
-    up = source.form.fraction - residual.form.fraction
-    runtime = dict(layer.runtime()) | {"residual_shift": np.asarray(up)}
-    runtime["bias"] = np.asarray(source.offset - source.form.zero + ((residual.offset - residual.form.zero) << up))
-    steps = dense_steps([Piece(np.eye(len(source.slots), dtype=np.int8)[np.newaxis])], POINT, source, target)
-    return Operation(
-        layer=layer.name, source=source, residual=residual, target=target, steps=tuple(block.kept() for block in steps),
-        dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime), x_step=params.lanes,
-        low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
-    )  # fmt: skip
+def _pooled(lowering: Lowering, layer: Layer, window: Window, source: Tensor) -> Tensor:
+    rows, columns = window.output_size(source.storage.rows, source.storage.columns)
+    return lowering.make(layer.name, layer.output, rows, columns, source.slots)
+
+
+def lower_upsample(lowering: Lowering, layer: Upsample, source: Tensor) -> Tensor:
+    """Lower an upsampling: copies that double both directions, as many as the factor asks for."""
+    if layer.factor & (layer.factor - 1):
+        raise InputError(f"{layer.name}: the engine upsamples by powers of two, not by {layer.factor}")
+    left, target = layer.factor, source
+    while left > 1:
+        left //= 2
+        name = layer.name if left == 1 else f"{layer.name}.{layer.factor // left}"
+        storage = target.storage
+        made = lowering.make(name, layer.output, 2 * storage.rows, 2 * storage.columns, source.slots)
+        lowering.operations.append(copy(layer.name, target, made, lowering.params, upsample=True))
+        target = made
+    return replace(target, name=layer.name)

@@ -5,10 +5,14 @@ from typing import Any
 import numpy as np
 
 from roundel.compiler.area import tile_size
-from roundel.compiler.operation import Operation, Piece, by_slot, pieces
+from roundel.compiler.lowering.columns import by_slot
+from roundel.compiler.lowering.copies import copy
+from roundel.compiler.lowering.kernels import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
+from roundel.compiler.lowering.lowering import Lowering
+from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import SHIFTS
-from roundel.compiler.steps import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
-from roundel.compiler.tensor import Tensor
+from roundel.compiler.step_weights import Piece, pieces
+from roundel.compiler.tensor import Tensor, dense_slots
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Weighted, Window
@@ -31,9 +35,13 @@ def window_of(layer: Weighted, source: Tensor) -> Window:
 
 def depthwise_slots(layer: Weighted, source: Tensor) -> Ints:
     """Slots of the outputs: in the lanes of their channels, `outputs / channels` planes for each of the source's."""
-    outputs, lanes = len(layer.bias) // layer.groups, source.storage.lanes
-    plane, lane = np.divmod(source.slots, lanes)
-    return np.asarray(((plane[:, None] * outputs + np.arange(outputs)) * lanes + lane[:, None]).ravel())
+    return slots_in_lanes(source.slots, source.storage.lanes, len(layer.bias) // layer.groups)
+
+
+def slots_in_lanes(slots: Ints, lanes: int, times: int) -> Ints:
+    """Return `times` slots for each of `slots`, in its lane: those of a plane are in as many planes."""
+    plane, lane = np.divmod(slots, lanes)
+    return np.asarray(((plane[:, None] * times + np.arange(times)) * lanes + lane[:, None]).ravel())
 
 
 def weighted(
@@ -54,7 +62,7 @@ def weighted(
     """
     up = layer.accumulator_fractions - layer.product_fractions
     weights = layer.weights << up if up.any() else layer.weights
-    columns = _columns(layer, residual, params)
+    columns = _columns(layer, params)
     columns["bias"] = (layer.aligned_bias << up) + source.offset * weights.sum(axis=0)
     if residual is not None:
         columns["residual_shift"] = layer.accumulator_fractions - residual.form.fraction
@@ -73,7 +81,7 @@ def weighted(
     )  # fmt: skip
 
 
-def _columns(layer: Weighted, residual: Tensor | None, params: EngineParams) -> dict[str, Ints]:
+def _columns(layer: Weighted, params: EngineParams) -> dict[str, Ints]:
     if params.scheme is not Scheme.SHIFT and layer.leak:
         raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
     return dict(layer.runtime())
@@ -119,3 +127,48 @@ def _depthwise(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, p
         "steps": tuple(block.kept() for block in steps), "dense": sum(map(len, steps)), "depthwise": True,
         "stride": window.stride[0], "x_step": geometry["x_step"] * lanes,
     }  # fmt: skip
+
+
+def lower_weighted(lowering: Lowering, layer: Weighted, source: Tensor, residual: Tensor | None = None) -> Tensor:
+    """Lower a convolution or a matrix product."""
+    window, channels = checked_window(layer, source), len(source.slots)
+    rows, columns = window.output_size(source.storage.height, source.storage.columns)
+    if is_depthwise(layer, channels):
+        slots = depthwise_slots(layer, source)
+        residual = None if residual is None else lowering.repacked(layer.name, residual, slots)
+    else:
+        slots = dense_slots(len(layer.bias)) if residual is None else residual.slots
+    if residual is not None and residual.storage.pixel:
+        raise InputError(f"{layer.name}: a residual must be in planes")
+    flat = source.flat if layer.window is None else False
+    target = lowering.make(layer.name, layer.output, rows, columns, slots, flat=flat)
+    operation = weighted(layer, source, residual, target, lowering.params)
+    lowering.operations += _gathered(lowering, layer, source, operation)
+    return target
+
+
+def _gathered(lowering: Lowering, layer: Weighted, source: Tensor, operation: Operation) -> list[Operation]:
+    """Return the operation of a group convolution, or a copy of its input and one that reads that.
+
+    A group's channels that lie in many planes, as shuffled ones do, cost a step for each plane: a copy in which
+    they are neighbours may cost less.
+    """
+    dense = dense_slots(len(source.slots))
+    if layer.groups == 1 or operation.depthwise or source.storage.pixel or np.array_equal(source.slots, dense):
+        return [operation]
+    storage = source.storage
+    packed = lowering.make(f"{layer.name}.copy", source.form, storage.rows, storage.columns, dense)
+    first = copy(layer.name, source, packed, lowering.params)
+    second = weighted(layer, packed, operation.residual, operation.target, lowering.params)
+    rows, columns = operation.target.storage.rows, operation.target.storage.columns
+    saved = (operation.kept - second.kept) * rows * columns
+    return [first, second] if saved > first.kept * storage.rows * storage.columns else [operation]
+
+
+def checked_window(layer: Weighted, source: Tensor) -> Window:
+    """Return the window of a layer, whose input has the right number of channels."""
+    window, channels = window_of(layer, source), len(source.slots)
+    expected = len(layer.weights) * layer.groups // window.taps
+    if expected != channels or (layer.window is not None and source.flat):
+        raise InputError(f"{layer.name}: expected {expected} input channels, not {channels}")
+    return window

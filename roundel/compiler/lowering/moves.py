@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from roundel.compiler.lower_pool import copy
-from roundel.compiler.lower_weighted import is_depthwise, weighted
+from roundel.compiler.lowering.copies import copy
+from roundel.compiler.lowering.lowering import Lowering
+from roundel.compiler.lowering.weighted import checked_window, depthwise_slots, is_depthwise, slots_in_lanes, weighted
 from roundel.compiler.operation import Operation
-from roundel.compiler.tensor import Storage, Tensor
+from roundel.compiler.tensor import Storage, Tensor, dense_slots
 from roundel.golden.engine import EngineParams, Opcode, field_limits
 from roundel.golden.errors import InputError
 from roundel.golden.network import DepthToSpace, Network, Select, Weighted
@@ -99,9 +100,7 @@ def spread(layer: Weighted, moved: DepthToSpace, source: Tensor, target: Tensor,
     order, planes = moved.order(len(layer.bias)), target.storage.planes
     narrow = _pixel_blocks(target, moved, order)
     if is_depthwise(layer, len(source.slots)):  # its blocks are those of each plane, pixel by pixel
-        plane, lane = np.divmod(target.slots, params.lanes)
-        narrow = replace(narrow, slots=((plane[:, None] * moved.pixels + np.arange(moved.pixels)) * params.lanes
-                                        + lane[:, None]).ravel())  # fmt: skip
+        narrow = replace(narrow, slots=slots_in_lanes(target.slots, params.lanes, moved.pixels))
         operation = weighted(layer, source, None, narrow, params)
         by_pixel = np.arange(planes * moved.pixels).reshape(planes, moved.pixels).T.ravel()
         steps = tuple(operation.steps[block] for block in by_pixel)
@@ -130,9 +129,7 @@ def wide_slots(layer: Weighted | None, source: Tensor, channels: int) -> Ints:
     """Return the slots of the larger map's channels: dense, or in the lanes of a depthwise convolution's channels."""
     if layer is None or not is_depthwise(layer, len(source.slots)):
         return np.arange(channels, dtype=np.int64)
-    lanes, times = source.storage.lanes, channels // len(source.slots)
-    plane, lane = np.divmod(source.slots, lanes)
-    return np.asarray(((plane[:, None] * times + np.arange(times)) * lanes + lane[:, None]).ravel())
+    return slots_in_lanes(source.slots, source.storage.lanes, channels // len(source.slots))
 
 
 def _pixel_blocks(target: Tensor, moved: DepthToSpace, order: Ints) -> Tensor:
@@ -151,3 +148,41 @@ def _wide(operation: Operation, moved: DepthToSpace, target: Tensor) -> Operatio
     """Let the blocks of an operation be pixels of its target."""
     down, across = moved.factor
     return replace(operation, target=target, phases=down, across=across)
+
+
+def lower_select(lowering: Lowering, layer: Select, source: Tensor) -> Tensor:
+    """Return channels where they are."""
+    part = view(layer, source)
+    if part.storage is not source.storage:
+        lowering.views.add(part.storage)
+    return part
+
+
+def lower_spread(lowering: Lowering, moved: DepthToSpace, source: Tensor, layer: Weighted | None = None) -> Tensor:
+    """Lower what makes pixels of channels: those of a convolution's results, or of a map, copied.
+
+    Of a result of the network the host can make pixels: of a map always, of a convolution's results where that
+    takes no more steps, as it does for few channels.
+    """
+    rows, columns, channels = source.storage.height, source.storage.columns, len(source.slots)
+    if layer is None and moved.name in lowering.outside:
+        return pixels_outside(moved, source)
+    if layer is not None:
+        (rows, columns), channels = checked_window(layer, source).output_size(rows, columns), len(layer.bias)
+    slots = wide_slots(layer, source, moved.order(channels).shape[1])
+    target = lowering.make(moved.name, moved.output, rows * moved.factor[0], columns * moved.factor[1], slots)
+    operation = (
+        spread_copy(moved, source, target, lowering.params)
+        if layer is None
+        else spread(layer, moved, source, target, lowering.params)
+    )
+    if layer is not None and moved.name in lowering.outside:
+        slots = depthwise_slots(layer, source) if is_depthwise(layer, len(source.slots)) else dense_slots(channels)
+        narrow = lowering.make(moved.name, moved.output, rows, columns, slots)
+        plain = replace(weighted(layer, source, None, narrow, lowering.params), macs=operation.macs)
+        if plain.kept <= operation.kept or moved.factor[1] > MOST_ACROSS:
+            lowering.operations.append(plain)
+            return pixels_outside(moved, narrow)
+    check_across(moved)
+    lowering.operations.append(operation)
+    return target

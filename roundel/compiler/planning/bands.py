@@ -6,8 +6,8 @@ from math import lcm
 
 from roundel.compiler.area import Tiling, balanced
 from roundel.compiler.operation import Operation
-from roundel.compiler.plan_pack import Taken, first_fit
-from roundel.compiler.plan_pipeline import STREAM_PART, tile_rows
+from roundel.compiler.planning.packing import Taken, first_fit
+from roundel.compiler.planning.streaming import STREAM_PART, tile_rows
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import DESCRIPTOR_BYTES, STEP_BYTES, EngineParams
 
