@@ -1,10 +1,9 @@
 """The table of an activation: what one layer loads into the unit, and the entries that carry it there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Self
 
 import numpy as np
 
@@ -99,10 +98,6 @@ class ActivationTable(Params):
             raise ValueError("linear_shift must be 0 or 2, not 1")
         for place, knot in enumerate(self.knots):
             check_integer(f"knots[{place}]", knot, -(1 << 15), (1 << 15) - 1)
-
-    def with_residual(self, shift: int) -> Self:
-        """Return the table with another shift of the residual."""
-        return replace(self, residual_shift=shift)
 
     @property
     def control(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from roundel.compiler.area import Area, Place, Tiling
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import EngineError, fewer_lanes
-from roundel.compiler.step_weights import Weights, repeats
+from roundel.compiler.step_weights import Steps, Weights, repeats
 from roundel.compiler.tensor import Outer, Storage
 from roundel.golden.codec import CodecParams, encode
 from roundel.golden.engine import (
@@ -123,15 +123,7 @@ def compute(
     half = 2 if operation.upsample else 1
     below = area.first // operation.phases * operation.stride // half - reads.first
     behind = area.left // operation.across * operation.x_step * operation.every // half - reads.left * pixel
-    places = []
-    for number in blocks:
-        steps = operation.steps[number]
-        dy, dx = steps.row + below, steps.byte + behind
-        offset = (steps.plane * source.plane + dy * source.row) * lanes + dx
-        if operation.runs:
-            assert source.row == operation.source.storage.columns
-            dy, dx = 0 * dy, operation.beyond(steps)
-        places.append((offset, dy, dx))
+    places = [_step_places(operation, operation.steps[number], source, below, behind) for number in blocks]
     parameters = streams.put(parameter_stream(operation, blocks, params, places))
     weights = streams.put(streams.weights(operation, blocks))
     values = vars(tiling) | {
@@ -161,6 +153,16 @@ def compute(
             "residual_tile": tiling.tile_h * operation.phases * residual.row,
         }  # fmt: skip
     return values
+
+
+def _step_places(operation: Operation, steps: Steps, source: Place, below: int, behind: int) -> tuple[Ints, Ints, Ints]:
+    """Return offset, dy and dx of a block's steps, in a part that begins so many rows and bytes behind its source."""
+    dy, dx = steps.row + below, steps.byte + behind
+    offset = (steps.plane * source.plane + dy * source.row) * operation.source.storage.lanes + dx
+    if operation.runs:
+        assert source.row == operation.source.storage.columns
+        dy, dx = 0 * dy, operation.beyond(steps)
+    return offset, dy, dx
 
 
 def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -> dict[str, int]:

@@ -10,9 +10,9 @@ from roundel.sim.stimuli.decoder import (
     mutated,
     resized,
     sound,
-    sound_weights,
     weights,
 )
+from roundel.sim.stimuli.naive_decoder import sound_weights
 from roundel.sim.stimuli.nms import BoxImage, beats, clusters, equal_sizes, image_of, members, on_edges, scenarios
 from roundel.sim.stimuli.payload import FRAME, Member, pack, unpack
 from roundel.sim.stimuli.requant import ACC_WIDTH, combinations

@@ -1,9 +1,10 @@
 """Liberty to cells; no tool runs here."""
 
 from roundel.synth.cells.boolean import BoolFunction, invert, variable
+from roundel.synth.cells.cell import FALL, RISE, Arc, Cell, InternalPower, Kind, Pin, Sense
 from roundel.synth.cells.joining import join_libraries
 from roundel.synth.cells.liberty import read_text
-from roundel.synth.cells.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Match, Pin, Sense
+from roundel.synth.cells.library import Library, Match
 from roundel.synth.cells.reader import read_library
 from roundel.synth.cells.reference import REFERENCE
 from roundel.synth.cells.requirements import mappable_library

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.synth.cells import boolean, liberty
 from roundel.synth.cells.boolean import BoolFunction
+from roundel.synth.cells.cell import FALL, RISE, Arc, Cell, InternalPower, Kind, Pin, Sense, Setup, State
 from roundel.synth.cells.liberty import LibertyGroup
-from roundel.synth.cells.library import FALL, RISE, Arc, Cell, InternalPower, Kind, Library, Pin, Sense, Setup, State
+from roundel.synth.cells.library import Library
 from roundel.synth.cells.table import Pair, Table
 
 _PREFIX = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}

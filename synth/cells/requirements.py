@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from roundel.golden.errors import InputError
-from roundel.synth.cells.library import Cell, Kind, Library
+from roundel.synth.cells.cell import Cell, Kind
+from roundel.synth.cells.library import Library
 from roundel.synth.cells.reader import read_library
 
 LEAST_FUNCTIONS = 3

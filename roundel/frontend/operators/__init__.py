@@ -2,7 +2,8 @@
 
 from roundel.frontend.operators.constants import FOLDED, fold
 from roundel.frontend.operators.dialects import DOMAINS
-from roundel.frontend.operators.scope import BATCH, Operator, Refusal, Scope
+from roundel.frontend.operators.operator import Operator
+from roundel.frontend.operators.scope import BATCH, Refusal, Scope
 from roundel.frontend.operators.table import OPERATORS
 
 __all__ = [

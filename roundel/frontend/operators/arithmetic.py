@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from roundel import graph
-from roundel.frontend.operators.scope import Operator
+from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.shapes import identity
 from roundel.graph import Node
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from roundel.frontend.model import MOST_IN_ALL, MOST_VALUES, tensor_array
-from roundel.frontend.operators.scope import BATCH, Levels, Operator
+from roundel.frontend.operators.operator import Operator
+from roundel.frontend.operators.scope import BATCH, Levels
 
 MOVING = ("Cast", "Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 ELEMENTWISE = (

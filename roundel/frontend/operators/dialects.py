@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.operators.scope import Levels, Operator
+from roundel.frontend.operators.operator import Operator
+from roundel.frontend.operators.scope import Levels
 from roundel.golden.formats import signed_width
 from roundel.golden.rounding import limits
 from roundel.graph import ROUNDINGS, Node, Quantize

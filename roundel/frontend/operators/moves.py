@@ -4,7 +4,7 @@ import numpy as np
 
 from roundel import graph
 from roundel.frontend.model import MOST_PADDING
-from roundel.frontend.operators.scope import Operator
+from roundel.frontend.operators.operator import Operator
 from roundel.graph import Node
 
 MOST_BLOCK = 16  # rows and columns that SpaceToDepth makes channels of

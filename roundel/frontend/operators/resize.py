@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel import graph
-from roundel.frontend.operators.scope import BATCH, Operator
+from roundel.frontend.operators.operator import Operator
+from roundel.frontend.operators.scope import BATCH
 from roundel.golden.network import MAX_FACTOR
 from roundel.graph import Node, Reals
 

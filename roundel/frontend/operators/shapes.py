@@ -3,7 +3,8 @@
 import numpy as np
 
 from roundel import graph
-from roundel.frontend.operators.scope import BATCH, Operator
+from roundel.frontend.operators.operator import Operator
+from roundel.frontend.operators.scope import BATCH
 from roundel.graph import Node
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from roundel import graph
 from roundel.frontend.operators import arithmetic, constants, dialects, moves, shapes, views
+from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.resize import resize
-from roundel.frontend.operators.scope import Operator
 from roundel.frontend.operators.transposed import conv_transpose
 from roundel.golden.network import Window
 from roundel.graph import HostOperator, Node

@@ -12,7 +12,7 @@ import numpy as np
 
 from roundel import graph
 from roundel.frontend.model import MOST_PADDING, too_many
-from roundel.frontend.operators.scope import Operator
+from roundel.frontend.operators.operator import Operator
 from roundel.golden.network import Window
 from roundel.golden.rounding import Ints
 from roundel.graph import Node

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from roundel import graph
 from roundel.frontend.model import MOST_IN_ALL
 from roundel.frontend.operators.moves import pixel_parts
-from roundel.frontend.operators.scope import BATCH, Operator, Refusal, View
+from roundel.frontend.operators.operator import Operator
+from roundel.frontend.operators.scope import BATCH, Refusal, View
 from roundel.graph import Node
 
 Nodes = tuple[Node, ...]
