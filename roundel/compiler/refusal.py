@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import plain
+from roundel.golden.requant import Scheme
 
 MOST_MEMORY = 1 << 24  # bytes of the activation memory, at most
 MOST_REDUCTION = 1 << 20
@@ -33,6 +34,12 @@ class EngineError(InputError):
     def __init__(self, message: str, better: Mapping[str, Any]):
         super().__init__(message)
         self.better = dict(better)
+
+
+def check_shifts(layer: str, what: str, params: EngineParams) -> None:
+    """Raise InputError unless the engine's requantizer shifts, which `what` of a layer needs."""
+    if params.scheme is not Scheme.SHIFT:
+        raise InputError(f"{layer}: {what} needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
 
 
 def with_way_on(compile_for: Callable[[EngineParams], T], params: EngineParams) -> T:

@@ -9,7 +9,7 @@ from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import POINT, dense_steps
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
-from roundel.compiler.refusal import SHIFTS
+from roundel.compiler.refusal import SHIFTS, check_shifts
 from roundel.compiler.step_weights import Piece
 from roundel.compiler.tensor import Storage, Tensor, dense_slots
 from roundel.golden.engine import EngineParams
@@ -36,8 +36,7 @@ def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) 
     InputError
         The engine's requantizer does not shift.
     """
-    if params.scheme is not Scheme.SHIFT:
-        raise InputError(f"{layer.name}: a sum needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
+    check_shifts(layer.name, "a sum", params)
     source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)
     up = source.form.fraction - residual.form.fraction
     runtime = dict(layer.runtime()) | {"residual_shift": np.asarray(up)}

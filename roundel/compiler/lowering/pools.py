@@ -12,7 +12,7 @@ from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps, spans
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
-from roundel.compiler.refusal import SHIFTS
+from roundel.compiler.refusal import check_shifts
 from roundel.compiler.step_weights import Piece, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.cycles import UNWRITTEN
@@ -46,7 +46,7 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
         spare = min(int(runtime["shift"].min()), (multiplier & -multiplier).bit_length() - 1) if multiplier else 0
         multiplier, runtime = multiplier >> spare, {"shift": runtime["shift"] - spare}
     elif layer.leak:
-        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
+        check_shifts(layer.name, "a leak", params)
     runtime["bias"] = np.asarray((source.offset - source.form.zero) * multiplier * layer.window.taps)
     weights = np.zeros((*layer.window.kernel, target.storage.planes * params.lanes), dtype=np.int64)
     weights[..., target.slots] = multiplier

@@ -10,13 +10,12 @@ from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import POINT, covers, dense_steps, depthwise_steps, phases_of, spans
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
-from roundel.compiler.refusal import SHIFTS
+from roundel.compiler.refusal import check_shifts
 from roundel.compiler.step_weights import Piece, pieces
 from roundel.compiler.tensor import Tensor, dense_slots
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Weighted, Window
-from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
 
 
@@ -60,9 +59,11 @@ def weighted(
     params
         The engine.
     """
+    if layer.leak:
+        check_shifts(layer.name, "a leak", params)
     up = layer.accumulator_fractions - layer.product_fractions
     weights = layer.weights << up if up.any() else layer.weights
-    columns = _columns(layer, params)
+    columns = dict(layer.runtime())
     columns["bias"] = (layer.aligned_bias << up) + source.offset * weights.sum(axis=0)
     if residual is not None:
         columns["residual_shift"] = layer.accumulator_fractions - residual.form.fraction
@@ -79,12 +80,6 @@ def weighted(
         pad=source.byte(source.form.zero), low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
         macs=storage.rows * storage.columns * layer.weights.size, **made,
     )  # fmt: skip
-
-
-def _columns(layer: Weighted, params: EngineParams) -> dict[str, Ints]:
-    if params.scheme is not Scheme.SHIFT and layer.leak:
-        raise InputError(f"{layer.name}: a leak needs an engine that shifts, not {params.scheme.value}: {SHIFTS}")
-    return dict(layer.runtime())
 
 
 def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, params: EngineParams) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from roundel.golden.engine import Opcode
 from roundel.golden.network import outputs
 from roundel.quantization import QuantizeOptions, quantize
 from tests.roundel.compiler.test_compile import check, engine
-from tests.roundel.frontend.test_onnx_moves import focus, shuffle
+from tests.roundel.frontend.operators.test_onnx_moves import focus, shuffle
 from tests.support.onnx_models import model, reference, saved
 
 
