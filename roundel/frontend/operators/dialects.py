@@ -143,7 +143,6 @@ def _activation(
     op: Operator, output: str, scale: NDArray[Any], zero: int, bounds: tuple[int, int], rounding: str
 ) -> Quantize:
     op.shape(0)
-    op.scope.names.add(op.name)
     return Quantize(
         name=op.name,
         inputs=(op.inputs[0],),
