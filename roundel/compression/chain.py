@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from roundel.frontend import HostModel, Partition, extract
 from roundel.golden.errors import InputError
 from roundel.ui import write_json
 
+MOST_AT_ONCE = 1 << 28  # values of the images that the host takes at once
 PARTS, VERSION = "parts.json", 1
 MAIN = "."
 """The folder of the network itself: that of its part on the engine, or of the largest one of several."""
@@ -113,12 +115,17 @@ class Chain:
         Raises
         ------
         InputError
-            The host cannot run its part, or an output has another size for each image.
+            The host cannot run its part, or gives the engine no finite numbers of one shape; an output has another size
+            for each image; a batch is too large.
         """
+        if self.batch * prod(self.shape) > MOST_AT_ONCE:
+            raise InputError(
+                f"{self.batch} images of {self.shape}: at most {MOST_AT_ONCE} values at once are supported"
+            )
         count, tensors = len(images), {self.source: self._split(np.asarray(images, np.float32))}
         for part in self.parts:
             if part.engine:
-                values = np.concatenate(tensors[part.inputs[0]])[:count]
+                values = _numbers(part.inputs[0], tensors[part.inputs[0]])[:count]
                 results = engine(part, values)
                 tensors |= {name: self._split(np.asarray(results[name], np.float32)) for name in part.outputs}
                 continue
@@ -164,6 +171,17 @@ class Chain:
         for file, data in self.models.items():
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_bytes(data)
+
+
+def _numbers(name: str, pieces: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return what the engine takes as one array; InputError unless it is finite numbers of one shape."""
+    if len({piece.shape[1:] for piece in pieces}) == 1 and all(
+        piece.ndim and piece.dtype.kind in "biuf" for piece in pieces
+    ):
+        values = np.concatenate(pieces)
+        if np.isfinite(values).all():
+            return values
+    raise InputError(f"tensor {name}: the engine takes finite numbers of one shape: for these images it gets others")
 
 
 def _host_model(chain: Chain, part: ChainPart) -> HostModel:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from roundel.compression.chain import MAIN, PARTS, Chain, ChainPart
+from roundel.compression.chain import MAIN, PARTS, VERSION, Chain, ChainPart
+from roundel.frontend import Host
 from roundel.golden.errors import InputError
 
 MOST = 1 << 24  # bytes of such a file
@@ -25,9 +26,11 @@ def read_chain(folder: Path) -> Chain | None:
         if path.stat().st_size > MOST:
             raise ValueError(f"at most {MOST} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))
+        if values["version"] != VERSION:
+            raise ValueError(f"version must be {VERSION}, not {values['version']!r}")
         parts = tuple(_part(item) for item in values["parts"])
         chain = Chain(
-            host=_text(values["host"]),
+            host=Host(values["host"]).value,
             source=_text(values["source"]),
             shape=tuple(_whole(size, 1) for size in values["shape"]),
             outputs=tuple(map(_text, values["outputs"])),
@@ -39,7 +42,7 @@ def read_chain(folder: Path) -> Chain | None:
         _check_order(chain)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: expected the parts that `roundel compress` wrote: {error}") from None
     return chain
 

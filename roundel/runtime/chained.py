@@ -125,8 +125,11 @@ def run_chain(
 
     def engine(part: ChainPart, values: NDArray[Any]) -> Arrays:
         file = images.file if part.inputs[0] == chain.source else f"tensor {part.inputs[0]}"
+        own = source.part(part.file)
+        if values.shape[1:] != own.shape:
+            raise InputError(f"{own.file}: expected images of {own.shape}, not {values.shape[1:]} as parts give them")
         request = Request(
-            source=source.part(part.file),
+            source=own,
             images=Images(images=values, labels=None, file=file),
             detector=detector if part.file == MAIN else None,
         )

@@ -4,7 +4,7 @@ from roundel.frontend.model.channels_last import FIRST, channels_first, has_chan
 from roundel.frontend.model.cutting import cut, made_tensors
 from roundel.frontend.model.input_sizes import declared_sizes, declared_text, network_input, set_input
 from roundel.frontend.model.limits import MOST_IN_ALL, MOST_IN_WINDOWS, MOST_LAYERS, MOST_PADDING, MOST_VALUES, too_many
-from roundel.frontend.model.loading import ONNX, LoadedModel, Model, first_line, load_model, owned
+from roundel.frontend.model.loading import ONNX, LoadedModel, Model, first_line, load_model, owned, subgraphs
 from roundel.frontend.model.opsets import opset_of
 from roundel.frontend.model.preparation import prepare
 from roundel.frontend.model.tensors import tensor_array
@@ -32,6 +32,7 @@ __all__ = [
     "owned",
     "prepare",
     "set_input",
+    "subgraphs",
     "tensor_array",
     "too_many",
 ]

@@ -10,11 +10,9 @@ from roundel.frontend.model import MOST_VALUES
 from roundel.frontend.operators import BATCH
 from roundel.frontend.parts.division import NetworkPart
 from roundel.frontend.parts.examination import Examination, Verdict, outer_reads
+from roundel.frontend.parts.host_model import has_loops
 from roundel.frontend.parts.sizes import Sizes
 from roundel.golden.errors import InputError
-
-ENDLESS = ("Loop", "Scan", "SequenceMap")
-"""Operators that may run for any time."""
 
 
 def extract(examination: Examination, part: NetworkPart) -> onnx.ModelProto:
@@ -108,7 +106,7 @@ class _Constants:
 def _check_bounded(examination: Examination, part: NetworkPart) -> None:
     """Raise InputError for a host's part that nobody can tell the time or the memory of."""
     for item in part.verdicts:
-        if item.operator in ENDLESS:
+        if has_loops([item.proto]):
             where = f"{examination.file}: node {item.name} ({item.operator})"
             raise InputError(f"{where}: the host runs no loops: end the network before it (--outputs)")
         _check_size(examination, item)

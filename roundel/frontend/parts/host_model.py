@@ -1,18 +1,21 @@
 """A part of a network that a host computes, through onnxruntime, or without it through ONNX's own reference."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roundel.frontend.model import first_line
+from roundel.frontend.model import first_line, subgraphs
 from roundel.golden.errors import InputError
 
 WRONG = "Pad_Fusion"  # of onnxruntime: it makes a border of zeros before a MaxPool padding, which is less than all
 QUIET = 4  # errors of onnxruntime are raised, too
 SLOW = "the host's part runs in ONNX's reference, slowly: pip install 'roundel[host]' brings onnxruntime"
+
+ENDLESS = ("Loop", "Scan", "SequenceMap")
+"""Operators that may run for any time."""
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -39,6 +42,8 @@ class HostModel:
             proto = onnx.load_model_from_string(data)
         except Exception as error:  # kinds of protobuf's own
             raise InputError(f"{file}: not a valid ONNX model: {first_line(error)}") from None
+        if has_loops([*proto.graph.node, *(node for function in proto.functions for node in function.node)]):
+            raise InputError(f"{file}: the host runs no loops ({', '.join(ENDLESS)})")
         self.inputs = tuple(item.name for item in proto.graph.input)
         self.outputs = tuple(item.name for item in proto.graph.output)
         self._types = {item.name: item.type.tensor_type.elem_type for item in proto.graph.input}
@@ -56,6 +61,17 @@ class HostModel:
 
     def _type(self, name: str) -> Any:
         return onnx.helper.tensor_dtype_to_np_dtype(self._types[name])
+
+
+def has_loops(nodes: Iterable[onnx.NodeProto]) -> bool:
+    """Whether operators, or those of their branches, may run for any time."""
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node.op_type in ENDLESS:
+            return True
+        stack += [inner for graph in subgraphs(node) for inner in graph.node]
+    return False
 
 
 def host_note() -> str | None:

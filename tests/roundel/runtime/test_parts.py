@@ -225,6 +225,24 @@ def test_constants_of_the_host_are_bounded():
         roundel.compress(model(rows, (3, 8, 8), weights), X)
 
 
+def test_what_is_no_number_does_not_reach_the_engine():
+    row, weights = conv(np.random.default_rng(1), "a", "y", 3, 4)
+    compressed = roundel.compress(model([("Log", ["x"], "a", {}), row], (3, 8, 8), weights), np.abs(X) + 1)
+    with pytest.raises(InputError, match="tensor a: the engine takes finite numbers"):
+        roundel.run(compressed, X)
+
+
+def test_loops_within_branches_are_refused_before_anything_runs():
+    proto, names = loop(), [onnx.helper.make_tensor_value_info("z", 1, None)]
+    [node] = (node for node in proto.graph.node if node.op_type == "Loop")
+    node.output[0] = "z"
+    branch = onnx.helper.make_graph([node], "branch", [], names)
+    proto.graph.node.remove(node)
+    proto.graph.node.append(onnx.helper.make_node("If", ["on"], ["y"], "if", then_branch=branch, else_branch=branch))
+    with pytest.raises(InputError, match=r"node if \(If\): the host runs no loops"):
+        roundel.compress(proto, X)
+
+
 def test_loops_are_refused_before_anything_runs():
     with pytest.raises(InputError, match="the host runs no loops"):
         roundel.compress(loop(), X)
@@ -276,6 +294,27 @@ def other_model(folder):
     (folder / "host" / "1.onnx").write_bytes(proto.SerializeToString())
 
 
+def looping(folder):
+    path = folder / "host" / "1.onnx"
+    proto, other = onnx.load(path), loop()
+    [node] = (node for node in other.graph.node if node.op_type == "Loop")
+    node.input[2], node.output[0] = proto.graph.input[0].name, proto.graph.output[0].name
+    del proto.graph.node[:]
+    proto.graph.node.append(node)
+    proto.graph.initializer.extend(other.graph.initializer)
+    path.write_bytes(proto.SerializeToString())
+
+
+def texts(folder):
+    path = folder / "host" / "1.onnx"
+    proto = onnx.load(path)
+    names = [proto.graph.input[0].name], [proto.graph.output[0].name]
+    del proto.graph.node[:]
+    proto.graph.node.append(onnx.helper.make_node("Cast", *names, to=onnx.TensorProto.STRING))
+    proto.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.STRING
+    path.write_bytes(proto.SerializeToString())
+
+
 def nested(folder):
     shutil.copy(folder / "parts.json", folder / "engine" / "2")
 
@@ -287,6 +326,8 @@ def nested(folder):
         (lose("engine/2/network.npz"), "engine/2/network.npz"),
         (lambda folder: (folder / "host" / "1.onnx").write_bytes(b"no model"), "not a valid ONNX model"),
         (other_model, "host/1.onnx: expected the tensors"),
+        (looping, "host/1.onnx: the host runs no loops"),
+        (texts, "tensor b: the engine takes finite numbers"),
         (nested, "expected a part of the engine alone"),
         (lambda folder: (folder / "parts.json").write_text("{"), "parts.json: expected the parts"),
         (lambda folder: (folder / "parts.json").write_text("[" * 100_000), "parts.json: expected the parts"),
@@ -295,6 +336,11 @@ def nested(folder):
         (damage(lambda values: values["parts"][2].update(file="./.")), "expected a file in the folder"),
         (damage(lambda values: values["parts"][2].update(outputs=["q"])), "no part gives some output"),
         (damage(lambda values: values.update(batch=0)), "at least 1"),
+        (damage(lambda values: values.update(batch=10**9)), "at most 268435456 values at once"),
+        (damage(lambda values: values.update(shape=[8, 3, 8])), "expected images of"),
+        (damage(lambda values: values.update(version=2)), "version must be 1, not 2"),
+        (damage(lambda values: values.update(host="some")), "parts.json: expected the parts"),
+        (damage(lambda values: values["parts"][1].update(operators=[1])), "parts.json: expected the parts"),
         (damage(lambda values: values.update(shape="abc")), "expected a whole number"),
         (damage(lambda values: values.pop("macs")), "parts.json: expected the parts"),
     ],
