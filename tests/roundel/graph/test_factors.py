@@ -6,7 +6,7 @@ import pytest
 from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Conv, fold
-from roundel.graph.factors import factors_in_readers
+from roundel.graph.folding.factors import factors_in_readers
 from tests.support.onnx_models import model, reference
 
 IMAGE = (4, 6, 5)

@@ -13,11 +13,11 @@ import numpy as np
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.graph.activation import ACTIVATIONS
-from roundel.graph.channels import affines_first, orders_in_weights
-from roundel.graph.concats import quantized_sources
-from roundel.graph.factors import factors_in_readers
+from roundel.graph.folding.channels import affines_first, orders_in_weights
+from roundel.graph.folding.concats import quantized_sources
+from roundel.graph.folding.factors import factors_in_readers
+from roundel.graph.folding.moves import settled
 from roundel.graph.graph import Graph
-from roundel.graph.moves import settled
 from roundel.graph.moving import DepthToSpace, Select
 from roundel.graph.nodes import Affine, Conv, Dense, Flatten, MaxPool, Node, Upsample
 from roundel.graph.quantizer import Quantize

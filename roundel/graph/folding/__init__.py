@@ -1,0 +1,5 @@
+"""The normal form of a float network, which quantization reads: a file for each kind of rule."""
+
+from roundel.graph.folding.folding import ELEMENTWISE, MOVERS, fold, is_private, needed
+
+__all__ = ["ELEMENTWISE", "MOVERS", "fold", "is_private", "needed"]
