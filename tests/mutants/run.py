@@ -21,6 +21,8 @@ WATCH = "ROUNDEL_MUTANT_WATCH"
 LARGE = ("numpy", "amaranth", "amaranth.lib.wiring", "amaranth.lib.memory", "pytest", "onnx")
 BROKEN = 99  # what a run ends with that did not come as far as pytest
 NOT_THERE = (4, 5)  # what pytest ends with if a test is not there
+NOT_IMPORTED = "ERROR: found no collectors"  # what it says then of a file of tests that cannot be imported any more
+IMPORT = 1  # code of a run that ended so: it saw the fault
 
 
 class Outcome(NamedTuple):
@@ -70,6 +72,8 @@ def _run(tree: Tree, names: list[str], seconds: dict[str, float]) -> tuple[Outco
     lines = [
         line for line in log.read_text(errors="replace").splitlines() if line.startswith(("E ", "/", "FAILED", "ERROR"))
     ]
+    if code in NOT_THERE and any(line.startswith(NOT_IMPORTED) for line in lines):
+        code = IMPORT
     message = "; ".join(lines[:2])[:300] if code else ""
     return Outcome(verdict, name if code else "", round(time.monotonic() - start, 1), message), code
 
