@@ -20,6 +20,7 @@ FACTOR = 10  # how much longer a test may take than without a fault
 WATCH = "ROUNDEL_MUTANT_WATCH"
 LARGE = ("numpy", "amaranth", "amaranth.lib.wiring", "amaranth.lib.memory", "pytest", "onnx")
 BROKEN = 99  # what a run ends with that did not come as far as pytest
+RAISED = 3  # that pytest itself raised: warnings are errors, and what a failed test left behind is one at the end
 NOT_THERE = (4, 5)  # what pytest ends with if a test is not there
 NOT_IMPORTED = "ERROR: found no collectors"  # what it says then of a file of tests that cannot be imported any more
 IMPORT = 1  # code of a run that ended so: it saw the fault
@@ -116,6 +117,7 @@ def _child(tree: Tree, names: list[str], watch: Path, log: Path) -> None:
         os.environ.update(tree.environment | {WATCH: str(watch)})
         import pytest
 
+        code = RAISED
         code = int(
             pytest.main(
                 ["-x", "--tb=line", "--assert=plain", "-p", "no:cacheprovider", "-p", "tests.mutants.watch", *names]
