@@ -22,7 +22,7 @@ def quantized_sources(graph: Graph) -> Graph:
         shapes = dict(graph.shapes)
         for node in graph.nodes:
             if node.output in behind:
-                parts = _parts(behind[node.output], node)
+                parts = _parts(behind[node.output], node, {*shapes, *(other.name for other in graph.nodes)})
                 shapes |= {part.output: shapes[part.inputs[0]] for part in parts}
                 nodes += parts
                 node = replace(node, inputs=tuple(part.output for part in parts))
@@ -58,14 +58,17 @@ def _fills(low: int, high: int) -> bool:
     return (low, high) == limits(max(2, signed_width(low, high) if low < 0 else high.bit_length()), low < 0)
 
 
-def _parts(quantizer: Quantize, concat: Node) -> list[Quantize]:
-    """Return a quantizer for each source."""
+def _parts(quantizer: Quantize, concat: Node, taken: set[str]) -> list[Quantize]:
+    """Return a quantizer for each source, with names that are not `taken` by others."""
+    count, dot = len(concat.inputs), "."
+    while any(f"{name}{dot}{index}" in taken for name in (quantizer.name, quantizer.output) for index in range(count)):
+        dot += "."
     return [
         replace(
             quantizer,
-            name=f"{quantizer.name}.{index}",
+            name=f"{quantizer.name}{dot}{index}",
             inputs=(source,),
-            output=f"{quantizer.output}.{index}",
+            output=f"{quantizer.output}{dot}{index}",
         )
         for index, source in enumerate(concat.inputs)
     ]

@@ -60,3 +60,18 @@ def test_a_border_of_zeros_before_a_maximum_on_the_host():
     border = {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
     rows = [CONV, ("Exp", ["a"], "e", {}), ("Neg", ["e"], "n", {}), ("Pad", ["n", "p"], "b", {})]
     near(model([*rows, ("MaxPool", ["b"], "y", {"kernel_shape": [3, 3]})], (3, 8, 8), WEIGHTS | border))
+
+
+def test_a_tensor_with_the_name_that_a_quantizer_of_a_part_would_have():
+    b, b_weights = conv(np.random.default_rng(4), "x", "b", 3, 4)
+    last, last_weights = conv(np.random.default_rng(5), "q", "y", 8, 2)
+    quantizer = {"s": np.float32(2**-5), "z": np.float32(0), "n": np.float32(7)}
+    quant = ("qonnx.custom_op.general:Quant", ["c", "s", "z", "n"], "q", {"narrow": 1})
+    outputs = []
+    for name in ("other", "q.0"):
+        rows = [CONV, b, ("Relu", ["a"], name, {}), ("Concat", ["a", "b"], "c", {"axis": 1}), quant, last]
+        rows.append(("Add", [name, name], "d", {}))
+        weights, domains = WEIGHTS | b_weights | last_weights | quantizer, ("qonnx.custom_op.general",)
+        proto = model(rows, (3, 8, 8), weights, outputs=("y", "d"), domains=domains)
+        outputs.append(roundel.run(roundel.compress(proto, X), X).real)
+    assert all((outputs[0][name] == outputs[1][name]).all() for name in ("y", "d"))
