@@ -218,3 +218,12 @@ def test_options_of_the_command_line(tmp_path, capsys):
     assert "--input-shape '1x3x7x6': expected sizes such as 1,3,320,320" in capsys.readouterr().err
     assert call(*options, "--input-shape", "1,3,9,9") == 2
     assert "images: expected shape (count, 3, 9, 9), not (6, 3, 7, 6)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sizes", [IMAGE, (1, *IMAGE)])
+def test_a_file_that_declares_no_axes_takes_sizes_without_and_with_the_batch(sizes):
+    proto = network(IMAGE)
+    declared = proto.graph.input[0].type.tensor_type
+    declared.ClearField("shape")
+    declared.shape.SetInParent()
+    assert roundel.read_onnx(proto, input_shape=sizes).shape == IMAGE
