@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, stream
 
 from roundel.golden.activation import CONTROL, ActivationParams
 from roundel.hw.activation.lane import ActivationLane
-from roundel.hw.lib import Component, In, Out, named
+from roundel.hw.lib import Component, In, Out, named, select
 
 
 class Activation(Component):
@@ -125,10 +125,7 @@ class Activation(Component):
                     field = payload[name].as_value()
                     width = len(getattr(lane, port))
                     columns = [field[start * width :][:width] for start in range(number, params.columns, params.lanes)]
-                    value = columns[0]
-                    for place, column in enumerate(columns[1:], 1):
-                        value = Mux(turn == place, column, value)
-                    m.d.comb += getattr(lane, port).eq(value)
+                    m.d.comb += getattr(lane, port).eq(select(columns, turn))
             if params.pipeline:
                 m.d.comb += lane.en.eq(advance)
             results.append(lane.result)

@@ -1,7 +1,8 @@
 """The weights of steps: blocks of the array, and weights that are wider than the engine's in pieces that fit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,11 @@ class Steps:
         if not keep.any():
             keep[0] = True
         return self if keep.all() else Steps(**{name: values[keep] for name, values in vars(self).items()})
+
+
+def kept_steps(blocks: Sequence[Steps]) -> dict[str, Any]:
+    """Return what an operation says of its output blocks' steps: those `kept`, and how many there were."""
+    return {"steps": tuple(block.kept() for block in blocks), "dense": sum(map(len, blocks))}
 
 
 def repeats(weights: Weights, before: Weights | None = None) -> NDArray[np.bool_]:

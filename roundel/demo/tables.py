@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from roundel.evaluation import REFERENCE_SCHEME, REQUANT_FIGURES, libraries, ratios
+from roundel.evaluation import REFERENCE_SCHEME, REQUANT_FIGURES, libraries, ratio_cells
 from roundel.ui import Grid
 
 DemoValues = Mapping[str, Any]
@@ -102,15 +102,10 @@ def energy(figures: DemoValues) -> Grid:
 
 def ratio_tables(rows: Sequence[Mapping[str, Any]]) -> list[Grid]:
     """One table per library: every requantizer against the runtime shift."""
-    comparisons = ratios(rows, REFERENCE_SCHEME)
-    grids = []
+    titles, grids = ("baseline", *REQUANT_FIGURES), []
     for cells in libraries(rows):
-        place = {(item["baseline"], item["figure"]): item["ratio"] for item in comparisons if item["cells"] == cells}
-        names = dict.fromkeys(baseline for baseline, _ in place)
-        lines = [[name, *(f"{place[name, title]:.2f}" for title in REQUANT_FIGURES)] for name in names]
-        grids.append(
-            Grid(f"How many times more than `{REFERENCE_SCHEME}` on {cells}", ("baseline", *REQUANT_FIGURES), lines)
-        )
+        lines = ratio_cells([row for row in rows if row["cells"] == cells], REFERENCE_SCHEME)
+        grids.append(Grid(f"How many times more than `{REFERENCE_SCHEME}` on {cells}", titles, lines))
     return grids
 
 

@@ -5,7 +5,7 @@ from roundel.evaluation.energy_costs import Costs, Stimulus, cost_jobs, costs_of
 from roundel.evaluation.energy_frame import count, energy_rows, total_nj
 from roundel.evaluation.outcome import Comparison, compare
 from roundel.evaluation.report import REFERENCE_SCHEME, report_tables, write_report
-from roundel.evaluation.report_parts import REQUANT_FIGURES, libraries, ratios
+from roundel.evaluation.report_parts import REQUANT_FIGURES, libraries, ratio_cells, ratios
 from roundel.evaluation.stimulus import Accumulators, from_network, runtime
 from roundel.evaluation.stimulus_decoder import FORMATS, WIDTH, laplace_weights
 from roundel.evaluation.stimulus_nms import BOXES, crowd
@@ -32,6 +32,7 @@ __all__ = [
     "laplace_weights",
     "libraries",
     "library_paths",
+    "ratio_cells",
     "ratios",
     "report_tables",
     "requant_jobs",

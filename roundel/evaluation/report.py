@@ -7,7 +7,7 @@ from pathlib import Path
 from roundel.evaluation.report_activation import ACTIVATION_COLUMNS, activation_cells, activation_section
 from roundel.evaluation.report_decoder import DECODER_COLUMNS, decoder_cells, decoder_section
 from roundel.evaluation.report_nms import NMS_COLUMNS, nms_cells, nms_section
-from roundel.evaluation.report_parts import REQUANT_FIGURES, Row, fpga_lines, libraries, ratios, slug
+from roundel.evaluation.report_parts import REQUANT_FIGURES, Row, fpga_lines, libraries, ratio_cells, slug
 from roundel.ui import Grid, bars, figure, markdown_table, write_json
 
 REFERENCE_SCHEME = "shift"
@@ -49,7 +49,8 @@ def report_tables(rows: Sequence[Row]) -> Iterator[Grid]:
             shown = [[cells(row)[column] for column in kept] for row in here]
             yield Grid(f"{unit} on {library}", [columns[column] for column in kept], shown)
             if unit == "requant":
-                yield Grid(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), _ratio_cells(here))
+                lines = ratio_cells(here, REFERENCE_SCHEME)
+                yield Grid(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), lines)
 
 
 def requant_section(rows: Sequence[Row], folder: Path) -> list[str]:
@@ -62,7 +63,7 @@ def requant_section(rows: Sequence[Row], folder: Path) -> list[str]:
         text += [f"## {cells}", "", f"![Area and energy of each requantizer on {cells}]({picture})", ""]
         text += [*markdown_table(_COST_COLUMNS, map(_cost, here)), ""]
         text += [f"How many times more each needs than `{REFERENCE_SCHEME}`:", ""]
-        text += [*markdown_table(("baseline", *REQUANT_FIGURES), _ratio_cells(here)), ""]
+        text += [*markdown_table(("baseline", *REQUANT_FIGURES), ratio_cells(here, REFERENCE_SCHEME)), ""]
         text += ["Parts, in um2 and pJ per operation:", "", *markdown_table(_PART_COLUMNS, map(_parts, here)), ""]
         text += fpga_lines(here)
     return text
@@ -124,14 +125,6 @@ def _parts(row: Row) -> list[str]:
     names = ("logic", "output_register", "input_register", "parameter_register")
     areas = [f"{row[f'area_{name}_um2']:,.0f}" for name in names]
     return [row["scheme"], *areas, *(f"{row[f'energy_{name}_pj_per_op']:.3g}" for name in names)]
-
-
-def _ratio_cells(rows: Sequence[Row]) -> list[list[str]]:
-    """Ratios of every other scheme, empty where the reference has no figure; no lines without the reference."""
-    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, REFERENCE_SCHEME)}
-    names = dict.fromkeys(name for name, _ in by_place)
-    places = [[(name, title) for title in REQUANT_FIGURES] for name in names]
-    return [[line[0][0], *(f"{by_place[at]:.2f}" if at in by_place else "" for at in line)] for line in places]
 
 
 _MAC_COLUMNS = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.evaluation.report_parts import Row, fpga_lines, libraries, ratios, slug
+from roundel.evaluation.report_parts import Row, fpga_lines, libraries, ratio_cells, slug
 from roundel.ui import bars, figure, markdown_table
 
 OWN_SCHEME = "segments alone"
@@ -25,7 +25,7 @@ def activation_section(rows: Sequence[Row], folder: Path) -> list[str]:
         text += [f"## {cells}", "", f"![Area and energy of each circuit on {cells}]({picture})", ""]
         text += [*markdown_table(ACTIVATION_COLUMNS, map(activation_cells, here)), ""]
         text += [f"How many times more each needs than `{OWN_SCHEME}`:", ""]
-        text += [*markdown_table(("baseline", *_FIGURES), _ratio_cells(here)), ""]
+        text += [*markdown_table(("baseline", *_FIGURES), ratio_cells(here, OWN_SCHEME, _FIGURES)), ""]
         text += fpga_lines(here)
     return text
 
@@ -36,12 +36,6 @@ def activation_cells(row: Row) -> list[str]:
     energies = [f"{row[key]:.3f}" for key in ("energy_pj_per_op", "energy_logic_pj_per_op")]
     errors = [f"{row[key]:.2f}" for key in ("max_error_ulp", "mean_error_ulp")]
     return [row["scheme"], *areas, *energies, f"{row['table_bits']:,}", *errors, "yes" if row["verified"] else "no"]
-
-
-def _ratio_cells(rows: Sequence[Row]) -> list[list[str]]:
-    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, OWN_SCHEME, _FIGURES)}
-    names = dict.fromkeys(name for name, _ in by_place)
-    return [[name, *(f"{by_place[name, title]:.2f}" for title in _FIGURES)] for name in names]
 
 
 def _preamble(rows: Sequence[Row]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.evaluation.report_parts import Row, fpga_lines, libraries, ratios, slug
+from roundel.evaluation.report_parts import Row, fpga_lines, libraries, ratio_cells, slug
 from roundel.synth.measure import SRAM_PJ_PER_BIT
 from roundel.ui import bars, figure, markdown_table
 
@@ -100,12 +100,7 @@ def _kbit(bits: int) -> str:
 
 def _against(rows: Sequence[Row]) -> list[str]:
     """Every row in units of the baseline; nothing without it."""
-    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, BASELINE, _RATIOS)}
-    names = list(dict.fromkeys(name for name, _ in by_place))
-    cells = [
-        [name, *(f"{by_place[name, title]:.3g}" if (name, title) in by_place else "" for title in _RATIOS)]
-        for name in names
-    ]
+    cells = ratio_cells(rows, BASELINE, _RATIOS, ".3g")
     return markdown_table(("scheme", *_RATIOS), cells) if cells else []
 
 

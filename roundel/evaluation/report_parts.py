@@ -44,6 +44,15 @@ def ratios(rows: Sequence[Row], scheme: str, figures: Mapping[str, str] = REQUAN
     return comparisons
 
 
+def ratio_cells(
+    rows: Sequence[Row], scheme: str, figures: Mapping[str, str] = REQUANT_FIGURES, form: str = ".2f"
+) -> list[list[str]]:
+    """Lines of a table of `ratios`, a baseline and its figures each; empty where there is none."""
+    by_place = {(item["baseline"], item["figure"]): item["ratio"] for item in ratios(rows, scheme, figures)}
+    places = [[(name, title) for title in figures] for name in dict.fromkeys(name for name, _ in by_place)]
+    return [[line[0][0], *(format(by_place[at], form) if at in by_place else "" for at in line)] for line in places]
+
+
 def libraries(rows: Iterable[Row]) -> list[str]:
     """Return the cell libraries of `rows`, in order of appearance."""
     return list(dict.fromkeys(row["cells"] for row in rows))

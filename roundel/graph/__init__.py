@@ -4,7 +4,7 @@ from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import read_npz
 from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
-from roundel.graph.images import Images, ImageSource, image_shape, load_images, read_images
+from roundel.graph.images import Images, ImageSource, channels_last, image_shape, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
 from roundel.graph.moving import Crop, DepthToSpace, Moving, Pad, Select
 from roundel.graph.nodes import (
@@ -59,6 +59,7 @@ __all__ = [
     "Select",
     "Upsample",
     "array_of",
+    "channels_last",
     "codes_of",
     "fold",
     "image_shape",

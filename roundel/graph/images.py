@@ -79,6 +79,11 @@ def image_shape(source: ImageSource) -> tuple[int, ...]:
     return _named_arrays(source)[1]["images"].shape[1:]
 
 
+def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape (rows, columns, channels) of an image of (channels, rows, columns); that of features stays."""
+    return (*shape[1:], shape[0]) if len(shape) == 3 else shape
+
+
 def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
     """Read the arrays `images`, each of `shape`, and, where there are any, `labels`.
 
@@ -99,8 +104,8 @@ def read_images(source: ImageSource, shape: tuple[int, ...]) -> Images:
         source = {"images": source.images} | ({} if source.labels is None else {"labels": source.labels})
     path, arrays = _named_arrays(source)
     images, labels = arrays["images"], arrays.get("labels")
-    if images.shape[1:] != shape and len(shape) == 3 and images.shape[1:] == (*shape[1:], shape[0]):
-        images = np.moveaxis(images, -1, 1)  # channels last, as files of images mostly have them
+    if shape != images.shape[1:] == channels_last(shape):
+        images = np.moveaxis(images, -1, 1)  # as files of images mostly have them
     expected = f"(count, {', '.join(map(str, shape))})"
     if images.shape[1:] != shape or len(images) == 0:
         raise InputError(f"{path}: images: expected shape {expected}, not {images.shape}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roundel.graph.nodes import Node, Reals
+from roundel.graph.nodes import Node, Reals, check_map
 
 Shape = tuple[int, ...]
 
@@ -32,7 +32,7 @@ class Select(Moving):
 
     def result_shape(self, shape: Shape) -> Shape:
         """Return (len(channels), rows, columns); ValueError without such channels."""
-        _check_map(shape)
+        check_map(shape)
         if len(set(self.channels)) < len(self.channels) or not set(self.channels) <= set(range(shape[0])):
             raise ValueError(f"expected channels of the {shape[0]} that there are, each at most once")
         return (len(self.channels), *shape[1:])
@@ -61,7 +61,7 @@ class DepthToSpace(Moving):
 
     def result_shape(self, shape: Shape) -> Shape:
         """Return (channels / pixels, rows, columns); ValueError where channels do not divide."""
-        _check_map(shape)
+        check_map(shape)
         down, across = self.factor
         if shape[0] % (down * across):
             raise ValueError(f"{shape[0]} channels do not divide into {down} x {across} pixels")
@@ -93,7 +93,7 @@ class Crop(Moving):
 
     def result_shape(self, shape: Shape) -> Shape:
         """Return (channels, *size); ValueError where the map is too small."""
-        _check_map(shape)
+        check_map(shape)
         for axis, (first, step, size) in enumerate(zip(self.first, self.step, self.size, strict=True)):
             if size < 1 or first + (size - 1) * step >= shape[axis + 1]:
                 raise ValueError(f"expected {size} rows or columns from {first} on, of {shape[axis + 1]}")
@@ -124,7 +124,7 @@ class Pad(Moving):
 
     def result_shape(self, shape: Shape) -> Shape:
         """Return the shape with the border."""
-        _check_map(shape)
+        check_map(shape)
         top, left, bottom, right = self.pad
         return (shape[0], shape[1] + top + bottom, shape[2] + left + right)
 
@@ -134,8 +134,3 @@ class Pad(Moving):
         top, left, bottom, right = self.pad
         borders = ((0, 0), (0, 0), (top, bottom), (left, right))
         return np.pad(inputs[0], borders, constant_values=np.float32(self.value))
-
-
-def _check_map(shape: Shape) -> None:
-    if len(shape) != 3:
-        raise ValueError(f"expected an image (batch, channels, rows, columns), not {len(shape) + 1} axes")

@@ -3,6 +3,7 @@
 Tensors are as in ONNX: (batch, channels, rows, columns) or (batch, features), float32.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -70,8 +71,8 @@ class Conv(Node):
     def compute(self, *inputs: Reals) -> Reals:
         """Convolve a map (batch, channels, rows, columns); ValueError for another, or channels that do not fit."""
         x, outputs = inputs[0], len(self.weights)
-        _check_image(x)
-        _check_size(x.shape[1], self.weights.shape[1] * self.groups)
+        check_map(x.shape[1:])
+        check_size(x.shape[1], self.weights.shape[1] * self.groups)
         if outputs % self.groups:
             raise ValueError(f"{outputs} outputs do not divide into {self.groups} groups")
         rows, columns = self.window.output_size(*x.shape[2:])
@@ -100,7 +101,7 @@ class Dense(Node):
 
     def compute(self, *inputs: Reals) -> Reals:
         """Multiply (..., features) by the weights: (..., outputs); ValueError for another number of features."""
-        _check_size(inputs[0].shape[-1], len(self.weights))
+        check_size(inputs[0].shape[-1], len(self.weights))
         return np.asarray(inputs[0] @ self.weights + self.bias)
 
 
@@ -207,7 +208,7 @@ class AveragePool(Node):
 
     def compute(self, *inputs: Reals) -> Reals:
         """Return the mean of each window of a map (batch, channels, rows, columns)."""
-        _check_image(inputs[0])
+        check_map(inputs[0].shape[1:])
         shape = inputs[0].shape[1:]
         return _channels_first(_windows(inputs[0], self.over(shape)).sum(axis=(3, 4))) / self.counts(shape)
 
@@ -220,7 +221,7 @@ class Upsample(Node):
 
     def compute(self, *inputs: Reals) -> Reals:
         """Repeat the values of a map: (batch, channels, factor * rows, factor * columns)."""
-        _check_image(inputs[0])
+        check_map(inputs[0].shape[1:])
         return inputs[0].repeat(self.factor, axis=2).repeat(self.factor, axis=3)
 
 
@@ -238,7 +239,7 @@ def _windows(x: Reals, window: Window, fill: float = 0) -> Reals:
 
     Padded here, so that rows stay the fastest axis in memory: taking windows out is then a copy of whole rows.
     """
-    _check_image(x)
+    check_map(x.shape[1:])
     window.output_size(*x.shape[2:])
     top, left, bottom, right = window.pad
     if any(window.pad):
@@ -251,12 +252,13 @@ def _channels_first(x: Reals) -> Reals:
     return x.transpose(0, 3, 1, 2)
 
 
-def _check_image(x: Reals) -> None:
-    if x.ndim != 4:
-        raise ValueError(f"expected an image (batch, channels, rows, columns), not {x.ndim} axes")
+def check_map(shape: Sequence[int]) -> None:
+    """Raise ValueError for a shape, without the batch, that is not (channels, rows, columns)."""
+    if len(shape) != 3:
+        raise ValueError(f"expected an image (batch, channels, rows, columns), not {len(shape) + 1} axes")
 
 
-def _check_size(size: int, expected: int) -> None:
+def check_size(size: int, expected: int) -> None:
     """Raise ValueError unless the axis that meets weights has the size they were made for."""
     if size != expected:
         raise ValueError(f"weights for {expected} input channels, but there are {size}")

@@ -4,7 +4,20 @@ from math import prod
 
 from roundel.graph.folding import ELEMENTWISE
 from roundel.graph.moving import Moving
-from roundel.graph.nodes import Add, Affine, AveragePool, Concat, Conv, Dense, Flatten, MaxPool, Node, Upsample
+from roundel.graph.nodes import (
+    Add,
+    Affine,
+    AveragePool,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    MaxPool,
+    Node,
+    Upsample,
+    check_map,
+    check_size,
+)
 
 Shape = tuple[int, ...]
 
@@ -27,24 +40,24 @@ def result_shape(node: Node, *shapes: Shape) -> Shape:
     x = shapes[0]
     match node:
         case Conv():
-            _check_map(x)
-            _check_channels(x[0], node.weights.shape[1] * node.groups)
+            check_map(x)
+            check_size(x[0], node.weights.shape[1] * node.groups)
             if len(node.weights) % node.groups:
                 raise ValueError(f"{len(node.weights)} outputs do not divide into {node.groups} groups")
             return (len(node.weights), *node.window.output_size(*x[1:]))
         case Dense():
-            _check_channels(x[-1], len(node.weights))
+            check_size(x[-1], len(node.weights))
             return (*x[:-1], node.weights.shape[1])
         case Affine():
             if x[0] != len(node.scale):
                 raise ValueError(f"{len(node.scale)} factors for {x[0]} channels")
             return x
         case MaxPool() | AveragePool():
-            _check_map(x)
+            check_map(x)
             window = node.over(x) if isinstance(node, AveragePool) else node.window
             return (x[0], *window.output_size(*x[1:]))
         case Upsample():
-            _check_map(x)
+            check_map(x)
             return (x[0], x[1] * node.factor, x[2] * node.factor)
         case Flatten():
             return (prod(x),)
@@ -81,13 +94,3 @@ def _joined(shapes: tuple[Shape, ...]) -> Shape:
         if shape[1:] != shapes[0][1:]:
             raise ValueError(f"shapes {shapes[0]} and {shape} differ in more than their channels")
     return (sum(shape[0] for shape in shapes), *shapes[0][1:])
-
-
-def _check_map(x: Shape) -> None:
-    if len(x) != 3:
-        raise ValueError(f"expected an image (batch, channels, rows, columns), not {len(x) + 1} axes")
-
-
-def _check_channels(channels: int, expected: int) -> None:
-    if channels != expected:
-        raise ValueError(f"weights for {expected} input channels, but there are {channels}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from roundel.compiler import compile_network
 from roundel.golden.errors import InputError
-from roundel.graph import Graph, fold
+from roundel.graph import Graph, channels_last, fold
 from roundel.quantization import QuantizeOptions, modules_table, quantize, unify
 from roundel.runtime import ChosenEngine, predicted_layers
 from roundel.ui import Progress
@@ -76,8 +76,7 @@ def _cycles(graph: Graph, engine: ChosenEngine, progress: Progress) -> tuple[lis
     """Quantize on one random image, compile, and predict."""
     image = np.random.default_rng(SEED).normal(size=(1, *graph.shape)).astype(np.float32)
     network = quantize(graph, image, QuantizeOptions(rounding=None), progress).network
-    shape = graph.shape if len(graph.shape) == 1 else (*graph.shape[1:], graph.shape[0])
-    compiled = compile_network(network, shape, engine.with_requantizer(network).params)
+    compiled = compile_network(network, channels_last(graph.shape), engine.with_requantizer(network).params)
     return predicted_layers(compiled)
 
 

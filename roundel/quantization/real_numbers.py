@@ -74,5 +74,5 @@ class _Orders:
             network = self._network
             blank = network.encode(np.zeros((1, *self._shape), np.float32))
             self._sizes = {network.source: blank.shape[1:]}
-            self._sizes |= {step.layer.name: step.outputs.shape[1:] for step in steps(network, blank)}
+            self._sizes |= {step.layer.name: step.results.shape[1:] for step in steps(network, blank)}
         return self._sizes[name]

@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compression import MAIN, Chain, ChainPart, network_parts, part_graph, part_model
+from roundel.compression import MAIN, Chain, ChainPart, network_parts, part_model
 from roundel.detection import Detector
-from roundel.frontend import Host, Model, Partition, against_onnxruntime, examine, host_note, prepare_original
+from roundel.frontend import (
+    Host,
+    Model,
+    Partition,
+    against_onnxruntime,
+    examine,
+    host_note,
+    prepare_original,
+    read_onnx,
+)
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, Images
 from roundel.quantization import sqnr_db
@@ -153,22 +162,22 @@ class _Floats:
         self._chain = chain
         self._partition: Partition = network_parts(examination, Host(chain.host))
         self._file = examination.file
+        self._graphs: dict[str, Graph] = {}
         sources = {part.inputs[0] for part in self._partition.engine}
         if sources != {part.inputs[0] for part in chain.engine}:
             raise InputError(f"{self._file}: is not the network that was compressed: its parts are others")
 
     def added(self, request: Request, part: ChainPart) -> Request:
         """Return the request with the float network of its part, which is compared with onnxruntime first."""
-        source = part.inputs[0]
-        graph = part_graph(self._partition, source)
-        imported = against_onnxruntime(graph, part_model(self._partition, source), request.images.images)
-        return replace(request, graph=graph, imported=imported)
+        model = part_model(self._partition, part.inputs[0])
+        self._graphs[part.file] = graph = read_onnx(model)
+        return replace(request, graph=graph, imported=against_onnxruntime(graph, model, request.images.images))
 
     def rows(self, images: Images, outputs: Arrays) -> tuple[FloatRow, ...]:
-        """Return how far the outputs of the host are from those of the float network."""
+        """Return how far the outputs of the host are from those of the float network, whose parts were all added."""
 
         def engine(part: ChainPart, values: NDArray[Any]) -> Arrays:
-            return part_graph(self._partition, part.inputs[0]).named_outputs(values)
+            return self._graphs[part.file].named_outputs(values)
 
         expected = self._chain.run(images.images, engine)
         given = {name for part in self._chain.engine for name in part.outputs}

@@ -10,7 +10,7 @@ import numpy as np
 from roundel.compression import MAIN, Chain, CompressedNetwork, other_folders, read_calibration, read_chain
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
-from roundel.graph import integer_of
+from roundel.graph import channels_last, integer_of
 from roundel.quantization import ImageStatistics
 from roundel.ui import path_of
 
@@ -60,7 +60,7 @@ class Source:
     @property
     def engine_shape(self) -> Shape:
         """Shape of an image as the engine holds it: (rows, columns, channels) or (features,)."""
-        return self.shape if len(self.shape) == 1 else (*self.shape[1:], self.shape[0])
+        return channels_last(self.shape)
 
 
 NetworkSource: TypeAlias = str | Path | CompressedNetwork | Network

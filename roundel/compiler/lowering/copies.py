@@ -5,7 +5,7 @@ import numpy as np
 from roundel.compiler.lowering.columns import by_slot, identity
 from roundel.compiler.lowering.kernels import POINT, dense_steps
 from roundel.compiler.operation import Operation
-from roundel.compiler.step_weights import pieces
+from roundel.compiler.step_weights import kept_steps, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import EngineParams
 
@@ -37,7 +37,7 @@ def copy(
     steps = dense_steps(pieces(layer, weights, params), POINT, source, target)
     low, high = target.form.limits
     return Operation(
-        layer=layer, source=source, target=target, steps=tuple(block.kept() for block in steps),
-        dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime),
+        layer=layer, source=source, target=target, columns=by_slot(target, params.lanes, runtime),
         x_step=source.storage.pixel or params.lanes, low=low, high=high, upsample=upsample,
+        **kept_steps(steps),
     )  # fmt: skip

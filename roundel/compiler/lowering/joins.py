@@ -10,7 +10,7 @@ from roundel.compiler.lowering.kernels import POINT, dense_steps
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import SHIFTS, check_shifts
-from roundel.compiler.step_weights import Piece
+from roundel.compiler.step_weights import Piece, kept_steps
 from roundel.compiler.tensor import Storage, Tensor, dense_slots
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
@@ -43,9 +43,9 @@ def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) 
     runtime["bias"] = np.asarray(source.offset - source.form.zero + ((residual.offset - residual.form.zero) << up))
     steps = dense_steps([Piece(np.eye(len(source.slots), dtype=np.int8)[np.newaxis])], POINT, source, target)
     return Operation(
-        layer=layer.name, source=source, residual=residual, target=target, steps=tuple(block.kept() for block in steps),
-        dense=sum(map(len, steps)), columns=by_slot(target, params.lanes, runtime), x_step=params.lanes,
-        low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
+        layer=layer.name, source=source, residual=residual, target=target,
+        columns=by_slot(target, params.lanes, runtime), x_step=params.lanes,
+        low=layer.limits[0], high=layer.limits[1], leak=layer.leak, **kept_steps(steps),
     )  # fmt: skip
 
 

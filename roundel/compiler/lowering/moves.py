@@ -128,7 +128,7 @@ def spread_copy(moved: DepthToSpace, source: Tensor, target: Tensor, params: Eng
 def wide_slots(layer: Weighted | None, source: Tensor, channels: int) -> Ints:
     """Return the slots of the larger map's channels: dense, or in the lanes of a depthwise convolution's channels."""
     if layer is None or not is_depthwise(layer, len(source.slots)):
-        return np.arange(channels, dtype=np.int64)
+        return dense_slots(channels)
     return slots_in_lanes(source.slots, source.storage.lanes, channels // len(source.slots))
 
 

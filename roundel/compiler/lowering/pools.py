@@ -13,7 +13,7 @@ from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import check_shifts
-from roundel.compiler.step_weights import Piece, pieces
+from roundel.compiler.step_weights import Piece, kept_steps, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.cycles import UNWRITTEN
 from roundel.golden.engine import EngineParams
@@ -123,9 +123,9 @@ def _by_lane(
     ]
     geometry = spans(window, groups)
     return Operation(
-        source=source, target=target, steps=tuple(block.kept() for block in steps), dense=sum(map(len, steps)),
-        columns=by_slot(target, lanes, dict(columns)), depthwise=True, stride=window.stride[0],
-        x_step=geometry.pop("x_step") * lanes, **geometry, **fields,  # type: ignore[arg-type]
+        source=source, target=target, columns=by_slot(target, lanes, dict(columns)), depthwise=True,
+        stride=window.stride[0], x_step=geometry.pop("x_step") * lanes,
+        **kept_steps(steps), **geometry, **fields,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from roundel.compiler.lowering.kernels import POINT, covers, dense_steps, depthw
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import check_shifts
-from roundel.compiler.step_weights import Piece, pieces
+from roundel.compiler.step_weights import Piece, kept_steps, pieces
 from roundel.compiler.tensor import Tensor, dense_slots
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
@@ -91,8 +91,7 @@ def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, param
     parts = pieces(layer.name, full.reshape(taps, channels, outputs), params)
     steps = dense_steps(parts, window, source, target)
     pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage.interleave)
-    return {
-        "steps": tuple(block.kept() for block in steps), "dense": sum(map(len, steps)),
+    return kept_steps(steps) | {
         "stride": phases * window.stride[0] // source.storage.interleave, "phases": phases,
         "x_step": window.stride[1] * pixel,
     }  # fmt: skip
@@ -118,10 +117,8 @@ def _depthwise(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, p
         for block in range(blocks)
     ]
     geometry = spans(window, groups)
-    return geometry | {
-        "steps": tuple(block.kept() for block in steps), "dense": sum(map(len, steps)), "depthwise": True,
-        "stride": window.stride[0], "x_step": geometry["x_step"] * lanes,
-    }  # fmt: skip
+    own = {"depthwise": True, "stride": window.stride[0], "x_step": geometry["x_step"] * lanes}
+    return geometry | kept_steps(steps) | own
 
 
 def lower_weighted(lowering: Lowering, layer: Weighted, source: Tensor, residual: Tensor | None = None) -> Tensor:

@@ -15,7 +15,7 @@ from roundel.frontend.model import (
     prepare,
 )
 from roundel.golden.errors import InputError
-from roundel.graph import Graph, ImageSource
+from roundel.graph import Graph, ImageSource, channels_last
 
 
 def read_graph(
@@ -76,7 +76,7 @@ def prepare_original(model: Model, shape: tuple[int, ...], results: Collection[s
     sizes = (declared_sizes(source) if source is not None else None) or ()
     wanted = shape
     if has_channels_last(proto):
-        sizes, wanted = tuple(sizes[axis] for axis in FIRST), (*shape[1:], shape[0])
+        sizes, wanted = tuple(sizes[axis] for axis in FIRST), channels_last(shape)
     fits = len(sizes) == len(shape) + 1 and sizes[1] in (None, shape[0]) and sizes[1:] != shape
     made, declared = made_tensors(proto), [item.name for item in proto.graph.output]
     cut = list(results) != declared and all(name in made for name in results)

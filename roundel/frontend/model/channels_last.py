@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from roundel.frontend.model.input_sizes import declared_sizes, network_input
 from roundel.frontend.model.loading import ONNX
+from roundel.frontend.model.tensors import constant_tensors
 
 FIRST = (0, 3, 1, 2)  # axes of channels last, in the order of channels first
 ARITHMETIC = ("Add", "Div", "Mul", "Sub")
@@ -61,7 +62,7 @@ class _Spread:
     """Constants of a graph, turned round to channels first: each of them once, however many operators read it."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph, self._constants = graph, _constants(graph)
+        self._graph, self._constants = graph, constant_tensors(graph)
         self._names = {name for node in graph.node for name in (*node.input, *node.output)} | set(self._constants)
         self._made: dict[str, str] = {}
 
@@ -84,7 +85,7 @@ def _before_turns(graph: onnx.GraphProto) -> set[str]:
     source = network_input(graph)
     if source is None or len(declared_sizes(source) or ()) != 4:
         return set()
-    constants, tensors, turns = _constants(graph), {source.name}, 0
+    constants, tensors, turns = constant_tensors(graph), {source.name}, 0
     for node in graph.node:
         if tensors.isdisjoint(node.input):
             continue
@@ -107,17 +108,6 @@ def _passes(node: onnx.NodeProto, tensors: set[str], constants: dict[str, onnx.T
     others = [name for name in node.input if name not in tensors]
     known = all(name in constants and len(constants[name].dims) <= len(FIRST) for name in others)
     return node.domain in ONNX and node.op_type in PASSING and known
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """Return initializers, and values of operators `Constant`, by name."""
-    made = {
-        node.output[0]: helper.get_attribute_value(item)
-        for node in graph.node
-        for item in node.attribute
-        if (node.op_type, item.name) == ("Constant", "value")
-    }
-    return {item.name: item for item in graph.initializer} | made
 
 
 def _dims(item: onnx.ValueInfoProto) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from roundel.frontend.model.loading import ONNX, subgraphs
-from roundel.frontend.model.tensors import tensor_array
+from roundel.frontend.model.tensors import constant_tensors, tensor_array
 from roundel.golden.errors import InputError
 
 OLDEST = 7  # opset: before it, arithmetic on tensors broadcast in another way
@@ -70,13 +70,7 @@ class _Rewriter:
     def __init__(self, graph: onnx.GraphProto, file: str, opset: int) -> None:
         self.opset = opset
         self._file, self._names = file, _names(graph)
-        self._known = {item.name: item for item in graph.initializer}
-        self._known |= {
-            node.output[0]: item.t
-            for node in graph.node
-            for item in node.attribute
-            if (node.op_type, item.name) == ("Constant", "value")
-        }
+        self._known = constant_tensors(graph)
         self._constants: list[onnx.TensorProto] = []
 
     def graph(self, graph: onnx.GraphProto) -> None:

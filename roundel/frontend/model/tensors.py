@@ -14,6 +14,17 @@ BITS = {"FLOAT4E2M1": 4, "INT2": 2, "INT4": 4, "UINT2": 2, "UINT4": 4}  # types 
 FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
+def constant_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Return the initializers of a graph, and the values of its operators `Constant`, by name."""
+    made = {
+        node.output[0]: item.t
+        for node in graph.node
+        for item in node.attribute
+        if (node.op_type, item.name) == ("Constant", "value")
+    }
+    return {item.name: item for item in graph.initializer} | made
+
+
 def tensor_array(where: str, tensor: onnx.TensorProto) -> NDArray[Any]:
     """Return the values of a tensor.
 
