@@ -56,8 +56,9 @@ def _beats(params: DecoderParams, stimulus: WeightStreams) -> tuple[list[int], l
     design = Design(sources=(to_verilog(component, unit.name),), top=unit.name)
     config = {"params": params.as_dict(), "latency": component.latency}
     what = f"the RTL of {decoder_scheme(params)}"
-    with proven(design, what, bench=BENCHES[unit.name], config=config, stimulus=stimulus.write(TIMES)) as (_, folder):
-        arrivals = np.load(folder / "decoded.npz")["arrivals"]
+    measured = proven(design, what, bench=BENCHES[unit.name], config=config, stimulus=stimulus.write(TIMES))
+    with measured as (_, folder), np.load(folder / "decoded.npz") as decoded:
+        arrivals = decoded["arrivals"]
     tiles = arrivals.reshape(TIMES, -1)
     return tiles[:, 0].tolist(), tiles[:, -1].tolist()
 

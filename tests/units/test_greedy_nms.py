@@ -17,6 +17,7 @@ from roundel.hw.nms import GreedyNms
 from roundel.sim.runner import Design, run
 from roundel.sim.stimuli import clusters
 from tests.support import rtl
+from tests.support.arrays import load_arrays
 from tests.support.exact import overlap
 from tests.support.outside import need
 
@@ -222,7 +223,7 @@ def test_a_file_of_boxes_through_the_rtl(lanes, tmp_path, seed):
         folder=tmp_path / "run",
     )
     assert result.passed, result.failures
-    found = np.load(result.folder / "kept.npz")
+    found = load_arrays(result.folder / "kept.npz")
     kept, scans, beats = [], 0, 0
     for one, end in zip(images, ends, strict=True):
         detections = Detections(boxes=one.boxes, scores=one.scores, classes=one.labels)

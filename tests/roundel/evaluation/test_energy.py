@@ -16,6 +16,7 @@ from roundel.golden.mac import MacParams
 from roundel.golden.network import Network, Weighted, Window, steps
 from roundel.golden.nms import Boxes
 from roundel.synth.analysis import Energy
+from tests.support.arrays import load_arrays
 
 TINY = EngineParams(**CONFIGS["tiny"])  # 4 lanes, 4 columns, a bus of 64 bits
 
@@ -175,7 +176,7 @@ def test_a_row_of_the_array(monkeypatch, tmp_path):
 
     def measure(mapped, cells, *, bench, config, stimulus):
         stimulus(tmp_path / "stimulus.npz")
-        seen.update(config, beats=len(np.load(tmp_path / "stimulus.npz")["activations"]))
+        seen.update(config, beats=len(load_arrays(tmp_path / "stimulus.npz")["activations"]))
         spent = {"logic": Energy(1.0, 0.5, 0.25), "memory": Energy(2.0, 0.0, 0.0)}
         proof = SimpleNamespace(passed=True)
         return SimpleNamespace(power=SimpleNamespace(by=lambda _: spent), cycles=3000, proof=proof)

@@ -23,6 +23,7 @@ from roundel.graph import (
     Relu,
     Upsample,
 )
+from tests.support.arrays import load_arrays
 from tests.support.onnx_models import reference
 from tests.support.places import NETWORKS
 
@@ -107,7 +108,7 @@ def test_network_equals_brevitas(kind, dialect):
     limits = [(node.low, node.high) for node in graph.nodes if isinstance(node, Quantize)]
     assert limits == [(-128, 127), (0, 15), (0, 15)]
     assert {node.code_width for node in graph.nodes if isinstance(node, Conv | Dense)} == {4}
-    arrays = np.load(NETWORKS / "brevitas.npz")
+    arrays = load_arrays(NETWORKS / "brevitas.npz")
     got, expected = graph.run(arrays["images"]), arrays[kind]
     assert len(np.unique(expected)) > 40
     if kind == "shift":
