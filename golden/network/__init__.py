@@ -4,6 +4,7 @@ from roundel.golden.network.base import MAX_SHIFT, Layer, Requantized, Step
 from roundel.golden.network.conv import Window, grouped_matmul, im2col, matmul, patches, window_count
 from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.file import load, load_meta, save
+from roundel.golden.network.gate import Gate
 from roundel.golden.network.join import Add, Concat
 from roundel.golden.network.moves import DepthToSpace, Select
 from roundel.golden.network.network import Network, outputs, run, steps
@@ -19,6 +20,7 @@ __all__ = [
     "DepthToSpace",
     "Encoding",
     "Flatten",
+    "Gate",
     "InputRounding",
     "Layer",
     "MaxPool",

@@ -262,11 +262,16 @@ class Requantized(Layer):
             raise ValueError(f"shift must be 0 to {MAX_SHIFT}, not {wrong[0]}")
         if self.leak and max(self.shifts.tolist()) + self.leak > MAX_SHIFT:
             raise ValueError(f"shift and leak must be at most {MAX_SHIFT}, not {max(self.shifts.tolist()) + self.leak}")
-        mantissas = {form.mantissa for form in (*self.expects, self.output)}
+        mantissas = {form.mantissa for form in (*self._alike, self.output)}
         if len(mantissas) > 1:
             raise ValueError(f"mantissas of input and output must agree to be shifted, not be {sorted(mantissas)}")
         if self.output.zero:
             raise ValueError(f"a shift has no zero point, but the output's is {self.output.zero}")
+
+    @property
+    def _alike(self) -> tuple[Format, ...]:
+        """Formats whose mantissa must be the output's where shifts do all: those of all sources, unless told."""
+        return self.expects
 
     def _check_apart(self, bits: int) -> None:
         """Raise ValueError where summands would have to be shifted to each other by more than `MAX_SHIFT`."""

@@ -18,6 +18,7 @@ from roundel.golden.formats import Format
 from roundel.golden.network.base import Layer
 from roundel.golden.network.conv import Window
 from roundel.golden.network.encoding import Encoding, InputRounding
+from roundel.golden.network.gate import Gate
 from roundel.golden.network.join import Add, Concat
 from roundel.golden.network.moves import DepthToSpace, Select
 from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
@@ -40,9 +41,10 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
         "flatten": Flatten,
         "select": Select,
         "depth_to_space": DepthToSpace,
+        "gate": Gate,
     }
 )
-NEWER = (Select, DepthToSpace)
+NEWER = (Select, DepthToSpace, Gate)
 """Kinds that files of version 1 do not have."""
 ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are arrays, and that of the format of each
 

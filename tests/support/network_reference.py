@@ -214,6 +214,18 @@ def concat(layer, *tensors):
     return Tensor((*tensors[0].shape[:-1], sum(tensor.shape[-1] for tensor in tensors)), values)
 
 
+def gate(layer, x, factors):
+    channels = x.shape[-1]
+    per_image = prod(x.shape[1:])
+    forms, values = (layer["x"], layer["gate"]), []
+    shift = sum(form["fraction"] for form in forms) - layer["output"]["fraction"]
+    for place, value in enumerate(x.values):
+        factor = factors.values[place // per_image * channels + place % channels] - forms[1]["zero"]
+        mantissas = tuple(form["mantissa"] for form in forms)
+        values.append(requantize(layer, (value - forms[0]["zero"]) * factor, shift, mantissas))
+    return Tensor(x.shape, values)
+
+
 def pooled(layer, x, one):
     """`one` of the values of every window, those in the padding None."""
     (rows, columns), place = positions(layer["window"], x.shape)
@@ -280,4 +292,5 @@ KINDS = {
     "flatten": flatten,
     "select": select,
     "depth_to_space": depth_to_space,
+    "gate": gate,
 }
