@@ -65,8 +65,8 @@ def test_a_file_of_version_2_holds_it(x, gate, scheme, tmp_path, seed):
     rng, path = np.random.default_rng(seed), tmp_path / "network.npz"
     rounding = scheme.default_rounding
     made = Weighted(
-        name="factors", sources=("flat",), output=gate, weights=rng.integers(-128, 128, (12 * 3, 3)),
-        bias=np.zeros(3, np.int64), x=x, w=Format(width=8, signed=True, fraction=8 - x.fraction + gate.fraction),
+        name="factors", sources=("flat",), output=gate, weights=rng.integers(-128, 128, (12 * 7, 7)),
+        bias=np.zeros(7, np.int64), x=x, w=Format(width=8, signed=True, fraction=8 - x.fraction + gate.fraction),
         b=Format(width=8, signed=True, fraction=0), window=None, requant=scheme, rounding=rounding,
     )  # fmt: skip
     flat = Flatten(name="flat", sources=("image",), output=x)
@@ -76,7 +76,7 @@ def test_a_file_of_version_2_holds_it(x, gate, scheme, tmp_path, seed):
     save(network, path)
     header = reference.read(path)
     assert header["version"] == 2
-    image = drawn(x, (2, 3, 4, 3), rng)
+    image = drawn(x, (2, 3, 4, 7), rng)
     expected = reference.run(header, reference.Tensor(image.shape, image.ravel().tolist()))["gated"]
     for read in (network, load(path)):
         result = outputs(read, image)["gated"]
