@@ -175,9 +175,19 @@ class ActivationParams(Params):
         -------
         Integers of 8 bits in the shape of `words`, unsigned where the table says so.
         """
+        added = _checked("residual", residual, limits(self.RESIDUAL_WIDTH, True) if self.residual else (0, 0))
+        return self.rounded(self.totals(words, table, slopes=slopes) + self.lifted(added, table), table)
+
+    def totals(self, words: ArrayLike, table: ActivationTable, *, slopes: ArrayLike = 0) -> Ints:
+        """Return what the unit rounds, without a residual, in units of `step_bits` bits below a knot's.
+
+        Parameters
+        ----------
+        words, table, slopes
+            As for `compute`.
+        """
         knots = self.check_table(table)
         values = _checked("words", words, limits(self.in_width, True))
-        added = _checked("residual", residual, limits(self.RESIDUAL_WIDTH, True) if self.residual else (0, 0))
         columns = _checked("slopes", slopes, limits(self.slope_width, False) if self.slopes else (0, 0))
 
         position = arithmetic.positions(
@@ -191,9 +201,16 @@ class ActivationParams(Params):
             total = np.where((values < 0) & (table.fold is Fold.ODD), -total, total)
         if table.linear:
             total = total + arithmetic.linear_part(values, table.linear_shift, self.step_bits)
-        total = total + ((added << table.residual_shift) << self.step_bits)
+        return np.asarray(total)
+
+    def lifted(self, residual: Ints, table: ActivationTable) -> Ints:
+        """Return what a residual adds to `totals`."""
+        return np.asarray(residual << (table.residual_shift + self.step_bits))
+
+    def rounded(self, totals: Ints, table: ActivationTable) -> Ints:
+        """Return results of `totals`: rounded once, clamped, unsigned where the table says so."""
         low, high = limits(self.OUT_WIDTH, True)
-        result = arithmetic.rounded(total, self.fraction + self.step_bits, low, high)
+        result = arithmetic.rounded(totals, self.fraction + self.step_bits, low, high)
         return np.asarray(result - low if table.unsigned else result)
 
 
@@ -203,6 +220,11 @@ def _checked(name: str, values: ArrayLike, ends: tuple[int, int]) -> Ints:
     if integers.size and not (ends[0] <= integers.min() and integers.max() <= ends[1]):
         raise ValueError(f"{name} must be {ends[0]} to {ends[1]}, not {integers.min()} to {integers.max()}")
     return integers
+
+
+WORDS = ActivationParams()
+"""The unit of layers of integer networks and of the engine: its words, tables and arithmetic; how many columns and
+lanes work side by side changes no result."""
 
 
 def slope_table(params: ActivationParams, slopes: ArrayLike, *, linear_shift: int = 0) -> tuple[ActivationTable, Ints]:

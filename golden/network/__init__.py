@@ -1,5 +1,6 @@
 """Integer layers, the network of them, its file."""
 
+from roundel.golden.network.activated import Activated
 from roundel.golden.network.base import MAX_SHIFT, Layer, Requantized, Step
 from roundel.golden.network.conv import Window, grouped_matmul, im2col, matmul, patches, window_count
 from roundel.golden.network.encoding import Encoding, InputRounding
@@ -14,6 +15,7 @@ from roundel.golden.network.weighted import Weighted
 __all__ = [
     "MAX_FACTOR",
     "MAX_SHIFT",
+    "Activated",
     "Add",
     "AveragePool",
     "Concat",

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.network.encoding import Encoding
 from roundel.golden.network.header import (
-    NEWER,
+    OPTIONAL,
     Arrays,
+    is_newer,
     read_encoding,
     read_format,
     read_layer,
@@ -32,7 +33,10 @@ from roundel.golden.network.header import (
 from roundel.golden.network.network import Network
 
 FORMAT = "roundel-network"
-VERSIONS = (1, 2)  # the second has an encoding and newer kinds of layers, and is written where it needs to be
+VERSIONS = (
+    1,
+    2,
+)  # the second has an encoding and newer kinds of layers and activations, and is written where it needs to be
 HEADER = "header.json"
 KEYS = ("format", "version", "source", "input", "layers", "results", "meta")
 ENCODING = "encoding"
@@ -79,8 +83,9 @@ def load(path: Path) -> Network:
     for index, entry in enumerate(header["layers"]):
         try:
             layers.append(read_layer(index, entry, arrays))
-            if header["version"] == 1 and isinstance(layers[-1], NEWER):
-                raise ValueError("a layer of this kind needs version 2 of the file")
+            if header["version"] == 1 and is_newer(layers[-1]):
+                what = "an activation" if getattr(layers[-1], OPTIONAL, None) else "a layer of this kind"
+                raise ValueError(f"{what} needs version 2 of the file")
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: layers[{index}]: {_line(error)}") from None
     if arrays:
@@ -105,7 +110,7 @@ def load_meta(path: Path) -> dict[str, Any]:
 
 def _to_bytes(network: Network, meta: Mapping[str, Any]) -> bytes:
     arrays: Arrays = {}
-    usual = network.encoding == Encoding() and not any(isinstance(layer, NEWER) for layer in network.layers)
+    usual = network.encoding == Encoding() and not any(map(is_newer, network.layers))
     header = {
         "format": FORMAT,
         "version": VERSIONS[not usual],

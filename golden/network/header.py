@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.activation import ActivationTable, Fold
 from roundel.golden.formats import Format
+from roundel.golden.network.activated import Activated
 from roundel.golden.network.base import Layer
 from roundel.golden.network.conv import Window
 from roundel.golden.network.encoding import Encoding, InputRounding
@@ -46,7 +48,14 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
 )
 NEWER = (Select, DepthToSpace, Gate)
 """Kinds that files of version 1 do not have."""
+OPTIONAL = "activation"
+"""The field that stands in files of version 2 only, and only where a layer has such a thing."""
 ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are arrays, and that of the format of each
+
+
+def is_newer(layer: Layer) -> bool:
+    """Whether only files of version 2 hold a layer."""
+    return isinstance(layer, NEWER) or getattr(layer, OPTIONAL, None) is not None
 
 
 def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
@@ -55,6 +64,8 @@ def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
     stored: dict[str, Any] = {"kind": kind}
     for field in fields(layer):
         value = getattr(layer, field.name)
+        if field.name == OPTIONAL and value is None:
+            continue
         if field.name in ARRAYS:
             name = f"{index}.{field.name}"
             arrays[name] = np.ascontiguousarray(value, dtype=array_type(getattr(layer, ARRAYS[field.name])))
@@ -70,6 +81,10 @@ def read_layer(index: int, stored: object, arrays: Arrays) -> Layer:
     kind = KINDS.get(read_string(entry.pop("kind", "")))
     if kind is None:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+    if OPTIONAL in entry and entry[OPTIONAL] is None:
+        raise ValueError(f"{OPTIONAL} must be left out where there is none")
+    if OPTIONAL in (field.name for field in fields(kind)):
+        entry.setdefault(OPTIONAL, None)
     values = _read_fields(kind, entry, ARRAYS)
     for name in ARRAYS.keys() & entry.keys():
         values[name] = _read_array(f"{index}.{name}", entry[name], values[ARRAYS[name]], arrays)
@@ -86,7 +101,7 @@ def write_value(value: Any) -> Any:
     """Return a parameter as JSON has it."""
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Format | Window | Encoding):
+    if isinstance(value, Format | Window | Encoding | Activated | ActivationTable):
         return {field.name: write_value(getattr(value, field.name)) for field in fields(value)}
     return [write_value(item) for item in value] if isinstance(value, tuple) else value
 
@@ -153,6 +168,14 @@ def _read_window(value: object) -> Window:
     return Window(**_read_fields(Window, read_object(value)))
 
 
+def _read_activated(value: object) -> Activated:
+    return Activated(**_read_fields(Activated, read_object(value)))
+
+
+def _read_table(value: object) -> ActivationTable:
+    return ActivationTable(**_read_fields(ActivationTable, read_object(value)))
+
+
 def _read_integer(value: object) -> int:
     check_integer("value", value, -(1 << 31), (1 << 31) - 1)
     return int(value)  # type: ignore[call-overload, no-any-return]  # checked
@@ -198,6 +221,9 @@ READERS: Mapping[Any, Read] = MappingProxyType(
         bool: _read_bool,
         Format: read_format,
         Window: _read_window,
+        ActivationTable: _read_table,
+        Activated | None: partial(_optional, _read_activated),
+        Fold: partial(choice, Fold, "value"),
         InputRounding: partial(choice, InputRounding, "value"),
         Rounding: partial(choice, Rounding, "value"),
         Scheme: partial(choice, Scheme, "value"),

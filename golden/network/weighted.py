@@ -8,18 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.formats import MAX_FRACTION, Format, accumulator_width, align
+from roundel.golden.network.activated import Activated
 from roundel.golden.network.base import Array, Part, Requantized
 from roundel.golden.network.blocks import window_blocks
 from roundel.golden.network.conv import Window, im2col, patches
 from roundel.golden.network.products import Products
 from roundel.golden.parameters import check_integer
-from roundel.golden.requant import Factor, Scheme
-from roundel.golden.rounding import Ints
+from roundel.golden.requant import Factor, RequantParams, Scheme
+from roundel.golden.rounding import Ints, Rounding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Weighted(Requantized):
     """Convolution or matrix product, bias, and optionally a residual: everything up to the one requantizer.
+
+    With an activation the requantizer gives words, rounded down whatever `rounding` says, which is then that of the
+    bias alone; the activation rounds once, a residual included.
 
     Parameters
     ----------
@@ -34,12 +38,15 @@ class Weighted(Requantized):
     window
         How the kernel slides; None for a matrix product over the last axis.
     residual
-        Format of the second source, which is added before the requantizer; None without one. Sum and residual are
-        aligned to the larger number of fractional bits by left shifts [R].
+        Format of the second source, which is added before the requantizer, or behind the activation where there is
+        one; None without one. Sum and residual are aligned to the larger number of fractional bits by left shifts [R].
     groups
         The outputs of group g, neighbours, read the channels of group g, neighbours too.
     w_fractions, w_mantissas
         Fractional bits and mantissa of the weights of each output; None: those of `w` for all.
+    activation
+        A function of one value behind the sums; None without one. Only where `requant` is `SHIFT`, and without `bounds`
+        and `leak`.
     """
 
     weights: Ints
@@ -52,6 +59,7 @@ class Weighted(Requantized):
     groups: int = 1
     w_fractions: tuple[int, ...] | None = None
     w_mantissas: tuple[float, ...] | None = None
+    activation: Activated | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -61,8 +69,10 @@ class Weighted(Requantized):
         self._check_scales()
         if self.requant is Scheme.SHIFT:
             self._check_apart(int(self.product_fractions.max()) - self.b.fraction)
-        if self.residual is not None:
-            self._check_apart(int(np.abs(self.product_fractions - self.residual.fraction).max()))
+        if self.added is not None:
+            self._check_apart(int(np.abs(self.product_fractions - self.added.fraction).max()))
+        if self.activation is not None:
+            self._check_activation(self.activation)
         self._check_requantizer()
 
     def _check_shapes(self) -> None:
@@ -96,6 +106,16 @@ class Weighted(Requantized):
         elif (mantissas != 1).any() or self.b.mantissa != self.x.mantissa:
             raise ValueError(f"{self.name}: mantissas must be 1 (weights) and the input's (bias) to be shifted")
 
+    def _check_activation(self, activation: Activated) -> None:
+        if self.requant is not Scheme.SHIFT:
+            raise ValueError(f"{self.name}: an activation needs requant shift, not {self.requant.value}")
+        if self.bounds is not None or self.leak:
+            raise ValueError(f"{self.name}: no bounds and no leak stand beside an activation, which clamps and leaks")
+        try:
+            activation.check(self.output, self.residual, len(self.bias))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: activation: {error}") from None
+
     @property
     def taps(self) -> int:
         """Positions of the kernel; 1 for a matrix product."""
@@ -105,6 +125,11 @@ class Weighted(Requantized):
     def expects(self) -> tuple[Format, ...]:
         """Formats of the input and of the residual, if there is one."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
+
+    @property
+    def added(self) -> Format | None:
+        """Format of the residual that is added before the requantizer; None without one."""
+        return self.residual if self.activation is None else None
 
     @cached_property
     def weight_fractions(self) -> Ints:
@@ -124,9 +149,32 @@ class Weighted(Requantized):
     @cached_property
     def accumulator_fractions(self) -> Ints:
         """Fractional bits of the sums that the requantizer takes, (outputs,)."""
-        if self.residual is None:
+        if self.added is None:
             return self.product_fractions
-        return np.maximum(self.product_fractions, self.residual.fraction)
+        return np.maximum(self.product_fractions, self.added.fraction)
+
+    @property
+    def shifts(self) -> Ints:
+        """Right shifts by output: to the format of the output, or of the words of an activation."""
+        form = self.output if self.activation is None else self.activation.word
+        return self.accumulator_fractions - form.fraction
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Least and greatest integer that the requantizer gives: a result, or a word of an activation."""
+        return super().limits if self.activation is None else self.activation.word.limits
+
+    @property
+    def requantizer(self) -> RequantParams:
+        """The requantizer alone; with an activation, that which gives its words."""
+        if self.activation is None:
+            return super().requantizer
+        return RequantParams(
+            scheme=self.requant,
+            acc_width=max(16, self.requantizer_width),
+            out_width=self.activation.word.width,
+            rounding=Rounding.FLOOR,
+        )
 
     @cached_property
     def aligned_bias(self) -> Ints:
@@ -144,12 +192,12 @@ class Weighted(Requantized):
     @property
     def requantizer_width(self) -> int:
         """Signed bits that hold what enters the requantizer: the accumulator, or its sum with the residual."""
-        if self.residual is None:
+        if self.added is None:
             return self.accumulator_width
         up = self.accumulator_fractions
         products = self.accumulator_width + int((up - self.product_fractions).max())
-        width = self.residual.width + (not self.residual.signed or self.residual.zero != 0)
-        return max(products, width + int(up.max()) - self.residual.fraction) + 1
+        width = self.added.width + (not self.added.signed or self.added.zero != 0)
+        return max(products, width + int(up.max()) - self.added.fraction) + 1
 
     @property
     def dense_weights(self) -> Ints:
@@ -179,6 +227,25 @@ class Weighted(Requantized):
         x = inputs[0].astype(np.int64)
         return x.reshape(-1, x.shape[-1]) if self.window is None else im2col(x, self.window, self.x.zero)
 
+    def results(self, *inputs: Array) -> Array:
+        """Requantize the sums, block by block, and activate them."""
+        if self.activation is None:
+            return super().results(*inputs)
+        outputs = np.empty(self.shape(*inputs), self.output.storage)
+        for part, sums in self.sums(*inputs):
+            residual = None
+            if self.residual is not None:
+                residual = inputs[1].reshape(outputs.shape)[part].reshape(sums.shape)
+            outputs[part] = self.activation.compute(self.requantize(sums), residual).reshape(outputs[part].shape)
+        return outputs
+
+    def requantize(self, accumulators: Array) -> Array:
+        """Return integers of the output from what enters the requantizer; with an activation its words."""
+        if self.activation is None:
+            return super().requantize(accumulators)
+        words: Array = accumulators >> self.shifts.astype(accumulators.dtype)
+        return np.clip(words, *self.limits, out=words)
+
     def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
         """Sum products, bias and residual of a map (batch, rows, columns, channels), or of features without a window.
 
@@ -197,9 +264,9 @@ class Weighted(Requantized):
         for part in window_blocks(windows, len(bias)):
             sums = products.compute(windows[part]).astype(integers)
             sums += bias
-            if self.residual is not None:
+            if self.added is not None:
                 residual = inputs[1].reshape(self.shape(x))[part].reshape(sums.shape)
-                self._add(sums, residual.astype(integers), self.residual)
+                self._add(sums, residual.astype(integers), self.added)
             yield part, sums
 
     def _add(self, sums: Array, residual: Array, form: Format) -> None:

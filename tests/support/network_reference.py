@@ -7,6 +7,9 @@ import zipfile
 from fractions import Fraction
 from itertools import product
 from math import floor, frexp, ldexp, prod
+from types import SimpleNamespace
+
+from tests.support.activation_reference import naive_word
 
 
 class Tensor:
@@ -170,16 +173,30 @@ def weighted(layer, x, residual=None):
             for c in range(per_group if inside else 0):
                 weight = layer["weights"][(i * window["kernel"][1] + k) * per_group + c, j]
                 acc += weight * (x[(n, *inside, first + c)] - zero)
+        place_of = ((n * rows + row) * columns + column) * outputs + j
+        if layer.get("activation"):
+            return activate(layer, acc, n_acc, j, 0 if residual is None else residual.values[place_of])
         if residual is not None:
             form = layer["residual"]
             both = max(n_acc, form["fraction"])
-            place_of = ((n * rows + row) * columns + column) * outputs + j
             acc = (acc << both - n_acc) + ((residual.values[place_of] - form["zero"]) << both - form["fraction"])
             n_acc = both
         return requantize(layer, acc, n_acc - layer["output"]["fraction"], (layer["x"]["mantissa"], mantissas[j]))
 
     result = each((x.shape[0], rows, columns, outputs), one)
     return result if layer["window"] else Tensor((*shape[:-1], outputs), result.values)
+
+
+UNIT = SimpleNamespace(segments=16, step_bits=5, fraction=3)
+
+
+def activate(layer, acc, n_acc, j, residual):
+    """A sum of output `j` through the activation."""
+    table, word, slopes = (layer["activation"][name] for name in ("table", "word", "slopes"))
+    low, high = ends(word)
+    value = min(max(acc // 2 ** (n_acc - word["fraction"]), low), high)
+    fields = SimpleNamespace(**table | {"fold": SimpleNamespace(value=table["fold"])})
+    return naive_word(UNIT, fields, value, residual, slopes[j] if slopes else 0)
 
 
 def add(layer, *tensors):

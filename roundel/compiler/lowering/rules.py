@@ -74,6 +74,8 @@ def lower_network(network: Network, shape: Shape, params: EngineParams, heads: C
 
 def _check(layer: Layer, engine: EngineParams) -> None:
     """Raise InputError for another requantizer than the engine's, where the layer needs one."""
+    if isinstance(layer, Weighted) and layer.activation is not None:
+        raise InputError(f"{layer.name}: has an activation, which no engine has")
     if isinstance(layer, Concat):
         shifts = [shift for index, shift in enumerate(layer.shifts) if converts(layer, index)]
         exact = not any(shift > 0 for shift in shifts)
