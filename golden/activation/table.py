@@ -99,6 +99,35 @@ class ActivationTable(Params):
         for place, knot in enumerate(self.knots):
             check_integer(f"knots[{place}]", knot, -(1 << 15), (1 << 15) - 1)
 
+    @classmethod
+    def from_control(cls, control: int, knots: tuple[int, ...]) -> "ActivationTable":
+        """Return the table of a control word, whose bits beyond the fields are ignored, and knots.
+
+        Raises
+        ------
+        ValueError
+            Flags that no fold has.
+        """
+        fields: dict[str, int] = {}
+        offset = 0
+        for name, width in CONTROL.items():
+            fields[name] = control >> offset & (1 << width) - 1
+            offset += width
+        kinds = {name for flags in FLAGS.values() for name in flags}
+        given = {name for name in kinds if fields[name]}
+        fold = next((fold for fold, flags in FLAGS.items() if flags == given), None)
+        if fold is None:
+            raise ValueError(f"control word {control:#x}: no fold has the flags {', '.join(sorted(given))}")
+        return cls(
+            knots=knots,
+            fold=fold,
+            core=fields["core"],
+            linear=bool(fields["linear"]),
+            linear_shift=2 * fields["linear_coarse"],
+            unsigned=bool(fields["unsigned"]),
+            residual_shift=fields["residual_shift"],
+        )
+
     @property
     def control(self) -> int:
         """The fields beside the knots as one integer, in the order of `CONTROL`."""

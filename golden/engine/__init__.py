@@ -10,6 +10,7 @@ from roundel.golden.engine.fields import (
     Item,
     Opcode,
     field_limits,
+    known_fields,
     positions,
 )
 from roundel.golden.engine.interpreter import Engine
@@ -45,6 +46,7 @@ from roundel.golden.engine.registers import (
     Region,
     Status,
 )
+from roundel.golden.engine.tables import TABLE_BYTES, TABLE_ENTRIES, pack_table, unpack_table
 
 __all__ = [
     "BASES",
@@ -66,6 +68,8 @@ __all__ = [
     "SCALE",
     "STEP",
     "STEP_BYTES",
+    "TABLE_BYTES",
+    "TABLE_ENTRIES",
     "TERMINATOR",
     "TOKEN_FLAGS",
     "UNITS",
@@ -86,6 +90,9 @@ __all__ = [
     "WeightStep",
     "column_bytes",
     "field_limits",
+    "known_fields",
     "pack_column",
+    "pack_table",
     "positions",
+    "unpack_table",
 ]

@@ -102,7 +102,7 @@ _COMPUTE = (
     Item("residual", 24, "word of the first residual"),
     Item("depthwise", 1, "every column has a channel of its own"),
     Item("maximum", 1, "the largest product instead of their sum"),
-    Item("has_residual", 1, "a residual is added before the requantizer"),
+    Item("has_residual", 1, "a residual is added before the requantizer; with `activation` behind it, in the unit"),
     Item("upsample", 1, "every row and every column of the map counts twice"),
     Item("flip_source", 1, "bytes of the map are unsigned"),
     Item("flip_residual", 1, "bytes of the residual are unsigned"),
@@ -119,6 +119,7 @@ _COMPUTE = (
     Item("weights_offset", 30, "outer address of the weight stream, within its region"),
     Item("weights_region", 2, "region of the weight stream"),
     Item("weights_bytes", 32, "bytes of the weight stream"),
+    Item("activation", 1, "results go through the activation unit; ignored by an engine without one"),
 )
 
 _BOXES = (
@@ -149,6 +150,11 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
     Opcode.STORE: COMMON + _MOVE,
 }
 """The fields of every operation from bit 0 up."""
+
+
+def known_fields(opcode: Opcode, *, activation: bool) -> tuple[Item, ...]:
+    """Return the fields that an engine looks at: without an activation unit all but `activation`, which is the last."""
+    return tuple(item for item in FIELDS[opcode] if activation or item.name != "activation")
 
 
 def field_limits(opcode: Opcode, name: str) -> tuple[int, int]:

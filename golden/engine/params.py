@@ -5,6 +5,7 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Any
 
+from roundel.golden.activation import ActivationParams
 from roundel.golden.codec import DecoderParams, Packing
 from roundel.golden.engine.registers import RECORD
 from roundel.golden.mac import MacParams, Structure
@@ -15,6 +16,7 @@ from roundel.golden.rounding import Rounding
 
 SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
 RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
+USUAL_FIFO = 128  # words before the activation unit, where nothing else is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,12 @@ class EngineParams(Params):
         The weight decoder, see `roundel.golden.codec.decoder.DecoderParams`: its lanes and bus are those of the engine.
     scales
         Whether a step's `scale` counts: else there is nothing that shifts sums of products.
+    act_lanes
+        Results that the activation unit works on in a cycle, a divisor of `columns`; 0: an engine without such a unit.
+        Only with scheme `shift`.
+    act_fifo
+        Words that wait for the activation unit, a power of two, 16 to 4096. 0 stands for 128, and is what an engine
+        without such a unit has whatever is given.
     nms
         The PSRR-MaxpoolNMS unit, or its keyword arguments; None: an engine without boxes.
 
@@ -83,6 +91,8 @@ class EngineParams(Params):
     weight_width: int = 8
     slices: int = 1
     scales: bool = True
+    act_lanes: int = 0
+    act_fifo: int = 0
     nms: NmsParams | None = None
 
     def __post_init__(self) -> None:
@@ -92,6 +102,7 @@ class EngineParams(Params):
         if self.rounding is None:
             self._set(rounding=self.scheme.default_rounding)
         self._check_numbers()
+        self._check_activation()
         self._check_boxes()
         _ = self.mac, self.decoder  # they check what is theirs
 
@@ -117,6 +128,21 @@ class EngineParams(Params):
             raise ValueError(f"columns must equal lanes ({self.lanes}), so that an output word is an input word")
         if self.fifo < self.burst:
             raise ValueError(f"fifo must hold a burst of {self.burst} beats, not {self.fifo}")
+
+    def _check_activation(self) -> None:
+        """Fill in the FIFO before the activation unit, and raise ValueError unless the unit can stand in the engine."""
+        check_integer("act_lanes", self.act_lanes, 0, self.columns)
+        check_integer("act_fifo", self.act_fifo, 0, 4096)
+        if not self.act_lanes:
+            self._set(act_fifo=0)
+            return
+        if self.columns % self.act_lanes:
+            raise ValueError(f"act_lanes must divide columns ({self.columns}), not be {self.act_lanes}")
+        if self.scheme is not Scheme.SHIFT:
+            raise ValueError(f"act_lanes must be 0 with scheme {self.scheme.value}, not {self.act_lanes}")
+        self._set(act_fifo=self.act_fifo or USUAL_FIFO)
+        if self.act_fifo.bit_count() != 1 or self.act_fifo < 16:
+            raise ValueError(f"act_fifo must be a power of two from 16 on, not {self.act_fifo}")
 
     def _check_boxes(self) -> None:
         """Raise ValueError unless the box unit can feed the suppression unit, and its records hold the boxes."""
@@ -178,6 +204,11 @@ class EngineParams(Params):
         )
 
     @property
+    def activation(self) -> ActivationParams | None:
+        """The activation unit behind the requantizers; None in an engine without one."""
+        return ActivationParams(columns=self.columns, lanes=self.act_lanes) if self.act_lanes else None
+
+    @property
     def decoder(self) -> DecoderParams:
         """The weight decoder."""
         return DecoderParams(
@@ -187,18 +218,20 @@ class EngineParams(Params):
     def contract(self) -> dict[str, Any]:
         """Return what programs and memory maps depend on, as plain values; docs/engine.md says why each is in it.
 
-        Left out is what changes only how long a program takes: `structure`, `banks`, `burst`, `outstanding`, `fifo`
-        and `reduction`, of which only the accumulator's width matters.
+        Left out is what changes only how long a program takes: `structure`, `banks`, `burst`, `outstanding`, `fifo`,
+        `act_fifo`, of `act_lanes` all but whether there are any, and of `reduction` all but the accumulator's width.
 
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one.
+            Plain values by name; `nms` is None without one, and `activation` is left out without such a unit.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         values |= {name: plain(getattr(self, name)) for name in ("scheme", "rounding", "packing")}
         values["acc_width"] = self.mac.acc_width
+        if self.act_lanes:
+            values["activation"] = True
         return values | {"nms": None if self.nms is None else self.nms.contract()}
 
     @property
@@ -235,11 +268,12 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
-    #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales, nms
+    #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales,
+    #       act_lanes, act_fifo, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_SHARED),

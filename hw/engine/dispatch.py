@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
-from roundel.golden.engine import COMMON, DESCRIPTOR_BYTES, FIELDS, TOKEN_FLAGS, EngineParams, Opcode
+from roundel.golden.engine import COMMON, DESCRIPTOR_BYTES, TOKEN_FLAGS, EngineParams, Opcode, known_fields
 from roundel.hw.lib import Component, In, Out, named
 
 NUMBER = 24  # bits of a descriptor's number in its program
@@ -17,9 +17,10 @@ def piece_layout(params: EngineParams) -> data.StructLayout:
     return data.StructLayout({"data": params.bus, "place": range(pieces), "last": 1, "number": NUMBER})
 
 
-def width(opcodes: tuple[Opcode, ...]) -> int:
-    """Bits of a descriptor of any of these operations, without the spare ones behind its fields."""
-    return max(sum(item.bits for item in FIELDS[opcode]) for opcode in opcodes)
+def width(params: EngineParams, opcodes: tuple[Opcode, ...]) -> int:
+    """Bits of a descriptor of any of these operations, without the spare ones behind the fields that count."""
+    fields = (known_fields(opcode, activation=params.act_lanes > 0) for opcode in opcodes)
+    return max(sum(item.bits for item in items) for items in fields)
 
 
 class DescriptorQueue(Component):
@@ -35,7 +36,7 @@ class DescriptorQueue(Component):
 
     def __init__(self, params: EngineParams, opcodes: tuple[Opcode, ...]):
         self.params = params
-        bits = unsigned(width(opcodes))
+        bits = unsigned(width(params, opcodes))
         super().__init__(
             pieces=In(stream.Signature(piece_layout(params)), "Beats of descriptors."),
             present=Out(bits, "The descriptor at work or next to start, from bit 0 on."),

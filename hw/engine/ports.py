@@ -4,15 +4,16 @@ from amaranth.hdl import Module, Shape, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from roundel.golden.engine import FIELDS, RESULT_WIDTH, EngineParams, Opcode
+from roundel.golden.engine import RESULT_WIDTH, EngineParams, Opcode, known_fields
 from roundel.hw.requant import runtime_layout
 
 OUTER_ADDRESS = 32
 
 
-def descriptor_layout(opcode: Opcode) -> data.StructLayout:
-    """Return a descriptor of that operation, from bit 0 of its 128 bytes."""
-    return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in FIELDS[opcode]})
+def descriptor_layout(opcode: Opcode, *, activation: bool = False) -> data.StructLayout:
+    """Return a descriptor of that operation, from bit 0 of its 128 bytes; `activation`: with the last field, too."""
+    items = known_fields(opcode, activation=activation)
+    return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in items})
 
 
 def scale_layout(params: EngineParams) -> dict[str, int]:
@@ -87,13 +88,18 @@ def write_port(params: EngineParams) -> wiring.Signature:
     return wiring.Signature({"request": Out(stream.Signature(payload))})
 
 
-def unit_port(opcode: Opcode) -> wiring.Signature:
+def unit_port(opcode: Opcode, *, activation: bool = False) -> wiring.Signature:
     """How the sequencer drives a unit: `start` for a cycle while not `busy`; the descriptor stands until `done`.
 
     `busy` from the cycle after `start` to the cycle of `done`, which is one cycle long: all its effects are there.
     """
     return wiring.Signature(
-        {"start": Out(1), "descriptor": Out(descriptor_layout(opcode)), "busy": In(1), "done": In(1)}
+        {
+            "start": Out(1),
+            "descriptor": Out(descriptor_layout(opcode, activation=activation)),
+            "busy": In(1),
+            "done": In(1),
+        }
     )
 
 

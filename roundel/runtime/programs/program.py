@@ -136,7 +136,8 @@ def _steps(draw: Draw, outside: Outside) -> list[Step]:
 def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
     """Header and descriptors, with anything in what is spare, and behind END."""
     made = [
-        Descriptor(opcode=step.opcode, values=step.values | step.flags | _spare(draw, step.opcode)) for step in steps
+        Descriptor(opcode=step.opcode, values=step.values | step.flags | _spare(draw, params, step.opcode))
+        for step in steps
     ]
     made.append(Descriptor(opcode=Opcode.END, values={"layer": draw.field(24, 0)}))
     data = bytearray(Program(fingerprint=params.fingerprint, descriptors=tuple(made)).pack())
@@ -150,7 +151,8 @@ def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
     return data + draw.rng.bytes(behind * DESCRIPTOR_BYTES)
 
 
-def _spare(draw: Draw, opcode: Opcode) -> dict[str, int]:
+def _spare(draw: Draw, params: EngineParams, opcode: Opcode) -> dict[str, int]:
     """Fields that nothing depends on."""
-    names = {item.name: item.bits for item in FIELDS[opcode] if item.name.startswith("spare") or item.name == "layer"}
+    ignored = ("spare", "layer") if params.act_lanes else ("spare", "layer", "activation")
+    names = {item.name: item.bits for item in FIELDS[opcode] if item.name.startswith(ignored)}
     return {name: draw.field(bits, 0) for name, bits in names.items()}

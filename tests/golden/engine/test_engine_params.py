@@ -85,6 +85,28 @@ def test_the_fingerprint_of_an_engine_without_boxes():
     assert EngineParams().fingerprint == zlib.crc32(text.encode("ascii"))
 
 
+def test_the_fingerprint_of_an_engine_with_an_activation_unit():
+    """Of lanes and FIFO it says nothing: programs run on engines of any."""
+    text = (
+        '{"activation":true,"acc_width":30,"bias_width":29,"bus":64,"columns":8,"depth":512,"lanes":8,"memory":131072,'
+        '"nms":null,"packing":"mask","rounding":"half_up","scales":true,"scheme":"shift","slices":1,"taps":4,'
+        '"weight_width":8}'
+    )
+    canonical = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    for given in ({"act_lanes": 1}, {"act_lanes": 8, "act_fifo": 16}):
+        assert EngineParams(**given).fingerprint == zlib.crc32(canonical.encode("ascii"))
+
+
+def test_the_fifo_before_the_activation_unit():
+    assert (EngineParams().act_fifo, EngineParams(act_fifo=64).act_fifo) == (0, 0)
+    assert (EngineParams(act_lanes=2).act_fifo, EngineParams(act_lanes=2, act_fifo=32).act_fifo) == (128, 32)
+    assert replace(EngineParams(act_lanes=2), act_lanes=0) == EngineParams()
+    assert EngineParams().activation is None
+    unit = EngineParams(act_lanes=4).activation
+    assert unit is not None
+    assert (unit.columns, unit.lanes) == (8, 4)
+
+
 def test_the_fingerprint_tells_apart_what_programs_depend_on():
     base = EngineParams(**CONFIGS["small"])
     others = [
@@ -101,6 +123,7 @@ def test_the_fingerprint_tells_apart_what_programs_depend_on():
         {"bias_width": 28},
         {"reduction": 1 << 18},  # a wider accumulator
         {"scales": False},
+        {"act_lanes": 2},
         {"nms": None},
     ]
     boxes = CONFIGS["small"]["nms"]
@@ -153,6 +176,12 @@ def test_the_fingerprint_leaves_out_what_no_program_depends_on(other):
         ({"weight_width": 9}, "width"),
         ({"slices": 4}, "slices"),
         ({"reduction": 0}, "reduction must be 1 to"),
+        ({"act_lanes": 9}, "act_lanes must be 0 to 8, not 9"),
+        ({"act_lanes": 3}, r"act_lanes must divide columns \(8\), not be 3"),
+        ({"act_lanes": 2, "scheme": "fixed16"}, "act_lanes must be 0 with scheme fixed16, not 2"),
+        ({"act_lanes": 2, "act_fifo": 96}, "act_fifo must be a power of two from 16 on, not 96"),
+        ({"act_lanes": 2, "act_fifo": 8}, "act_fifo must be a power of two from 16 on, not 8"),
+        ({"act_fifo": 8192}, "act_fifo must be 0 to 4096, not 8192"),
     ],
 )
 def test_bad_parameters_are_refused(given, message):

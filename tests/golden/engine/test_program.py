@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roundel.golden.activation import CONTROL, ActivationParams, random_table
 from roundel.golden.engine import (
     CONFIGS,
     DESCRIPTOR_BYTES,
@@ -19,6 +20,8 @@ from roundel.golden.engine import (
     WeightStep,
     column_bytes,
     pack_column,
+    pack_table,
+    unpack_table,
 )
 from roundel.golden.engine.program import unpack_columns
 from roundel.golden.errors import InputError
@@ -113,3 +116,37 @@ def test_columns_survive_packing(scheme):
         name: [value] * 4 for name, value in row.items()
     }
     assert all(values.dtype == np.int64 for values in rows.values())
+
+
+def test_tables_survive_packing():
+    """Control word and knots in 16 bits each, from the control word's layout in docs/activations.md."""
+    unit, rng = ActivationParams(), np.random.default_rng(3)
+    for _ in range(50):
+        table = random_table(rng, segments=unit.segments, knot_width=unit.knot_width, core=unit.greatest_core)
+        packed = pack_table(table)
+        assert len(packed) == 40
+        control, *knots = struct.unpack_from("<H17h", packed)
+        assert packed[36:] == bytes(4)
+        assert (control >> 4 & 1, control >> 5 & 1, control >> 7 & 3, control >> 9) == (
+            table.linear,
+            table.unsigned,
+            table.residual_shift,
+            table.core,
+        )
+        assert tuple(knots) == table.knots
+        # Bits beyond those of an entry are ignored, and so is what stands behind the last knot.
+        other = bytearray(packed)
+        other[1] |= 0xE0
+        for place in range(3, 36, 2):
+            other[place] ^= 0xF8
+        other[36:] = b"\xff" * 4
+        assert unpack_table(packed) == unpack_table(bytes(other)) == table
+
+
+def test_a_table_that_no_fold_makes_is_refused():
+    flags = {name: 1 << at for at, name in enumerate(list(CONTROL)[:4])}
+    word = flags["flat"] | flags["odd"]
+    with pytest.raises(ValueError, match="control word 0x3: no fold has the flags flat, odd"):
+        unpack_table(struct.pack("<H38x", word))
+    with pytest.raises(ValueError, match="core must be 0 to 7, not 8"):
+        unpack_table(struct.pack("<H38x", 8 << 9))

@@ -107,7 +107,7 @@ def test_every_descriptor_goes_to_its_unit(name: str, seed: int) -> None:
     assert fault == (0, 0, 0)
     for opcodes, found in zip(UNITS, got, strict=True):
         wanted = [
-            (number, int.from_bytes(one.pack(), "little") & (1 << width(opcodes)) - 1)
+            (number, int.from_bytes(one.pack(), "little") & (1 << width(params, opcodes)) - 1)
             for number, one in enumerate(descriptors)
             if one.opcode in opcodes
         ]
