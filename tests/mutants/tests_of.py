@@ -47,17 +47,19 @@ class Reach:
         self.tests += [Measured(name, UNMEASURED, commit, {}) for name in sorted(unmeasured)]
 
     def of(self, path: str, first: int, last: int, imported: bool) -> list[Measured]:
-        """Tests that run a line from `first` to `last`.
+        """Tests that run a line from `first` to `last`, then those that run any line of the file, or lie near it.
 
-        What an import runs belongs to no test, or to the one that happened to import it first. For lines that are
-        `imported`, and for those that no test runs, tests are taken that run any line of the file, or that lie in a
-        folder of the same name.
+        What an import runs, a function that it calls included, belongs to no test, or to the one that happened to
+        import it first: so the second ones may see what the first ones do not. Lines that are `imported` have no first
+        ones.
         """
         commits = {test.commit for test in self.tests}
         wanted = {commit: self._lines(path, commit, range(first, last + 1)) for commit in commits}
         reaching = [test for test in self.tests if test.lines.get(path, 0) & wanted[test.commit]]
         around = [test for test in self.tests if path in test.lines or _shared(path, test.name)]
-        return nearest(path, around if imported or not reaching else reaching)
+        first_ones = [] if imported else nearest(path, reaching)
+        names = {test.name for test in first_ones}
+        return first_ones + [test for test in nearest(path, around) if test.name not in names]
 
     def _lines(self, path: str, commit: str, lines: range) -> int:
         """Bits of the lines that were these lines in an earlier commit."""
