@@ -39,10 +39,13 @@ class Reach:
         unmeasured = set(names)
         for file in sorted(folder.glob("*.json")):
             measured = json.loads(file.read_text())
-            for name, (seconds, lines) in measured["tests"].items():
+            renamed = _renamed(checkout, measured["commit"], commit)
+            for old_name, (seconds, lines) in measured["tests"].items():
+                place, _, case = old_name.partition("::")
+                name = f"{renamed.get(place, place)}::{case}"
                 if name in unmeasured:
                     unmeasured.remove(name)
-                    bits = {path: int(digits, 16) for path, digits in lines.items()}
+                    bits = {renamed.get(path, path): int(digits, 16) for path, digits in lines.items()}
                     self.tests.append(Measured(name, seconds, measured["commit"], bits))
         self.tests += [Measured(name, UNMEASURED, commit, {}) for name in sorted(unmeasured)]
 
@@ -70,12 +73,21 @@ class Reach:
 @cache
 def _moved(checkout: Path, path: str, old: str, new: str) -> dict[int, int]:
     """Number that each unchanged line of a file in commit `new` had in commit `old`."""
+    before = {after: name for name, after in _renamed(checkout, old, new).items()}.get(path, path)
     texts = [
-        subprocess.run(["git", "show", f"{commit}:{path}"], cwd=checkout, capture_output=True, text=True).stdout
-        for commit in (old, new)
+        subprocess.run(["git", "show", place], cwd=checkout, capture_output=True, text=True).stdout
+        for place in (f"{old}:{before}", f"{new}:{path}")
     ]
     blocks = difflib.SequenceMatcher(None, *(text.splitlines() for text in texts), autojunk=False).get_matching_blocks()
     return {block.b + line + 1: block.a + line + 1 for block in blocks for line in range(block.size)}
+
+
+@cache
+def _renamed(checkout: Path, old: str, new: str) -> dict[str, str]:
+    """Names in commit `new` of files that had others in commit `old`."""
+    command = ["git", "diff", "-M", "--diff-filter=R", "--name-status", "-z", old, new]
+    words = subprocess.run(command, cwd=checkout, check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
+    return dict(zip(words[1::3], words[2::3], strict=True))
 
 
 def nearest(path: str, tests: list[Measured]) -> list[Measured]:
