@@ -118,6 +118,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     graph.Crop: _crop,
     graph.DepthToSpace: _depth_to_space,
     graph.Flatten: lambda _, x: x.flatten(1),
+    graph.Gate: lambda _, x, factors: x * factors,
     graph.LeakyRelu: lambda node, x: functional.leaky_relu(x, node.slope),
     graph.MaxPool: _max_pool,
     graph.Pad: _pad,

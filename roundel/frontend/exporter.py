@@ -263,6 +263,7 @@ def _info(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
 
 BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
     graph.Add: _plain("Add"),
+    graph.Gate: _plain("Mul"),
     graph.Affine: _affine,
     graph.AveragePool: _average_pool,
     graph.Clip: _clip,

@@ -166,6 +166,16 @@ class Add(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Gate(Node):
+    """A tensor times another one that has one number a channel: squeeze-and-excite."""
+
+    def compute(self, *inputs: Reals) -> Reals:
+        """Multiply (batch, channels, ...) by (batch, channels, 1, ...); ValueError for another shape of factors."""
+        check_factors(inputs[0].shape[1:], inputs[1].shape[1:])
+        return inputs[0] * inputs[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Concat(Node):
     """Tensors one after the other along the channels (or features)."""
 
@@ -256,6 +266,12 @@ def check_map(shape: Sequence[int]) -> None:
     """Raise ValueError for a shape, without the batch, that is not (channels, rows, columns)."""
     if len(shape) != 3:
         raise ValueError(f"expected an image (batch, channels, rows, columns), not {len(shape) + 1} axes")
+
+
+def check_factors(shape: Sequence[int], factors: Sequence[int]) -> None:
+    """Raise ValueError unless `factors` is the shape of one number for each channel of a tensor of `shape`."""
+    if tuple(factors) != (shape[0], *(1 for _ in shape[1:])):
+        raise ValueError(f"factors of shape {tuple(factors)} are not one a channel of {tuple(shape)}")
 
 
 def check_size(size: int, expected: int) -> None:

@@ -12,9 +12,11 @@ from roundel.graph.nodes import (
     Conv,
     Dense,
     Flatten,
+    Gate,
     MaxPool,
     Node,
     Upsample,
+    check_factors,
     check_map,
     check_size,
 )
@@ -64,6 +66,9 @@ def result_shape(node: Node, *shapes: Shape) -> Shape:
         case Add():
             if shapes[0] != shapes[1]:
                 raise ValueError(f"shapes {shapes[0]} and {shapes[1]} differ")
+            return x
+        case Gate():
+            check_factors(x, shapes[1])
             return x
         case Moving():
             return node.result_shape(x)

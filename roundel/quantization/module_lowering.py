@@ -11,7 +11,20 @@ from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Layer, Window, patches
 from roundel.golden.rounding import Ints
-from roundel.graph import Add, AveragePool, Concat, Conv, Dense, DepthToSpace, Flatten, MaxPool, Node, Select, Upsample
+from roundel.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    Dense,
+    DepthToSpace,
+    Flatten,
+    Gate,
+    MaxPool,
+    Node,
+    Select,
+    Upsample,
+)
 from roundel.quantization.calibration import Codes
 from roundel.quantization.given import given_bias
 from roundel.quantization.lowering_base import lifted
@@ -46,6 +59,8 @@ class ModuleLowering(ValueLowering):
                 return self._weighted(node)
             case Add():
                 return self._add()
+            case Gate():
+                return self._gate()
             case AveragePool():
                 return self._average(node)
             case MaxPool():
@@ -136,13 +151,14 @@ class ModuleLowering(ValueLowering):
         return self._finish(layer, accumulators)
 
     def _check_orders(self) -> None:
-        """Raise ValueError if a flattened map is added to features that have no such order."""
+        """Raise ValueError if a flattened map is added to, or multiplied by, features that have no such order."""
         for node in self.module.nodes:
-            if isinstance(node, Add):
+            if isinstance(node, Add | Gate):
                 orders = [feature_order(self.graph, name) for name in node.inputs]
                 left, right = (None if order is None else order.tolist() for order in orders)
+                joined = "added to" if isinstance(node, Add) else "multiplied by"
                 if left != right:
-                    raise ValueError(f"{node.name}: a flattened map cannot be added to features that are none")
+                    raise ValueError(f"{node.name}: a flattened map cannot be {joined} features that are none")
 
 
 def _columns(codes: Codes, window: Window, positions: Ints) -> Codes:

@@ -3,8 +3,8 @@
 [P] the network is restructured into unified modules; [R] which ones: convolution or matrix product + folded batch
 normalization + bias + residual addition + activation. Operators that only move values (maximum pooling, upsampling,
 flattening) follow a module and keep its format: requantization is monotonic, so the maximum of requantized values is
-the requantized maximum. Average pooling, a sum that no convolution can take in and concatenation are modules of their
-own, activation included.
+the requantized maximum. Average pooling, a sum that no convolution can take in, a product with one number a channel and
+concatenation are modules of their own, activation included.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from roundel.graph import (
     Conv,
     Dense,
     Flatten,
+    Gate,
     Graph,
     LeakyRelu,
     Node,
@@ -159,7 +160,7 @@ def feature_order(graph: Graph, tensor: str) -> Ints | None:
         order = np.arange(np.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()
     elif isinstance(node, Concat) and len(graph.shapes[tensor]) == 1:
         order = np.concatenate(list(_concatenated_orders(graph, node)))
-    elif isinstance(node, (Flatten, Add, *ELEMENTWISE)):
+    elif isinstance(node, (Flatten, Add, Gate, *ELEMENTWISE)):
         return feature_order(graph, node.inputs[0])
     else:
         return None

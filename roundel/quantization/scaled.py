@@ -154,6 +154,12 @@ class ScaledLowering(ModuleLowering):
             )
         return layers.Add(**self._requantized(self._output()), x=x, y=y)
 
+    def _gate(self) -> Layer:
+        (_, x), (_, gate) = self.inputs
+        if self._way.lift is not Lift.NONE:
+            raise ValueError(f"{self.module.name}: a product of two tensors does not round by {self._rounding_name}")
+        return layers.Gate(**self._requantized(self._output()), x=x, gate=gate)
+
     def _average(self, node: AveragePool) -> Layer:
         """As for shifts, but 1 / taps is finer, as it is all that is not exact."""
         shape = self.graph.shapes[node.inputs[0]]

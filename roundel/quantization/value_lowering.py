@@ -100,10 +100,25 @@ class ValueLowering(LoweringBase):
             raise ValueError(f"{self.module.name}: means of several numbers of values have no bias to round with")
         return lifted(self._channelwise(window, w, layer.output), self._way)
 
-    def _sampled_accumulators(self, layer: layers.Requantized, codes: Codes) -> Ints:
+    def _gate(self) -> Layer:
+        """Lower a product with one number a channel.
+
+        Raises
+        ------
+        ValueError
+            It would have to round otherwise than a requantizer does: there is no bias to make up for that.
+        """
+        (values, x), (factors, gate) = self.inputs
+        if self._way.lift is not Lift.NONE:
+            raise ValueError(f"{self.module.name}: a product of two tensors has no bias to round with")
+        output = replace(self._goal.form, fraction=x.fraction + gate.fraction)
+        layer = layers.Gate(**self._common(output), rounding=self._way.rounding, x=x, gate=gate)
+        return self._finish(layer, self._sampled_accumulators(layer, values, factors))
+
+    def _sampled_accumulators(self, layer: layers.Requantized, *codes: Codes) -> Ints:
         """Return what enters the requantizer of a layer at the sampled positions, (positions, channels)."""
         first, sums = 0, []
-        for _, step in steps_in_batches(layer, [codes]):
+        for _, step in steps_in_batches(layer, [*codes]):
             assert step.accumulators is not None
             last = first + len(step.accumulators)
             sums.append(step.accumulators[self._sample[(self._sample >= first) & (self._sample < last)] - first])

@@ -49,7 +49,9 @@ def every_node(seed: int) -> Graph:
         node(graph.Crop, "l4", "l3", first=(0, 1), step=(2, 1), size=(3, 4)),
         node(graph.Relu, "m", "l4"),
         node(graph.AveragePool, "n", "m", window=None),
-        node(graph.Flatten, "o", "n"),
+        node(graph.Gate, "n1", "m", "n"),
+        node(graph.AveragePool, "n2", "n1", window=None),
+        node(graph.Flatten, "o", "n2"),
         node(graph.Dense, "p", "o", weights=real(1, 3), bias=real(3)),
     )
     return shaped(nodes, SHAPE, ("m", "p"))

@@ -57,14 +57,24 @@ def negate(op: Operator) -> Nodes:
 
 
 def multiply(op: Operator) -> Nodes:
-    """Multiply a tensor by a constant, in either order."""
+    """Multiply a tensor by a constant, or by one number for each of its channels, in either order."""
     if not op.is_constant(0) and not op.is_constant(1):
-        for index in (0, 1):  # of a tensor that is none for the engine, its own reason is told
-            op.shape(index)
-        op.fail("expected a constant factor, one number or one a channel, not a product of two tensors")
+        return _gate(op)
     factor, x = (0, 1) if op.is_constant(0) else (1, 0)
     factors = per_channel(op, factor, x)
     return _named(op, [_affine(op, op.inputs[x], factors, np.zeros(len(factors)))], x)
+
+
+def _gate(op: Operator) -> graph.Gate:
+    """Multiply a tensor by another one that holds one number a channel."""
+    shapes = [op.shape(index) for index in (0, 1)]
+    for x, factors in ((0, 1), (1, 0)):
+        if shapes[factors] == (shapes[x][0], *(1 for _ in shapes[x][1:])):
+            return graph.Gate(**op.common(x, factors))
+    op.fail(
+        "expected a constant factor, or a tensor of one number a channel, "
+        f"not a product of tensors {shapes[0]} and {shapes[1]}"
+    )
 
 
 def divide(op: Operator) -> Nodes:

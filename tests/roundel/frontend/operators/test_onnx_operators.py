@@ -113,6 +113,19 @@ def subtract(rng, opset):
     return [("Relu", ["x"], "a", {}), ("Sub", [["x", "a"], ["a", "x"], ["x", "x"]][rng.integers(3)], "y", {})], {}
 
 
+def gate(rng, opset):
+    """One number a channel, which the network makes, in either order."""
+    nodes = [("GlobalAveragePool", ["x"], "a", {}), ("Conv", ["a", "w"], "b", {}), ("Relu", ["b"], "c", {})]
+    return [*nodes, ("Mul", [["x", "c"], ["c", "x"]][rng.integers(2)], "y", {})], {"w": real(rng, 4, 4, 1, 1)}
+
+
+def gate_of_features(rng, opset):
+    return [("Relu", ["x"], "a", {}), ("Gemm", ["x", "w", "b"], "c", {}), ("Mul", ["a", "c"], "y", {})], {
+        "w": real(rng, 5, 5),
+        "b": real(rng, 5),
+    }
+
+
 def negate(rng, opset):
     return [("Neg", ["x"], "y", {})], {}
 
@@ -254,12 +267,12 @@ def identity_and_dropout(rng, opset):
     return nodes, {}
 
 
-FLAT = {gemm, matmul}
+FLAT = {gemm, matmul, gate_of_features}
 CASES = (
     conv, gemm, matmul, batch_normalization, clip, relu, leaky_relu, add, concat, max_pool, average_pool,
     global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout,
     *map(_constant, ("Add", "Sub", "Mul", "Div")), subtract, negate, total, unsqueezed, bounded, cast,
-    constants_of_constants, *MOVES,
+    constants_of_constants, gate, gate_of_features, *MOVES,
 )  # fmt: skip
 
 
@@ -318,6 +331,15 @@ def test_features_have_a_number_each(tmp_path, seed):
     weights = {"w": real(rng, 5, 3), "c": real(rng, 3), "d": real(rng, 1, 3)}
     nodes = [("MatMul", ["x", "w"], "a", {}), ("Mul", ["a", "c"], "b", {}), ("Sub", ["d", "b"], "y", {})]
     check(tmp_path, model(nodes, (5,), weights), (5,))
+
+
+@pytest.mark.parametrize("other", ["one a place", "one a row"])
+def test_other_products_of_tensors_are_refused(other, tmp_path):
+    kernel = {"one a place": [1, 1], "one a row": [1, 6]}[other]
+    pool = ("MaxPool", ["x"], "a", {"kernel_shape": kernel})
+    path = saved(tmp_path, model([pool, ("Mul", ["x", "a"], "y", {})], IMAGE))
+    with pytest.raises(InputError, match=r"mul_y \(Mul\): expected a constant factor, or a tensor of one number a"):
+        read_onnx(path)
 
 
 NO_NUMBERS = {
