@@ -11,7 +11,7 @@ LIBERTY ?= $(sort $(wildcard ../shared/liberty/*.lib.gz))
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants lint docs wheel verify compare rtl bench figures signals lock clean tools
+.PHONY: help demo test mutants lint docs wheel verify compare rtl bench figures zoo signals lock clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ rtl: $(BASE) ## Verilog and manifest of every unit: build/rtl/UNIT
 
 bench: $(DEV) ## work per cycle, speed, average precision: build/bench/bench.json
 	$(BIN)/roundel bench -o $(OUT)/bench
+
+zoo: $(DEV) ## networks of others, each compressed, compiled, run, compared with onnxruntime: docs/zoo.md; hours, ZOO=NAME
+	nice -n 19 $(BIN)/python -m examples.zoo -o $(OUT)/zoo $(or $(ZOO),--page)
 
 signals: $(DEV) ## end verify, run and compare by signals at 20 random moments each: nothing may be left; SEED=1
 	$(BIN)/python -m tests.support.signals --seed $(or $(SEED),1)

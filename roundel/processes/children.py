@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +114,10 @@ def run_child(
             code = None
         finally:
             GUARD.end(child)
+            for stream in (child.stdin, child.stdout, child.stderr):  # open still, where its time was over
+                if stream is not None:
+                    with suppress(OSError):  # the rest of a text that nobody reads any more
+                        stream.close()
     if any(crew.ended for crew in CREWS.get()):
         raise Stopped
     return Ended(code, (output or b"").decode(errors="replace"), (errors or b"").decode(errors="replace"))

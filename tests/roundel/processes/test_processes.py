@@ -164,6 +164,12 @@ def test_a_child_whose_time_is_over_is_ended(tmp_path):
     assert (ended.code, str(ended), (tmp_path / "log").read_text()) == (None, "its time was over", "begun\n")
 
 
+def test_a_child_whose_time_is_over_leaves_no_pipe_open():
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert run_child(["sleep", "99"], timeout_s=0.1).code is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_child_gets_its_text_and_says_how_it_ended():
     ended = run_child(["sh", "-c", "cat; echo bad >&2; exit 3"], text="given")
     assert (ended.output, ended.errors, str(ended)) == ("given", "bad\n", "exit code 3")

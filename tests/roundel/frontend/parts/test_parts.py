@@ -144,3 +144,19 @@ def test_an_output_without_the_image_is_refused():
     proto = model([row, ("Sin", ["w"], "y", {})], (3, 8, 8), weights, outputs=("a", "y"))
     with pytest.raises(InputError, match="output y does not depend on the input"):
         divided(proto, Host.TAIL)
+
+
+def test_weights_that_repeat_a_number_may_be_larger_than_what_a_host_makes(monkeypatch):
+    """As the files of known networks with their weights left out have them: 411 MB in the first matrix of VGG."""
+    rows = [
+        ("ConstantOfShape", ["sizes"], "w", {}),
+        ("Sin", ["x"], "a", {}),
+        ("Conv", ["a", "w"], "y", {}),
+    ]
+    proto = model(rows, (3, 8, 8), {"sizes": np.array([80, 3, 1, 1])})
+    monkeypatch.setattr("roundel.frontend.parts.extraction.MOST_VALUES", 3 * 8 * 8)
+    partition = divided(proto, Host.ANY)
+    assert [len(extract(partition.examination, part).graph.node) for part in partition.parts] == [1, 2]
+    monkeypatch.setattr("roundel.frontend.parts.extraction.MOST_VALUES", 3 * 8 * 8 - 1)
+    with pytest.raises(InputError, match=r"node .*Sin.*: expected at most 191 values an image, not 192"):
+        extract(partition.examination, partition.parts[0])

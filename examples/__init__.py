@@ -1,0 +1,1 @@
+"""Networks, scripts and a notebook that use Roundel; no part of the package."""

@@ -1,0 +1,142 @@
+"""Measures the zoo and writes its table: `python -m examples.zoo`, or `make zoo`.
+
+Each network runs in a process of its own, with limits of time and memory, one after the other, smallest first. What was
+measured lies in the cache, a JSON file for each network, so that a run that was ended goes on; what other code measured
+is measured again. A network that fails is a row with its reason.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import roundel
+import roundel.golden
+from examples.zoo import page
+from examples.zoo.files import Files, check_name
+from examples.zoo.measure import Task
+from examples.zoo.models import TINY, ZOO, Model, named
+from roundel.golden.engine import EngineParams
+from roundel.golden.errors import InputError, ToolError
+from roundel.processes import cache_root, run_child, work_folder
+from roundel.sim.cache import code, digest
+from roundel.ui import write_json
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "zoo.md"
+LANES = {"small": 2, "medium": 4}
+"""Lanes of the activation unit of an engine whose configuration has none."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    try:
+        check_name(options.models, [model.name for model in (TINY, *ZOO)])
+    except InputError as error:
+        sys.exit(f"zoo: {error}")
+    models = [named(name) for name in options.models] or list(ZOO)
+    records = [measured(model, options) for model in models]
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "zoo.json", records)
+    table = page.tables(records)
+    (folder / "zoo.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+    print("\n".join(table))
+    if options.page:
+        page.write(PAGE, records)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    reader = argparse.ArgumentParser(prog="python -m examples.zoo", description=(__doc__ or "").partition("\n")[0])
+    reader.add_argument("models", nargs="*", metavar="NAME", help="networks; all without one")
+    reader.add_argument("-o", "--output", default="build/zoo", help="folder for zoo.json and zoo.md")
+    reader.add_argument("--on", choices=("golden", "rtl"), default="golden", help="what the images run on")
+    reader.add_argument("--config", default="small", help="the engine on RTL")
+    reader.add_argument("--images", type=int, default=2, help="images that are compared")
+    reader.add_argument("--seconds", type=float, default=1800.0, help="time that a network may take")
+    reader.add_argument("--memory", type=int, default=12 << 10, help="MiB of address space that it may take")
+    reader.add_argument("--keep", action="store_true", help="keep what other code measured")
+    reader.add_argument("--fresh", action="store_true", help="measure everything again")
+    reader.add_argument("--no-int8", action="store_true", help="leave out onnxruntime's own integers")
+    reader.add_argument("--page", action="store_true", help="write docs/zoo.md")
+    return reader
+
+
+def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
+    """The record of a network: from the cache, or measured now."""
+    files = Files(cache_root() / "zoo")
+    about = {"model": model.as_dict(), "on": options.on, "config": options.config, "images": options.images}
+    about |= {"int8": not options.no_int8, "code": digest([*code(roundel, roundel.golden), *code_here()])}
+    about = json.loads(json.dumps(about))  # as the file has it
+    kind = "" if options.on == "golden" else f"_{options.on}_{options.config}"
+    place = files.folder / "records" / f"{model.name}{kind}.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not options.fresh and place.is_file():
+        kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        same = dict(about, code=None) == dict(kept["about"], code=None)
+        if same and (options.keep or kept["about"]["code"] == about["code"]):
+            return kept
+    print(f"{model.name} ...", file=sys.stderr, flush=True)
+    values = _measured_now(model, files, options)
+    record = {"name": model.name, "about": about} | values
+    write_json(place, record)
+    print(f"{model.name}: {page.verdict(record)}", file=sys.stderr, flush=True)
+    return record
+
+
+def code_here() -> list[bytes]:
+    """What rows depend on, of this folder."""
+    names = ("measure.py", "rival.py", "images.py", "files.py", "tiny.py")
+    return [(HERE / name).read_bytes() for name in names]
+
+
+def engines() -> dict[str, Any]:
+    """Engines that cycles are told for; one without an activation unit gets one."""
+    fields = EngineParams.named("small").as_dict()
+    if "act_lanes" not in fields:
+        return {name: name for name in LANES}
+    return {
+        name: name if EngineParams.named(name).as_dict()["act_lanes"] else {"config": name, "act_lanes": lanes}
+        for name, lanes in LANES.items()
+    }
+
+
+def _measured_now(model: Model, files: Files, options: argparse.Namespace) -> dict[str, Any]:
+    """Run a process that measures, and return what it wrote, with the reason for its end if it did not finish."""
+    try:
+        file = files.model(model)
+    except (InputError, ToolError, OSError) as error:
+        return {"failed": {"file": str(error)}, "seconds": {}}
+    with work_folder() as folder:
+        task = Task(
+            name=model.name,
+            file=str(file),
+            folder=str(files.folder),
+            record=str(folder / "record.json"),
+            engines=engines(),
+            on=options.on,
+            config=options.config,
+            images=options.images,
+            memory=options.memory,
+            int8=not options.no_int8,
+        )
+        task.write(folder / "task.json")
+        command = [sys.executable, "-m", "examples.zoo.measure", folder / "task.json"]
+        variables = {"ROUNDEL_CACHE": str(cache_root()), "PYTHONPATH": str(HERE.parents[1])}
+        ended = run_child(command, folder=folder, variables=variables, timeout_s=options.seconds)
+        record = folder / "record.json"
+        values: dict[str, Any] = {"failed": {}, "seconds": {}}
+        if record.is_file():
+            values = json.loads(record.read_text(encoding="utf-8"))
+        if values.get("stage") != "done":
+            lines = ended.errors.strip().splitlines()
+            reason = f"{ended} in {values.get('stage', 'its first steps')}: {lines[-1] if lines else ''}".rstrip(": ")
+            values["failed"]["process"] = reason
+        return values
+
+
+if __name__ == "__main__":
+    main()
