@@ -11,7 +11,7 @@ from roundel.golden.cycles.bus import PARAMETERS, WEIGHTS, Reader, Stream, Trans
 from roundel.golden.cycles.events import Arrivals, Clock, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles, timed_steps
 from roundel.golden.cycles.weights import WeightBlock, weight_blocks
-from roundel.golden.engine import STEP_BYTES, EngineParams, Region, column_bytes
+from roundel.golden.engine import STEP_BYTES, EngineParams, Region, column_bytes, table_bytes
 
 OFFER = 1  # hw/engine/compute/parameters: from a stream's beat to its first word
 STEPS = 5  # hw/engine/compute/parameters: steps that wait
@@ -56,7 +56,9 @@ class ComputeStreams:
             descriptor = job.descriptor
             assert descriptor.parameters_region == Region.PROGRAM
             data = self.image[descriptor.parameters_offset :][: descriptor.parameters_bytes]
-            self._steps[id(job)] = timed_steps(self.params, data, descriptor.blocks)
+            self._steps[id(job)] = timed_steps(
+                self.params, data[table_bytes(self.params, descriptor) :], descriptor.blocks
+            )
         return self._steps[id(job)]
 
     def counts(self, job: Job) -> list[int]:

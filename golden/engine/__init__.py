@@ -46,7 +46,7 @@ from roundel.golden.engine.registers import (
     Region,
     Status,
 )
-from roundel.golden.engine.tables import TABLE_BYTES, TABLE_ENTRIES, pack_table, unpack_table
+from roundel.golden.engine.tables import TABLE_BYTES, TABLE_ENTRIES, pack_table, table_bytes, unpack_table
 
 __all__ = [
     "BASES",
@@ -94,5 +94,6 @@ __all__ = [
     "pack_column",
     "pack_table",
     "positions",
+    "table_bytes",
     "unpack_table",
 ]

@@ -7,12 +7,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.activation import WORDS, ActivationTable
 from roundel.golden.codec import CodecError
 from roundel.golden.engine.fields import field_limits
 from roundel.golden.engine.params import RESULT_WIDTH, EngineParams
 from roundel.golden.engine.program import STEP_BYTES, Descriptor, WeightStep, column_bytes, lower_bits, unpack_columns
+from roundel.golden.engine.tables import TABLE_BYTES, table_bytes, unpack_table
 from roundel.golden.requant import Scheme
-from roundel.golden.rounding import Ints, round_shift
+from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 
 Bytes = NDArray[np.uint8]
 BORDER_BITS = 18
@@ -65,8 +67,25 @@ def _decode(params: EngineParams, weights: bytes) -> Ints:
     return np.pad(held, (0, -len(held) % params.lanes))  # the decoder fills its last beat with zeros
 
 
+def activation_table(params: EngineParams, descriptor: Descriptor, parameters: bytes) -> ActivationTable | None:
+    """Return the table at the head of a parameter stream; None where there is none, or no unit that takes it.
+
+    Raises
+    ------
+    EOFError
+        The stream ends within the table.
+    ValueError
+        No such table, where hardware would compute something.
+    """
+    if not table_bytes(params, descriptor):
+        return None
+    if len(parameters) < TABLE_BYTES:
+        raise EOFError
+    return unpack_table(parameters[:TABLE_BYTES])
+
+
 def output_blocks(
-    params: EngineParams, parameters: bytes, weights: bytes, blocks: int
+    params: EngineParams, descriptor: Descriptor, parameters: bytes, weights: bytes
 ) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
     """Each output block's column parameters, and its steps with their weights, (columns, lanes).
 
@@ -74,10 +93,10 @@ def output_blocks(
     ----------
     params
         The engine.
+    descriptor
+        A COMPUTE.
     parameters, weights
-        The parameter stream and the weight stream of a COMPUTE, whole.
-    blocks
-        Output blocks.
+        Its parameter stream and its weight stream, whole.
 
     Raises
     ------
@@ -87,8 +106,8 @@ def output_blocks(
         The weight stream is damaged, or brings fewer or more weight blocks than steps take.
     """
     held = _decode(params, weights)
-    size, at, used = params.columns * params.lanes, 0, 0
-    for _ in range(blocks):
+    size, at, used = params.columns * params.lanes, table_bytes(params, descriptor), 0
+    for _ in range(count(descriptor, "blocks")):
         end = at + params.columns * column_bytes(params)
         if end > len(parameters):
             raise EOFError
@@ -159,15 +178,55 @@ def requantize(descriptor: Descriptor, acc: Ints, columns: dict[str, Ints], para
     OverflowError
         Sums that the hardware's accumulator does not hold.
     """
-    width = params.mac.acc_width
-    if acc.size and not -(1 << width - 1) <= acc.min() <= acc.max() < 1 << width - 1:
-        raise OverflowError(f"layer {descriptor.layer}: sums do not fit into {width} bits")
+    _check_sums(descriptor, acc, params)
     if params.scheme is Scheme.SHIFT:
         amount = columns["shift"] + np.where(acc < 0, descriptor.leak, 0)
         return clamp(round_shift(acc, np.minimum(amount, SURE), params.rounding), descriptor)
     requant = params.mac.requant
     runtime = {item.name: columns[item.name] for item in requant.runtime_fields}
     return clamp(requant.compute(acc, runtime), descriptor)
+
+
+def _check_sums(descriptor: Descriptor, acc: Ints, params: EngineParams) -> None:
+    width = params.mac.acc_width
+    low, high = limits(width, True)
+    if acc.size and not low <= acc.min() <= acc.max() <= high:
+        raise OverflowError(f"layer {descriptor.layer}: sums do not fit into {width} bits")
+
+
+def activate(
+    descriptor: Descriptor,
+    acc: Ints,
+    columns: dict[str, Ints],
+    table: ActivationTable,
+    residual: Ints,
+    params: EngineParams,
+) -> Ints:
+    """Results of a block's sums behind the activation unit.
+
+    Parameters
+    ----------
+    descriptor, acc, columns, params
+        As for `requantize`; `acc` without the residual.
+    table
+        The layer's.
+    residual
+        What the unit adds, (positions, columns), or 0.
+
+    Returns
+    -------
+    (positions, columns), integers of 8 bits.
+
+    Raises
+    ------
+    OverflowError
+        Sums that the hardware's accumulator does not hold.
+    """
+    _check_sums(descriptor, acc, params)
+    low, high = limits(WORDS.in_width, True)
+    words = np.clip(round_shift(acc, np.minimum(columns["shift"], SURE), Rounding.FLOOR), low, high)
+    slopes = lower_bits(columns["zero_point"], WORDS.slope_width, False)
+    return WORDS.compute(words, table, residual=residual, slopes=slopes)
 
 
 def clamp(value: Ints, descriptor: Descriptor) -> Ints:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from roundel.golden.activation import ActivationTable
 from roundel.golden.codec import CodecError
 from roundel.golden.engine.boxes import Scale, records
 from roundel.golden.engine.compute import (
     FLIP,
     Bytes,
     Tile,
+    activate,
+    activation_table,
     count,
     gather,
     output_blocks,
@@ -147,34 +150,50 @@ class Engine:
     def _compute(self, descriptor: Descriptor, index: int) -> None:
         parameters = self._stream(descriptor, "parameters", index)
         weights = self._stream(descriptor, "weights", index)
-        blocks = list(output_blocks(self.params, parameters, weights, count(descriptor, "blocks")))
+        table = activation_table(self.params, descriptor, parameters)
+        blocks = list(output_blocks(self.params, descriptor, parameters, weights))
         for ty in range(count(descriptor, "tiles_y")):
             for tx in range(count(descriptor, "tiles_x")):
                 tile = Tile.of(descriptor, ty, tx)
                 for number, (columns, steps) in enumerate(blocks):
-                    self._block(descriptor, tile, number, columns, steps)
+                    acc = self._sums(descriptor, tile, columns, steps)
+                    words = self._words(descriptor, "target", number, tile)
+                    results = self._results(descriptor, tile, number, columns, acc, table)
+                    flip = np.uint8(FLIP if descriptor.flip_target else 0)
+                    self.memory[words] = (results & 0xFF).astype(np.uint8) ^ flip
 
-    def _block(
-        self,
-        descriptor: Descriptor,
-        tile: Tile,
-        number: int,
-        columns: dict[str, Ints],
-        steps: list[tuple[WeightStep, Ints]],
-    ) -> None:
-        """One output block of one tile: all its steps, then its results into the memory."""
+    def _sums(
+        self, descriptor: Descriptor, tile: Tile, columns: dict[str, Ints], steps: list[tuple[WeightStep, Ints]]
+    ) -> Ints:
+        """Return the sums of one output block of one tile after all its steps, (positions, columns)."""
         acc = np.broadcast_to(columns["bias"], (tile.positions, self.params.columns))
         for step, held in steps:
             data = gather(descriptor, tile, step, self.memory, self.params.lanes)
             dot = products(descriptor, tile, data, held, self.params) << 2 * step.scale * self.params.scales
             acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
+        return acc
+
+    def _results(
+        self,
+        descriptor: Descriptor,
+        tile: Tile,
+        number: int,
+        columns: dict[str, Ints],
+        acc: Ints,
+        table: ActivationTable | None,
+    ) -> Ints:
+        """Return what a tile's output block `number` gives, its residuals included, (positions, columns)."""
+        residual = np.zeros_like(acc)
         if descriptor.has_residual and self.params.scheme is Scheme.SHIFT:
-            words = self._words(descriptor, "residual", number, tile)
-            flip = FLIP if descriptor.flip_residual else 0
-            acc = acc + (signed(self.memory[words] ^ np.uint8(flip)) << columns["residual_shift"])
-        results = requantize(descriptor, acc, columns, self.params)
-        words = self._words(descriptor, "target", number, tile)
-        self.memory[words] = (results & 0xFF).astype(np.uint8) ^ np.uint8(FLIP if descriptor.flip_target else 0)
+            raw = self.memory[self._words(descriptor, "residual", number, tile)]
+            if table is not None:
+                residual = raw.astype(np.int64) if descriptor.flip_residual else signed(raw)
+            else:
+                flip = np.uint8(FLIP if descriptor.flip_residual else 0)
+                acc = acc + (signed(raw ^ flip) << columns["residual_shift"])
+        if table is not None:
+            return activate(descriptor, acc, columns, table, residual, self.params)
+        return requantize(descriptor, acc, columns, self.params)
 
     def _words(self, descriptor: Descriptor, name: str, number: int, tile: Tile) -> Ints:
         """Byte addresses of a tile's words in block `number` of `target` or `residual`, (positions, lanes)."""

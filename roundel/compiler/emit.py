@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from roundel.compiler.area import Area, Place, Tiling
+from roundel.compiler.area import Area, Place
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import EngineError, fewer_lanes
 from roundel.compiler.step_weights import Steps, Weights, repeats
@@ -17,12 +17,14 @@ from roundel.golden.engine import (
     SCALE,
     STEP,
     STEP_BYTES,
+    TABLE_BYTES,
     EngineParams,
     Opcode,
     Region,
     column_bytes,
     field_limits,
     pack_column,
+    pack_table,
 )
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
@@ -78,7 +80,7 @@ class Streams:
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
-            size = column_bytes(self.params) * self.params.columns * len(blocks) + STEP_BYTES * steps
+            size = column_bytes(self.params) * self.params.columns * len(blocks) + STEP_BYTES * steps + TABLE_BYTES
             if len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
                 size = max(size, len(self.weights(operation, blocks)))
             else:
@@ -119,7 +121,7 @@ def compute(
     reads, pixel = operation.reads(area, params.bus_bytes), operation.source.storage.pixel_bytes
     row, column, block = operation.phase(blocks[0])
     positions = operation.positions(area.rows, area.columns, row, column)
-    tiling = Tiling.of(*positions, params.depth, even=operation.upsample)
+    tiling = operation.tiling(*positions, params)
     half = 2 if operation.upsample else 1
     below = area.first // operation.phases * operation.stride // half - reads.first
     behind = area.left // operation.across * operation.x_step * operation.every // half - reads.left * pixel
@@ -134,7 +136,7 @@ def compute(
         "tile_y_step": tiling.tile_h * operation.stride * source.row * lanes // half,
         "tile_y_rows": tiling.tile_h * operation.stride // half,
         "blocks": len(blocks), "skip": operation.across - 1, "pad": operation.pad, "leak": operation.leak,
-        "low": operation.low, "high": operation.high,
+        "low": operation.low, "high": operation.high, "activation": int(operation.activation is not None),
         "target": target.at(storage, area, block) + row * target.row + column, "target_plane": target.plane,
         "target_row": operation.phases * target.row, "target_tile": tiling.tile_h * operation.phases * target.row,
         "depthwise": int(operation.depthwise), "maximum": int(operation.maximum), "upsample": int(operation.upsample),
@@ -225,7 +227,7 @@ def outer_spans(storage: Storage, outer: Outer, plane: int, area: Area) -> Ints:
 def parameter_stream(
     operation: Operation, blocks: range, params: EngineParams, places: Iterable[tuple[Ints, Ints, Ints]]
 ) -> bytes:
-    """Pack columns' parameters and steps of some output blocks, block by block.
+    """Pack the table of an activation, then columns' parameters and steps of some output blocks, block by block.
 
     Parameters
     ----------
@@ -241,7 +243,8 @@ def parameter_stream(
     InputError
         A kernel that reaches further than dy and dx hold.
     """
-    stream, before = [], None
+    stream = [] if operation.activation is None else [pack_table(operation.activation)]
+    before = None
     for number, (offset, dy, dx) in zip(blocks, places, strict=True):
         for name, values in (("dy", dy), ("dx", dx)):
             reach = np.iinfo(STEP[name])

@@ -1,20 +1,24 @@
 """Operations: the work of one COMPUTE on whole tensors, before they have addresses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd
 
 import numpy as np
 
-from roundel.compiler.area import Area
+from roundel.compiler.area import Area, Tiling
+from roundel.compiler.bursts import Bursts
 from roundel.compiler.refusal import EngineError, wider_bias, wider_sums
 from roundel.compiler.step_weights import Steps, Weights, repeats
 from roundel.compiler.tensor import Tensor
+from roundel.golden.activation import ActivationTable
 from roundel.golden.cycles import UNWRITTEN
-from roundel.golden.engine import EngineParams
+from roundel.golden.engine import STEP_BYTES, TABLE_BYTES, EngineParams, column_bytes
 from roundel.golden.formats import signed_width
 from roundel.golden.rounding import Ints
+
+STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +50,7 @@ class Operation:
     pad
         Value of the bytes outside of the map.
     low, high
-        Clamp of the result, before `flip_target`.
+        Clamp of the result, before `flip_target`; with an activation it does not count.
     leak
         See docs/engine.md.
     depthwise, maximum, upsample, flip_target
@@ -54,6 +58,8 @@ class Operation:
     runs
         The words of a plane count as one row, which the steps read one behind the other; all of them for the one
         result. What the last step reads beyond the plane is `pad`.
+    activation
+        The table of the activation unit; None: results do not go through it. The residual is then added there.
     macs
         Number of products of the network.
     """
@@ -80,7 +86,9 @@ class Operation:
     upsample: bool = False
     flip_target: bool = False
     runs: bool = False
+    activation: ActivationTable | None = None
     macs: int = 0
+    _tilings: dict[tuple[int, int, EngineParams], Tiling] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def kept(self) -> int:
@@ -100,6 +108,35 @@ class Operation:
         """Return the cycles of all steps, each of so many beats in so many tiles, on an array of `columns`."""
         own = self.fetched * max(beats, tiles * columns)  # those weights are loaded meanwhile
         return own + (self.kept - self.fetched) * max(beats, tiles * UNWRITTEN)
+
+    def beats(self, rows: int, columns: int) -> int:
+        """Return the beats of a step in a tile of so many rows and columns."""
+        return rows * (self.lead + (columns - 1) * self.every + 1)
+
+    def streamed(self, params: EngineParams) -> float:
+        """Return the bytes of the streams that every tile reads, about."""
+        held = self.fetched * params.lanes * params.columns * STREAM_PART + self.kept * STEP_BYTES
+        return held + self.blocks * params.columns * column_bytes(params) + TABLE_BYTES * (self.activation is not None)
+
+    def tiling(self, rows: int, columns: int, params: EngineParams) -> Tiling:
+        """Cut a part of a phase's results into tiles: as large as the array holds, or as bursts allow."""
+        if self.activation is None:
+            return Tiling.of(rows, columns, params.depth, even=self.upsample)
+        key = rows, columns, params
+        if key not in self._tilings:
+            self._tilings[key] = self._bursts(params).tiling(rows, columns, even=self.upsample)
+        return self._tilings[key]
+
+    def activating(self, tiling: Tiling, params: EngineParams) -> float:
+        """Return the cycles of array and activation unit in all tiles, about; 0 without an activation."""
+        return 0 if self.activation is None else self._bursts(params).cycles(tiling)
+
+    def _bursts(self, params: EngineParams) -> Bursts:
+        blocks = len(self.steps)
+        return Bursts(
+            blocks=self.blocks, steps=self.kept / blocks, fetched=self.fetched / blocks,
+            streamed=self.streamed(params) / params.bus_bytes, beats=self.beats, params=params,
+        )  # fmt: skip
 
     @property
     def blocks(self) -> int:
@@ -193,7 +230,7 @@ class Operation:
         low, high = min(low, 0), max(high, 0)
         bias = np.tile(bias, (len(steps) // len(bias), 1))
         most, least = bias + ups * high + downs * low, bias + ups * low + downs * high
-        if self.residual is not None:
+        if self.residual is not None and self.activation is None:
             up = self.columns["residual_shift"]
             up = np.tile(up, (len(steps) // len(up), 1))
             most = np.maximum(most, most + (self.residual.range[1] << up))

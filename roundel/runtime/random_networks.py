@@ -21,14 +21,26 @@ from roundel.golden.network import (
 )
 from roundel.golden.nms import SHIFTS, BoxFormat, HeadParams
 from roundel.golden.rounding import Ints
+from roundel.runtime.random_activations import draw_activation
 
 LARGEST = 1500  # integers of a tensor, or layers take long to interpret
 
 
 class Drawn:
-    """A network that grows layer by layer; tensors are known by name, with shape and format."""
+    """A network that grows layer by layer; tensors are known by name, with shape and format.
 
-    def __init__(self, seed: int, *, size: int = 20, channels: int = 20):
+    Parameters
+    ----------
+    seed
+        Of all choices.
+    size, channels
+        Most rows and columns, and most channels, of the image.
+    activations
+        Whether layers with weights have them, more often than not.
+    """
+
+    def __init__(self, seed: int, *, size: int = 20, channels: int = 20, activations: bool = False):
+        self.activations = activations
         self.rng, self.layers = np.random.default_rng(seed), list[Any]()
         rows, columns = self.rng.integers(1, size + 1, 2)
         self.shapes: dict[str, tuple[int, ...]] = {
@@ -82,13 +94,21 @@ class Drawn:
         bounds = (low + self.draw(-3, 9), high - self.draw(-3, 20)) if self.chance(0.3) else None
         return {"output": output, "bounds": bounds, "leak": self.draw(0, 3) if self.chance(0.3) else 0}
 
+    def last(self, outputs: int, residual: Format | None) -> dict[str, Any]:
+        """Make the output of a layer with weights, and what is behind its sums: an activation, or nothing yet."""
+        if self.activations and self.chance(0.7) and not (residual and residual.zero):
+            output, activation = draw_activation(self.rng, 2, outputs, residual)
+            return {"output": output, "activation": activation}
+        return {"output": self.form(2)}
+
     def weighted(
         self, source: str, window: Window | None, outputs: int, *, groups: int = 1, residual: str | None = None
     ) -> str:
         """Make a convolution, or a matrix product without a window."""
         shape, x = self.shapes[source], self.formats[source]
         rows = (window.taps if window else 1) * shape[-1] // groups
-        output = self.form(2)
+        last = self.last(outputs, self.formats[residual] if residual else None)
+        output = last["output"]
         base = output.fraction - x.fraction + 7 + rows.bit_length() // 2
         fractions = tuple((base + self.rng.integers(0, 3, outputs)).tolist())
         weights = self.rng.integers(-128, 128, (rows, outputs))
@@ -102,7 +122,8 @@ class Drawn:
             b=Format(width=16, signed=True, fraction=x.fraction + base - 1),
             weights=weights, bias=self.rng.integers(-9999, 9999, outputs),
             residual=self.formats[residual] if residual else None,
-            w_fractions=fractions if self.chance(0.5) else None, **self.activated(output),
+            w_fractions=fractions if self.chance(0.5) else None,
+            **(last if "activation" in last else self.activated(output)),
         )  # fmt: skip
 
     def convolution(self) -> None:
@@ -240,7 +261,9 @@ class Drawn:
         return Network(source="image", input=self.formats["image"], layers=tuple(self.layers), results=results)
 
 
-def engine_network(seed: int, *, layers: int = 5, size: int = 20, channels: int = 20) -> tuple[Network, Ints]:
+def engine_network(
+    seed: int, *, layers: int = 5, size: int = 20, channels: int = 20, activations: bool = False
+) -> tuple[Network, Ints]:
     """Make a network with random layers, and an image for it.
 
     Parameters
@@ -253,23 +276,25 @@ def engine_network(seed: int, *, layers: int = 5, size: int = 20, channels: int 
         Most rows and columns of the image.
     channels
         Most channels of the image and of most layers.
+    activations
+        Whether layers with weights have activations, for engines that have the unit.
 
     Returns
     -------
     tuple
         The network, and integers of the shape of its image.
     """
-    drawn = Drawn(seed, size=size, channels=channels)
+    drawn = Drawn(seed, size=size, channels=channels, activations=activations)
     drawn.grow(layers)
     network = drawn.network()
     return network, drawn.rng.integers(*network.input.limits, drawn.shapes["image"], endpoint=True)
 
 
 def engine_detector(
-    seed: int, form: BoxFormat, *, layers: int = 5, size: int = 20, channels: int = 20
+    seed: int, form: BoxFormat, *, layers: int = 5, size: int = 20, channels: int = 20, activations: bool = False
 ) -> tuple[Network, Ints, tuple[Head, ...]]:
     """As `engine_network`, and up to three scales of boxes."""
-    drawn = Drawn(seed, size=size, channels=channels)
+    drawn = Drawn(seed, size=size, channels=channels, activations=activations)
     drawn.grow(layers)
     heads = tuple(drawn.head(form) for _ in range(drawn.draw(1, 3)))
     network = drawn.network()

@@ -105,7 +105,7 @@ def _read_words(one, image, params):
     for tile in _tiles(one):
         beats = one.lead + (tile.w - 1) * one.every + 1
         y, beat = (axis.ravel() >> one.upsample for axis in np.mgrid[: tile.h, :beats])
-        for block, (_, steps) in enumerate(output_blocks(params, *streams, one.blocks)):
+        for block, (_, steps) in enumerate(output_blocks(params, one, *streams)):
             for step, _ in steps:
                 row = tile.row + step.dy + y * one.y_rows
                 byte = (tile.byte + step.dx + beat * one.x_step)[:, None] + np.arange(params.lanes)

@@ -6,9 +6,12 @@ Written from that page alone, with none of the golden engine's code but what unp
 from fractions import Fraction
 from itertools import product
 from math import floor
+from types import SimpleNamespace
 
 from roundel.golden.engine import FIELDS, Opcode
+from tests.support.activation_reference import naive_word
 
+UNIT = SimpleNamespace(segments=16, step_bits=5, fraction=3)
 HEADER, DESCRIPTOR = 64, 128
 
 
@@ -79,6 +82,9 @@ class NaiveEngine:
 
     def tile(self, d, ty, tx, h, w, stream, weights):
         lanes, columns, at, blocks = self.params.lanes, self.params.columns, 0, []
+        activated = self.params.act_lanes and d["activation"]
+        table = self.table(stream[:40]) if activated else None
+        stream = stream[40:] if activated else stream
         for block in range(d["blocks"]):
             held = [stream[at + 8 * c : at + 8 * c + 8] for c in range(columns)]
             at += 8 * columns
@@ -90,7 +96,7 @@ class NaiveEngine:
                     del weights[: lanes * columns]
                 acc = self.step(d, ty, tx, h, w, step, blocks, acc, held)
             for (y, x), sums in acc.items():
-                self.result(d, block, ty, tx, y, x, sums, held)
+                self.result(d, block, ty, tx, y, x, sums, held, table)
         assert not weights, "more weights than steps take"
 
     def step(self, d, ty, tx, h, w, step, blocks, acc, held):
@@ -134,10 +140,29 @@ class NaiveEngine:
         word += (tx * d["tile_w"] + x) * (d["skip"] + 1)
         return word * self.params.lanes % self.params.memory
 
-    def result(self, d, block, ty, tx, y, x, sums, held):
+    def table(self, data):
+        """Control word and knots at the head of a parameter stream."""
+        control, *knots = (int.from_bytes(data[2 * entry : 2 * entry + 2], "little") for entry in range(18))
+        flags = {name: control >> bit & 1 for bit, name in enumerate(("flat", "odd", "sided", "sloped"))}
+        fold = {"flat": "none", "odd": "odd", "sided": "slope" if flags["sloped"] else "negative"}
+        names = [fold[name] for name in fold if flags[name]]
+        return SimpleNamespace(
+            knots=[signed(knot, 11) for knot in knots], fold=SimpleNamespace(value=(names or ["even"])[0]),
+            linear=control >> 4 & 1, unsigned=control >> 5 & 1, linear_shift=2 * (control >> 6 & 1),
+            residual_shift=control >> 7 & 3, core=control >> 9 & 15,
+        )  # fmt: skip
+
+    def result(self, d, block, ty, tx, y, x, sums, held, table):
         target, residual = (self.place(d, name, block, ty, tx, y, x) for name in ("target", "residual"))
         for c, total in enumerate(sums):
             shift, residual_shift = held[c][4] % 32, held[c][5] % 32
+            if table:
+                added = self.memory[residual + c] if d["has_residual"] else 0
+                added = added if d["flip_residual"] else signed(added, 8)
+                word = min(max(total // 2**shift, -1024), 1023)
+                byte = naive_word(UNIT, table, word, added, held[c][6] % 128)
+                self.memory[target + c] = byte % 256 ^ (d["flip_target"] << 7)
+                continue
             if d["has_residual"]:
                 total += signed(self.memory[residual + c] ^ (d["flip_residual"] << 7), 8) << residual_shift
             amount = shift + (d["leak"] if total < 0 else 0)

@@ -56,7 +56,7 @@ def products(params, regions, one):
         ].tobytes()
         for name in ("parameters", "weights")
     ]
-    steps = sum(len(steps) for _, steps in output_blocks(params, *streams, one.blocks))
+    steps = sum(len(steps) for _, steps in output_blocks(params, one, *streams))
     across = (one.tiles_x - 1) * one.tile_w + one.last_w
     down = (one.tiles_y - 1) * one.tile_h + one.last_h
     return steps * across * down

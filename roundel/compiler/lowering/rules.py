@@ -10,7 +10,7 @@ from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import can_spread, lower_select, lower_spread, outside, spreads
 from roundel.compiler.lowering.pools import lower_average, lower_maximum, lower_upsample
 from roundel.compiler.lowering.weighted import lower_weighted
-from roundel.compiler.refusal import EngineError
+from roundel.compiler.refusal import EngineError, check_shifts
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
@@ -29,6 +29,8 @@ from roundel.golden.network import (
     Weighted,
 )
 from roundel.golden.requant import Scheme
+
+USUAL_SLOW = 4  # cycles of a word in the activation unit that a refusal names
 
 
 def lower_network(network: Network, shape: Shape, params: EngineParams, heads: Collection[str] = ()) -> Lowering:
@@ -75,7 +77,8 @@ def lower_network(network: Network, shape: Shape, params: EngineParams, heads: C
 def _check(layer: Layer, engine: EngineParams) -> None:
     """Raise InputError for another requantizer than the engine's, where the layer needs one."""
     if isinstance(layer, Weighted) and layer.activation is not None:
-        raise InputError(f"{layer.name}: has an activation, which no engine has")
+        _check_unit(layer, engine)
+        return
     if isinstance(layer, Concat):
         shifts = [shift for index, shift in enumerate(layer.shifts) if converts(layer, index)]
         exact = not any(shift > 0 for shift in shifts)
@@ -90,6 +93,14 @@ def _check(layer: Layer, engine: EngineParams) -> None:
     if not exact and layer.rounding is not engine.rounding:
         message = f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}"
         raise EngineError(message, {"rounding": layer.rounding})
+
+
+def _check_unit(layer: Weighted, engine: EngineParams) -> None:
+    """Raise InputError unless the engine has an activation unit, behind a requantizer that shifts."""
+    check_shifts(layer.name, "an activation", engine)
+    if not engine.act_lanes:
+        message = f"{layer.name}: has an activation, but the engine no activation unit (act_lanes=0)"
+        raise EngineError(message, {"act_lanes": max(1, engine.columns // USUAL_SLOW)})
 
 
 def _flatten(_: Lowering, layer: Flatten, source: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def weighted(
     source, target
         The maps that the operation reads and writes; both exist already.
     residual
-        The map that is added before the clamp, which lies as the target does; None adds none.
+        The map that is added before the clamp, or behind the activation, which lies as the target does; None adds none.
     params
         The engine.
     """
@@ -65,7 +65,12 @@ def weighted(
     weights = layer.weights << up if up.any() else layer.weights
     columns = dict(layer.runtime())
     columns["bias"] = (layer.aligned_bias << up) + source.offset * weights.sum(axis=0)
-    if residual is not None:
+    activation, limits = layer.activation, layer.limits
+    if activation is not None:
+        limits = layer.output.limits
+        if activation.slopes is not None:
+            columns["zero_point"] = np.array(activation.slopes, dtype=np.int64)
+    elif residual is not None:
         columns["residual_shift"] = layer.accumulator_fractions - residual.form.fraction
         columns["bias"] += (residual.offset - residual.form.zero) << columns["residual_shift"]
     channels = len(source.slots)
@@ -77,7 +82,8 @@ def weighted(
     return Operation(
         layer=layer.name, source=source, residual=residual, target=target,
         columns=by_slot(target, params.lanes, columns),
-        pad=source.byte(source.form.zero), low=layer.limits[0], high=layer.limits[1], leak=layer.leak,
+        pad=source.byte(source.form.zero), low=limits[0], high=limits[1], leak=layer.leak,
+        activation=None if activation is None else activation.table,
         macs=storage.rows * storage.columns * layer.weights.size, **made,
     )  # fmt: skip
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import lcm
 
-from roundel.compiler.area import Tiling, balanced
-from roundel.compiler.operation import Operation
+from roundel.compiler.area import balanced
+from roundel.compiler.operation import STREAM_PART, Operation
 from roundel.compiler.planning.packing import Taken, first_fit
-from roundel.compiler.planning.streaming import STREAM_PART, tile_rows
+from roundel.compiler.planning.streaming import tile_rows
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import DESCRIPTOR_BYTES, STEP_BYTES, EngineParams
 
@@ -117,7 +117,7 @@ class BandChoice:
 
     def _rounded(self, rows: int, columns: int) -> int:
         """Rows of bands about as high, not higher unless they must be even: whole tiles if there is more than one."""
-        target, unit = self.operation.target.storage, tile_rows(self.operation, columns, self.params.depth)
+        target, unit = self.operation.target.storage, tile_rows(self.operation, columns, self.params)
         return balanced(target.rows, max(rows // unit * unit, 0), unit) if rows >= unit else self._low(rows)
 
     def _low(self, rows: int) -> int:
@@ -189,13 +189,14 @@ class BandChoice:
         """Return what a part of a band takes."""
         operation, params, target = self.operation, self.params, self.operation.target.storage
         positions = operation.positions(min(height, target.rows), columns)
-        tiling = Tiling.of(*positions, params.depth, even=operation.upsample)
+        tiling = operation.tiling(*positions, params)
         beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
         tiles = tiling.tiles_x * tiling.tiles_y
         streams = operation.fetched * params.lanes * params.columns * STREAM_PART
         streams += (operation.kept - operation.fetched) * STEP_BYTES  # beside weights steps do not count
         weights = tiles * streams / params.bus_bytes
         computing = max(operation.computing(tiles * beats, tiles, params.columns), weights)
+        computing = max(computing, operation.activating(tiling, params))
         sizes = self._sizes(height, columns)
         runs = {name: self._runs(tensor, height, columns) * RUN for name, tensor in self.streamed.items()}
         moves = {name: size * params.lanes / params.bus_bytes + runs[name] for name, size in sizes.items()}

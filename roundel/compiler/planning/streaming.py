@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from itertools import accumulate
 
-from roundel.compiler.area import Tiling, balanced
-from roundel.compiler.operation import Operation
+from roundel.compiler.area import balanced
+from roundel.compiler.operation import STREAM_PART, Operation
 from roundel.golden.engine import DESCRIPTOR_BYTES, STEP_BYTES, EngineParams, column_bytes
 
 PRICE = 1 / 8  # cycles that a beat of weights less is worth
@@ -12,7 +12,6 @@ BANDS = 16  # at most
 LATENCY = 25  # cycles from a command to the first beat, or from the last beat to the response
 DECODE = 14  # cycles from a weight stream's first beat to its first weights
 GAP = 18  # cycles between computations: the pipeline empties and fills
-STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ class Pipeline:
         rows, grain = self.operation.target.storage.rows, self.operation.grain
         if not (self.loads or self.stores):
             return [(rows,)]
-        unit = tile_rows(self.operation, self.operation.target.storage.columns, self.params.depth)
+        unit = tile_rows(self.operation, self.operation.target.storage.columns, self.params)
         candidates = []
         for count in range(1, BANDS + 1):
             height = balanced(rows, -(-rows // count), grain)
@@ -100,19 +99,20 @@ class Pipeline:
         """Cycles of a band's beats, and those in which its weights and parameters are read."""
         operation, params = self.operation, self.params
         rows, columns = operation.positions(height, operation.target.storage.columns)
-        tiling = Tiling.of(rows, columns, params.depth, even=operation.upsample)
+        tiling = operation.tiling(rows, columns, params)
         tiles = tiling.tiles_x * tiling.tiles_y
         beats = rows * (operation.lead + (columns - 1) * operation.every + 1)
         streams = operation.fetched * params.lanes * params.columns * STREAM_PART + operation.kept * STEP_BYTES
         streams += operation.blocks * params.columns * column_bytes(params)
         weights = tiles * streams / params.bus_bytes
-        return operation.computing(beats, tiles, params.columns), weights
+        computing = operation.computing(beats, tiles, params.columns)
+        return max(computing, operation.activating(tiling, params)), weights
 
 
-def tile_rows(operation: Operation, columns: int, depth: int) -> int:
+def tile_rows(operation: Operation, columns: int, params: EngineParams) -> int:
     """Rows of results that a tile's worth of each phase covers, when all rows of so many columns are computed."""
     positions = operation.positions(operation.target.storage.rows, columns)
-    return Tiling.of(*positions, depth, even=operation.upsample).tile_h * operation.phases
+    return operation.tiling(*positions, params).tile_h * operation.phases
 
 
 def _part(height: int, parts: int, grain: int) -> int:

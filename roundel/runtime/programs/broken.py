@@ -10,6 +10,7 @@ from roundel.golden.engine import (
     LAST,
     STEP,
     STEP_BYTES,
+    TABLE_BYTES,
     EngineParams,
     Opcode,
     Region,
@@ -63,7 +64,7 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
             step.values |= outside.stream("parameters", stream)
         case Break.KEEP:
             flipped = bytearray(outside.content("parameters", step.values))
-            for at in _flags(outside.params, flipped, step.values["blocks"]):
+            for at in _flags(outside.params, flipped, step.values):
                 flipped[at] ^= KEEP * draw.chance(0.3)
             step.values |= outside.stream("parameters", bytes(flipped))
         case Break.READ | Break.WRITE:
@@ -78,10 +79,10 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
             pass
 
 
-def _flags(params: EngineParams, stream: bytes | bytearray, blocks: int) -> Iterator[int]:
-    """Places of the flags of all steps in a parameter stream of so many blocks."""
-    at = STEP.fields["flags"][1]  # type: ignore[index]
-    for _ in range(blocks):
+def _flags(params: EngineParams, stream: bytes | bytearray, values: dict[str, int]) -> Iterator[int]:
+    """Places of the flags of all steps in the parameter stream of a COMPUTE."""
+    at = STEP.fields["flags"][1] + TABLE_BYTES * values.get("activation", 0)  # type: ignore[index]
+    for _ in range(values["blocks"]):
         at += params.columns * column_bytes(params)
         last = False
         while not last:

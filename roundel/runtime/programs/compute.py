@@ -8,7 +8,7 @@ from roundel.golden.engine import MOST_SCALE, RESULT_WIDTH, EngineParams, Opcode
 from roundel.golden.rounding import Ints, limits
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.parts import Mask, Outside, Step, spread, words_of
-from roundel.runtime.programs.streams import parameter_stream, weight_stream
+from roundel.runtime.programs.streams import parameter_stream, table_of_activation, weight_stream
 
 BEATS = 1500  # of a descriptor, at most
 TRIES = 25
@@ -30,7 +30,12 @@ def compute(draw: Draw, outside: Outside) -> Step:
         if _targets(draw, outside, values, sources):
             break
     values |= _requantizer(draw)
-    parameters = parameter_stream(draw, outside.params, blocks, has_residual=bool(values["has_residual"]))
+    activation = outside.params.act_lanes > 0 and draw.chance(0.5)
+    values |= {"activation": int(activation)} if outside.params.act_lanes else {}
+    added = bool(values["has_residual"]) and not activation
+    parameters = parameter_stream(draw, outside.params, blocks, has_residual=added)
+    if activation:
+        parameters = table_of_activation(draw) + parameters
     kept = sum(step.keep for steps in blocks for step in steps) - blocks[0][0].keep  # the first has its own
     weights = weight_stream(draw, outside.params, sum(map(len, blocks)) - kept, values)
     values |= outside.stream("parameters", parameters) | outside.stream("weights", weights)

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from roundel.golden.activation import CONTROL, WORDS, random_table
 from roundel.golden.codec import encode
-from roundel.golden.engine import EngineParams, WeightStep, pack_column
+from roundel.golden.engine import TABLE_ENTRIES, EngineParams, WeightStep, pack_column, pack_table
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import limits
 from roundel.runtime.programs.draw import Draw
@@ -23,6 +26,18 @@ def parameter_stream(
         parts += [_column(draw, params, products, has_residual) for _ in range(params.columns)]
         parts += [_packed(draw, step) for step in steps]
     return b"".join(parts)
+
+
+def table_of_activation(draw: Draw) -> bytes:
+    """Draw the table of an activation, with anything in bits that do not count."""
+    table = random_table(draw.rng, segments=WORDS.segments, knot_width=WORDS.knot_width, core=WORDS.greatest_core)
+    entries = np.frombuffer(pack_table(table), "<u2").copy()
+    used = np.full(len(entries), (1 << WORDS.knot_width) - 1, np.uint16)
+    used[0] = (1 << sum(CONTROL.values())) - 1
+    used[TABLE_ENTRIES:] = 0
+    if draw.chance(0.5):
+        entries = entries & used | draw.rng.integers(0, 1 << 16, len(entries), np.uint16) & ~used
+    return entries.tobytes()
 
 
 def _packed(draw: Draw, step: WeightStep) -> bytes:

@@ -157,7 +157,7 @@ def decoded(compiled, one):
     """Weights that the streams of a descriptor hold, all tiles together."""
     parameters = compiled.image[one.parameters_offset :][: one.parameters_bytes]
     weights = compiled.image[one.weights_offset :][: one.weights_bytes]
-    blocks = output_blocks(TINY, parameters, weights, one.blocks)
+    blocks = output_blocks(TINY, one, parameters, weights)
     return one.tiles_x * one.tiles_y * sum(held.size for _, steps in blocks for _, held in steps)
 
 
