@@ -84,6 +84,6 @@ def test_near_and_quick_tests_come_first() -> None:
         "tests/golden/codec/test_codec.py::test_c": 0.25,
         "tests/golden/codec/test_codec.py::test_d": 60,
     }
-    tests = [Measured(name, seconds, "", {}) for name, seconds in names.items()]
+    tests = [Measured(name, seconds, seconds, "", {}) for name, seconds in names.items()]
     order = [test.name.rpartition("_")[2] for test in nearest("golden/codec/rice.py", tests)]
     assert order == ["b[1]", "c", "b[2]", "a", "d"]

@@ -8,14 +8,18 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-UNMEASURED = 2.0  # seconds that a test is taken for until it is measured
+UNMEASURED = 2.0, 60.0  # seconds that a test is taken for until it is measured, and those that it may take
 
 
 class Measured(NamedTuple):
-    """A test that passes without a fault, and the lines that it runs in a commit, as bits (see `reach.py`)."""
+    """A test that passes without a fault, and the lines that it runs in a commit, as bits (see `reach.py`).
+
+    It takes `seconds`, and up to `longest` if it comes first in its file: then it makes what other tests use too.
+    """
 
     name: str
     seconds: float
+    longest: float
     commit: str
     lines: dict[str, int]
 
@@ -30,7 +34,7 @@ class Reach:
     checkout, commit
         The repository, and its commit whose lines are asked for; tests may be measured in earlier ones.
     names
-        All tests of that commit. Those that are not measured are taken for `UNMEASURED` seconds each.
+        All tests of that commit. Those that are not measured are taken for `UNMEASURED`.
     """
 
     def __init__(self, folder: Path, checkout: Path, commit: str, names: set[str]):
@@ -40,14 +44,15 @@ class Reach:
         for file in sorted(folder.glob("*.json")):
             measured = json.loads(file.read_text())
             renamed = _renamed(checkout, measured["commit"], commit)
+            longest = max((seconds for seconds, _ in measured["tests"].values()), default=0.0)
             for old_name, (seconds, lines) in measured["tests"].items():
                 place, _, case = old_name.partition("::")
                 name = f"{renamed.get(place, place)}::{case}"
                 if name in unmeasured:
                     unmeasured.remove(name)
                     bits = {renamed.get(path, path): int(digits, 16) for path, digits in lines.items()}
-                    self.tests.append(Measured(name, seconds, measured["commit"], bits))
-        self.tests += [Measured(name, UNMEASURED, commit, {}) for name in sorted(unmeasured)]
+                    self.tests.append(Measured(name, seconds, longest, measured["commit"], bits))
+        self.tests += [Measured(name, *UNMEASURED, commit, {}) for name in sorted(unmeasured)]
 
     def of(self, path: str, first: int, last: int, imported: bool) -> list[Measured]:
         """Tests that run a line from `first` to `last`, then those that run any line of the file, or lie near it.
