@@ -6,13 +6,15 @@ from roundel.golden.network.conv import Window, grouped_matmul, im2col, matmul, 
 from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.file import load, load_meta, save
 from roundel.golden.network.gate import Gate
-from roundel.golden.network.join import Add, Concat
+from roundel.golden.network.join import LIFT, Add, Concat
 from roundel.golden.network.moves import DepthToSpace, Select
 from roundel.golden.network.network import Network, outputs, run, steps
 from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, MaxPool, Upsample
+from roundel.golden.network.totals import total_format
 from roundel.golden.network.weighted import Weighted
 
 __all__ = [
+    "LIFT",
     "MAX_FACTOR",
     "MAX_SHIFT",
     "Activated",
@@ -43,5 +45,6 @@ __all__ = [
     "run",
     "save",
     "steps",
+    "total_format",
     "window_count",
 ]

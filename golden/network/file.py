@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.network.encoding import Encoding
 from roundel.golden.network.header import (
-    OPTIONAL,
     Arrays,
-    is_newer,
+    needed_version,
     read_encoding,
     read_format,
     read_layer,
@@ -33,10 +32,7 @@ from roundel.golden.network.header import (
 from roundel.golden.network.network import Network
 
 FORMAT = "roundel-network"
-VERSIONS = (
-    1,
-    2,
-)  # the second has an encoding and newer kinds of layers and activations, and is written where it needs to be
+VERSIONS = (1, 2, 3)  # each is written where it needs to be: 2 has an encoding and newer kinds of layers, 3 newer sums
 HEADER = "header.json"
 KEYS = ("format", "version", "source", "input", "layers", "results", "meta")
 ENCODING = "encoding"
@@ -82,10 +78,7 @@ def load(path: Path) -> Network:
     layers = []
     for index, entry in enumerate(header["layers"]):
         try:
-            layers.append(read_layer(index, entry, arrays))
-            if header["version"] == 1 and is_newer(layers[-1]):
-                what = "an activation" if getattr(layers[-1], OPTIONAL, None) else "a layer of this kind"
-                raise ValueError(f"{what} needs version 2 of the file")
+            layers.append(read_layer(index, entry, arrays, header["version"]))
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: layers[{index}]: {_line(error)}") from None
     if arrays:
@@ -110,13 +103,13 @@ def load_meta(path: Path) -> dict[str, Any]:
 
 def _to_bytes(network: Network, meta: Mapping[str, Any]) -> bytes:
     arrays: Arrays = {}
-    usual = network.encoding == Encoding() and not any(map(is_newer, network.layers))
+    version = max([1 + (network.encoding != Encoding()), *map(needed_version, network.layers)])
     header = {
         "format": FORMAT,
-        "version": VERSIONS[not usual],
+        "version": version,
         "source": network.source,
         "input": write_value(network.input),
-        **({} if usual else {ENCODING: write_value(network.encoding)}),
+        **({} if version == 1 else {ENCODING: write_value(network.encoding)}),
         "layers": [write_layer(index, layer, arrays) for index, layer in enumerate(network.layers)],
         "results": list(network.results),
         "meta": dict(meta),
@@ -185,7 +178,7 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
         raise InputError(f"{where}: format: expected {FORMAT!r}")
     version = header.get("version")
     if type(version) is not int or version not in VERSIONS:
-        raise InputError(f"{where}: version: expected 1 or 2, not {str(version)[:40]}, which is newer or damaged")
+        raise InputError(f"{where}: version: expected 1, 2 or 3, not {str(version)[:40]}, which is newer or damaged")
     keys = KEYS if version == 1 else (*KEYS, ENCODING)
     for name in (*keys, *header):
         if name not in header or name not in keys:

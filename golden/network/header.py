@@ -48,14 +48,9 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
 )
 NEWER = (Select, DepthToSpace, Gate)
 """Kinds that files of version 1 do not have."""
-OPTIONAL = "activation"
-"""The field that stands in files of version 2 only, and only where a layer has such a thing."""
+OPTIONAL: Mapping[str, int] = MappingProxyType({"activation": 2, "total": 3})
+"""The fields that stand in a file only where a layer has such a thing, and the first version that knows them."""
 ARRAYS = MappingProxyType({"weights": "w", "bias": "b"})  # the fields that are arrays, and that of the format of each
-
-
-def is_newer(layer: Layer) -> bool:
-    """Whether only files of version 2 hold a layer."""
-    return isinstance(layer, NEWER) or getattr(layer, OPTIONAL, None) is not None
 
 
 def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
@@ -64,7 +59,7 @@ def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
     stored: dict[str, Any] = {"kind": kind}
     for field in fields(layer):
         value = getattr(layer, field.name)
-        if field.name == OPTIONAL and value is None:
+        if field.name in OPTIONAL and value is None:
             continue
         if field.name in ARRAYS:
             name = f"{index}.{field.name}"
@@ -75,20 +70,36 @@ def write_layer(index: int, layer: Layer, arrays: Arrays) -> dict[str, Any]:
     return stored
 
 
-def read_layer(index: int, stored: object, arrays: Arrays) -> Layer:
-    """Layer number `index`, whose arrays are taken out of `arrays`; ValueError that names the field."""
+def read_layer(index: int, stored: object, arrays: Arrays, version: int) -> Layer:
+    """Layer number `index` of a file of `version`; its arrays leave `arrays`. ValueError that names the field."""
     entry = read_object(stored)
     kind = KINDS.get(read_string(entry.pop("kind", "")))
     if kind is None:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}")
-    if OPTIONAL in entry and entry[OPTIONAL] is None:
-        raise ValueError(f"{OPTIONAL} must be left out where there is none")
-    if OPTIONAL in (field.name for field in fields(kind)):
-        entry.setdefault(OPTIONAL, None)
+    if version < 3 and kind in (Add, Concat) and entry.get("requant") != Scheme.SHIFT.value:
+        raise ValueError("sums and concatenations that rescale are others since version 3: compress the network again")
+    for name in OPTIONAL.keys() & {field.name for field in fields(kind)}:
+        if name in entry and entry[name] is None:
+            raise ValueError(f"{name} must be left out where there is none")
+        entry.setdefault(name, None)
     values = _read_fields(kind, entry, ARRAYS)
     for name in ARRAYS.keys() & entry.keys():
         values[name] = _read_array(f"{index}.{name}", entry[name], values[ARRAYS[name]], arrays)
-    return kind(**values)
+    layer = kind(**values)
+    if version < needed_version(layer):
+        what = "an activation" if getattr(layer, "activation", None) else "a layer of this kind"
+        raise ValueError(f"{what} needs version {needed_version(layer)} of the file")
+    return layer
+
+
+def needed_version(layer: Layer) -> int:
+    """Return the version of a file that can hold a layer.
+
+    Sums and concatenations that rescale are others since version 3: a sum is rounded once, a source is lifted less.
+    """
+    rescales = isinstance(layer, Add | Concat) and layer.requant is not Scheme.SHIFT
+    own = [version for name, version in OPTIONAL.items() if getattr(layer, name, None) is not None]
+    return max(2 if isinstance(layer, NEWER) else 1, 3 if rescales else 1, *own)
 
 
 def array_type(form: Format) -> np.dtype[Any]:

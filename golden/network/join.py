@@ -1,17 +1,19 @@
 """Layers that join tensors which exist already: sums and concatenations."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import ldexp
 
 import numpy as np
 
 from roundel.golden.formats import Format, signed_width
 from roundel.golden.network.base import MAX_SHIFT, Array, Layer, Part, Requantized
 from roundel.golden.network.blocks import image_blocks
-from roundel.golden.requant import OPERAND_WIDTH, SCHEMES, Operand, RequantParams, Scheme
+from roundel.golden.requant import SCHEMES, Factor, RequantParams, Scheme
 from roundel.golden.rounding import Ints, Rounding, round_shift
 
-GUARD = 6  # fractional bits beyond the output's of what a scaled sum adds
+MOST_MULTIPLIER = (1 << 13) - 1  # of an operand of a scaled sum: 14 signed bits, two steps of the engine
+LIFT = 6  # bits by which a source is shifted left before it is rescaled: `fixed32` cannot multiply by 1 or more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,22 +21,38 @@ class Add(Requantized):
     """Sum of two tensors that exist already.
 
     With shifts, both are aligned to the larger number of fractional bits, added and requantized [R]. With any other
-    requantizer each operand is rescaled to the output's scale with `GUARD` more fractional bits (`Operand`), and their
-    sum is shifted by `GUARD`, rounded and clamped [R].
+    requantizer each operand, less its zero point, is multiplied by an integer, so that both count units of `total`, and
+    their sum is requantized once, as that of a convolution is [R].
 
     Parameters
     ----------
     x, y
         Formats of the two sources.
+    total
+        Format of the sum of the products, signed and without zero point; None with shifts.
     """
 
     x: Format
     y: Format
+    total: Format | None = None
 
     def __post_init__(self) -> None:
-        if self.requant is Scheme.SHIFT:
+        if (self.requant is Scheme.SHIFT) != (self.total is None):
+            raise ValueError(f"{self.name}: total must be given where requant is not shift, and only there")
+        if self.total is None:
             self._check_apart(abs(self.x.fraction - self.y.fraction))
+        else:
+            self._check_total(self.total)
         self._check_requantizer()
+
+    def _check_total(self, total: Format) -> None:
+        if not total.signed or total.zero:
+            raise ValueError(f"{self.name}: total must be signed and without a zero point, not {total}")
+        ratios = [scale_ratio(form, total) for form in self.expects]
+        if max(ratios) >= MOST_MULTIPLIER + 0.5:
+            raise ValueError(f"{self.name}: multipliers must be 0 to {MOST_MULTIPLIER}, not {max(ratios):.6g}")
+        if (bits := self.requantizer_width) > total.width:
+            raise ValueError(f"{self.name}: sums of {bits} bits do not fit into the {total.width} of total")
 
     @property
     def expects(self) -> tuple[Format, ...]:
@@ -42,60 +60,47 @@ class Add(Requantized):
         return self.x, self.y
 
     @property
-    def operands(self) -> tuple[Operand, ...]:
-        """How the sources are rescaled where `requant` is not `SHIFT`."""
-        return rescalings(self, GUARD)
+    def multipliers(self) -> tuple[int, int]:
+        """What multiplies the operands: powers of two with shifts, else 0 to `MOST_MULTIPLIER`.
+
+        The scales' ratio to that of `total`, to the nearest integer with halves to even.
+        """
+        if self.total is None:
+            return 1 << self._up(self.x), 1 << self._up(self.y)
+        return round(scale_ratio(self.x, self.total)), round(scale_ratio(self.y, self.total))
 
     @property
     def accumulator_fractions(self) -> Ints:
         """Fractional bits of the sum, (1,)."""
-        if self.requant is Scheme.SHIFT:
-            return np.asarray([max(self.x.fraction, self.y.fraction)])
-        return np.asarray([self.output.fraction + GUARD])
+        if self.total is not None:
+            return np.asarray([self.total.fraction])
+        return np.asarray([max(self.x.fraction, self.y.fraction)])
 
     @property
     def requantizer_width(self) -> int:
-        """Signed bits that hold the sum of both sources."""
-        if self.requant is not Scheme.SHIFT:
-            return OPERAND_WIDTH + 1
-        ends = [[limit - form.zero << self._up(form) for limit in form.limits] for form in self.expects]
+        """Signed bits that hold the sum of both products."""
+        ends = [
+            [(limit - form.zero) * multiplier for limit in form.limits]
+            for form, multiplier in zip(self.expects, self.multipliers, strict=True)
+        ]
         return signed_width(*(sum(pair) for pair in zip(*ends, strict=True)))
 
     @property
-    def requantizer(self) -> RequantParams:
-        """Of the sum; where operands are rescaled before, a multiplier of 1 does what is left."""
-        base = super().requantizer
-        return base if self.requant is Scheme.SHIFT else replace(base, scheme=Scheme.FIXED16)
-
-    def runtime(self, *, negative: bool = False) -> dict[str, Ints]:
-        """Return the run-time parameters of the sum's requantizer; those for `negative` sums, which leak."""
-        if self.requant is Scheme.SHIFT:
-            return super().runtime(negative=negative)
-        shift = self.shifts + (self.leak if negative else 0)
-        return {"multiplier": np.asarray(1), "shift": shift, "zero_point": np.asarray(self.output.zero)}
+    def _factor(self) -> Factor:
+        assert self.total is not None
+        return Factor(x=self.total.mantissa, w=np.ones(1), o=self.output.mantissa, shift=self.shifts)
 
     def _up(self, form: Format) -> int:
         return self.accumulator_fraction - form.fraction
 
-    def _check_factors(self) -> None:
-        for operand in self.operands:
-            operand.check()
-        super()._check_factors()
-
     def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
         """Add two tensors of the same shape."""
         integers = self.integers(*inputs)
+        first, second = (integers.type(multiplier) for multiplier in self.multipliers)
         for part in image_blocks(inputs[0]):
             x, y = (values[part].astype(integers) for values in inputs)
-            if self.requant is Scheme.SHIFT:
-                total = (x - self.x.zero << self._up(self.x)) + (y - self.y.zero << self._up(self.y))
-            else:
-                total = self.operands[0].compute(x) + self.operands[1].compute(y)
+            total = (x - self.x.zero) * first + (y - self.y.zero) * second
             yield part, total.reshape(-1, total.shape[-1])
-
-    def requantize(self, accumulators: Array) -> Array:
-        """Return integers of the output from sums, (..., channels): whatever rescaled the operands, a shift does it."""
-        return self._shift(accumulators)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +108,8 @@ class Concat(Layer):
     """The channels of all sources, one source after the other, each moved to the output's scale and clamped.
 
     With shifts, a source is shifted left, or right with rounding [R]; its mantissa must be the output's. With any other
-    requantizer it is rescaled (`Operand`) [R]. Zero points are taken off before and put on afterwards.
+    requantizer it is rescaled, as if it were multiplied by weights of `2**LIFT` [R]. Zero points are taken off before
+    and put on afterwards.
 
     Parameters
     ----------
@@ -126,8 +132,8 @@ class Concat(Layer):
             if self.requant is Scheme.SHIFT:
                 self._check_shifts()
             else:
-                for operand in self.operands:
-                    operand.check()
+                for number in range(len(self.inputs)):
+                    self.requantizer(number).check_runtime(self.runtime(number))
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
@@ -149,10 +155,22 @@ class Concat(Layer):
         """The right shift of each source; negative ones go left."""
         return tuple(form.fraction - self.output.fraction for form in self.inputs)
 
-    @property
-    def operands(self) -> tuple[Operand, ...]:
-        """How the sources are rescaled where `requant` is not `SHIFT`."""
-        return rescalings(self, 0)
+    def requantizer(self, number: int) -> RequantParams:
+        """Return what rescales source number `number` where `requant` is not `SHIFT`."""
+        low, high = (limit - self.inputs[number].zero << LIFT for limit in self.inputs[number].limits)
+        return RequantParams(
+            scheme=self.requant,
+            acc_width=max(16, signed_width(low, high)),
+            out_width=self.output.width,
+            out_signed=self.output.signed,
+            rounding=self.rounding,
+        )
+
+    def runtime(self, number: int) -> dict[str, Ints]:
+        """Return the run-time parameters of that requantizer."""
+        form, shift = self.inputs[number], np.asarray([self.shifts[number] + LIFT])
+        factor = Factor(x=form.mantissa, w=np.ones(1), o=self.output.mantissa, shift=shift)
+        return factor.runtime(self.requantizer(number), self.output.zero)
 
     def results(self, *inputs: Array) -> Array:
         """Join tensors that differ in their last axis only."""
@@ -161,26 +179,24 @@ class Concat(Layer):
     def _moved(self, number: int, x: Array) -> Array:
         """Return source number `number` in the output's scale."""
         form, output = self.inputs[number], self.output
-        if self.requant is Scheme.SHIFT and form == output and form.holds(x):
+        if form == output and form.holds(x):
             return form.narrow(x)
         moved = np.empty(x.shape, output.storage)
         fits = form.holds(x) and form.width + max(0, output.fraction - form.fraction) < 31
         for part in image_blocks(x):
-            values = self._aligned(number, x[part].astype(np.int32 if fits else np.int64))
-            moved[part] = np.clip(values + output.zero, *output.limits)
+            moved[part] = self._aligned(number, x[part].astype(np.int32 if fits else np.int64))
         return moved
 
     def _aligned(self, number: int, values: Array) -> Array:
-        """Return integers of source number `number` in the output's scale, but for its zero point."""
-        if self.requant is not Scheme.SHIFT:
-            return self.operands[number].compute(values)
+        """Return integers of source number `number` as those of the output."""
         shift, values = self.shifts[number], values - self.inputs[number].zero
-        return round_shift(values, shift, self.rounding) if shift > 0 else values << -shift
+        if self.requant is not Scheme.SHIFT:
+            return self.requantizer(number).compute(values.astype(np.int64) << LIFT, self.runtime(number))
+        moved = round_shift(values, shift, self.rounding) if shift > 0 else values << -shift
+        return np.clip(moved + self.output.zero, *self.output.limits)
 
 
-def rescalings(layer: Add | Concat, guard: int) -> tuple[Operand, ...]:
-    """How a layer's sources are rescaled to its output."""
-    return tuple(
-        Operand(source=form, output=layer.output, guard=guard, scheme=layer.requant, rounding=layer.rounding)
-        for form in layer.expects
-    )
+def scale_ratio(form: Format, unit: Format) -> float:
+    """Return the scale of a format in units of another's scale; both fractions are moderate, or it is 0 or infinite."""
+    apart = unit.fraction - form.fraction
+    return ldexp(form.mantissa / unit.mantissa, min(max(apart, -1000), 1000))

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.formats import Format, signed_width
 from roundel.golden.requant.params import RequantParams, Scheme
-from roundel.golden.rounding import Ints, Rounding
+from roundel.golden.rounding import Ints
 
 Reals = NDArray[np.float64]
 
-LIFT = 16  # an operand is multiplied by 2**16 before it is rescaled: `fixed32` cannot multiply by 1 or more
-OPERAND_WIDTH = 16  # bits of a rescaled operand
 SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
 
 
@@ -78,52 +75,3 @@ class Factor:
             "multiplier": np.where(amount > limit, 1, multiplier >> carry),
             "shift": np.minimum(amount, limit),
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operand:
-    """A source on its way to the scale of an output: `(X - zero) << LIFT` through a requantizer of 16 signed bits [R].
-
-    Parameters
-    ----------
-    source, output
-        Formats of the source and of the output, whose zero point is left out.
-    guard
-        Fractional bits of the result beyond the output's.
-    scheme, rounding
-        Of the requantizer; `rounding` as the scheme allows.
-    """
-
-    source: Format
-    output: Format
-    guard: int
-    scheme: Scheme
-    rounding: Rounding
-
-    @property
-    def requantizer(self) -> RequantParams:
-        """What multiplies."""
-        low, high = ((limit - self.source.zero) << LIFT for limit in self.source.limits)
-        return RequantParams(
-            scheme=self.scheme,
-            acc_width=max(16, signed_width(low, high)),
-            out_width=OPERAND_WIDTH,
-            out_signed=True,
-            rounding=self.rounding,
-        )
-
-    def runtime(self) -> dict[str, Ints]:
-        """Its run-time parameters."""
-        shift = np.asarray([self.source.fraction + LIFT - self.output.fraction - self.guard])
-        factor = Factor(x=self.source.mantissa, w=np.ones(1), o=self.output.mantissa, shift=shift)
-        return factor.runtime(self.requantizer, zero=0)
-
-    def check(self) -> None:
-        """Raise ValueError unless the requantizer can do it, and its result holds twice the range of the output."""
-        if self.output.width > 8:
-            raise ValueError(f"operands of at most 8 bits can be rescaled, not of {self.output.width}")
-        self.requantizer.check_runtime(self.runtime())
-
-    def compute(self, values: Ints) -> Ints:
-        """Rescale integers of the format `source`."""
-        return self.requantizer.compute((values - self.source.zero) << LIFT, self.runtime())

@@ -98,7 +98,7 @@ class Streams:
 
 def compute(
     operation: Operation, blocks: range, streams: Streams, *,
-    area: Area, source: Place, target: Place, residual: Place | None = None,
+    area: Area, source: Place, target: Place, residual: Place | None = None, addend: Place | None = None,
 ) -> dict[str, int]:  # fmt: skip
     """Return the fields of a COMPUTE descriptor for a part of some output planes.
 
@@ -112,7 +112,7 @@ def compute(
         Extended by the parameters and weights that the descriptor reads.
     area
         The part of the results.
-    source, target, residual
+    source, target, residual, addend
         Places on chip of its operands and its result.
     """
     assert area.first % operation.grain == 0
@@ -125,7 +125,8 @@ def compute(
     half = 2 if operation.upsample else 1
     below = area.first // operation.phases * operation.stride // half - reads.first
     behind = area.left // operation.across * operation.x_step * operation.every // half - reads.left * pixel
-    places = [_step_places(operation, operation.steps[number], source, below, behind) for number in blocks]
+    reach = _Reach(source, addend, reads, below, behind)
+    places = [_step_places(operation, operation.steps[number], reach) for number in blocks]
     parameters = streams.put(parameter_stream(operation, blocks, params, places))
     weights = streams.put(streams.weights(operation, blocks))
     values = vars(tiling) | {
@@ -157,12 +158,34 @@ def compute(
     return values
 
 
-def _step_places(operation: Operation, steps: Steps, source: Place, below: int, behind: int) -> tuple[Ints, Ints, Ints]:
-    """Return offset, dy and dx of a block's steps, in a part that begins so many rows and bytes behind its source."""
-    dy, dx = steps.row + below, steps.byte + behind
-    offset = (steps.plane * source.plane + dy * source.row) * operation.source.storage.lanes + dx
+@dataclass(frozen=True)
+class _Reach:
+    """From where the steps of a part reach: places of its sources, and the part of these that is there."""
+
+    source: Place
+    addend: Place | None
+    reads: Area
+    below: int  # rows and bytes by which the part begins behind its source
+    behind: int
+
+    def planes(self, storage: Storage, plane: Ints) -> Ints:
+        """Return the bytes from the part's first pixel to that of each plane, of the second source behind the first."""
+        offset = plane * self.source.plane * storage.lanes
+        if self.addend is None:
+            return offset
+        assert self.addend.row == self.source.row
+        first, second = (place.byte(storage, self.reads.first, self.reads.left) for place in (self.source, self.addend))
+        beyond = second - first + (plane - storage.planes) * self.addend.plane * storage.lanes
+        return np.where(plane < storage.planes, offset, beyond)
+
+
+def _step_places(operation: Operation, steps: Steps, reach: _Reach) -> tuple[Ints, Ints, Ints]:
+    """Return offset, dy and dx of a block's steps."""
+    storage = operation.source.storage
+    dy, dx = steps.row + reach.below, steps.byte + reach.behind
+    offset = reach.planes(storage, steps.plane) + dy * reach.source.row * storage.lanes + dx
     if operation.runs:
-        assert source.row == operation.source.storage.columns
+        assert reach.source.row == storage.columns
         dy, dx = 0 * dy, operation.beyond(steps)
     return offset, dy, dx
 

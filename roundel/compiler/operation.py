@@ -31,6 +31,9 @@ class Operation:
         The network's layer that it belongs to.
     source, residual, target
         The operand, the tensor that is added (or None) and the result.
+    addend
+        A second source that lies as `source` does, or None: steps whose plane is that many planes behind the last one
+        of `source` read it.
     steps
         Steps of every output block, blocks of zeros left out, phase by phase.
     phases
@@ -74,6 +77,7 @@ class Operation:
     low: int
     high: int
     residual: Tensor | None = None
+    addend: Tensor | None = None
     stride: int = 1
     phases: int = 1
     across: int = 1
@@ -159,8 +163,14 @@ class Operation:
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
-        """Tensors that the operation reads, the residual last."""
-        return (self.source,) if self.residual is None else (self.source, self.residual)
+        """Tensors that the operation reads, the source first."""
+        return tuple(tensor for tensor in (self.source, self.residual, self.addend) if tensor is not None)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Least and greatest byte of the sources, as the array sees them."""
+        ranges = [tensor.range for tensor in (self.source, self.addend) if tensor is not None]
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
 
     @cached_property
     def reach(self) -> tuple[int, int, int, int]:
@@ -226,7 +236,7 @@ class Operation:
         if self.maximum:
             return
         ups, downs = (np.stack([_sums(block, part) for block in steps]) for part in (np.maximum, np.minimum))
-        low, high = self.source.range
+        low, high = self.range
         low, high = min(low, 0), max(high, 0)
         bias = np.tile(bias, (len(steps) // len(bias), 1))
         most, least = bias + ups * high + downs * low, bias + ups * low + downs * high

@@ -88,7 +88,7 @@ class Schedule:
         spans: list[Ints] = []
         places: dict[str, Place] = {}
         areas = dict.fromkeys(roles(operation), area)
-        areas["source"] = operation.reads(area, self.streams.params.bus_bytes)
+        areas["source"] = areas["addend"] = operation.reads(area, self.streams.params.bus_bytes)
         for name, tensor in roles(operation).items():
             place = self._place(tensor.storage, buffers.get(name), turn, areas[name])
             places[name] = place

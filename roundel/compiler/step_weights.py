@@ -49,6 +49,11 @@ class Steps:
         return self if keep.all() else Steps(**{name: values[keep] for name, values in vars(self).items()})
 
 
+def joined(parts: Sequence[Steps]) -> Steps:
+    """Return the steps of one output block, part after part."""
+    return Steps(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+
 def kept_steps(blocks: Sequence[Steps]) -> dict[str, Any]:
     """Return what an operation says of its output blocks' steps: those `kept`, and how many there were."""
     return {"steps": tuple(block.kept() for block in blocks), "dense": sum(map(len, blocks))}

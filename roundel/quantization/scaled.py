@@ -152,7 +152,9 @@ class ScaledLowering(ModuleLowering):
             raise ValueError(
                 f"{self.module.name}: a sum that rescales its operands does not round by {self._rounding_name}"
             )
-        return layers.Add(**self._requantized(self._output()), x=x, y=y)
+        output = self._output()
+        total = layers.total_format(x, y, output, self.options.requant)
+        return layers.Add(**self._requantized(output), x=x, y=y, total=total)
 
     def _gate(self) -> Layer:
         (_, x), (_, gate) = self.inputs

@@ -30,7 +30,7 @@ def read(path):
     with zipfile.ZipFile(path) as archive:
         header = json.loads(archive.read("header.json"))
         assert header["format"] == "roundel-network"
-        assert header["version"] in (1, 2)
+        assert header["version"] in (1, 2, 3)
         for layer in header["layers"]:
             for name in {"weights", "bias"} & layer.keys():
                 layer[name] = array(archive.read(layer[name] + ".npy"))
@@ -126,10 +126,12 @@ def single(value):
     return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
-def operand(layer, form, value, guard):
-    acc = (value - form["zero"]) << 16
-    shift = form["fraction"] + 16 - layer["output"]["fraction"] - guard
-    return min(max(scheme(layer, acc, shift, (form["mantissa"], layer["output"]["mantissa"])), -32768), 32767)
+def rescaled(layer, form, value):
+    acc = (value - form["zero"]) << 6
+    shift = form["fraction"] + 6 - layer["output"]["fraction"]
+    low, high = ends(layer["output"])
+    scaled = scheme(layer, acc, shift, (form["mantissa"], layer["output"]["mantissa"]))
+    return min(max(scaled + layer["output"]["zero"], low), high)
 
 
 def positions(window, shape):
@@ -207,8 +209,11 @@ def add(layer, *tensors):
         if layer["requant"] == "shift":
             parts = [(v - form["zero"]) << both - form["fraction"] for v, form in zip(values, forms, strict=True)]
             return requantize(layer, sum(parts), both - n_o)
-        total = sum(operand(layer, form, v, 6) for v, form in zip(values, forms, strict=True))
-        return clip(layer, round_(layer, total, 6 + (layer["leak"] if total < 0 else 0)) + layer["output"]["zero"])
+        total, parts = layer["total"], []
+        for v, form in zip(values, forms, strict=True):
+            ratio = ldexp(form["mantissa"] / total["mantissa"], total["fraction"] - form["fraction"])
+            parts.append(round(ratio) * (v - form["zero"]))
+        return requantize(layer, sum(parts), total["fraction"] - n_o, (total["mantissa"],))
 
     return Tensor(tensors[0].shape, map(one, *(tensor.values for tensor in tensors)))
 
@@ -218,10 +223,10 @@ def concat(layer, *tensors):
 
     def one(form, value):
         if layer["requant"] == "shift":
-            value = align(layer, value - form["zero"], output["fraction"] - form["fraction"])
-        else:
-            value = operand(layer, form, value, 0)
-        return clip(layer, value + output["zero"])
+            return clip(
+                layer, align(layer, value - form["zero"], output["fraction"] - form["fraction"]) + output["zero"]
+            )
+        return clip(layer, rescaled(layer, form, value))
 
     values = []
     for start in range(prod(tensors[0].shape[:-1])):

@@ -17,6 +17,7 @@ from roundel.golden.network import (
     Upsample,
     Weighted,
     Window,
+    total_format,
 )
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
@@ -103,7 +104,9 @@ class Random:
         residual = ["image"] if self.scheme is Scheme.SHIFT else []
         self.weighted("depthwise", "conv", *residual, channels=4, outputs=4, groups=4, window=same)
         conv, depthwise = self.formats["conv"], self.formats["depthwise"]
-        self.add(Add, "sum", "conv", "depthwise", x=conv, y=depthwise, **self.activated(self.activation(1)))
+        activated = self.activated(self.activation(1))
+        total = None if self.scheme is Scheme.SHIFT else total_format(conv, depthwise, activated["output"], self.scheme)
+        self.add(Add, "sum", "conv", "depthwise", x=conv, y=depthwise, total=total, **activated)
         total = self.formats["sum"]
         mean = {"x": total, "w": Format(width=8, signed=True, fraction=7), "window": pair}
         self.add(AveragePool, "mean", "sum", count_padding=self.bit(), **mean, **self.activated(self.activation(1)))

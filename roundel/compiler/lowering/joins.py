@@ -1,20 +1,21 @@
 """Layers that join tensors: sums, and concatenations, planes of one source behind those of another."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from roundel.compiler.lowering.columns import by_slot
-from roundel.compiler.lowering.copies import copy
+from roundel.compiler.lowering.copies import copy, scaled_copy
 from roundel.compiler.lowering.kernels import POINT, dense_steps
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.operation import Operation
-from roundel.compiler.refusal import SHIFTS, check_shifts
-from roundel.compiler.step_weights import Piece, kept_steps
+from roundel.compiler.refusal import check_shifts
+from roundel.compiler.step_weights import Piece, Steps, joined, kept_steps, pieces
 from roundel.compiler.tensor import Storage, Tensor, dense_slots
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.network import Add, Concat
+from roundel.golden.network import LIFT, Add, Concat
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding
 
@@ -22,21 +23,24 @@ from roundel.golden.rounding import Ints, Rounding
 def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
     """Make a sum: the operand with more fractional bits is multiplied by weights of 1, the other is the residual.
 
+    With scales that are multiplied both operands are sources, each with a step for every 8 bits of its multiplier.
+
     Parameters
     ----------
     layer
         The layer.
     x, y, target
-        Operands and result; all exist already.
+        Operands and result; all exist already. Operands are both unsigned bytes or neither, where scales multiply.
     params
         The engine.
 
     Raises
     ------
     InputError
-        The engine's requantizer does not shift.
+        A leak that the engine has not.
     """
-    check_shifts(layer.name, "a sum", params)
+    if layer.total is not None:
+        return _scaled_sum(layer, x, y, target, params)
     source, residual = (x, y) if x.form.fraction >= y.form.fraction else (y, x)
     up = source.form.fraction - residual.form.fraction
     runtime = dict(layer.runtime()) | {"residual_shift": np.asarray(up)}
@@ -49,12 +53,32 @@ def add(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) 
     )  # fmt: skip
 
 
+def _scaled_sum(layer: Add, x: Tensor, y: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """Make a sum of products of both operands."""
+    if layer.leak:
+        check_shifts(layer.name, "a leak", params)
+    terms = list(zip((x, y), layer.multipliers, strict=True))
+    bias = sum((tensor.offset - tensor.form.zero) * multiplier for tensor, multiplier in terms)
+    blocks: list[list[Steps]] = []
+    for number, (tensor, multiplier) in enumerate(terms):
+        weights = multiplier * np.eye(len(tensor.slots), dtype=np.int64)[np.newaxis]
+        steps = dense_steps(pieces(layer.name, weights, params), POINT, tensor, target)
+        blocks.append([replace(block, plane=block.plane + number * x.storage.planes) for block in steps])
+    return Operation(
+        layer=layer.name, source=x, addend=y, target=target,
+        columns=by_slot(target, params.lanes, dict(layer.runtime()) | {"bias": np.asarray(bias)}), x_step=params.lanes,
+        low=layer.limits[0], high=layer.limits[1], **kept_steps([joined(pair) for pair in zip(*blocks, strict=True)]),
+    )  # fmt: skip
+
+
 def lower_add(lowering: Lowering, layer: Add, x: Tensor, y: Tensor) -> Tensor:
     """Lower a sum, whose operands must lie in the same way: one is copied where they do not."""
     if (x.storage.rows, x.storage.columns, len(x.slots)) != (y.storage.rows, y.storage.columns, len(y.slots)):
         raise InputError(f"{layer.name}: the engine adds tensors of one shape, not {x.shape} and {y.shape}")
     slots = x.slots if np.array_equal(x.slots, y.slots) else dense_slots(len(x.slots))
     x, y = (lowering.repacked(layer.name, operand, slots) for operand in (x, y))
+    if layer.total is not None and x.raw != y.raw:
+        x, y = (operand if operand.raw else lowering.unsigned(layer.name, operand) for operand in (x, y))
     target = lowering.make(layer.name, layer.output, x.storage.rows, x.storage.columns, slots, flat=x.flat)
     lowering.operations.append(add(layer, x, y, target, lowering.params))
     return target
@@ -114,15 +138,25 @@ def _part(lowering: Lowering, layer: Concat, index: int, source: Tensor, taken: 
     storage = source.storage
     if lowering.is_made(storage) and storage.parent is None and storage not in taken and not converts(layer, index):
         return source
-    slots, shift = dense_slots(len(source.slots)), 0
+    slots = dense_slots(len(source.slots))
     if converts(layer, index):
-        if layer.requant is not Scheme.SHIFT:
-            raise InputError(f"{layer.name}: rescaling a part needs an engine that shifts: {SHIFTS}")
+        return _rescaled(lowering, layer, index, source, slots)
+    target = lowering.make(f"{layer.name}.{index}", layer.output, storage.rows, storage.columns, slots)
+    lowering.operations.append(copy(layer.name, source, target, lowering.params))
+    return target
+
+
+def _rescaled(lowering: Lowering, layer: Concat, index: int, source: Tensor, slots: Ints) -> Tensor:
+    """Return a copy of a source in the output's format."""
+    target = lowering.make(f"{layer.name}.{index}", layer.output, source.storage.rows, source.storage.columns, slots)
+    if layer.requant is Scheme.SHIFT:
         shift = layer.shifts[index]
         if shift > 0 and layer.output.zero and layer.rounding not in (Rounding.FLOOR, Rounding.HALF_UP):
             raise InputError(f"{layer.name}: a zero point behind a shift that rounds {layer.rounding.value}")
-    target = lowering.make(f"{layer.name}.{index}", layer.output, storage.rows, storage.columns, slots)
-    lowering.operations.append(copy(layer.name, source, target, lowering.params, shift=shift))
+        operation = copy(layer.name, source, target, lowering.params, shift=shift)
+    else:
+        operation = scaled_copy(layer.name, source, target, lowering.params, 1 << LIFT, layer.runtime(index))
+    lowering.operations.append(operation)
     return target
 
 

@@ -1,6 +1,7 @@
 """What lowering makes: tensors, each with a layout in memory, and operations on them."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -76,6 +77,14 @@ class Lowering:
             return source
         storage = source.storage
         target = self.make(f"{layer}.copy", source.form, storage.rows, storage.columns, slots, flat=source.flat)
+        self.operations.append(copy(layer, source, target, self.params))
+        return target
+
+    def unsigned(self, layer: str, source: Tensor) -> Tensor:
+        """Return a copy of a tensor of signed or narrow integers in unsigned bytes for the same numbers."""
+        form = replace(source.form, width=8, signed=False, zero=source.form.zero - source.form.limits[0])
+        storage = source.storage
+        target = self.make(f"{layer}.copy", form, storage.rows, storage.columns, source.slots, flat=source.flat)
         self.operations.append(copy(layer, source, target, self.params))
         return target
 

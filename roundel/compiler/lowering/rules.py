@@ -81,7 +81,7 @@ def _check(layer: Layer, engine: EngineParams) -> None:
         return
     if isinstance(layer, Concat):
         shifts = [shift for index, shift in enumerate(layer.shifts) if converts(layer, index)]
-        exact = not any(shift > 0 for shift in shifts)
+        exact = layer.requant is Scheme.SHIFT and not any(shift > 0 for shift in shifts)
     elif isinstance(layer, Requantized):
         shifts = layer.shifts.tolist()
         exact = layer.requant is Scheme.SHIFT and not any(shifts) and not layer.leak
@@ -90,7 +90,7 @@ def _check(layer: Layer, engine: EngineParams) -> None:
     if shifts and layer.requant is not engine.scheme:
         message = f"{layer.name}: requantizes by {layer.requant.value}, the engine by {engine.scheme.value}"
         raise EngineError(message, {"scheme": layer.requant, "rounding": layer.rounding})
-    if not exact and layer.rounding is not engine.rounding:
+    if shifts and not exact and layer.rounding is not engine.rounding:
         message = f"{layer.name}: rounds {layer.rounding.value}, the engine {engine.rounding.value}"
         raise EngineError(message, {"rounding": layer.rounding})
 

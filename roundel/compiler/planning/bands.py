@@ -26,8 +26,8 @@ class Bands:
     heights, columns
         Parts of the result: rows of each band from the top, and columns of a strip.
     buffers
-        First words of the buffers of each streamed operand (`source`, `residual`, `target`): one buffer, or two for
-        double buffering.
+        First words of the buffers of each streamed operand (`source`, `addend`, `residual`, `target`): one buffer, or
+        two for double buffering.
     cycles
         Cycles of the operation, a rough estimate.
     """
@@ -40,8 +40,8 @@ class Bands:
 
 def roles(operation: Operation) -> dict[str, Tensor]:
     """Operands and result by name."""
-    tensors = {"source": operation.source, "target": operation.target}
-    return tensors if operation.residual is None else tensors | {"residual": operation.residual}
+    tensors = {name: getattr(operation, name) for name in ("source", "target", "residual", "addend")}
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,9 @@ class BandChoice:
         target = self.operation.target.storage
         unit = 2 if self.operation.upsample or self.params.lanes < self.params.bus_bytes else 1
         unit = lcm(unit, self.operation.across)
-        widths = {balanced(target.columns, -(-target.columns // strips), unit) for strips in STRIPS}
+        alike = self.operation.addend is None or self.streamed.keys() >= {"source", "addend"}
+        strips = STRIPS if alike else STRIPS[:1]  # both sources have rows of one length on chip
+        widths = {balanced(target.columns, -(-target.columns // count), unit) for count in strips}
         for columns in sorted(widths, reverse=True):
             for copies in (2, 1):
                 height = self._highest(columns, copies)
@@ -129,7 +131,8 @@ class BandChoice:
         words = {}
         for name, tensor in self.streamed.items():
             own = tensor.storage
-            words[name] = self._source(rows, columns) if name == "source" else rows * own.words_of(columns) * own.planes
+            sourced = name in ("source", "addend")
+            words[name] = self._source(rows, columns) if sourced else rows * own.words_of(columns) * own.planes
         return words
 
     def _source(self, rows: int, columns: int) -> int:

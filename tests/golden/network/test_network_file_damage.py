@@ -70,8 +70,8 @@ def edit(*keys, value=None, drop=False):
     ("change", "message"),
     [
         (edit("format", value="other"), "header.json: format: expected 'roundel-network'"),
-        (edit("version", value=3), "header.json: version: expected 1 or 2, not 3, which is newer or damaged"),
-        (edit("version", value=True), "header.json: version: expected 1 or 2, not True, which is newer or damaged"),
+        (edit("version", value=4), "header.json: version: expected 1, 2 or 3, not 4, which is newer or damaged"),
+        (edit("version", value=True), "header.json: version: expected 1, 2 or 3, not True, which is newer or damaged"),
         (edit("version", value=2), "header.json: expected the fields .*, encoding; encoding is missing or unknown"),
         (edit("encoding", value={}), "header.json: expected the fields .*, meta; encoding is missing or unknown"),
         (edit("meta", drop=True), "header.json: expected the fields .*; meta is missing or unknown"),

@@ -11,7 +11,18 @@ from roundel.compiler.step_weights import pieces
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
-from roundel.golden.network import Add, AveragePool, Concat, Flatten, MaxPool, Network, Upsample, Weighted, Window
+from roundel.golden.network import (
+    Add,
+    AveragePool,
+    Concat,
+    Flatten,
+    MaxPool,
+    Network,
+    Upsample,
+    Weighted,
+    Window,
+    total_format,
+)
 from roundel.golden.nms import HeadParams
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
@@ -326,8 +337,8 @@ def test_flattened_maps_are_not_concatenated():
         compile_network(network(flat, joined), EIGHT, engine("small"))
 
 
-def test_sums_and_leaks_need_shifts():
-    fixed = {"requant": Scheme.FIXED16, "output": U8}
+def test_leaks_need_shifts():
+    fixed = {"requant": Scheme.FIXED16, "output": U8, "leak": 1, "total": total_format(U8, U8, U8, Scheme.FIXED16)}
     leaky = weighted("conv", "image", 9, 4, requant=Scheme.FIXED16, leak=2, b=Format(width=16, signed=True, fraction=0))
     for layer in (leaky, Add(name="sum", sources=("image", "image"), x=U8, y=U8, **fixed)):
         with pytest.raises(InputError, match=f"^{layer.name}: a .* needs an engine that shifts"):
