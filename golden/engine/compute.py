@@ -62,7 +62,8 @@ def count(descriptor: Descriptor, name: str) -> int:
 
 
 @lru_cache(maxsize=256)
-def _decode(params: EngineParams, weights: bytes) -> Ints:
+def stream_weights(params: EngineParams, weights: bytes) -> Ints:
+    """Return the weights of a weight stream, whole beats of them; CodecError if it is damaged."""
     held = params.decoder.decode(weights).astype(np.int64)
     return np.pad(held, (0, -len(held) % params.lanes))  # the decoder fills its last beat with zeros
 
@@ -87,6 +88,13 @@ def activation_table(params: EngineParams, descriptor: Descriptor, parameters: b
 def output_blocks(
     params: EngineParams, descriptor: Descriptor, parameters: bytes, weights: bytes
 ) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
+    """Each output block's column parameters and steps, as `held_blocks` gives them, of the streams of a COMPUTE."""
+    return held_blocks(params, descriptor, parameters, stream_weights(params, weights), end=8 * len(weights))
+
+
+def held_blocks(
+    params: EngineParams, descriptor: Descriptor, parameters: bytes, held: Ints, *, end: int
+) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
     """Each output block's column parameters, and its steps with their weights, (columns, lanes).
 
     Parameters
@@ -95,8 +103,12 @@ def output_blocks(
         The engine.
     descriptor
         A COMPUTE.
-    parameters, weights
-        Its parameter stream and its weight stream, whole.
+    parameters
+        Its parameter stream, whole.
+    held
+        All weights of a tile, as `stream_weights` or `factors` gives them.
+    end
+        Bit at which the weight stream ends, for messages.
 
     Raises
     ------
@@ -105,7 +117,6 @@ def output_blocks(
     CodecError
         The weight stream is damaged, or brings fewer or more weight blocks than steps take.
     """
-    held = _decode(params, weights)
     size, at, used = params.columns * params.lanes, table_bytes(params, descriptor), 0
     for _ in range(count(descriptor, "blocks")):
         end = at + params.columns * column_bytes(params)
@@ -119,13 +130,37 @@ def output_blocks(
             step, at = WeightStep.unpack(parameters[at : at + STEP_BYTES]), at + STEP_BYTES
             used += not (step.keep and used)  # the tile's first step has nothing to keep
             if used * size > len(held):
-                raise CodecError(8 * len(weights), f"{len(held)} weights", f"at least {used * size}")
+                raise CodecError(end, f"{len(held)} weights", f"at least {used * size}")
             steps.append((step, held[(used - 1) * size : used * size].reshape(params.columns, params.lanes)))
         yield columns, steps
     if at != len(parameters):
         raise EOFError
     if used * size != len(held):
-        raise CodecError(8 * len(weights), f"{len(held)} weights", f"{used * size}")
+        raise CodecError(end, f"{len(held)} weights", f"{used * size}")
+
+
+def factors(params: EngineParams, descriptor: Descriptor, memory: Bytes) -> Ints:
+    """Return the weights of a COMPUTE with `has_gate`: weight 0 of column c is byte c of the block's word.
+
+    Parameters
+    ----------
+    params
+        The engine.
+    descriptor
+        A COMPUTE: `weights_offset` is the word of its first block, `weights_bytes` the words from block to block.
+    memory
+        The activation memory, (bytes,).
+
+    Returns
+    -------
+    (blocks * columns * lanes,) integers of `weight_width` bits.
+    """
+    blocks, lanes = count(descriptor, "blocks"), params.lanes
+    words = descriptor.weights_offset + np.arange(blocks, dtype=np.int64) * descriptor.weights_bytes
+    raw = memory[(words[:, None] * lanes + np.arange(lanes)) % len(memory)] ^ np.uint8(FLIP * descriptor.flip_gate)
+    held = np.zeros((blocks, params.columns, lanes), np.int64)
+    held[:, :, 0] = lower_bits(raw.astype(np.int64), params.weight_width, True)
+    return held.ravel()
 
 
 def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:

@@ -116,10 +116,12 @@ _COMPUTE = (
     Item("parameters_offset", 30, "outer address of the parameter stream, within its region"),
     Item("parameters_region", 2, "region of the parameter stream"),
     Item("parameters_bytes", 32, "bytes of the parameter stream"),
-    Item("weights_offset", 30, "outer address of the weight stream, within its region"),
+    Item("weights_offset", 30, "outer address of the weight stream, within its region; with `has_gate` a word on chip"),
     Item("weights_region", 2, "region of the weight stream"),
-    Item("weights_bytes", 32, "bytes of the weight stream"),
+    Item("weights_bytes", 32, "bytes of the weight stream; with `has_gate` words from block to block"),
     Item("activation", 1, "results go through the activation unit; ignored by an engine without one"),
+    Item("has_gate", 1, "weights are factors in the activation memory; ignored by an engine without `gates`"),
+    Item("flip_gate", 1, "bytes of the factors are unsigned; ignored by an engine without `gates`"),
 )
 
 _BOXES = (
@@ -152,9 +154,15 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
 """The fields of every operation from bit 0 up."""
 
 
-def known_fields(opcode: Opcode, *, activation: bool) -> tuple[Item, ...]:
-    """Return the fields that an engine looks at: without an activation unit all but `activation`, which is the last."""
-    return tuple(item for item in FIELDS[opcode] if activation or item.name != "activation")
+def known_fields(opcode: Opcode, *, activation: bool, gates: bool = False) -> tuple[Item, ...]:
+    """Return the fields that an engine has room for, from bit 0 up.
+
+    Without `gates` all but `has_gate` and `flip_gate`, which are the last; without an activation unit either all but
+    `activation`, which is before them.
+    """
+    left_out = {"has_gate", "flip_gate"} if not gates else set()
+    left_out |= {"activation"} if not (activation or gates) else set()
+    return tuple(item for item in FIELDS[opcode] if item.name not in left_out)
 
 
 def field_limits(opcode: Opcode, name: str) -> tuple[int, int]:

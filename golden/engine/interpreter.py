@@ -19,11 +19,13 @@ from roundel.golden.engine.compute import (
     activate,
     activation_table,
     count,
+    factors,
     gather,
-    output_blocks,
+    held_blocks,
     products,
     requantize,
     signed,
+    stream_weights,
 )
 from roundel.golden.engine.dispatch import Dispatch, EngineFault
 from roundel.golden.engine.fields import Opcode
@@ -149,9 +151,13 @@ class Engine:
 
     def _compute(self, descriptor: Descriptor, index: int) -> None:
         parameters = self._stream(descriptor, "parameters", index)
-        weights = self._stream(descriptor, "weights", index)
+        end = 8 * descriptor.weights_bytes % (1 << 32)
+        if self.params.gates and descriptor.has_gate:
+            held = factors(self.params, descriptor, self.memory)
+        else:
+            held = stream_weights(self.params, self._stream(descriptor, "weights", index))
         table = activation_table(self.params, descriptor, parameters)
-        blocks = list(output_blocks(self.params, descriptor, parameters, weights))
+        blocks = list(held_blocks(self.params, descriptor, parameters, held, end=end))
         for ty in range(count(descriptor, "tiles_y")):
             for tx in range(count(descriptor, "tiles_x")):
                 tile = Tile.of(descriptor, ty, tx)

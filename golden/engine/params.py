@@ -63,6 +63,9 @@ class EngineParams(Params):
     act_fifo
         Words that wait for the activation unit, a power of two, 16 to 4096. 0 stands for 128, and is what an engine
         without such a unit has whatever is given.
+    gates
+        Whether a depthwise COMPUTE can have its weights from the activation memory: a map times factors that the
+        network makes.
     nms
         The PSRR-MaxpoolNMS unit, or its keyword arguments; None: an engine without boxes.
 
@@ -93,6 +96,7 @@ class EngineParams(Params):
     scales: bool = True
     act_lanes: int = 0
     act_fifo: int = 0
+    gates: bool = False
     nms: NmsParams | None = None
 
     def __post_init__(self) -> None:
@@ -224,7 +228,7 @@ class EngineParams(Params):
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one, and `activation` is left out without such a unit.
+            Plain values by name; `nms` is None without one; `activation` and `gates` are left out unless true.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
@@ -232,6 +236,8 @@ class EngineParams(Params):
         values["acc_width"] = self.mac.acc_width
         if self.act_lanes:
             values["activation"] = True
+        if self.gates:
+            values["gates"] = True
         return values | {"nms": None if self.nms is None else self.nms.contract()}
 
     @property
@@ -268,12 +274,12 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
     #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales,
-    #       act_lanes, act_fifo, nms
+    #       act_lanes, act_fifo, gates, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_SHARED),

@@ -74,11 +74,21 @@ class NaiveEngine:
             bytes(self.image[self.outer(d[f"{name}_region"], d[f"{name}_offset"]) :][: d[f"{name}_bytes"]])
             for name in ("parameters", "weights")
         ]
-        weights = self.params.decoder.decode(streams[1]).tolist()
+        gated = self.params.gates and d["has_gate"]
+        weights = self.factors(d) if gated else self.params.decoder.decode(streams[1]).tolist()
         for ty, tx in product(range(d["tiles_y"]), range(d["tiles_x"])):
             h = d["last_h"] if ty == d["tiles_y"] - 1 else d["tile_h"]
             w = d["last_w"] if tx == d["tiles_x"] - 1 else d["tile_w"]
             self.tile(d, ty, tx, h, w, streams[0], list(weights))
+
+    def factors(self, d):
+        """The weights of all blocks whose factors are in the activation memory."""
+        weights = []
+        for block, column in product(range(d["blocks"]), range(self.params.columns)):
+            word = d["weights_offset"] + block * d["weights_bytes"]
+            byte = self.memory[(word * self.params.lanes + column) % self.params.memory] ^ (d["flip_gate"] << 7)
+            weights += [signed(byte, self.params.weight_width)] + [0] * (self.params.lanes - 1)
+        return weights
 
     def tile(self, d, ty, tx, h, w, stream, weights):
         lanes, columns, at, blocks = self.params.lanes, self.params.columns, 0, []

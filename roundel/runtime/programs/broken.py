@@ -47,6 +47,8 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
     opcodes = {Break.READ: Opcode.LOAD, Break.LOAD_OF_NOTHING: Opcode.LOAD, Break.WRITE: Opcode.STORE}
     opcodes |= dict.fromkeys((Break.WEIGHTS, Break.PARAMETERS, Break.KEEP, Break.STREAM), Opcode.COMPUTE)
     steps = [step for step in steps if step.opcode is opcodes.get(kind, step.opcode)]
+    if kind in (Break.WEIGHTS, Break.STREAM):
+        steps = [step for step in steps if not step.values.get("has_gate")]
     if kind is Break.WEIGHTS:  # damaged weights may be such as a depthwise layer must not have
         steps = [step for step in steps if not step.values["depthwise"]]
     if not steps:

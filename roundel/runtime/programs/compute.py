@@ -1,6 +1,7 @@
 """COMPUTE, drawn at random: every field of its descriptor, its steps, its parameters and its weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +28,9 @@ def compute(draw: Draw, outside: Outside) -> Step:
         if _beats(values) * sum(map(len, blocks)) > BEATS:
             continue
         sources = _sources(outside, values, [step for steps in blocks for step in steps])
+        if outside.params.gates and draw.chance(0.5 if values["depthwise"] else 0.1):
+            blocks, values = _gated_steps(draw, blocks), values | _gate(draw, outside.params)
+            sources |= _factor_words(outside.params, values)
         if _targets(draw, outside, values, sources):
             break
     values |= _requantizer(draw)
@@ -36,9 +40,11 @@ def compute(draw: Draw, outside: Outside) -> Step:
     parameters = parameter_stream(draw, outside.params, blocks, has_residual=added)
     if activation:
         parameters = table_of_activation(draw) + parameters
-    kept = sum(step.keep for steps in blocks for step in steps) - blocks[0][0].keep  # the first has its own
-    weights = weight_stream(draw, outside.params, sum(map(len, blocks)) - kept, values)
-    values |= outside.stream("parameters", parameters) | outside.stream("weights", weights)
+    values |= outside.stream("parameters", parameters)
+    if not values.get("has_gate"):
+        kept = sum(step.keep for steps in blocks for step in steps) - blocks[0][0].keep  # the first has its own
+        weights = weight_stream(draw, outside.params, sum(map(len, blocks)) - kept, values)
+        values |= outside.stream("weights", weights)
     reads = sources | words_of(outside.params, _results(values, "residual")) if values["has_residual"] else sources
     return Step(
         opcode=Opcode.COMPUTE,
@@ -120,6 +126,26 @@ def _steps(draw: Draw, params: EngineParams) -> list[WeightStep]:
         step = WeightStep(**drawn, last=number == count - 1, keep=draw.chance(keeps), scale=draw.whole(0, most))
         steps.append(step)
     return steps
+
+
+def _gated_steps(draw: Draw, blocks: Sequence[Sequence[WeightStep]]) -> list[list[WeightStep]]:
+    """Return the steps of output blocks, as many of which take weights as there are blocks; the others keep theirs."""
+    count = sum(map(len, blocks))
+    own = {0, *draw.rng.choice(np.arange(1, count), len(blocks) - 1, replace=False).tolist()}
+    numbers = iter(range(count))
+    return [[replace(step, keep=next(numbers) not in own) for step in steps] for steps in blocks]
+
+
+def _gate(draw: Draw, params: EngineParams) -> dict[str, int]:
+    """Draw the place of the factors, anywhere in the activation memory."""
+    offset, region = draw.field(30, draw.whole(0, params.words - 1)), draw.whole(0, 3)
+    values = {"weights_offset": offset, "weights_region": region, "weights_bytes": draw.field(32, 1, 1, 0, 2, -1)}
+    return values | {"has_gate": 1, "flip_gate": draw.whole(0, 1)}
+
+
+def _factor_words(params: EngineParams, values: dict[str, int]) -> Mask:
+    """Return the words of the factors."""
+    return words_of(params, values["weights_offset"] + spread((values["blocks"], values["weights_bytes"])))
 
 
 def _sources(outside: Outside, values: dict[str, int], steps: list[WeightStep]) -> Mask:

@@ -153,6 +153,7 @@ def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
 
 def _spare(draw: Draw, params: EngineParams, opcode: Opcode) -> dict[str, int]:
     """Fields that nothing depends on."""
-    ignored = ("spare", "layer") if params.act_lanes else ("spare", "layer", "activation")
-    names = {item.name: item.bits for item in FIELDS[opcode] if item.name.startswith(ignored)}
+    ignored = ["spare", "layer", *([] if params.act_lanes else ["activation"])]
+    ignored += [] if params.gates else ["has_gate", "flip_gate"]
+    names = {item.name: item.bits for item in FIELDS[opcode] if item.name.startswith(tuple(ignored))}
     return {name: draw.field(bits, 0) for name, bits in names.items()}

@@ -45,10 +45,10 @@ def fault_of(made):
     return found.value.code, found.value.address, found.value.index
 
 
-@pytest.mark.parametrize(("lanes", "act_lanes"), [(4, 0), (8, 0), (4, 2)])
+@pytest.mark.parametrize(("lanes", "extra"), [(4, {}), (8, {}), (4, {"act_lanes": 2}), (4, {"gates": True})])
 @pytest.mark.parametrize("number", range(10))
-def test_random_programs_against_loops_in_plain_integers(lanes, act_lanes, number, seed):
-    params = replace(PARAMS, lanes=lanes, columns=lanes, memory=256 * lanes, act_lanes=act_lanes)
+def test_random_programs_against_loops_in_plain_integers(lanes, extra, number, seed):
+    params = replace(PARAMS, lanes=lanes, columns=lanes, memory=256 * lanes, **extra)
     program = draw_program(params, (seed, number), 4096)
     naive = NaiveEngine(params, program.image, program.at, program.bases)
     naive.run()
