@@ -219,6 +219,7 @@ def _run_variables(design: Design, bench: str, seed: int, work: Path) -> dict[st
         CONFIG_VARIABLE: str(work / "config.json"),
         "COCOTB_ANSI_OUTPUT": "0",
         "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_REWRITE_ASSERTION_FILES": "",  # of pytest: benches say themselves what differs
         "COCOTB_RESULTS_FILE": str(work / "results.xml"),
         "COCOTB_TEST_MODULES": bench,
         "COCOTB_TOPLEVEL": design.top,
