@@ -65,6 +65,14 @@ def test_entries_hold_what_the_table_says():
     assert values == flags | {"residual_shift": 0, "core": 5}
 
 
+def test_knots_of_any_unit_have_16_bits_at_most():
+    ends = (-(1 << 15), (1 << 15) - 1)
+    assert ActivationTable(knots=ends).knots == ends
+    for knot in (ends[0] - 1, ends[1] + 1):
+        with pytest.raises(ValueError, match=rf"knots\[1\] must be {ends[0]} to {ends[1]}, not {knot}"):
+            ActivationTable(knots=(0, knot))
+
+
 @given(slopes=st.lists(st.floats(-0.98, 0.98), min_size=1, max_size=8), word=st.integers(-1024, 1023))
 def test_slopes_are_the_nearest(slopes, word):
     """A negative word times its column's slope is off by what its bits leave, and half an ULP for the rounding."""
