@@ -80,8 +80,11 @@ class Streams:
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
+            held = operation.gate is None
             size = column_bytes(self.params) * self.params.columns * len(blocks) + STEP_BYTES * steps + TABLE_BYTES
-            if len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
+            if not held:
+                pass  # no weights are streamed
+            elif len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
                 size = max(size, len(self.weights(operation, blocks)))
             else:
                 size = STREAM_LIMIT + 1  # without coding it: hardly a stream has less than a bit for a weight
@@ -99,6 +102,7 @@ class Streams:
 def compute(
     operation: Operation, blocks: range, streams: Streams, *,
     area: Area, source: Place, target: Place, residual: Place | None = None, addend: Place | None = None,
+    gate: Place | None = None,
 ) -> dict[str, int]:  # fmt: skip
     """Return the fields of a COMPUTE descriptor for a part of some output planes.
 
@@ -112,7 +116,7 @@ def compute(
         Extended by the parameters and weights that the descriptor reads.
     area
         The part of the results.
-    source, target, residual, addend
+    source, target, residual, addend, gate
         Places on chip of its operands and its result.
     """
     assert area.first % operation.grain == 0
@@ -128,7 +132,6 @@ def compute(
     reach = _Reach(source, addend, reads, below, behind)
     places = [_step_places(operation, operation.steps[number], reach) for number in blocks]
     parameters = streams.put(parameter_stream(operation, blocks, params, places))
-    weights = streams.put(streams.weights(operation, blocks))
     values = vars(tiling) | {
         "source": source.byte(operation.source.storage, reads.first, reads.left), "rows": reads.rows,
         "row_bytes": reads.columns * pixel, "x_step": operation.x_step, "every": operation.every,
@@ -142,10 +145,15 @@ def compute(
         "target_row": operation.phases * target.row, "target_tile": tiling.tile_h * operation.phases * target.row,
         "depthwise": int(operation.depthwise), "maximum": int(operation.maximum), "upsample": int(operation.upsample),
         "flip_source": int(operation.source.raw), "flip_target": int(operation.flip_target),
-        "parameters_region": Region.PROGRAM, "weights_region": Region.PROGRAM,
-    } | {f"parameters_{name}": value for name, value in parameters.items()} | {
-        f"weights_{name}": value for name, value in weights.items()
-    }  # fmt: skip
+        "parameters_region": Region.PROGRAM,
+    } | {f"parameters_{name}": value for name, value in parameters.items()}  # fmt: skip
+    if operation.gate is not None and gate is not None:
+        values |= {"has_gate": 1, "flip_gate": int(operation.gate.raw)}
+        values |= {"weights_offset": gate.at(operation.gate.storage, gate.area, block), "weights_bytes": gate.plane}
+        residual = source
+    else:
+        weights = streams.put(streams.weights(operation, blocks))
+        values |= {"weights_region": Region.PROGRAM} | {f"weights_{name}": value for name, value in weights.items()}
     if operation.runs:
         values |= {"rows": 1, "row_bytes": operation.row_bytes}
     if operation.residual is not None and residual is not None:
@@ -184,10 +192,20 @@ def _step_places(operation: Operation, steps: Steps, reach: _Reach) -> tuple[Int
     storage = operation.source.storage
     dy, dx = steps.row + reach.below, steps.byte + reach.behind
     offset = reach.planes(storage, steps.plane) + dy * reach.source.row * storage.lanes + dx
+    if operation.gate is not None:
+        dx[1:] = _beyond(operation, reach.reads)
     if operation.runs:
         assert reach.source.row == storage.columns
         dy, dx = 0 * dy, operation.beyond(steps)
     return offset, dy, dx
+
+
+def _beyond(operation: Operation, reads: Area) -> int:
+    """Return bytes to the right from which no beat lies within the rows of a part."""
+    size, most = reads.columns * operation.source.storage.pixel_bytes, np.iinfo(STEP["dx"]).max
+    if size > most:
+        raise InputError(f"{operation.layer}: rows of {size} bytes, but a step reaches {most} bytes beyond a border")
+    return int(most)
 
 
 def move(storage: Storage, outer: Outer, place: Place, plane: int, area: Area) -> dict[str, int]:

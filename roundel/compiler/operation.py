@@ -34,6 +34,9 @@ class Operation:
     addend
         A second source that lies as `source` does, or None: steps whose plane is that many planes behind the last one
         of `source` read it.
+    gate
+        Factors that are the weights, a plane for each output block, or None. The weights of `steps` only stand for them
+        then, the same within a block; all steps of a block but the first lie beyond the map's border.
     steps
         Steps of every output block, blocks of zeros left out, phase by phase.
     phases
@@ -78,6 +81,7 @@ class Operation:
     high: int
     residual: Tensor | None = None
     addend: Tensor | None = None
+    gate: Tensor | None = None
     stride: int = 1
     phases: int = 1
     across: int = 1
@@ -119,7 +123,8 @@ class Operation:
 
     def streamed(self, params: EngineParams) -> float:
         """Return the bytes of the streams that every tile reads, about."""
-        held = self.fetched * params.lanes * params.columns * STREAM_PART + self.kept * STEP_BYTES
+        held = 0.0 if self.gate is not None else self.fetched * params.lanes * params.columns * STREAM_PART
+        held += self.kept * STEP_BYTES
         return held + self.blocks * params.columns * column_bytes(params) + TABLE_BYTES * (self.activation is not None)
 
     def tiling(self, rows: int, columns: int, params: EngineParams) -> Tiling:
@@ -164,7 +169,8 @@ class Operation:
     @property
     def operands(self) -> tuple[Tensor, ...]:
         """Tensors that the operation reads, the source first."""
-        return tuple(tensor for tensor in (self.source, self.residual, self.addend) if tensor is not None)
+        tensors = (self.source, self.residual, self.addend, self.gate)
+        return tuple(tensor for tensor in tensors if tensor is not None)
 
     @property
     def range(self) -> tuple[int, int]:
@@ -233,7 +239,7 @@ class Operation:
         if needed > params.bias_width:
             message = f"{self.layer}: a bias of {abs(bias).max()} needs more than {params.bias_width} bits"
             raise EngineError(message, wider_bias(needed))
-        if self.maximum:
+        if self.maximum or self.gate is not None:  # whose sums do not depend on numbers that are here
             return
         ups, downs = (np.stack([_sums(block, part) for block in steps]) for part in (np.maximum, np.minimum))
         low, high = self.range

@@ -175,7 +175,7 @@ def _descriptor(task: Task, base: int) -> Descriptor:
     """Return the descriptor of a task, its streams counted from `base` on."""
     values = dict(task.values)
     if task.opcode is Opcode.COMPUTE:
-        for name in ("parameters_offset", "weights_offset"):
+        for name in ("parameters_offset", *([] if values.get("has_gate") else ["weights_offset"])):
             values[name] += base
     try:
         return Descriptor(opcode=task.opcode, values=values)

@@ -1,5 +1,6 @@
 """A compiled network as text for people (the listing) and as data for other programs (the memory map)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,7 +42,7 @@ def layer_rows(compiled: Compiled) -> list[dict[str, Any]]:
             row["computes"] += 1
             row["macs"] += task.macs
             row["steps"], row["steps_dense"] = (old + new for old, new in zip(_steps(row), task.steps, strict=True))
-            row["weights"] += tiles * task.values["weights_bytes"]
+            row["weights"] += tiles * _weights_bytes(task.values)
             row["parameters"] += tiles * task.values["parameters_bytes"]
         elif task.opcode is not Opcode.BOXES:
             row["loaded" if task.opcode is Opcode.LOAD else "stored"] += moved(task)
@@ -112,16 +113,22 @@ def _line(index: int, task: Task) -> tuple[str, ...]:
     head = (str(index), task.opcode.name.lower(), task.layer or "(passes a token)", tokens)
     if task.opcode is Opcode.COMPUTE:
         kinds = [name for name in ("depthwise", "maximum", "upsample") if values.get(name)]
+        kinds += [f"gate {values['weights_offset']} w"] if values.get("has_gate") else []
         reads = f"chip {values.get('source', 0)} B" + (
             f", {values['residual']} w" if values.get("has_residual") else ""
         )
         tiles = f"{values['tiles_y']} x {values['tiles_x']} of {values['tile_h']} x {values['tile_w']}"
         kinds += [f"skip {skip}"] if (skip := values.get("skip", 0)) else []
         steps = f"{task.steps[0]} of {task.steps[1]}" + "".join(f" {kind}" for kind in kinds)
-        size = f"{values['weights_bytes']} + {values['parameters_bytes']}"
+        size = f"{_weights_bytes(values)} + {values['parameters_bytes']}"
         return (*head, reads, f"chip {values['target']} w", tiles, steps, size)
     if task.opcode is Opcode.BOXES:
         return (*head, f"chip {values['cls']} w, {values['box']} w", "output", "", "", "")
     outer = f"{Region(values['region']).name.lower()} {values['offset']}"
     ends = (outer, f"chip {values['chip']} w") if task.opcode is Opcode.LOAD else (f"chip {values['chip']} w", outer)
     return (*head, *ends, f"{values['planes']} x {values['runs']} runs", "", str(moved(task)))
+
+
+def _weights_bytes(values: Mapping[str, int]) -> int:
+    """Bytes of the weight stream of a COMPUTE; of weights on chip there is none."""
+    return 0 if values.get("has_gate") else values["weights_bytes"]

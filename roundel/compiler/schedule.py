@@ -89,6 +89,8 @@ class Schedule:
         places: dict[str, Place] = {}
         areas = dict.fromkeys(roles(operation), area)
         areas["source"] = areas["addend"] = operation.reads(area, self.streams.params.bus_bytes)
+        if operation.gate is not None:
+            areas["gate"] = whole(operation.gate.storage)
         for name, tensor in roles(operation).items():
             place = self._place(tensor.storage, buffers.get(name), turn, areas[name])
             places[name] = place

@@ -12,6 +12,7 @@ from roundel.golden.network import (
     Concat,
     DepthToSpace,
     Flatten,
+    Gate,
     MaxPool,
     Network,
     Select,
@@ -24,6 +25,7 @@ from roundel.golden.rounding import Ints
 from roundel.runtime.random_activations import draw_activation
 
 LARGEST = 1500  # integers of a tensor, or layers take long to interpret
+MOST_TAPS = 300  # of a mean
 
 
 class Drawn:
@@ -37,10 +39,14 @@ class Drawn:
         Most rows and columns, and most channels, of the image.
     activations
         Whether layers with weights have them, more often than not.
+    gates
+        Whether maps are multiplied by numbers that the network makes.
     """
 
-    def __init__(self, seed: int, *, size: int = 20, channels: int = 20, activations: bool = False):
-        self.activations = activations
+    def __init__(
+        self, seed: int, *, size: int = 20, channels: int = 20, activations: bool = False, gates: bool = False
+    ):
+        self.activations, self.gates = activations, gates
         self.rng, self.layers = np.random.default_rng(seed), list[Any]()
         rows, columns = self.rng.integers(1, size + 1, 2)
         self.shapes: dict[str, tuple[int, ...]] = {
@@ -146,7 +152,7 @@ class Drawn:
         source = self.any_tensor()
         rows, columns, channels = self.shapes[source]
         window = Window(kernel=(rows, columns)) if self.chance(0.3) else self.window(rows, columns, dilated=False)
-        if window is None or window.taps > 300:
+        if window is None or window.taps > MOST_TAPS:
             return
         x, padded = self.formats[source], any(window.pad)
         self.add(
@@ -209,6 +215,23 @@ class Drawn:
         output = self.form(min(x.fraction, y.fraction) - self.draw(0, 2))
         self.add(Add, self.shapes[source], source, other, x=x, y=y, **self.activated(output))
 
+    def gate(self) -> None:
+        """Multiply a map by one number a channel, made of its mean: squeeze-and-excite."""
+        source = self.any_tensor()
+        rows, columns, channels = self.shapes[source]
+        if rows * columns > MOST_TAPS or np.prod(self.shapes[source]) > LARGEST:
+            return
+        x = self.formats[source]
+        w = Format(width=9, signed=True, fraction=7 + (rows * columns).bit_length())
+        mean = self.add(
+            AveragePool, (1, 1, channels), source, x=x, w=w, window=Window(kernel=(rows, columns)),
+            output=self.form(x.fraction + 1),
+        )  # fmt: skip
+        factors = self.weighted(mean, Window(kernel=(1, 1)), channels)
+        gate = self.formats[factors]
+        output = self.activated(self.form(x.fraction + gate.fraction - self.draw(0, 8)))
+        self.add(Gate, self.shapes[source], source, factors, x=x, gate=gate, **output)
+
     def concat(self) -> None:
         """Two or three maps one behind the other."""
         source = self.any_tensor()
@@ -249,7 +272,7 @@ class Drawn:
     def grow(self, layers: int) -> None:
         """Append random layers until there are at least `layers`."""
         kinds = [self.convolution] * 5 + [self.average, self.maximum, self.upsample, self.sum, self.concat]
-        kinds += [self.select, self.pixels]
+        kinds += [self.select, self.pixels, *([self.gate] * 4 if self.gates else [])]
         while len(self.layers) < layers:
             kinds[self.draw(0, len(kinds) - 1)]()
 
@@ -262,7 +285,13 @@ class Drawn:
 
 
 def engine_network(
-    seed: int, *, layers: int = 5, size: int = 20, channels: int = 20, activations: bool = False
+    seed: int,
+    *,
+    layers: int = 5,
+    size: int = 20,
+    channels: int = 20,
+    activations: bool = False,
+    gates: bool = False,
 ) -> tuple[Network, Ints]:
     """Make a network with random layers, and an image for it.
 
@@ -278,13 +307,15 @@ def engine_network(
         Most channels of the image and of most layers.
     activations
         Whether layers with weights have activations, for engines that have the unit.
+    gates
+        Whether maps are multiplied by numbers that the network makes, for engines that have gates.
 
     Returns
     -------
     tuple
         The network, and integers of the shape of its image.
     """
-    drawn = Drawn(seed, size=size, channels=channels, activations=activations)
+    drawn = Drawn(seed, size=size, channels=channels, activations=activations, gates=gates)
     drawn.grow(layers)
     network = drawn.network()
     return network, drawn.rng.integers(*network.input.limits, drawn.shapes["image"], endpoint=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from roundel.golden.engine import Opcode, Program
-from roundel.golden.engine.compute import Tile, output_blocks
+from roundel.golden.engine.compute import Tile, held_blocks, output_blocks
 
 UNIT = {Opcode.LOAD: 0, Opcode.COMPUTE: 1, Opcode.BOXES: 1, Opcode.STORE: 2}
 MOST_TOKENS = 255
@@ -98,14 +98,20 @@ def _tiles(one):
 
 def _read_words(one, image, params):
     """Words under the bytes within the map that any beat takes, and residuals."""
-    streams = [
+    parameters, weights = (
         image[getattr(one, f"{name}_offset") :][: getattr(one, f"{name}_bytes")] for name in ("parameters", "weights")
-    ]
+    )
     found = []
+    if one.has_gate:  # whatever the factors are, the steps are the same
+        held = np.zeros(one.blocks * params.columns * params.lanes, np.int64)
+        blocks = list(held_blocks(params, one, parameters, held, end=0))
+        found.append(one.weights_offset + np.arange(one.blocks) * one.weights_bytes)
+    else:
+        blocks = list(output_blocks(params, one, parameters, weights))
     for tile in _tiles(one):
         beats = one.lead + (tile.w - 1) * one.every + 1
         y, beat = (axis.ravel() >> one.upsample for axis in np.mgrid[: tile.h, :beats])
-        for block, (_, steps) in enumerate(output_blocks(params, one, *streams)):
+        for block, (_, steps) in enumerate(blocks):
             for step, _ in steps:
                 row = tile.row + step.dy + y * one.y_rows
                 byte = (tile.byte + step.dx + beat * one.x_step)[:, None] + np.arange(params.lanes)

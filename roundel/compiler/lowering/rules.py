@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from roundel.compiler.lowering.gates import lower_gate
 from roundel.compiler.lowering.inputs import Shape, input_tensor
 from roundel.compiler.lowering.joins import converts, lower_add, lower_concat
 from roundel.compiler.lowering.lowering import Lowering
@@ -20,6 +21,7 @@ from roundel.golden.network import (
     Concat,
     DepthToSpace,
     Flatten,
+    Gate,
     Layer,
     MaxPool,
     Network,
@@ -116,6 +118,7 @@ RULES: dict[type, Callable[..., Any]] = {
     Flatten: _flatten,
     Add: lower_add,
     Concat: lower_concat,
+    Gate: lower_gate,
     DepthToSpace: lower_spread,
     Select: lower_select,
 }

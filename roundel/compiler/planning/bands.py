@@ -26,8 +26,8 @@ class Bands:
     heights, columns
         Parts of the result: rows of each band from the top, and columns of a strip.
     buffers
-        First words of the buffers of each streamed operand (`source`, `addend`, `residual`, `target`): one buffer, or
-        two for double buffering.
+        First words of the buffers of each streamed operand (`source`, `addend`, `residual`, `gate`, `target`): one
+        buffer, or two for double buffering.
     cycles
         Cycles of the operation, a rough estimate.
     """
@@ -39,8 +39,10 @@ class Bands:
 
 
 def roles(operation: Operation) -> dict[str, Tensor]:
-    """Operands and result by name."""
-    tensors = {name: getattr(operation, name) for name in ("source", "target", "residual", "addend")}
+    """Operands and result by name; a gated map that is its own residual counts once."""
+    tensors = {name: getattr(operation, name) for name in ("source", "target", "residual", "addend", "gate")}
+    if operation.gate is not None:
+        del tensors["residual"]
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
@@ -131,8 +133,12 @@ class BandChoice:
         words = {}
         for name, tensor in self.streamed.items():
             own = tensor.storage
-            sourced = name in ("source", "addend")
-            words[name] = self._source(rows, columns) if sourced else rows * own.words_of(columns) * own.planes
+            if name == "gate":
+                words[name] = own.words
+            elif name in ("source", "addend"):
+                words[name] = self._source(rows, columns)
+            else:
+                words[name] = rows * own.words_of(columns) * own.planes
         return words
 
     def _source(self, rows: int, columns: int) -> int:
