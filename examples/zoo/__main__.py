@@ -25,7 +25,7 @@ from roundel.sim.cache import code, digest
 from roundel.ui import write_json
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "zoo.md"
+PAGE, README = HERE.parents[1] / "docs" / "zoo.md", HERE.parents[1] / "README.md"
 LANES = {"small": 2, "medium": 4}
 """Lanes of the activation unit of an engine whose configuration has none."""
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n".join(table))
     if options.page:
         page.write(PAGE, records)
+        page.write_first_page(README, records)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--keep", action="store_true", help="keep what other code measured")
     reader.add_argument("--fresh", action="store_true", help="measure everything again")
     reader.add_argument("--no-int8", action="store_true", help="leave out onnxruntime's own integers")
-    reader.add_argument("--page", action="store_true", help="write docs/zoo.md")
+    reader.add_argument("--page", action="store_true", help="write docs/zoo.md and the table in README.md")
     return reader
 
 

@@ -157,6 +157,28 @@ def write(path: Path, records: list[Record]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def trained(records: list[Record]) -> list[str]:
+    """A row for each trained network, for the project's first page."""
+    heads = ["trained network", "MACs on the engine", "SQNR, dB", "onnxruntime int8, dB", "Mcycles on `medium`, used"]
+    rows = [
+        [
+            record["name"],
+            "-" if "shares" not in record else f"{record['shares']['any']:.1%} of {record['macs'] / 1e9:.2f} G",
+            _ratio(record, "engine"),
+            _ratio(record, "channel"),
+            _cycles(record.get("cycles", {}).get("medium")),
+        ]
+        for record in records
+        if record["about"]["model"]["trained"]
+    ]
+    return markdown_table(heads, rows)
+
+
+def write_first_page(path: Path, records: list[Record]) -> None:
+    """Write the table of README.md anew."""
+    path.write_text(put(path.read_text(encoding="utf-8"), "trained", trained(records)), encoding="utf-8")
+
+
 def load(path: Path) -> list[Record]:
     """Read the records that a run left."""
     records: list[Record] = json.loads(path.read_text(encoding="utf-8"))

@@ -30,7 +30,11 @@ def prepared(file: Path, model_shape: Iterable[int], outputs: Iterable[str]) -> 
         Tensors to end in; none: the file's own.
     """
     model = onnx.load(file)
-    [source] = [item for item in model.graph.input if item.name not in {it.name for it in model.graph.initializer}]
+    constants = {item.name for item in model.graph.initializer}
+    for item in [item for item in model.graph.input if item.name in constants]:  # as files of format 3 have them
+        model.graph.input.remove(item)
+    model.ir_version = max(model.ir_version, 4)
+    [source] = model.graph.input
     del source.type.tensor_type.shape.dim[:]
     for size in (1, *model_shape):
         source.type.tensor_type.shape.dim.add().dim_value = size
