@@ -14,6 +14,7 @@ RIVALS = ("engine", "tensor", "channel")
 ENGINES = ("small", "medium")
 HEADS = (
     "network",
+    "image",
     "GMAC",
     "on the engine",
     "SQNR, dB",
@@ -47,8 +48,8 @@ def runs(record: Record) -> bool:
 
 
 def counts(record: Record) -> bool:
-    """Whether it runs, with enough of its MACs on the engine."""
-    return runs(record) and record.get("shares", {}).get("any", 0) >= ENOUGH
+    """Whether it compiles and runs, with enough of its MACs on the engine."""
+    return runs(record) and bool(record["cycles"].get("medium")) and record.get("shares", {}).get("any", 0) >= ENOUGH
 
 
 def tables(records: Iterable[Record]) -> list[str]:
@@ -68,8 +69,8 @@ def summary(records: list[Record]) -> list[str]:
         rows = [record for record in records if record["about"]["model"]["origin"] == origin]
         if rows:
             lines.append(
-                f"Of {len(rows)} {kind} {sum(map(runs, rows))} run, and {sum(map(counts, rows))} with at least "
-                f"{ENOUGH:.0%} of their MACs on the engine."
+                f"Of {len(rows)} {kind} {sum(map(runs, rows))} import, run and give outputs that were compared; "
+                f"{sum(map(counts, rows))} compile as well, with at least {ENOUGH:.0%} of their MACs on the engine."
             )
     return lines
 
@@ -104,8 +105,10 @@ def _row(record: Record) -> list[str]:
     name = f"**{record['name']}**" if trained else record["name"]
     macs, shares = record.get("macs"), record.get("shares")
     seconds = record["seconds"]
+    rows, columns = record["about"]["model"]["shape"][1:]
     return [
         name,
+        f"{rows} x {columns}",
         _number(macs and macs / 1e9, ".2f"),
         "-" if shares is None else f"{shares['any']:.2%}",
         *(_ratio(record, rival) for rival in RIVALS),

