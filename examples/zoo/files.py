@@ -127,6 +127,7 @@ class Files:
 def _pip(python: str, *arguments: str) -> None:
     """Run pip; ToolError with its last line if it fails."""
     variables = {name: value for name, value in os.environ.items() if name.upper().startswith(PASSED)}
+    variables["PYTHONPATH"] = ""  # else packages of this environment count as installed in the other
     command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
     ended = run_child(command, variables=variables, timeout_s=PIP_S)
     if ended.code or ended.code is None:
