@@ -161,7 +161,7 @@ def random_table(
     """
     limit = 1 << (knot_width - 1)
     fold = list(Fold)[int(rng.integers(len(Fold) if slopes else len(Fold) - 1))]
-    steps = rng.integers(-(limit >> 1), limit >> 1, segments + 1) >> int(rng.integers(0, knot_width - 1))
+    steps = rng.integers(1 - (limit >> 1), limit >> 1, segments + 1) >> int(rng.integers(0, knot_width - 1))
     knots = [int(rng.integers(-limit, limit))]
     for step in steps[1:]:
         knots.append(int(np.clip(knots[-1] + step, -limit, limit - 1)))

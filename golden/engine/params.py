@@ -210,7 +210,9 @@ class EngineParams(Params):
     @property
     def activation(self) -> ActivationParams | None:
         """The activation unit behind the requantizers; None in an engine without one."""
-        return ActivationParams(columns=self.columns, lanes=self.act_lanes) if self.act_lanes else None
+        if not self.act_lanes:
+            return None
+        return ActivationParams(columns=self.columns, lanes=self.act_lanes, pipeline=True)
 
     @property
     def decoder(self) -> DecoderParams:

@@ -26,7 +26,7 @@ def lane_ports(params: ActivationParams) -> dict[str, Port]:
 class ActivationLane(Component):
     """`clamp(round(curve(word) + linear part + residual))`; docs/activations.md has the formulas.
 
-    Combinational; with `params.pipeline` a register follows the place on the curve, and `LATENCY` is 1. The table must
+    Combinational; with `params.pipeline` registers stand before the multiplication, and `LATENCY` is 1. The table must
     hold still from a word to its result.
 
     Parameters
@@ -44,16 +44,11 @@ class ActivationLane(Component):
         m = Module()
         params, control = self.params, self.control
         negative = named(m, self.word[-1], "negative")
-        values = {"position": self._position(m, negative), "word": self.word.as_unsigned()}
-        values |= {name: getattr(self, name).as_unsigned() for name in ("residual", "slope") if hasattr(self, name)}
-        if params.pipeline:
-            values = self._registered(m, values)
-        position, negative = values["position"], values["word"][-1]
-
+        position = self._position(m, negative)
         base, odd, steps = self._ends(m, position)
         even, turned = base, negative & control.odd
         if params.slopes:
-            sloped, slope = control.sloped, values["slope"]
+            sloped, slope = control.sloped, self.slope
             turned |= negative & sloped & ~slope[-1]
             # A table of slopes has no knots but zeros.
             odd = named(m, odd | position & sloped.replicate(len(position)), "odd")
@@ -61,7 +56,9 @@ class ActivationLane(Component):
             base = named(m, even | position & leading, "base")
             steps = named(m, Mux(sloped, slope[: params.step_bits], steps), "steps_or_slope")
         step = named(m, (odd - even)[: params.knot_width - 1].as_signed(), "step")
-        self._sum(m, base, step * steps, values, named(m, turned, "turned"))
+        values = {"base": base, "step": step, "steps": steps, "turned": named(m, turned, "turned")}
+        values |= {name: getattr(self, name).as_unsigned() for name in ("word", "residual") if hasattr(self, name)}
+        self._sum(m, self._registered(m, values) if params.pipeline else values)
         return m
 
     def _registered(self, m: Module, values: dict[str, Value]) -> dict[str, Value]:
@@ -105,7 +102,7 @@ class ActivationLane(Component):
         steps = named(m, position[: params.step_bits] ^ odd.replicate(params.step_bits), "steps")
         return even_knot, odd_knot, steps
 
-    def _sum(self, m: Module, base: Value, product: Value, values: dict[str, Value], turned: Value) -> None:
+    def _sum(self, m: Module, values: dict[str, Value]) -> None:
         """Add everything, round once, clamp.
 
         A result whose sign turns is the complement of the rounded sum of the curve and the complement of the residual,
@@ -113,10 +110,14 @@ class ActivationLane(Component):
         """
         params, control = self.params, self.control
         bits, half = params.step_bits, params.step_bits + params.fraction - 1
-        word = values["word"]
+        word, turned, product = values["word"], values["turned"], values["step"] * values["steps"]
         linear = Cat(Const(1, 1), word[:-1]) & (control.linear & ~word[-1]).replicate(params.in_width)
         linear = named(m, Mux(control.linear_coarse, linear << 2, linear), "linear_part")
-        total = Cat(Const(0, bits), base).as_signed() + named(m, product, "product") + Cat(Const(0, bits - 1), linear)
+        total = (
+            Cat(Const(0, bits), values["base"]).as_signed()
+            + named(m, product, "product")
+            + Cat(Const(0, bits - 1), linear)
+        )
         if params.residual:
             residual = (values["residual"] ^ turned.replicate(params.RESIDUAL_WIDTH)).as_signed()
             filled = Cat(turned.replicate(bits + 3), residual).as_signed() << control.residual_shift

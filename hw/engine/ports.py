@@ -4,7 +4,8 @@ from amaranth.hdl import Module, Shape, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from roundel.golden.engine import RESULT_WIDTH, EngineParams, Opcode, known_fields
+from roundel.golden.activation import CONTROL
+from roundel.golden.engine import RESULT_WIDTH, STEP_BYTES, TABLE_BYTES, EngineParams, Opcode, known_fields
 from roundel.hw.requant import runtime_layout
 
 OUTER_ADDRESS = 32
@@ -33,17 +34,42 @@ def beat_layout(params: EngineParams) -> data.StructLayout:
     return data.StructLayout({"data": data.ArrayLayout(signed(8), params.lanes), "position": position} | flags)
 
 
-def layer_layout() -> data.StructLayout:
-    """Return what the array is told of a layer; it stands still while beats of the layer are on their way."""
+def layer_layout(params: EngineParams) -> data.StructLayout:
+    """Return what the array is told of a layer; it stands still while beats of the layer are on their way.
+
+    With `activation` its results are words, floors; `has_residual` and `leak` are 0 then.
+    """
     flags = dict.fromkeys(("depthwise", "maximum", "has_residual", "flip_target"), 1)
+    flags |= {"activation": 1} if params.activation else {}
     bound = signed(RESULT_WIDTH)
     return data.StructLayout(flags | {"leak": 6, "low": bound, "high": bound})
 
 
 def column_layout(params: EngineParams) -> data.StructLayout:
-    """One column's parameters, of an output block."""
+    """One column's parameters, of an output block; `residual_shift` is the slope in layers with `activation`."""
     runtime = runtime_layout(params.mac.requant)
-    return data.StructLayout({"bias": signed(params.bias_width), "residual_shift": 5, "runtime": runtime})
+    shift = 5 if params.activation is None else params.activation.slope_width
+    return data.StructLayout({"bias": signed(params.bias_width), "residual_shift": shift, "runtime": runtime})
+
+
+def result_width(params: EngineParams) -> int:
+    """Bits of a column's result: a byte, or what holds a word of the activation unit, too."""
+    return 8 if params.activation is None else params.activation.in_width
+
+
+def result_layout(params: EngineParams) -> data.StructLayout:
+    """Return results of all columns, and whether they are the first of their output block; with an activation unit."""
+    return data.StructLayout({"words": data.ArrayLayout(result_width(params), params.columns), "fresh": 1})
+
+
+TABLE_ROWS = TABLE_BYTES // STEP_BYTES
+
+
+def table_layout(params: EngineParams) -> data.StructLayout:
+    """Return a row of an activation's table, 8 bytes: four entries of 16 bits, of each what counts."""
+    assert params.activation is not None
+    widths = [sum(CONTROL.values()), *[params.activation.knot_width] * 3]
+    return data.StructLayout({f"entry_{place}": width for place, width in enumerate(widths)})
 
 
 def step_layout() -> data.StructLayout:

@@ -1,6 +1,6 @@
 """What benches, synth and roundel drive units with; no cocotb in it."""
 
-from roundel.sim.stimuli.activation import activation_members, expected_bytes, random_layer
+from roundel.sim.stimuli.activation import activation_members, corner_words, expected_bytes, random_layer
 from roundel.sim.stimuli.decoder import (
     bounded,
     codec_params,
@@ -28,6 +28,7 @@ __all__ = [
     "clusters",
     "codec_params",
     "combinations",
+    "corner_words",
     "equal_sizes",
     "expected_bytes",
     "foreign",

@@ -8,8 +8,8 @@ from amaranth.lib import data, stream
 from roundel.golden.engine import EngineParams
 from roundel.hw.decoder import weights_layout
 from roundel.hw.engine.compute.column import EngineColumn, control_layout, holds_operand
-from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, scale_layout, word
-from roundel.hw.lib import BlockLoader, Component, In, Out, TwoPortMemory
+from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, result_layout, scale_layout, word
+from roundel.hw.lib import BlockLoader, Component, In, Out, Port, TwoPortMemory
 
 STEERING = ("position", "first", "last", "swap_params")  # what goes along with the numbers of a beat
 
@@ -33,6 +33,10 @@ class EngineArray(Component):
     Everything that a beat needs it waits for at the entrance, its residual too. The pipeline behind stands while a
     result waits in `results` and another one behind it.
 
+    With an activation unit results are words of `result_layout`, a byte in the lower bits of each, else in those of
+    the unit. There a layer with `activation` keeps the slopes of an output block in `slopes` until `slopes_taken`: the
+    first beat of the next block waits for that.
+
     Parameters
     ----------
     params
@@ -49,6 +53,14 @@ class EngineArray(Component):
         self.parts = [EngineColumn(params) for _ in range(params.columns)]
         self.dot_stages, self.requant_stages = self.parts[0].dot.latency, self.parts[0].requant.latency
         self.latency = 2 + self.dot_stages + self.requant_stages
+        results, slopes = word(params), dict[str, Port]()
+        if params.activation is not None:
+            results = result_layout(params)
+            slopes["slopes"] = Out(
+                data.ArrayLayout(params.activation.slope_width, params.columns),
+                "Slopes of the output block whose results come next; there with the first of them at the latest.",
+            )
+            slopes["slopes_taken"] = In(1, "`slopes` may change from the next cycle on.")
         super().__init__(
             beats=In(stream.Signature(beat_layout(params)), "Beats of activations, from the feeder."),
             weights=In(
@@ -60,8 +72,11 @@ class EngineArray(Component):
                 stream.Signature(word(params)),
                 "Signed bytes, a word for every `last` beat of a layer with `has_residual`, in their order.",
             ),
-            layer=In(layer_layout(), "The layer; it stands still from the first beat of a layer to its last result."),
-            results=Out(stream.Signature(word(params)), "A word for every `last` beat."),
+            layer=In(
+                layer_layout(params), "The layer; it stands still from the first beat of a layer to its last result."
+            ),
+            results=Out(stream.Signature(results), "A word for every `last` beat."),
+            **slopes,
             activity=Out(activity_layout(), "State of this cycle; at most one bit is set."),
             weights_error=Out(1, "A `last` of the weights is not where the beats' `final` says. Held until reset."),
         )
@@ -100,7 +115,7 @@ class EngineArray(Component):
         self._memory(m, advance, reading, adding)
         self._columns(m, control, weights.load, columns.load)
         self._residuals(m, advance)
-        self._results(m, advance, leaving.valid & leaving.last)
+        self._results(m, advance, leaving)
         self._check_weights(m, weights)
         return m
 
@@ -118,6 +133,8 @@ class EngineArray(Component):
         """Take a beat when all that it needs is there."""
         beat, waiting = self.beats.p, self.beats.valid
         needs_residual = beat.compute & beat.last & self.layer.has_residual
+        if self.params.activation is not None:
+            free &= ~self._slopes_wanted(m)
         reasons = {
             "results": ~free,
             "weights": beat.swap & ~weights_full,
@@ -202,9 +219,22 @@ class EngineArray(Component):
         for index, column in enumerate(self.parts):
             m.d.comb += column.residual.eq(residual.word_select(index, 8))
 
-    def _results(self, m: Module, advance: Value, valid: Value) -> None:
+    def _slopes_wanted(self, m: Module) -> Value:
+        """Whether this beat begins an output block while nobody has taken the slopes of the one before."""
+        beat, waiting = self.beats.p, Signal(name="slopes_waiting")
+        m.d.comb += self.slopes.eq(Cat(column.slope for column in self.parts))
+        with m.If(self.activity.computing & beat.swap_params & self.layer.activation):
+            m.d.sync += waiting.eq(1)
+        with m.Elif(self.slopes_taken):
+            m.d.sync += waiting.eq(0)
+        return beat.swap_params & waiting
+
+    def _results(self, m: Module, advance: Value, leaving: data.View) -> None:
         """Move a result aside that is not taken, so that `advance` comes from a register."""
+        valid = leaving.valid & leaving.last
         made = Cat(column.byte for column in self.parts)
+        if self.params.activation is not None:
+            made = Cat(made, leaving.position == 0)
         aside, full = Signal.like(self.results.p, reset_less=True), Signal()
         m.d.comb += [
             advance.eq(~full),

@@ -8,7 +8,7 @@ from amaranth.lib import data
 from roundel.golden.engine import MOST_SCALE, EngineParams
 from roundel.golden.mac import Structure
 from roundel.hw.engine.compute.requant import EngineRequant
-from roundel.hw.engine.ports import column_layout, layer_layout, scale_layout
+from roundel.hw.engine.ports import column_layout, layer_layout, result_width, scale_layout
 from roundel.hw.lib import Component, DoubleBuffer, In, Out, named, select
 from roundel.hw.mac import DOTS, ProductDot, weight_layout
 
@@ -115,12 +115,14 @@ class EngineColumn(Component):
         self.dot = EngineDot(params)
         self.requant = EngineRequant(params)
         total, byte = signed(params.mac.acc_width), signed(8)
+        shape = column_layout(params)
+        slope = {} if params.activation is None else {"slope": Out(shape["residual_shift"].shape, "Of the activation.")}
         super().__init__(
             control=In(
                 control_layout(params, self.dot.latency, self.requant.latency),
                 "What the column's registers do in this cycle.",
             ),
-            layer=In(layer_layout(), "The layer."),
+            layer=In(layer_layout(params), "The layer."),
             operand=In(
                 self.dot.operand.shape(), "The activations as the structure wants them, of all columns, registered."
             ),
@@ -135,12 +137,13 @@ class EngineColumn(Component):
             ),
             weights=In(weight_layout(params.mac), "The column's next weights."),
             load_weights=In(1, "The shadow register takes `weights`."),
-            parameters=In(column_layout(params), "The column's next parameters."),
+            parameters=In(shape, "The column's next parameters."),
             load_parameters=In(1, "The shadow register takes `parameters`."),
             residual=In(byte, "Residual of the position whose sum was registered in the cycle before."),
             stored=In(total, "The running sum from the memory."),
             total=Out(total, "The new running sum, combinational, for the memory."),
-            byte=Out(8, "The result, registered."),
+            byte=Out(result_width(params), "The result, registered."),
+            **slope,
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -164,11 +167,13 @@ class EngineColumn(Component):
             requant.enable.eq(control.requant),
             requant.acc.eq(self._accumulate(m, bias)),
             requant.residual.eq(self.residual),
-            requant.residual_shift.eq(runtime.residual_shift),
+            requant.residual_shift.eq(runtime.residual_shift[: len(requant.residual_shift)]),
             requant.runtime.eq(runtime.runtime),
             requant.layer.eq(self.layer),
             self.byte.eq(requant.byte),
         ]
+        if self.params.activation is not None:
+            m.d.comb += self.slope.eq(runtime.residual_shift)
         return m
 
     def _operand(self, m: Module) -> Value:

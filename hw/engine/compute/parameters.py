@@ -8,20 +8,25 @@ from amaranth.lib import data, stream, wiring
 from roundel.golden.engine import STEP_BYTES, EngineParams, column_bytes
 from roundel.hw.axi import read_layout
 from roundel.hw.engine.dispatch import NUMBER
-from roundel.hw.engine.ports import OUTER_ADDRESS, column_layout, step_layout
-from roundel.hw.lib import Component, Gearbox, In, Out, SmallFifo
+from roundel.hw.engine.ports import OUTER_ADDRESS, TABLE_ROWS, column_layout, step_layout, table_layout
+from roundel.hw.lib import Component, Gearbox, In, Out, Port, SmallFifo, named
 
 AHEAD = 4  # steps, and tiles, that may wait
 
 
-def tile_stream_layout() -> data.StructLayout:
-    """Return a tile's parameter stream: its output blocks, and its address in the outer memory."""
-    return data.StructLayout({"blocks": 16, "address": OUTER_ADDRESS})
+def tile_stream_layout(*, activation: bool = False) -> data.StructLayout:
+    """Return a tile's parameter stream: its output blocks, and its address in the outer memory.
+
+    For an engine with an activation unit also whether it begins with a table, and whether another tile of the layer
+    came before: then it is the same table again.
+    """
+    flags = {"activation": 1, "repeated": 1} if activation else {}
+    return data.StructLayout({"blocks": 16, "address": OUTER_ADDRESS} | flags)
 
 
-def expected_layout() -> data.StructLayout:
+def expected_layout(*, activation: bool = False) -> data.StructLayout:
     """Return a parameter stream that is on its way, and the number of its descriptor."""
-    return data.StructLayout({"stream": tile_stream_layout(), "number": NUMBER})
+    return data.StructLayout({"stream": tile_stream_layout(activation=activation), "number": NUMBER})
 
 
 class Parameters(Component):
@@ -29,7 +34,8 @@ class Parameters(Component):
 
     The parameters of a column are offered in the cycle after their (last) beat was taken, a step three cycles after.
     It goes on to the next block, tile and layer as far as what it has found is taken: `AHEAD` steps wait, and one more
-    at the output; a column's parameters wait until the array has a place for them.
+    at the output; a column's parameters wait until the array has a place for them. The table of an activation, eight
+    bytes a cycle too, waits in a FIFO that holds the whole of it; further tiles' are dropped.
 
     A stream that ends before the last step of its last block, or behind it, or not at a multiple of eight bytes, sets
     `error`. From there on all that comes is taken and dropped, until a reset.
@@ -41,14 +47,22 @@ class Parameters(Component):
     """
 
     def __init__(self, params: EngineParams):
-        self.params = params
+        self.params, self.activation = params, params.activation is not None
+        table = dict[str, Port]()
+        if self.activation:
+            table["table"] = Out(
+                stream.Signature(table_layout(params)), "The tables of layers, in rows of eight bytes."
+            )
         super().__init__(
-            tiles=In(stream.Signature(expected_layout()), "A parameter stream for each transfer."),
+            tiles=In(
+                stream.Signature(expected_layout(activation=self.activation)), "A parameter stream for each transfer."
+            ),
             inputs=In(
                 stream.Signature(read_layout(params.bus)), "The transfers, one a tile, `last` at the end of each."
             ),
             columns=Out(stream.Signature(column_layout(params)), "Parameters of the columns, column 0 first."),
             steps=Out(stream.Signature(step_layout()), "Steps for the feeder."),
+            **table,
             error=Out(1, "A stream was wrong; held."),
             error_address=Out(OUTER_ADDRESS, "Address in the outer memory at which that stream begins."),
             error_number=Out(NUMBER, "Number of that stream's descriptor."),
@@ -57,7 +71,7 @@ class Parameters(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(source=self.params.bus_bytes, target=STEP_BYTES)
-        m.submodules.tile_fifo = tiles = SmallFifo(expected_layout(), depth=AHEAD)
+        m.submodules.tile_fifo = tiles = SmallFifo(self.tiles.p.shape(), depth=AHEAD)
         m.submodules.step_fifo = steps = SmallFifo(step_layout(), depth=AHEAD)
         wiring.connect(m, wiring.flipped(self.inputs), gearbox.inputs)
         wiring.connect(m, wiring.flipped(self.tiles), tiles.inputs)
@@ -79,13 +93,42 @@ class Parameters(Component):
         ]
         with m.If(word.valid & tile.valid & bad):
             m.d.sync += self.error.eq(1)
-        column_ready = self._columns(m, word.p.data, good & ~in_steps, in_steps, taken)
+        column, of_column, slopes = good & ~in_steps, taken, None
+        if self.activation:
+            slopes = tile.p.stream.activation
+            in_table, table_ready = self._table(m, tile.p.stream, word.p.data, good, tile.ready)
+            column, of_column = column & ~in_table, of_column & ~in_table
+        column_ready = self._columns(m, word.p.data, column, in_steps, of_column, slopes)
+        if self.activation:
+            column_ready = Mux(in_table, table_ready, column_ready)
         m.d.comb += word.ready.eq(self.error | tile.valid & (bad | Mux(in_steps, steps.inputs.ready, column_ready)))
         self._blocks(m, ends, tile.p.stream.blocks, in_steps, step.last, taken)
         return m
 
-    def _columns(self, m: Module, word: Value, valid: Value, in_steps: Signal, taken: Value) -> Value:
-        """Gather a column's words and offer it; after all columns of a block come its steps. Whether a word can go."""
+    def _table(self, m: Module, tile: data.View, word: Value, good: Value, over: Value) -> tuple[Value, Value]:
+        """Keep the rows of a table; `over`: the tile ends. Whether this word is a row, and whether it can go."""
+        layout = self.table.p.shape()
+        m.submodules.table_fifo = rows = SmallFifo(layout, depth=1 << (TABLE_ROWS - 1).bit_length())
+        wiring.connect(m, rows.outputs, wiring.flipped(self.table))
+        row = Signal(range(TABLE_ROWS + 1))
+        in_table = named(m, tile.activation & (row != TABLE_ROWS), "in_table")
+        entries = zip(layout.members, range(0, len(word), 16), strict=True)
+        m.d.comb += [rows.inputs.p[name].eq(word[start:]) for name, start in entries]
+        m.d.comb += rows.inputs.valid.eq(good & in_table & ~tile.repeated)
+        ready = rows.inputs.ready | tile.repeated
+        with m.If(over):
+            m.d.sync += row.eq(0)
+        with m.Elif(good & in_table & ready):
+            m.d.sync += row.eq(row + 1)
+        return in_table, ready
+
+    def _columns(
+        self, m: Module, word: Value, valid: Value, in_steps: Signal, taken: Value, slopes: Value | None
+    ) -> Value:
+        """Gather a column's words and offer it; after all columns of a block come its steps. Whether a word can go.
+
+        With `slopes` a column's slope comes in the place of its `residual_shift`.
+        """
         halves = column_bytes(self.params) // STEP_BYTES
         head, last_half = word, Signal(init=halves == 1)
         index = Signal(range(self.params.columns))
@@ -97,10 +140,11 @@ class Parameters(Component):
                     m.d.sync += head.eq(word)
         column = self.columns.p
         fields = {"shift": head[32:40], "zero_point": head[48:64], "multiplier": word[:32], "scale": word[:32]}
+        shift = head[40:48] if slopes is None else Mux(slopes, fields["zero_point"], head[40:48])
         m.d.comb += [
             self.columns.valid.eq(valid & last_half),
             column.bias.eq(head[:32]),
-            column.residual_shift.eq(head[40:48]),
+            column.residual_shift.eq(shift),
         ]
         m.d.comb += [column.runtime[name].eq(fields[name]) for name in column.runtime.shape().members]
         with m.If(taken & ~in_steps & last_half):

@@ -19,15 +19,24 @@ class Streams(Component):
     The first tile's are offered in the cycle after `start`, the next tile's in the cycle after the last of a tile's
     three was taken. `done` comes in the cycle after the last tile's: the next descriptor's streams can be asked for
     while those of this one are on their way.
+
+    Parameters
+    ----------
+    activation
+        Whether the engine has an activation unit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, activation: bool = False):
+        self.activation = activation
         super().__init__(
-            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor."),
+            unit=In(unit_port(Opcode.COMPUTE, activation=activation), "The unit's descriptor."),
             bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
             parameters=Out(stream.Signature(command_layout()), "Transfers of parameters, one a tile."),
             weights=Out(stream.Signature(command_layout()), "Transfers of weights, one a tile."),
-            tiles=Out(stream.Signature(tile_stream_layout()), "The parameter streams, for `Parameters.tiles`."),
+            tiles=Out(
+                stream.Signature(tile_stream_layout(activation=activation)),
+                "The parameter streams, for `Parameters.tiles`.",
+            ),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -48,6 +57,11 @@ class Streams(Component):
             self.tiles.p.address.eq(self.parameters.p.address),
             self.unit.done.eq(self.unit.busy & ~counter.valid),
         ]
+        if self.activation:
+            begun = Signal()  # the first tile is over
+            m.d.comb += [self.tiles.p.activation.eq(d.activation), self.tiles.p.repeated.eq(begun)]
+            with m.If(self.unit.start | counter.next):
+                m.d.sync += begun.eq(~self.unit.start)
         for name in ("parameters", "weights"):
             transfer = Signal(command_layout(), name=f"{name}_transfer", reset_less=True)
             m.d.comb += getattr(self, name).p.eq(transfer)

@@ -9,6 +9,7 @@ from amaranth.lib.fifo import SyncFIFO
 from roundel.golden.engine import EngineParams, ErrorCode, Opcode, Region
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.decoder import Decoder
+from roundel.hw.engine.compute.activation import EngineActivation
 from roundel.hw.engine.compute.array import EngineArray
 from roundel.hw.engine.compute.feeder import Feeder
 from roundel.hw.engine.compute.parameters import Parameters
@@ -47,11 +48,12 @@ class Compute(Component):
         self.array = EngineArray(params)
         self.decoder = Decoder(params.decoder)
         self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
-        descriptor = descriptor_layout(Opcode.COMPUTE)
+        activation = params.activation is not None
+        descriptor = descriptor_layout(Opcode.COMPUTE, activation=activation)
         command = stream.Signature(command_layout())
         beats = stream.Signature(read_layout(params.bus))
         super().__init__(
-            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor."),
+            unit=In(unit_port(Opcode.COMPUTE, activation=activation), "The unit's descriptor."),
             number=In(NUMBER, "Number of that descriptor."),
             valid=In(1, "`unit.descriptor` is a COMPUTE descriptor, started or not."),
             next=In(descriptor, "The descriptor behind it."),
@@ -88,8 +90,11 @@ class Compute(Component):
         wiring.connect(m, feeder.beats, array.beats)
         wiring.connect(m, parameters.columns, array.columns)
         wiring.connect(m, parameters.steps, feeder.steps)
-        wiring.connect(m, residual.words, array.residuals)
-        wiring.connect(m, array.results, target.results)
+        if self.params.activation is None:
+            wiring.connect(m, residual.words, array.residuals)
+            wiring.connect(m, array.results, target.results)
+        else:
+            self._activation(m, parameters, residual, target)
         wiring.connect(m, wiring.flipped(self.parameters_data), parameters.inputs)
         wiring.connect(m, feeder.memory, wiring.flipped(self.feed))
         wiring.connect(m, residual.memory, wiring.flipped(self.residual))
@@ -101,9 +106,34 @@ class Compute(Component):
         self._activity(m)
         return m
 
+    def _activation(self, m: Module, parameters: Parameters, residual: Residual, target: Target) -> None:
+        """Lead results and residuals past the activation unit, or through it in layers with `activation`."""
+        m.submodules.activation = unit = EngineActivation(self.params)
+        array, layer = self.array, self.unit.descriptor
+        through, made = named(m, layer.activation, "through"), array.results
+        wiring.connect(m, parameters.table, unit.table)
+        m.d.comb += [
+            unit.start.eq(self.unit.start),
+            *(unit.layer[name].eq(layer[name]) for name in unit.layer.shape().members),
+            array.layer.has_residual.eq(layer.has_residual & ~through),
+            array.layer.leak.eq(Mux(through, 0, layer.leak)),
+            unit.slopes.eq(array.slopes),
+            array.slopes_taken.eq(unit.slopes_taken),
+            unit.words.valid.eq(made.valid & through),
+            unit.words.p.eq(made.p),
+            made.ready.eq(Mux(through, unit.words.ready, target.results.ready)),
+            target.results.valid.eq(Mux(through, unit.results.valid, made.valid)),
+            target.results.payload.eq(Mux(through, unit.results.payload, Cat(result[:8] for result in made.p.words))),
+            unit.results.ready.eq(target.results.ready & through),
+            *(port.payload.eq(residual.words.payload) for port in (array.residuals, unit.residuals)),
+            array.residuals.valid.eq(residual.words.valid & ~through),
+            unit.residuals.valid.eq(residual.words.valid & through),
+            residual.words.ready.eq(Mux(through, unit.residuals.ready, array.residuals.ready)),
+        ]
+
     def _streams(self, m: Module, parameters: Parameters) -> Streams:
         """Ask for the streams of the present descriptor, then for those of the next."""
-        streams = Streams()
+        streams = Streams(activation=self.params.activation is not None)
         asked, ahead, use_next = Signal(), Signal(), Signal()  # present's, next's streams; streams work for `next`
         present = named(m, self.valid & ~asked, "present")
         following = named(m, self.next_valid & ~ahead & ~present, "following")

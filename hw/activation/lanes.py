@@ -1,0 +1,110 @@
+"""Lanes of the activation unit side by side: beats of words in, beats of bytes out, `lanes` columns a cycle."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
+from amaranth.lib import data, stream
+
+from roundel.golden.activation import CONTROL, ActivationParams
+from roundel.hw.activation.lane import ActivationLane
+from roundel.hw.lib import Component, In, Out, named, select
+
+_FRAME = {"first": 1, "last": 1}
+
+
+def words_layout(params: ActivationParams) -> data.StructLayout:
+    """Return a beat of words, with a residual and a slope for each where the unit has such, `first` and `last`."""
+    payload: dict[str, Any] = {"words": data.ArrayLayout(signed(params.in_width), params.columns)}
+    if params.residual:
+        payload["residuals"] = data.ArrayLayout(signed(params.RESIDUAL_WIDTH), params.columns)
+    if params.slopes:
+        payload["slopes"] = data.ArrayLayout(Shape(params.slope_width), params.columns)
+    return data.StructLayout(payload | _FRAME)
+
+
+def bytes_layout(params: ActivationParams) -> data.StructLayout:
+    """Return a beat of results, signed or not as the table says, `first` and `last`."""
+    return data.StructLayout({"bytes": data.ArrayLayout(params.OUT_WIDTH, params.columns)} | _FRAME)
+
+
+class ActivationLanes(Component):
+    """Takes a beat every `columns / lanes` cycles, under any stalls, and gives its results `latency` cycles after.
+
+    `ready` depends on that of the results. The table stands still from a beat to its results.
+
+    Parameters
+    ----------
+    params
+        The unit's, see `ActivationParams`.
+
+    Attributes
+    ----------
+    latency
+        Cycles from when a beat first stands there to its results.
+    """
+
+    def __init__(self, params: ActivationParams):
+        self.params = params
+        self.turns = params.columns // params.lanes
+        self.latency = self.turns + params.pipeline
+        super().__init__(
+            control=In(data.StructLayout(dict(CONTROL)), "The control word of the layer's table."),
+            knots=In(data.ArrayLayout(signed(params.knot_width), params.segments + 1), "The knots of the table."),
+            inputs=In(stream.Signature(words_layout(params)), "Words, with what goes with them."),
+            outputs=Out(stream.Signature(bytes_layout(params)), "Results."),
+            busy=Out(1, "A beat is between its last turn and `outputs`."),
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        source, sink, turns = self.inputs, self.outputs, self.turns
+        advance = named(m, sink.ready | ~sink.valid, "advance")
+        turn = Signal(range(max(2, turns)))
+        is_last_turn = named(m, turn == turns - 1, "is_last_turn")
+        taken = named(m, advance & source.valid, "taken")
+        m.d.comb += source.ready.eq(advance & is_last_turn)
+        with m.If(taken):
+            m.d.sync += turn.eq(0 if turns == 1 else turn + 1)
+            with m.If(is_last_turn):
+                m.d.sync += turn.eq(0)
+        results = self._lanes(m, turn, advance)
+        valid, place, frame = taken, turn, Cat(source.p.first, source.p.last)
+        if self.params.pipeline:
+            values = (valid, "valid"), (place, "turn"), (frame, "frame")
+            valid, place, frame = (Signal.like(Value.cast(value), name=f"{name}_1") for value, name in values)
+            with m.If(advance):
+                m.d.sync += [valid.eq(taken), place.eq(turn), frame.eq(Cat(source.p.first, source.p.last))]
+            m.d.comb += self.busy.eq(valid)
+        with m.If(advance):
+            m.d.sync += sink.valid.eq(valid & (place == turns - 1))
+        self._gather(m, results, place, frame, advance)
+        return m
+
+    def _lanes(self, m: Module, turn: Value, advance: Value) -> list[Value]:
+        """Return the results of the lanes, which work on the columns of one turn."""
+        params, payload = self.params, self.inputs.payload
+        results = []
+        for number in range(params.lanes):
+            m.submodules[f"lane_{number}"] = lane = ActivationLane(params)
+            m.d.comb += [lane.control.eq(self.control), lane.knots.eq(self.knots)]
+            for name, port in {"words": "word", "residuals": "residual", "slopes": "slope"}.items():
+                if hasattr(lane, port):
+                    field = payload[name].as_value()
+                    width = len(getattr(lane, port))
+                    columns = [field[start * width :][:width] for start in range(number, params.columns, params.lanes)]
+                    m.d.comb += getattr(lane, port).eq(select(columns, turn))
+            if params.pipeline:
+                m.d.comb += lane.en.eq(advance)
+            results.append(lane.result)
+        return results
+
+    def _gather(self, m: Module, results: list[Value], place: Value, frame: Value, advance: Value) -> None:
+        """Put the results of each turn in their places of the beat."""
+        out = Signal(self.outputs.payload.shape(), reset_less=True)
+        with m.If(advance):
+            m.d.sync += Cat(out.first, out.last).eq(frame)
+            for number in range(self.turns):
+                with m.If(place == number):
+                    columns = range(number * len(results), (number + 1) * len(results))
+                    m.d.sync += [out.bytes[column].eq(byte) for column, byte in zip(columns, results, strict=True)]
+        m.d.comb += self.outputs.payload.eq(out)
