@@ -1,6 +1,6 @@
 """The engine's array against docs/engine.md, "The array" and "Requantization", written down with plain integers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -14,6 +14,8 @@ from roundel.golden.engine import EngineParams
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
 from roundel.hw.engine.compute.array import EngineArray
+from roundel.hw.engine.ports import result_layout
+from tests.support.engine_pins import bits
 
 SMALL = {"depth": 8, "reduction": 256, "bias_width": 20, "memory": 1 << 10}
 
@@ -27,6 +29,7 @@ class Traffic:
     columns: list[dict[str, Any]] = field(default_factory=list)
     residuals: list[int] = field(default_factory=list)
     results: list[int] = field(default_factory=list)
+    slopes: list[list[int]] = field(default_factory=list)
 
 
 ROUND = {
@@ -61,6 +64,12 @@ def random_columns(rng, params):
     }
 
 
+def words_of(params, block, acc, fresh):
+    """The results of one position in a layer with `activation`: floors of 11 bits, saturated."""
+    floors = [floor(Fraction(int(a), 1 << int(s))) for a, s in zip(acc, block["shift"], strict=True)]
+    return result_layout(params).const({"words": [min(max(v, -1024), 1023) & 0x7FF for v in floors], "fresh": fresh})
+
+
 def requantized(params, layer, block, acc, residual):
     """The bytes of one position."""
     if params.scheme is Scheme.SHIFT:
@@ -88,6 +97,9 @@ def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5,
                 traffic.columns.append(values | {"runtime": part})
             acc: dict[int, np.ndarray] = {}
             order = rng.permutation(params.depth)[:positions]
+            if layer.get("activation"):  # there the first one is 0, as the feeder counts
+                order = np.append(0, 1 + rng.permutation(params.depth - 1))[:positions]
+                traffic.slopes.append(parameters["residual_shift"].tolist())
             for step in range(steps):
                 final = block == blocks - 1 and step == steps - 1
                 number, scale = block * steps + step, int(rng.choice(scales))
@@ -119,7 +131,9 @@ def make_traffic(rng, params, layer, *, tiles=2, blocks=2, steps=3, positions=5,
                         sent |= {"compute": 1, "position": position, "first": int(step == 0), "final": int(final)}
                         sent |= {"last": int(step == steps - 1), "swap": int(at == 0 and number not in kept)}
                         sent |= {"swap_params": int(at == step == 0), "scale": scale}
-                        if step == steps - 1:
+                        if step == steps - 1 and layer.get("activation"):
+                            traffic.results.append(words_of(params, parameters, acc[position], at == 0).as_bits())
+                        elif step == steps - 1:
                             residual = rng.integers(-128, 128, params.columns)
                             if layer["has_residual"]:
                                 traffic.residuals.append(pack(residual))
@@ -161,12 +175,21 @@ def drive(params, layer, traffic, *, seed, stalls, before=None):
 
     async def receive(ctx, part):
         cycle = 0
-        found.update(results=[], taken=[], came=[], activity=[])
+        found.update(results=[], taken=[], came=[], activity=[], slopes=[])
+        owed = 0  # output blocks whose first word came, and whose slopes nobody took
         while len(found["results"]) < len(part.results):
             ctx.set(dut.results.ready, int(rng.random() >= stalls.get("results", 0)))
             taken = dut.beats.valid & dut.beats.ready & dut.beats.p.last
             given = dut.results.valid & dut.results.ready
-            _, _, taken, given, result, activity = await ctx.tick().sample(taken, given, dut.results.p, dut.activity)
+            if hasattr(dut, "slopes"):
+                take = owed and rng.random() >= stalls.get("slopes", 0)
+                owed -= take
+                found["slopes"] += [list(ctx.get(dut.slopes))] if take else []
+                ctx.set(dut.slopes_taken, int(take))
+            _, _, taken, given, result, activity = await ctx.tick().sample(
+                taken, given, bits(dut.results.p), dut.activity
+            )
+            owed += given and bool(layer.get("activation")) and result >> dut.results.p.shape().size - 1
             found["activity"].append(activity)
             found["taken"] += [cycle] if taken else []
             found["came"] += [cycle] if given else []
@@ -268,6 +291,45 @@ def test_eight_lanes(name, seed):
     params = EngineParams(**SMALL | {"lanes": 8, "columns": 8})
     traffic = make_traffic(np.random.default_rng(seed), params, layer, **sizes)
     assert drive(params, layer, traffic, seed=seed, stalls=STALLS)["results"] == traffic.results
+
+
+UNIT = SMALL | {"lanes": 4, "columns": 4, "act_lanes": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "rounding"),
+    [
+        ("depthwise, stride 2", "half_even"),
+        ("one position, one step", "half_away"),
+        ("one step", "half_up"),
+    ],
+)
+def test_words_and_slopes_of_layers_with_an_activation(name, rounding, seed):
+    """Floors, whatever the rounding, without the clamp; slopes stay until they are taken, and no block overtakes."""
+    layer, sizes = LAYERS[name]
+    layer = layer | {"activation": 1, "has_residual": 0, "low": -3, "high": 5, "flip_target": 1}
+    params = EngineParams(**UNIT | {"rounding": rounding})
+    traffic = make_traffic(np.random.default_rng(seed), params, layer, **sizes)
+    for stalls in (STALLS | {"slopes": 0.9}, {}):
+        found = drive(params, layer, traffic, seed=seed, stalls=stalls)
+        assert found["results"] == traffic.results
+        assert found["slopes"] == traffic.slopes[: len(found["slopes"])]
+        assert len(found["slopes"]) >= len(traffic.slopes) - 1
+        assert not found["error"]
+
+
+@pytest.mark.parametrize("name", ["relu6", "residual and leak"])
+def test_layers_without_an_activation_beside_an_activation_unit(name, seed):
+    """The same bytes in the same cycles as in an array without the unit."""
+    layer, sizes = LAYERS[name]
+    params = EngineParams(**UNIT)
+    without = replace(params, act_lanes=0)
+    traffic = make_traffic(np.random.default_rng(seed), without, layer, **sizes)
+    runs = [drive(each, layer, traffic, seed=seed, stalls=STALLS) for each in (without, params)]
+    results = [[result >> 11 * column & 0x7FF for column in range(4)] for result in runs[1]["results"]]
+    assert [pack(row) for row in results] == runs[0]["results"] == traffic.results
+    assert runs[0]["came"] == runs[1]["came"]
+    assert [row for row in results if max(row) > 255] == []
 
 
 @pytest.mark.parametrize("structure", ["product", "pairs"])

@@ -109,7 +109,9 @@ class Bench:
         start = bool(self.layers) and not ctx.get(unit.unit.busy)
         ctx.set(unit.unit.start, start)
         if start:
-            ctx.set(unit.unit.descriptor, self.layers.pop(0).values)
+            values = self.layers.pop(0).values
+            known = unit.unit.descriptor.shape().members
+            ctx.set(unit.unit.descriptor, {name: value for name, value in values.items() if name in known})
             self.starts.append(cycle)
         ctx.set(port.request.ready, self.flows())
         ctx.set(port.data, self._word(self.way.pop(0)))

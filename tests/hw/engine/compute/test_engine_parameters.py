@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from roundel.golden.engine import CONFIGS, STEP_BYTES, EngineParams, WeightStep, pack_column
+from roundel.golden.activation import ActivationParams, random_table
+from roundel.golden.engine import CONFIGS, STEP_BYTES, EngineParams, WeightStep, pack_column, pack_table
 from roundel.hw.engine.compute.parameters import AHEAD, Parameters
-from roundel.hw.engine.ports import column_layout
+from roundel.hw.engine.ports import column_layout, table_layout
 from tests.support.engine_pins import Sink, Source, simulate
 
 ADDRESS = 0x1000
@@ -78,9 +79,10 @@ def expected(params, tiles):
 class Run:
     """What comes of transfers: `columns`, `steps`, the bus' end `inputs`, and the error with its cycle."""
 
-    def __init__(self, params, transfers, blocks, *, flows=lambda: True, steps_flow=None, columns=True):
+    def __init__(self, params, transfers, blocks, *, flows=lambda: True, steps_flow=None, columns=True, marks=None):
         unit, self.error = Parameters(params), None
         places = [{"blocks": count, "address": ADDRESS * (at + 1)} for at, count in enumerate(blocks)]
+        places = [place | mark for place, mark in zip(places, marks or [{}] * len(places), strict=True)]
         notes = [{"stream": place, "number": at} for at, place in enumerate(places)]
         beats = [beat for data in transfers for beat in bus_beats(params, data)]
         self.inputs, self.tiles = Source(unit.inputs, beats, flows), Source(unit.tiles, notes, flows)
@@ -88,6 +90,10 @@ class Run:
             Sink(unit.columns, lambda: columns and flows()),
             Sink(unit.steps, steps_flow or flows),
         )
+        sinks = [self.columns, self.steps]
+        if params.act_lanes:
+            self.table = Sink(unit.table, flows)
+            sinks.append(self.table)
         still, left = 0, len(beats)
 
         def each(ctx, cycle):
@@ -100,7 +106,7 @@ class Run:
             left = len(self.inputs.payloads)
             return still == 100
 
-        simulate(unit, [self.inputs, self.tiles, self.columns, self.steps], each)
+        simulate(unit, [self.inputs, self.tiles, *sinks], each)
 
 
 def pauses(rng, rate):
@@ -115,6 +121,50 @@ def test_gives_columns_and_steps(name, stalls, seed):
     run = Run(params, [packed(params, tile) for tile in tiles], map(len, tiles), flows=pauses(rng, stalls))
     assert (run.columns.taken, run.steps.taken) == expected(params, tiles)
     assert run.error is None
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.5])
+@pytest.mark.parametrize("bus", [64, 128])
+def test_gives_tables_of_activations_and_slopes(bus, stalls, seed):
+    """A layer's table once, in rows of four entries; slopes come in the place of a residual's shift."""
+    params = EngineParams(**CONFIGS["tiny"] | {"act_lanes": 2, "bus": bus})
+    unit, rng = ActivationParams(), np.random.default_rng([seed, bus])
+    tiles, data, marks, rows = [], [], [], []
+    for layer in range(8):
+        table = random_table(rng, segments=unit.segments, knot_width=unit.knot_width, core=unit.greatest_core)
+        head = pack_table(table) if layer % 3 else b""
+        tile = random_tile(params, rng)
+        for repeated in range(int(rng.integers(1, 3))):
+            tiles.append([([dict(column) for column in columns], steps) for columns, steps in tile])
+            for column in (column for columns, _ in tiles[-1] for column in columns):
+                column["zero_point"] = int(rng.integers(-(1 << 15), 1 << 15))
+            data.append(head + packed(params, tiles[-1]))
+            marks.append({"activation": int(bool(head)), "repeated": repeated})
+            for column in (column for columns, _ in tiles[-1] for column in columns):
+                column["residual_shift"] = column["zero_point"] & 0x7F if head else column["residual_shift"]
+        rows += [(entry & 0x7FF) if place else entry for place, entry in enumerate(table.entries)] * bool(head)
+    run = Run(params, data, map(len, tiles), flows=pauses(rng, stalls), marks=marks)
+    assert (run.columns.taken, run.steps.taken) == expected(params, tiles)
+    assert run.error is None
+    layout = table_layout(params)
+    entries = np.array([[layout.from_bits(row)[name] for name in layout.members] for row in run.table.taken])
+    entries = entries.reshape(-1, 20)[:, :18]
+    entries[:, 1:] &= 0x7FF  # the first of each row has room for a control word
+    assert entries.ravel().tolist() == rows
+
+
+@pytest.mark.parametrize("cut", [3, 8, 39, 40])
+def test_a_stream_that_ends_in_its_table_is_an_error(cut, seed):
+    params, rng = EngineParams(**CONFIGS["tiny"] | {"act_lanes": 2}), np.random.default_rng(seed)
+    tile = random_tile(params, rng)
+    data = [bytes(40) + packed(params, tile), bytes(cut), bytes(40) + packed(params, tile)]
+    marks = [{"activation": 1, "repeated": 0}] * 3
+    run = Run(params, data, [len(tile)] * 3, flows=pauses(rng, 0.3), marks=marks)
+    assert run.error == 2 * ADDRESS
+    assert not run.inputs.payloads
+    for column in (column for columns, _ in tile for column in columns):
+        column["residual_shift"] = 0  # the slope
+    assert (run.columns.taken, run.steps.taken) == expected(params, [tile])
 
 
 def test_a_word_in_every_cycle(seed):

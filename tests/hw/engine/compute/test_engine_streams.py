@@ -20,9 +20,9 @@ def layer(rng):
     return values
 
 
-def run(layers, flows):
+def run(layers, flows, *, activation=False):
     """The three outputs, cycles of `start` and of `done`."""
-    unit, left, starts, dones = Streams(), list(layers), [], []
+    unit, left, starts, dones = Streams(activation=activation), list(layers), [], []
     sinks = [Sink(port, flows) for port in (unit.parameters, unit.weights, unit.tiles)]
 
     def each(ctx, cycle):
@@ -66,6 +66,19 @@ def test_a_transfer_of_each_for_every_tile(stalls, seed):
     sinks, starts, dones = run(layers, lambda: bool(rng.random() >= stalls))
     assert [sink.taken for sink in sinks] == expected(layers)
     assert len(starts) == len(dones) == len(layers)
+
+
+def test_streams_that_begin_with_a_table_are_told(seed):
+    """Beside every tile's stream: whether a table comes, and whether it came before."""
+    rng, layout = np.random.default_rng(seed), tile_stream_layout(activation=True)
+    layers = [layer(rng) | {"activation": int(rng.integers(2))} for _ in range(12)]
+    sinks, _, _ = run(layers, lambda: bool(rng.random() >= 0.4), activation=True)
+    told = [layout.from_bits(value) for value in sinks[2].taken]
+    due = [(one["activation"], tile > 0) for one in layers for tile in range(one["tiles_x"] * one["tiles_y"])]
+    assert [(value.activation, value.repeated) for value in told] == due
+    assert [value.blocks for value in told] == [
+        one["blocks"] for one in layers for _ in range(one["tiles_x"] * one["tiles_y"])
+    ]
 
 
 def test_cycles(seed):
