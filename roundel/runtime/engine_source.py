@@ -72,11 +72,10 @@ class ChosenEngine:
             The engine cannot be built with them.
         """
         layer = next((layer for layer in network.layers if isinstance(layer, Requantized)), None)
-        if layer is None or "scheme" in self.stated:
+        if layer is None or ("scheme" in self.stated and self.params.scheme is not layer.requant):
             return self
-        change: dict[str, Any] = {"scheme": layer.requant, "rounding": layer.rounding}
-        if "rounding" in self.stated:
-            del change["rounding"]
+        wanted: dict[str, Any] = {"scheme": layer.requant, "rounding": layer.rounding}
+        change = {name: value for name, value in wanted.items() if name not in self.stated}
         try:
             return replace(self, params=replace(self.params, **change))
         except ValueError as error:

@@ -64,6 +64,9 @@ class EngineProgram(Result):
     def lines(self) -> Iterable[str]:
         """Give the size of the program."""
         yield f"{len(self.compiled.program.descriptors)} descriptors, {len(self.compiled.image)} bytes"
+        usual = EngineParams()
+        if (self.params.scheme, self.params.rounding) != (usual.scheme, usual.rounding):
+            yield f"for an engine with scheme={self.params.scheme.value} and rounding={self.params.rounding.value}"
         for place, program in self.others.items():
             yield f"{place}: {', '.join(program.lines())}"
         if self.source.chain is not None:
@@ -148,7 +151,8 @@ def compile(
         A compressed network, the folder that it was saved to, a network file, or an integer network.
     engine
         `tiny`, `small`, `medium`, `large`; the path of a file that `generate` or `compile` wrote; settings over a
-        configuration, as in `{"config": "small", "bus": 128}`; or `EngineParams`.
+        configuration, as in `{"config": "small", "bus": 128}`; or `EngineParams`. A configuration gets the network's
+        scheme and rounding, unless settings state them.
     shape
         (rows, columns, channels) of an image, or (features,), where the network does not say it.
     head
@@ -181,6 +185,8 @@ def compile(
     source, chosen = network_source(network, shape), engine_choice(engine)
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     heads = heads_of(detector, source.network, source.results) if detector else ()
+    if not isinstance(engine, EngineParams):
+        chosen = chosen.with_requantizer(source.network)
     params = chosen.with_boxes(detector).params
     compiled = compile_network(source.network, source.engine_shape, params, heads=heads, trace=trace)
     others = {

@@ -12,6 +12,8 @@ from roundel.detection import load as load_detector
 from roundel.generator import parse_settings
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
+from roundel.golden.network import Weighted
+from roundel.golden.rounding import Rounding
 from roundel.hw.units import UNITS
 from roundel.runtime import engine_choice, read_engine
 from tests.support.command import call
@@ -76,12 +78,31 @@ def test_a_program_is_for_the_generated_engine(digits, tmp_path):
     assert golden.integers["scores"].shape == (1, 10)
 
 
+def test_compile_takes_scheme_and_rounding_from_the_network(tmp_path):
+    images = DIGITS / "calibration.npz"
+    small = roundel.compress(DIGITS / "digits_qdq.onnx", images, requant="fixed16")
+    for engine in ("tiny", {"config": "tiny", "scheme": "fixed16"}):
+        program = roundel.compile(small, engine)
+        assert (program.params.scheme.value, program.params.rounding.value) == ("fixed16", "half_even")
+        assert "for an engine with scheme=fixed16 and rounding=half_even" in program.lines()
+    with pytest.raises(InputError, match="rounds half_even, the engine floor; an engine with rounding=half_even runs"):
+        roundel.compile(small, {"rounding": "floor"})
+    with pytest.raises(InputError, match="requantizes by fixed16, the engine by shift; an engine with scheme=fixed16"):
+        roundel.compile(small, EngineParams.named("tiny"))
+    program = roundel.compile(roundel.compress(DIGITS / "digits.onnx", images), "tiny")
+    assert [line for line in program.lines() if "scheme" in line] == []
+
+
 def test_requantizer_and_boxes_follow_unless_stated(digits):
     network, detector = roundel.CompressedNetwork.load(digits).network, load_detector(DETECTOR / "detector.toml")
     fixed = replace(SMALL, scheme="fixed16", rounding="half_even")
     assert engine_choice(fixed).with_requantizer(network).params.scheme.value == "shift"
     stated = engine_choice({"scheme": "fixed16"}).with_requantizer(network)
     assert stated.params.scheme.value == "fixed16"
+    layers = [replace(layer, rounding=Rounding.FLOOR) for layer in network.layers if isinstance(layer, Weighted)]
+    floored = replace(network, layers=tuple(layers[:1]), results=())
+    assert engine_choice({"scheme": "shift"}).with_requantizer(floored).params.rounding is Rounding.FLOOR
+    assert engine_choice({"rounding": "half_up"}).with_requantizer(floored).params.rounding is Rounding.HALF_UP
     other = replace(detector, nms=replace(detector.nms, capacity=64))
     assert engine_choice("small").with_boxes(other).params.nms == other.nms
     assert engine_choice(SMALL.as_dict()).with_boxes(replace(detector, nms=SMALL.nms)).params == SMALL
