@@ -24,6 +24,7 @@ from roundel.frontend.model import (
     network_input,
     owned,
     set_input,
+    to_qdq,
 )
 from roundel.golden.errors import InputError
 from roundel.graph import Affine, Conv, Dense, Graph, Node, Reals
@@ -166,6 +167,8 @@ def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, *, as_it_is
 
     The model is changed: it gets the size, the ends and, unless it is to be taken `as_it_is`, the graph's channels.
     """
+    if not as_it_is:
+        to_qdq(shown, graph.file)
     if ends := [name for name in made_tensors(shown) if name in graph.names]:
         cut(shown, ends, graph.file)
     if not as_it_is:

@@ -7,6 +7,7 @@ from roundel.frontend.model.limits import MOST_IN_ALL, MOST_IN_WINDOWS, MOST_LAY
 from roundel.frontend.model.loading import ONNX, LoadedModel, Model, first_line, load_model, owned, subgraphs
 from roundel.frontend.model.opsets import opset_of
 from roundel.frontend.model.preparation import prepare
+from roundel.frontend.model.qoperators import to_qdq
 from roundel.frontend.model.tensors import tensor_array
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "set_input",
     "subgraphs",
     "tensor_array",
+    "to_qdq",
     "too_many",
 ]

@@ -9,6 +9,7 @@ from roundel.frontend.model.cutting import cut
 from roundel.frontend.model.input_sizes import fill_open, set_input
 from roundel.frontend.model.loading import LoadedModel, Model, load_model
 from roundel.frontend.model.opsets import modernize
+from roundel.frontend.model.qoperators import to_qdq
 from roundel.graph import ImageSource
 
 
@@ -19,7 +20,7 @@ def prepare(
     outputs: Sequence[str] | None = None,
     images: ImageSource | None = None,
 ) -> LoadedModel:
-    """Read a model, bring it to opset 11 or newer, cut it, put channels first, and set the sizes of its input.
+    """Read a model, bring it to opset 11 or newer and the QDQ form, cut it, put channels first, set its input's sizes.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ def prepare(
         proto = onnx.ModelProto()
         proto.CopyFrom(model)
     modernize(proto, file)
+    kinds = to_qdq(proto, file)
     if outputs is not None:
         cut(proto, outputs, file)
     if not isinstance(model, LoadedModel):  # a part of a network takes what the part before it gives
@@ -50,4 +52,6 @@ def prepare(
         set_input(proto, input_shape, file, last=bool(notes))
     elif images is not None:
         notes += fill_open(proto, images)
+    if kinds:
+        notes += (f"operators on integers ({', '.join(kinds)}) are read as QDQ",)
     return LoadedModel(proto, file, notes)
