@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
+from roundel.golden.cycles.activation import ActivationUnit
 from roundel.golden.cycles.banks import Banks, ResidualReader, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.events import Arrivals, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles
@@ -66,6 +67,9 @@ class Compute:
         if job.descriptor.has_residual:
             words = residual_words(self.params, job.descriptor, self.tiles)
             self.residual = ResidualReader(banks, words, self.start + RESIDUAL)
+        self.unit: ActivationUnit | None = None
+        if self.params.act_lanes and job.descriptor.activation:
+            self.unit, self.residual = ActivationUnit(self.params, self.start, self.residual), None
         self.fed: deque[Fed] = deque()
         self.ahead = streams.clock.event()
         self.last_row = Arrivals(streams.clock)  # cycle in which the last row of a step is begun
@@ -91,8 +95,12 @@ class Compute:
             for steps in self.streams.steps_of(self.job):
                 for index, step in enumerate(steps):
                     yield from self._step(tile, size, step, first=index == 0, last=index == len(steps) - 1)
-        stages = dot_stages(self.params)
-        yield self.beat + LAYER + stages + REQUANT[self.params.scheme] - 1
+        yield self.beat - 1 + self.result if self.unit is None else self.unit.end
+
+    @property
+    def result(self) -> int:
+        """Cycles from a beat to the end of a layer whose last result comes of it."""
+        return LAYER + dot_stages(self.params) + REQUANT[self.params.scheme]
 
     def _step(self, tile: int, size: tuple[int, int], step: TimedStep, *, first: bool, last: bool) -> Process:
         """Beats of one step meet its weights."""
@@ -154,7 +162,15 @@ class Compute:
             self.banks.feed(self.asked + 1 - beats + CREDITS, tries[CREDITS:], forced[CREDITS:])
         if self.residual is not None:
             self.residual.run(self.asked)
-        return end
+        return end if self.unit is None or not last else end + self._activate(self.unit, line, beats)
+
+    def _activate(self, unit: ActivationUnit, line: int, beats: int) -> int:
+        """Give the results of a step's beats to the activation unit; returns how long the array waits for it."""
+        waited, every = 0, self.job.descriptor.every
+        for row in range(self.beat, self.beat + beats, line):
+            for beat in range(row + self.lead, row + line, every):
+                waited += unit.take(beat + self.result + waited)
+        return waited
 
     def _masks(self, tile: int, offset: int, h: int, line: int) -> tuple[bytes, bytes]:
         """Banks that the feeder tries for the beats of a step, and those that it reads a cycle later in any case."""

@@ -112,7 +112,7 @@ def _line(index: int, task: Task) -> tuple[str, ...]:
     tokens = " ".join(sign for name, sign in names.items() if values.get(name))
     head = (str(index), task.opcode.name.lower(), task.layer or "(passes a token)", tokens)
     if task.opcode is Opcode.COMPUTE:
-        kinds = [name for name in ("depthwise", "maximum", "upsample") if values.get(name)]
+        kinds = [name for name in ("depthwise", "maximum", "upsample", "activation") if values.get(name)]
         kinds += [f"gate {values['weights_offset']} w"] if values.get("has_gate") else []
         reads = f"chip {values.get('source', 0)} B" + (
             f", {values['residual']} w" if values.get("has_residual") else ""
