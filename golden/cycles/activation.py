@@ -5,8 +5,8 @@ from collections import deque
 from roundel.golden.cycles.banks import ResidualReader
 from roundel.golden.engine import EngineParams
 
-THROUGH = 2  # hw/engine/compute/activation: from a result of the array to where the unit can take it
-LATENCY = 2  # hw/engine/compute/activation: from a word's last turn to its byte, and to the end of the layer
+SEEN = 1  # hw/lib/fifo: from where a word is put to where it can be read ahead, and from there to where it is seen
+LATENCY = 2  # hw/engine/compute/activation, results: from a word's last turn and its byte to the end of the layer
 
 
 class ActivationUnit:
@@ -23,36 +23,48 @@ class ActivationUnit:
 
     Attributes
     ----------
-    free
-        First cycle in which the unit can take another word.
+    slopes_taken
+        Cycle in which the slopes of the output block that came last are taken: the next block's first beat waits.
     """
 
     def __init__(self, params: EngineParams, begun: int, residual: ResidualReader | None):
         self.slow, self.fifo = params.columns // params.act_lanes, params.act_fifo
-        self.residual, self.free = residual, begun
-        self.left = deque[int](maxlen=self.fifo)  # when the last words left the FIFO
+        self.residual, self.slopes_taken = residual, begun
+        self.over = begun  # last turn of the word before
+        self.read = deque[int](maxlen=self.fifo)  # when the last words were read ahead, so that their places are free
 
-    def take(self, made: int) -> int:
-        """Take a result that the array would give in cycle `made`; returns how long the array has to wait first."""
-        waits = max(0, self.left[0] + 1 - made) if len(self.left) == self.fifo else 0
-        begin = max(made + waits + THROUGH, self.free)
+    def take(self, made: int, *, fresh: bool) -> int:
+        """Take a result of the array; returns how long the array has to wait first.
+
+        Parameters
+        ----------
+        made
+            Cycle in which the array would give it.
+        fresh
+            Whether it is the first one of an output block.
+        """
+        waits = max(0, self.read[0] + 1 - made) if len(self.read) == self.fifo else 0
+        read = max(made + waits + SEEN, self.over)
+        begin = read + SEEN
+        if fresh:
+            self.slopes_taken, begin = begin, begin + 1
         if self.residual is not None:
-            begin = self._with_residual(begin)
-        self.free = begin + self.slow
-        self.left.append(begin + self.slow - 1)
+            begin = self._with_residual(self.residual, begin)
+        self.read.append(read)
+        self.over = begin + self.slow - 1
         return waits
 
-    def _with_residual(self, cycle: int) -> int:
-        """Take a residual, in that cycle at the earliest; returns the cycle."""
-        assert self.residual is not None
-        self.residual.run(cycle)
-        while not self.residual.there(cycle):
+    def _with_residual(self, residual: ResidualReader, cycle: int) -> int:
+        """Begin when the residual is there, in a cycle at the earliest; returns that cycle."""
+        residual.run(cycle)
+        while not residual.there(cycle):
             cycle += 1
-            self.residual.run(cycle)
-        self.residual.take(cycle)
+            residual.run(cycle)
+        residual.run(cycle + self.slow - 1)
+        residual.take(cycle + self.slow - 1)
         return cycle
 
     @property
     def end(self) -> int:
         """Cycle in which the layer is through."""
-        return self.free - 1 + LATENCY
+        return self.over + 1 + LATENCY

@@ -144,6 +144,8 @@ class Compute:
         if first:
             columns = yield from self.streams.columns.receive()
             self.row.waiting_parameters += self._late(columns)
+            if self.unit is not None:
+                self.row.waiting_memory += self._late(self.unit.slopes_taken + 1)
 
     def _late(self, cycle: int) -> int:
         """Move the next beat so that its first sum comes at `cycle` at the earliest; returns by how many cycles."""
@@ -166,10 +168,11 @@ class Compute:
 
     def _activate(self, unit: ActivationUnit, line: int, beats: int) -> int:
         """Give the results of a step's beats to the activation unit; returns how long the array waits for it."""
-        waited, every = 0, self.job.descriptor.every
+        waited, every, fresh = 0, self.job.descriptor.every, True
         for row in range(self.beat, self.beat + beats, line):
             for beat in range(row + self.lead, row + line, every):
-                waited += unit.take(beat + self.result + waited)
+                waited += unit.take(beat + self.result - 1 + waited, fresh=fresh)
+                fresh = False
         return waited
 
     def _masks(self, tile: int, offset: int, h: int, line: int) -> tuple[bytes, bytes]:

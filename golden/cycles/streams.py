@@ -90,6 +90,10 @@ class ComputeStreams:
         for job in jobs:
             for _ in tiles(job.descriptor):
                 feed = Stream(self.reader, PARAMETERS)
+                if rows := table_bytes(self.params, job.descriptor) // STEP_BYTES:
+                    came = yield from feed.upto(rows * STEP_BYTES)
+                    at = max(at + rows, came + OFFER)
+                    feed.taken(at - OFFER)
                 for count in self.counts(job):
                     yield from self.columns.room(1)
                     came = yield from feed.upto(words * STEP_BYTES)
