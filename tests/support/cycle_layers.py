@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from roundel.benchmarks.shapes import Builder
+from roundel.benchmarks.yolov8n import silu
 from roundel.golden.network import Network
 
 MOST = 120_000  # multiplications of a layer, for each multiplier of an array of 8 x 8: 64
@@ -18,6 +19,8 @@ class DrawnLayers:
     ----------
     seed
         Seed of everything.
+    activations
+        Whether most convolutions have one.
 
     Attributes
     ----------
@@ -25,7 +28,8 @@ class DrawnLayers:
         The kind of each layer, by its name.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, *, activations: bool = False):
+        self.activations = activations
         self.rng = np.random.default_rng([seed, 23])
         channels = int(self.rng.choice([1, 1, 2, 3, 3, 4, 6, 8, 16, 24]))
         rows, columns = (int(side) for side in self.rng.integers(9, 45, 2))
@@ -92,6 +96,8 @@ class DrawnLayers:
         blocks = -(-outputs // 8) * (1 if fields.get("groups", 1) > 2 else -(-channels * kernel // 8)) * kernel
         if places * outputs > VALUES or places * blocks > MOST // 8 or min(rows, columns) < 3:
             return None
+        if self.activations and self.rng.random() < 0.8:
+            fields["activation"] = silu()
         return self.builder.conv(source, outputs, kernel, stride, **fields)
 
     def grow(self, layers: int) -> Network:
@@ -107,7 +113,9 @@ class DrawnLayers:
         return self.builder.network(*results, names[-1])
 
 
-def drawn_layers(seed: int, layers: int = 6) -> tuple[Network, tuple[int, int, int], dict[str, str]]:
+def drawn_layers(
+    seed: int, layers: int = 6, *, activations: bool = False
+) -> tuple[Network, tuple[int, int, int], dict[str, str]]:
     """Make a network with so many layers.
 
     Returns
@@ -115,6 +123,6 @@ def drawn_layers(seed: int, layers: int = 6) -> tuple[Network, tuple[int, int, i
     tuple
         The network, the shape of its image, and the kind of every layer by its name.
     """
-    drawn = DrawnLayers(seed)
+    drawn = DrawnLayers(seed, activations=activations)
     network = drawn.grow(layers)
     return network, drawn.builder.shapes["image"], drawn.kinds
