@@ -28,7 +28,7 @@ DELAY = 20  # cycles of the outer memory
 def compare(config: str, seed: int) -> list[str]:
     """Cycles of a network, of its layers the worst: cells of a line."""
     params = EngineParams(**CONFIGS[config])
-    network, image = engine_network(seed, layers=5, size=24)
+    network, image = engine_network(seed, layers=5, size=24, areas=False)
     compiled = compile_network(network, image.shape, params)
     regions = compiled.regions(image)
     bases, _ = place(regions)

@@ -9,7 +9,7 @@ from roundel.golden.network.gate import Gate
 from roundel.golden.network.join import LIFT, Add, Concat
 from roundel.golden.network.moves import DepthToSpace, Select
 from roundel.golden.network.network import Network, outputs, run, steps
-from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, MaxPool, Upsample
+from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, Interpolate, MaxPool, Upsample
 from roundel.golden.network.totals import total_format
 from roundel.golden.network.weighted import Weighted
 
@@ -26,6 +26,7 @@ __all__ = [
     "Flatten",
     "Gate",
     "InputRounding",
+    "Interpolate",
     "Layer",
     "MaxPool",
     "Network",

@@ -23,7 +23,7 @@ from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.gate import Gate
 from roundel.golden.network.join import Add, Concat
 from roundel.golden.network.moves import DepthToSpace, Select
-from roundel.golden.network.pool import AveragePool, Flatten, MaxPool, Upsample
+from roundel.golden.network.pool import AveragePool, Flatten, Interpolate, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
 from roundel.golden.parameters import check_bool, check_integer, choice
 from roundel.golden.requant import Scheme
@@ -44,9 +44,10 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
         "select": Select,
         "depth_to_space": DepthToSpace,
         "gate": Gate,
+        "interpolate": Interpolate,
     }
 )
-NEWER = (Select, DepthToSpace, Gate)
+NEWER = (Select, DepthToSpace, Gate, Interpolate)
 """Kinds that files of version 1 do not have."""
 OPTIONAL: Mapping[str, int] = MappingProxyType({"activation": 2, "total": 3})
 """The fields that stand in a file only where a layer has such a thing, and the first version that knows them."""

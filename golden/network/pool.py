@@ -1,4 +1,4 @@
-"""Layers that look at windows or move whole maps: means, maxima, nearest-neighbour upsampling, flattening."""
+"""Layers that look at windows or move whole maps: means, maxima, upsampling, flattening."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class AveragePool(Requantized):
     @property
     def multiplier(self) -> int:
         """The integer that stands for `1 / taps` of a window within the map."""
-        return int(self._multipliers(np.asarray(self.window.taps)))
+        return int(self.multipliers(np.asarray(self.window.taps)))
 
     @property
     def expects(self) -> tuple[Format, ...]:
@@ -65,10 +65,11 @@ class AveragePool(Requantized):
         """Signed bits that hold the largest product of sum and multiplier."""
         least = self.window.taps if self.count_padding else 1
         counts = np.arange(least, self.window.taps + 1)
-        most = int((counts * self._multipliers(counts)).max())
+        most = int((counts * self.multipliers(counts)).max())
         return signed_width(*((limit - self.x.zero) * most for limit in self.x.limits))
 
-    def _multipliers(self, counts: Ints) -> Ints:
+    def multipliers(self, counts: Ints) -> Ints:
+        """Return the integer that stands for `1 / count` of each of `counts`; windows beside the map count 0 values."""
         return self.w.encode(1 / np.maximum(counts, 1))
 
     def shape(self, *inputs: Array) -> tuple[int, ...]:
@@ -82,7 +83,7 @@ class AveragePool(Requantized):
         if self.count_padding:
             multipliers = np.asarray(self.multiplier)
         else:
-            multipliers = self._multipliers(window_count(x.shape[1], x.shape[2], self.window))[..., np.newaxis]
+            multipliers = self.multipliers(window_count(x.shape[1], x.shape[2], self.window))[..., np.newaxis]
         for part in image_blocks(x):
             sums = window_sum(x[part].astype(integers) - self.x.zero, self.window) * multipliers.astype(integers)
             yield part, sums.reshape(-1, x.shape[-1])
@@ -117,6 +118,80 @@ class Upsample(Layer):
     def results(self, *inputs: Array) -> Array:
         """Repeat rows and columns of a map (batch, rows, columns, channels)."""
         return inputs[0].repeat(self.factor, axis=1).repeat(self.factor, axis=2)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Interpolate(Requantized):
+    """Linear interpolation in an enlarged map, requantized once.
+
+    Along an axis, result i lies at `t = (2 * i + offset) / (2 * factor)`, between the values `floor(t)` and
+    `floor(t) + 1`, or at the nearest end where there is none. Both weights are multiples of `1 / (2 * factor)`, so that
+    sums are exact.
+
+    Parameters
+    ----------
+    x
+        Format of the source.
+    factor
+        By what rows and columns are multiplied, powers of two.
+    offset
+        `1 - factor` where the middles of first and last pixels lie on those of the enlarged ones (ONNX's `half_pixel`),
+        0 where their corners do (`asymmetric`).
+    """
+
+    x: Format
+    factor: tuple[int, int]
+    offset: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for factor, offset in zip(self.factor, self.offset, strict=True):
+            check_integer(f"{self.name}: factor", factor, 1, MAX_FACTOR)
+            check_integer(f"{self.name}: offset", offset, -2 * MAX_FACTOR, 2 * MAX_FACTOR)
+            if factor & (factor - 1):
+                raise ValueError(f"{self.name}: factor must be powers of two, not {self.factor}")
+        self._check_requantizer()
+
+    @property
+    def expects(self) -> tuple[Format, ...]:
+        """Format of the source."""
+        return (self.x,)
+
+    @property
+    def parts(self) -> int:
+        """Sum of the weights of a result: `1 / parts` is the unit of what enters the requantizer."""
+        return 4 * self.factor[0] * self.factor[1]
+
+    @property
+    def accumulator_fractions(self) -> Ints:
+        """Fractional bits of the sums, (1,)."""
+        return np.asarray([self.x.fraction + self.parts.bit_length() - 1])
+
+    @property
+    def requantizer_width(self) -> int:
+        """Signed bits that hold every sum."""
+        return signed_width(*((limit - self.x.zero) * self.parts for limit in self.x.limits))
+
+    def shape(self, *inputs: Array) -> tuple[int, ...]:
+        """Shape of the results for a map (batch, rows, columns, channels)."""
+        batch, rows, columns, channels = inputs[0].shape
+        return batch, rows * self.factor[0], columns * self.factor[1], channels
+
+    def sums(self, *inputs: Array) -> Iterator[tuple[Part, Array]]:
+        """Interpolate along rows, then along columns, of a map (batch, rows, columns, channels)."""
+        x, integers = inputs[0], self.integers(*inputs)
+        for part in image_blocks(x):
+            sums = x[part].astype(integers) - self.x.zero
+            for axis in (0, 1):
+                sums = self._along(sums, axis)
+            yield part, sums.reshape(-1, x.shape[-1])
+
+    def _along(self, x: Array, axis: int) -> Array:
+        """Interpolate along rows or columns."""
+        size, unit = x.shape[axis + 1], 2 * self.factor[axis]
+        first, share = np.divmod(2 * np.arange(size * self.factor[axis]) + self.offset[axis], unit)
+        before, behind = (x.take(np.clip(first + more, 0, size - 1), axis + 1) for more in (0, 1))
+        share = share.astype(x.dtype).reshape((-1, 1, 1) if axis == 0 else (-1, 1))
+        return np.asarray(before * (x.dtype.type(unit) - share) + behind * share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,7 @@
 """Operations: the work of one COMPUTE on whole tensors, before they have addresses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import gcd
 
@@ -97,6 +97,13 @@ class Operation:
     activation: ActivationTable | None = None
     macs: int = 0
     _tilings: dict[tuple[int, int, EngineParams], Tiling] = field(init=False, repr=False, default_factory=dict)
+
+    def behind(self, row: int, column: int) -> "Operation":
+        """Return the operation whose first result is this one's in a row and a column, both the first of a phase."""
+        down = row // self.phases * self.stride
+        right = column // self.across * self.every * self.x_step
+        steps = tuple(replace(block, row=block.row + down, byte=block.byte + right) for block in self.steps)
+        return replace(self, steps=steps)
 
     @property
     def kept(self) -> int:
@@ -214,7 +221,7 @@ class Operation:
         right = -(-((area.right - 1) // self.across * step + self.lead * self.x_step + high + storage.lanes) // pixel)
         if self.upsample:
             first, last, left, right = area.first // 2, (area.last + 1) // 2, area.left // 2, (area.right + 1) // 2
-        if area.columns == target.columns:
+        if area.columns == target.root[0].columns:
             left, right = 0, columns
         first, left = min(max(0, first), rows - 1), min(max(0, left), columns - 1)
         left -= left % (align // gcd(pixel, align))
@@ -228,7 +235,7 @@ class Operation:
         height = (rows + 1) // 2 if self.upsample else height
         width = ((columns - 1) // self.across * self.every + self.lead) * self.x_step + high - low + storage.lanes
         width = (columns + 1) // 2 if self.upsample else -(-width // pixel) + 1
-        if columns >= self.target.storage.columns:
+        if columns >= self.target.storage.root[0].columns:
             width = storage.columns
         return min(height, storage.rows), min(width + align // gcd(pixel, align) - 1, storage.columns)
 

@@ -102,11 +102,12 @@ class Schedule:
         self._computations(operation, area, places, np.concatenate(spans))
         storage, made = operation.target.storage, places["target"]
         root, plane = storage.root
-        if root.outer is not None and (root in self.stored or "target" in buffers):
+        outer = storage.outside
+        if outer is not None and (root in self.stored or "target" in buffers):
             self._add(
-                Opcode.STORE, operation.layer, move(storage, root.outer, made, plane, area),
+                Opcode.STORE, operation.layer, move(storage, outer, made, plane, area),
                 reads=made.spans(range(storage.planes), area),
-                writes=outer_line(root.outer.region, outer_spans(storage, root.outer, plane, area)),
+                writes=outer_line(outer.region, outer_spans(storage, outer, plane, area)),
             )  # fmt: skip
 
     def _computations(self, operation: Operation, area: Area, places: Mapping[str, Any], reads: Ints) -> None:
@@ -131,8 +132,9 @@ class Schedule:
 
     def _resident(self, storage: Storage) -> Place:
         root, plane = storage.root
-        place = Place.of(root, self.plan.resident[root], whole(root))
-        return replace(place, word=place.word + plane * place.plane)
+        place, (top, left) = Place.of(root, self.plan.resident[root], whole(root)), storage.corner
+        area = Area(-top, root.rows - top, -left, root.columns - left)
+        return replace(place, word=place.word + plane * place.plane, area=area)
 
     def _loads(self, layer: str, storage: Storage, place: Place, area: Area, streamed: bool) -> list[Task]:
         """Return the loads that bring a part on chip, if it does not stay there or is not there yet."""

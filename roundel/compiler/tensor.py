@@ -1,6 +1,6 @@
 """Layouts: the byte of every channel and pixel of a tensor, on chip and in the outer memory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class Storage:
         and how many the last row of the map has less than that.
     parent
         The storage that contains this one, and the plane of it in which this one begins.
+    origin
+        Row and column of the parent in which this one begins.
     outer
         Its place in the outer memory, if it has one.
     """
@@ -63,6 +65,7 @@ class Storage:
     interleave: int = 1
     missing: int = 0
     parent: "tuple[Storage, int] | None" = None
+    origin: tuple[int, int] = (0, 0)
     outer: Outer | None = None
 
     @property
@@ -72,6 +75,22 @@ class Storage:
             return self, 0
         above, plane = self.parent[0].root
         return above, plane + self.parent[1]
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column of the root in which this one begins."""
+        if self.parent is None:
+            return 0, 0
+        top, left = self.parent[0].corner
+        return top + self.origin[0], left + self.origin[1]
+
+    @property
+    def outside(self) -> Outer | None:
+        """Where its first row of the root's first plane begins in the outer memory, if its root has a place there."""
+        outer, (top, left) = self.root[0].outer, self.corner
+        if outer is None or (top, left) == (0, 0):
+            return outer
+        return replace(outer, offset=outer.offset + top * outer.row + left * self.pixel_bytes)
 
     @property
     def height(self) -> int:

@@ -91,6 +91,11 @@ def _upsample(node: Any, x: Tensor) -> Tensor:
     return x.repeat_interleave(node.factor, dim=2).repeat_interleave(node.factor, dim=3)
 
 
+def _interpolate(node: Any, x: Tensor) -> Tensor:
+    high, wide = (torch.as_tensor(node.weights(x.shape[axis + 2], axis)) for axis in (0, 1))
+    return high @ x @ wide.T
+
+
 def _depth_to_space(node: Any, x: Tensor) -> Tensor:
     channels, rows, columns = node.result_shape(tuple(x.shape[1:]))
     split = (channels, *node.factor) if node.by_channel else (*node.factor, channels)
@@ -119,6 +124,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     graph.DepthToSpace: _depth_to_space,
     graph.Flatten: lambda _, x: x.flatten(1),
     graph.Gate: lambda _, x, factors: x * factors,
+    graph.Interpolate: _interpolate,
     graph.LeakyRelu: lambda node, x: functional.leaky_relu(x, node.slope),
     graph.MaxPool: _max_pool,
     graph.Pad: _pad,

@@ -221,6 +221,16 @@ def _upsample(writer: _Writer, node: graph.Upsample) -> None:
     writer.add("Resize", node.name, [*node.inputs, "", scales], node.output, **nearest)
 
 
+def _interpolate(writer: _Writer, node: graph.Interpolate) -> None:
+    """Write a linear `Resize` of the positions that its offsets stand for."""
+    modes = {tuple(1 - factor for factor in node.factor): "half_pixel", (0, 0): "asymmetric"}
+    if node.offset not in modes:
+        raise InputError(f"{writer.file}: node {node.name}: ONNX has no linear resize of offsets {node.offset}")
+    scales = writer.constant(f"{node.name}.scales", np.array([1, 1, *node.factor], dtype=np.float32))
+    linear = {"mode": "linear", "coordinate_transformation_mode": modes[node.offset]}
+    writer.add("Resize", node.name, [*node.inputs, "", scales], node.output, **linear)
+
+
 def _select(writer: _Writer, node: graph.Select) -> None:
     channels = writer.constant(f"{node.name}.channels", np.array(node.channels, dtype=np.int64))
     writer.add("Gather", node.name, [*node.inputs, channels], node.output, axis=1)
@@ -273,6 +283,7 @@ BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
     graph.Dense: _dense,
     graph.DepthToSpace: _depth_to_space,
     graph.Flatten: _plain("Flatten", axis=1),
+    graph.Interpolate: _interpolate,
     graph.LeakyRelu: lambda writer, node: writer.add(
         "LeakyRelu", node.name, [*node.inputs], node.output, alpha=node.slope
     ),

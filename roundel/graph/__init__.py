@@ -6,6 +6,7 @@ from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, channels_last, image_shape, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
+from roundel.graph.interpolation import Interpolate
 from roundel.graph.moving import Crop, DepthToSpace, Moving, Pad, Select
 from roundel.graph.nodes import (
     Add,
@@ -50,6 +51,7 @@ __all__ = [
     "HostOperator",
     "ImageSource",
     "Images",
+    "Interpolate",
     "LeakyRelu",
     "MaxPool",
     "Moving",

@@ -3,6 +3,7 @@
 from math import prod
 
 from roundel.graph.folding import ELEMENTWISE
+from roundel.graph.interpolation import Interpolate
 from roundel.graph.moving import Moving
 from roundel.graph.nodes import (
     Add,
@@ -61,6 +62,9 @@ def result_shape(node: Node, *shapes: Shape) -> Shape:
         case Upsample():
             check_map(x)
             return (x[0], x[1] * node.factor, x[2] * node.factor)
+        case Interpolate():
+            check_map(x)
+            return (x[0], x[1] * node.factor[0], x[2] * node.factor[1])
         case Flatten():
             return (prod(x),)
         case Add():

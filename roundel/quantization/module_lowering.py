@@ -20,6 +20,7 @@ from roundel.graph import (
     DepthToSpace,
     Flatten,
     Gate,
+    Interpolate,
     MaxPool,
     Node,
     Select,
@@ -63,6 +64,8 @@ class ModuleLowering(ValueLowering):
                 return self._gate()
             case AveragePool():
                 return self._average(node)
+            case Interpolate():
+                return self._interpolate(node)
             case MaxPool():
                 return layers.MaxPool(**self._common(form), window=node.window)
             case Upsample():

@@ -16,7 +16,7 @@ from roundel.golden.formats import Format, signed_width
 from roundel.golden.network import InputRounding, Layer, Window, window_count
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding
-from roundel.graph import AveragePool, Conv, Dense, Quantize, codes_of
+from roundel.graph import AveragePool, Conv, Dense, Interpolate, Quantize, codes_of
 from roundel.quantization.given import MAX_WIDTH, is_power
 from roundel.quantization.means import is_exact
 from roundel.quantization.module_lowering import ModuleLowering
@@ -212,6 +212,10 @@ class ScaledLowering(ModuleLowering):
         if not count_padding and any(window.pad):
             raise ValueError(f"{self.module.name}: means of several numbers of values have no bias to round with")
         return self._lifted(self._channelwise(window, w, output))
+
+    def _interpolate(self, node: Interpolate) -> Layer:
+        x, about = self.inputs[0][1], self._requantized(self._output())
+        return self._unlifted(layers.Interpolate(**about, x=x, factor=node.factor, offset=node.offset))
 
     def _concat(self) -> Layer:
         output = self._output()

@@ -10,7 +10,7 @@ from roundel.golden import network as layers
 from roundel.golden.formats import Format
 from roundel.golden.network import MAX_SHIFT, InputRounding, Layer, Window, window_count
 from roundel.golden.rounding import Ints, Rounding
-from roundel.graph import ROUNDINGS, AveragePool, Quantize
+from roundel.graph import ROUNDINGS, AveragePool, Interpolate, Quantize
 from roundel.quantization.calibration import Codes, steps_in_batches
 from roundel.quantization.lowering_base import LoweringBase, lifted
 from roundel.quantization.means import is_exact, mean_bias
@@ -114,6 +114,21 @@ class ValueLowering(LoweringBase):
         output = replace(self._goal.form, fraction=x.fraction + gate.fraction)
         layer = layers.Gate(**self._common(output), rounding=self._way.rounding, x=x, gate=gate)
         return self._finish(layer, self._sampled_accumulators(layer, values, factors))
+
+    def _interpolate(self, node: Interpolate) -> Layer:
+        """Lower a linear interpolation, whose sums are exact."""
+        codes, x = self.inputs[0]
+        unrounded = {"rounding": self._way.rounding, "x": x, "factor": node.factor, "offset": node.offset}
+        layer = layers.Interpolate(**self._common(x), **unrounded)
+        output = replace(self._goal.form, fraction=layer.accumulator_fraction)
+        layer = self._unlifted(layers.Interpolate(**self._common(output), **unrounded))
+        return self._finish(layer, self._sampled_accumulators(layer, codes))
+
+    def _unlifted(self, layer: AnyLayer) -> AnyLayer:
+        """Return a layer that has no bias; ValueError where it would need one to round as the network says."""
+        if self._way.lift is not Lift.NONE:
+            raise ValueError(f"{layer.name}: it has no bias to round with")
+        return layer
 
     def _sampled_accumulators(self, layer: layers.Requantized, *codes: Codes) -> Ints:
         """Return what enters the requantizer of a layer at the sampled positions, (positions, channels)."""

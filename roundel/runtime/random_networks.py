@@ -13,6 +13,7 @@ from roundel.golden.network import (
     DepthToSpace,
     Flatten,
     Gate,
+    Interpolate,
     MaxPool,
     Network,
     Select,
@@ -41,13 +42,17 @@ class Drawn:
         Whether layers with weights have them, more often than not.
     gates
         Whether maps are multiplied by numbers that the network makes.
+    areas
+        Whether there may be layers whose results have other weights along the borders.
     """
 
     def __init__(
-        self, seed: int, *, size: int = 20, channels: int = 20, activations: bool = False, gates: bool = False
-    ):
+        self, seed: int, *, size: int = 20, channels: int = 20, activations: bool = False, gates: bool = False,
+        areas: bool = True,
+    ):  # fmt: skip
         self.activations, self.gates = activations, gates
         self.rng, self.layers = np.random.default_rng(seed), list[Any]()
+        self.more = np.random.default_rng([seed, 1]) if areas else None
         rows, columns = self.rng.integers(1, size + 1, 2)
         self.shapes: dict[str, tuple[int, ...]] = {
             "image": (int(rows), int(columns), int(self.rng.integers(1, channels + 1)))
@@ -61,6 +66,13 @@ class Drawn:
     def chance(self, part: float) -> bool:
         """Return true in so many cases."""
         return bool(self.rng.random() < part)
+
+    def area(self) -> bool:
+        """Return true in half of the cases, if results may have other weights along the borders.
+
+        Draws of its own: networks without such results are the same as those that may not have any.
+        """
+        return self.more is not None and bool(self.more.random() < 0.5)
 
     def form(self, fraction: int, *, zero: bool = False) -> Format:
         """Make a format of so many fractional bits."""
@@ -154,11 +166,12 @@ class Drawn:
         window = Window(kernel=(rows, columns)) if self.chance(0.3) else self.window(rows, columns, dilated=False)
         if window is None or window.taps > MOST_TAPS:
             return
-        x, padded = self.formats[source], any(window.pad)
+        x = self.formats[source]
+        counted = not self.area() if any(window.pad) else self.chance(0.5)
         self.add(
             AveragePool, (*window.output_size(rows, columns), channels), source, x=x, window=window,
             w=Format(width=9, signed=True, fraction=7 + window.taps.bit_length()),
-            count_padding=padded or self.chance(0.5), **self.activated(self.form(x.fraction + self.draw(-1, 2))),
+            count_padding=counted, **self.activated(self.form(x.fraction + self.draw(-1, 2))),
         )  # fmt: skip
 
     def maximum(self) -> None:
@@ -170,12 +183,25 @@ class Drawn:
             self.add(MaxPool, (*spatial, self.shapes[source][2]), source, window=window, output=self.formats[source])
 
     def upsample(self) -> None:
-        """Nearest-neighbour upsampling."""
+        """Nearest-neighbour upsampling, or linear interpolation."""
+        if self.area():
+            self.interpolate()
+            return
         source, factor = self.any_tensor(), 2 if self.chance(0.8) else 4
         rows, columns, channels = self.shapes[source]
         if rows * columns * channels * factor**2 <= LARGEST:
             shape = rows * factor, columns * factor, channels
             self.add(Upsample, shape, source, factor=factor, output=self.formats[source])
+
+    def interpolate(self) -> None:
+        """Enlarge a map by linear interpolation."""
+        source, factor = self.any_tensor(), (1 << self.draw(0, 2), 1 << self.draw(0, 2))
+        rows, columns, channels = self.shapes[source]
+        shape = rows * factor[0], columns * factor[1], channels
+        if np.prod(shape) <= LARGEST:
+            offset, x = (self.draw(1 - factor[0], 1), self.draw(1 - factor[1], 1)), self.formats[source]
+            activated = self.activated(self.form(x.fraction + self.draw(-1, 1)))
+            self.add(Interpolate, shape, source, x=x, factor=factor, offset=offset, **activated)
 
     def select(self) -> None:
         """Take neighbouring channels of a map, or any in any order."""
@@ -292,6 +318,7 @@ def engine_network(
     channels: int = 20,
     activations: bool = False,
     gates: bool = False,
+    areas: bool = True,
 ) -> tuple[Network, Ints]:
     """Make a network with random layers, and an image for it.
 
@@ -309,13 +336,15 @@ def engine_network(
         Whether layers with weights have activations, for engines that have the unit.
     gates
         Whether maps are multiplied by numbers that the network makes, for engines that have gates.
+    areas
+        Whether there may be layers whose results have other weights along the borders.
 
     Returns
     -------
     tuple
         The network, and integers of the shape of its image.
     """
-    drawn = Drawn(seed, size=size, channels=channels, activations=activations, gates=gates)
+    drawn = Drawn(seed, size=size, channels=channels, activations=activations, gates=gates, areas=areas)
     drawn.grow(layers)
     network = drawn.network()
     return network, drawn.rng.integers(*network.input.limits, drawn.shapes["image"], endpoint=True)

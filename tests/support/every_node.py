@@ -35,10 +35,11 @@ def every_node(seed: int) -> Graph:
         node(graph.AveragePool, "i", "h", window=Window(kernel=(3, 3), pad=(1, 1, 1, 1)), count_padding=False),
         node(graph.AveragePool, "j", "i", window=Window(kernel=(2, 2), pad=(1, 1, 0, 0))),
         node(graph.Upsample, "k", "j", factor=2),
+        node(graph.Interpolate, "k1", "k", factor=(2, 1), offset=(-1, 0)),
         node(
             graph.Conv,
             "l",
-            "k",
+            "k1",
             weights=real(5, 18, 2, 2),
             bias=real(5),
             window=Window(kernel=(2, 2), dilation=(2, 3)),

@@ -283,6 +283,26 @@ def upsample(layer, x):
     return each(shape, lambda n, row, column, c: x[n, row // times, column // times, c])
 
 
+def interpolate(layer, x):
+    """Each result between its four neighbours, of which those beyond the map are the map's own ends."""
+    size, factors = x.shape[1:3], layer["factor"]
+
+    def one(n, row, column, c):
+        total, places = Fraction(0), []
+        for place, factor, offset in zip((row, column), factors, layer["offset"], strict=True):
+            where = Fraction(2 * place + offset, 2 * factor)
+            first = where.numerator // where.denominator
+            places.append([(first, 1 - (where - first)), (first + 1, where - first)])
+        for (down, high), (right, wide) in product(*places):
+            inside = [min(max(at, 0), most - 1) for at, most in zip((down, right), size, strict=True)]
+            total += high * wide * (x[(n, *inside, c)] - layer["x"]["zero"])
+        parts = 4 * prod(factors)
+        shift = layer["x"]["fraction"] + parts.bit_length() - 1 - layer["output"]["fraction"]
+        return requantize(layer, int(total * parts), shift, (layer["x"]["mantissa"],))
+
+    return each((x.shape[0], size[0] * factors[0], size[1] * factors[1], x.shape[3]), one)
+
+
 def flatten(layer, x):
     return Tensor((x.shape[0], prod(x.shape[1:])), x.values)
 
@@ -311,6 +331,7 @@ KINDS = {
     "average_pool": average_pool,
     "max_pool": max_pool,
     "upsample": upsample,
+    "interpolate": interpolate,
     "flatten": flatten,
     "select": select,
     "depth_to_space": depth_to_space,

@@ -15,6 +15,7 @@ from roundel.graph import (
     DepthToSpace,
     Flatten,
     Graph,
+    Interpolate,
     LeakyRelu,
     MaxPool,
     Node,
@@ -82,6 +83,7 @@ class _Maker:
             (AveragePool, {"window": PADDED, "count_padding": bool(rng.integers(2))}),
             (AveragePool, {"window": None}),
             (Upsample, {}),
+            (Interpolate, {"factor": (2, 1 + rows % 2), "offset": (-1, -(rows % 2))}),
             (Flatten, {}),
         ]
         which = int(rng.integers(len(pools) + 4))

@@ -90,4 +90,7 @@ class Lowering:
 
     def is_made(self, storage: Storage) -> bool:
         """Whether a storage holds results, and can lie anywhere."""
-        return storage in self.joined or any(operation.target.storage is storage for operation in self.operations)
+        return storage in self.joined or any(
+            storage in (target, target.parent and target.parent[0])
+            for target in (operation.target.storage for operation in self.operations)
+        )

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from roundel.compiler.area import tile_size
+from roundel.compiler.area import Area, tile_size, whole
+from roundel.compiler.lowering.areas import areas_of, by_area
 from roundel.compiler.lowering.columns import by_slot, identity
 from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps, spans
@@ -23,7 +24,7 @@ from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
 
 
-def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
+def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams, multiplier: int) -> Operation:
     """Make a mean: a depthwise convolution whose weights are the multiplier of every tap.
 
     Parameters
@@ -34,14 +35,15 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
         The maps that the operation reads and writes; both exist already.
     params
         The engine.
+    multiplier
+        That of all the target's windows.
 
     Raises
     ------
     InputError
-        Windows whose taps differ in number, or a leak that the engine has not.
+        A leak that the engine has not.
     """
-    _check_counts(layer, source)
-    multiplier, runtime = layer.multiplier, dict(layer.runtime())
+    runtime = dict(layer.runtime())
     if params.scheme is Scheme.SHIFT:
         spare = min(int(runtime["shift"].min()), (multiplier & -multiplier).bit_length() - 1) if multiplier else 0
         multiplier, runtime = multiplier >> spare, {"shift": runtime["shift"] - spare}
@@ -74,14 +76,6 @@ def _whole(
         depthwise=True, runs=True, lead=taps - 1, x_step=lanes, pad=128 if source.raw else 0,
         dense=len(steps) * len(parts) * -(-storage.rows * storage.columns // taps), **fields,
     )  # fmt: skip
-
-
-def _check_counts(layer: AveragePool, source: Tensor) -> None:
-    if layer.count_padding:
-        return
-    counts = np.unique(window_count(source.storage.rows, source.storage.columns, layer.window))
-    if len(set(layer.w.encode(1 / np.maximum(counts, 1)).tolist()) | {layer.multiplier}) > 1:
-        raise InputError(f"{layer.name}: the engine cannot average windows of {counts.tolist()} taps in one layer")
 
 
 def maximum(layer: MaxPool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
@@ -130,9 +124,21 @@ def _by_lane(
 
 
 def lower_average(lowering: Lowering, layer: AveragePool, source: Tensor) -> Tensor:
-    """Lower a mean."""
+    """Lower a mean: where windows at the border have fewer values, an operation for each area of one number of them."""
     target = _pooled(lowering, layer, layer.window, source)
-    lowering.operations.append(average(layer, source, target, lowering.params))
+    counts = np.asarray([[layer.window.taps]])
+    if not layer.count_padding:
+        counts = window_count(source.storage.rows, source.storage.columns, layer.window)
+    multipliers = layer.multipliers(counts)
+    areas = [whole(target.storage)]
+    if len(np.unique(multipliers)) > 1:
+        areas = list(areas_of(multipliers, multipliers.T))
+
+    def make(area: Area, part: Tensor) -> Operation:
+        own = multipliers[min(area.first, len(multipliers) - 1), min(area.left, multipliers.shape[1] - 1)]
+        return average(layer, source, part, lowering.params, int(own))
+
+    by_area(lowering, layer.name, target, areas, make)
     return target
 
 

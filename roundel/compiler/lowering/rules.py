@@ -6,6 +6,7 @@ from typing import Any
 
 from roundel.compiler.lowering.gates import lower_gate
 from roundel.compiler.lowering.inputs import Shape, input_tensor
+from roundel.compiler.lowering.interpolation import lower_interpolate
 from roundel.compiler.lowering.joins import converts, lower_add, lower_concat
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import can_spread, lower_select, lower_spread, outside, spreads
@@ -22,6 +23,7 @@ from roundel.golden.network import (
     DepthToSpace,
     Flatten,
     Gate,
+    Interpolate,
     Layer,
     MaxPool,
     Network,
@@ -120,5 +122,6 @@ RULES: dict[type, Callable[..., Any]] = {
     Concat: lower_concat,
     Gate: lower_gate,
     DepthToSpace: lower_spread,
+    Interpolate: lower_interpolate,
     Select: lower_select,
 }

@@ -20,7 +20,7 @@ def depth_to_space(op: Operator) -> Node:
 
 def space_to_depth(op: Operator) -> tuple[Node, ...]:
     """Pixels become channels: strided parts, one after the other."""
-    size, (_, rows, columns) = int(op.get("blocksize", 0)), _map(op)
+    size, (_, rows, columns) = int(op.get("blocksize", 0)), map_shape(op)
     if not 1 <= size <= MOST_BLOCK or rows % size or columns % size:
         op.fail(f"expected a blocksize of 1 to {MOST_BLOCK} that divides {rows} x {columns}, not {size}")
     return (*pixel_parts(op, op.inputs[0], op.output, (size, size), (rows // size, columns // size)),)
@@ -43,7 +43,7 @@ def pixel_parts(
 
 def split(op: Operator) -> tuple[Node, ...]:
     """Neighbouring channels, or rows or columns, as tensors of their own."""
-    shape, count = _map(op), len(op.proto.output)
+    shape, count = map_shape(op), len(op.proto.output)
     axis = _axis(op, int(op.get("axis", 0)))
     sizes = op.get("split", ())
     if op.has(1):
@@ -68,7 +68,7 @@ def split(op: Operator) -> tuple[Node, ...]:
 
 def slice_(op: Operator) -> tuple[Node, ...] | None:
     """Channels, rows and columns at equal distances."""
-    shape = _map(op)
+    shape = map_shape(op)
     if not op.has(1) or not op.has(2):
         op.fail("expected starts and ends")
     starts, ends = ([int(value) for value in op.constant(index).reshape(-1)] for index in (1, 2))
@@ -95,7 +95,7 @@ def slice_(op: Operator) -> tuple[Node, ...] | None:
 
 def gather(op: Operator) -> Node:
     """Channels by number."""
-    shape, axis, wanted = _map(op), int(op.get("axis", 0)), op.constant(1)
+    shape, axis, wanted = map_shape(op), int(op.get("axis", 0)), op.constant(1)
     if axis not in (1, -3) or wanted.ndim != 1:
         op.fail(f"expected a list of channels (axis 1), not {wanted.shape} along axis {axis}")
     channels = [int(number) + (shape[0] if number < 0 else 0) for number in wanted]
@@ -104,7 +104,7 @@ def gather(op: Operator) -> Node:
 
 def pad(op: Operator) -> tuple[Node, ...] | None:
     """Rows and columns of one value around a map; fewer than none are a part of it."""
-    shape, mode = _map(op), op.get("mode", "constant")
+    shape, mode = map_shape(op), op.get("mode", "constant")
     if mode != "constant":
         op.fail(f"mode must be constant, not {mode}")
     given = [int(size) for size in op.constant(1).reshape(-1)]
@@ -141,7 +141,7 @@ def _cut(op: Operator, where: list[range]) -> tuple[Node, ...] | None:
     return parts or None
 
 
-def _map(op: Operator) -> tuple[int, ...]:
+def map_shape(op: Operator) -> tuple[int, ...]:
     """Return the shape of the input, a map: (channels, rows, columns)."""
     shape = op.shape(0)
     if len(shape) != 3:

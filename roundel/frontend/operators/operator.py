@@ -122,10 +122,13 @@ class Operator:
             self.fail(f"input {name or index} must come from the network's input")
         return self.scope.shapes[name]
 
-    def axes(self, default: Sequence[int], index: int | None = None) -> tuple[int, ...]:
-        """Axes, counted from the front, from the attribute or from the constant input `index` of newer versions."""
+    def axes(self, default: Sequence[int], index: int | None = None, *, count: int = 0) -> tuple[int, ...]:
+        """Axes, counted from the front, from the attribute or from the constant input `index` of newer versions.
+
+        Of `count` ones, or as many as input 0 has.
+        """
         given = self.constant(index).reshape(-1) if index is not None and self.has(index) else self.get("axes", default)
-        count = len(self.shape(0)) + 1
+        count = count or len(self.shape(0)) + 1
         axes = tuple(int(axis) + count if axis < 0 else int(axis) for axis in given)
         if len(set(axes)) != len(axes) or not set(axes) <= set(range(count)):
             self.fail(f"axes must be different ones of the {count} that there are, not {tuple(map(int, given))}")

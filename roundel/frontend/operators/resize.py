@@ -1,4 +1,4 @@
-"""ONNX's Resize, where all it does is to repeat every value of a map a whole number of times.
+"""ONNX's Resize: values repeated a whole number of times, every so many of them, or linear interpolation by 2 or 4.
 
 The import does not look attributes up: it evaluates ONNX's formulas for the sizes at hand, with the scale that the file
 gives. A scale of 2.1 enlarges 8 rows to 16, but to other ones than a factor of 2 does: result i takes row i / 2.1.
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from roundel import graph
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.scope import BATCH
-from roundel.golden.network import MAX_FACTOR
+from roundel.frontend.operators.shapes import identity
+from roundel.golden.network import MAX_FACTOR, Window
 from roundel.graph import Node, Reals
+
+LINEAR = (1, 2, 4)  # by what linear interpolation enlarges
+CLOSE = 1e-6  # of the distance of two results: more is another scale
 
 NEAREST: dict[str, Callable[[Reals], Reals]] = {
     "floor": np.floor,
@@ -32,27 +36,99 @@ class Axis(NamedTuple):
     scale: np.float32
 
 
-def resize(op: Operator) -> Node:
-    """Whatever the attributes say, it is supported if every value of the map is repeated a whole number of times."""
-    op.require(mode="nearest", keep_aspect_ratio_policy="stretch", exclude_outside=0, antialias=0)
+Axes = tuple[Axis, Axis]
+Slide = tuple[int, int]
+
+
+def resize(op: Operator) -> Node | None:
+    """Return what repeats values, interpolates between them or leaves some out, whatever the attributes say."""
+    op.require(keep_aspect_ratio_policy="stretch", exclude_outside=0, antialias=0)
     if len(op.shape(0)) != 3:
         op.fail(f"expected two spatial axes, not {len(op.shape(0)) - 1}")
+    axes, mode = _axes(op), op.get("mode", "nearest")
+    if mode not in ("nearest", "linear"):
+        op.fail(f"mode must be nearest or linear, not {mode}")
+    if all(axis.before == axis.after and axis.scale == 1 for axis in axes):
+        identity(op)
+        return None
+    return _nearest(op, axes) if mode == "nearest" else _linear(op, axes)
+
+
+def _check_values(op: Operator, axes: Axes) -> None:
+    op.check_values((op.shape(0)[0], *(axis.after for axis in axes)))
+
+
+def _nearest(op: Operator, axes: Axes) -> Node:
     nearest = op.get("nearest_mode", "round_prefer_floor")
     if nearest not in NEAREST:
         op.fail(f"nearest_mode must be one of {', '.join(NEAREST)}, not {nearest}")
-    rows, columns = _axes(op)
+    rows, columns = axes
+    if rows.after <= rows.before and columns.after <= columns.before:
+        top, left = _regular(op, rows), _regular(op, columns)
+        if top is not None and left is not None:
+            return _part(op, axes, top, left)
     factor = rows.after // rows.before
-    if factor < 1 or any(axis.after != axis.before * factor for axis in (rows, columns)):
-        sizes = f"{rows.before} x {columns.before} to {rows.after} x {columns.after}"
-        op.fail(f"expected rows and columns times one whole number, not {sizes}")
+    if factor < 1 or any(axis.after != axis.before * factor for axis in axes):
+        op.fail(f"expected rows and columns times one whole number, not {_sizes(axes)}")
     if factor > MAX_FACTOR:
         op.fail(f"expected rows and columns times at most {MAX_FACTOR}, not {factor}")
-    op.check_values((op.shape(0)[0], rows.after, columns.after))
-    for axis in (rows, columns):
+    _check_values(op, axes)
+    for axis in axes:
         if not _repeats(op, axis, factor):
             mode = op.get("coordinate_transformation_mode", "half_pixel")
             op.fail(f"{mode} with {nearest} does not repeat every value {factor} times at a scale of {axis.scale:.8g}")
     return graph.Upsample(**op.common(), factor=factor)
+
+
+def _sizes(axes: Axes) -> str:
+    rows, columns = axes
+    return f"{rows.before} x {columns.before} to {rows.after} x {columns.after}"
+
+
+def _part(op: Operator, axes: Axes, rows: Slide, columns: Slide) -> Node:
+    """Return every so many rows and columns of a map."""
+    (top, down), (left, across) = rows, columns
+    return graph.Crop(**op.common(), first=(top, left), step=(down, across), size=(axes[0].after, axes[1].after))
+
+
+def _regular(op: Operator, axis: Axis) -> Slide | None:
+    """Return the first value and the distance of those that a smaller axis takes; None where they repeat or vary."""
+    found = {tuple(_sources(op, variant, kind)) for variant in _variants(axis) for kind in (np.float32, np.float64)}
+    sources = np.array(found.pop(), dtype=np.int64)
+    steps = set(np.diff(sources).tolist()) or {1}
+    if found or len(steps) > 1 or min(steps) < 1:
+        return None
+    return int(sources[0]), steps.pop()
+
+
+def _linear(op: Operator, axes: Axes) -> Node:
+    """Return a map enlarged by 1, 2 or 4, or of half the size: means of two rows and columns, or every second one."""
+    if all(axis.after >= axis.before for axis in axes):
+        (down, top), (across, left) = (_offset(op, axis) for axis in axes)
+        _check_values(op, axes)
+        return graph.Interpolate(**op.common(), factor=(down, across), offset=(top, left))
+    places = [_positions(op, axis, np.float64) - 2 * np.arange(axis.after) for axis in axes]
+    halved = all(axis.after * 2 == axis.before for axis in axes)
+    if halved and all(np.abs(place).max() < CLOSE for place in places):
+        return _part(op, axes, (0, 2), (0, 2))
+    if not halved or any(np.abs(place - 0.5).max() > CLOSE for place in places):
+        op.fail(f"{_sizes(axes)} linearly: expected rows and columns times 1, 2 or 4, or both halved")
+    return graph.AveragePool(**op.common(), window=Window(kernel=(2, 2), stride=(2, 2)))
+
+
+def _offset(op: Operator, axis: Axis) -> tuple[int, int]:
+    """Return the factor of an axis that becomes longer, and the place of its first result, see `Interpolate`."""
+    factor, rest = divmod(axis.after, axis.before)
+    if rest or factor not in LINEAR:
+        op.fail(f"{axis.before} to {axis.after} linearly: expected rows and columns times 1, 2 or 4, or both halved")
+    if axis.before == 1:
+        return factor, 0  # one value is all there is
+    x = _positions(op, axis, np.float64) * 2 * factor
+    offset = round(float(x[0]))
+    if np.abs(x - 2 * np.arange(axis.after) - offset).max() > CLOSE:
+        mode = op.get("coordinate_transformation_mode", "half_pixel")
+        op.fail(f"{mode} does not take positions at equal distances of 1 / {factor} at a scale of {axis.scale:.8g}")
+    return factor, offset
 
 
 def _axes(op: Operator) -> tuple[Axis, Axis]:
@@ -97,20 +173,30 @@ def _optional(op: Operator, index: int) -> NDArray[Any] | None:
     return values if values.size else None
 
 
+def _variants(axis: Axis) -> tuple[Axis, Axis]:
+    """Return the axis with the scale that the file gives, and with that of its sizes."""
+    return axis, axis._replace(scale=np.float32(axis.after) / np.float32(axis.before))
+
+
 def _repeats(op: Operator, axis: Axis, factor: int) -> bool:
     """Whether every result is the value that it is a repetition of, whoever computes it.
 
     onnxruntime computes positions in binary32, ONNX's reference in binary64, and some take a scale that is all but a
     whole number for that number: where these do not agree, a position lies next to a tie.
     """
-    exact = axis._replace(scale=np.float32(axis.after) / np.float32(axis.before))
     repeated = np.arange(axis.after) // factor
-    sources = (_sources(op, variant, kind) for variant in (axis, exact) for kind in (np.float32, np.float64))
+    sources = (_sources(op, variant, kind) for variant in _variants(axis) for kind in (np.float32, np.float64))
     return all((source == repeated).all() for source in sources)
 
 
 def _sources(op: Operator, axis: Axis, kind: type[np.floating[Any]]) -> Reals:
     """Index of the value that each result takes, by ONNX's formulas in the arithmetic of `kind`."""
+    nearest = NEAREST[op.get("nearest_mode", "round_prefer_floor")]
+    return np.clip(nearest(_positions(op, axis, kind)), 0, axis.before - 1)
+
+
+def _positions(op: Operator, axis: Axis, kind: type[np.floating[Any]]) -> Reals:
+    """Place of each result along the axis before, by ONNX's formulas in the arithmetic of `kind`."""
     mode = op.get("coordinate_transformation_mode", "half_pixel")
     i, half, scale = np.arange(axis.after).astype(kind), kind(0.5), kind(axis.scale)
     match mode:
@@ -129,5 +215,4 @@ def _sources(op: Operator, axis: Axis, kind: type[np.floating[Any]]) -> Reals:
             x = (i + half) / scale
         case _:
             op.fail(f"coordinate_transformation_mode {mode} is not supported")
-    nearest = NEAREST[op.get("nearest_mode", "round_prefer_floor")]
-    return np.clip(nearest(np.asarray(x, kind)), 0, axis.before - 1)
+    return np.asarray(x, kind)

@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from roundel import graph
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.scope import BATCH
-from roundel.graph import Node
 
 
 def shape(op: Operator) -> None:
@@ -26,17 +24,3 @@ def dropout(op: Operator) -> None:
     if op.scalar(2):
         op.fail("training_mode must be false")
     identity(op)
-
-
-def flatten(op: Operator) -> Node:
-    """All features of an image."""
-    if op.get("axis", 1) not in (1, -len(op.shape(0))):
-        op.fail(f"axis must be 1, not {op.get('axis', 1)}")
-    return graph.Flatten(**op.common())
-
-
-def squeeze(op: Operator) -> Node:
-    """Return maps of one value as features."""
-    if op.axes((), 1) not in ((2, 3), (3, 2)) or op.shape(0)[1:] != (1, 1):
-        op.fail(f"only the axes 2 and 3 of a map of one row and column are supported, not {op.axes((), 1)}")
-    return graph.Flatten(**op.common())

@@ -10,7 +10,7 @@ from math import frexp
 import numpy as np
 
 from roundel import graph
-from roundel.frontend.operators import arithmetic, constants, dialects, moves, shapes, views
+from roundel.frontend.operators import arithmetic, constants, dialects, moves, reductions, shapes, views
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.resize import resize
 from roundel.frontend.operators.transposed import conv_transpose
@@ -29,7 +29,7 @@ def _conv(op: Operator) -> Node:
     return graph.Conv(**op.common(), weights=weights, bias=bias, window=window, groups=groups, **op.levels(1, axis=0))
 
 
-def _gemm(op: Operator) -> Node:
+def _gemm(op: Operator) -> graph.Dense:
     op.require(transA=0)
     if len(op.shape(0)) != 1:
         op.fail(f"expected (batch, features), not {len(op.shape(0)) + 1} axes")
@@ -47,7 +47,7 @@ def _gemm(op: Operator) -> Node:
     return graph.Dense(**op.common(), weights=weights * alpha, bias=bias, **levels)
 
 
-def _matmul(op: Operator) -> Node:
+def _matmul(op: Operator) -> graph.Dense:
     weights = op.weights(1)
     if weights.ndim != 2 or len(op.shape(0)) != 1:
         op.fail(f"expected (batch, features) by (features, outputs), not {op.shape(0)} by {weights.shape}")
@@ -155,16 +155,9 @@ def _global_average_pool(op: Operator) -> Node:
     return graph.AveragePool(**op.common(), window=None)
 
 
-def _reduce_mean(op: Operator) -> Node | tuple[Node, ...]:
-    """Over a whole map, which is how newer exporters write a global average pool."""
-    axes = op.axes((), 1)
-    if sorted(axes) != [2, 3] or len(op.shape(0)) != 3:
-        op.fail(f"only the mean of whole maps (axes 2 and 3) is supported, not of axes {axes}")
-    pool = graph.AveragePool(**op.common(), window=None)
-    if op.get("keepdims", 1):
-        return pool
-    inner = f"{op.output} of each map"
-    return replace(pool, output=inner), graph.Flatten(name=op.output, inputs=(inner,), output=op.output)
+def _global_max_pool(op: Operator) -> Node:
+    _, rows, columns = moves.map_shape(op)
+    return graph.MaxPool(**op.common(), window=Window(kernel=(rows, columns)))
 
 
 def _softmax(op: Operator) -> None:
@@ -199,14 +192,15 @@ OPERATORS: dict[str, Builder] = {
     "DequantizeLinear": views.through(dialects.dequantize_linear),
     "Div": arithmetic.divide,
     "Dropout": shapes.dropout,
-    "Flatten": shapes.flatten,
+    "Flatten": views.flatten,
     "Gather": moves.gather,
-    "Gemm": _gemm,
+    "Gemm": views.in_any_order(_gemm),
     "GlobalAveragePool": _global_average_pool,
+    "GlobalMaxPool": _global_max_pool,
     "Identity": shapes.identity,
     "IntQuant": views.through(dialects.quant),
     "LeakyRelu": views.through(_leaky_relu),
-    "MatMul": _matmul,
+    "MatMul": views.in_any_order(_matmul),
     "Max": arithmetic.greatest,
     "MaxPool": _max_pool,
     "Min": arithmetic.least,
@@ -215,7 +209,9 @@ OPERATORS: dict[str, Builder] = {
     "Pad": moves.pad,
     "Quant": views.through(dialects.quant),
     "QuantizeLinear": views.through(dialects.quantize_linear),
-    "ReduceMean": _reduce_mean,
+    "ReduceMax": reductions.reduce_max,
+    "ReduceMean": reductions.reduce_mean,
+    "ReduceSum": reductions.reduce_sum,
     "Relu": views.through(_relu),
     "Reshape": views.reshape,
     "Resize": resize,
@@ -225,8 +221,9 @@ OPERATORS: dict[str, Builder] = {
     "Softmax": _softmax,
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
-    "Squeeze": shapes.squeeze,
+    "Squeeze": views.squeeze,
     "Sub": arithmetic.subtract,
     "Sum": arithmetic.add,
     "Transpose": views.transpose,
+    "Unsqueeze": views.unsqueeze,
 }

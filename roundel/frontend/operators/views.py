@@ -34,7 +34,7 @@ def transpose(op: Operator) -> Nodes | None:
         op.fail(f"perm must be an order of {axes} axes with the batch first, not {order}")
     why = f"values in the order {order} of axes are supported only where others behind it make a map of them"
     view = _view(op, why)
-    return _settle(op, view, view.places.transpose([axis - 1 for axis in order[1:]]))
+    return settle(op, view, op.scope.shapes[view.source], view.places.transpose([axis - 1 for axis in order[1:]]))
 
 
 def reshape(op: Operator) -> Nodes | None:
@@ -54,7 +54,47 @@ def reshape(op: Operator) -> Nodes | None:
     if op.inputs[0] not in op.scope.views and len(after) == 1 and prod(before) > MOST_PLACES:
         return (graph.Flatten(**op.common()),)
     view = _view(op, why)
-    return _settle(op, view, view.places.reshape(after))
+    return settle(op, view, op.scope.shapes[view.source], view.places.reshape(after))
+
+
+def flatten(op: Operator) -> Nodes | None:
+    """All features of an image."""
+    before, axis = _shape(op), op.get("axis", 1)
+    if axis not in (1, -len(before)):
+        op.fail(f"axis must be 1, not {axis}")
+    if op.inputs[0] not in op.scope.views and prod(before) > MOST_PLACES:
+        return (graph.Flatten(**op.common()),)
+    return _seen(op, (prod(before),))
+
+
+def squeeze(op: Operator) -> Nodes | None:
+    """Leave out axes of one value."""
+    before = _shape(op)
+    axes = op.axes([axis for axis, size in enumerate(before, 1) if size == 1], 1, count=len(before) + 1)
+    if 0 in axes or any(before[axis - 1] != 1 for axis in axes):
+        op.fail(f"axes {axes} of {before} are not all of one value, the batch left out")
+    return _seen(op, tuple(size for axis, size in enumerate(before, 1) if axis not in axes))
+
+
+def unsqueeze(op: Operator) -> Nodes | None:
+    """Insert axes of one value."""
+    before = _shape(op)
+    given = op.constant(1).size if op.has(1) else len(op.get("axes", ()))
+    axes = op.axes((), 1, count=len(before) + 1 + given)
+    if 0 in axes or not axes:
+        op.fail(f"axes behind the batch are supported, not {axes}")
+    sizes = iter(before)
+    return _seen(op, tuple(1 if axis in axes else next(sizes) for axis in range(1, len(before) + 1 + given)))
+
+
+def _seen(op: Operator, after: tuple[int, ...]) -> Nodes | None:
+    """Return the nodes that make a tensor of the same values in other axes, in the same order."""
+    if op.inputs[0] not in op.scope.views and after == op.shape(0):
+        op.scope.aliases[op.output] = op.inputs[0]
+        return None
+    why = f"values in {len(after) + 1} axes are supported only where others behind it make a map of them"
+    view = _view(op, why)
+    return settle(op, view, op.scope.shapes[view.source], view.places.reshape(after))
 
 
 def through(builder: Builder) -> Builder:
@@ -81,6 +121,29 @@ def through(builder: Builder) -> Builder:
     return build
 
 
+def in_any_order(builder: Callable[[Operator], graph.Dense]) -> Builder:
+    """Return the builder of a matrix product that may read a map flattened in another order of its axes.
+
+    As files have it that lay channels last: its weights are brought into the order of the map.
+    """
+
+    def build(op: Operator) -> Node | Nodes | None:
+        view, shapes = op.scope.views.get(op.inputs[0]), op.scope.shapes
+        if view is None or view.refusal is None or view.places.ndim > 1 or view.places.size < prod(shapes[view.source]):
+            return builder(op)
+        flat = op.inputs[0] = f"{op.output} of a map"
+        shapes[flat] = view.places.shape
+        try:
+            made = builder(op)
+        finally:
+            del shapes[flat]
+        weights = np.empty_like(made.weights)
+        weights[view.places] = made.weights
+        return graph.Flatten(name=flat, inputs=(view.source,), output=flat), replace(made, weights=weights)
+
+    return build
+
+
 def _shape(op: Operator) -> tuple[int, ...]:
     """Return the shape of input 0 without the batch, be it within a chain."""
     known = op.scope.views.get(op.inputs[0])
@@ -100,12 +163,23 @@ def _view(op: Operator, why: str) -> View:
     return View(source=op.inputs[0], places=places, refusal=refusal)
 
 
-def _settle(op: Operator, view: View, places: Places) -> Nodes | None:
-    """Return the nodes that make a tensor whose values come from `places`; None where there are none yet.
+def settle(op: Operator, view: View, shape: tuple[int, ...], places: Places) -> Nodes | None:
+    """Return the nodes that make an operator's result; None where there are none yet.
 
     Then the chain goes on, and whoever else reads the tensor is refused.
+
+    Parameters
+    ----------
+    op
+        The operator, the last one of a chain so far.
+    view
+        Names the tensor before the chain.
+    shape
+        Shape of that tensor.
+    places
+        Place in it of every value of the result.
     """
-    source, shape = view.source, op.scope.shapes[view.source]
+    source = view.source
     if places.shape == shape and _counts(places):
         op.scope.aliases[op.output] = source
         return None

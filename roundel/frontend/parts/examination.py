@@ -18,7 +18,8 @@ from roundel.frontend.parts.sizes import Sizes, inferred, layer_macs, small_cons
 from roundel.graph import Node
 
 ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu")
-CHAINED = ("Reshape", "Transpose", *ALONE)
+REDUCING = ("ReduceMax", "ReduceMean", "ReduceSum")
+CHAINED = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze", *REDUCING, "Gemm", "MatMul", *ALONE)
 """Operators that may be steps of a chain, which only its end makes sense of."""
 PASSES = 12
 """How often a file is gone through, until no more shapes are found."""

@@ -21,6 +21,8 @@ from roundel.golden.engine import (
     WeightStep,
     pack_column,
 )
+from roundel.golden.formats import Format
+from roundel.golden.network import AveragePool, Interpolate, Network, Window
 from roundel.runtime.random_networks import engine_network
 from roundel.sim.engine_run import place, simulate
 
@@ -83,7 +85,7 @@ def per_layer(layers, spans, begun):
 
 @cache
 def random_network(config, seed):
-    return Both(EngineParams(**CONFIGS[config]), *engine_network(seed, layers=5, size=24))
+    return Both(EngineParams(**CONFIGS[config]), *engine_network(seed, layers=5, size=24, areas=False))
 
 
 @pytest.mark.parametrize(("config", "seed"), NETWORKS)
@@ -118,6 +120,21 @@ def test_a_mean_of_a_whole_map_takes_about_a_cycle_a_word(name):
     words, cycles = 7 * 9 * 24 // params.lanes, result.measured["mean_1"]
     assert cycles == result.modelled["mean_1"]
     assert words <= cycles <= 1.15 * words + 20
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_areas_along_the_borders(name):
+    """Of a mean whose padding does not count, and of linear interpolation: as many cycles as predicted."""
+    builder, params = Builder(shape=(7, 9, 20)), EngineParams(**CONFIGS[name])
+    source = builder.conv("image", 16, 3)
+    form = builder.formats[source]
+    mean = AveragePool(
+        name="mean", sources=(source,), x=form, output=form, count_padding=False,
+        window=Window(kernel=(3, 3), pad=(1,) * 4), w=Format(width=12, signed=True, fraction=11),
+    )  # fmt: skip
+    large = Interpolate(name="large", sources=("mean",), x=form, output=form, factor=(2, 2), offset=(-1, -1))
+    network = Network(source="image", input=builder.formats["image"], layers=(*builder.layers, mean, large))
+    Both(params, network, np.random.default_rng(1).integers(0, 256, (7, 9, 20))).assert_close()
 
 
 @pytest.mark.parametrize(("side", "channels"), [(5, 640), (7, 1280), (14, 672), (28, 240)])

@@ -16,6 +16,7 @@ from roundel.golden.network import (
     AveragePool,
     Concat,
     Flatten,
+    Interpolate,
     MaxPool,
     Network,
     Upsample,
@@ -316,9 +317,11 @@ REFUSED = {
     "conv: expected 7 input channels": (weighted("conv", "image", 7, 4), {}),
     "conv: cannot be compiled": (weighted("conv", "image", 9, 4, Window(kernel=(9, 9))), {}),
     "up: the engine upsamples by powers of two": (Upsample(name="up", sources=("image",), factor=3, output=U8), {}),
-    "mean: the engine cannot average windows of": (AveragePool(
-        name="mean", sources=("image",), x=U8, output=U8, window=SAME, w=Format(width=8, signed=True, fraction=9),
-        count_padding=False), {}),
+    "mean: 225 areas of results with own weights, more than 200": (AveragePool(
+        name="mean", sources=("image",), x=U8, output=U8, window=Window(kernel=(15, 15), pad=(14,) * 4),
+        w=Format(width=12, signed=True, fraction=11), count_padding=False), {}),
+    "large: the engine makes at most 4 pixels": (Interpolate(
+        name="large", sources=("image",), x=U8, output=U8, factor=(2, 8), offset=(0, 0)), {}),
     "conv: what it needs at once does not fit": (weighted("conv", "image", 9, 900), {"memory": 1024}),
 }  # fmt: skip
 

@@ -62,7 +62,27 @@ def pixels():
     return [*rows, ("SpaceToDepth", ["c"], "y", {"blocksize": 2})], (8, 4, 5), weights
 
 
+def linear(coordinates, *factors):
+    about = {"mode": "linear", "coordinate_transformation_mode": coordinates}
+    return [("Resize", ["x", "", "s"], "y", about)], (8, 5, 6), {"s": np.array([1, 1, *factors], np.float32)}
+
+
+def reduced(operator, axis):
+    return [(operator, ["x", "axes"], "y", {})], (8, 4, 8), {"axes": np.array([axis])}
+
+
+BORDER = {"kernel_shape": [2, 2], "pads": [1, 1, 0, 1], "ceil_mode": 1, "strides": [2, 1]}
+
 NETWORKS = {
+    "linear by 2": linear("half_pixel", 2, 2),
+    "linear by 4, 2": linear("asymmetric", 4, 2),
+    "linear by 1, 4": linear("half_pixel", 1, 4),
+    "means at borders": ([("AveragePool", ["x"], "y", BORDER)], (8, 6, 7), {}),
+    "means of rows": reduced("ReduceMean", 2),
+    "means of columns": reduced("ReduceMean", 3),
+    "means of channels": reduced("ReduceMean", 1),
+    "sums of columns": reduced("ReduceSum", -1),
+    "greatest of rows": reduced("ReduceMax", 2),
     "kernel 2, stride 2": transposed(2, 2, 0),
     "kernel 4, stride 2": transposed(4, 2, 1),
     "kernel 3, stride 2": transposed(3, 2, 1, extra=1),
@@ -81,7 +101,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_integers_are_onnxruntime_s_and_the_engine_s(name, tmp_path):
     rows, shape, weights = NETWORKS[name]
-    proto = model(rows, shape, weights)
+    proto = model(rows, shape, weights, batch=4, opset=18)
     graph = read_onnx(saved(tmp_path, proto))
     images = whole(9, 4, *shape, most=2)
     (expected,) = reference(proto, images)

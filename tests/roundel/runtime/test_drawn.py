@@ -9,7 +9,7 @@ import pytest
 
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.formats import Format
-from roundel.golden.network import AveragePool, Concat, DepthToSpace, MaxPool, Select, Upsample, Weighted
+from roundel.golden.network import AveragePool, Concat, DepthToSpace, Interpolate, MaxPool, Select, Upsample, Weighted
 from roundel.golden.nms import BoxFormat
 from roundel.runtime.programs import Break, draw_batch, draw_program
 from roundel.runtime.programs.draw import Draw
@@ -99,8 +99,8 @@ SAME: dict[str, tuple[Callable[[], Iterator[object]], str]] = {
     "programs without boxes": (lambda: programs(WITHOUT_BOXES), "4fa411634a6479eb"),
     "programs of 8 lanes": (lambda: programs(SMALL), "3609bffe4351d889"),
     "batches": (batches, "c5f4b55c11e7209c"),
-    "networks": (networks, "f25a9c0a33b6fb63"),
-    "detectors": (detectors, "d502ee4e75b8cf65"),
+    "networks": (networks, "a9c2a2c8e125a8a3"),
+    "detectors": (detectors, "a1426191172a1d22"),
 }
 
 
@@ -170,6 +170,9 @@ def test_networks_have_every_kind_and_size():
                 assert layer.window.taps <= 300
             elif kind is Upsample:
                 seen["factors"].add(layer.factor)
+            elif kind is Interpolate:
+                seen["linear factors"].add(layer.factor)
+                seen["offsets"] |= set(layer.offset)
             elif kind is DepthToSpace:
                 seen["pixels"].add(layer.factor)
             elif kind is Concat:
@@ -182,7 +185,8 @@ def test_networks_have_every_kind_and_size():
     assert seen["zero"] == set(range(16))
     assert seen["results"] == {1, 2}
     assert seen["kinds"] == {
-        *("Weighted", "AveragePool", "MaxPool", "Upsample", "Add", "Concat", "Select", "DepthToSpace", "Flatten")
+        *("Weighted", "AveragePool", "MaxPool", "Upsample", "Interpolate", "Add", "Concat", "Select", "DepthToSpace"),
+        "Flatten",
     }
     assert seen["widths"] >= {(width, signed) for width in range(5, 9) for signed in (False, True)}
     assert seen["kernels"] == {1, 2, 3, 4}
@@ -196,6 +200,8 @@ def test_networks_have_every_kind_and_size():
         assert seen[name] == {False, True}, name
     assert (min(seen["weights"]), max(seen["weights"])) == (-128, 127)
     assert seen["factors"] == {2, 4}
+    assert seen["linear factors"] == {(rows, columns) for rows in (1, 2, 4) for columns in (1, 2, 4)}
+    assert seen["offsets"] == set(range(-3, 2))
     assert seen["pixels"] >= {(rows, columns) for rows in (1, 2, 3) for columns in (1, 2, 3, 4)} - {(3, 4)}
     assert seen["joined"] == {2, 3}
 
@@ -207,7 +213,8 @@ def test_tensors_of_networks_are_small():
         drawn.grow(6)
         assert len(drawn.layers) >= 6
         for layer in drawn.layers:
-            if isinstance(layer, (Concat, Upsample)) or (isinstance(layer, Weighted) and layer.window is not None):
+            convolution = isinstance(layer, Weighted) and layer.window is not None
+            if convolution or isinstance(layer, (Concat, Interpolate, Upsample)):
                 assert np.prod(drawn.shapes[layer.name]) <= LARGEST
 
 

@@ -201,11 +201,45 @@ def global_average_pool(rng, opset):
     return [("GlobalAveragePool", ["x"], "y", {})], {}
 
 
-def reduce_mean(rng, opset):
-    attributes, axes = {"keepdims": int(rng.integers(2))}, [[2, 3], [-1, -2]][rng.integers(2) if opset >= 11 else 0]
-    if opset < 18:
-        return [("ReduceMean", ["x"], "y", attributes | {"axes": axes})], {}
-    return [("ReduceMean", ["x", "axes"], "y", attributes)], {"axes": np.array(axes)}
+def global_max_pool(rng, opset):
+    return [("GlobalMaxPool", ["x"], "y", {})], {}
+
+
+def reduction(operator, version):
+    """Over rows, columns, both, or channels; without an axis that goes, others make a map of the rest.
+
+    Axes are an input from `version` on.
+    """
+
+    def build(rng, opset):
+        axes = [[2, 3], [2], [3], [1]][rng.integers(3 if operator == "ReduceMax" else 4)]
+        kept, given = int(rng.integers(2)), [axis - 4 * int(rng.integers(2) if opset >= 11 else 0) for axis in axes]
+        attributes, weights = {"keepdims": kept}, {}
+        if opset < version:
+            attributes["axes"] = given
+        else:
+            weights["axes"] = np.array(given)
+        nodes = [(operator, ["x", *weights], "y" if kept or len(axes) > 1 else "a", attributes)]
+        if nodes[0][2] == "a":
+            weights["to"] = np.array([0, *(1 if axis in axes else size for axis, size in enumerate(IMAGE, 1))])
+            nodes.append(("Reshape", ["a", "to"], "y", {}))
+        return nodes, weights
+
+    build.__name__ = operator
+    return build
+
+
+def channels_last(rng, opset):
+    """A reduction or features of a map that lies as TensorFlow has it."""
+    nodes, weights = [("Transpose", ["x"], "t", {"perm": [0, 2, 3, 1]})], {}
+    if rng.random() < 0.5:
+        nodes += [("ReduceMax", ["t"], "y", {"axes": [1, 2], "keepdims": int(rng.integers(2))})]
+        return (nodes, {}) if opset < 18 else ([nodes[0], ("GlobalMaxPool", ["x"], "y", {})], {})
+    flat = [("Reshape", ["t", "to"], "f", {}), ("Flatten", ["t"], "f", {"axis": 1})][rng.integers(2)]
+    weights |= {"to": np.array([0, -1])} if flat[0] == "Reshape" else {}
+    product = [("MatMul", ["f", "w"], "y", {}), ("Gemm", ["f", "w", "b"], "y", {})][rng.integers(2)]
+    weights |= {"w": real(rng, 168, 3)} | ({"b": real(rng, 3)} if product[0] == "Gemm" else {})
+    return [*nodes, flat, product], weights
 
 
 def flatten(rng, opset):
@@ -223,6 +257,20 @@ def squeeze(rng, opset):
     if opset < 13:
         return [pool, ("Squeeze", ["a"], "y", {"axes": [2, 3]})], {}
     return [pool, ("Squeeze", ["a", "axes"], "y", {})], {"axes": np.array([-1, 2])}
+
+
+def axes_of_one_value(rng, opset):
+    """Axes that come and go."""
+    places = {1: [(1,), (2, 3)], 0: [(2, 4), (5,)]}[int(rng.integers(2))]
+    names = ("axes1", "axes2")
+    rows = [(kind, source, output, {"axes": list(axes)} if opset < 13 else {}) for kind, source, output, axes in (
+        ("Unsqueeze", ["x"], "a", places[0]), ("Unsqueeze", ["a"], "b", places[1]), ("Squeeze", ["b"], "c", places[1]),
+        ("Squeeze", ["c"], "y", places[0]))]  # fmt: skip
+    if opset < 13:
+        return rows, {}
+    taken = (names[0], names[1], names[1], names[0])
+    rows = [(kind, [*source, name], output, {}) for (kind, source, output, _), name in zip(rows, taken, strict=True)]
+    return rows, {name: np.array(axes) for name, axes in zip(names, places, strict=True)}
 
 
 REPEATING = [
@@ -257,6 +305,31 @@ def resize(rng, opset):
     return [("Resize", inputs, "y", attributes)], constants | {"roi": real(rng, 0), "none": real(rng, 0)}
 
 
+def linear_resize(rng, opset):
+    """By 1, 2 or 4 in every way that takes positions at equal distances."""
+    scales = np.array([1, 1, *2.0 ** rng.integers(0, 3, 2)], np.float32)
+    if opset < 11:
+        if opset < 9:
+            return [("Upsample", ["x"], "y", {"mode": "linear", "scales": scales.tolist()})], {}
+        return [("Upsample" if opset < 10 else "Resize", ["x", "s"], "y", {"mode": "linear"})], {"s": scales}
+    coordinates = ["half_pixel", "pytorch_half_pixel", "asymmetric", "half_pixel_symmetric"][: 3 + (opset >= 19)]
+    attributes = {"mode": "linear", "coordinate_transformation_mode": str(rng.choice(coordinates))}
+    return [("Resize", ["x", "roi", "scales"], "y", attributes)], {"roi": real(rng, 0), "scales": scales}
+
+
+def fewer(rng, opset):
+    """Every so many values, which a scale below 1 leaves, or means of four."""
+    by, mode = [(2, "linear"), (2, "nearest"), (4, "nearest")][rng.integers(3)]
+    coordinates = str(rng.choice(["asymmetric", "half_pixel", "pytorch_half_pixel"]))
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": "floor"}
+    if opset < 11:
+        return [("Relu", ["x"], "y", {})], {}
+    nodes = [("Pad", ["x", "pads"], "p", {}), ("Resize", ["p", "none", "scales"], "y", attributes)]
+    pads = np.array([0, 0, 0, 0, 0, 0, 5, 6])  # to 12 x 12
+    scales = np.array([1, 1, 1 / by, 1 / by], np.float32)
+    return nodes, {"pads": pads, "none": real(rng, 0), "scales": scales}
+
+
 def identity_and_dropout(rng, opset):
     nodes = [
         ("Identity", ["x"], "a", {}),
@@ -270,7 +343,9 @@ def identity_and_dropout(rng, opset):
 FLAT = {gemm, matmul, gate_of_features}
 CASES = (
     conv, gemm, matmul, batch_normalization, clip, relu, leaky_relu, add, concat, max_pool, average_pool,
-    global_average_pool, reduce_mean, flatten, reshape, squeeze, resize, identity_and_dropout,
+    global_average_pool, global_max_pool, flatten, reshape, squeeze, resize, identity_and_dropout,
+    *(reduction(f"Reduce{kind}", version) for kind, version in (("Mean", 18), ("Max", 18), ("Sum", 13))),
+    channels_last, axes_of_one_value, linear_resize, fewer,
     *map(_constant, ("Add", "Sub", "Mul", "Div")), subtract, negate, total, unsqueezed, bounded, cast,
     constants_of_constants, gate, gate_of_features, *MOVES,
 )  # fmt: skip
@@ -283,7 +358,7 @@ def test_operator_equals_onnxruntime(case, opset, tmp_path, seed):
     for _ in range(TRIES):
         nodes, weights = case(rng, opset)
         shape = (5,) if case in FLAT else IMAGE
-        batch = 3 if case is resize else "batch"
+        batch = 3 if case in (resize, linear_resize, fewer) else "batch"
         check(tmp_path, model(nodes, shape, weights, opset=opset, batch=batch), shape)
 
 
