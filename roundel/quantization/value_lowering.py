@@ -118,7 +118,12 @@ class ValueLowering(LoweringBase):
     def _interpolate(self, node: Interpolate) -> Layer:
         """Lower a linear interpolation, whose sums are exact."""
         codes, x = self.inputs[0]
-        unrounded = {"rounding": self._way.rounding, "x": x, "factor": node.factor, "offset": node.offset}
+        unrounded: dict[str, Any] = {
+            "rounding": self._way.rounding,
+            "x": x,
+            "factor": node.factor,
+            "offset": node.offset,
+        }
         layer = layers.Interpolate(**self._common(x), **unrounded)
         output = replace(self._goal.form, fraction=layer.accumulator_fraction)
         layer = self._unlifted(layers.Interpolate(**self._common(output), **unrounded))
