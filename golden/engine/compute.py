@@ -89,11 +89,11 @@ def output_blocks(
     params: EngineParams, descriptor: Descriptor, parameters: bytes, weights: bytes
 ) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
     """Each output block's column parameters and steps, as `held_blocks` gives them, of the streams of a COMPUTE."""
-    return held_blocks(params, descriptor, parameters, stream_weights(params, weights), end=8 * len(weights))
+    return held_blocks(params, descriptor, parameters, stream_weights(params, weights), bits=8 * len(weights))
 
 
 def held_blocks(
-    params: EngineParams, descriptor: Descriptor, parameters: bytes, held: Ints, *, end: int
+    params: EngineParams, descriptor: Descriptor, parameters: bytes, held: Ints, *, bits: int
 ) -> Iterator[tuple[dict[str, Ints], list[tuple[WeightStep, Ints]]]]:
     """Each output block's column parameters, and its steps with their weights, (columns, lanes).
 
@@ -107,8 +107,8 @@ def held_blocks(
         Its parameter stream, whole.
     held
         All weights of a tile, as `stream_weights` or `factors` gives them.
-    end
-        Bit at which the weight stream ends, for messages.
+    bits
+        Length of the weight stream, where a fault is that is found at its end.
 
     Raises
     ------
@@ -130,13 +130,13 @@ def held_blocks(
             step, at = WeightStep.unpack(parameters[at : at + STEP_BYTES]), at + STEP_BYTES
             used += not (step.keep and used)  # the tile's first step has nothing to keep
             if used * size > len(held):
-                raise CodecError(end, f"{len(held)} weights", f"at least {used * size}")
+                raise CodecError(bits, f"{len(held)} weights", f"at least {used * size}")
             steps.append((step, held[(used - 1) * size : used * size].reshape(params.columns, params.lanes)))
         yield columns, steps
     if at != len(parameters):
         raise EOFError
     if used * size != len(held):
-        raise CodecError(end, f"{len(held)} weights", f"{used * size}")
+        raise CodecError(bits, f"{len(held)} weights", f"{used * size}")
 
 
 def factors(params: EngineParams, descriptor: Descriptor, memory: Bytes) -> Ints:

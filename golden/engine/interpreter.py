@@ -151,13 +151,13 @@ class Engine:
 
     def _compute(self, descriptor: Descriptor, index: int) -> None:
         parameters = self._stream(descriptor, "parameters", index)
-        end = 8 * descriptor.weights_bytes % (1 << 32)
+        bits = 8 * descriptor.weights_bytes % (1 << 32)
         if self.params.gates and descriptor.has_gate:
             held = factors(self.params, descriptor, self.memory)
         else:
             held = stream_weights(self.params, self._stream(descriptor, "weights", index))
         table = activation_table(self.params, descriptor, parameters)
-        blocks = list(held_blocks(self.params, descriptor, parameters, held, end=end))
+        blocks = list(held_blocks(self.params, descriptor, parameters, held, bits=bits))
         for ty in range(count(descriptor, "tiles_y")):
             for tx in range(count(descriptor, "tiles_x")):
                 tile = Tile.of(descriptor, ty, tx)

@@ -104,7 +104,7 @@ def _read_words(one, image, params):
     found = []
     if one.has_gate:  # whatever the factors are, the steps are the same
         held = np.zeros(one.blocks * params.columns * params.lanes, np.int64)
-        blocks = list(held_blocks(params, one, parameters, held, end=0))
+        blocks = list(held_blocks(params, one, parameters, held, bits=0))
         found.append(one.weights_offset + np.arange(one.blocks) * one.weights_bytes)
     else:
         blocks = list(output_blocks(params, one, parameters, weights))

@@ -167,3 +167,19 @@ def test_an_every_of_0_is_16(seed):
     two = golden_run(params, apart)[0][Region.OUTPUT].reshape(17, 4)[:2]
     assert two.tolist() == row[[0, 16]].tolist()
     assert len(np.unique(row, axis=0)) > 2
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_weights_that_end_elsewhere_are_a_fault_at_the_end_of_their_stream(blocks, gated, seed):
+    """Two output blocks of two steps each, with weights for one, for two or for three of the steps."""
+    params = replace(PARAMS, gates=gated, memory=1 << 12)
+    made = pointwise(params, np.random.default_rng(seed), blocks=2)
+    if gated:  # as many blocks as output blocks, but each step takes one
+        made, bits = made.changed(1, has_gate=1, weights_offset=3, weights_bytes=1 << 30), 8 << 30 & 0xFFFFFFFF
+    else:
+        weights = encode(np.ones(blocks * 16, np.int8), codec_params(np.random.default_rng(1), params.decoder, 64))
+        made, bits = replace(made, weights=weights), 8 * len(weights)
+    with pytest.raises(EngineFault) as found:
+        golden_run(params, made.regions())
+    assert (found.value.code, found.value.address, found.value.index) == (ErrorCode.WEIGHTS, bits, 1)
