@@ -1,4 +1,4 @@
-"""Write the tables of cycles in docs/activations.md: `python docs/make/activation_cycles.py`; takes some minutes.
+"""Write the table of cycles in docs/activations.md: `python docs/make/activation_cycles.py`; takes some minutes.
 
 YOLOv8n at 320 x 320 with SiLU on `medium`, by the cycle model, beside the same network with ReLU.
 """
@@ -37,10 +37,9 @@ def main() -> None:
     rows = []
     for lanes in LANES:
         taken = [cycles(network, replace(medium, act_lanes=lanes, act_fifo=fifo)) for fifo in FIFOS]
-        rows.append([str(lanes), *(f"{each / plain - 1:+.2%}" for each in taken)])
-    heads = ["`act_lanes`", *(f"`act_fifo` {fifo}" for fifo in FIFOS)]
-    table = "\n".join(markdown_table(heads, rows))
-    text = put(PAGE.read_text(encoding="utf-8"), "cycles", f"ReLU: {plain:,} cycles; SiLU:\n\n{table}")
+        rows.append([f"SiLU, `act_lanes` {lanes}", *(f"{total / plain - 1:+.2%}" for total in taken)])
+    heads = [f"ReLU: {plain:,} cycles", *(f"`act_fifo` {fifo}" for fifo in FIFOS)]
+    text = put(PAGE.read_text(encoding="utf-8"), "cycles", "\n".join(markdown_table(heads, rows)))
     PAGE.write_text(text, encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from roundel.compiler.boxes import Head, heads_of
 from roundel.compiler.passes import PASSES, Compilation
 from roundel.compiler.pipeline import Compiled, Regions, compile_network
 from roundel.compiler.program_text import layer_rows, listing, memory_map
+from roundel.compiler.refusal import activation_unit
 from roundel.compiler.tokens import Task
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Head",
     "Regions",
     "Task",
+    "activation_unit",
     "compile_network",
     "heads_of",
     "layer_rows",

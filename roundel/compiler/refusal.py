@@ -17,6 +17,8 @@ SHIFTS = "compress the network with --requant shift, or with --refit where it gi
 """What makes a network of one that only an engine with a scheme of shifts could run."""
 ATTEMPTS = 24  # engines that are tried: more than any parameter has steps
 
+USUAL_TURNS = 4  # cycles of a word in an activation unit that nobody chose
+
 T = TypeVar("T")
 
 
@@ -109,6 +111,11 @@ def wider_sums(params: EngineParams, width: int) -> dict[str, Any]:
 def wider_bias(width: int) -> dict[str, Any]:
     """Return the bits of a bias; nothing if no array has so many."""
     return {"bias_width": width} if width <= MOST_BIAS_WIDTH else {}
+
+
+def activation_unit(params: EngineParams) -> dict[str, Any]:
+    """Return an activation unit of the usual width: a lane for every four columns."""
+    return {"act_lanes": max(1, params.columns // USUAL_TURNS)}
 
 
 def fewer_lanes(params: EngineParams) -> dict[str, Any]:

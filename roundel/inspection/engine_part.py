@@ -76,7 +76,8 @@ def _cycles(graph: Graph, engine: ChosenEngine, progress: Progress) -> tuple[lis
     """Quantize on one random image, compile, and predict."""
     image = np.random.default_rng(SEED).normal(size=(1, *graph.shape)).astype(np.float32)
     network = quantize(graph, image, QuantizeOptions(rounding=None), progress).network
-    compiled = compile_network(network, channels_last(graph.shape), engine.with_requantizer(network).params)
+    engine = engine.with_requantizer(network).with_units(network)
+    compiled = compile_network(network, channels_last(graph.shape), engine.params)
     return predicted_layers(compiled)
 
 

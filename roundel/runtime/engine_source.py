@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from roundel.compiler import activation_unit
 from roundel.detection import Detector
 from roundel.generator import find_unit, merged
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.network import Network, Requantized
+from roundel.golden.network import Gate, Network, Requantized
 from roundel.graph import kind_of
 
 UNIT, CONFIG = "engine", "config"
@@ -80,6 +81,22 @@ class ChosenEngine:
             return replace(self, params=replace(self.params, **change))
         except ValueError as error:
             raise InputError(f"{self.name}: {error}") from None
+
+    def with_units(self, network: Network) -> "ChosenEngine":
+        """Return the engine with the units that a network's layers need, for activations and for gates, unless stated.
+
+        The compiler refuses layers for which a stated engine has no unit, by name.
+        """
+        change: dict[str, Any] = {}
+        if any(layer.activation is not None for layer in network.weighted) and not self.params.act_lanes:
+            change |= activation_unit(self.params)
+        if any(isinstance(layer, Gate) for layer in network.layers):
+            change["gates"] = True
+        change = {name: value for name, value in change.items() if name not in self.stated}
+        try:
+            return replace(self, params=replace(self.params, **change))
+        except ValueError:  # an engine that does not shift; the layer is refused with the way on
+            return self
 
 
 WAY_ON = (

@@ -158,9 +158,9 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
 
 
 def compile_traced(request: Request, engine: ChosenEngine) -> Compiled:
-    """Return the program of a network, for an engine with its requantizer, that stores every layer's result."""
+    """Return the program of a network that stores every layer's result, for an engine with what its layers need."""
     source = request.source
-    params = engine.with_requantizer(source.network).with_boxes(request.detector).params
+    params = engine.with_requantizer(source.network).with_units(source.network).with_boxes(request.detector).params
     heads = request.heads
     try:
         return compile_network(source.network, source.engine_shape, params, heads=heads, trace=True)

@@ -13,6 +13,7 @@ from roundel.detection import load as load_detector
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import save
+from roundel.golden.parameters import plain
 from roundel.runtime.engine_source import EngineSource, engine_choice
 from roundel.runtime.source import NETWORK, NetworkSource, Shape, Source, network_source
 from roundel.ui import Grid, Result, path_of, shortened, write_json
@@ -64,9 +65,8 @@ class EngineProgram(Result):
     def lines(self) -> Iterable[str]:
         """Give the size of the program."""
         yield f"{len(self.compiled.program.descriptors)} descriptors, {len(self.compiled.image)} bytes"
-        usual = EngineParams()
-        if (self.params.scheme, self.params.rounding) != (usual.scheme, usual.rounding):
-            yield f"for an engine with scheme={self.params.scheme.value} and rounding={self.params.rounding.value}"
+        if settings := _unusual(self.params):
+            yield f"for an engine with {' and '.join(settings)}"
         for place, program in self.others.items():
             yield f"{place}: {', '.join(program.lines())}"
         if self.source.chain is not None:
@@ -186,7 +186,7 @@ def compile(
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     heads = heads_of(detector, source.network, source.results) if detector else ()
     if not isinstance(engine, EngineParams):
-        chosen = chosen.with_requantizer(source.network)
+        chosen = chosen.with_requantizer(source.network).with_units(source.network)
     params = chosen.with_boxes(detector).params
     compiled = compile_network(source.network, source.engine_shape, params, heads=heads, trace=trace)
     others = {
@@ -199,3 +199,12 @@ def compile(
         for place, other in source.others.items()
     }
     return EngineProgram(source=source, detector=detector, compiled=compiled, trace=trace, others=others)
+
+
+def _unusual(params: EngineParams) -> list[str]:
+    """Return what of an engine follows the network's layers and is not the usual, as settings."""
+    usual, names = EngineParams(), list[str]()
+    if (params.scheme, params.rounding) != (usual.scheme, usual.rounding):
+        names += ["scheme", "rounding"]
+    names += [name for name in ("act_lanes", "gates") if getattr(params, name)]
+    return [f"{name}={plain(getattr(params, name))}".lower() for name in names]

@@ -12,7 +12,7 @@ from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import can_spread, lower_select, lower_spread, outside, spreads
 from roundel.compiler.lowering.pools import lower_average, lower_maximum, lower_upsample
 from roundel.compiler.lowering.weighted import lower_weighted
-from roundel.compiler.refusal import EngineError, check_shifts
+from roundel.compiler.refusal import EngineError, activation_unit, check_shifts
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
@@ -33,8 +33,6 @@ from roundel.golden.network import (
     Weighted,
 )
 from roundel.golden.requant import Scheme
-
-USUAL_SLOW = 4  # cycles of a word in the activation unit that a refusal names
 
 
 def lower_network(network: Network, shape: Shape, params: EngineParams, heads: Collection[str] = ()) -> Lowering:
@@ -104,7 +102,7 @@ def _check_unit(layer: Weighted, engine: EngineParams) -> None:
     check_shifts(layer.name, "an activation", engine)
     if not engine.act_lanes:
         message = f"{layer.name}: has an activation, but the engine no activation unit (act_lanes=0)"
-        raise EngineError(message, {"act_lanes": max(1, engine.columns // USUAL_SLOW)})
+        raise EngineError(message, activation_unit(engine))
 
 
 def _flatten(_: Lowering, layer: Flatten, source: Tensor) -> Tensor:

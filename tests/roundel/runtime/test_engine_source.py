@@ -16,6 +16,7 @@ from roundel.golden.network import Weighted
 from roundel.golden.rounding import Rounding
 from roundel.hw.units import UNITS
 from roundel.runtime import engine_choice, read_engine
+from roundel.runtime.random_activations import USUAL, fitted
 from tests.support.command import call
 
 SMALL, TINY = EngineParams.named("small"), EngineParams.named("tiny")
@@ -103,6 +104,14 @@ def test_requantizer_and_boxes_follow_unless_stated(digits):
     floored = replace(network, layers=tuple(layers[:1]), results=())
     assert engine_choice({"scheme": "shift"}).with_requantizer(floored).params.rounding is Rounding.FLOOR
     assert engine_choice({"rounding": "half_up"}).with_requantizer(floored).params.rounding is Rounding.HALF_UP
+    assert engine_choice("small").with_units(network).params == SMALL
+    _, activation = fitted("silu")
+    (layer,) = (replace(layer, output=USUAL, bounds=None, activation=activation) for layer in layers[:1])
+    active = replace(network, layers=(layer,), results=())
+    assert engine_choice("small").with_units(active).params == replace(SMALL, act_lanes=2)
+    assert engine_choice({"act_lanes": 8}).with_units(active).params.act_lanes == 8
+    for stated in (SMALL.as_dict() | {"act_lanes": 0}, {"act_lanes": 0}, {"scheme": "fixed16"}):
+        assert engine_choice(stated).with_units(active).params.act_lanes == 0
     other = replace(detector, nms=replace(detector.nms, capacity=64))
     assert engine_choice("small").with_boxes(other).params.nms == other.nms
     assert engine_choice(SMALL.as_dict()).with_boxes(replace(detector, nms=SMALL.nms)).params == SMALL
