@@ -7,7 +7,7 @@ from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.file import load, load_meta, save
 from roundel.golden.network.gate import Gate
 from roundel.golden.network.join import LIFT, Add, Concat
-from roundel.golden.network.moves import DepthToSpace, Select
+from roundel.golden.network.moves import DepthToSpace, Fill, Select
 from roundel.golden.network.network import Network, outputs, run, steps
 from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, Interpolate, MaxPool, Upsample
 from roundel.golden.network.totals import total_format
@@ -23,6 +23,7 @@ __all__ = [
     "Concat",
     "DepthToSpace",
     "Encoding",
+    "Fill",
     "Flatten",
     "Gate",
     "InputRounding",

@@ -22,7 +22,7 @@ from roundel.golden.network.conv import Window
 from roundel.golden.network.encoding import Encoding, InputRounding
 from roundel.golden.network.gate import Gate
 from roundel.golden.network.join import Add, Concat
-from roundel.golden.network.moves import DepthToSpace, Select
+from roundel.golden.network.moves import DepthToSpace, Fill, Select
 from roundel.golden.network.pool import AveragePool, Flatten, Interpolate, MaxPool, Upsample
 from roundel.golden.network.weighted import Weighted
 from roundel.golden.parameters import check_bool, check_integer, choice
@@ -40,6 +40,7 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
         "average_pool": AveragePool,
         "max_pool": MaxPool,
         "upsample": Upsample,
+        "fill": Fill,
         "flatten": Flatten,
         "select": Select,
         "depth_to_space": DepthToSpace,
@@ -47,7 +48,7 @@ KINDS: Mapping[str, type[Layer]] = MappingProxyType(
         "interpolate": Interpolate,
     }
 )
-NEWER = (Select, DepthToSpace, Gate, Interpolate)
+NEWER = (Select, DepthToSpace, Fill, Gate, Interpolate)
 """Kinds that files of version 1 do not have."""
 OPTIONAL: Mapping[str, int] = MappingProxyType({"activation": 2, "total": 3})
 """The fields that stand in a file only where a layer has such a thing, and the first version that knows them."""

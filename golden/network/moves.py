@@ -38,6 +38,30 @@ class Select(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Fill(Layer):
+    """A map with further channels, behind the others, that hold one integer everywhere; the format stays.
+
+    Parameters
+    ----------
+    value
+        The integer.
+    count
+        Number of channels.
+    """
+
+    value: int
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        check_integer(f"{self.name}: count", self.count, 1, MAX_CHANNELS)
+        check_integer(f"{self.name}: value", self.value, *self.output.limits)
+
+    def results(self, *inputs: Array) -> Array:
+        """Append the channels to a map (batch, rows, columns, channels)."""
+        return np.pad(inputs[0], ((0, 0), (0, 0), (0, 0), (0, self.count)), constant_values=self.value)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DepthToSpace(Layer):
     """Channels become pixels; the format stays.
 

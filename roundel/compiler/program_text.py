@@ -22,7 +22,7 @@ def memory_map(compiled: Compiled) -> dict[str, Any]:
         "fingerprint": compiled.params.fingerprint,
         "engine": compiled.params.as_dict(),
         "regions": {region.name.lower(): compiled.sizes[region] for region in Region},
-        "input": _place(compiled.source) | {"encoding": plain(asdict(compiled.encoding))},
+        "input": _place(compiled.source) | _filled(compiled.source) | {"encoding": plain(asdict(compiled.encoding))},
         "outputs": {name: _place(compiled.tensors[name]) for name in compiled.outputs},
         "traced": {name: _place(tensor) for name, tensor in compiled.tensors.items() if name not in compiled.outputs},
         "boxes": {"region": "output", "offset": 0} if compiled.heads else None,
@@ -56,6 +56,11 @@ def _steps(row: dict[str, Any]) -> tuple[int, int]:
 def moved(task: Task) -> int:
     """Bytes of a LOAD or STORE."""
     return task.values["planes"] * task.values["runs"] * task.values["run_bytes"]
+
+
+def _filled(source: Tensor) -> dict[str, Any]:
+    """Return the further channels that the host fills; nothing where there are none."""
+    return {} if source.filled is None else {"filled": {"slots": list(source.filled[0]), "value": source.filled[1]}}
 
 
 def _place(tensor: Tensor) -> dict[str, Any]:

@@ -136,6 +136,8 @@ class Tensor:
         `slots`: (1, 1) but for results of which the host makes pixels.
     flat
         Whether the network sees features in one axis, in the order (row, column, channel).
+    filled
+        Slots of further channels that hold one integer everywhere, and the integer; None without any.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Tensor:
     slots: Ints = field(repr=False)
     pixels: tuple[int, int] = (1, 1)
     flat: bool = False
+    filled: tuple[tuple[int, ...], int] | None = None
 
     def __post_init__(self) -> None:
         if self.form.width > 8:
@@ -200,6 +203,10 @@ def put(tensor: Tensor, values: Ints, data: bytearray) -> None:
         raise ValueError(f"{tensor.name}: expected {tensor.shape} integers of {low} to {high}")
     storage = tensor.storage
     pixels = values.reshape(storage.height, storage.columns, -1)
+    if tensor.filled is not None:
+        slots, value = tensor.filled
+        pixels = np.pad(pixels, ((0, 0), (0, 0), (0, len(slots))), constant_values=value)
+        tensor = replace(tensor, slots=np.append(tensor.slots, slots), filled=None)
     pixels = np.pad(pixels, ((0, storage.missing), (0, 0), (0, 0)), constant_values=tensor.form.zero)
     _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)] = (pixels & 0xFF).astype(np.uint8)
 

@@ -122,6 +122,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     graph.Concat: lambda _, *inputs: torch.cat(inputs, dim=1),
     graph.Crop: _crop,
     graph.DepthToSpace: _depth_to_space,
+    graph.Fill: lambda node, x: functional.pad(x, (0, 0, 0, 0, 0, node.count), value=node.value),
     graph.Flatten: lambda _, x: x.flatten(1),
     graph.Gate: lambda _, x, factors: x * factors,
     graph.Interpolate: _interpolate,

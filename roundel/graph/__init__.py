@@ -2,12 +2,12 @@
 
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import read_npz
-from roundel.graph.folding import ELEMENTWISE, MOVERS, fold, is_private, needed
+from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, channels_last, image_shape, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
 from roundel.graph.interpolation import Interpolate
-from roundel.graph.moving import Crop, DepthToSpace, Moving, Pad, Select
+from roundel.graph.moving import Crop, DepthToSpace, Fill, Moving, Pad, Select
 from roundel.graph.nodes import (
     Add,
     Affine,
@@ -45,6 +45,7 @@ __all__ = [
     "Crop",
     "Dense",
     "DepthToSpace",
+    "Fill",
     "Flatten",
     "Gate",
     "Graph",
@@ -65,6 +66,7 @@ __all__ = [
     "array_of",
     "channels_last",
     "codes_of",
+    "filled",
     "fold",
     "image_shape",
     "integer_of",

@@ -78,6 +78,24 @@ class DepthToSpace(Moving):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Fill(Moving):
+    """A map with further channels, `count` behind the others, that hold `value` everywhere."""
+
+    value: float
+    count: int = 1
+
+    def result_shape(self, shape: Shape) -> Shape:
+        """Return the shape with the channels."""
+        check_map(shape)
+        return (shape[0] + self.count, *shape[1:])
+
+    def compute(self, *inputs: Reals) -> Reals:
+        """Return a map (batch, channels, rows, columns) with the channels."""
+        self.result_shape(inputs[0].shape[1:])
+        return np.pad(inputs[0], ((0, 0), (0, self.count), (0, 0), (0, 0)), constant_values=np.float32(self.value))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Crop(Moving):
     """Rows and columns of a map, at equal distances.
 

@@ -18,6 +18,7 @@ from roundel.graph import (
     Conv,
     Dense,
     DepthToSpace,
+    Fill,
     Flatten,
     Gate,
     Interpolate,
@@ -31,7 +32,7 @@ from roundel.quantization.given import given_bias
 from roundel.quantization.lowering_base import lifted
 from roundel.quantization.modules import feature_order
 from roundel.quantization.quantizers import Lift
-from roundel.quantization.search_weights import WeightedSearch
+from roundel.quantization.search_weights import Triple, WeightedSearch
 from roundel.quantization.value_lowering import ValueLowering
 
 
@@ -70,6 +71,10 @@ class ModuleLowering(ValueLowering):
                 return layers.MaxPool(**self._common(form), window=node.window)
             case Upsample():
                 return layers.Upsample(**self._common(form), factor=node.factor)
+            case Fill():
+                return layers.Fill(
+                    **self._common(form), value=int(form.encode(np.asarray(node.value))), count=node.count
+                )
             case Flatten():
                 return layers.Flatten(**self._common(form))
             case Select():
@@ -81,7 +86,7 @@ class ModuleLowering(ValueLowering):
         return self._elementwise()
 
     def _weighted(self, node: Conv | Dense) -> Layer:
-        codes, x = self.inputs[0]
+        (codes, x), node = self.inputs[0], self._exact(node)
         codes = codes - np.int16(x.zero)
         window, taps, groups = None, 1, 1
         if isinstance(node, Conv):
@@ -93,7 +98,7 @@ class ModuleLowering(ValueLowering):
         if len(self.inputs) > 1:
             form = self.inputs[1][1]
             residual = self._sampled(self.inputs[1][0]).astype(np.int64) - form.zero, form
-        chosen = WeightedSearch(
+        search = WeightedSearch(
             columns=columns,
             weights=self._matrix(node),
             bias=node.bias,
@@ -105,11 +110,12 @@ class ModuleLowering(ValueLowering):
             goal=self._goal,
             given=self._given_matrix(node),
             given_bias=self._given_bias(node, x),
-        ).best()
+        )
+        search, chosen = self._best(search, node)
         layer = layers.Weighted(
             **self._requantized(chosen.output),
             weights=chosen.weights,
-            bias=chosen.b.encode(node.bias),
+            bias=chosen.b.encode(search.bias),
             x=x,
             w=chosen.w,
             b=chosen.b,
@@ -119,6 +125,39 @@ class ModuleLowering(ValueLowering):
             w_fractions=chosen.w_fractions,
         )
         return lifted(layer, self._way)
+
+    def _best(self, search: WeightedSearch, node: Conv | Dense) -> tuple[WeightedSearch, Triple]:
+        """Return the best formats, and the search for them.
+
+        Behind a channel of ones its weights take what each tap of all others loses at the mean of the image, and the
+        bias what is left of that within the map: so that rounded weights move no result.
+        """
+        chosen, fill = search.best(), self.graph.maker(node.inputs[0])
+        if not isinstance(fill, Fill) or self.given is not None:
+            return search, chosen
+        (codes, x), outputs = self.inputs[0], len(node.bias)
+        n_w = np.asarray(chosen.w_fractions or [chosen.w.fraction] * outputs)
+        means = (codes.mean(axis=(0, 1, 2), dtype=np.float64) - x.zero) * x.scale
+        exact, held = (matrix.reshape(-1, len(means), outputs) for matrix in (self._matrix(node), chosen.weights))
+        wanted = np.einsum("tco,c->to", exact, means)
+        for channel in range(len(means) - fill.count, len(means)):
+            lost = wanted - np.einsum("tco,c->to", np.ldexp(held.astype(np.float64), -n_w), means)
+            more = np.rint(np.ldexp(lost / means[channel], n_w)) if means[channel] else 0 * lost
+            held[:, channel] = np.clip(held[:, channel] + more, *chosen.w.limits)
+        lost = wanted - np.einsum("tco,c->to", np.ldexp(held.astype(np.float64), -n_w), means)
+        given = held.reshape(chosen.weights.shape), n_w
+        search = replace(search, bias=node.bias + lost.sum(axis=0), given=given)
+        return search, search.best()
+
+    def _exact(self, node: Conv | Dense) -> Conv | Dense:
+        """Return a node whose weights count what a channel of ones holds as an integer, not what it should hold."""
+        fill, x = self.graph.maker(node.inputs[0]), self.inputs[0][1]
+        if not isinstance(fill, Fill) or self.given is not None:
+            return node
+        held = float(x.decode(x.encode(np.asarray(fill.value))))
+        weights = node.weights.astype(np.float64)
+        weights[:, -fill.count :] *= fill.value / held if held else 0
+        return replace(node, weights=weights.astype(np.float32))
 
     def _matrix(self, node: Conv | Dense) -> NDArray[Any]:
         """Return the weights as a matrix, its rows in the integer order."""

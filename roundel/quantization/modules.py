@@ -24,6 +24,7 @@ from roundel.graph import (
     Concat,
     Conv,
     Dense,
+    Fill,
     Flatten,
     Gate,
     Graph,
@@ -72,7 +73,7 @@ class Module:
     @property
     def moves(self) -> bool:
         """Whether it only moves values, so that its result has the format of its source."""
-        return isinstance(self.node, MOVERS)
+        return isinstance(self.node, (*MOVERS, Fill))
 
     @property
     def is_weighted(self) -> bool:

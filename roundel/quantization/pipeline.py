@@ -18,7 +18,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Concat, Encoding, Layer, Network, Requantized, Weighted
 from roundel.golden.rounding import Rounding
-from roundel.graph import Graph, Quantize, Reals, fold
+from roundel.graph import Graph, Quantize, Reals, filled, fold
 from roundel.quantization.calibration import Codes, Floats, steps_in_batches
 from roundel.quantization.given import Given, check_powers, given_weights
 from roundel.quantization.module_lowering import ModuleLowering
@@ -128,7 +128,7 @@ def quantize(
     if images.shape[1:] != graph.shape or not len(images) or not np.isfinite(images).all():
         expected = f"finite numbers of shape (count, {', '.join(map(str, graph.shape))})"
         raise InputError(f"calibration images: expected {expected}, not {images.shape}")
-    graph = fold(graph)
+    graph = filled(fold(graph), float(np.abs(images).max()))
     if not options.scaled:
         check_powers(graph)
     modules = unify(graph, residuals=not options.scaled)

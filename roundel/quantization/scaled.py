@@ -88,14 +88,15 @@ class ScaledLowering(ModuleLowering):
         return Format(width=BIAS_WIDTH, signed=True, fraction=0)
 
     def _weighted(self, node: Conv | Dense) -> Layer:
-        x = self.inputs[0][1]
+        x, node = self.inputs[0][1], self._exact(node)
         codes, steps, width = self._widened(node, *self._codes(node))
         forms = [Format.of_scale(width=width, signed=True, scale=step) for step in steps.tolist()]
+        matrix = self._matrix(replace(node, weights=codes.astype(np.float64)))
         bias = Format(width=BIAS_WIDTH, signed=True, fraction=0)
         same = len(set(forms)) == 1
         layer = layers.Weighted(
             **self._requantized(self._output()),
-            weights=self._matrix(replace(node, weights=codes.astype(np.float64))).astype(np.int64),
+            weights=matrix.astype(np.int64),
             bias=np.rint(node.bias.astype(np.float64) / (x.scale * steps)).astype(np.int64),
             x=x,
             w=min(forms, key=lambda form: form.fraction),

@@ -303,6 +303,12 @@ def interpolate(layer, x):
     return each((x.shape[0], size[0] * factors[0], size[1] * factors[1], x.shape[3]), one)
 
 
+def fill(layer, x):
+    batch, rows, columns, channels = x.shape
+    shape = (batch, rows, columns, channels + layer["count"])
+    return each(shape, lambda *place: layer["value"] if place[3] >= channels else x[place])
+
+
 def flatten(layer, x):
     return Tensor((x.shape[0], prod(x.shape[1:])), x.values)
 
@@ -332,6 +338,7 @@ KINDS = {
     "max_pool": max_pool,
     "upsample": upsample,
     "interpolate": interpolate,
+    "fill": fill,
     "flatten": flatten,
     "select": select,
     "depth_to_space": depth_to_space,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from roundel.compiler.lowering.gates import lower_gate
-from roundel.compiler.lowering.inputs import Shape, input_tensor
+from roundel.compiler.lowering.inputs import Shape, input_tensor, lower_fill
 from roundel.compiler.lowering.interpolation import lower_interpolate
 from roundel.compiler.lowering.joins import converts, lower_add, lower_concat
 from roundel.compiler.lowering.lowering import Lowering
@@ -21,6 +21,7 @@ from roundel.golden.network import (
     AveragePool,
     Concat,
     DepthToSpace,
+    Fill,
     Flatten,
     Gate,
     Interpolate,
@@ -115,6 +116,7 @@ RULES: dict[type, Callable[..., Any]] = {
     AveragePool: lower_average,
     MaxPool: lower_maximum,
     Upsample: lower_upsample,
+    Fill: lower_fill,
     Flatten: _flatten,
     Add: lower_add,
     Concat: lower_concat,
