@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 
 from roundel.golden.engine import COMMON, TOKEN_FLAGS, EngineParams, ErrorCode, Region, positions
@@ -16,7 +16,7 @@ from roundel.hw.engine.fetch import UNITS, Fetch, fault_layout
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.move import Load, Store
 from roundel.hw.engine.ports import OUTER_ADDRESS
-from roundel.hw.lib import Component, In, Out, named, select
+from roundel.hw.lib import Component, In, Out, delay, named, select
 
 _PLACES = positions(COMMON)
 FLAGS = slice(_PLACES[TOKEN_FLAGS[0]].start, _PLACES[TOKEN_FLAGS[-1]].stop)
@@ -73,10 +73,12 @@ class EngineCore(Component):
         boxes = None
         if params.nms is not None:
             m.submodules.boxes = boxes = Boxes(params)
-            self._writer(m, boxes, bus.writers[BOXES], memory.boxes)
+            self._writer(m, boxes, bus.writers[BOXES], None if params.gates else memory.boxes)
             m.d.comb += [self.boxes.eq(boxes.count), self.boxes_valid.eq(boxes.unit.done)]
             m.d.comb += self.dropped.eq(boxes.dropped)
             self._bases(m, boxes)
+        if params.gates:
+            self._factors(m, memory, boxes, compute)
         self._writer(m, store, bus.writers[STORE], memory.store)
         queues = [DescriptorQueue(params, opcodes) for opcodes in UNITS]
         for name, queue, pieces in zip(("load", "compute", "store"), queues, fetch.pieces, strict=True):
@@ -151,9 +153,26 @@ class EngineCore(Component):
     def _bases(self, m: Module, unit: Any) -> None:
         m.d.comb += [inner.eq(base) for inner, base in zip(unit.bases, self.bases, strict=True)]
 
-    def _writer(self, m: Module, unit: Any, port: wiring.PureInterface, memory: wiring.PureInterface) -> None:
-        """Connect a unit that takes words from the activation memory to the bus."""
-        wiring.connect(m, unit.memory, memory)
+    def _factors(self, m: Module, memory: ActivationMemory, boxes: Boxes | None, compute: Compute) -> None:
+        """Let factors have the port of the box unit, which works at other times."""
+        port, factors, first = memory.boxes, compute.factors, compute.factors.request
+        if boxes is None:
+            wiring.connect(m, factors, port)
+            return
+        asked = delay(m, first.valid & first.ready, memory.READ_LATENCY, "factor_asked", reset=True)
+        m.d.comb += [
+            port.request.valid.eq(first.valid | boxes.memory.request.valid),
+            port.request.payload.eq(Mux(first.valid, first.payload, boxes.memory.request.payload)),
+            factors.valid.eq(port.valid & asked),
+            boxes.memory.valid.eq(port.valid & ~asked),
+            *(reader.data.eq(port.data) for reader in (factors, boxes.memory)),
+            *(reader.request.ready.eq(port.request.ready) for reader in (factors, boxes.memory)),
+        ]
+
+    def _writer(self, m: Module, unit: Any, port: wiring.PureInterface, memory: wiring.PureInterface | None) -> None:
+        """Connect a unit that takes words from the activation memory to the bus, and to `memory` if that is given."""
+        if memory is not None:
+            wiring.connect(m, unit.memory, memory)
         wiring.connect(m, unit.command, port.command)
         wiring.connect(m, unit.data, port.data)
         m.d.comb += unit.written.eq(port.written)

@@ -19,7 +19,7 @@ def piece_layout(params: EngineParams) -> data.StructLayout:
 
 def width(params: EngineParams, opcodes: tuple[Opcode, ...]) -> int:
     """Bits of a descriptor of any of these operations, without the spare ones behind the fields that count."""
-    fields = (known_fields(opcode, activation=params.act_lanes > 0) for opcode in opcodes)
+    fields = (known_fields(opcode, activation=params.act_lanes > 0, gates=params.gates) for opcode in opcodes)
     return max(sum(item.bits for item in items) for items in fields)
 
 

@@ -11,9 +11,9 @@ from roundel.hw.requant import runtime_layout
 OUTER_ADDRESS = 32
 
 
-def descriptor_layout(opcode: Opcode, *, activation: bool = False) -> data.StructLayout:
-    """Return a descriptor of that operation, from bit 0 of its 128 bytes; `activation`: with the last field, too."""
-    items = known_fields(opcode, activation=activation)
+def descriptor_layout(opcode: Opcode, *, activation: bool = False, gates: bool = False) -> data.StructLayout:
+    """Return a descriptor of that operation, from bit 0 of its 128 bytes; `activation`, `gates`: with those fields."""
+    items = known_fields(opcode, activation=activation, gates=gates)
     return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in items})
 
 
@@ -114,7 +114,7 @@ def write_port(params: EngineParams) -> wiring.Signature:
     return wiring.Signature({"request": Out(stream.Signature(payload))})
 
 
-def unit_port(opcode: Opcode, *, activation: bool = False) -> wiring.Signature:
+def unit_port(opcode: Opcode, *, activation: bool = False, gates: bool = False) -> wiring.Signature:
     """How the sequencer drives a unit: `start` for a cycle while not `busy`; the descriptor stands until `done`.
 
     `busy` from the cycle after `start` to the cycle of `done`, which is one cycle long: all its effects are there.
@@ -122,7 +122,7 @@ def unit_port(opcode: Opcode, *, activation: bool = False) -> wiring.Signature:
     return wiring.Signature(
         {
             "start": Out(1),
-            "descriptor": Out(descriptor_layout(opcode, activation=activation)),
+            "descriptor": Out(descriptor_layout(opcode, activation=activation, gates=gates)),
             "busy": In(1),
             "done": In(1),
         }

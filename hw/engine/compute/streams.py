@@ -24,12 +24,14 @@ class Streams(Component):
     ----------
     activation
         Whether the engine has an activation unit.
+    gates
+        Whether weights may be on chip: then there is no transfer of them.
     """
 
-    def __init__(self, *, activation: bool = False):
-        self.activation = activation
+    def __init__(self, *, activation: bool = False, gates: bool = False):
+        self.activation, self.gates = activation, gates
         super().__init__(
-            unit=In(unit_port(Opcode.COMPUTE, activation=activation), "The unit's descriptor."),
+            unit=In(unit_port(Opcode.COMPUTE, activation=activation, gates=gates), "The unit's descriptor."),
             bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
             parameters=Out(stream.Signature(command_layout()), "Transfers of parameters, one a tile."),
             weights=Out(stream.Signature(command_layout()), "Transfers of weights, one a tile."),
@@ -71,7 +73,7 @@ class Streams(Component):
                     transfer.bytes.eq(d[f"{name}_bytes"]),
                 ]
         with m.If(self.unit.start | counter.next):
-            m.d.sync += left.eq(~0)
+            m.d.sync += left.eq(Cat(1, ~d.has_gate, 1) if self.gates else ~0)
         with m.Elif(counter.valid):
             m.d.sync += left.eq(kept)
         with m.If(self.unit.start | self.unit.done):

@@ -12,6 +12,7 @@ from roundel.hw.decoder import Decoder
 from roundel.hw.engine.compute.activation import EngineActivation
 from roundel.hw.engine.compute.array import EngineArray
 from roundel.hw.engine.compute.feeder import Feeder
+from roundel.hw.engine.compute.gates import Gates
 from roundel.hw.engine.compute.parameters import Parameters
 from roundel.hw.engine.compute.results import Residual, Target
 from roundel.hw.engine.compute.streams import Streams
@@ -48,12 +49,13 @@ class Compute(Component):
         self.array = EngineArray(params)
         self.decoder = Decoder(params.decoder)
         self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
-        activation = params.activation is not None
-        descriptor = descriptor_layout(Opcode.COMPUTE, activation=activation)
+        fields = {"activation": params.activation is not None, "gates": params.gates}
+        descriptor = descriptor_layout(Opcode.COMPUTE, **fields)
         command = stream.Signature(command_layout())
         beats = stream.Signature(read_layout(params.bus))
+        factors = {"factors": Out(read_port(params), "Reads factors.")} if params.gates else {}
         super().__init__(
-            unit=In(unit_port(Opcode.COMPUTE, activation=activation), "The unit's descriptor."),
+            unit=In(unit_port(Opcode.COMPUTE, **fields), "The unit's descriptor."),
             number=In(NUMBER, "Number of that descriptor."),
             valid=In(1, "`unit.descriptor` is a COMPUTE descriptor, started or not."),
             next=In(descriptor, "The descriptor behind it."),
@@ -67,6 +69,7 @@ class Compute(Component):
             weights_data=In(beats, "Beats of weights, from the bus reader."),
             feed=Out(feed_port(params), "Reads activations."),
             residual=Out(read_port(params), "Reads residuals."),
+            **factors,
             target=Out(write_port(params), "Writes results."),
             parameters_number=Out(NUMBER, "Number of the descriptor whose streams were asked for last."),
             activity=Out(activity_layout(), "State of this cycle."),
@@ -133,7 +136,7 @@ class Compute(Component):
 
     def _streams(self, m: Module, parameters: Parameters) -> Streams:
         """Ask for the streams of the present descriptor, then for those of the next."""
-        streams = Streams(activation=self.params.activation is not None)
+        streams = Streams(activation=self.params.activation is not None, gates=self.params.gates)
         asked, ahead, use_next = Signal(), Signal(), Signal()  # present's, next's streams; streams work for `next`
         present = named(m, self.valid & ~asked, "present")
         following = named(m, self.next_valid & ~ahead & ~present, "following")
@@ -170,7 +173,10 @@ class Compute(Component):
         """
         array, status, fault = self.array, decoder.status, Signal(fault_layout())
         m.submodules.weights = register = StreamRegister(decoder.outputs.payload.shape())
-        wiring.connect(m, register.outputs, array.weights)
+        if self.params.gates:
+            self._gates(m, register.outputs)
+        else:
+            wiring.connect(m, register.outputs, array.weights)
         m.submodules.numbers = numbers = SyncFIFO(width=NUMBER, depth=STREAMS)
         command, outer = streams.weights, self.weights_command
         m.d.comb += [
@@ -204,6 +210,26 @@ class Compute(Component):
         with m.Elif(parameters.error):
             m.d.sync += [fault.code.eq(ErrorCode.PARAMETERS), fault.number.eq(parameters.error_number)]
             m.d.sync += fault.address.eq(parameters.error_address)
+
+    def _gates(self, m: Module, stream_weights: stream.Interface) -> None:
+        """Let factors be the weights of a layer with `has_gate`, from its start to the last of them."""
+        m.submodules.gates = gates = Gates(self.params)
+        unit, weights, over = self.unit, self.array.weights, Signal()
+        own = named(m, self.valid & unit.descriptor.has_gate & ~over, "own")
+        with m.If(gates.unit.done | unit.done):
+            m.d.sync += over.eq(gates.unit.done)
+        wiring.connect(m, gates.memory, wiring.flipped(self.factors))
+        first, *others = stream_weights.p.weights
+        m.d.comb += [
+            gates.unit.start.eq(unit.start & unit.descriptor.has_gate),
+            gates.unit.descriptor.eq(unit.descriptor),
+            gates.room.eq(weights.ready),
+            weights.valid.eq(Mux(own, gates.valid, stream_weights.valid)),
+            stream_weights.ready.eq(weights.ready & ~own),
+            weights.p.weights[0].eq(Mux(own, gates.factor.value, first)),
+            *(weight.eq(Mux(own, 0, other)) for weight, other in zip(list(weights.p.weights)[1:], others, strict=True)),
+            weights.p.last.eq(Mux(own, gates.factor.last, stream_weights.p.last)),
+        ]
 
     def _activity(self, m: Module) -> None:
         array, feeder = self.array.activity, self.feeder
