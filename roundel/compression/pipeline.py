@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from roundel.compression.drift import Drift, drift
 from roundel.compression.options import CompressOptions
 from roundel.compression.passes import PASSES, Compression
 from roundel.compression.weak_layers import weak_layers
@@ -75,6 +76,8 @@ class Compressed:
         What may be wrong with the images, and layers of which quantization leaves little.
     imported
         How far the network as imported is from onnxruntime, or why that is not known.
+    drift
+        How far the results of the integer network are; None where the file does not quantize, or it is not known.
     """
 
     options: CompressOptions
@@ -90,6 +93,7 @@ class Compressed:
     statistics: ImageStatistics
     warnings: tuple[str, ...] = ()
     imported: ImportCheck
+    drift: Drift | None = None
 
     @property
     def network(self) -> Network:
@@ -128,6 +132,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         statistics=statistics,
         warnings=tuple(_warnings(work, statistics)),
         imported=work.imported,
+        drift=drift(work.original, work.options.model, work.quantized, work.calibration.images),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from roundel.compression.chain import Chain, chain_lines
+from roundel.compression.drift import Drift
 from roundel.compression.opq_table import opq_table
 from roundel.compression.pipeline import Compressed
 from roundel.frontend import ImportCheck
@@ -53,6 +54,7 @@ def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = N
         "chain": None if chain is None else chain.as_dict(),
         "losses": list(result.losses),
         "import": result.imported.as_dict(),
+        "drift": None if result.drift is None else vars(result.drift),
         "notes": [*result.graph.notes, *result.quantized.notes],
     }
 
@@ -141,6 +143,8 @@ def summary(values: ReportPart) -> list[str]:
         lines += [f"- {line}." for line in chain_lines(values["chain"])]
     if values.get("import"):
         lines.append(f"- {ImportCheck(**values['import'])}")
+    if values.get("drift"):
+        lines.append(f"- {Drift(**values['drift'])}")
     return lines + [f"- {note}." for note in values.get("notes", ())]
 
 

@@ -4,6 +4,7 @@ from roundel.frontend.exporter import export_onnx
 from roundel.frontend.importing import (
     ImportCheck,
     against_onnxruntime,
+    onnxruntime_results,
     prepare_original,
     read_graph,
     read_onnx,
@@ -39,6 +40,7 @@ __all__ = [
     "export_onnx",
     "extract",
     "host_note",
+    "onnxruntime_results",
     "prepare",
     "prepare_original",
     "read_graph",

@@ -107,13 +107,39 @@ def against_onnxruntime(graph: Graph, model: Model | Graph, images: NDArray[Any]
         return ImportCheck(reason="the file takes integers of 0 to 255, and the images are no such integers")
     worst = _Worst(graph)
     try:
-        session = _session(onnxruntime, proto, graph, as_it_is=isinstance(model, LoadedModel))
+        wanted = {node.output for node in graph.nodes} | set(graph.names)
+        session = _session(onnxruntime, proto, graph, wanted, as_it_is=isinstance(model, LoadedModel))
         del proto  # the session has the weights
         for part, tensors in _tensors(session, graph, images):
             worst.add(part, tensors)
     except Exception as error:  # kinds of its own: operators, versions and types that it does not have
         return ImportCheck(reason=f"onnxruntime refuses the file: {_told(error)}")
     return worst.check(len(images))
+
+
+def onnxruntime_results(graph: Graph, model: Model | Graph, images: NDArray[Any]) -> Tensors:
+    """Return the network's results as onnxruntime computes them from its file, by the names of the file's outputs.
+
+    Parameters
+    ----------
+    graph, model, images
+        As for `against_onnxruntime`.
+
+    Returns
+    -------
+    dict
+        (images, ...) each, operators on integers by their own kernels; empty where there is nothing to compare with.
+    """
+    if isinstance(model, Graph):
+        return {}
+    try:
+        import onnxruntime
+
+        session = _session(onnxruntime, owned(model), graph, set(graph.names), as_it_is=isinstance(model, LoadedModel))
+        parts = [tensors for _, tensors in _tensors(session, graph, images)]
+    except Exception:  # which `against_onnxruntime` tells
+        return {}
+    return {name: np.concatenate([part[name] for part in parts])[: len(images)] for name in parts[0]}
 
 
 class _Worst:
@@ -162,12 +188,12 @@ class _Worst:
         )
 
 
-def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, *, as_it_is: bool) -> Any:
-    """Return a session that gives every tensor which both have, operator by operator: nothing is merged.
+def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, wanted: set[str], *, as_it_is: bool) -> Any:
+    """Return a session that gives every tensor that is wanted, operator by operator: nothing is merged.
 
     The model is changed: it gets the size, the ends and, unless it is to be taken `as_it_is`, the graph's channels.
     """
-    if not as_it_is:
+    if not as_it_is and wanted - graph.names.keys():
         to_qdq(shown, graph.file)
     if ends := [name for name in made_tensors(shown) if name in graph.names]:
         cut(shown, ends, graph.file)
@@ -176,7 +202,6 @@ def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, *, as_it_is
     source = network_input(shown.graph)
     if source is not None and declared_sizes(source) != (graph.batch, *graph.shape):
         set_input(shown, (graph.batch, *graph.shape) if graph.batch else graph.shape, graph.file)
-    wanted = {node.output for node in graph.nodes} | set(graph.names)
     if shared := [name for name in made_tensors(shown) if name in wanted]:
         cut(shown, shared, graph.file)
     options = onnxruntime.SessionOptions()
