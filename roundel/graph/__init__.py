@@ -3,6 +3,8 @@
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import read_npz
 from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
+from roundel.graph.formula import OPERATIONS, Formula, Step, formula_of
+from roundel.graph.functions import Pointwise, PRelu, function_nodes, known, why_not
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, channels_last, image_shape, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
@@ -34,6 +36,7 @@ __all__ = [
     "AT_ONCE",
     "ELEMENTWISE",
     "MOVERS",
+    "OPERATIONS",
     "ROUNDINGS",
     "Activation",
     "Add",
@@ -48,6 +51,7 @@ __all__ = [
     "Fill",
     "Flatten",
     "Gate",
+    "Formula",
     "Graph",
     "HostOperator",
     "ImageSource",
@@ -57,21 +61,27 @@ __all__ = [
     "MaxPool",
     "Moving",
     "Node",
+    "PRelu",
     "Pad",
+    "Pointwise",
     "Quantize",
     "Reals",
     "Relu",
     "Select",
+    "Step",
     "Upsample",
     "array_of",
     "channels_last",
     "codes_of",
     "filled",
     "fold",
+    "formula_of",
+    "function_nodes",
     "image_shape",
     "integer_of",
     "is_private",
     "kind_of",
+    "known",
     "layer_codes",
     "layer_weights",
     "load_images",
@@ -80,5 +90,6 @@ __all__ = [
     "read_images",
     "read_npz",
     "result_shape",
+    "why_not",
     "window_values",
 ]

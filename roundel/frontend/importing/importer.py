@@ -22,7 +22,7 @@ from roundel.frontend.model import (
     tensor_array,
     too_many,
 )
-from roundel.frontend.operators import DOMAINS, FOLDED, OPERATORS, Operator, Refusal, Scope, fold
+from roundel.frontend.operators import DOMAINS, FOLDED, OPERATORS, Operator, Refusal, Scope, ends, fold
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, ImageSource, Node, padded_shape, result_shape, window_values
 
@@ -94,7 +94,7 @@ def open_scope(model: onnx.ModelProto, file: str) -> Scope:
     """
     proto = model.graph
     constants = {item.name: tensor_array(f"{file}: initializer {item.name}", item) for item in proto.initializer}
-    scope = Scope(file=file, opset=opset_of(model), constants=constants)
+    scope = Scope(file=file, opset=opset_of(model), constants=constants, ends=ends(proto))
     scope.source, shape = _source(proto, scope)
     scope.shapes[scope.source] = shape
     scope.names.add(scope.source)
@@ -140,6 +140,7 @@ def _graph(proto: onnx.GraphProto, scope: Scope, nodes: list[Node]) -> Graph:
     """Return the network of all nodes, and what is behind each output of the file."""
     outputs = [scope.aliases.get(item.name, item.name) for item in proto.output]
     results = [_result(name, scope) for name in outputs]
+    nodes = _without_parts(nodes, scope, results)
     host = tuple(scope.hosted[name] for name in dict.fromkeys(outputs) if name in scope.hosted)
     items = zip(proto.output, outputs, results, strict=True)
     names = {tensor if name in scope.hosted else item.name: tensor for item, name, tensor in items}
@@ -154,6 +155,16 @@ def _graph(proto: onnx.GraphProto, scope: Scope, nodes: list[Node]) -> Graph:
         names=names,
         batch=scope.batch,
     )
+
+
+def _without_parts(nodes: list[Node], scope: Scope, results: list[str]) -> list[Node]:
+    """Return the nodes without those that are part of a function, which another node computes as a whole."""
+    read, kept = set(results), []
+    for node in reversed(nodes):
+        if node.output in read or node.output not in scope.applied:
+            read.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
 
 
 def _operator(scope: Scope, item: onnx.NodeProto) -> Operator:
@@ -211,6 +222,8 @@ def _result(name: str, scope: Scope) -> str:
     view = scope.views.get(name)
     if view is not None and view.refusal is not None:
         raise view.refusal
+    if name in scope.open:
+        raise InputError(f"{scope.file}: output {name} stands for nothing by itself: {scope.open[name]}")
     if name not in scope.shapes:
         raise InputError(f"{scope.file}: output {name} does not depend on the input")
     return name

@@ -1,18 +1,21 @@
 """One function for each operator: how it becomes a node of the graph, a constant, or a refusal."""
 
 from roundel.frontend.operators.constants import FOLDED, fold
-from roundel.frontend.operators.dialects import DOMAINS
+from roundel.frontend.operators.functions import OTHERS, UNARY, ends
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.scope import BATCH, Refusal, Scope
-from roundel.frontend.operators.table import OPERATORS
+from roundel.frontend.operators.table import DOMAINS, OPERATORS
 
 __all__ = [
     "BATCH",
     "DOMAINS",
     "FOLDED",
     "OPERATORS",
+    "OTHERS",
+    "UNARY",
     "Operator",
     "Refusal",
     "Scope",
+    "ends",
     "fold",
 ]

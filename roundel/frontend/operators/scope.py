@@ -64,6 +64,32 @@ class View:
     refusal: Refusal | None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Applied:
+    """An operator that works on each value of its tensors alone, by the tensor that it makes.
+
+    Parameters
+    ----------
+    operator, attributes
+        As in a step of `roundel.graph.Formula`.
+    operands
+        Names of tensors, and constants: one number, or one for each channel.
+    roots
+        Tensors that the result is a function of, of each alone: the nearest first.
+    shape
+        Of the result, without the batch.
+    number
+        Operators come in the order of their numbers.
+    """
+
+    operator: str
+    operands: tuple[str | float | tuple[float, ...], ...]
+    attributes: tuple[tuple[str, float], ...]
+    roots: tuple[str, ...]
+    shape: tuple[int, ...]
+    number: int
+
+
 @dataclass(kw_only=True, eq=False)
 class Scope:
     """The knowledge about tensors so far.
@@ -104,6 +130,12 @@ class Scope:
         Tensors within a chain of operators that move values, flattened maps among them.
     unknown
         Tensors of refused operators that nobody can read, and why; none where the first refusal ends the import.
+    applied
+        Operators that work on each value alone, by the tensors that they make.
+    open
+        Those of these tensors that only such operators can read, and why.
+    ends
+        Tensors that nothing but quantizers comes behind, up to the outputs.
     """
 
     file: str
@@ -123,3 +155,6 @@ class Scope:
     doubtful: set[str] = field(default_factory=set)
     views: dict[str, View] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    applied: dict[str, Applied] = field(default_factory=dict)
+    open: dict[str, str] = field(default_factory=dict)
+    ends: set[str] = field(default_factory=set)

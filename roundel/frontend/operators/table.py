@@ -5,12 +5,12 @@ Every operator is one function in `OPERATORS`; a new one is a function and a lin
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import frexp
 
 import numpy as np
 
 from roundel import graph
-from roundel.frontend.operators import arithmetic, constants, dialects, moves, reductions, shapes, views
+from roundel.frontend.operators import arithmetic, constants, dialects, functions, moves, reductions, shapes, views
+from roundel.frontend.operators.functions import OTHERS, UNARY, function, quantized
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.resize import resize
 from roundel.frontend.operators.transposed import conv_transpose
@@ -89,13 +89,6 @@ def _clip(op: Operator) -> Node | None:
     return graph.Clip(**op.common(), low=low, high=high)
 
 
-def _leaky_relu(op: Operator) -> Node:
-    slope = float(op.get("alpha", 0.01))
-    if not 0 < slope < 1 or frexp(slope)[0] != 0.5:
-        op.fail(f"alpha must be a power of two below 1, such as 0.125, not {slope:g}: in integers it is a shift")
-    return graph.LeakyRelu(**op.common(), slope=slope)
-
-
 def _max_pool(op: Operator) -> Node:
     op.require(storage_order=0)
     if len(op.proto.output) > 1:
@@ -172,25 +165,22 @@ def _softmax(op: Operator) -> None:
     op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Softmax", tensor=op.inputs[0], axis=axis)
 
 
-def _sigmoid(op: Operator) -> None:
-    op.shape(0)
-    op.scope.hosted[op.output] = HostOperator(name=op.name, operator="Sigmoid", tensor=op.inputs[0])
-
+DOMAINS = dialects.DOMAINS | functions.DOMAINS  # of all other operators ONNX's own
 
 OPERATORS: dict[str, Builder] = {
-    "Add": arithmetic.add,
+    "Add": function(arithmetic.add),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
-    "Cast": arithmetic.cast,
-    "Clip": views.through(_clip),
+    "Cast": function(arithmetic.cast),
+    "Clip": views.through(function(_clip)),
     "Concat": _concat,
     "Constant": constants.constant,
     "ConstantOfShape": constants.constant_of_shape,
     "Conv": _conv,
     "ConvTranspose": conv_transpose,
     "DepthToSpace": moves.depth_to_space,
-    "DequantizeLinear": views.through(dialects.dequantize_linear),
-    "Div": arithmetic.divide,
+    "DequantizeLinear": quantized(views.through(dialects.dequantize_linear)),
+    "Div": function(arithmetic.divide),
     "Dropout": shapes.dropout,
     "Flatten": views.flatten,
     "Gather": moves.gather,
@@ -198,32 +188,33 @@ OPERATORS: dict[str, Builder] = {
     "GlobalAveragePool": _global_average_pool,
     "GlobalMaxPool": _global_max_pool,
     "Identity": shapes.identity,
-    "IntQuant": views.through(dialects.quant),
-    "LeakyRelu": views.through(_leaky_relu),
+    "IntQuant": quantized(views.through(dialects.quant)),
+    "LeakyRelu": views.through(function()),
     "MatMul": views.in_any_order(_matmul),
-    "Max": arithmetic.greatest,
+    "Max": function(arithmetic.greatest),
     "MaxPool": _max_pool,
-    "Min": arithmetic.least,
-    "Mul": arithmetic.multiply,
-    "Neg": arithmetic.negate,
+    "Min": function(arithmetic.least),
+    "Mul": function(arithmetic.multiply),
+    "Neg": function(arithmetic.negate),
     "Pad": moves.pad,
-    "Quant": views.through(dialects.quant),
+    "Quant": quantized(views.through(dialects.quant)),
     "QuantizeLinear": views.through(dialects.quantize_linear),
     "ReduceMax": reductions.reduce_max,
     "ReduceMean": reductions.reduce_mean,
     "ReduceSum": reductions.reduce_sum,
-    "Relu": views.through(_relu),
+    "Relu": views.through(function(_relu)),
     "Reshape": views.reshape,
     "Resize": resize,
     "Shape": shapes.shape,
-    "Sigmoid": _sigmoid,
+    "Sigmoid": functions.sigmoid(views.through(function())),
     "Slice": moves.slice_,
     "Softmax": _softmax,
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
     "Squeeze": views.squeeze,
-    "Sub": arithmetic.subtract,
-    "Sum": arithmetic.add,
+    "Sub": function(arithmetic.subtract),
+    "Sum": function(arithmetic.add),
     "Transpose": views.transpose,
     "Unsqueeze": views.unsqueeze,
 }
+OPERATORS |= {kind: views.through(function()) for kind in UNARY} | {kind: function() for kind in OTHERS}

@@ -111,6 +111,9 @@ def through(builder: Builder) -> Builder:
         if op.inputs[0] not in op.scope.codes:
             op.inputs[0] = source
         made = builder(op)
+        op.scope.applied.pop(op.output, None)  # it is in another shape
+        if why := op.scope.open.pop(op.output, None):
+            op.fail(why)
         if isinstance(made, Node):
             made, source = replace(made, output=still), still
         elif op.output in op.scope.aliases:

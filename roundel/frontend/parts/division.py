@@ -179,7 +179,7 @@ def _kept(operators: list[Verdict], owners: Mapping[int, str], host: Host) -> se
 def _integers_leave(examination: Examination, operators: list[Verdict], owners: Mapping[int, str]) -> set[int]:
     """Return operators of the engine that make or read a quantizer's integers which cross to or from the host."""
     scope = examination.scope
-    codes = {*scope.codes, *(name for name in scope.views if name not in scope.shapes)}
+    codes = {*scope.codes, *scope.open, *(name for name in scope.views if name not in scope.shapes)}
     makers = {name: place for place, item in enumerate(operators) for name in item.makes if name in codes}
     stuck: set[int] = set()
     for name in (item.name for item in examination.model.graph.output):

@@ -13,17 +13,22 @@ from numpy.typing import NDArray
 
 from roundel.frontend.importing import check_declared, open_scope, read_node
 from roundel.frontend.model import LoadedModel, too_many
-from roundel.frontend.operators import Refusal, Scope
+from roundel.frontend.operators import OTHERS, UNARY, Refusal, Scope
 from roundel.frontend.parts.sizes import Sizes, inferred, layer_macs, small_constants
 from roundel.graph import Node
 
-ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu")
+ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu", "Sigmoid", *UNARY)
 REDUCING = ("ReduceMax", "ReduceMean", "ReduceSum")
 CHAINED = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze", *REDUCING, "Gemm", "MatMul", *ALONE)
 """Operators that may be steps of a chain, which only its end makes sense of."""
+STEPS = (*ALONE, *OTHERS, "Add", "Cast", "Div", "Max", "Min", "Mul", "Neg", "Sub", "Sum")
+"""Operators that may be steps of a function of one value, which only its last one makes sense of."""
+LATE = ("Exp", "Log", "Sigmoid")
+"""Functions that a host computes where no products lie behind: in 8 bits they would lose what order and size say."""
 PASSES = 12
 """How often a file is gone through, until no more shapes are found."""
 NO_UNIT = "no unit of the engine computes it"
+LAST = "no products lie behind it, and the host computes it exactly"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,10 +149,13 @@ def _examine(loaded: LoadedModel, known: Mapping[str, NDArray[Any]]) -> Examinat
     for item in model.graph.node:
         if item.op_type not in CHAINED:
             _leave_chains(scope, verdicts, outer_reads(item), types, sizes)
+        if item.op_type not in STEPS:
+            _leave_functions(scope, verdicts, outer_reads(item), types, sizes)
         nodes, reason = _read(scope, item)
         _own_names(scope, item, image)
         if reason is not None:
             _leave_chains(scope, verdicts, outer_reads(item), types, sizes)
+            _leave_functions(scope, verdicts, outer_reads(item), types, sizes)
         reads = tuple(dict.fromkeys(scope.aliases.get(name, name) for name in outer_reads(item)))
         reads = tuple(name for name in reads if name in image)
         names = [name for name in item.output if name]
@@ -162,6 +170,8 @@ def _examine(loaded: LoadedModel, known: Mapping[str, NDArray[Any]]) -> Examinat
             Verdict(proto=item, nodes=nodes, reason=reason, constant=constant, reads=reads, macs=macs, weights=weights)
         )
     _leave_chains(scope, verdicts, (item.name for item in model.graph.output), types, sizes)
+    _leave_functions(scope, verdicts, (item.name for item in model.graph.output), types, sizes)
+    _leave_late(model, verdicts)
     return Examination(
         model=model, file=file, scope=scope, verdicts=tuple(verdicts), notes=notes, types=types, sizes=sizes
     )
@@ -214,6 +224,36 @@ def _leave_chains(
         verdicts[place] = replace(verdicts[place], reason=view.refusal.why, nodes=())
         _open_result(scope, name, types, sizes)
         _leave_chains(scope, verdicts, verdicts[place].reads, types, sizes)
+
+
+def _leave_functions(
+    scope: Scope, verdicts: list[Verdict], names: Iterable[str], types: dict[str, int], sizes: dict[str, Sizes]
+) -> None:
+    """Refuse operators that only stand for something as a part of a function, where others need what they give."""
+    for name in (scope.aliases.get(name, name) for name in names):
+        if name not in scope.open:
+            continue
+        why = scope.open.pop(name)
+        del scope.applied[name]
+        place = next(place for place, verdict in enumerate(verdicts) if name in verdict.makes)
+        verdicts[place] = replace(verdicts[place], reason=why, nodes=())
+        _open_result(scope, name, types, sizes)
+        _leave_functions(scope, verdicts, verdicts[place].reads, types, sizes)
+
+
+def _leave_late(model: onnx.ModelProto, verdicts: list[Verdict]) -> None:
+    """Leave functions of `LATE` to the host that others read as they are and no products lie behind."""
+    busy: set[str] = set()  # tensors that products lie behind
+    read = {item.name for item in model.graph.output}  # tensors that are needed as they are
+    for place in reversed(range(len(verdicts))):
+        item = verdicts[place]
+        read.update(name for node in item.nodes for name in node.inputs)
+        if item.reason is not None:
+            read.update(item.reads)
+        if item.macs or not busy.isdisjoint(item.makes):
+            busy.update(item.reads)
+        elif item.operator in LATE and item.reason is None and item.nodes and not read.isdisjoint(item.makes):
+            verdicts[place] = replace(item, reason=LAST, nodes=())
 
 
 def _open_result(scope: Scope, name: str, types: dict[str, int], sizes: dict[str, Sizes]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from roundel.graph.activation import ACTIVATIONS
+from roundel.graph.functions import Pointwise, PRelu
 from roundel.graph.graph import Graph
 from roundel.graph.moving import DepthToSpace, Select
 from roundel.graph.nodes import Affine, Conv, Node, Reals
@@ -60,6 +61,8 @@ def orders_in_weights(graph: Graph) -> Graph:
         conv = items[0]
         assert isinstance(conv, Conv)
         items[0] = _ordered(conv, list(node.channels))
+        items = [replace(item, slopes=item.slopes[list(node.channels)]) if isinstance(item, PRelu) else item
+                 for item in items]  # fmt: skip
         for item in items[:-1]:
             shapes[item.output] = (len(node.channels), *shapes[item.output][1:])
         items[-1] = replace(items[-1], output=node.output)
@@ -74,7 +77,7 @@ def _makers(graph: Graph, nodes: list[Node | None], places: dict[str, int], tens
     chain: list[int] = []
     while graph.uses[tensor] == 1 and tensor in places:
         node = nodes[places[tensor]]
-        if not isinstance(node, (*ACTIVATIONS, Quantize, Conv)):
+        if not isinstance(node, (*ACTIVATIONS, Quantize, Pointwise, PRelu, Conv)):
             return []
         chain.insert(0, places[tensor])
         if isinstance(node, Conv):

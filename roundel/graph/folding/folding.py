@@ -1,4 +1,4 @@
-"""The normal form of a float network: batch normalization folded, activations ahead of operators that move values.
+"""The normal form of a float network: rows of functions made one, factors folded, activations ahead of moves.
 
 Nodes without a reader are removed. Every step preserves all results: exactly, except for the folding of factors into
 weights, which rounds them again.
@@ -16,7 +16,9 @@ from roundel.graph.activation import ACTIVATIONS
 from roundel.graph.folding.channels import affines_first, orders_in_weights
 from roundel.graph.folding.concats import quantized_sources
 from roundel.graph.folding.factors import factors_in_readers
+from roundel.graph.folding.functions import composed
 from roundel.graph.folding.moves import settled
+from roundel.graph.functions import Pointwise, PRelu
 from roundel.graph.graph import Graph
 from roundel.graph.moving import DepthToSpace, Select
 from roundel.graph.nodes import Affine, Conv, Dense, Flatten, MaxPool, Node, Upsample
@@ -24,8 +26,10 @@ from roundel.graph.quantizer import Quantize
 
 MOVERS = (MaxPool, Upsample, Flatten, Select, DepthToSpace)
 """Operators whose results are values of their input: whatever is monotonic commutes with them."""
-ELEMENTWISE = (*ACTIVATIONS, Quantize)
+MONOTONIC = (*ACTIVATIONS, Quantize)
 """Operators that are monotonic and act on each value alone."""
+ELEMENTWISE = (*MONOTONIC, Pointwise, PRelu)
+"""Operators that act on each value alone."""
 
 
 def fold(graph: Graph) -> Graph:
@@ -42,7 +46,7 @@ def fold(graph: Graph) -> Graph:
     InputError
         An `Affine` of features has no such operator before it, or one that others read as well.
     """
-    plain = _without_affine(factors_in_readers(affines_first(settled(needed(graph)))))
+    plain = _without_affine(factors_in_readers(affines_first(settled(composed(needed(graph))))))
     return quantized_sources(orders_in_weights(_activations_first(plain)))
 
 
@@ -115,6 +119,7 @@ def _activations_first(graph: Graph) -> Graph:
     for index, node in enumerate(graph.nodes):
         free = {graph.source} if isinstance(node, Quantize) else set()
         movers = _movers_before(nodes, makers, uses, node.inputs[0], free) if isinstance(node, ELEMENTWISE) else []
+        movers = _commuting(nodes, movers, node)
         if not movers:
             continue
         first, last, between = movers[0], movers[-1], node.inputs
@@ -145,6 +150,22 @@ def _movers_before(
         movers.append(index)
         tensor = _at(nodes, index).inputs[0]
     return []
+
+
+def _commuting(nodes: list[Node | None], movers: list[int], node: Node) -> list[int]:
+    """Return those of some movers in a row, from the last one back, that what follows them may stand before.
+
+    A function that falls somewhere does not commute with a maximum, slopes by channel with no other order of channels.
+    """
+    kinds: tuple[type[Node], ...] = MOVERS
+    if isinstance(node, Pointwise):
+        kinds = (Upsample, Flatten, Select, DepthToSpace)
+    elif isinstance(node, PRelu):
+        kinds = (Upsample, MaxPool) if (node.slopes >= 0).all() else (Upsample,)
+    count = 0
+    while count < len(movers) and isinstance(nodes[movers[-1 - count]], kinds):
+        count += 1
+    return movers[len(movers) - count :]
 
 
 def _at(nodes: list[Node | None], index: int) -> Node:

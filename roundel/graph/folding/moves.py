@@ -14,6 +14,7 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import Window
 from roundel.golden.rounding import Ints
 from roundel.graph.activation import ACTIVATIONS
+from roundel.graph.functions import Pointwise, PRelu
 from roundel.graph.graph import Graph
 from roundel.graph.moving import Crop, Pad
 from roundel.graph.nodes import AveragePool, Clip, Concat, Conv, MaxPool, Node, Relu
@@ -41,10 +42,11 @@ def _borders_last(graph: Graph) -> Graph:
     nodes, shapes, uses = {node.output: node for node in graph.nodes}, dict(graph.shapes), graph.uses
     for node in graph.nodes:
         before = nodes.get(node.inputs[0])
-        if not isinstance(node, (*ACTIVATIONS, Quantize)) or not isinstance(before, Pad) or uses[before.output] > 1:
+        kinds = (*ACTIVATIONS, Quantize, Pointwise, PRelu)
+        if not isinstance(node, kinds) or not isinstance(before, Pad) or uses[before.output] > 1:
             continue
         value = np.float32(before.value)
-        if node.compute(np.asarray(value)) == value:
+        if (node.compute(np.full((1, shapes[before.output][0]), value)) == value).all():
             nodes[before.output] = replace(node, inputs=before.inputs, output=before.output)
             nodes[node.output] = replace(before, inputs=(before.output,), output=node.output)
             shapes[before.output] = shapes[before.inputs[0]]
