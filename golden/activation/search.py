@@ -26,6 +26,7 @@ def best_table(
     output: Format,
     histogram: tuple[ArrayLike, ArrayLike] | None = None,
     limit: float = 2.0,
+    finest: int | None = None,
 ) -> Fitted:
     """Return the best table of a function, with the word format that it needs.
 
@@ -45,6 +46,8 @@ def best_table(
         How often inputs come, as `numpy.histogram` gives it; None: all alike.
     limit
         Greatest error that is allowed, in ULP.
+    finest
+        Most fractional bits that a word may have; None: any.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def best_table(
     shapes = [
         (*estimate(goal(word), shape), goal(word), shape)
         for word, shift in _formats(params, low, high, output)
+        if finest is None or word.fraction <= finest
         if goal(word).least_error + 0.25 < limit
         for shape in _shapes(goal(word), shift, limit)
     ]

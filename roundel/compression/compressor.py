@@ -43,6 +43,7 @@ def compress(
     bias_bits: int = 8,
     rounding: Rounding | str | None = None,
     per_channel: bool = False,
+    activation_error: float = 2.0,
     finetune: ImageSource | None = None,
     epochs: int | None = None,
     learning_rate: float | None = None,
@@ -90,6 +91,9 @@ def compress(
         Rounding of the requantizers; None: half up, or half to even where activations are quantized already.
     per_channel
         A shift for every output channel instead of one for a layer.
+    activation_error
+        Greatest error of the table of an activation, in steps of its output (ULP), 0.5 to 128; a layer of which no
+        table is within that is refused.
     finetune
         Images, with `labels` or without, to fine-tune on; needs torch.
     epochs, learning_rate, weight_decay
@@ -142,6 +146,7 @@ def compress(
                 activation_bits=activation_bits,
                 bias_bits=bias_bits,
                 per_channel=per_channel,
+                activation_error=activation_error,
             ),
             rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
             refit=refit,

@@ -48,6 +48,7 @@ def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = N
         "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
         "advice": result.advised.as_dict() if result.advised else None,
         "layers": [_layer(choice, layers[choice.name]) for choice in result.quantized.choices],
+        "functions": [vars(row) for row in result.quantized.functions],
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
@@ -103,6 +104,8 @@ def report_lines(values: ReportPart) -> list[str]:
         ["## Layers", "", *_table(LAYERS if values["options"]["requant"] == "shift" else SCALED, values["layers"])],
         ["## Weight streams", "", *_table(STREAMS, values["streams"])],
     ]
+    if values.get("functions"):
+        parts.insert(2, ["## Activations", "", *_table(FUNCTIONS, values["functions"]), "", FUNCTIONS_NOTE])
     if values["advice"]:
         parts.append(["## Scales", "", *advice_lines(values["advice"]), "", *advice_table(values["advice"])])
     if values["opq"]:
@@ -138,6 +141,12 @@ def summary(values: ReportPart) -> list[str]:
             else f"kept by {values['advice']['requant']}"
         )
         lines.append(f"- Scales that are not powers of two: {how}.")
+    if values.get("functions"):
+        worst = max(values["functions"], key=lambda row: row["greatest"])
+        lines.append(
+            f"- {len(values['functions'])} activations by tables, the greatest error {worst['greatest']:.2f} steps of "
+            f"the output (ULP; {worst['function']} of {worst['layer']})."
+        )
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in values["host"]]
     if values.get("chain") and not values["host"]:
         lines += [f"- {line}." for line in chain_lines(values["chain"])]
@@ -159,6 +168,7 @@ def _options(result: Compressed) -> ReportPart:
         "activation_bits": search.activation_bits,
         "bias_bits": search.bias_bits,
         "per_channel": search.per_channel,
+        "activation_error": search.activation_error,
         "rounding": _roundings(result),
         "requant": search.requant.value,
         "refit": options.refit,
@@ -232,6 +242,15 @@ SCALED: tuple[Column, ...] = (
     ("output bits", "output_bits", ""),
     ("SQNR, dB", "sqnr_db", ".1f"),
 )
+FUNCTIONS: tuple[Column, ...] = (
+    ("layer", "layer", ""),
+    ("function", "function", ""),
+    ("fold", "fold", ""),
+    ("N of a word", "word", ""),
+    ("N_o", "n_o", ""),
+    ("greatest error, ULP", "greatest", ".2f"),
+    ("mean", "mean", ".2f"),
+)
 STREAMS: tuple[Column, ...] = (
     ("layer", "layer", ""),
     ("file", "file", ""),
@@ -274,6 +293,13 @@ OPQ_NOTE = (
     "Errors: predicted under a Laplace model, measured on the weights, before any fine-tuning. `codes` leaves "
     "positions out; `floor` is the least under the Laplace model, `entropy` that of the codes as they are, both with "
     "positions."
+)
+
+
+FUNCTIONS_NOTE = (
+    "Functions by tables of 16 pieces, on words of 11 bits (docs/activations.md): error in steps of "
+    "the output, against the float function of the unrounded sum, the greatest at any input between those of "
+    "calibration and the mean over these inputs."
 )
 
 

@@ -6,7 +6,7 @@ add. The greatest of the three is named.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roundel.golden.formats import Format
 from roundel.golden.network import Layer, Network, Weighted, im2col, steps
 from roundel.golden.rounding import Ints
-from roundel.graph import Graph, Reals
+from roundel.graph import Graph, Node, Reals
 from roundel.quantization import LEAST_DB, Quantized, integer_order, sqnr_db
 
 SAMPLE, VALUES = 16, 1 << 20  # most calibration images on which causes are told apart, and values of them
@@ -25,11 +25,15 @@ MOST_BITS = 8  # that an activation or a weight can be given
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tensors:
-    """Every tensor of both networks on some images, by layer: real numbers and integers in one order of axes."""
+    """Every tensor of both networks on some images, by layer: real numbers and integers in one order of axes.
+
+    `functions` has the functions of one value behind layers.
+    """
 
     network: Network
     real: Mapping[str, Reals]
     codes: Mapping[str, Ints]
+    functions: Mapping[str, Node] = field(default_factory=dict)
 
     def form(self, name: str) -> Format:
         """Return the format of a layer's result, or of the input."""
@@ -123,7 +127,8 @@ def _tensors(graph: Graph, quantized: Quantized, images: NDArray[np.generic]) ->
     real = {network.source: integer_order(graph, graph.source, values[graph.source])}
     real |= {module.name: integer_order(graph, module.tensor, values[module.tensor]) for module in quantized.modules}
     held = {step.layer.name: step.outputs for step in steps(network, codes)}
-    return Tensors(network=network, real=real, codes={network.source: codes, **held})
+    functions = {module.name: module.function for module in quantized.modules if module.function is not None}
+    return Tensors(network=network, real=real, codes={network.source: codes, **held}, functions=functions)
 
 
 def _weights_error(layer: Weighted, real: NDArray[np.float64], tensors: Tensors) -> float:
@@ -131,9 +136,11 @@ def _weights_error(layer: Weighted, real: NDArray[np.float64], tensors: Tensors)
     x = np.asarray(tensors.real[layer.sources[0]], dtype=np.float64) / layer.x.scale + layer.x.zero
     columns = x.reshape(-1, x.shape[-1]) if layer.window is None else im2col(x, layer.window, layer.x.zero)
     units = np.ldexp(layer.x.mantissa * layer.weight_mantissas, -layer.product_fractions)
-    sums = (columns @ layer.dense_weights.astype(np.float64) + layer.aligned_bias) * units
+    sums: Reals = (columns @ layer.dense_weights.astype(np.float64) + layer.aligned_bias) * units
+    if layer.activation is not None:
+        sums = tensors.functions[layer.name].compute(np.asarray(sums, np.float64))
     if layer.residual is not None:
-        sums += np.asarray(tensors.real[layer.sources[1]], dtype=np.float64).reshape(sums.shape)
+        sums = sums + np.asarray(tensors.real[layer.sources[1]], dtype=np.float64).reshape(sums.shape)
     sums = np.where(sums < 0, np.ldexp(sums, -layer.leak), sums)
     ends = real.min(), real.max()  # of the activation, if there is one
     return _mean_square(np.clip(sums.reshape(real.shape), *ends) - real)

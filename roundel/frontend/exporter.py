@@ -4,7 +4,7 @@ Weights that are whole multiples of a step leave as int8 constants behind a `Deq
 the codes themselves. Everything else, biases and activations, stays float.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from roundel.golden.rounding import limits
 from roundel.graph import Conv, Dense, Graph, Node, codes_of
 
 OPSET, IR_VERSION = 17, 8  # the newest that onnxruntime 1.12 runs
+NO_EXPORT = ("Gelu", "Mish", "Swish")  # newer than that, where they are parts of other functions
 QONNX = "qonnx.custom_op.general"
 QONNX_NAMES = {"HALF_ODD": "ROUND", "HALF_CEIL": "HALF_UP", "HALF_FLOOR": "HALF_DOWN"}  # with a zero point, or unsigned
 DILATED_OPSET, DILATED_IR_VERSION = 19, 9  # since which the mean of dilated windows is there
@@ -40,7 +41,7 @@ def to_onnx(network: Graph) -> onnx.ModelProto:
     InputError
         A node that ONNX has no operator for, or weights that are no multiples of their step in 8 bits.
     """
-    writer = _Writer(network.file)
+    writer = _Writer(network.file, network.shapes)
     for node in network.nodes:
         if type(node) not in BUILDERS:
             raise InputError(f"{network.file}: node {node.name}: {type(node).__name__} cannot be exported")
@@ -73,11 +74,14 @@ class _Writer:
     ----------
     file
         The network's name, for messages.
+    shapes
+        Of all tensors, without the batch.
     opset
         Version of ONNX's operators that the nodes so far need.
     """
 
     file: str
+    shapes: Mapping[str, tuple[int, ...]]
     opset: int = OPSET
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
@@ -257,6 +261,33 @@ def _pad(writer: _Writer, node: graph.Pad) -> None:
     writer.add("Pad", node.name, [*node.inputs, pads, value], node.output)
 
 
+def _pointwise(writer: _Writer, node: graph.Pointwise) -> None:
+    """Write the steps of a function, each an operator."""
+    names = [node.inputs[0]]
+    for number, step in enumerate(node.formula.steps, 1):
+        last = number == len(node.formula.steps)
+        output = node.output if last else f"{node.output}.{number}"
+        operands = [
+            names[item]
+            if isinstance(item, int)
+            else writer.constant(f"{node.name}.{number}.{place}", np.asarray(item, np.float32))
+            for place, item in enumerate(step.operands)
+        ]
+        attributes = dict(step.attributes)
+        if step.operator in NO_EXPORT:
+            raise InputError(f"{writer.file}: node {node.name}: {step.operator} cannot be exported in opset {OPSET}")
+        if step.operator == "Cast":
+            attributes = {"to": TensorProto.FLOAT if attributes["real"] else TensorProto.BOOL}
+        writer.add(step.operator, node.name if last else f"{node.name}.{number}", operands, output, **attributes)
+        names.append(output)
+
+
+def _prelu(writer: _Writer, node: graph.PRelu) -> None:
+    axes = len(writer.shapes[node.inputs[0]])
+    slopes = writer.constant(f"{node.name}.slopes", node.slopes.astype(np.float32).reshape(-1, *(1,) * (axes - 1)))
+    writer.add("PRelu", node.name, [*node.inputs, slopes], node.output)
+
+
 def _plain(operator: str, **attributes: Any) -> Callable[[_Writer, Any], None]:
     """Return what writes a node that is an operator without constants or attributes of its own."""
     return lambda writer, node: writer.add(operator, node.name, [*node.inputs], node.output, **attributes)
@@ -288,7 +319,9 @@ BUILDERS: dict[type[Node], Callable[[_Writer, Any], None]] = {
         "LeakyRelu", node.name, [*node.inputs], node.output, alpha=node.slope
     ),
     graph.MaxPool: _max_pool,
+    graph.PRelu: _prelu,
     graph.Pad: _pad,
+    graph.Pointwise: _pointwise,
     graph.Quantize: _quantize,
     graph.Relu: _plain("Relu"),
     graph.Select: _select,

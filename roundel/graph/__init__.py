@@ -4,7 +4,7 @@ from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import read_npz
 from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
 from roundel.graph.formula import OPERATIONS, Formula, Step, formula_of
-from roundel.graph.functions import Pointwise, PRelu, function_nodes, known, why_not
+from roundel.graph.functions import Pointwise, PRelu, function_nodes, function_of, known, why_not
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, channels_last, image_shape, load_images, read_images
 from roundel.graph.inputs import array_of, integer_of, kind_of
@@ -77,6 +77,7 @@ __all__ = [
     "fold",
     "formula_of",
     "function_nodes",
+    "function_of",
     "image_shape",
     "integer_of",
     "is_private",

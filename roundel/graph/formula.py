@@ -175,11 +175,15 @@ def _gelu(x: Values, tanh: float = 0.0) -> Values:
 
 
 def _clip(x: Values, low: Any, high: Any) -> Values:
-    return np.minimum(np.maximum(x, low), high)
+    return np.asarray(np.minimum(np.maximum(x, low), high))
 
 
 def _shrink(x: Values, bias: float = 0.0, lambd: float = 0.5) -> Values:
     return np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0 * x))
+
+
+def _where(condition: Values, x: Values, y: Values) -> Values:
+    return np.asarray(np.where(condition, x, y))
 
 
 def _of_all(operation: Callable[[Any, Any], Any]) -> Callable[..., Values]:
@@ -242,7 +246,7 @@ OPERATIONS: Mapping[str, Callable[..., Values]] = MappingProxyType(
         "Tan": np.tan,
         "Tanh": np.tanh,
         "ThresholdedRelu": lambda x, alpha=1.0: np.where(x > alpha, x, 0 * x),
-        "Where": lambda condition, x, y: np.where(condition, x, y),
+        "Where": _where,
         "Xor": np.logical_xor,
     }
 )

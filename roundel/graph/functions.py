@@ -31,12 +31,14 @@ class Pointwise(Node):
     ----------
     formula
         The function, the same for all channels.
-    function
-        The function under its name, in binary64: what tables are fitted to.
     """
 
     formula: Formula
-    function: Function
+
+    @property
+    def function(self) -> Function:
+        """The function under its name, in binary64: what tables are fitted to."""
+        return function_of(self.formula)
 
     def compute(self, *inputs: Reals) -> Reals:
         """Return the function of each value, in the type of the input; any shape."""
@@ -192,8 +194,9 @@ def function_nodes(*, name: str, source: str, output: str, formula: Formula, cha
         return PRelu(**common, slopes=_slopes(formula, channels))
     match known(formula):
         case ("affine", attributes):
-            values = {key: np.full(channels, value, np.float32) for key, value in attributes}
-            return Affine(**common, **values)
+            ends = dict(attributes)
+            scale, offset = (np.full(channels, ends[key], np.float32) for key in ("scale", "offset"))
+            return Affine(**common, scale=scale, offset=offset)
         case ("relu", _):
             return Relu(**common)
         case ("clip", attributes):
@@ -203,11 +206,18 @@ def function_nodes(*, name: str, source: str, output: str, formula: Formula, cha
         case ("leaky_relu", ((_, alpha),)) if 0 < alpha < 1 and frexp(np.float32(alpha))[0] == 0.5:
             return LeakyRelu(**common, slope=float(np.float32(alpha)))
         case (kind, attributes):
-            return Pointwise(
-                **common, formula=named_formula(kind, **dict(attributes)), function=named(kind, **dict(attributes))
-            )
+            return Pointwise(**common, formula=named_formula(kind, **dict(attributes)))
     check(formula)
-    return Pointwise(**common, formula=formula, function=Function(name=str(formula), compute=formula))
+    return Pointwise(**common, formula=formula)
+
+
+@lru_cache(maxsize=1 << 12)
+def function_of(formula: Formula) -> Function:
+    """Return a formula as a function with a name: that of `roundel.golden.activation`, or its operators."""
+    match known(formula):
+        case (kind, attributes) if kind != "affine":
+            return named(kind, **dict(attributes))
+    return Function(name=str(formula), compute=formula)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -242,4 +252,4 @@ def _slopes(formula: Formula, channels: int) -> Reals:
         raise ValueError("a function that differs between channels: supported is a slope of negative values (PRelu)")
     if np.abs(slopes).max() > MOST_SLOPE:
         raise ValueError(f"slopes of negative values must be at most {MOST_SLOPE:g}, not {np.abs(slopes).max():g}")
-    return slopes[:, 0].astype(np.float32)
+    return np.asarray(slopes[:, 0], np.float32)

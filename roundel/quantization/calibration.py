@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from roundel.golden.network import Layer, Step
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Reals
+from roundel.quantization.modules import Module, integer_order
 
 Codes = NDArray[np.int16]  # activations have at most 16 bits: a quarter of the memory of `Ints`
 BATCH_VALUES = 1 << 24  # window values, or others where there is no window, that a layer works on at once
@@ -46,6 +47,61 @@ class Floats:
     def _read(self, tensor: str) -> Reals:
         self._reads[tensor] -= 1
         return self._values[tensor] if self._reads[tensor] > 0 else self._values.pop(tensor)
+
+
+class RealTensors:
+    """Real results of modules, and what their functions get, in the integer network's order of axes and features.
+
+    Parameters
+    ----------
+    graph, images
+        The float network, and what it runs on.
+    modules
+        In dataflow order.
+    """
+
+    def __init__(self, graph: Graph, images: NDArray[np.generic], modules: Iterable[Module]) -> None:
+        self._graph = graph
+        self._ends: dict[str, tuple[float, float]] = {}
+        self._kept: dict[str, Reals] = {}
+        wanted = [name for module in modules for name in (*_around_function(module), module.tensor)]
+        self._floats = Floats(graph, images, wanted)
+
+    def of(self, tensor: str) -> Reals:
+        """Return a tensor, and forget it."""
+        return self._kept.pop(tensor) if tensor in self._kept else self._taken(tensor)
+
+    def keep(self, tensor: str, values: Reals) -> None:
+        """Remember a tensor that is needed once more."""
+        self._kept[tensor] = values
+
+    def before(self, module: Module) -> tuple[float, float]:
+        """Return the least and the greatest number that a module's function gets; 0 for modules without one."""
+        for name in _around_function(module)[:1]:
+            if name not in self._ends:
+                values = self._floats.take(name)
+                finite = values[np.isfinite(values)]
+                self._ends[name] = float(finite.min(initial=0)), float(finite.max(initial=0))
+                for behind in _around_function(module)[1:]:
+                    self._kept[behind] = self._taken(behind)
+            return self._ends[name]
+        return 0.0, 0.0
+
+    def release(self, module: Module) -> None:
+        """Forget what a module's function gives, which is not needed by itself."""
+        for name in _around_function(module)[1:]:
+            self._kept.pop(name, None)
+
+    def _taken(self, tensor: str) -> Reals:
+        return integer_order(self._graph, tensor, self._floats.take(tensor))
+
+
+def _around_function(module: Module) -> tuple[str, ...]:
+    """Return what a module's function gets, and what it gives where a sum follows it; nothing without a function."""
+    node = module.function
+    if node is None:
+        return ()
+    return (node.inputs[0], node.output) if module.adds_behind else (node.inputs[0],)
 
 
 def sample_positions(images: int, positions: int, most: int, seed: int) -> Ints:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from roundel.golden import network as layers
 from roundel.golden.formats import Format, align, signed_width
-from roundel.golden.network import Window
+from roundel.golden.network import Activated, Window
 from roundel.golden.rounding import Ints
 from roundel.graph import Conv, Dense, Graph, Reals
 from roundel.quantization.calibration import Codes, sample_positions
+from roundel.quantization.function_tables import FunctionRow
 from roundel.quantization.given import Given
 from roundel.quantization.modules import Module
 from roundel.quantization.quantizers import Lift, Way, given_format, way_of
@@ -37,11 +38,15 @@ class LoweringBase:
         Weights of the module, if they are integers already.
     exact
         Whether a mean that some multiplier rounds wrongly is refused; else the nearest multiplier is good enough.
+    before
+        Least and greatest real number that the module's function gets, if it has one.
 
     Attributes
     ----------
     notes
         After `layer`: what a user should know of it, a sentence each.
+    functions
+        After `layer`: its activation with the error of its table, if it has one.
     """
 
     graph: Graph
@@ -51,10 +56,15 @@ class LoweringBase:
     options: QuantizeOptions
     given: Given | None
     exact: bool = True
+    before: tuple[float, float] = (0.0, 0.0)
     notes: list[str] = field(default_factory=list)
+    functions: list[FunctionRow] = field(default_factory=list)
 
     def _common(self, output: Format) -> dict[str, Any]:
         return {"name": self.module.name, "sources": self.module.sources, "output": output}
+
+    def _rounded(self, output: Format) -> dict[str, Any]:
+        return self._common(output) | {"rounding": self._way.rounding}
 
     def _requantized(self, output: Format) -> dict[str, Any]:
         rest = {"rounding": self._way.rounding, "bounds": self._goal.bounds(output), "leak": self._goal.activation.leak}
@@ -127,7 +137,14 @@ class LoweringBase:
         return Window(kernel=(1, 1)) if self.inputs[0][0].ndim == 4 else None
 
     def _channelwise(
-        self, window: Window | None, w: Format, output: Format, *, bias: int = 0, residual: Format | None = None
+        self,
+        window: Window | None,
+        w: Format,
+        output: Format,
+        *,
+        bias: int = 0,
+        residual: Format | None = None,
+        activation: Activated | None = None,
     ) -> layers.Weighted:
         """Return a convolution in which every channel has one weight, that of a mean: what has a bias, as means do not.
 
@@ -141,10 +158,14 @@ class LoweringBase:
             Formats of the result, and of a tensor that is added.
         bias
             In units of the products.
+        activation
+            The function behind the product, if there is one.
         """
         x, channels, taps = self.inputs[0][1], self.inputs[0][0].shape[-1], window.taps if window else 1
+        rest = self._requantized(output) if activation is None else self._rounded(output)
         return layers.Weighted(
-            **self._requantized(output),
+            **rest,
+            activation=activation,
             weights=np.full((taps, channels), int(w.encode(np.asarray(1 / taps)))),
             bias=np.full(channels, bias),
             x=x,

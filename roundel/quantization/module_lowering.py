@@ -28,15 +28,15 @@ from roundel.graph import (
     Upsample,
 )
 from roundel.quantization.calibration import Codes
+from roundel.quantization.function_lowering import FunctionGoal, FunctionLowering
 from roundel.quantization.given import given_bias
 from roundel.quantization.lowering_base import lifted
 from roundel.quantization.modules import feature_order
 from roundel.quantization.quantizers import Lift
 from roundel.quantization.search_weights import Triple, WeightedSearch
-from roundel.quantization.value_lowering import ValueLowering
 
 
-class ModuleLowering(ValueLowering):
+class ModuleLowering(FunctionLowering):
     """One module on its way to an integer layer."""
 
     def layer(self) -> Layer:
@@ -83,7 +83,7 @@ class ModuleLowering(ValueLowering):
                 return layers.DepthToSpace(**self._common(form), factor=node.factor, by_channel=node.by_channel)
             case Concat():
                 return self._concat()
-        return self._elementwise()
+        return self._elementwise() if self.module.function is None else self._function_alone()
 
     def _weighted(self, node: Conv | Dense) -> Layer:
         (codes, x), node = self.inputs[0], self._exact(node)
@@ -94,10 +94,11 @@ class ModuleLowering(ValueLowering):
             columns = _columns(codes, window, self._sample)
         else:
             columns = self._sampled(codes)
-        residual = None
+        function, residual = self.module.function, None
         if len(self.inputs) > 1:
             form = self.inputs[1][1]
             residual = self._sampled(self.inputs[1][0]).astype(np.int64) - form.zero, form
+        goal = self._goal if function is None else self._function_goal(residual)
         search = WeightedSearch(
             columns=columns,
             weights=self._matrix(node),
@@ -105,26 +106,27 @@ class ModuleLowering(ValueLowering):
             x=x,
             groups=groups,
             taps=taps,
-            residual=residual,
+            residual=residual if function is None else None,
             bits=self.given.format.width if self.given else self.options.bits_of(self.module.name),
-            goal=self._goal,
+            goal=goal,
             given=self._given_matrix(node),
             given_bias=self._given_bias(node, x),
         )
         search, chosen = self._best(search, node)
-        layer = layers.Weighted(
-            **self._requantized(chosen.output),
-            weights=chosen.weights,
-            bias=chosen.b.encode(search.bias),
-            x=x,
-            w=chosen.w,
-            b=chosen.b,
-            window=window,
-            residual=residual[1] if residual else None,
-            groups=groups,
-            w_fractions=chosen.w_fractions,
-        )
-        return lifted(layer, self._way)
+        parts: dict[str, Any] = {
+            "weights": chosen.weights,
+            "bias": chosen.b.encode(search.bias),
+            "x": x,
+            "w": chosen.w,
+            "b": chosen.b,
+            "window": window,
+            "groups": groups,
+            "w_fractions": chosen.w_fractions,
+        }
+        added = residual[1] if residual else None
+        if isinstance(goal, FunctionGoal):
+            return self._weighted_function(goal, columns, parts, chosen.output, added)
+        return lifted(layers.Weighted(**self._requantized(chosen.output), **parts, residual=added), self._way)
 
     def _best(self, search: WeightedSearch, node: Conv | Dense) -> tuple[WeightedSearch, Triple]:
         """Return the best formats, and the search for them.

@@ -30,8 +30,11 @@ from roundel.graph import (
     Graph,
     LeakyRelu,
     Node,
+    Pointwise,
+    PRelu,
     Quantize,
     Reals,
+    Relu,
     fold,
     is_private,
 )
@@ -79,6 +82,16 @@ class Module:
     def is_weighted(self) -> bool:
         """Whether the module multiplies weights: a convolution or a matrix product."""
         return isinstance(self.node, Conv | Dense)
+
+    @property
+    def function(self) -> Pointwise | PRelu | None:
+        """Its function of one value that needs a table, if it has one."""
+        return next((node for node in self.nodes if isinstance(node, Pointwise | PRelu)), None)
+
+    @property
+    def adds_behind(self) -> bool:
+        """Whether it adds a tensor behind its function."""
+        return self.function is not None and any(isinstance(node, Add) for node in self.nodes)
 
     @property
     def activation(self) -> Activation:
@@ -201,9 +214,20 @@ def _takes(graph: Graph, modules: dict[str, Module], owner: Module, node: Node) 
     """Whether `owner` can take in an activation or quantization of its result."""
     if isinstance(owner.node, Concat) and isinstance(node, Clip | LeakyRelu):
         return False  # it only shifts, and clamps to its format
+    if isinstance(node, Pointwise | PRelu):
+        return owner.is_weighted and len(owner.nodes) == 1 and is_private(graph, node.inputs[0])
+    if owner.function is not None and not (isinstance(node, Relu) or _fills_byte(node)):
+        return False  # the unit clamps to its format and rounds to the nearest, and does nothing else
     if owner.moves or owner.quantizer is not None:  # the same quantization again, and only that, changes nothing
         return isinstance(node, Quantize) and _same(_quantizer(modules, owner), node)
     return is_private(graph, node.inputs[0])
+
+
+def _fills_byte(node: Node) -> bool:
+    """Whether a node is a quantizer to all integers of 8 bits, as an activation unit gives them."""
+    if not isinstance(node, Quantize) or node.rounding != "ROUND":
+        return False
+    return (node.low - node.zero_point, node.high - node.zero_point) in ((-128, 127), (0, 255))
 
 
 def _quantizer(modules: dict[str, Module], module: Module) -> Quantize | None:
@@ -225,4 +249,5 @@ def _host(graph: Graph, modules: dict[str, Module], made_by: dict[str, str], add
     if module is None or module.tensor != last or not is_private(graph, last):
         return None
     plain = isinstance(module.node, Conv | Dense) and len(module.nodes) == 1
+    plain = plain or isinstance(module.nodes[-1], Pointwise | PRelu)
     return module if plain and made_by[add.inputs[0]] != made_by[add.inputs[1]] else None

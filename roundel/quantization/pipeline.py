@@ -5,7 +5,7 @@
 a window of a few bits around the maximum-magnitude estimate. docs/quantization.md is the normative text.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -18,12 +18,14 @@ from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Concat, Encoding, Layer, Network, Requantized, Weighted
 from roundel.golden.rounding import Rounding
-from roundel.graph import Graph, Quantize, Reals, filled, fold
-from roundel.quantization.calibration import Codes, Floats, steps_in_batches
+from roundel.graph import Add, Graph, PRelu, Quantize, Reals, filled, fold
+from roundel.quantization.calibration import Codes, RealTensors, steps_in_batches
+from roundel.quantization.function_lowering import residual_fits
+from roundel.quantization.function_tables import FunctionRow
 from roundel.quantization.given import Given, check_powers, given_weights
 from roundel.quantization.module_lowering import ModuleLowering
-from roundel.quantization.modules import Module, input_quantizers, integer_order, unify
-from roundel.quantization.quantizers import encoding_of, file_format, input_format
+from roundel.quantization.modules import Module, input_quantizers, unify
+from roundel.quantization.quantizers import encoding_of, file_format, given_format, input_format
 from roundel.quantization.scaled import ScaledLowering
 from roundel.quantization.search import QuantizeOptions, search_input, squared_error
 from roundel.quantization.sqnr import sqnr_db
@@ -81,6 +83,8 @@ class Quantized:
         Modules behind its layers, in dataflow order.
     choices
         Choices for the modules that have a requantizer, in the same order.
+    functions
+        Functions of one value behind layers, with the errors of their tables, in the same order.
     results
         The layer behind each of the graph's results, by tensor.
     notes
@@ -92,6 +96,7 @@ class Quantized:
     choices: tuple[Choice, ...]
     results: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    functions: tuple[FunctionRow, ...] = ()
 
 
 def quantize(
@@ -132,33 +137,49 @@ def quantize(
     if not options.scaled:
         check_powers(graph)
     modules = unify(graph, residuals=not options.scaled)
+    _check_functions(graph, modules, options)
     results = _results(graph, modules)
     _check_names(graph, modules, {"module_bits": options.module_bits, "given": given})
     given = given if options.scaled else {**given_weights(graph), **given}
     lowering = ScaledLowering if options.scaled else ModuleLowering
-    floats = Floats(graph, images, [module.tensor for module in modules])
+    real = RealTensors(graph, images, modules)
     flow = _Flow(graph, images, modules, *_input(graph, images, options))
     choices: list[Choice] = []
     notes: list[str] = []
+    functions: list[FunctionRow] = []
+    done: list[Module] = []
+    waiting = deque(modules)
     with progress("joint search", len(modules)) as step:
-        for module in modules:
-            reference = integer_order(graph, module.tensor, floats.take(module.tensor))
+        while waiting:
+            module = flow.named(waiting.popleft())
+            before, reference = real.before(module), real.of(module.tensor)
+            if module.adds_behind and not flow.adds(graph, module, reference):
+                real.keep(module.tensor, reference)
+                waiting.extendleft(reversed(flow.parted(module)))
+                continue
+            real.release(module)
+            done.append(module)
             inputs = flow.inputs(module)
             asked = options
             if not reference.any():  # all candidates are as good: the estimates, not the first ones
                 asked = replace(asked, window=0)
-            lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name), exact)
+            lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name), exact, before)
             layer = lowered.layer()
             notes += lowered.notes
+            functions += lowered.functions
             error = flow.run(layer, inputs, reference)
             if isinstance(layer, Requantized | Concat):
                 choices.append(_choice(layer, inputs[0][1], error, reference))
             step(module.name)
+    results = _results(graph, tuple(done))
     last = tuple(dict.fromkeys(results.values()))
     network = Network(
         source=graph.source, input=flow.input, layers=tuple(flow.layers), results=last, encoding=flow.encoding
     )
-    return Quantized(network=network, modules=modules, choices=tuple(choices), results=results, notes=tuple(notes))
+    return Quantized(
+        network=network, modules=tuple(done), choices=tuple(choices), results=results, notes=tuple(notes),
+        functions=tuple(functions),
+    )  # fmt: skip
 
 
 class _Flow:
@@ -172,6 +193,27 @@ class _Flow:
         self._reads = Counter(name for module in modules for name in module.sources)
         encoded = Network(source=graph.source, input=form, layers=(), encoding=encoding).encode(images)
         self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
+        self._renamed: dict[str, str] = {}
+
+    def named(self, module: Module) -> Module:
+        """Return a module that reads the results of others by the names that these have now."""
+        return replace(module, sources=tuple(self._renamed.get(name, name) for name in module.sources))
+
+    def adds(self, graph: Graph, module: Module, reference: Reals) -> bool:
+        """Whether an activation unit can add the last source of a module behind its function."""
+        quantizer = module.quantizer
+        form = given_format(graph, quantizer, module.activation)[0] if quantizer else None
+        return residual_fits(reference, module.activation.signed, self._values[module.sources[-1]][1], form)
+
+    def parted(self, module: Module) -> tuple[Module, Module]:
+        """Return a module without what it adds behind its function, and the sum as a module of its own."""
+        place = next(place for place, node in enumerate(module.nodes) if isinstance(node, Add))
+        add, *others = module.sources[::-1]
+        first = Module(nodes=module.nodes[:place], sources=tuple(others[::-1]))
+        last = Module(nodes=module.nodes[place:], sources=(first.name, add))
+        self._renamed[first.name] = last.name
+        self._reads[last.name], self._reads[first.name] = self._reads[first.name], 1
+        return first, last
 
     def inputs(self, module: Module) -> list[tuple[Codes, Format]]:
         """Return what a module reads, and forget it if no later one does."""
@@ -218,6 +260,19 @@ def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:
             name = next((name for name, behind in graph.names.items() if behind == tensor), tensor)
             raise InputError(f"{graph.file}: output {name}: expected at least one layer before it")
     return {tensor: made_by[tensor] for tensor in graph.results}
+
+
+def _check_functions(graph: Graph, modules: tuple[Module, ...], options: QuantizeOptions) -> None:
+    """Raise InputError for functions that need a table, where requantizers do not shift."""
+    for module in modules:
+        if options.scaled and module.function is not None:
+            node = module.function
+            what = "PRelu" if isinstance(node, PRelu) else node.function.name
+            raise InputError(
+                f"{graph.file}: node {node.name}: {what} needs an activation unit, which stands behind shifts alone: "
+                f"expected --requant shift (with --refit for scales that are no powers of two), not "
+                f"{options.requant.value}"
+            )
 
 
 def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, Mapping[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from roundel.graph import Activation, Reals
 from roundel.quantization.quantizers import Lift, Way
 
 Errors = NDArray[np.float64]
+MOST_ERROR = 128.0  # of a table of an activation, in steps of its output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class QuantizeOptions:
     requant
         Scheme of the requantizers. `SHIFT` searches fractional bits; any other scheme keeps every scale that the
         network states, and nothing is searched (`roundel.quantization.scaled`).
+    activation_error
+        Greatest error of the table of an activation, in steps of its output (ULP), 0.5 or more.
     positions
         At how many positions (images times rows times columns) a module's candidates are compared, the same number in
         each image; all where there are no more.
@@ -60,6 +63,7 @@ class QuantizeOptions:
     module_bits: Mapping[str, int] = field(default_factory=dict)
     output_bits: Mapping[str, int] = field(default_factory=dict)
     requant: Scheme = Scheme.SHIFT
+    activation_error: float = 2.0
     positions: int = 2048
     seed: int = 1
 
@@ -73,6 +77,8 @@ class QuantizeOptions:
         if self.requant not in SCHEMES:
             raise ValueError(f"requant must be one of {[scheme.value for scheme in SCHEMES]}, not {self.requant}")
         check_bool("per_channel", self.per_channel)
+        if not 0.5 <= self.activation_error <= MOST_ERROR:  # not for NaN
+            raise ValueError(f"activation_error must be 0.5 to {MOST_ERROR:g}, not {self.activation_error!r}")
         check_integer("positions", self.positions, 1, 2**31)
         check_integer("seed", self.seed, 0, 2**63)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.rounding import limits
-from roundel.graph import AveragePool, Conv, Dense, Graph, LeakyRelu, Quantize
+from roundel.graph import AveragePool, Conv, Dense, Graph, LeakyRelu, Pointwise, PRelu, Quantize
 from roundel.quantization import MAX_WIDTH, is_power
 
 EIGHTHS = 8  # of an octave: the scales that are tried
@@ -108,7 +108,7 @@ def _why_no_offset(graph: Graph, tensors: set[str], quantizers: list[Quantize]) 
     for node in graph.nodes:
         inside = node.output in tensors and bool(set(node.inputs) & tensors)
         reads = bool(set(node.inputs) & tensors)
-        if inside and (len(node.inputs) > 1 or isinstance(node, LeakyRelu)):
+        if inside and (len(node.inputs) > 1 or isinstance(node, LeakyRelu | PRelu)):
             return f"{node.name} does not commute with an offset"
         window = getattr(node, "window", None)
         padded = isinstance(node, Conv) or (isinstance(node, AveragePool) and node.count_padding)
@@ -118,11 +118,11 @@ def _why_no_offset(graph: Graph, tensors: set[str], quantizers: list[Quantize]) 
 
 
 def _joined(graph: Graph) -> list[set[str]]:
-    """Return sets of tensors that must have one unit, as nothing between them has weights."""
+    """Return sets of tensors that must have one unit, as nothing between them has weights or a table."""
     sets = {graph.source: {graph.source}}
     for node in graph.nodes:
         tensors = {node.output}
-        if not isinstance(node, Conv | Dense):
+        if not isinstance(node, Conv | Dense | Pointwise):
             tensors = tensors.union(*(sets[name] for name in node.inputs))
         sets.update(dict.fromkeys(tensors, tensors))
     return list({id(tensors): tensors for tensors in sets.values()}.values())

@@ -14,7 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
-from roundel.graph import MOVERS, Activation, Clip, Concat, Conv, Dense, Graph, Node, Quantize, Relu, fold
+from roundel.graph import (
+    MOVERS,
+    Activation,
+    Clip,
+    Concat,
+    Conv,
+    Dense,
+    Graph,
+    Node,
+    Pointwise,
+    Quantize,
+    Relu,
+    fold,
+    formula_of,
+)
 from roundel.quantization import MAX_WIDTH, QuantizeOptions, given_format, is_power, unify
 from roundel.scales.moves import SAME, Move, find_moves, width_of
 
@@ -108,6 +122,8 @@ def _moved(node: Node, moves: Mapping[str, Move]) -> Node:
     ratio, offset = after.ratio, after.offset
     if isinstance(node, Conv | Dense):
         return _moved_weights(node, before, after)
+    if isinstance(node, Pointwise):
+        return _moved_function(node, before, after)
     if isinstance(node, Relu) and offset:
         return Clip(name=node.name, inputs=node.inputs, output=node.output, low=offset, high=None)
     if isinstance(node, Clip):
@@ -119,6 +135,15 @@ def _moved(node: Node, moves: Mapping[str, Move]) -> Node:
             scale = node.scale * ratio
         return replace(node, scale=scale, zero_point=node.zero_point - round(offset / scale))
     return node
+
+
+def _moved_function(node: Pointwise, before: Move, after: Move) -> Node:
+    """Return a function of a tensor in other units, whose result is in others again."""
+    if before == after == Move():
+        return node
+    first = formula_of(("Mul", 0, 1 / before.ratio), ("Add", 1, -before.offset / before.ratio))
+    last = formula_of(("Mul", 0, after.ratio), ("Add", 1, after.offset))
+    return replace(node, formula=first.then(node.formula).then(last))
 
 
 def _moved_weights(node: Conv | Dense, before: Move, after: Move) -> Conv | Dense:

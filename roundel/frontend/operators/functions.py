@@ -14,7 +14,7 @@ import onnx
 from roundel.frontend.model import ONNX
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.scope import Applied, Scope
-from roundel.graph import Formula, HostOperator, Node, Quantize, Step, function_nodes
+from roundel.graph import Formula, HostOperator, Node, Quantize, Step, function_nodes, known
 
 Nodes = Node | tuple[Node, ...] | None
 Builder = Callable[[Operator], Nodes]
@@ -204,7 +204,21 @@ def _needs_table(scope: Scope, applied: Applied) -> bool:
     if applied.operator in PRODUCTS:
         return True
     steps = _steps(scope, applied, applied.roots[0])
-    return steps is not None and any(item.operator not in PLAIN for _, item in steps)
+    if steps is None or any(item.operator not in PLAIN for _, item in steps):
+        return steps is not None
+    formula = _formula(scope, applied, applied.roots[0])
+    return formula is not None and _has_name(formula, applied.shape[0])
+
+
+def _has_name(formula: Formula, channels: int) -> bool:
+    """Whether a sum of functions that layers do is a function of its own, such as slopes of negative values."""
+    if not formula.differs:
+        return known(formula) is not None
+    try:
+        function_nodes(name="", source="", output="", formula=formula, channels=channels)
+    except ValueError:
+        return False
+    return True
 
 
 def _composed(op: Operator, applied: Applied) -> Nodes:

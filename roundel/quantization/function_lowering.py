@@ -1,0 +1,241 @@
+"""The lowering of modules with a function of one value: a table of the activation unit behind the sums of a layer."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from roundel.golden import network as layers
+from roundel.golden.activation import WORDS, Fitted
+from roundel.golden.formats import Format, align
+from roundel.golden.network import MAX_SHIFT, Activated, Layer
+from roundel.golden.rounding import Ints
+from roundel.graph import Pointwise, PRelu, Reals
+from roundel.quantization.calibration import Codes
+from roundel.quantization.function_tables import (
+    Inputs,
+    fitted_activation,
+    fitted_slopes,
+    row_of,
+)
+from roundel.quantization.lowering_base import may_be_negative
+from roundel.quantization.search import Errors, Goal, around, estimate
+from roundel.quantization.value_lowering import ValueLowering
+
+COPY_BITS = 8  # of the weight of a layer that only applies a function
+RESIDUAL_SHIFTS = 3  # by which a residual may have more fractional bits than the output
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FunctionGoal(Goal):
+    """The target of a module with a function: the sums' real values go through it before they round.
+
+    Parameters
+    ----------
+    function
+        Of real numbers, (positions, channels).
+    residual
+        What is added behind the function, real, (positions, channels); None for nothing.
+    coarsest
+        Most fractional bits of the output, those of the residual; None where all are possible.
+    """
+
+    function: Callable[[Reals], Reals]
+    residual: Reals | None = None
+    coarsest: int | None = None
+    _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
+        """Fractional bits to try: no more than those of sums, and a residual may have up to three more."""
+        if self.fixed:
+            return [self.form.fraction]
+        most = max(accumulator_fractions)
+        low, high = most - MAX_SHIFT, most
+        if self.coarsest is not None:
+            low, high = self.coarsest - RESIDUAL_SHIFTS, min(high, self.coarsest)
+        return list(around(self.form.fraction, self.options.window, low, high))
+
+    def errors(self, accumulators: Ints, fractions: Ints, n_o: int) -> Errors:
+        """`||O - O_q||^2` of every channel at `n_o` fractional bits; infinite where sums are coarser than that."""
+        shifts = fractions - n_o
+        possible = (shifts >= 0) & (shifts <= MAX_SHIFT)
+        if self._last.get("sums") is not accumulators:
+            real = np.ldexp(accumulators.astype(np.float32), -fractions.astype(np.int32))
+            results = self.function(real)
+            self._last.update(sums=accumulators, results=results if self.residual is None else results + self.residual)
+        form = replace(self.form, fraction=n_o)
+        integers = np.rint(np.ldexp(self._last["results"], n_o))
+        np.clip(integers, *form.limits, out=integers)
+        difference = integers - self._scaled_values(n_o)
+        errors = np.einsum("pc,pc->c", difference, difference)
+        return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
+
+    def bounds(self, output: Format) -> tuple[int, int] | None:
+        """No clamp stands beside a function."""
+        return None
+
+
+class FunctionLowering(ValueLowering):
+    """One module with a function on its way to an integer layer."""
+
+    @property
+    def _function(self) -> Pointwise | PRelu:
+        function = self.module.function
+        assert function is not None
+        return function
+
+    @property
+    def _residual(self) -> tuple[Ints, Format] | None:
+        """What is added behind the function, at the sampled positions, and its format."""
+        if len(self.inputs) < 2:
+            return None
+        codes, form = self.inputs[1]
+        return self._sampled(codes).astype(np.int64), form
+
+    def _function_goal(self, residual: tuple[Ints, Format] | None) -> FunctionGoal:
+        """Return the target of the search."""
+        form, fixed = self._function_form(), self.module.quantizer is not None
+        return FunctionGoal(
+            values=self._sampled(self.reference).astype(np.float64),
+            form=form,
+            fixed=fixed,
+            activation=self.module.activation,
+            options=self.options,
+            way=self._way,
+            function=self._real_function(),
+            residual=None if residual is None else residual[1].decode(residual[0]).astype(np.float32),
+            coarsest=None if residual is None else residual[1].fraction,
+        )
+
+    def _function_form(self) -> Format:
+        """Return the format to search around, or that of the quantizer."""
+        if self.module.quantizer is not None:
+            return self._goal.form
+        bits = self.options.bits_after(self.module.name)
+        if bits != WORDS.OUT_WIDTH:
+            raise ValueError(f"{self._function.name}: an activation gives {WORDS.OUT_WIDTH} bits, not {bits}")
+        form = Format(width=WORDS.OUT_WIDTH, signed=self._function_signed(), fraction=0)
+        fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
+        return replace(form, fraction=fraction)
+
+    def _function_signed(self) -> bool:
+        """Whether a result can be negative."""
+        if not self.module.activation.signed:
+            return False
+        if len(self.inputs) > 1 and may_be_negative(self.inputs[1][1]):
+            return True
+        if isinstance(self._function, PRelu):
+            return bool(self.reference.min() < 0 or self.before[0] < 0)
+        low, high = self.before
+        results = self._function.function(np.linspace(min(low, -1.0), max(high, 1.0), 257))
+        return bool(results.min() < 0)
+
+    def _real_function(self) -> Callable[[Reals], Reals]:
+        return lambda sums: self._function.compute(sums)
+
+    def _activated(self, layer_of: Callable[[Format, Activated], layers.Weighted], goal: FunctionGoal,
+                   sums: Ints, fractions: Ints, output: Format) -> layers.Weighted:  # fmt: skip
+        """Return a layer with the best table.
+
+        Parameters
+        ----------
+        layer_of
+            Makes the layer of the output's format and the activation.
+        goal
+            The target.
+        sums, fractions
+            What enters the function at the sampled positions, (positions, channels), and its fractional bits.
+        output
+            Format of the result.
+        """
+        inputs = Inputs.of(np.ldexp(sums.astype(np.float64), -fractions), self.before)
+        activated, fitted = self._fitted(output, inputs, int(fractions.min()))
+        self.functions.append(row_of(self.module.name, self._function_name, fitted, output))
+        if goal.coarsest is not None:
+            shift = output.fraction + WORDS.fraction - goal.coarsest
+            activated = replace(activated, table=replace(activated.table, residual_shift=shift))
+        return layer_of(output, activated)
+
+    @property
+    def _function_name(self) -> str:
+        return "PRelu" if isinstance(self._function, PRelu) else self._function.function.name
+
+    def _fitted(self, output: Format, inputs: Inputs, finest: int) -> tuple[Activated, Fitted]:
+        limit, name = self.options.activation_error, self._function.name
+        try:
+            if isinstance(self._function, PRelu):
+                return fitted_slopes(self._function.slopes, output, inputs, finest, limit)
+            fitted = fitted_activation(self._function.formula, output, inputs, finest, limit)
+        except ValueError as error:
+            way_on = "--activation-error allows more, --outputs ends the network before it"
+            raise ValueError(f"{name}: {error}: {way_on}") from None
+        return Activated(table=fitted.table, word=fitted.word), fitted
+
+    def _function_alone(self) -> Layer:
+        """Lower a function that no layer with weights takes in: a product of each channel by 1."""
+        codes, x = self.inputs[0]
+        residual = self._residual
+        goal = self._function_goal(residual)
+        sums = (self._sampled(codes).astype(np.int64) - x.zero) << (COPY_BITS - 2)
+        up, channels = COPY_BITS - 2, sums.shape[1]
+        fractions = np.full(channels, x.fraction + up)
+        tries = goal.fractions(fractions.tolist())
+        output = replace(goal.form, fraction=min(tries, key=lambda n_o: goal.errors(sums, fractions, n_o).sum()))
+        w = Format(width=up + 2, signed=True, fraction=up)
+
+        def layer_of(output: Format, activated: Activated) -> layers.Weighted:
+            return self._channelwise(
+                self._point, w, output, residual=residual[1] if residual else None, activation=activated
+            )
+
+        return self._activated(layer_of, goal, sums, fractions, output)
+
+    def _weighted_function(
+        self, goal: FunctionGoal, columns: Codes, parts: dict[str, Any], output: Format, residual: Format | None
+    ) -> Layer:
+        """Return a convolution or matrix product with a function behind it.
+
+        Parameters
+        ----------
+        goal
+            The target.
+        columns
+            Inputs at the sampled positions, (positions, taps * channels), zero point taken off.
+        parts
+            Weights, bias and their formats, as a layer has them.
+        output, residual
+            Formats of the result, and of what is added behind the function.
+        """
+        window, b, count = parts["window"], parts["b"], len(parts["bias"])
+        own = parts["w_fractions"] or [parts["w"].fraction] * count
+        fractions = parts["x"].fraction + np.asarray(own, dtype=np.int64)
+        sums = layers.grouped_matmul(columns, parts["weights"], parts["groups"], window.taps if window else 1)
+        sums = sums + align(parts["bias"], fractions - b.fraction, self._way.rounding)
+
+        def layer_of(output: Format, activated: Activated) -> layers.Weighted:
+            return layers.Weighted(**self._rounded(output), **parts, residual=residual, activation=activated)
+
+        return self._activated(layer_of, goal, sums, fractions, output)
+
+
+def residual_fits(reference: Reals, signed: bool, residual: Format, fixed: Format | None) -> bool:
+    """Whether an activation unit can add a tensor behind a function.
+
+    Parameters
+    ----------
+    reference
+        The real sum.
+    signed
+        Whether it can be negative.
+    residual
+        Format of what is added.
+    fixed
+        The sum's format where a quantizer states it.
+    """
+    if residual.zero or residual.mantissa != 1 or residual.width > WORDS.OUT_WIDTH:
+        return False
+    if fixed is not None:
+        return 0 <= residual.fraction - fixed.fraction <= RESIDUAL_SHIFTS
+    form = Format(width=WORDS.OUT_WIDTH, signed=signed, fraction=0)
+    return residual.fraction - estimate(reference, form) <= RESIDUAL_SHIFTS + 1

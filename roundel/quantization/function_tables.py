@@ -1,0 +1,227 @@
+"""Tables of activations: fitted once for a function and a format, with the error on a layer's own inputs."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil, log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundel.golden.activation import WORDS, ActivationTable, Fitted, Fold, Function, Goal, best_table, slope_table
+from roundel.golden.formats import Format
+from roundel.golden.network import Activated
+from roundel.graph import Formula, Reals, function_of
+
+PLACES = 1 << 12  # at which a function is looked at
+LEAST, MOST = -40, 40  # binary logarithms of the ends of inputs
+BINS = 256  # of the histogram of a layer's inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionRow:
+    """The activation of a layer, for the report.
+
+    Attributes
+    ----------
+    layer, function
+        Their names.
+    fold
+        How words find their segment.
+    word
+        Fractional bits of a word.
+    n_o
+        Fractional bits of the output.
+    greatest, mean
+        Error in steps of the output (ULP) on inputs between those that calibration showed: between the unit's result
+        and the float function of the unrounded sum, the greatest at any and the mean over all of them as they came.
+    """
+
+    layer: str
+    function: str
+    fold: str
+    word: int
+    n_o: int
+    greatest: float
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a function gets: ends of its inputs, and how often they come.
+
+    Attributes
+    ----------
+    low, high
+        Ends.
+    counts, edges
+        As `numpy.histogram` gives them.
+    """
+
+    low: float
+    high: float
+    counts: NDArray[np.float64]
+    edges: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: Reals, ends: tuple[float, float]) -> "Inputs":
+        """Return the inputs of a function from some of them, and from the ends of all."""
+        low, high = min(float(values.min()), ends[0]), max(float(values.max()), ends[1])
+        if low >= high:  # all are one number
+            low, high = low - max(abs(low), 1) / 8, high + max(abs(high), 1) / 8
+        counts, edges = np.histogram(values, BINS, (low, high))
+        return cls(low=low, high=high, counts=counts.astype(np.float64), edges=edges)
+
+    @property
+    def wide(self) -> tuple[float, float]:
+        """The ends moved outwards to powers of two, so that layers share tables."""
+        return _outwards(self.low, -1), _outwards(self.high, 1)
+
+
+def _outwards(end: float, sign: int) -> float:
+    """Return a power of two on that side of 0 and not before the end; 1/8 of the way for an end on the other side."""
+    beyond = sign * end
+    return sign * 2.0 ** min(MOST, max(LEAST, ceil(log2(beyond)))) if beyond > 2.0**LEAST else 0.0
+
+
+def covered(function: Function, ends: tuple[float, float], output: Format) -> tuple[float, float]:
+    """Return the part of the inputs from one end to the other whose results an output holds."""
+    low, high = ends
+    places = np.linspace(low, high, PLACES)
+    units = function(places) / output.scale
+    least, most = output.limits
+    held = np.flatnonzero((units >= least - 1) & (units <= most + 1))
+    if len(held) < 2:
+        return low, high
+    return float(places[held[0]]), float(places[held[-1]])
+
+
+@lru_cache(maxsize=1 << 10)
+def function_table(formula: Formula, output: Format, ends: tuple[float, float], finest: int, limit: float) -> Fitted:
+    """Return the best table of a function for all layers with these ends and this output.
+
+    Parameters
+    ----------
+    formula
+        The function.
+    output
+        Format of the result.
+    ends
+        Of the inputs.
+    finest
+        Most fractional bits that words may have.
+    limit
+        Greatest error that is allowed, ULP.
+
+    Raises
+    ------
+    ValueError
+        There is no table within the limit.
+    """
+    function = function_of(formula)
+    low, high = covered(function, ends, output)
+    edges = np.linspace(low, high, BINS + 1)
+    return best_table(
+        WORDS, function, low=low, high=high, output=output, histogram=(_shares(edges), edges), limit=limit,
+        finest=finest,
+    )  # fmt: skip
+
+
+def _shares(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how often inputs come: normally distributed, the farther end three deviations from 0."""
+    middles = (edges[1:] + edges[:-1]) / 2
+    return np.asarray(np.exp(-0.5 * np.square(middles / max(abs(edges[0]), abs(edges[-1])) * 3)))
+
+
+def fitted_activation(formula: Formula, output: Format, inputs: Inputs, finest: int, limit: float) -> Fitted:
+    """Return the table of a function for a layer, with its error there.
+
+    Raises
+    ------
+    ValueError
+        There is no table within the limit; the message has the least error.
+    """
+    function, fitted = function_of(formula), function_table(formula, output, inputs.wide, finest, limit)
+    low, high = covered(function, (inputs.low, inputs.high), output)
+    goal = Goal(
+        params=WORDS, function=function, low=low, high=high, word=fitted.word, output=output,
+        histogram=(inputs.counts, inputs.edges),
+    )  # fmt: skip
+    errors = goal.errors(fitted.table)
+    place = np.unravel_index(int(errors.argmax()), errors.shape)
+    return replace(
+        fitted,
+        max_error=float(errors[place]),
+        mean_error=float((errors.mean(axis=1) * goal.shares).sum()),
+        worst=float(goal.points[place]),
+    )
+
+
+def fitted_slopes(slopes: Reals, output: Format, inputs: Inputs, finest: int, limit: float) -> tuple[Activated, Fitted]:
+    """Return a slope for negative words of each column, with its error.
+
+    Parameters
+    ----------
+    slopes
+        (columns,).
+    output, inputs, finest, limit
+        As in `fitted_activation`.
+
+    Raises
+    ------
+    ValueError
+        A slope is too steep, or the error above the limit.
+    """
+    best: tuple[Activated, Fitted] | None = None
+    for shift in (0, 2):
+        word = replace(output, width=WORDS.in_width, signed=True, fraction=output.fraction + WORDS.fraction - shift)
+        if word.fraction > finest:
+            continue
+        try:
+            table, codes = slope_table(WORDS, slopes, linear_shift=shift)
+        except ValueError:
+            if shift == 0:
+                raise
+            continue
+        table = replace(table, unsigned=not output.signed)
+        activated = Activated(table=table, word=word, slopes=tuple(int(code) for code in codes))
+        fitted = _slopes_error(slopes, table, np.asarray(codes), word, output, inputs)
+        if best is None or fitted.max_error < best[1].max_error:
+            best = activated, fitted
+    if best is None:
+        raise ValueError(f"words need at least {output.fraction + 1} fractional bits, but sums have {finest}")
+    if best[1].max_error > limit:
+        fitted = best[1]
+        raise ValueError(
+            f"PRelu from {inputs.low:g} to {inputs.high:g} is off by {fitted.max_error:.2f} ULP of {output.scale:g} at "
+            f"{fitted.worst:g}, more than {limit:g}"
+        )
+    return best
+
+
+def _slopes_error(
+    slopes: Reals, table: ActivationTable, codes: NDArray[np.int64], word: Format, output: Format, inputs: Inputs
+) -> Fitted:
+    """Return the error of slopes between the ends of inputs whose results the output holds."""
+    real, places = np.unique(slopes.astype(np.float64), return_index=True)
+    points = np.linspace(inputs.low, inputs.high, PLACES)[:, np.newaxis]
+    words = np.clip(np.floor(points / word.scale), *word.limits).astype(np.int64)
+    results = WORDS.compute(words, table, slopes=codes[places])
+    wanted = np.clip(np.where(points < 0, points * real, points) / output.scale, *output.limits)
+    errors = np.abs(results - wanted)
+    shares = np.interp(points[:, 0], (inputs.edges[1:] + inputs.edges[:-1]) / 2, inputs.counts)
+    mean = float((errors.mean(axis=1) * shares).sum() / shares.sum()) if shares.any() else float(errors.mean())
+    row = int(errors.max(axis=1).argmax())
+    return Fitted(table=table, word=word, max_error=float(errors.max()), mean_error=mean, worst=float(points[row, 0]))
+
+
+def row_of(layer: str, name: str, fitted: Fitted, output: Format) -> FunctionRow:
+    """Return what the report says of a layer's activation."""
+    return FunctionRow(
+        layer=layer,
+        function=name,
+        fold=Fold(fitted.table.fold).value,
+        word=fitted.word.fraction,
+        n_o=output.fraction,
+        greatest=fitted.max_error,
+        mean=fitted.mean_error,
+    )
