@@ -136,9 +136,9 @@ def _weights_error(layer: Weighted, real: NDArray[np.float64], tensors: Tensors)
     x = np.asarray(tensors.real[layer.sources[0]], dtype=np.float64) / layer.x.scale + layer.x.zero
     columns = x.reshape(-1, x.shape[-1]) if layer.window is None else im2col(x, layer.window, layer.x.zero)
     units = np.ldexp(layer.x.mantissa * layer.weight_mantissas, -layer.product_fractions)
-    sums: Reals = (columns @ layer.dense_weights.astype(np.float64) + layer.aligned_bias) * units
+    sums = np.asarray((columns @ layer.dense_weights.astype(np.float64) + layer.aligned_bias) * units, np.float64)
     if layer.activation is not None:
-        sums = tensors.functions[layer.name].compute(np.asarray(sums, np.float64))
+        sums = np.asarray(tensors.functions[layer.name].compute(sums), np.float64)
     if layer.residual is not None:
         sums = sums + np.asarray(tensors.real[layer.sources[1]], dtype=np.float64).reshape(sums.shape)
     sums = np.where(sums < 0, np.ldexp(sums, -layer.leak), sums)

@@ -138,8 +138,8 @@ def _reference(name: str, attributes: Attributes) -> Any:
 def _places() -> NDArray[np.float64]:
     """Return samples: dense near 0, sparse to where large bounds of a clamp lie."""
     near = np.linspace(-20, 20, 1601) + 0.0123
-    far = 20 * 1.07 ** np.arange(100)
-    return np.concatenate([-far[::-1], near, [0.0], far])
+    far, little = 20 * 1.07 ** np.arange(100), 10.0 ** -np.arange(2, 7)
+    return np.sort(np.concatenate([-far, near, -little, [0.0], little, far]))
 
 
 def _candidates(at: Any, values: NDArray[np.float64]) -> Iterator[tuple[str, dict[str, float]]]:

@@ -9,12 +9,11 @@ from typing import Any
 from roundel.frontend import Examination, Partition, Verdict
 
 WAYS = {
-    "Sigmoid": "at the end of a network nothing is lost; in the middle train with Relu, ReLU6 or LeakyRelu(0.125)",
+    "Sigmoid": "at the end of a network nothing is lost",
     "Softmax": "at the end of a network nothing is lost",
-    "Mul": "leave products of two tensors to the host, or train with Relu, ReLU6 or LeakyRelu(0.125) instead of SiLU",
+    "Mul": "leave products of two tensors to the host",
     "LRN": "leave it to the host, or train without it: batch normalization costs nothing",
-    "LeakyRelu": "train with a slope of 0.125 or another power of two",
-    "PRelu": "train with LeakyRelu(0.125)",
+    "PRelu": "train with slopes below 63/64, or with one slope for all channels",
     "MaxPool": "export with explicit pads smaller than the kernel, and without the output Indices",
     "AveragePool": "export with explicit pads, and count_include_pad=0 or ceil_mode=0",
     "Reshape": "end the network before it, or leave it to the host",

@@ -15,7 +15,10 @@ SPELLINGS = {
     "silu the other way round": ("silu", [("Sigmoid", ["x"], "s", {}), ("Mul", ["s", "x"], "y", {})], {}, 7),
     "silu by exp": (
         "silu",
-        [("Neg", ["x"], "n", {}), ("Exp", ["n"], "e", {}), ("Add", ["e", "one"], "a", {}), ("Div", ["x", "a"], "y", {})],
+        [
+            ("Neg", ["x"], "n", {}), ("Exp", ["n"], "e", {}), ("Add", ["e", "one"], "a", {}),
+            ("Div", ["x", "a"], "y", {}),
+        ],
         {"one": number(1)},
         7,
     ),
@@ -225,8 +228,8 @@ SPELLINGS = {
 
 UNARY = {
     "Celu": 12, "Elu": 7, "Gelu": 20, "HardSigmoid": 7, "HardSwish": 14, "LeakyRelu": 7, "Mish": 18, "Selu": 7,
-    "Shrink": 9, "Softplus": 7, "Softsign": 7, "Tanh": 7, "ThresholdedRelu": 10, "Sin": 7, "Atan": 7,
-    "Exp": 7, "Erf": 9, "Abs": 7, "Asinh": 9, "Cosh": 9, "Sinh": 9, "Cos": 7,
+    "Shrink": 9, "Softplus": 7, "Softsign": 7, "Tanh": 7, "ThresholdedRelu": 10, "Atan": 7,
+    "Exp": 7, "Erf": 9, "Abs": 7, "Asinh": 9, "Cosh": 9, "Sinh": 9,
 }  # fmt: skip
 """Operators of one tensor, and the opset that has them first."""
 

@@ -223,7 +223,7 @@ def _result(name: str, scope: Scope) -> str:
     if view is not None and view.refusal is not None:
         raise view.refusal
     if name in scope.open:
-        raise InputError(f"{scope.file}: output {name} stands for nothing by itself: {scope.open[name]}")
+        raise scope.open[name]
     if name not in scope.shapes:
         raise InputError(f"{scope.file}: output {name} does not depend on the input")
     return name

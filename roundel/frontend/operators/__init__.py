@@ -1,7 +1,7 @@
 """One function for each operator: how it becomes a node of the graph, a constant, or a refusal."""
 
 from roundel.frontend.operators.constants import FOLDED, fold
-from roundel.frontend.operators.functions import OTHERS, UNARY, ends
+from roundel.frontend.operators.functions import OTHERS, PASSING, UNARY, ends
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.scope import BATCH, Refusal, Scope
 from roundel.frontend.operators.table import DOMAINS, OPERATORS
@@ -12,6 +12,7 @@ __all__ = [
     "FOLDED",
     "OPERATORS",
     "OTHERS",
+    "PASSING",
     "UNARY",
     "Operator",
     "Refusal",

@@ -13,7 +13,7 @@ import onnx
 
 from roundel.frontend.model import ONNX
 from roundel.frontend.operators.operator import Operator
-from roundel.frontend.operators.scope import Applied, Scope
+from roundel.frontend.operators.scope import Applied, Refusal, Scope
 from roundel.graph import Formula, HostOperator, Node, Quantize, Step, function_nodes, known
 
 Nodes = Node | tuple[Node, ...] | None
@@ -34,9 +34,9 @@ ATTRIBUTES: Mapping[str, Mapping[str, float]] = {
 }
 """By operator: the attributes that it may have, with ONNX's defaults."""
 UNARY = (
-    *("Abs", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "FastGelu", "Floor", "Gelu"),
+    *("Abs", "Asinh", "Atan", "Ceil", "Celu", "Cosh", "Elu", "Erf", "Exp", "FastGelu", "Floor", "Gelu"),
     *("HardSigmoid", "HardSwish", "Log", "Mish", "QuickGelu", "Reciprocal", "Round", "Selu", "Shrink"),
-    *("Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu"),
+    *("Sign", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"),
 )
 """Operators of one tensor and no constants."""
 OTHERS = (
@@ -50,6 +50,8 @@ PRODUCTS = ("Div", "Max", "Min", "Mul")
 """Operators that no layer does with several tensors."""
 PLAIN = ("Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Neg", "Relu", "Sub", "Sum")
 """Operators that layers do without a table where they read one tensor."""
+PASSING = ("DequantizeLinear", "Dropout", "Identity", "IntQuant", "Quant", "QuantizeLinear")
+"""Operators behind what a host computes that it need not compute: quantizers of its result, and names."""
 RENAMED = {"FastGelu": "Gelu", "QuickGelu": "Swish"}
 MOST_STEPS = 64  # of a function, and tensors before one that it may be a function of
 MOST_ROOTS = 16  # tensors that an operator is tried as a function of
@@ -213,7 +215,8 @@ def _needs_table(scope: Scope, applied: Applied) -> bool:
 def _has_name(formula: Formula, channels: int) -> bool:
     """Whether a sum of functions that layers do is a function of its own, such as slopes of negative values."""
     if not formula.differs:
-        return known(formula) is not None
+        name = known(formula)
+        return name is not None and name[0] != "affine"
     try:
         function_nodes(name="", source="", output="", formula=formula, channels=channels)
     except ValueError:
@@ -240,7 +243,8 @@ def _composed(op: Operator, applied: Applied) -> Nodes:
             )
         except ValueError as error:
             why = why or str(error)
-    scope.open[op.output] = why or "a function of too many steps"
+    why = why or "a function of too many steps"
+    scope.open[op.output] = Refusal(f"{scope.file}: node {op.name} ({op.proto.op_type}): {why}", why)
     return None
 
 
@@ -281,11 +285,12 @@ def _names(applied: Applied) -> Iterator[str]:
 
 def ends(graph: onnx.GraphProto) -> set[str]:
     """Return the tensors that nothing but quantizers comes behind, up to the outputs."""
-    passing = ("DequantizeLinear", "Dropout", "Identity", "IntQuant", "Quant", "QuantizeLinear")
     last = {item.name for item in graph.output}
     read: set[str] = set()  # by others
     for node in reversed(graph.node):
-        leads = node.op_type in passing and node.output[0] in last and node.output[0] not in read
+        if not node.output:  # a damaged one of another domain
+            continue
+        leads = bool(node.op_type in PASSING and node.input and node.output[0] in last - read)
         if leads:
             last.add(node.input[0])
         read.update(node.input if not leads else node.input[1:])

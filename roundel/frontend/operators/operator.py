@@ -117,7 +117,8 @@ class Operator:
         if view is not None and (refusal := view.refusal) is not None:
             raise Refusal(str(refusal), f"it reads {name}: {refusal.why}")
         if name in self.scope.open:
-            self.fail(f"it reads {name}, which stands for nothing by itself: {self.scope.open[name]}")
+            opened = self.scope.open[name]
+            raise Refusal(str(opened), f"it reads {name}, which no table holds by itself: {opened.why}")
         if name in self.scope.unknown:
             self.fail(f"it reads {name}, {self.scope.unknown[name]}")
         if name not in self.scope.shapes:

@@ -133,7 +133,7 @@ class Scope:
     applied
         Operators that work on each value alone, by the tensors that they make.
     open
-        Those of these tensors that only such operators can read, and why.
+        Those of these tensors that only such operators can read, and why others cannot.
     ends
         Tensors that nothing but quantizers comes behind, up to the outputs.
     """
@@ -156,5 +156,5 @@ class Scope:
     views: dict[str, View] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     applied: dict[str, Applied] = field(default_factory=dict)
-    open: dict[str, str] = field(default_factory=dict)
+    open: dict[str, Refusal] = field(default_factory=dict)
     ends: set[str] = field(default_factory=set)

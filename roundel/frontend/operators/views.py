@@ -112,8 +112,8 @@ def through(builder: Builder) -> Builder:
             op.inputs[0] = source
         made = builder(op)
         op.scope.applied.pop(op.output, None)  # it is in another shape
-        if why := op.scope.open.pop(op.output, None):
-            op.fail(why)
+        if refusal := op.scope.open.pop(op.output, None):
+            raise refusal
         if isinstance(made, Node):
             made, source = replace(made, output=still), still
         elif op.output in op.scope.aliases:

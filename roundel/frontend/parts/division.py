@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from roundel.frontend.parts.examination import Examination, Verdict
+from roundel.frontend.operators import PASSING
+from roundel.frontend.parts.examination import LATE, Examination, Verdict
 from roundel.golden.errors import InputError
 
 ROUNDS = 8  # of moving quantizers whose integers leave a part to the host, after which all of the part goes there
@@ -129,7 +130,7 @@ def divide(examination: Examination, host: Host, without: Mapping[str, str] = Ma
         owners = _owners(examination, operators, barred)
         kept = _kept(operators, owners, host)
         owners = {place: owner for place, owner in owners.items() if owner in kept}
-        stuck = _integers_leave(examination, operators, owners)
+        stuck = _integers_leave(examination, operators, owners) | _late(operators, owners)
         if not stuck:
             break
         groups = {owners[place] for place in stuck} if attempt == ROUNDS - 1 else set()
@@ -190,6 +191,22 @@ def _integers_leave(examination: Examination, operators: list[Verdict], owners: 
             if (maker in owners) != (place in owners):
                 stuck.add(maker if maker in owners else place)
     return stuck
+
+
+def _late(operators: list[Verdict], owners: Mapping[int, str]) -> set[int]:
+    """Return functions of `LATE` on the engine that nothing but quantizers reads there: the host computes them."""
+    inside: set[tuple[str, str]] = set()  # tensors that others of their part read, by the part's input
+    late = set()
+    for place in reversed(range(len(operators))):
+        item, owner = operators[place], owners.get(place)
+        if owner is None:
+            continue
+        ends = not any((owner, name) in inside for name in item.makes)
+        if ends and item.operator in LATE:
+            late.add(place)
+        if not (ends and item.operator in PASSING):
+            inside.update((owner, name) for name in item.reads)
+    return late
 
 
 def _ordered(

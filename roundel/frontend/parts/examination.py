@@ -233,8 +233,7 @@ def _leave_functions(
     for name in (scope.aliases.get(name, name) for name in names):
         if name not in scope.open:
             continue
-        why = scope.open.pop(name)
-        del scope.applied[name]
+        why = scope.open.pop(name).why
         place = next(place for place, verdict in enumerate(verdicts) if name in verdict.makes)
         verdicts[place] = replace(verdicts[place], reason=why, nodes=())
         _open_result(scope, name, types, sizes)

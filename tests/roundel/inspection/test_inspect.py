@@ -25,7 +25,8 @@ def two_blocks():
         rows.append(row)
         weights |= made
     rows.insert(1, ("LRN", ["a"], "b", {"size": 3}))
-    rows.insert(3, ("LeakyRelu", ["c"], "d", {"alpha": 0.3}))
+    rows.insert(3, ("PRelu", ["c", "steep"], "d", {}))
+    weights["steep"] = np.array([2, 3, 4], np.float32).reshape(3, 1, 1)
     return model(rows, (3, 8, 8), weights)
 
 
@@ -47,14 +48,14 @@ def test_every_reason_that_blocks_is_named_with_a_way_on():
     result = roundel.inspect(two_blocks())
     assert [(block.operator, block.names) for block in result.blocks] == [
         ("LRN", ("lrn_b",)),
-        ("LeakyRelu", ("leakyrelu_d",)),
+        ("PRelu", ("prelu_d",)),
     ]
     assert all(block.reason and block.way_on for block in result.blocks)
     text = "\n".join(result.lines())
     assert "lrn_b" in text
     count = 3 * 3 * 3 * 3  # of the weights of each of three convolutions, over 8 x 8 positions
     assert text.startswith(f"5 operators (1 engine, 2 host, 2 blocked), {3 * count * 64:,} MACs, {3 * count} weights\n")
-    assert "0.125" in text
+    assert "63/64" in text
     assert result.counts == {"tail": 1, "any": 3}
     assert result.shares == {"tail": 1 / 3, "any": 1.0}
     places = {row.name: row.place for row in roundel.inspect(two_blocks(), host="any").operators}
@@ -62,7 +63,7 @@ def test_every_reason_that_blocks_is_named_with_a_way_on():
     behind = [row for row in result.operators if row.place == "host"]
     assert [row.reason for row in behind] == [
         "the engine could do it, but it lies behind lrn_b (LRN)",
-        "the engine could do it, but it lies behind leakyrelu_d (LeakyRelu)",
+        "the engine could do it, but it lies behind prelu_d (PRelu)",
     ]
     assert result.operators[0].place == "engine"
 
@@ -141,7 +142,7 @@ def test_the_command(tmp_path, capsys):
     assert call("inspect", path, "--host", "any", "-o", tmp_path / "out", "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert values == json.loads((tmp_path / "out" / "inspect.json").read_text())
-    assert [block["operator"] for block in values["blocks"]] == ["LRN", "LeakyRelu"]
+    assert [block["operator"] for block in values["blocks"]] == ["LRN", "PRelu"]
     assert values["share"] == 1
     assert values["operators"][0]["shape"] == [1, 3, 8, 8]
     assert (tmp_path / "out" / "inspect.svg").is_file()

@@ -143,9 +143,9 @@ def test_a_network_ends_where_the_user_wants(opset, names):
 
 
 def test_what_lies_behind_the_cut_is_not_read():
-    nodes = [("Relu", ["x"], "a", {}), ("Erf", ["a"], "b", {}), ("Add", ["b", "no number"], "y", {})]
+    nodes = [("Relu", ["x"], "a", {}), ("Sin", ["a"], "b", {}), ("Add", ["b", "no number"], "y", {})]
     proto = model(nodes, IMAGE, {"no number": np.float32("nan")})
-    with pytest.raises(InputError, match=r"\(Erf\)"):
+    with pytest.raises(InputError, match=r"\(Sin\)"):
         roundel.read_onnx(proto)
     assert [node.output for node in roundel.read_onnx(proto, outputs=["a"]).nodes] == ["a"]
 

@@ -35,6 +35,14 @@ def same(proto, graph, scale=3.0):
         np.testing.assert_allclose(network.run(x), expected, rtol=2e-4, atol=2e-4 * max(1, np.abs(expected).max()))
 
 
+def imported(proto):
+    """The graph, or why there is none."""
+    try:
+        return read_onnx(proto), ""
+    except InputError as error:
+        return None, str(error)
+
+
 def behind(rows):
     """Rows with an operator behind that keeps the function from the end, where some are left to the host."""
     return [*rows, ("MaxPool", ["y"], "z", {"kernel_shape": [1, 1]})]
@@ -70,9 +78,8 @@ def test_every_spelling(case):
         proto = model(behind(rows), IMAGE, constants, outputs=("z",), opset=opset, domains=domains)
         graph = read_onnx(proto)
         same(proto, graph)
-        assert sorted(described(graph)) == sorted(
-            [*(name.split() if " " in name and name[0] == "R" else [name]), "MaxPool"]
-        )
+        names = [name] if name != "Relu Clip" else ["Relu", "Clip"]
+        assert sorted(described(graph)) == sorted([*names, "MaxPool"])
 
 
 def test_slopes_of_channels():
@@ -90,10 +97,9 @@ def test_random_functions(seed):
     opset = int(rng.choice(OPSETS))
     rows, constants = random_function(rng, opset, int(rng.integers(2, 9)))
     proto = model(behind(rows), IMAGE, constants, outputs=("z",), opset=opset)
-    try:
-        graph = read_onnx(proto)
-    except InputError as error:
-        assert "finite" in str(error) or "jumps" in str(error) or "stands for nothing" in str(error)
+    graph, why = imported(proto)
+    if graph is None:
+        assert any(word in why for word in ("finite", "jumps", "yes or no"))
         return
     x = images(scale=1.0)
     [expected] = reference(proto, x)

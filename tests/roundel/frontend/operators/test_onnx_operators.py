@@ -5,7 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from roundel.frontend import read_onnx
-from roundel.frontend.operators import OPERATORS
+from roundel.frontend.operators import OPERATORS, UNARY
+from roundel.frontend.operators import OTHERS as OF_SEVERAL
 from roundel.golden.errors import InputError
 from roundel.graph import AveragePool, Flatten, HostOperator, Upsample
 from tests.support.moving_operators import MOVES
@@ -436,9 +437,15 @@ def test_constants_that_are_no_number_a_channel_are_refused(case):
 
 
 OTHERS = {
-    "a product of tensors": ([("Mul", ["x", "x"], "y", {})], "expected a constant factor"),
+    "a product of tensors": (
+        [("MaxPool", ["x"], "a", {"kernel_shape": [1, 1]}), ("Mul", ["x", "a"], "y", {})],
+        "expected a constant factor",
+    ),
     "a divisor that is computed": ([("Div", ["c", "x"], "y", {})], "expected a constant divisor"),
-    "several tensors": ([("Relu", ["x"], "a", {}), ("Max", ["x", "a"], "y", {})], "not several tensors"),
+    "several tensors": (
+        [("MaxPool", ["x"], "a", {"kernel_shape": [1, 1]}), ("Max", ["x", "a"], "y", {})],
+        "not several tensors",
+    ),
     "no bound": ([("Min", ["x", "nan"], "y", {})], "expected one number as a bound, not nan"),
     "another type": ([("Cast", ["x"], "y", {"to": TensorProto.FLOAT16})], "expected FLOAT, which the tensor is"),
     "too many values": ([("ConstantOfShape", ["big"], "k", {}), ("Add", ["x", "k"], "y", {})], "at most 268435456"),
@@ -601,14 +608,15 @@ def test_an_output_under_two_names_is_left_to_the_host_once(tmp_path):
     assert len(graph.host) == 1
 
 
-def test_softmax_and_sigmoid_elsewhere_are_refused(tmp_path):
-    nodes = [("Sigmoid", ["x"], "a", {}), ("Relu", ["a"], "y", {})]
-    with pytest.raises(InputError, match=r"node relu_y \(Relu\): it reads what Sigmoid gives, .* only at the end"):
+def test_softmax_elsewhere_is_refused(tmp_path):
+    nodes = [("Softmax", ["x"], "a", {}), ("Relu", ["a"], "y", {})]
+    with pytest.raises(InputError, match=r"node relu_y \(Relu\): it reads what Softmax gives, .* only at the end"):
         read_onnx(saved(tmp_path, model(nodes, IMAGE)))
 
 
 def test_every_operator_has_a_test():
-    """Those of dialects are in test_onnx_dialects."""
+    """Those of dialects are in test_onnx_dialects, functions in test_onnx_functions."""
     rng, tested = np.random.default_rng(0), {"Constant", "Shape", "Sigmoid", "Softmax"}
+    tested |= {*UNARY, *OF_SEVERAL}
     tested |= {row[0] for case in CASES for _ in range(TRIES) for row in case(rng, NEWEST)[0]}
     assert set(OPERATORS) - tested == {"DequantizeLinear", "IntQuant", "Quant", "QuantizeLinear"}
