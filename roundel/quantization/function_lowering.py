@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,15 @@ class FunctionGoal(Goal):
         Of real numbers, (positions, channels).
     residual
         What is added behind the function, real, (positions, channels); None for nothing.
+    saturates
+        Whether words have the output's scale, so that small inputs may be less than any.
     coarsest
         Most fractional bits of the output, those of the residual; None where all are possible.
     """
 
     function: Callable[[Reals], Reals]
     residual: Reals | None = None
+    saturates: bool = False
     coarsest: int | None = None
     _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -60,8 +64,10 @@ class FunctionGoal(Goal):
         """`||O - O_q||^2` of every channel at `n_o` fractional bits; infinite where sums are coarser than that."""
         shifts = fractions - n_o
         possible = (shifts >= 0) & (shifts <= MAX_SHIFT)
-        if self._last.get("sums") is not accumulators:
+        if self._last.get("sums") is not accumulators or self.saturates:
             real = np.ldexp(accumulators.astype(np.float32), -fractions.astype(np.int32))
+            if self.saturates:  # words of slopes have the output's scale, times 2 at most
+                real = np.maximum(real, -np.float32(np.ldexp(1.0, WORDS.in_width - 2 - n_o)))
             results = self.function(real)
             self._last.update(sums=accumulators, results=results if self.residual is None else results + self.residual)
         form = replace(self.form, fraction=n_o)
@@ -104,6 +110,7 @@ class FunctionLowering(ValueLowering):
             options=self.options,
             way=self._way,
             function=self._real_function(),
+            saturates=isinstance(self._function, PRelu),
             residual=None if residual is None else residual[1].decode(residual[0]).astype(np.float32),
             coarsest=None if residual is None else residual[1].fraction,
         )
@@ -117,6 +124,8 @@ class FunctionLowering(ValueLowering):
             raise ValueError(f"{self._function.name}: an activation gives {WORDS.OUT_WIDTH} bits, not {bits}")
         form = Format(width=WORDS.OUT_WIDTH, signed=self._function_signed(), fraction=0)
         fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
+        if isinstance(self._function, PRelu) and self.before[0] < 0:
+            fraction = min(fraction, WORDS.in_width - 2 - ceil(log2(-self.before[0])))
         return replace(form, fraction=fraction)
 
     def _function_signed(self) -> bool:

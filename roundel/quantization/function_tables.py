@@ -12,6 +12,8 @@ from roundel.golden.formats import Format
 from roundel.golden.network import Activated
 from roundel.graph import Formula, Reals, function_of
 
+GOOD = 1.0  # ULP: of a table that layers share, above which a layer gets one of its own if that is better
+SHARED_LIMIT = 4.0
 PLACES = 1 << 12  # at which a function is looked at
 LEAST, MOST = -40, 40  # binary logarithms of the ends of inputs
 BINS = 256  # of the histogram of a layer's inputs
@@ -73,14 +75,9 @@ class Inputs:
 
     @property
     def wide(self) -> tuple[float, float]:
-        """The ends moved outwards to powers of two, so that layers share tables."""
-        return _outwards(self.low, -1), _outwards(self.high, 1)
-
-
-def _outwards(end: float, sign: int) -> float:
-    """Return a power of two on that side of 0 and not before the end; 1/8 of the way for an end on the other side."""
-    beyond = sign * end
-    return sign * 2.0 ** min(MOST, max(LEAST, ceil(log2(beyond)))) if beyond > 2.0**LEAST else 0.0
+        """Ends as far from 0 as the next power of two, so that layers share tables."""
+        most = 2.0 ** min(MOST, max(LEAST, ceil(log2(max(abs(self.low), abs(self.high))))))
+        return -most, most
 
 
 def covered(function: Function, ends: tuple[float, float], output: Format) -> tuple[float, float]:
@@ -96,7 +93,9 @@ def covered(function: Function, ends: tuple[float, float], output: Format) -> tu
 
 
 @lru_cache(maxsize=1 << 10)
-def function_table(formula: Formula, output: Format, ends: tuple[float, float], finest: int, limit: float) -> Fitted:
+def function_table(
+    formula: Formula, output: Format, ends: tuple[float, float], finest: int | None, limit: float
+) -> Fitted:
     """Return the best table of a function for all layers with these ends and this output.
 
     Parameters
@@ -108,7 +107,7 @@ def function_table(formula: Formula, output: Format, ends: tuple[float, float], 
     ends
         Of the inputs.
     finest
-        Most fractional bits that words may have.
+        Most fractional bits that words may have; None: any.
     limit
         Greatest error that is allowed, ULP.
 
@@ -133,19 +132,49 @@ def _shares(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fitted_activation(formula: Formula, output: Format, inputs: Inputs, finest: int, limit: float) -> Fitted:
-    """Return the table of a function for a layer, with its error there.
+    """Return the table of a function for a layer, with its error there: one that layers share, if it is good enough.
 
     Raises
     ------
     ValueError
         There is no table within the limit; the message has the least error.
     """
-    function, fitted = function_of(formula), function_table(formula, output, inputs.wide, finest, limit)
+    function = function_of(formula)
     low, high = covered(function, (inputs.low, inputs.high), output)
-    goal = Goal(
-        params=WORDS, function=function, low=low, high=high, word=fitted.word, output=output,
-        histogram=(inputs.counts, inputs.edges),
-    )  # fmt: skip
+    shared = _shared(formula, output, inputs, finest)
+    if shared is not None:
+        shared = _on_inputs(shared, Goal(
+            params=WORDS, function=function, low=low, high=high, word=shared.word, output=output,
+            histogram=(inputs.counts, inputs.edges),
+        ))  # fmt: skip
+        if shared.max_error <= min(GOOD, limit):
+            return shared
+    try:
+        own = best_table(
+            WORDS, function, low=low, high=high, output=output, histogram=(inputs.counts, inputs.edges), limit=limit,
+            finest=finest,
+        )  # fmt: skip
+    except ValueError:
+        if shared is None or shared.max_error > limit:
+            raise
+        return shared
+    return own if shared is None or own.max_error < shared.max_error else shared
+
+
+def _shared(formula: Formula, output: Format, inputs: Inputs, finest: int) -> Fitted | None:
+    """Return a table for all inputs of such ends; None where none holds them."""
+    for most in (None, finest):
+        try:
+            fitted = function_table(formula, output, inputs.wide, most, SHARED_LIMIT)
+        except ValueError:
+            return None
+        if fitted.word.fraction <= finest:
+            return fitted
+    return None
+
+
+def _on_inputs(fitted: Fitted, goal: Goal) -> Fitted:
+    """Return a table with its error on other inputs."""
     errors = goal.errors(fitted.table)
     place = np.unravel_index(int(errors.argmax()), errors.shape)
     return replace(

@@ -151,11 +151,12 @@ def quantize(
     waiting = deque(modules)
     with progress("joint search", len(modules)) as step:
         while waiting:
-            module = flow.named(waiting.popleft())
+            module = waiting.popleft()
             before, reference = real.before(module), real.of(module.tensor)
             if module.adds_behind and not flow.adds(graph, module, reference):
                 real.keep(module.tensor, reference)
-                waiting.extendleft(reversed(flow.parted(module)))
+                first, last = flow.parted(module)
+                waiting = deque([first, last, *(renamed(later, first.name, last.name) for later in waiting)])
                 continue
             real.release(module)
             done.append(module)
@@ -193,11 +194,6 @@ class _Flow:
         self._reads = Counter(name for module in modules for name in module.sources)
         encoded = Network(source=graph.source, input=form, layers=(), encoding=encoding).encode(images)
         self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
-        self._renamed: dict[str, str] = {}
-
-    def named(self, module: Module) -> Module:
-        """Return a module that reads the results of others by the names that these have now."""
-        return replace(module, sources=tuple(self._renamed.get(name, name) for name in module.sources))
 
     def adds(self, graph: Graph, module: Module, reference: Reals) -> bool:
         """Whether an activation unit can add the last source of a module behind its function."""
@@ -211,7 +207,6 @@ class _Flow:
         add, *others = module.sources[::-1]
         first = Module(nodes=module.nodes[:place], sources=tuple(others[::-1]))
         last = Module(nodes=module.nodes[place:], sources=(first.name, add))
-        self._renamed[first.name] = last.name
         self._reads[last.name], self._reads[first.name] = self._reads[first.name], 1
         return first, last
 
@@ -234,6 +229,11 @@ class _Flow:
         if self._reads[layer.name]:
             self._values[layer.name] = outputs, layer.output
         return error
+
+
+def renamed(module: Module, before: str, after: str) -> Module:
+    """Return a module that reads a source by another name."""
+    return replace(module, sources=tuple(after if name == before else name for name in module.sources))
 
 
 def _input(graph: Graph, images: NDArray[Any], options: QuantizeOptions) -> tuple[Format, Encoding]:

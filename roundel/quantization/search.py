@@ -77,7 +77,8 @@ class QuantizeOptions:
         if self.requant not in SCHEMES:
             raise ValueError(f"requant must be one of {[scheme.value for scheme in SCHEMES]}, not {self.requant}")
         check_bool("per_channel", self.per_channel)
-        if not 0.5 <= self.activation_error <= MOST_ERROR:  # not for NaN
+        number = isinstance(self.activation_error, int | float) and not isinstance(self.activation_error, bool)
+        if not number or not 0.5 <= self.activation_error <= MOST_ERROR:  # NaN included
             raise ValueError(f"activation_error must be 0.5 to {MOST_ERROR:g}, not {self.activation_error!r}")
         check_integer("positions", self.positions, 1, 2**31)
         check_integer("seed", self.seed, 0, 2**63)
