@@ -15,6 +15,7 @@ Values = NDArray[Any]
 Operand = int | float | tuple[float, ...]
 """A result by its number, or a constant: one number, or one for each channel."""
 
+QUANTIZE = "Quantize"
 REACH, STEPS = 6.0, 1 << 14
 """Of the table of erf: where it ends, as erf is 1 there in binary32, and how many parts a unit has."""
 
@@ -99,6 +100,21 @@ class Formula:
         """Whether it differs between channels."""
         return any(isinstance(item, tuple) for step in self.steps for item in step.operands)
 
+    @property
+    def smooth(self) -> "Formula":
+        """The formula without quantizers in it."""
+        if all(step.operator != QUANTIZE for step in self.steps):
+            return self
+        places, steps = [0], list[Step]()
+        for step in self.steps:
+            operands = tuple(places[item] if isinstance(item, int) else item for item in step.operands)
+            if step.operator == QUANTIZE:
+                places.append(int(operands[0]))  # type: ignore[arg-type]
+                continue
+            steps.append(Step(step.operator, operands, step.attributes))
+            places.append(len(steps))
+        return Formula(tuple(steps))
+
     def then(self, other: "Formula") -> "Formula":
         """Return the formula of another one of this one's result."""
         first = len(self.steps)
@@ -182,6 +198,11 @@ def _shrink(x: Values, bias: float = 0.0, lambd: float = 0.5) -> Values:
     return np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0 * x))
 
 
+def _quantize(x: Values, scale: float, zero: float, low: float, high: float) -> Values:
+    units = np.rint(np.asarray(x, np.float32) / np.float32(scale))
+    return np.asarray((np.clip(units + zero, low, high) - zero) * np.float32(scale), x.dtype)
+
+
 def _where(condition: Values, x: Values, y: Values) -> Values:
     return np.asarray(np.where(condition, x, y))
 
@@ -227,6 +248,7 @@ OPERATIONS: Mapping[str, Callable[..., Values]] = MappingProxyType(
         "Or": np.logical_or,
         "PRelu": lambda x, slope: np.where(x < 0, slope * x, x),
         "Pow": np.power,
+        "Quantize": _quantize,
         "Reciprocal": lambda x: 1 / x,
         "Relu": lambda x: np.maximum(x, 0),
         "Round": np.rint,
@@ -247,4 +269,6 @@ OPERATIONS: Mapping[str, Callable[..., Values]] = MappingProxyType(
         "Xor": np.logical_xor,
     }
 )
-"""What each operator makes of arrays, by ONNX's name; attributes have ONNX's defaults."""
+"""What each operator makes of arrays, by ONNX's name; attributes have ONNX's defaults.
+
+`Quantize` is `roundel.graph.Quantize` to the nearest."""

@@ -37,8 +37,8 @@ class Pointwise(Node):
 
     @property
     def function(self) -> Function:
-        """The function under its name, in binary64: what tables are fitted to."""
-        return function_of(self.formula)
+        """The function under its name, in binary64 and without quantizers in it: what tables are fitted to."""
+        return function_of(self.formula.smooth)
 
     def compute(self, *inputs: Reals) -> Reals:
         """Return the function of each value, in the type of the input; any shape."""
@@ -179,7 +179,7 @@ def function_nodes(*, name: str, source: str, output: str, formula: Formula, cha
     name, source, output
         Of the node, and of the tensors that it reads and makes.
     formula
-        The function.
+        The function; with quantizers in it a node that has them, which `fold` leaves out.
     channels
         Of the tensor.
 
@@ -190,6 +190,10 @@ def function_nodes(*, name: str, source: str, output: str, formula: Formula, cha
         the slope of negative values.
     """
     common: dict[str, Any] = {"name": name, "inputs": (source,), "output": output}
+    smooth = formula.smooth
+    if smooth is not formula:
+        check(smooth)
+        return Pointwise(**common, formula=formula)
     if formula.differs:
         return PRelu(**common, slopes=_slopes(formula, channels))
     match known(formula):

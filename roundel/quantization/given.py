@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format, signed_width
 from roundel.golden.rounding import Ints
-from roundel.graph import Conv, Dense, Graph, Quantize
+from roundel.graph import Conv, Dense, Graph, Pointwise, PRelu, Quantize
 
 MAX_WIDTH = 8  # of weights and activations
 MAX_BIAS_WIDTH = 32
@@ -96,9 +96,12 @@ def check_powers(graph: Graph) -> None:
     }
     if wrong:
         first, scale = next(iter(wrong.items()))
+        ways = "--requant keeps them, --refit moves them, `roundel advise` tells what that costs"
+        if any(isinstance(node, Pointwise | PRelu) for node in graph.nodes):
+            ways = "--refit moves them, as the network has activations that stand behind shifts alone"
         raise InputError(
             f"{graph.file}: {first}: expected a power of two, not {scale:.9g} (one of {len(wrong)} tensors with such "
-            "scales): --requant keeps them, --refit moves them, `roundel advise` tells what that costs"
+            f"scales): {ways}"
         )
 
 

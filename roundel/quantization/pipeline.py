@@ -155,8 +155,8 @@ def quantize(
             before, reference = real.before(module), real.of(module.tensor)
             if module.adds_behind and not flow.adds(graph, module, reference):
                 real.keep(module.tensor, reference)
-                first, last = flow.parted(module)
-                waiting = deque([first, last, *(renamed(later, first.name, last.name) for later in waiting)])
+                apart, total = flow.parted(module)
+                waiting = deque([apart, total, *(renamed(later, apart.name, total.name) for later in waiting)])
                 continue
             real.release(module)
             done.append(module)

@@ -24,10 +24,12 @@ from roundel.graph import (
     Graph,
     Node,
     Pointwise,
+    PRelu,
     Quantize,
     Relu,
     fold,
     formula_of,
+    is_private,
 )
 from roundel.quantization import MAX_WIDTH, QuantizeOptions, given_format, is_power, unify
 from roundel.scales.moves import SAME, Move, find_moves, width_of
@@ -83,9 +85,10 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
     images
         (batch, *graph.shape): where a quantization never clamps on them, the end of its range is not kept.
     """
-    graph = fold(graph)
+    whole = fold(graph)
+    graph = _without_inner(whole)
     values = graph.values(images)
-    moves = find_moves(graph, values)
+    moves = {node.output: Move() for node in whole.nodes} | find_moves(graph, values)
     widths, nodes = {}, []
     renamed: dict[str, str] = {}
     module_bits, one_sided = {}, []
@@ -114,6 +117,32 @@ def refit(graph: Graph, images: NDArray[Any]) -> Refit:
         per_channel=any(np.unique(node.step).size > 1 for node in _weighted(graph) if node.step is not None),
         one_sided=tuple(one_sided),
     )
+
+
+def _without_inner(graph: Graph) -> Graph:
+    """Return the graph without quantizers before and behind functions.
+
+    A table takes sums as they are, and gives 8 bits in a format of the search.
+    """
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes:
+        before = nodes.get(node.inputs[0])
+        alone = isinstance(node, Quantize) and node.output not in graph.results and is_private(graph, node.inputs[0])
+        if alone and before is not None and (_is_function(before) or _ends_in_functions(graph, before, node)):
+            del nodes[before.output]
+            node = replace(before, output=node.output)
+        nodes[node.output] = node
+    return replace(graph, nodes=tuple(nodes.values()))
+
+
+def _ends_in_functions(graph: Graph, weighted: Node, quantizer: Node) -> bool:
+    """Whether nothing but functions reads what a quantizer makes of a convolution's or matrix product's results."""
+    readers = graph.readers(quantizer.output)
+    return isinstance(weighted, Conv | Dense) and bool(readers) and all(map(_is_function, readers))
+
+
+def _is_function(node: Node) -> bool:
+    return isinstance(node, Pointwise | PRelu)
 
 
 def _moved(node: Node, moves: Mapping[str, Move]) -> Node:

@@ -48,7 +48,7 @@ CONDITIONS = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"
 """Operators that say yes or no."""
 PRODUCTS = ("Div", "Max", "Min", "Mul")
 """Operators that no layer does with several tensors."""
-PLAIN = ("Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Neg", "Relu", "Sub", "Sum")
+PLAIN = ("Add", "Cast", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Quantize", "Relu", "Sub", "Sum")
 """Operators that layers do without a table where they read one tensor."""
 PASSING = ("DequantizeLinear", "Dropout", "Identity", "IntQuant", "Quant", "QuantizeLinear")
 """Operators behind what a host computes that it need not compute: quantizers of its result, and names."""
@@ -100,8 +100,10 @@ def quantized(builder: Builder) -> Builder:
 
     def build(op: Operator) -> Nodes:
         made = builder(op)
-        if isinstance(made, Quantize) and made.output == op.output and made.inputs[0] in op.scope.shapes:
-            op.scope.applied[op.output] = _applied(op.scope, op, "Identity", (made.inputs[0],), ())
+        plain = isinstance(made, Quantize) and made.rounding == "ROUND" and made.output == op.output
+        if isinstance(made, Quantize) and plain and made.inputs[0] in op.scope.shapes:
+            grid = {"scale": made.scale, "zero": made.zero_point, "low": made.low, "high": made.high}
+            op.scope.applied[op.output] = _applied(op.scope, op, "Quantize", (made.inputs[0],), tuple(grid.items()))
         return made
 
     return build
@@ -255,9 +257,6 @@ def _formula(scope: Scope, applied: Applied, root: str) -> Formula | None:
         return None
     places, steps = {root: 0}, []
     for name, item in [*before, ("", applied)]:
-        if item.operator == "Identity":
-            places[name] = places[str(item.operands[0])]
-            continue
         operands = tuple(places[operand] if isinstance(operand, str) else operand for operand in item.operands)
         steps.append(Step(item.operator, operands, item.attributes))
         places[name] = len(steps)

@@ -20,15 +20,23 @@ def composed(graph: Graph) -> Graph:
     """
     if not any(isinstance(node, Pointwise) for node in graph.nodes):
         return graph
-    nodes = {node.output: node for node in graph.nodes}
+    nodes = {node.output: _smooth(graph, node) for node in graph.nodes}
     for node in graph.nodes:
-        before = nodes.get(node.inputs[0])
+        before = nodes.get(nodes[node.output].inputs[0])
         if before is None or graph.uses[before.output] > 1 or before.output in graph.results:
             continue
         if (merged := _merged(graph, before, nodes[node.output])) is not None:
             nodes[node.output] = merged
             del nodes[before.output]
     return replace(graph, nodes=tuple(nodes.values()))
+
+
+def _smooth(graph: Graph, node: Node) -> Node:
+    """Return a function without quantizers in it: it rounds once, at its end."""
+    if not isinstance(node, Pointwise) or node.formula.smooth is node.formula:
+        return node
+    channels, formula = graph.shapes[node.output][0], node.formula.smooth
+    return function_nodes(name=node.name, source=node.inputs[0], output=node.output, formula=formula, channels=channels)
 
 
 def _merged(graph: Graph, before: Node, node: Node) -> Node | None:

@@ -8,6 +8,7 @@ from roundel.frontend import read_onnx
 from roundel.golden.activation import Fold
 from roundel.golden.errors import InputError
 from roundel.golden.network import Add, Weighted, outputs, steps
+from roundel.graph import Pointwise, fold
 from roundel.quantization import QuantizeOptions, quantize, real_values, tensor_sqnr_db
 from roundel.quantization.function_tables import function_table
 from tests.support.onnx_models import model, reference
@@ -216,3 +217,64 @@ def test_the_report_lists_activations(tmp_path):
     codes = again.network.encode(images())
     for name, values in outputs(again.network, codes).items():
         np.testing.assert_array_equal(values, outputs(compressed.network, codes)[name])
+
+
+def pairs(scales):
+    """A SiLU between quantizers, as onnxruntime's quantizer writes it: rows and constants."""
+    rng = np.random.default_rng(7)
+    rows, constants = [], {"zero": np.int8(0)}
+    names = iter(scales)
+
+    def quantizer(x):
+        name = next(names)
+        constants[f"{name}_scale"] = np.float32(scales[name])
+        rows.extend(
+            [
+                ("QuantizeLinear", [x, f"{name}_scale", "zero"], f"{name}_codes", {}),
+                ("DequantizeLinear", [f"{name}_codes", f"{name}_scale", "zero"], name, {}),
+            ]
+        )
+        return name
+
+    for index, x in enumerate(("x", "mq")):
+        row, made = conv(rng, quantizer("x") if index == 0 else x, f"c{index}", 3, 3)
+        constants |= made
+        rows.append(row)
+        if index == 0:
+            before = quantizer("c0")
+            rows.append(("Sigmoid", [before], "s", {}))
+            rows.append(("Mul", [before, quantizer("s")], "m", {}))
+            quantizer("m")
+    rows.append(("Relu", ["c1"], "y", {}))
+    return rows, constants
+
+
+SCALES = {"xq": 1 / 32, "aq": 0.11, "sq": 1 / 255, "mq": 0.05}
+
+
+def test_quantizers_within_a_function_are_imported_as_they_are():
+    """The float graph has them, as onnxruntime does; its normal form, of which integers are made, has not."""
+    rows, constants = pairs(SCALES)
+    proto = model(rows, IMAGE, constants)
+    graph = read_onnx(proto)
+    x = images()
+    np.testing.assert_allclose(graph.run(x), reference(proto, x)[0], rtol=1e-4, atol=1e-4)
+    assert "silu" in [node.function.name for node in fold(graph).nodes if isinstance(node, Pointwise)]
+
+
+def test_refit_fuses_a_function_between_quantizers():
+    rows, constants = pairs(SCALES)
+    compressed = roundel.compress(model(rows, IMAGE, constants), images(), refit=True)
+    [entry] = compressed.report["functions"]
+    assert (entry["layer"], entry["function"]) == ("conv_c0", "silu")
+    assert entry["greatest"] <= 1
+    with pytest.raises(InputError, match="--refit moves them, as the network has activations"):
+        roundel.compress(model(rows, IMAGE, constants), images())
+
+
+def test_powers_of_two_between_quantizers_are_kept():
+    rows, constants = pairs({"xq": 1 / 32, "aq": 1 / 16, "sq": 1 / 128, "mq": 1 / 32})
+    compressed = roundel.compress(model(rows, IMAGE, constants), images())
+    [layer] = functional(compressed.network)
+    assert layer.output.fraction == 5
+    assert layer.x.fraction == 4
