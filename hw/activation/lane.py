@@ -17,7 +17,8 @@ def lane_ports(params: ActivationParams) -> dict[str, Port]:
     if params.slopes:
         ports["slope"] = In(params.slope_width, "Of the column: multiplier, sign. Used by tables of fold `slope`.")
     ports["control"] = In(data.StructLayout(dict(CONTROL)), "The control word of the layer's table.")
-    ports["knots"] = In(data.ArrayLayout(signed(params.knot_width), params.segments + 1), "The knots of the table.")
+    # No array: Yosys' ABC flow confuses bit 3 of a vector `knots` with a field that Amaranth calls `knots[3]`.
+    ports["knots"] = In(params.knot_width * (params.segments + 1), "The knots of the table, the first one lowest.")
     if params.pipeline:
         ports["en"] = In(1, "Clock enable of all registers.")
     return ports | {"result": Out(params.OUT_WIDTH, "The result, `LATENCY` cycles later.")}
@@ -96,7 +97,7 @@ class ActivationLane(Component):
         segment = position[params.step_bits :]
         odd = segment[0]
         number = named(m, segment[1:] + odd, "even_number")
-        knots = [self.knots[index].as_unsigned() for index in range(params.segments + 1)]
+        knots = [self.knots.word_select(index, params.knot_width) for index in range(params.segments + 1)]
         even_knot = named(m, select(knots[::2], number), "even_knot")
         odd_knot = named(m, select(knots[1::2], segment[1:]), "odd_knot")
         steps = named(m, position[: params.step_bits] ^ odd.replicate(params.step_bits), "steps")

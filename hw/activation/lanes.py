@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream
 
 from roundel.golden.activation import CONTROL, ActivationParams
@@ -13,18 +13,21 @@ _FRAME = {"first": 1, "last": 1}
 
 
 def words_layout(params: ActivationParams) -> data.StructLayout:
-    """Return a beat of words, with a residual and a slope for each where the unit has such, `first` and `last`."""
-    payload: dict[str, Any] = {"words": data.ArrayLayout(signed(params.in_width), params.columns)}
+    """Return a beat of words, with a residual and a slope for each where the unit has such, `first` and `last`.
+
+    Column 0 is in the lowest bits of each. They are no arrays, see `roundel.hw.activation.lane.lane_ports`.
+    """
+    widths = {"words": params.in_width}
     if params.residual:
-        payload["residuals"] = data.ArrayLayout(signed(params.RESIDUAL_WIDTH), params.columns)
+        widths["residuals"] = params.RESIDUAL_WIDTH
     if params.slopes:
-        payload["slopes"] = data.ArrayLayout(Shape(params.slope_width), params.columns)
-    return data.StructLayout(payload | _FRAME)
+        widths["slopes"] = params.slope_width
+    return data.StructLayout({name: params.columns * width for name, width in widths.items()} | _FRAME)
 
 
 def bytes_layout(params: ActivationParams) -> data.StructLayout:
-    """Return a beat of results, signed or not as the table says, `first` and `last`."""
-    return data.StructLayout({"bytes": data.ArrayLayout(params.OUT_WIDTH, params.columns)} | _FRAME)
+    """Return a beat of results, signed or not as the table says, column 0 lowest, `first` and `last`."""
+    return data.StructLayout({"bytes": params.OUT_WIDTH * params.columns} | _FRAME)
 
 
 class ActivationLanes(Component):
@@ -49,7 +52,7 @@ class ActivationLanes(Component):
         self.latency = self.turns + params.pipeline
         super().__init__(
             control=In(data.StructLayout(dict(CONTROL)), "The control word of the layer's table."),
-            knots=In(data.ArrayLayout(signed(params.knot_width), params.segments + 1), "The knots of the table."),
+            knots=In(params.knot_width * (params.segments + 1), "The knots of the table, the first one lowest."),
             inputs=In(stream.Signature(words_layout(params)), "Words, with what goes with them."),
             outputs=Out(stream.Signature(bytes_layout(params)), "Results."),
             busy=Out(1, "A beat is between its last turn and `outputs`."),
@@ -89,9 +92,9 @@ class ActivationLanes(Component):
             m.d.comb += [lane.control.eq(self.control), lane.knots.eq(self.knots)]
             for name, port in {"words": "word", "residuals": "residual", "slopes": "slope"}.items():
                 if hasattr(lane, port):
-                    field = payload[name].as_value()
                     width = len(getattr(lane, port))
-                    columns = [field[start * width :][:width] for start in range(number, params.columns, params.lanes)]
+                    turns = range(number, params.columns, params.lanes)
+                    columns = [payload[name].word_select(column, width) for column in turns]
                     m.d.comb += getattr(lane, port).eq(select(columns, turn))
             if params.pipeline:
                 m.d.comb += lane.en.eq(advance)
@@ -106,5 +109,6 @@ class ActivationLanes(Component):
             for number in range(self.turns):
                 with m.If(place == number):
                     columns = range(number * len(results), (number + 1) * len(results))
-                    m.d.sync += [out.bytes[column].eq(byte) for column, byte in zip(columns, results, strict=True)]
+                    places = [out.bytes.word_select(column, len(results[0])) for column in columns]
+                    m.d.sync += [place.eq(byte) for place, byte in zip(places, results, strict=True)]
         m.d.comb += self.outputs.payload.eq(out)

@@ -49,7 +49,7 @@ class Activation(Component):
         beats = self.inputs
         m.d.comb += [
             lanes.control.eq(control),
-            *(port.eq(knot) for port, knot in zip(lanes.knots, knots, strict=True)),
+            lanes.knots.eq(Cat(*knots)),
             lanes.inputs.valid.eq(beats.valid & running),
             lanes.inputs.p.eq(beats.p),
             beats.ready.eq(lanes.inputs.ready & running),

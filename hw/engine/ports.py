@@ -58,8 +58,11 @@ def result_width(params: EngineParams) -> int:
 
 
 def result_layout(params: EngineParams) -> data.StructLayout:
-    """Return results of all columns, and whether they are the first of their output block; with an activation unit."""
-    return data.StructLayout({"words": data.ArrayLayout(result_width(params), params.columns), "fresh": 1})
+    """Return results of all columns, and whether they are the first of their output block; with an activation unit.
+
+    They are no array, see `roundel.hw.activation.lane.lane_ports`.
+    """
+    return data.StructLayout({"words": result_width(params) * params.columns, "fresh": 1})
 
 
 TABLE_ROWS = TABLE_BYTES // STEP_BYTES

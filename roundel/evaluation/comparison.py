@@ -171,9 +171,7 @@ def activation_jobs(
         row["area_nand2"] *= 1 + row["area_pipeline_register_um2"] / row["area_um2"]
         for figure in ("area_{}um2", "energy_{}pj_per_op"):
             row[figure.format("")] += row[figure.format("pipeline_register_")]
-        # Yosys 0.70 stops at the lane in two stages: docs/activations.md.
-        placed = fpga and not circuit.params.as_dict().get("pipeline", False)
-        return row | (fpga_figures(circuit.component, "operator") if placed else {})
+        return row | (fpga_figures(circuit.component, "operator") if fpga else {})
 
     return [
         Job(name=f"{compared.circuit.scheme} on {library.name}", measure=partial(measure, library, compared))

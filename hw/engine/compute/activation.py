@@ -47,7 +47,7 @@ class EngineActivation(Component):
             layer=In(activation_layout(), "The layer."),
             table=In(stream.Signature(table_layout(params)), "The table of a layer with `activation`, in rows."),
             words=In(stream.Signature(result_layout(params)), "Words of the array."),
-            slopes=In(data.ArrayLayout(self.unit.slope_width, params.columns), "Of the output block at work."),
+            slopes=In(self.unit.slope_width * params.columns, "Of the output block at work, column 0 lowest."),
             slopes_taken=Out(1, "`slopes` may change with the coming clock edge."),
             residuals=In(
                 stream.Signature(word(params)), "A word of signed bytes for each word, with `flip_residual` less 128."
@@ -72,7 +72,7 @@ class EngineActivation(Component):
         m.d.comb += [
             beat.valid.eq(fifo.outputs.valid & go),
             beat.p.words.eq(head.words),
-            Cat(beat.p.residuals).eq(self._residuals()),
+            beat.p.residuals.eq(self._residuals()),
             fifo.outputs.ready.eq(beat.ready & go),
             self.residuals.ready.eq(beat.valid & beat.ready & self.layer.has_residual),
             self.results.valid.eq(lanes.outputs.valid),
@@ -88,7 +88,8 @@ class EngineActivation(Component):
         loading, row = Signal(), Signal(range(TABLE_ROWS))
         control = Signal(data.StructLayout(dict(CONTROL)), reset_less=True)
         knots = Signal(self.lanes.knots.shape(), reset_less=True)
-        entries = [control.as_value(), *(knots[place] for place in range(self.unit.segments + 1))]
+        places = range(self.unit.segments + 1)
+        entries = [control.as_value(), *(knots.word_select(place, self.unit.knot_width) for place in places)]
         given = [self.table.p[name] for name in self.table.p.shape().members]
         m.d.comb += [
             self.table.ready.eq(loading),
@@ -101,9 +102,9 @@ class EngineActivation(Component):
         with m.If(loading & self.table.valid):
             m.d.sync += row.eq(row + 1)
             for number in range(TABLE_ROWS):
-                places = entries[number * len(given) :][: len(given)]
+                taken = entries[number * len(given) :][: len(given)]
                 with m.If(row == number):
-                    m.d.sync += [entry.eq(value) for entry, value in zip(places, given, strict=False)]
+                    m.d.sync += [entry.eq(value) for entry, value in zip(taken, given, strict=False)]
             with m.If(row == TABLE_ROWS - 1):
                 m.d.sync += [row.eq(0), loading.eq(0)]
         return loading

@@ -57,7 +57,7 @@ class EngineArray(Component):
         if params.activation is not None:
             results = result_layout(params)
             slopes["slopes"] = Out(
-                data.ArrayLayout(params.activation.slope_width, params.columns),
+                params.activation.slope_width * params.columns,
                 "Slopes of the output block whose results come next; there with the first of them at the latest.",
             )
             slopes["slopes_taken"] = In(1, "`slopes` may change from the next cycle on.")

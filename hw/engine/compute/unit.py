@@ -19,7 +19,15 @@ from roundel.hw.engine.compute.streams import Streams
 from roundel.hw.engine.dispatch import NUMBER
 from roundel.hw.engine.fetch import fault_layout
 from roundel.hw.engine.memory import ActivationMemory
-from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, feed_port, read_port, unit_port, write_port
+from roundel.hw.engine.ports import (
+    OUTER_ADDRESS,
+    descriptor_layout,
+    feed_port,
+    read_port,
+    result_width,
+    unit_port,
+    write_port,
+)
 from roundel.hw.lib import Component, In, Out, StreamRegister, named
 
 STREAMS = 32  # weight streams that may be on their way to the decoder
@@ -114,6 +122,8 @@ class Compute(Component):
         m.submodules.activation = unit = EngineActivation(self.params)
         array, layer = self.array, self.unit.descriptor
         through, made = named(m, layer.activation, "through"), array.results
+        width = result_width(self.params)
+        passing = [made.p.words.word_select(column, width)[:8] for column in range(self.params.columns)]
         wiring.connect(m, parameters.table, unit.table)
         m.d.comb += [
             unit.start.eq(self.unit.start),
@@ -126,7 +136,7 @@ class Compute(Component):
             unit.words.p.eq(made.p),
             made.ready.eq(Mux(through, unit.words.ready, target.results.ready)),
             target.results.valid.eq(Mux(through, unit.results.valid, made.valid)),
-            target.results.payload.eq(Mux(through, unit.results.payload, Cat(result[:8] for result in made.p.words))),
+            target.results.payload.eq(Mux(through, unit.results.payload, Cat(passing))),
             unit.results.ready.eq(target.results.ready & through),
             *(port.payload.eq(residual.words.payload) for port in (array.residuals, unit.residuals)),
             array.residuals.valid.eq(residual.words.valid & ~through),

@@ -1,12 +1,17 @@
 """Lanes and the circuits beside them as pure functions, on Amaranth's simulator; the unit is in `tests/units/`."""
 
+import re
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
 from roundel.golden.activation import ActivationParams, ByteTable, Polynomial, SlopeOffset, random_table
+from roundel.golden.engine import EngineParams
 from roundel.golden.rounding import limits
-from roundel.hw.activation import ActivationLane, ByteTablePort, PolynomialCore, SlopeOffsetCore
+from roundel.hw.activation import Activation, ActivationLane, ByteTablePort, PolynomialCore, SlopeOffsetCore
+from roundel.hw.emit import to_verilog
+from roundel.hw.engine.compute.activation import EngineActivation
 
 
 def simulated(circuit, held, operands):
@@ -63,9 +68,21 @@ def test_lanes_equal_golden(params, seed):
         if params.slopes:
             columns = rng.integers(0, 1 << params.slope_width, len(words))
             operands.append((lane.slope, columns.tolist()))
-        held = [(lane.control.as_value(), table.control), (lane.knots, list(table.knots))]
+        mask = (1 << params.knot_width) - 1
+        knots = sum((knot & mask) << place * params.knot_width for place, knot in enumerate(table.knots))
+        held = [(lane.control.as_value(), table.control), (lane.knots, knots)]
         expected = params.compute(words, table, residual=added, slopes=columns) & 0xFF
         assert simulated(lane, held, operands) == expected.tolist()
+
+
+def test_no_wire_is_called_as_a_bit_of_another():
+    """Amaranth calls fields of arrays `knots[3]`; Yosys' FPGA flows take that for bit 3 of `knots`, and stop."""
+    engine = EngineActivation(EngineParams(lanes=4, columns=4, act_lanes=2))
+    unit = Activation(ActivationParams(columns=4, lanes=2, pipeline=True))
+    for made in (engine, unit):
+        text = to_verilog(made, "part")
+        assert "knots" in text
+        assert re.findall(r"\\\S*\[\d+\]", text) == []
 
 
 def drawn(params, rng):

@@ -61,6 +61,11 @@ def rows_of(table):
     return rows
 
 
+def packed(values, width):
+    """Integers side by side, the first one lowest."""
+    return sum((int(value) & (1 << width) - 1) << place * width for place, value in enumerate(values))
+
+
 class Run:
     """Layers one after the other: a layer starts when all results of the one before were taken."""
 
@@ -72,9 +77,9 @@ class Run:
         for layer in layers:
             tables += rows_of(layer.table)
             for (block, raw), own in zip(layer.blocks, layer.slopes, strict=True):
-                rows = [[int(word) & 0x7FF for word in row] for row in block]
+                rows = [packed(row, UNIT.in_width) for row in block]
                 words += [{"words": row, "fresh": place == 0} for place, row in enumerate(rows)]
-                slopes.append(own.tolist())
+                slopes.append(packed(own, UNIT.slope_width))
                 if layer.flags["has_residual"]:
                     # As the reader of residuals gives them.
                     given = (raw ^ 0x80 * layer.flags["flip_residual"]).astype(np.uint8)

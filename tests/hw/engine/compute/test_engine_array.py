@@ -67,7 +67,8 @@ def random_columns(rng, params):
 def words_of(params, block, acc, fresh):
     """The results of one position in a layer with `activation`: floors of 11 bits, saturated."""
     floors = [floor(Fraction(int(a), 1 << int(s))) for a, s in zip(acc, block["shift"], strict=True)]
-    return result_layout(params).const({"words": [min(max(v, -1024), 1023) & 0x7FF for v in floors], "fresh": fresh})
+    words = sum((min(max(v, -1024), 1023) & 0x7FF) << 11 * column for column, v in enumerate(floors))
+    return result_layout(params).const({"words": words, "fresh": fresh})
 
 
 def requantized(params, layer, block, acc, residual):
@@ -184,7 +185,8 @@ def drive(params, layer, traffic, *, seed, stalls, before=None):
             if hasattr(dut, "slopes"):
                 take = owed and rng.random() >= stalls.get("slopes", 0)
                 owed -= take
-                found["slopes"] += [list(ctx.get(dut.slopes))] if take else []
+                held = ctx.get(dut.slopes)
+                found["slopes"] += [[held >> 7 * column & 0x7F for column in range(params.columns)]] if take else []
                 ctx.set(dut.slopes_taken, int(take))
             _, _, taken, given, result, activity = await ctx.tick().sample(
                 taken, given, bits(dut.results.p), dut.activity
