@@ -9,16 +9,20 @@ import numpy as np
 import onnx
 import pytest
 
+import roundel
 from examples.zoo import __main__ as zoo
 from examples.zoo import page, precision, rival
 from examples.zoo.files import Files
 from examples.zoo.images import glyphs, images
 from examples.zoo.models import BYTES, TINY, ZOO
 from examples.zoo.precision import Found, Matched
+from examples.zoo.rounded import places, with_rounding
 from examples.zoo.tiny import tiny
 from roundel.detection.precision import average_precision
 from roundel.detection.scenes import Scene
 from roundel.golden.nms import Detections
+from tests.support.host_models import conv
+from tests.support.onnx_models import model
 from tests.support.outside import need
 
 
@@ -260,3 +264,46 @@ def test_own_networks_have_the_parameters_that_were_published(name, parameters):
 
 def test_the_smallest_network_is_a_valid_file():
     onnx.checker.check_model(onnx.load_from_string(tiny()), full_check=True)
+
+
+def with_integer_weights(proto: onnx.ModelProto, network: Any) -> onnx.ModelProto:
+    """A network of convolutions whose weights and biases are the numbers that an integer network's stand for."""
+    layers = {layer.name: layer for layer in network.layers}
+    constants = {item.name: item for item in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type == "Conv":
+            layer = layers[node.name]
+            outputs, inputs, rows, columns = constants[node.input[1]].dims
+            weights = layer.w.decode(layer.weights).reshape(rows, columns, inputs, outputs).transpose(3, 2, 0, 1)
+            bias = layer.b.decode(layer.bias)
+            for name, values in ((node.input[1], weights), (node.input[2], bias)):
+                constants[name].CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), name))
+    return proto
+
+
+def test_activations_rounded_in_a_float_network_are_those_of_golden():
+    """With integer weights the float network with the unit's activations is the integer network, residual included."""
+    need("onnxruntime")
+    rng = np.random.default_rng(4)
+    rows, weights = [], {}
+    for source, target, inputs in (("x", "a", 3), ("a_silu", "b", 8)):
+        row, made = conv(rng, source, target, inputs, 8)
+        rows += [row, ("Sigmoid", [target], f"{target}_gate", {})]
+        rows.append(("Mul", [target, f"{target}_gate"], f"{target}_silu", {}))
+        weights |= made
+    row, made = conv(rng, "sum", "y", 8, 4)
+    proto = model([*rows, ("Add", ["b_silu", "a_silu"], "sum", {}), row], (3, 8, 8), weights | made)
+    images = rng.normal(size=(4, 3, 8, 8)).astype(np.float32)
+    small = roundel.compress(proto, images)
+    found = list(places(roundel.read_onnx(proto), small.network))
+    assert [(item.before, item.behind, item.residual) for item in found] == [
+        ("a", "a_silu", None),
+        ("b", "sum", "a_silu"),
+    ]
+    held = small.network.input.decode(small.network.encode(images)).transpose(0, 3, 1, 2).astype(np.float32)
+    rounded = with_rounding(with_integer_weights(proto, small.network), found, exact=False)
+    inner = rival.Float(rounded).run(held)["y"]
+    last = small.network.layers[-1].output
+    wanted = roundel.run(small, images).real["y"]
+    codes = np.clip(np.floor(inner * 2.0**last.fraction + 0.5), *last.limits)
+    assert np.array_equal(codes * 2.0**-last.fraction, wanted)
