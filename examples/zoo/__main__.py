@@ -18,7 +18,6 @@ from examples.zoo import page
 from examples.zoo.files import Files, check_name
 from examples.zoo.measure import Task
 from examples.zoo.models import TINY, ZOO, Model, named
-from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError, ToolError
 from roundel.processes import cache_root, run_child, work_folder
 from roundel.sim.cache import code, digest
@@ -26,8 +25,8 @@ from roundel.ui import write_json
 
 HERE = Path(__file__).parent
 PAGE, README = HERE.parents[1] / "docs" / "zoo.md", HERE.parents[1] / "README.md"
-LANES = {"small": 2, "medium": 4}
-"""Lanes of the activation unit of an engine whose configuration has none."""
+ENGINES = ("small", "medium")
+"""Engines that cycles are told for, with the units that a network's layers need."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,17 +95,6 @@ def code_here() -> list[bytes]:
     return [(HERE / name).read_bytes() for name in names]
 
 
-def engines() -> dict[str, Any]:
-    """Engines that cycles are told for; one without an activation unit gets one."""
-    fields = EngineParams.named("small").as_dict()
-    if "act_lanes" not in fields:
-        return {name: name for name in LANES}
-    return {
-        name: name if EngineParams.named(name).as_dict()["act_lanes"] else {"config": name, "act_lanes": lanes}
-        for name, lanes in LANES.items()
-    }
-
-
 def _measured_now(model: Model, files: Files, options: argparse.Namespace) -> dict[str, Any]:
     """Run a process that measures, and return what it wrote, with the reason for its end if it did not finish."""
     try:
@@ -119,7 +107,7 @@ def _measured_now(model: Model, files: Files, options: argparse.Namespace) -> di
             file=str(file),
             folder=str(files.folder),
             record=str(folder / "record.json"),
-            engines=engines(),
+            engines={name: name for name in ENGINES},
             on=options.on,
             config=options.config,
             calibration=options.calibration,
