@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from roundel.cli.engine_options import chosen_engine, engine_options
 from roundel.cli.options import FILE, INPUT_SHAPE, JSON, OUTPUT, OUTPUTS
 from roundel.cli.present import present
 from roundel.golden.codec import Packing
@@ -101,9 +102,18 @@ BITS = click.IntRange(2, 8)
     help="Leave to the host what the engine cannot do: nothing, all before and behind one part of the engine, or what "
     "lies between several, too.",
 )
+@engine_options("its refusals come at once; none by default")
 @OUTPUT
 @JSON
-def command(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
+def command(
+    model: Path,
+    folder: Path,
+    as_json: bool,
+    config: str | None,
+    engine_file: Path | None,
+    settings: tuple[str, ...],
+    **given: Any,
+) -> None:
     """Prune and quantize a trained network: network.npz, streams/, report.md and report.json.
 
     Weights are pruned and quantized by OPQ (--sparsity, --bits), or by the joint search of fractional bits, which
@@ -111,8 +121,9 @@ def command(model: Path, folder: Path, as_json: bool, **given: Any) -> None:
     """
     import roundel
 
+    engine = chosen_engine(config, engine_file, settings)
     with output_folder(folder, roundel.CompressedNetwork.OPTIONAL) as work:
-        compressed = roundel.compress(model, **given, progress=steps)
+        compressed = roundel.compress(model, **given, engine=engine, progress=steps)
         compressed.write(work)
     present(compressed, as_json, folder / "report.md")
     for warning in compressed.warnings:

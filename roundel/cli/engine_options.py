@@ -11,7 +11,7 @@ from roundel.golden.engine import CONFIGS
 from roundel.golden.errors import InputError
 
 if TYPE_CHECKING:
-    from roundel.runtime import EngineSource
+    from roundel.runtime import ChosenEngine, EngineSource
 
 Command = Callable[..., Any]
 
@@ -63,6 +63,20 @@ def engine_source(config: str | None, engine_file: Path | None, settings: tuple[
     if not values:
         return base
     return {"config": base, **values} if base else values
+
+
+def chosen_engine(config: str | None, engine_file: Path | None, settings: tuple[str, ...]) -> "ChosenEngine | None":
+    """Return the engine that these options name, found; None without any.
+
+    Raises
+    ------
+    InputError
+        What `engine_source` and `roundel.runtime.engine_choice` refuse.
+    """
+    from roundel.runtime import engine_choice
+
+    source = engine_source(config, engine_file, settings)
+    return None if source is None else engine_choice(source)
 
 
 def _check_alone(engine_file: Path | None, config: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from roundel.compression.chain import MAIN, Chain
 from roundel.compression.compressed_network import ONNX, CompressedNetwork
 from roundel.compression.division import compress_parts
+from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.pipeline import Compressed, NetworkAccuracy
@@ -53,6 +54,7 @@ def compress(
     columns: int = 16,
     slices: int = 4,
     host: Host | str = Host.TAIL,
+    engine: FittedEngine | None = None,
     progress: Progress = silent,
 ) -> CompressedNetwork:
     """Compress a trained network: prune and quantize it, and pack its weights.
@@ -105,6 +107,9 @@ def compress(
     host
         What the engine cannot do and a host computes, through onnxruntime: `refuse`, nothing but Softmax and Sigmoid at
         the end; `tail`, all before and behind one part of the network on the engine; `any`, between several parts too.
+    engine
+        What `roundel.runtime.engine_choice` gives: a network that it cannot run is refused before the search, or after
+        it where that depends on the formats. None: any network will do.
     progress
         Told of every part.
 
@@ -153,6 +158,7 @@ def compress(
             streams=StreamOptions(packing=choice(Packing, "codec", codec), lanes=lanes, columns=columns, slices=slices),
             training=finetune,
             finetune=FinetuneOptions(**tuning),
+            engine=engine,
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
+from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.frontend import Model
 from roundel.golden.errors import InputError
@@ -42,6 +43,8 @@ class CompressOptions:
         Images, with `labels` or without, to fine-tune on; None does not.
     finetune
         How to fine-tune.
+    engine
+        The engine that is to run the network, which is refused at once if it cannot; None: none is looked at.
     """
 
     model: Model | Graph
@@ -56,6 +59,7 @@ class CompressOptions:
     streams: StreamOptions = field(default_factory=StreamOptions)
     training: ImageSource | None = None
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
+    engine: FittedEngine | None = None
 
 
 def opq_params(

@@ -7,10 +7,12 @@ bits, pack the weights.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from roundel.compression.drift import Drift, drift
+from roundel.compression.engine_check import FittedEngine, check_sketch, checked
 from roundel.compression.options import CompressOptions
-from roundel.compression.passes import PASSES, Compression
+from roundel.compression.passes import PASSES, Compression, prune
 from roundel.compression.weak_layers import weak_layers
 from roundel.frontend import ImportCheck
 from roundel.golden.network import Network, outputs
@@ -78,6 +80,8 @@ class Compressed:
         How far the network as imported is from onnxruntime, or why that is not known.
     drift
         How far the results of the integer network are; None where the file does not quantize, or it is not known.
+    engine
+        The engine that was asked for: its name, scheme and rounding, and the bytes of the program; None without one.
     """
 
     options: CompressOptions
@@ -94,6 +98,7 @@ class Compressed:
     warnings: tuple[str, ...] = ()
     imported: ImportCheck
     drift: Drift | None = None
+    engine: Mapping[str, Any] | None = None
 
     @property
     def network(self) -> Network:
@@ -117,6 +122,9 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
     work = Compression(options=options, progress=progress)
     for step in PASSES:
         step(work)
+        if step is prune and options.engine is not None:
+            check_sketch(work.tuned, work.calibration.images, work.options.search, options.engine)
+    engine = None if options.engine is None else _engine_figures(work.quantized.network, work.original, options.engine)
     statistics = ImageStatistics.of(work.calibration.images)
     return Compressed(
         options=work.options,
@@ -132,8 +140,21 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         statistics=statistics,
         warnings=tuple(_warnings(work, statistics)),
         imported=work.imported,
+        engine=engine,
         drift=drift(work.original, work.options.model, work.quantized, work.calibration.images),
     )
+
+
+def _engine_figures(network: Network, graph: Graph, engine: FittedEngine) -> dict[str, Any]:
+    """Compile for an engine, and tell of the program."""
+    compiled = checked(network, graph.shape, engine)
+    params = compiled.params
+    return {
+        "name": engine.name,
+        "scheme": params.scheme.value,
+        "rounding": params.rounding.value,
+        "program_bytes": len(compiled.image),
+    }
 
 
 def _warnings(work: Compression, statistics: ImageStatistics) -> Iterator[str]:

@@ -55,6 +55,7 @@ def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = N
         "chain": None if chain is None else chain.as_dict(),
         "losses": list(result.losses),
         "import": result.imported.as_dict(),
+        "engine": None if result.engine is None else dict(result.engine),
         "drift": None if result.drift is None else vars(result.drift),
         "notes": [*result.graph.notes, *result.quantized.notes],
     }
@@ -152,6 +153,9 @@ def summary(values: ReportPart) -> list[str]:
         lines += [f"- {line}." for line in chain_lines(values["chain"])]
     if values.get("import"):
         lines.append(f"- {ImportCheck(**values['import'])}")
+    if engine := values.get("engine"):
+        which = f"{engine['name']}, scheme={engine['scheme']} and rounding={engine['rounding']}"
+        lines.append(f"- Runs on the engine {which}: a program of {engine['program_bytes']:,} bytes.")
     if values.get("drift"):
         lines.append(f"- {Drift(**values['drift'])}")
     return lines + [f"- {note}." for note in values.get("notes", ())]

@@ -82,6 +82,10 @@ class ChosenEngine:
         except ValueError as error:
             raise InputError(f"{self.name}: {error}") from None
 
+    def fitted(self, network: Network) -> EngineParams:
+        """Return its parameters, what nobody stated as the network needs it."""
+        return self.with_requantizer(network).with_units(network).params
+
     def with_units(self, network: Network) -> "ChosenEngine":
         """Return the engine with the units that a network's layers need, for activations and for gates, unless stated.
 
