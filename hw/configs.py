@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from roundel.golden.engine import CONFIGS
+
 
 def requant_configs() -> dict[str, dict[str, Any]]:
     """Every scheme, every rounding of the shift family, signed, unsigned and ReLU, narrow and wide."""
@@ -253,3 +255,9 @@ SPARSE_MAC_CONFIGS: dict[str, dict[str, Any]] = {
     "rice_8x3_table": _sparse_mac("rice", 8, 3, width=3, slices=2, bus=128, table=True),
 }
 """Every format, before an array whose blocks take fewer, as many or more beats to load than a tile has positions."""
+
+
+ENGINE_CONFIGS: dict[str, dict[str, Any]] = {
+    "tiny_with_units": CONFIGS["tiny"] | {"act_lanes": 2, "act_fifo": 16, "gates": True},
+}
+"""Beside named configurations: one with the units that they leave out, and a FIFO that bursts fill."""

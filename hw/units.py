@@ -18,6 +18,7 @@ from roundel.hw.activation import Activation
 from roundel.hw.configs import (
     ACTIVATION_CONFIGS,
     DECODER_CONFIGS,
+    ENGINE_CONFIGS,
     GREEDY_CONFIGS,
     MAC_CONFIGS,
     NMS_CONFIGS,
@@ -117,7 +118,7 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 summary="whole accelerator: runs a compiled detector from image to boxes, behind AXI4 and AXI4-Lite",
                 params=EngineParams,
                 component=Engine,
-                configs=MappingProxyType({name: CONFIGS[name] for name in ("tiny", "small")}),
+                configs=MappingProxyType({name: CONFIGS[name] for name in ("tiny", "small")} | ENGINE_CONFIGS),
                 presets=MappingProxyType(CONFIGS),
             ),
         )
