@@ -3,7 +3,7 @@
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import read_npz
 from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
-from roundel.graph.formula import OPERATIONS, Formula, Step, formula_of
+from roundel.graph.formula import OPERATIONS, Formula, FormulaStep, formula_of
 from roundel.graph.functions import Pointwise, PRelu, function_nodes, function_of, known, why_not
 from roundel.graph.graph import AT_ONCE, Graph, HostOperator
 from roundel.graph.images import Images, ImageSource, channels_last, image_shape, load_images, read_images
@@ -51,6 +51,7 @@ __all__ = [
     "Fill",
     "Flatten",
     "Formula",
+    "FormulaStep",
     "Gate",
     "Graph",
     "HostOperator",
@@ -68,7 +69,6 @@ __all__ = [
     "Reals",
     "Relu",
     "Select",
-    "Step",
     "Upsample",
     "array_of",
     "channels_last",

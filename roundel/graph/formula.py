@@ -21,7 +21,7 @@ REACH, STEPS = 6.0, 1 << 14
 
 
 @dataclass(frozen=True)
-class Step:
+class FormulaStep:
     """An operator of a formula.
 
     Attributes
@@ -49,7 +49,7 @@ class Formula:
         In the order in which they are worked out; the first one's result has the number 1.
     """
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[FormulaStep, ...] = ()
 
     def __call__(self, values: NDArray[Any], channels: int = 1) -> Values:
         """Return the function of each value, in the type of the values; infinities come out without a warning.
@@ -105,13 +105,13 @@ class Formula:
         """The formula without quantizers in it."""
         if all(step.operator != QUANTIZE for step in self.steps):
             return self
-        places, steps = [0], list[Step]()
+        places, steps = [0], list[FormulaStep]()
         for step in self.steps:
             operands = tuple(places[item] if isinstance(item, int) else item for item in step.operands)
             if step.operator == QUANTIZE:
                 places.append(int(operands[0]))  # type: ignore[arg-type]
                 continue
-            steps.append(Step(step.operator, operands, step.attributes))
+            steps.append(FormulaStep(step.operator, operands, step.attributes))
             places.append(len(steps))
         return Formula(tuple(steps))
 
@@ -119,8 +119,8 @@ class Formula:
         """Return the formula of another one of this one's result."""
         first = len(self.steps)
 
-        def moved(step: Step) -> Step:
-            return Step(
+        def moved(step: FormulaStep) -> FormulaStep:
+            return FormulaStep(
                 step.operator,
                 tuple(item + first if isinstance(item, int) else item for item in step.operands),
                 step.attributes,
@@ -133,9 +133,11 @@ class Formula:
         for step in self.steps:
             operands = [texts[item] if isinstance(item, int) else _shown(item) for item in step.operands]
             operands += [f"{name} {value:g}" for name, value in step.attributes]
-            text = f"{step.operator}({', '.join(operands)})"
-            texts.append(text if len(text) <= MOST_TEXT else f"{step.operator}(...)")
-        return texts[-1]
+            texts.append(f"{step.operator}({', '.join(operands)})"[: 2 * MOST_TEXT])
+        if len(texts[-1]) <= MOST_TEXT:
+            return texts[-1]
+        names = [step.operator for step in self.steps]
+        return f"{names[-1]} of {', '.join(dict.fromkeys(names[:-1]))}"
 
 
 MOST_TEXT = 60
@@ -147,9 +149,9 @@ def _shown(operand: Operand) -> str:
 
 def formula_of(*steps: tuple[Any, ...], **attributes: float) -> Formula:
     """Return a formula of (operator, operand, ...); attributes are those of the last step."""
-    made = [Step(operator, tuple(operands)) for operator, *operands in steps]
+    made = [FormulaStep(operator, tuple(operands)) for operator, *operands in steps]
     if attributes:
-        made[-1] = Step(made[-1].operator, made[-1].operands, tuple(sorted(attributes.items())))
+        made[-1] = FormulaStep(made[-1].operator, made[-1].operands, tuple(sorted(attributes.items())))
     return Formula(tuple(made))
 
 

@@ -132,7 +132,7 @@ def per_channel(op: Operator, index: int, tensor: int) -> Factors:
     given, shape = op.weights(index), op.shape(tensor)
     values = given.astype(np.float64).reshape((1,) * (len(shape) + 1 - given.ndim) + given.shape)
     sizes = zip(values.shape, (1, *shape), strict=False)
-    first = values[:1, :, :1, :1] if values.ndim == 4 else values[:1]
+    first = values[(slice(1), slice(None), *(slice(1),) * (values.ndim - 2))]
     if values.ndim != len(shape) + 1 or any(have not in (1, size) for have, size in sizes) or (values != first).any():
         op.fail(f"a constant of {given.shape} is not one number a channel of {shape}")
     return np.broadcast_to(first.reshape(-1), shape[0])

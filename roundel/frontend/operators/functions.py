@@ -14,7 +14,7 @@ import onnx
 from roundel.frontend.model import ONNX
 from roundel.frontend.operators.operator import Operator
 from roundel.frontend.operators.scope import Applied, Refusal, Scope
-from roundel.graph import Formula, HostOperator, Node, Quantize, Step, function_nodes, known
+from roundel.graph import Formula, FormulaStep, HostOperator, Node, Quantize, function_nodes, known
 
 Nodes = Node | tuple[Node, ...] | None
 Builder = Callable[[Operator], Nodes]
@@ -258,7 +258,7 @@ def _formula(scope: Scope, applied: Applied, root: str) -> Formula | None:
     places, steps = {root: 0}, []
     for name, item in [*before, ("", applied)]:
         operands = tuple(places[operand] if isinstance(operand, str) else operand for operand in item.operands)
-        steps.append(Step(item.operator, operands, item.attributes))
+        steps.append(FormulaStep(item.operator, operands, item.attributes))
         places[name] = len(steps)
     return Formula(tuple(steps))
 

@@ -7,9 +7,11 @@ import numpy as np
 from roundel.graph.formula import Formula, formula_of
 from roundel.graph.functions import Pointwise, check, function_nodes, known
 from roundel.graph.graph import Graph
-from roundel.graph.nodes import Affine, Clip, LeakyRelu, Node, Relu
+from roundel.graph.nodes import Affine, Clip, Conv, Dense, LeakyRelu, Node, Relu
 
 MOST_STEPS = 64  # of a formula
+FAR = (1000.0, 2000.0)  # where a function that ends in a straight line has reached it
+LEAST_SLOPE, SAME = 1e-3, 1e-5
 
 
 def composed(graph: Graph) -> Graph:
@@ -28,7 +30,30 @@ def composed(graph: Graph) -> Graph:
         if (merged := _merged(graph, before, nodes[node.output])) is not None:
             nodes[node.output] = merged
             del nodes[before.output]
+    for node in list(nodes.values()):
+        weighted = nodes.get(node.inputs[0])
+        if isinstance(node, Pointwise) and isinstance(weighted, Conv | Dense) and _is_alone(graph, weighted):
+            nodes[weighted.output], nodes[node.output] = _with_slope_1(weighted, node)
     return replace(graph, nodes=tuple(nodes.values()))
+
+
+def _is_alone(graph: Graph, weighted: Conv | Dense) -> bool:
+    """Whether weights are real, and nobody but a function reads their results."""
+    return weighted.step is None and graph.uses[weighted.output] == 1 and weighted.output not in graph.results
+
+
+def _with_slope_1(weighted: Conv | Dense, node: Pointwise) -> tuple[Conv | Dense, Pointwise]:
+    """Return weights and a function of them that has a slope of 1, or none, far above 0: tables have such a part.
+
+    A factor behind the function, as that of a learned affine block, moves into the weights before it.
+    """
+    low, high = (float(node.formula(np.asarray(place))) for place in FAR)
+    slope = abs(high - low) / (FAR[1] - FAR[0])
+    if not LEAST_SLOPE < slope < 1 / LEAST_SLOPE or abs(slope - 1) < SAME or known(node.formula) is not None:
+        return weighted, node
+    factor = np.float32(slope)
+    scaled = replace(weighted, weights=weighted.weights * factor, bias=weighted.bias * factor)
+    return scaled, replace(node, formula=formula_of(("Mul", 0, 1 / float(factor))).then(node.formula))
 
 
 def _smooth(graph: Graph, node: Node) -> Node:

@@ -278,3 +278,18 @@ def test_powers_of_two_between_quantizers_are_kept():
     [layer] = functional(compressed.network)
     assert layer.output.fraction == 5
     assert layer.x.fraction == 4
+
+
+@pytest.mark.parametrize("factor", [0.37, -1.6, 2.5])
+def test_a_factor_behind_a_function_moves_into_the_weights(factor):
+    """The table then has the part of slope 1 that the unit adds: its error is that of the function alone."""
+    row, constants = conv(np.random.default_rng(8), "x", "a", 3, 6, 3.0)
+    constants |= {"k": np.float32(factor), "o": np.float32(-0.3)}
+    rows = [row, ("HardSwish", ["a"], "b", {}), ("Mul", ["b", "k"], "c", {}), ("Add", ["c", "o"], "d", {}),
+            ("MaxPool", ["d"], "y", {"kernel_shape": [1, 1]})]  # fmt: skip
+    result, graph = quantized(rows, constants)
+    [told] = result.functions
+    assert told.greatest <= (1 if factor > 0 else 1.5)
+    real = real_values(result.network, IMAGE, outputs(result.network, result.network.encode(images())))
+    [got] = real.values()
+    assert tensor_sqnr_db(graph.run(images()), got) > 28
