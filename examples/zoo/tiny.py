@@ -1,7 +1,7 @@
 """The smallest network of the zoo: seeded weights, no download, on RTL in seconds.
 
-It has what larger ones have: a normalization, SiLU, a residual, a Softmax in the middle, which a host computes, and a
-Sigmoid at the end.
+It has what larger ones have: a normalization, SiLU, a residual, a Softmax in the middle, which a host computes,
+HardSwish, and a Sigmoid at the end.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 SEED = 1
 CHANNELS, CLASSES = 8, 4
-OPSET = 13
+OPSET = 14
 
 
 def tiny() -> bytes:
@@ -45,7 +45,8 @@ def tiny() -> bytes:
         helper.make_node("Relu", ["sum"], ["maps"]),
         helper.make_node("Softmax", ["maps"], ["shares"], axis=1),
         convolution("last", "shares", CHANNELS, CLASSES, 1),
-        helper.make_node("Sigmoid", ["last"], ["scores"]),
+        helper.make_node("HardSwish", ["last"], ["hard"]),
+        helper.make_node("Sigmoid", ["hard"], ["scores"]),
     ]
     graph = helper.make_graph(
         nodes,
