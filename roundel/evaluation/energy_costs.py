@@ -24,9 +24,12 @@ from roundel.synth.cells import read_library
 from roundel.synth.mapping import map_design
 from roundel.synth.measure import (
     BoxStream,
+    Circuit,
     WeightStreams,
     cached_row,
     code_digest,
+    lane_circuit,
+    measure_activation,
     measure_decoder,
     measure_nms,
     measure_operator,
@@ -53,8 +56,8 @@ class Costs:
         Energy in the array: product and addition, with weights, broadcast and its share of the requantizers' idling.
     weight
         Dense weight out of the decoder.
-    requantization
-        Accumulator to byte.
+    requantization, activation
+        Accumulator to byte; word to byte, None where no layer has an activation.
     box, box_tables
         A box through the NMS: its logic, and what its tables of windows move. Logic is None where its netlist is too
         large to simulate.
@@ -66,6 +69,7 @@ class Costs:
     requantization: float
     box: float | None
     box_tables: float
+    activation: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,6 +108,8 @@ def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
         "decoder": lambda: measure_decoder(params.decoder, cells, weight_streams(stimulus.compiled, source)),
         "requantizer": lambda: measure_operator(given, cells, {"acc": acc.acc} | runtime(given, acc), source=source),
     }
+    if circuit := activation_circuit(params, stimulus.steps):
+        jobs["activation"] = lambda: measure_activation(circuit, cells, source=source, columns={})
     if params.nms is not None and len(stimulus.boxes) > 1:
         nms, stream = params.nms, BoxStream(source=source, images=box_images(params, stimulus.boxes))
         jobs["nms"] = lambda: measure_nms("nms", nms, cells, stream)
@@ -113,6 +119,7 @@ def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
 def costs_of(rows: Mapping[str, Row]) -> Costs:
     """Return the rows of `cost_jobs`."""
     nms = rows.get("nms", {"energy_pj_per_op": None, "energy_tables_pj_per_op": 0.0})
+    lane = rows.get("activation")
     return Costs(
         cells=rows["array"]["cells"],
         multiplication=rows["array"]["energy_pj_per_op"],
@@ -120,7 +127,24 @@ def costs_of(rows: Mapping[str, Row]) -> Costs:
         requantization=rows["requantizer"]["energy_pj_per_op"],
         box=nms["energy_pj_per_op"],
         box_tables=nms["energy_tables_pj_per_op"],
+        activation=lane and lane["energy_pj_per_op"] + lane["energy_pipeline_register_pj_per_op"],
     )
+
+
+def activation_circuit(params: EngineParams, steps: Sequence[Step]) -> Circuit | None:
+    """Return a lane of the engine's activation unit, driven by words of the layer that has most; None without any."""
+    words: Ints = np.zeros(0, np.int64)
+    table = None
+    for step in steps:
+        layer = step.layer
+        if isinstance(layer, Weighted) and layer.activation is not None and step.accumulators is not None:
+            taken = np.ascontiguousarray(layer.requantize(step.accumulators).T).ravel().astype(np.int64)
+            if taken.size > words.size:
+                words, table = taken, layer.activation.table
+    if params.activation is None or table is None:
+        return None
+    words = words[:: max(1, -(-words.size // OPERATIONS))]
+    return lane_circuit("activation unit", params.activation, table, words, np.zeros_like(words))
 
 
 def measure_array(params: EngineParams, cells: Path, steps: Sequence[Step], *, source: str) -> Row:

@@ -26,8 +26,8 @@ class Counts:
         Cycles in which the array multiplies.
     weights
         Dense weights that the decoder gives.
-    results
-        Accumulators that are requantized.
+    results, activated
+        Accumulators that are requantized, and those of them that go on through the activation unit.
     boxes
         Sent to the NMS.
     feeds, residuals, loads, stores, targets, heads
@@ -40,6 +40,7 @@ class Counts:
     beats: int = 0
     weights: int = 0
     results: int = 0
+    activated: int = 0
     boxes: int = 0
     feeds: int = 0
     residuals: int = 0
@@ -86,6 +87,7 @@ def _compute(params: EngineParams, task: Task) -> Counts:
         beats=steps * rows * across,
         weights=steps * tiles * params.columns * params.lanes,
         results=words * params.columns,
+        activated=words * params.columns if params.act_lanes and v.get("activation") else 0,
         feeds=steps * rows * fed,
         residuals=words if v.get("has_residual") else 0,
         targets=words,
@@ -135,16 +137,26 @@ def energy_rows(params: EngineParams, counts: Counts, costs: Costs) -> list[Ener
         ("array", "multiplications, those by zeros included", multiplications, costs.multiplication),
         ("decoder", "dense weights", counts.weights, costs.weight),
         ("requantizers", "accumulators", counts.results, costs.requantization),
+        *([("activation unit", "words", counts.activated, costs.activation)] if counts.activated else []),
         ("NMS", "boxes", counts.boxes, costs.box),
     ]
     chip = counts.feeds + counts.residuals + counts.loads + counts.stores + counts.targets + counts.heads
     memory = [
         ("activation memory", f"words of {word} bits", chip, word * SRAM_PJ_PER_BIT),
         ("accumulator memory", f"words of {sums} bits, read and written", 2 * counts.beats, sums * SRAM_PJ_PER_BIT),
+        *([_fifo(params, counts.activated)] if params.activation and counts.activated else []),
         ("NMS tables", "boxes", counts.boxes, costs.box_tables),
         ("outer memory", f"beats of {params.bus} bits", counts.outer_beats, params.bus * DRAM_PJ_PER_BIT),
     ]
     return [*_rows("logic", costs.cells, logic), *_rows("memory", MEMORY_NODE, memory)]
+
+
+def _fifo(params: EngineParams, activated: int) -> tuple[str, str, int, float]:
+    """Return the row of the FIFO before the activation unit: its words hold all columns."""
+    assert params.activation is not None
+    bits = params.columns * params.activation.in_width
+    count = 2 * (activated // params.columns)
+    return "activation FIFO", f"words of {bits} bits, written and read", count, bits * SRAM_PJ_PER_BIT
 
 
 def _rows(kind: str, node: str, rows: Iterable[tuple[str, str, int, float | None]]) -> list[EnergyRow]:

@@ -1,19 +1,30 @@
 """Energy of an image: operations and words counted in the loops of docs/engine.md, and every figure by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from roundel.evaluation import energy_costs
-from roundel.evaluation.energy_costs import Costs, box_images, cost_jobs, costs_of, layer_beats, sampled, weight_streams
+from roundel.evaluation.energy_costs import (
+    Costs,
+    activation_circuit,
+    box_images,
+    cost_jobs,
+    costs_of,
+    layer_beats,
+    sampled,
+    weight_streams,
+)
 from roundel.evaluation.energy_frame import Counts, count, energy_rows, total_nj
 from roundel.evaluation.stimulus import Accumulators
+from roundel.golden.activation import random_table
 from roundel.golden.codec import CodecParams, encode
 from roundel.golden.engine import CONFIGS, EngineParams, Opcode, Region
 from roundel.golden.formats import Format
 from roundel.golden.mac import MacParams
-from roundel.golden.network import Network, Weighted, Window, steps
+from roundel.golden.network import Activated, Network, Weighted, Window, steps
 from roundel.golden.nms import Boxes
 from roundel.synth.analysis import Energy
 from tests.support.arrays import load_arrays
@@ -25,8 +36,10 @@ def task(opcode: Opcode, steps: tuple[int, int] = (0, 0), **values: int) -> Simp
     return SimpleNamespace(opcode=opcode, values=values, steps=steps)
 
 
-def counted(*tasks: SimpleNamespace, boxes: int = 0, read: int = 0, written: int = 0) -> Counts:
-    compiled = SimpleNamespace(params=TINY, tasks=tasks)
+def counted(
+    *tasks: SimpleNamespace, boxes: int = 0, read: int = 0, written: int = 0, params: EngineParams = TINY
+) -> Counts:
+    compiled = SimpleNamespace(params=params, tasks=tasks)
     return count(compiled, {"read_beats": read, "write_beats": written, "cycles": 9}, boxes)
 
 
@@ -117,6 +130,39 @@ def test_energies_of_an_image():
         **{"unit": "array", "kind": "logic", "what": "multiplications, those by zeros included", "count": 16_000},
         **{"pj": 0.5, "node": "toy", "nj": 8.0},
     }
+
+
+def test_activations_count_as_words_of_lanes_and_of_their_fifo():
+    """A COMPUTE with the bit on an engine with the unit; a word of 11 bits a column is written and read."""
+    params = replace(TINY, act_lanes=2)
+    shape = {"blocks": 3, "tiles_x": 1, "tiles_y": 1, "tile_w": 5, "last_w": 5, "tile_h": 4, "last_h": 4, "every": 1}
+    tasks = (task(Opcode.COMPUTE, (2, 2), activation=1, **shape), task(Opcode.COMPUTE, (2, 2), **shape))
+    assert counted(*tasks).activated == 0
+    found = counted(*tasks, params=params)
+    assert (found.results, found.activated) == (2 * 60 * 4, 60 * 4)
+    rows = {row.unit: row for row in energy_rows(params, found, replace(COSTS, activation=1.5))}
+    assert (rows["activation unit"].count, rows["activation unit"].pj) == (240, 1.5)
+    assert (rows["activation FIFO"].count, rows["activation FIFO"].pj) == (120, pytest.approx(44 * 10 / 64))
+
+
+def test_words_that_drive_a_lane(seed):
+    """Of the layer with most: golden's words, spread over it; none for an engine or a network without."""
+    form = Format(width=8, signed=True, fraction=4)
+    table = random_table(np.random.default_rng(seed), segments=16, knot_width=11, core=7, slopes=False)
+    table = replace(table, unsigned=False, residual_shift=0)
+    word = Format(width=11, signed=True, fraction=7)
+    plain = layer("plain", 27, 4, signed=True, sources=("image",))
+    active = replace(plain, name="active", activation=Activated(table=table, word=word))
+    network = Network(source="image", input=form, layers=(plain, active), results=("plain", "active"))
+    runs = list(steps(network, np.random.default_rng(seed).integers(-128, 128, (1, 40, 40, 3))))
+    assert activation_circuit(TINY, runs) is None
+    params = replace(TINY, act_lanes=2)
+    assert activation_circuit(params, runs[:1]) is None
+    circuit = activation_circuit(params, runs)
+    assert circuit.params.pipeline
+    bytes_of = next(step.outputs for step in runs if step.layer is active).reshape(-1, 4).T.ravel()
+    taken = bytes_of[:: -(-bytes_of.size // 4096)] & 0xFF
+    assert np.array_equal(circuit.expected, taken)
 
 
 def test_costs_of_what_was_measured():
