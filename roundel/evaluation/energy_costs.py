@@ -120,6 +120,7 @@ def costs_of(rows: Mapping[str, Row]) -> Costs:
     """Return the rows of `cost_jobs`."""
     nms = rows.get("nms", {"energy_pj_per_op": None, "energy_tables_pj_per_op": 0.0})
     lane = rows.get("activation")
+    activation = None if lane is None else lane["energy_pj_per_op"] + lane["energy_pipeline_register_pj_per_op"]
     return Costs(
         cells=rows["array"]["cells"],
         multiplication=rows["array"]["energy_pj_per_op"],
@@ -127,7 +128,7 @@ def costs_of(rows: Mapping[str, Row]) -> Costs:
         requantization=rows["requantizer"]["energy_pj_per_op"],
         box=nms["energy_pj_per_op"],
         box_tables=nms["energy_tables_pj_per_op"],
-        activation=lane and lane["energy_pj_per_op"] + lane["energy_pipeline_register_pj_per_op"],
+        activation=activation,
     )
 
 
