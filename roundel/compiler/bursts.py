@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from roundel.compiler.area import Tiling
 from roundel.golden.engine import EngineParams
 
+PRICE = 1 / 64  # cycles that a beat of streams less is worth
+SHARED = 3 / 2  # of a tile's beats on the bus: what others ask for comes between
 LEAST = 16  # positions of a tile that is cut because of its burst
 TILE = 4  # cycles that a tile costs beside its work
 PARAMETERS = 5  # cycles that the parameters of an output block take beside one for each column
@@ -60,7 +62,7 @@ class Bursts:
         work = self.fetched * step + (self.steps - self.fetched) * beats
         waits = max(0, (positions - self.params.act_fifo) * self.slow - beats)
         block = max(work + waits, positions * self.slow, self.params.columns + PARAMETERS)
-        return max(self.blocks * block, self.streamed) + TILE
+        return max(self.blocks * block, SHARED * self.streamed) + TILE
 
     def _left(self, rows: int, columns: int) -> float:
         """Words in the FIFO when the last beat of a block has its result."""
@@ -68,7 +70,7 @@ class Bursts:
         return max(0, min(left, self.params.act_fifo))
 
     def tiling(self, rows: int, columns: int, *, even: bool) -> Tiling:
-        """Return the tiles of fewest cycles; of equals the largest.
+        """Return the tiles of fewest cycles, with a price for reading weights often; of equals the largest.
 
         Parameters
         ----------
@@ -78,7 +80,11 @@ class Bursts:
             Whether tiles begin at even rows and columns.
         """
         candidates = (Tiling.of(rows, columns, depth, even=even) for depth in self._depths())
-        return min(dict.fromkeys(candidates), key=self.cycles)
+        return min(dict.fromkeys(candidates), key=self._cost)
+
+    def _cost(self, tiling: Tiling) -> float:
+        """Cycles of all tiles, and a price for their streams."""
+        return self.cycles(tiling) + PRICE * tiling.tiles_x * tiling.tiles_y * self.streamed
 
     def _depths(self) -> list[int]:
         """Positions of tiles to try: all that the array holds, then what ever smaller bursts allow."""
