@@ -59,11 +59,12 @@ def _tried(what: str, check: Callable[..., Sequence[str]], *given: Any) -> list[
 
 def _check_network(params: EngineParams, number: int, settings: dict[str, int], waves: Path | None) -> Sequence[str]:
     """Draw a network and check it; MismatchError where RTL and golden differ."""
-    folder, activations = waves / f"network-{number}" if waves else None, params.act_lanes > 0
+    folder = waves / f"network-{number}" if waves else None
+    units = {"activations": params.act_lanes > 0, "gates": params.gates}
     if number % 2 and params.nms is not None:
-        network, image, heads = engine_detector(number, params.nms.format, size=SIZE, activations=activations)
+        network, image, heads = engine_detector(number, params.nms.format, size=SIZE, **units)
     else:
-        network, image, heads = *engine_network(number, size=SIZE, activations=activations), ()
+        network, image, heads = *engine_network(number, size=SIZE, **units), ()
     check(params, network, image, heads, settings=settings, seed=number, folder=folder)
     return ()
 

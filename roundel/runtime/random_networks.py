@@ -351,10 +351,17 @@ def engine_network(
 
 
 def engine_detector(
-    seed: int, form: BoxFormat, *, layers: int = 5, size: int = 20, channels: int = 20, activations: bool = False
+    seed: int,
+    form: BoxFormat,
+    *,
+    layers: int = 5,
+    size: int = 20,
+    channels: int = 20,
+    activations: bool = False,
+    gates: bool = False,
 ) -> tuple[Network, Ints, tuple[Head, ...]]:
     """As `engine_network`, and up to three scales of boxes."""
-    drawn = Drawn(seed, size=size, channels=channels, activations=activations)
+    drawn = Drawn(seed, size=size, channels=channels, activations=activations, gates=gates)
     drawn.grow(layers)
     heads = tuple(drawn.head(form) for _ in range(drawn.draw(1, 3)))
     network = drawn.network()

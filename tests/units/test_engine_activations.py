@@ -10,14 +10,12 @@ import roundel
 from roundel.benchmarks.shapes import BIAS, WEIGHT
 from roundel.golden.engine import EngineParams
 from roundel.golden.network import Network, Weighted, Window, run
-from roundel.hw.units import UNITS
+from roundel.hw.configs import ENGINE_CONFIGS
 from roundel.runtime.random_activations import NAMES, USUAL, fitted, slopes
 from tests.golden.cycles.test_cycles import Both
 from tests.support.cycle_layers import drawn_layers
 
-PARAMS = next(
-    EngineParams(**config["params"]) for config in UNITS["engine"].configs.values() if config["params"].get("act_lanes")
-)
+PARAMS = EngineParams(**ENGINE_CONFIGS["tiny_with_units"])
 SIZE, CHANNELS = 5, 6
 
 
@@ -66,7 +64,7 @@ def test_every_function_is_golden_on_rtl(seed):
         assert np.unique(values).size > 5, name
 
 
-@pytest.mark.parametrize("seed", [1, 4, 5, 7])
+@pytest.mark.parametrize("seed", [1, 5, 7, 8])
 def test_layers_take_as_many_cycles_as_predicted(seed):
     network, shape, _ = drawn_layers(seed, 6, activations=True)
     result = Both(PARAMS, network, np.random.default_rng(seed).integers(0, 256, shape))
