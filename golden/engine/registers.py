@@ -110,7 +110,8 @@ _COUNTERS = (
     ),
     Register(
         name="waiting_memory", offset=0x54, access=Access.READ,
-        meaning="cycles in which a beat waited for the activation memory, the residual or the write of results",
+        meaning="cycles in which a beat waited for the activation memory, the residual, the write of results or the "
+        "activation unit",
     ),
     Register(
         name="waiting_tokens", offset=0x58, access=Access.READ,
