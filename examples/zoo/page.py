@@ -83,7 +83,7 @@ def measured(records: list[Record]) -> list[str]:
 def failed(records: list[Record]) -> list[str]:
     """What failed, and why; nothing where all went well."""
     rows = [[record["name"], stage, _text(reason)] for record in records for stage, reason in record["failed"].items()]
-    return markdown_table(list(FAILED), rows) if rows else []
+    return text_table(list(FAILED), rows) if rows else []
 
 
 def hosts(records: list[Record]) -> list[str]:
@@ -97,7 +97,13 @@ def hosts(records: list[Record]) -> list[str]:
         if "blocks" in record:
             parts = record["parts"]["any"]
             rows.append([record["name"], f"{told}; {parts} part{'s' if parts != 1 else ''} on the engine"])
-    return markdown_table(list(LEFT), rows)
+    return text_table(list(LEFT), rows)
+
+
+def text_table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """A table whose columns are all text."""
+    first, _, *rest = markdown_table(heads, rows)
+    return [first, f"| {' | '.join('---' for _ in heads)} |", *rest]
 
 
 def _row(record: Record) -> list[str]:
