@@ -123,29 +123,26 @@ def measure(task: Task) -> dict[str, Any]:
     calibration = images(model, task.calibration, CALIBRATION_SEED, unpack)
     pictures = images(model, task.images, IMAGE_SEED, unpack)
     record.stage("inspect", lambda: values.update(_inspected(task, model)))
-    run = _on_the_engine(task, model, record, calibration, pictures)
+    small = record.stage("compress", partial(_compressed, task, model, calibration))
+    run = None
+    if small is not None:
+        values["warnings"] = len(small.warnings)
+        run = record.stage("run", lambda: _run(task, small, pictures, values))
     values["own_peak"] = values.get("peak")
     _compared(task, model, record, calibration, pictures, run)
+    if small is not None:  # the longest stages last
+        cycles = values["cycles"] = {}
+        for name in sorted(task.engines):
+            cycles[name] = record.stage(f"compile {name}", partial(_cycles, small, task.engines[name]))
     values["stage"] = "done"
     record.write()
     return values
 
 
-def _on_the_engine(task: Task, model: Model, record: Record, calibration: Any, pictures: Any) -> rival.Arrays | None:
-    """Compress, predict cycles and run; give the outputs of the images, None where it does not come to that."""
-    shape, outputs, values = (1, *model.shape), model.outputs or None, record.values
-    small = record.stage(
-        "compress",
-        lambda: roundel.compress(task.file, calibration, input_shape=shape, outputs=outputs, host="any"),
-    )
-    if small is None:
-        return None
-    values["warnings"], cycles = len(small.warnings), {}
-    values["cycles"] = cycles
-    for name, engine in task.engines.items():
-        cycles[name] = record.stage(f"compile {name}", partial(_cycles, small, engine))
-    run: rival.Arrays | None = record.stage("run", lambda: _run(task, small, pictures, values))
-    return run
+def _compressed(task: Task, model: Model, calibration: Any) -> roundel.CompressedNetwork:
+    """The integer network."""
+    shape, outputs = (1, *model.shape), model.outputs or None
+    return roundel.compress(task.file, calibration, input_shape=shape, outputs=outputs, host="any")
 
 
 def _inspected(task: Task, model: Model) -> dict[str, Any]:
