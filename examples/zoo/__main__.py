@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--config", default="small", help="the engine on RTL")
     reader.add_argument("--calibration", type=int, default=4, help="images that choose formats")
     reader.add_argument("--images", type=int, default=2, help="images that are compared")
+    reader.add_argument("--engines", default=",".join(ENGINES), help="engines that cycles are told for")
     reader.add_argument("--seconds", type=float, default=1800.0, help="time that a network may take")
     reader.add_argument("--memory", type=int, default=12 << 10, help="MiB of address space that it may take")
     reader.add_argument("--keep", action="store_true", help="keep what other code measured")
@@ -70,7 +71,7 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     """The record of a network: from the cache, or measured now."""
     files = Files(cache_root() / "zoo")
     about = {"model": model.as_dict(), "on": options.on, "config": options.config, "images": options.images}
-    about |= {"calibration": options.calibration}
+    about |= {"calibration": options.calibration, "engines": options.engines}
     about |= {"int8": not options.no_int8, "code": digest([*code(roundel, roundel.golden), *code_here()])}
     about = json.loads(json.dumps(about))  # as the file has it
     kind = "" if options.on == "golden" else f"_{options.on}_{options.config}"
@@ -107,7 +108,7 @@ def _measured_now(model: Model, files: Files, options: argparse.Namespace) -> di
             file=str(file),
             folder=str(files.folder),
             record=str(folder / "record.json"),
-            engines={name: name for name in ENGINES},
+            engines={name: name for name in options.engines.split(",")},
             on=options.on,
             config=options.config,
             calibration=options.calibration,

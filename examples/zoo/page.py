@@ -49,7 +49,11 @@ def runs(record: Record) -> bool:
 
 def counts(record: Record) -> bool:
     """Whether it compiles and runs, with enough of its MACs on the engine."""
-    return runs(record) and bool(record["cycles"].get("medium")) and record.get("shares", {}).get("any", 0) >= ENOUGH
+    return (
+        runs(record)
+        and bool(record.get("cycles", {}).get("medium"))
+        and record.get("shares", {}).get("any", 0) >= ENOUGH
+    )
 
 
 def tables(records: Iterable[Record]) -> list[str]:
