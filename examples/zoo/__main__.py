@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--engines", default=",".join(ENGINES), help="engines that cycles are told for")
     reader.add_argument("--seconds", type=float, default=1800.0, help="time that a network may take")
     reader.add_argument("--memory", type=int, default=12 << 10, help="MiB of address space that it may take")
-    reader.add_argument("--keep", action="store_true", help="keep what other code measured")
+    reader.add_argument("--keep", action="store_true", help="keep what other code measured, for other engines too")
     reader.add_argument("--fresh", action="store_true", help="measure everything again")
     reader.add_argument("--no-int8", action="store_true", help="leave out onnxruntime's own integers")
     reader.add_argument("--page", action="store_true", help="write docs/zoo.md and the table in README.md")
@@ -79,8 +79,8 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     place.parent.mkdir(parents=True, exist_ok=True)
     if not options.fresh and place.is_file():
         kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        same = dict(about, code=None) == dict(kept["about"], code=None)
-        if same and (options.keep or kept["about"]["code"] == about["code"]):
+        loose = {"code", "engines"} if options.keep else set()
+        if all(kept["about"].get(name) == value for name, value in about.items() if name not in loose):
             return kept
     print(f"{model.name} ...", file=sys.stderr, flush=True)
     values = _measured_now(model, files, options)
