@@ -141,11 +141,12 @@ def _shapes(goal: Goal, shift: int | None, limit: float) -> Iterator[ActivationT
         unsigned=not goal.output.signed,
     )
     curve, both = design_of(goal, blank)[1], goal.inside & goal.inside[::-1]
+    above = curve[(goal.words >= 0) & goal.inside]
     misses = {
         Fold.NONE: 0.0,
         Fold.EVEN: float(np.abs((curve - curve[::-1]) * both).max()) / 2,
         Fold.ODD: float(np.abs((curve + curve[::-1]) * both).max()) / 2,
-        Fold.NEGATIVE: float(np.ptp(curve[(goal.words >= 0) & goal.inside])) / 2,
+        Fold.NEGATIVE: float(np.ptp(above)) / 2 if above.size else 0.0,
     }
     for fold, missed in misses.items():
         if missed + 0.25 < limit:

@@ -68,10 +68,12 @@ class FunctionGoal(Goal):
             real = np.ldexp(accumulators.astype(np.float32), -fractions.astype(np.int32))
             if self.saturates:  # words of slopes have the output's scale, times 2 at most
                 real = np.maximum(real, -np.float32(np.ldexp(1.0, WORDS.in_width - 2 - n_o)))
-            results = self.function(real)
-            self._last.update(sums=accumulators, results=results if self.residual is None else results + self.residual)
+            self._last.update(sums=accumulators, results=self.function(real))
         form = replace(self.form, fraction=n_o)
-        integers = np.rint(np.ldexp(self._last["results"], n_o))
+        integers = np.ldexp(self._last["results"], n_o)
+        if self.residual is not None:  # a table gives no more by itself than the output holds
+            integers = np.clip(integers, *form.limits) + np.ldexp(self.residual, n_o)
+        np.rint(integers, out=integers)
         np.clip(integers, *form.limits, out=integers)
         difference = integers - self._scaled_values(n_o)
         errors = np.einsum("pc,pc->c", difference, difference)
@@ -124,6 +126,8 @@ class FunctionLowering(ValueLowering):
             raise ValueError(f"{self._function.name}: an activation gives {WORDS.OUT_WIDTH} bits, not {bits}")
         form = Format(width=WORDS.OUT_WIDTH, signed=self._function_signed(), fraction=0)
         fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
+        if len(self.inputs) > 1:
+            fraction = min(fraction, estimate(function_values(self._function, self.before), form))
         if isinstance(self._function, PRelu) and self.before[0] < 0:
             fraction = min(fraction, WORDS.in_width - 2 - ceil(log2(-self.before[0])))
         return replace(form, fraction=fraction)
@@ -159,7 +163,7 @@ class FunctionLowering(ValueLowering):
             Format of the result.
         """
         inputs = Inputs.of(np.ldexp(sums.astype(np.float64), -fractions), self.before)
-        activated, fitted = self._fitted(output, inputs, int(fractions.min()))
+        output, activated, fitted = self._nearest(goal, sums, fractions, output, inputs)
         self.functions.append(row_of(self.module.name, self._function_name, fitted, output))
         if goal.coarsest is not None:
             shift = output.fraction + WORDS.fraction - goal.coarsest
@@ -169,6 +173,35 @@ class FunctionLowering(ValueLowering):
     @property
     def _function_name(self) -> str:
         return "PRelu" if isinstance(self._function, PRelu) else self._function.function.name
+
+    def _nearest(
+        self, goal: FunctionGoal, sums: Ints, fractions: Ints, output: Format, inputs: Inputs
+    ) -> tuple[Format, Activated, Fitted]:
+        """Return the table of the best output format, or of a neighbour where that one has none, and the format.
+
+        Raises
+        ------
+        ValueError
+            None of them has a table within the allowed error; it tells the error at the best format.
+        """
+        others = [n_o for n_o in goal.fractions(fractions.tolist()) if abs(n_o - output.fraction) == 1]
+        others.sort(key=lambda n_o: float(goal.errors(sums, fractions, n_o).sum()))
+        refused: ValueError | None = None
+        for n_o in (output.fraction, *others):
+            form = replace(output, fraction=n_o)
+            try:
+                activated, fitted = self._fitted(form, inputs, int(fractions.min()))
+            except ValueError as error:
+                refused = refused or error
+                continue
+            if refused is not None:
+                self.notes.append(
+                    f"{self._function.name}: its output has {n_o} fractional bits instead of {output.fraction}, with "
+                    f"which no table of {self._function_name} is within {self.options.activation_error:g} ULP"
+                )
+            return form, activated, fitted
+        assert refused is not None
+        raise refused
 
     def _fitted(self, output: Format, inputs: Inputs, finest: int) -> tuple[Activated, Fitted]:
         limit, name = self.options.activation_error, self._function.name
@@ -228,15 +261,23 @@ class FunctionLowering(ValueLowering):
         return self._activated(layer_of, goal, sums, fractions, output)
 
 
-def residual_fits(reference: Reals, signed: bool, residual: Format, fixed: Format | None) -> bool:
+def function_values(function: Pointwise | PRelu, ends: tuple[float, float]) -> Reals:
+    """Return what a function gives between two ends of its inputs; of slopes by channel, of the steepest."""
+    places = np.linspace(*ends, 257)
+    if isinstance(function, PRelu):
+        return np.where(places < 0, float(np.abs(function.slopes).max()) * places, places)
+    return function.function(places)
+
+
+def residual_fits(reference: Reals, given: Reals, signed: bool, residual: Format, fixed: Format | None) -> bool:
     """Whether an activation unit can add a tensor behind a function.
 
     Parameters
     ----------
-    reference
-        The real sum.
+    reference, given
+        The real sum, and what the function gives by itself.
     signed
-        Whether it can be negative.
+        Whether the sum can be negative.
     residual
         Format of what is added.
     fixed
@@ -247,4 +288,5 @@ def residual_fits(reference: Reals, signed: bool, residual: Format, fixed: Forma
     if fixed is not None:
         return 0 <= residual.fraction - fixed.fraction <= RESIDUAL_SHIFTS
     form = Format(width=WORDS.OUT_WIDTH, signed=signed, fraction=0)
-    return residual.fraction - estimate(reference, form) <= RESIDUAL_SHIFTS + 1
+    coarsest = min((estimate(values, form) for values in (reference, given) if values.any()), default=residual.fraction)
+    return residual.fraction - coarsest <= RESIDUAL_SHIFTS + 1

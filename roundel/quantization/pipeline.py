@@ -20,7 +20,7 @@ from roundel.golden.network import Concat, Encoding, Layer, Network, Requantized
 from roundel.golden.rounding import Rounding
 from roundel.graph import Add, Graph, PRelu, Quantize, Reals, filled, fold
 from roundel.quantization.calibration import Codes, RealTensors, steps_in_batches
-from roundel.quantization.function_lowering import residual_fits
+from roundel.quantization.function_lowering import function_values, residual_fits
 from roundel.quantization.function_tables import FunctionRow
 from roundel.quantization.given import Given, check_powers, given_weights
 from roundel.quantization.module_lowering import ModuleLowering
@@ -153,7 +153,7 @@ def quantize(
         while waiting:
             module = waiting.popleft()
             before, reference = real.before(module), real.of(module.tensor)
-            if module.adds_behind and not flow.adds(graph, module, reference):
+            if module.adds_behind and not flow.adds(graph, module, reference, before):
                 real.keep(module.tensor, reference)
                 apart, total = flow.parted(module)
                 waiting = deque([apart, total, *(renamed(later, apart.name, total.name) for later in waiting)])
@@ -195,11 +195,13 @@ class _Flow:
         encoded = Network(source=graph.source, input=form, layers=(), encoding=encoding).encode(images)
         self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
 
-    def adds(self, graph: Graph, module: Module, reference: Reals) -> bool:
+    def adds(self, graph: Graph, module: Module, reference: Reals, before: tuple[float, float]) -> bool:
         """Whether an activation unit can add the last source of a module behind its function."""
+        assert module.function is not None
+        given = function_values(module.function, before)
         quantizer = module.quantizer
         form = given_format(graph, quantizer, module.activation)[0] if quantizer else None
-        return residual_fits(reference, module.activation.signed, self._values[module.sources[-1]][1], form)
+        return residual_fits(reference, given, module.activation.signed, self._values[module.sources[-1]][1], form)
 
     def parted(self, module: Module) -> tuple[Module, Module]:
         """Return a module without what it adds behind its function, and the sum as a module of its own."""
