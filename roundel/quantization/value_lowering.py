@@ -19,6 +19,8 @@ from roundel.quantization.quantizers import Lift
 from roundel.quantization.search import around, estimate, search_output, squared_error
 
 MULTIPLIER_BITS = 12  # of a mean whose number of taps is no power of two: 1 / taps to one part in 2000
+MOST_OF_ALL = 1 << 21  # of it times the number of values, so that sums of 30 bits hold those of whole maps
+MANY = 1 << 14  # values, of more of which it is half as much
 MOST_MULTIPLIER_BITS = 26  # where a quantizer wants it exact
 ROOM = 6  # bits by which features by themselves are shifted left first, so that a quantizer may be finer
 
@@ -47,6 +49,8 @@ class ValueLowering(LoweringBase):
             return self._pool(window, w, count_padding=node.count_padding)
         w = Format(width=MULTIPLIER_BITS, signed=True, fraction=0)
         w = replace(w, fraction=estimate(1 / np.maximum(counts, 1), w))
+        while w.encode(np.asarray(1 / window.taps)) * window.taps >= MOST_OF_ALL >> (window.taps > MANY):
+            w = replace(w, fraction=w.fraction - 1)
         return self._inexact_mean(window, w, sorted(set(counts.ravel().tolist())), count_padding=node.count_padding)
 
     def _inexact_mean(self, window: Window, w: Format, counts: list[int], *, count_padding: bool) -> Layer:

@@ -14,8 +14,9 @@ from roundel.golden.rounding import Ints
 
 
 def copy(
-    layer: str, source: Tensor, target: Tensor, params: EngineParams, *, shift: int = 0, upsample: bool = False
-) -> Operation:
+    layer: str, source: Tensor, target: Tensor, params: EngineParams,
+    *, shift: int = 0, upsample: bool = False, times: int = 1,
+) -> Operation:  # fmt: skip
     """Copy every channel to the target's place of it, in the target's format.
 
     Parameters
@@ -30,12 +31,15 @@ def copy(
         Right shift in bits; a left shift if negative.
     upsample
         Whether every pixel becomes four.
+    times
+        Channels of the target that are copies of one, neighbours.
     """
     weight, runtime = identity(params)
     unit = weight  # of the target, before the shift
     if shift:
         weight, unit, runtime = 1 << max(-shift, 0), 1 << max(shift, 0), {"shift": np.asarray([max(shift, 0)])}
-    return _copied(layer, source, target, params, weight, runtime, unit * target.form.zero, upsample=upsample)
+    more = unit * target.form.zero
+    return _copied(layer, source, target, params, weight, runtime, more, upsample=upsample, times=times)
 
 
 def scaled_copy(
@@ -57,11 +61,11 @@ def scaled_copy(
 
 def _copied(
     layer: str, source: Tensor, target: Tensor, params: EngineParams, weight: int, runtime: Mapping[str, Ints],
-    more: int, *, upsample: bool = False,
+    more: int, *, upsample: bool = False, times: int = 1,
 ) -> Operation:  # fmt: skip
     """Make a copy whose sums are `more` than the source's numbers times a weight."""
     bias = np.asarray((source.offset - source.form.zero) * weight + more)
-    weights = weight * np.eye(len(source.slots), dtype=np.int64)[np.newaxis]
+    weights = weight * np.eye(len(source.slots), dtype=np.int64).repeat(times, axis=1)[np.newaxis]
     steps = dense_steps(pieces(layer, weights, params), POINT, source, target)
     low, high = target.form.limits
     return Operation(

@@ -125,6 +125,16 @@ def spread_copy(moved: DepthToSpace, source: Tensor, target: Tensor, params: Eng
     return _wide(copy(moved.name, source, narrow, params), moved, target)
 
 
+def repeated(layer: str, factor: int, source: Tensor, target: Tensor, params: EngineParams) -> Operation:
+    """Make a copy of which every pixel becomes `factor` x `factor` of a larger map, all of them phases of it."""
+    pixels, channels = factor * factor, len(source.slots)
+    moved = DepthToSpace(
+        name=layer, sources=(layer,), output=target.form, factor=(factor, factor), by_channel=True
+    )  # fmt: skip
+    narrow = _pixel_blocks(target, moved, moved.order(channels * pixels))
+    return _wide(copy(layer, source, narrow, params, times=pixels), moved, target)
+
+
 def wide_slots(layer: Weighted | None, source: Tensor, channels: int) -> Ints:
     """Return the slots of the larger map's channels: dense, or in the lanes of a depthwise convolution's channels."""
     if layer is None or not is_depthwise(layer, len(source.slots)):

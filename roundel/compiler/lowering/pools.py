@@ -1,6 +1,6 @@
 """Pools and upsampling as operations of the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,10 @@ from roundel.compiler.lowering.columns import by_slot, identity
 from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps, spans
 from roundel.compiler.lowering.lowering import Lowering
+from roundel.compiler.lowering.moves import repeated
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import check_shifts
-from roundel.compiler.step_weights import Piece, kept_steps, pieces
+from roundel.compiler.step_weights import Piece, Steps, joined, kept_steps, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.cycles import UNWRITTEN
 from roundel.golden.engine import EngineParams
@@ -22,6 +23,10 @@ from roundel.golden.errors import InputError
 from roundel.golden.network import AveragePool, Layer, MaxPool, Upsample, Window, window_count
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
+
+FACTORS = (3, 2)  # of upsampling, one after another
+REACH = 64  # rows of a map at once, of a maximum of all of them: steps reach 127
+SAVED = 2  # times fewer cycles that are worth a map between the maxima of columns and of rows
 
 
 def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams, multiplier: int) -> Operation:
@@ -55,26 +60,46 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
     fields: dict[str, Any] = {"layer": layer.name, "low": layer.limits[0], "high": layer.limits[1], "leak": layer.leak}
     held, storage = layer.window, source.storage
     if (*held.kernel, *held.pad) == (storage.rows, storage.columns, 0, 0, 0, 0) and not storage.pixel:
-        return _whole(weights[0, 0], source, target, params, columns=runtime, **fields)
+        parts = pieces(layer.name, weights[0, 0].reshape(-1, params.lanes), params)
+        return whole_mean([(parts, 0)], source, target, params, columns=runtime, **fields)
     pad = source.byte(source.form.zero)
     return _by_lane(weights, layer.window, source, target, params, columns=runtime, pad=pad, **fields)
 
 
-def _whole(
-    weights: Ints, source: Tensor, target: Tensor, params: EngineParams, *, columns: Mapping[str, Ints], **fields: Any
-) -> Operation:
-    """Make a mean of whole maps from the weights of a word, (slots,)."""
+def whole_mean(
+    weights: Sequence[tuple[Sequence[Piece], int]], source: Tensor, target: Tensor, params: EngineParams,
+    *, columns: Mapping[str, Ints], **fields: Any,
+) -> Operation:  # fmt: skip
+    """Make a sum of whole maps.
+
+    Parameters
+    ----------
+    weights
+        Weights of a word, (planes, lanes), in pieces, and the plane of the source that the first of them is for: what
+        each plane of the target adds up, in turn.
+    source, target, params
+        As of `average`.
+    columns
+        The requantizer's parameters.
+    **fields
+        Further ones of the operation.
+    """
     storage, lanes = source.storage, params.lanes
-    parts = pieces(target.name, weights.reshape(-1, lanes), params)
     taps = min(params.taps, storage.rows * storage.columns)
-    steps = tuple(
-        run_steps([Piece(part.weights[plane], part.scale) for part in parts], source, plane, taps).kept()
-        for plane in range(target.storage.planes)
-    )
+
+    def steps(plane: int) -> Steps:
+        held = [
+            run_steps([Piece(part.weights[plane], part.scale) for part in parts], source, first + plane, taps)
+            for parts, first in weights
+        ]
+        return joined(held).kept()
+
+    blocks = tuple(steps(plane) for plane in range(target.storage.planes))
+    count = sum(len(parts) for parts, _ in weights)
     return Operation(
-        source=source, target=target, steps=steps, columns=by_slot(target, lanes, dict(columns)),
+        source=source, target=target, steps=blocks, columns=by_slot(target, lanes, dict(columns)),
         depthwise=True, runs=True, lead=taps - 1, x_step=lanes, pad=128 if source.raw else 0,
-        dense=len(steps) * len(parts) * -(-storage.rows * storage.columns // taps), **fields,
+        dense=len(blocks) * count * -(-storage.rows * storage.columns // taps), **fields,
     )  # fmt: skip
 
 
@@ -143,10 +168,35 @@ def lower_average(lowering: Lowering, layer: AveragePool, source: Tensor) -> Ten
 
 
 def lower_maximum(lowering: Lowering, layer: MaxPool, source: Tensor) -> Tensor:
-    """Lower a maximum."""
-    target = _pooled(lowering, layer, layer.window, source)
-    lowering.operations.append(maximum(layer, source, target, lowering.params))
-    return target
+    """Lower a maximum, one after another where that takes far fewer steps: of columns, then of rows."""
+    for window in _windows(layer, source):
+        target = _pooled(lowering, layer, window, source)
+        lowering.operations.append(maximum(replace(layer, window=window), source, target, lowering.params))
+        source = target
+    return source
+
+
+def _windows(layer: MaxPool, source: Tensor) -> list[Window]:
+    """Return windows whose maxima, one after another, are those of a layer."""
+    window, rows = layer.window, source.storage.rows
+    (high, wide), (down, across), (skip, beside) = window.kernel, window.stride, window.dilation
+    top, left, bottom, right = window.pad
+    columns = Window(kernel=(1, wide), stride=(1, across), dilation=(1, beside), pad=(0, left, 0, right))
+    if high == rows > REACH and not (top or bottom) and skip == 1:  # of all rows: some of them first
+        some = Window(kernel=(REACH, 1), stride=(REACH, 1), pad=(0, 0, -rows % REACH, 0))
+        return [columns, some, Window(kernel=(-(-rows // REACH), 1))]
+    apart = [columns, Window(kernel=(high, 1), stride=(down, 1), dilation=(skip, 1), pad=(top, 0, bottom, 0))]
+    less = SAVED * _maximum_cycles(source, apart) <= _maximum_cycles(source, [window])
+    return apart if min(window.kernel) > 1 and less else [window]
+
+
+def _maximum_cycles(source: Tensor, windows: Sequence[Window]) -> int:
+    """Cycles of a plane of maxima, one after another: a beat for each result and tap."""
+    rows, columns, cycles = source.storage.rows, source.storage.columns, 0
+    for window in windows:
+        rows, columns = window.output_size(rows, columns)
+        cycles += window.taps * max(rows * columns, UNWRITTEN)
+    return cycles
 
 
 def _pooled(lowering: Lowering, layer: Layer, window: Window, source: Tensor) -> Tensor:
@@ -155,15 +205,17 @@ def _pooled(lowering: Lowering, layer: Layer, window: Window, source: Tensor) ->
 
 
 def lower_upsample(lowering: Lowering, layer: Upsample, source: Tensor) -> Tensor:
-    """Lower an upsampling: copies that double both directions, as many as the factor asks for."""
-    if layer.factor & (layer.factor - 1):
-        raise InputError(f"{layer.name}: the engine upsamples by powers of two, not by {layer.factor}")
+    """Lower an upsampling: copies, each by a prime factor, the greatest first; 2 is the engine's own."""
     left, target = layer.factor, source
     while left > 1:
-        left //= 2
+        by = next((factor for factor in FACTORS if left % factor == 0), None)
+        if by is None:
+            raise InputError(f"{layer.name}: the engine upsamples by products of 2 and 3, not by {layer.factor}")
+        left //= by
         name = layer.name if left == 1 else f"{layer.name}.{layer.factor // left}"
         storage = target.storage
-        made = lowering.make(name, layer.output, 2 * storage.rows, 2 * storage.columns, source.slots)
-        lowering.operations.append(copy(layer.name, target, made, lowering.params, upsample=True))
+        made = lowering.make(name, layer.output, by * storage.rows, by * storage.columns, source.slots)
+        doubled = copy(layer.name, target, made, lowering.params, upsample=True) if by == 2 else None
+        lowering.operations.append(doubled or repeated(layer.name, by, target, made, lowering.params))
         target = made
     return replace(target, name=layer.name)

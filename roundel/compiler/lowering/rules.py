@@ -8,9 +8,10 @@ from roundel.compiler.lowering.gates import lower_gate
 from roundel.compiler.lowering.inputs import Shape, input_tensor, lower_fill
 from roundel.compiler.lowering.interpolation import lower_interpolate
 from roundel.compiler.lowering.joins import converts, lower_add, lower_concat
+from roundel.compiler.lowering.large import lower_mean
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import can_spread, lower_select, lower_spread, outside, spreads
-from roundel.compiler.lowering.pools import lower_average, lower_maximum, lower_upsample
+from roundel.compiler.lowering.pools import lower_maximum, lower_upsample
 from roundel.compiler.lowering.weighted import lower_weighted
 from roundel.compiler.refusal import EngineError, activation_unit, check_shifts
 from roundel.compiler.tensor import Tensor
@@ -113,7 +114,7 @@ def _flatten(_: Lowering, layer: Flatten, source: Tensor) -> Tensor:
 
 RULES: dict[type, Callable[..., Any]] = {
     Weighted: lower_weighted,
-    AveragePool: lower_average,
+    AveragePool: lower_mean,
     MaxPool: lower_maximum,
     Upsample: lower_upsample,
     Fill: lower_fill,

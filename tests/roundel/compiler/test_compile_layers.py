@@ -316,7 +316,8 @@ REFUSED = {
     "conv: a kernel reaches": (weighted("conv", "image", 9, 4, Window(kernel=(2, 1), pad=(300, 0, 0, 0))), {}),
     "conv: expected 7 input channels": (weighted("conv", "image", 7, 4), {}),
     "conv: cannot be compiled": (weighted("conv", "image", 9, 4, Window(kernel=(9, 9))), {}),
-    "up: the engine upsamples by powers of two": (Upsample(name="up", sources=("image",), factor=3, output=U8), {}),
+    "up: the engine upsamples by products of 2 and 3": (Upsample(
+        name="up", sources=("image",), factor=10, output=U8), {}),
     "mean: 225 areas of results with own weights, more than 200": (AveragePool(
         name="mean", sources=("image",), x=U8, output=U8, window=Window(kernel=(15, 15), pad=(14,) * 4),
         w=Format(width=12, signed=True, fraction=11), count_padding=False), {}),
