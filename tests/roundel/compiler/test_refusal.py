@@ -13,7 +13,7 @@ from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window, save
 from roundel.golden.requant import Scheme
-from roundel.graph import AveragePool, LeakyRelu
+from roundel.graph import LeakyRelu
 from roundel.quantization import QuantizeOptions, quantize
 from tests.roundel.compiler.test_compile import check
 from tests.support.command import call
@@ -48,10 +48,6 @@ def finer(made):
     (layer,) = made.layers
     weights, form = layer.weights * 16 + 1, replace(layer.w, width=12, fraction=layer.w.fraction + 4)
     return replace(made, layers=(replace(layer, weights=weights, w=form),))
-
-
-def mean():
-    return network((128, 32, 32), node(AveragePool, "x", "y", window=WHOLE))
 
 
 def long_sum():
@@ -95,13 +91,13 @@ def test_the_named_engine_runs_it(graph, start, message, changed):
 
 
 def test_the_command_that_follows_the_refusal(tmp_path, capsys):
-    """The mean of 32 x 32 x 128 on `small`."""
-    made, _ = integers(mean())
-    save(made, tmp_path / "network.npz", {"input_shape": [128, 32, 32]})
+    """A sum of 140,000 features on `small`."""
+    made, _ = integers(network((140_000,), dense(np.random.default_rng(1), "x", "y", 140_000, 1)))
+    save(made, tmp_path / "network.npz", {"input_shape": [140_000]})
     arguments = ("compile", tmp_path / "network.npz", "--config", "small", "-o", tmp_path / "out")
     assert call(*arguments) == 2
     error = capsys.readouterr().err
-    assert "averagepool_y: what it needs at once does not fit into 16383 words on chip; an engine with memory=" in error
+    assert "dense_y: what it needs at once does not fit into 16383 words on chip; an engine with memory=" in error
     assert error.count("\n") == 1
     settings = named(error.strip())
     assert settings == ["memory=262144"]
