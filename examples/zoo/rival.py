@@ -13,7 +13,7 @@ from onnx.utils import Extractor
 from roundel.quantization import tensor_sqnr_db
 from roundel.ui import seconds
 
-QUANTIZABLE = 11  # the least opset that onnxruntime's quantizer takes without a warning
+QUANTIZABLE = 13  # the first opset with a scale for each channel
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -105,7 +105,7 @@ def quantized(model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, per
     if not ready.is_file():
         version = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
         if version < QUANTIZABLE:
-            model = onnx.version_converter.convert_version(model, QUANTIZABLE + 2)
+            model = onnx.version_converter.convert_version(model, QUANTIZABLE)
         onnx.save(model, plain)
         quant_pre_process(plain, ready, skip_symbolic_shape=True)
     session = Float(model)
