@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--engines", default=",".join(ENGINES), help="engines that cycles are told for")
     reader.add_argument("--seconds", type=float, default=1800.0, help="time that a network may take")
     reader.add_argument("--memory", type=int, default=12 << 10, help="MiB of address space that it may take")
-    reader.add_argument("--keep", action="store_true", help="keep what other code measured, for other engines too")
+    reader.add_argument("--keep", action="store_true", help="keep what was measured, with other code and options too")
     reader.add_argument("--fresh", action="store_true", help="measure everything again")
     reader.add_argument("--no-int8", action="store_true", help="leave out onnxruntime's own integers")
     reader.add_argument("--page", action="store_true", help="write docs/zoo.md and the table in README.md")
@@ -79,7 +79,7 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     place.parent.mkdir(parents=True, exist_ok=True)
     if not options.fresh and place.is_file():
         kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        loose = {"code", "engines"} if options.keep else set()
+        loose = {"code", "engines", "calibration", "images", "int8"} if options.keep else set()
         if all(kept["about"].get(name) == value for name, value in about.items() if name not in loose):
             return kept
     print(f"{model.name} ...", file=sys.stderr, flush=True)
