@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--seconds", type=float, default=1800.0, help="time that a network may take")
     reader.add_argument("--memory", type=int, default=12 << 10, help="MiB of address space that it may take")
     reader.add_argument("--keep", action="store_true", help="keep what was measured, with other code and options too")
+    reader.add_argument("--table", action="store_true", help="as --keep, but measure nothing: the table as it stands")
     reader.add_argument("--fresh", action="store_true", help="measure everything again")
     reader.add_argument("--no-int8", action="store_true", help="leave out onnxruntime's own integers")
     reader.add_argument("--page", action="store_true", help="write docs/zoo.md and the table in README.md")
@@ -79,9 +80,11 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     place.parent.mkdir(parents=True, exist_ok=True)
     if not options.fresh and place.is_file():
         kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        loose = {"code", "engines", "calibration", "images", "int8"} if options.keep else set()
+        loose = {"code", "engines", "calibration", "images", "int8"} if options.keep or options.table else set()
         if all(kept["about"].get(name) == value for name, value in about.items() if name not in loose):
             return kept
+    if options.table:
+        return {"name": model.name, "about": about, "failed": {"zoo": "not measured yet"}, "seconds": {}}
     print(f"{model.name} ...", file=sys.stderr, flush=True)
     values = _measured_now(model, files, options)
     record = {"name": model.name, "about": about} | values
@@ -92,8 +95,9 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
 
 def code_here() -> list[bytes]:
     """What rows depend on, of this folder."""
-    names = ("measure.py", "rival.py", "images.py", "files.py", "tiny.py")
-    return [(HERE / name).read_bytes() for name in names]
+    names = ("exports.py", "files.py", "images.py", "measure.py", "rival.py", "tiny.py")
+    files = [*(HERE / name for name in names), *sorted(HERE.glob("networks/*.py")), HERE / "torch.txt"]
+    return [file.read_bytes() for file in files]
 
 
 def _measured_now(model: Model, files: Files, options: argparse.Namespace) -> dict[str, Any]:

@@ -15,6 +15,7 @@ ENGINES = ("small", "medium")
 HEADS = (
     "network",
     "image",
+    "images",
     "GMAC",
     "on the engine",
     "SQNR, dB",
@@ -119,6 +120,7 @@ def _row(record: Record) -> list[str]:
     return [
         name,
         f"{rows} x {columns}",
+        f"{record['about']['calibration']} + {record['about']['images']}",
         _number(macs and macs / 1e9, ".2f"),
         "-" if shares is None else f"{shares['any']:.2%}",
         *(_ratio(record, rival) for rival in RIVALS),

@@ -81,6 +81,9 @@ def test_what_was_measured_is_not_measured_again(run, own_cache, monkeypatch):
     monkeypatch.setattr(zoo, "code_here", lambda: [b"other code"])
     run("tiny", "--images", "1", "--keep")
     assert len(calls) == 2
+    [_, missing] = run("tiny", "centerface", "--table")
+    assert missing["failed"] == {"zoo": "not measured yet"}
+    assert len(calls) == 2
     run("tiny", "--images", "1")
     assert len(calls) == 3
 
@@ -239,7 +242,7 @@ def test_markers_of_a_page_are_filled(tmp_path):
     )
     failed = {
         "name": "x",
-        "about": {"model": TINY.as_dict()},
+        "about": {"model": TINY.as_dict(), "calibration": 4, "images": 2},
         "failed": {"compress": "/a/b/c.onnx: a|b"},
         "seconds": {},
     }
