@@ -103,7 +103,7 @@ class FunctionLowering(ValueLowering):
 
     def _function_goal(self, residual: tuple[Ints, Format] | None) -> FunctionGoal:
         """Return the target of the search."""
-        form, fixed = self._function_form(), self.module.quantizer is not None
+        form, fixed = self._function_form(), self.module.quantizer is not None or self.tied is not None
         return FunctionGoal(
             values=self._sampled(self.reference).astype(np.float64),
             form=form,
@@ -119,7 +119,7 @@ class FunctionLowering(ValueLowering):
 
     def _function_form(self) -> Format:
         """Return the format to search around, or that of the quantizer."""
-        if self.module.quantizer is not None:
+        if self.module.quantizer is not None or self.tied is not None:
             return self._goal.form
         bits = self.options.bits_after(self.module.name)
         if bits != WORDS.OUT_WIDTH:

@@ -40,6 +40,8 @@ class LoweringBase:
         Whether a mean that some multiplier rounds wrongly is refused; else the nearest multiplier is good enough.
     before
         Least and greatest real number that the module's function gets, if it has one.
+    tied
+        Format that the result has because it meets others in a concatenation; None: the search finds one.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class LoweringBase:
     given: Given | None
     exact: bool = True
     before: tuple[float, float] = (0.0, 0.0)
+    tied: Format | None = None
     notes: list[str] = field(default_factory=list)
     functions: list[FunctionRow] = field(default_factory=list)
 
@@ -97,6 +100,8 @@ class LoweringBase:
         activation, quantizer, limits = self.module.activation, self.module.quantizer, None
         if quantizer is not None:
             form, limits = given_format(self.graph, quantizer, activation)
+        elif self.tied is not None:
+            form, limits = self.tied, activation.bounds(self.tied)
         else:
             form = Format(width=self.options.bits_after(self.module.name), signed=self._signed, fraction=0)
             fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
@@ -104,7 +109,7 @@ class LoweringBase:
         return Goal(
             values=self._sampled(self.reference).astype(np.float64),
             form=form,
-            fixed=quantizer is not None,
+            fixed=quantizer is not None or self.tied is not None,
             activation=activation,
             options=self.options,
             way=self._way,

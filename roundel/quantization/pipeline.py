@@ -29,6 +29,7 @@ from roundel.quantization.quantizers import encoding_of, file_format, given_form
 from roundel.quantization.scaled import ScaledLowering
 from roundel.quantization.search import QuantizeOptions, search_input, squared_error
 from roundel.quantization.sqnr import sqnr_db
+from roundel.quantization.ties import copies, tied_formats
 from roundel.ui import Progress, silent
 
 __all__ = ["Choice", "Given", "QuantizeOptions", "Quantized", "quantize"]
@@ -143,6 +144,7 @@ def quantize(
     given = given if options.scaled else {**given_weights(graph), **given}
     lowering = ScaledLowering if options.scaled else ModuleLowering
     real = RealTensors(graph, images, modules)
+    tied = tied_formats(graph, modules, images, options)
     flow = _Flow(graph, images, modules, *_input(graph, images, options))
     choices: list[Choice] = []
     notes: list[str] = []
@@ -153,7 +155,7 @@ def quantize(
         while waiting:
             module = waiting.popleft()
             before, reference = real.before(module), real.of(module.tensor)
-            if module.adds_behind and not flow.adds(graph, module, reference, before):
+            if module.adds_behind and not flow.adds(graph, module, reference, before, tied.get(module.tensor)):
                 real.keep(module.tensor, reference)
                 apart, total = flow.parted(module)
                 waiting = deque([apart, total, *(renamed(later, apart.name, total.name) for later in waiting)])
@@ -165,13 +167,14 @@ def quantize(
             if not reference.any():  # all candidates are as good: the estimates, not the first ones
                 asked = replace(asked, window=0)
             lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name), exact, before)
-            layer = lowered.layer()
+            lowered, layer = _lowered(lowered, tied.get(module.tensor))
             notes += lowered.notes
             functions += lowered.functions
             error = flow.run(layer, inputs, reference)
             if isinstance(layer, Requantized | Concat):
                 choices.append(_choice(layer, inputs[0][1], error, reference))
             step(module.name)
+    notes += copies(flow.layers)
     results = _results(graph, tuple(done))
     last = tuple(dict.fromkeys(results.values()))
     network = Network(
@@ -195,12 +198,14 @@ class _Flow:
         encoded = Network(source=graph.source, input=form, layers=(), encoding=encoding).encode(images)
         self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
 
-    def adds(self, graph: Graph, module: Module, reference: Reals, before: tuple[float, float]) -> bool:
+    def adds(
+        self, graph: Graph, module: Module, reference: Reals, before: tuple[float, float], tied: Format | None
+    ) -> bool:
         """Whether an activation unit can add the last source of a module behind its function."""
         assert module.function is not None
         given = function_values(module.function, before)
         quantizer = module.quantizer
-        form = given_format(graph, quantizer, module.activation)[0] if quantizer else None
+        form = given_format(graph, quantizer, module.activation)[0] if quantizer else tied
         return residual_fits(reference, given, module.activation.signed, self._values[module.sources[-1]][1], form)
 
     def parted(self, module: Module) -> tuple[Module, Module]:
@@ -231,6 +236,17 @@ class _Flow:
         if self._reads[layer.name]:
             self._values[layer.name] = outputs, layer.output
         return error
+
+
+def _lowered(lowering: ModuleLowering, tied: Format | None) -> tuple[ModuleLowering, Layer]:
+    """Return a layer in the format that its result is tied to, in one of its own where it cannot have that."""
+    if tied is not None:
+        apart = replace(lowering, tied=tied, notes=[], functions=[])
+        try:
+            return apart, apart.layer()
+        except InputError:  # as for a function whose table does not reach so far: a copy joins it
+            pass
+    return lowering, lowering.layer()
 
 
 def renamed(module: Module, before: str, after: str) -> Module:

@@ -49,6 +49,8 @@ class ScaledLowering(ModuleLowering):
         """Return the network's format, or else the fractional bits that cost the calibration images least."""
         if self.module.quantizer is not None:
             return file_format(self.graph, self.module.quantizer)
+        if self.tied is not None:
+            return self.tied
         form = Format(width=self.options.bits_after(self.module.name), signed=self._signed, fraction=0)
         return nearest_format(self.reference, form, self.options, blank=self._blank(form))
 
