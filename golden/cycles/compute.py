@@ -7,7 +7,7 @@ from roundel.golden.cycles.activation import ActivationUnit
 from roundel.golden.cycles.banks import Banks, ResidualReader, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.events import Arrivals, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles
-from roundel.golden.cycles.streams import ComputeStreams
+from roundel.golden.cycles.streams import ComputeStreams, has_gate
 from roundel.golden.engine import EngineParams
 from roundel.golden.mac import Structure
 from roundel.golden.requant import Scheme
@@ -67,6 +67,8 @@ class Compute:
         if job.descriptor.has_residual:
             words = residual_words(self.params, job.descriptor, self.tiles)
             self.residual = ResidualReader(banks, words, self.start + RESIDUAL)
+        if has_gate(self.params, job.descriptor):
+            streams.begun.give(self.start)
         self.unit: ActivationUnit | None = None
         if self.params.act_lanes and job.descriptor.activation:
             self.unit, self.residual = ActivationUnit(self.params, self.start, self.residual), None

@@ -11,12 +11,13 @@ from roundel.golden.cycles.bus import PARAMETERS, WEIGHTS, Reader, Stream, Trans
 from roundel.golden.cycles.events import Arrivals, Clock, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles, timed_steps
 from roundel.golden.cycles.weights import WeightBlock, weight_blocks
-from roundel.golden.engine import STEP_BYTES, EngineParams, Region, column_bytes, table_bytes
+from roundel.golden.engine import STEP_BYTES, Descriptor, EngineParams, Region, column_bytes, table_bytes
 
 OFFER = 1  # hw/engine/compute/parameters: from a stream's beat to its first word
 STEPS = 5  # hw/engine/compute/parameters: steps that wait
 TILES = 5  # hw/engine/compute/parameters: parameter streams that are on their way
 STEP = 2  # hw/engine/compute/parameters: from a word that is a step to where the feeder sees it
+GATED = 4  # hw/engine/compute/gates, unit: from `start` to the first column's factor
 REGISTER = 1  # hw/engine/compute/unit: between decoder and array
 LAST_COLUMN = 3 + REGISTER  # hw/decoder/unit, hw/lib/double_buffer: from a stream's beat to the whole block it ends
 
@@ -47,6 +48,7 @@ class ComputeStreams:
         self.image, self.address = image, address
         self.steps, self.columns, self.blocks = Arrivals(clock), Arrivals(clock), Arrivals(clock)
         self.open = Arrivals(clock)  # parameter streams
+        self.begun = Arrivals(clock)  # layers whose weights are on chip
         self._steps: dict[int, list[list[TimedStep]]] = {}
         self._blocks: dict[int, list[WeightBlock]] = {}
 
@@ -68,15 +70,14 @@ class ComputeStreams:
     def ask(self, job: Job) -> Process:
         """Ask for parameters and weights of every tile, from now on."""
         descriptor = job.descriptor
+        names = (PARAMETERS, "parameters"), (WEIGHTS, "weights")
         wanted = [
             Transfer(
-                PARAMETERS,
-                self.address(descriptor.parameters_region, descriptor.parameters_offset),
-                descriptor.parameters_bytes,
-            ),
-            Transfer(
-                WEIGHTS, self.address(descriptor.weights_region, descriptor.weights_offset), descriptor.weights_bytes
-            ),
+                channel,
+                self.address(getattr(descriptor, f"{name}_region"), getattr(descriptor, f"{name}_offset")),
+                getattr(descriptor, f"{name}_bytes"),
+            )
+            for channel, name in names[: 1 if has_gate(self.params, descriptor) else 2]
         ]
         for _ in tiles(descriptor):
             yield from self.open.room(TILES)
@@ -126,6 +127,9 @@ class ComputeStreams:
         begin, words = startup_cycles(decoder) + 1 + REGISTER + columns, header_words(0)
         at = 0
         for job in jobs:
+            if has_gate(self.params, job.descriptor):
+                yield from self._read_factors(job)
+                continue
             for _ in tiles(job.descriptor):
                 feed = Stream(self.reader, WEIGHTS)
                 header = yield from feed.upto(-(-words * WORD // 8 // bus) * bus)
@@ -140,3 +144,16 @@ class ComputeStreams:
                 yield from feed.rest(at)
                 job.row.read_beats += feed.beats
             del self._blocks[id(job)]
+
+    def _read_factors(self, job: Job) -> Process:
+        """Weights on chip, from the layer's start on: a column a cycle when the array has a place for a block."""
+        at = (yield from self.begun.receive()) + GATED
+        for _ in range(len(tiles(job.descriptor)) * job.descriptor.blocks):
+            yield from self.blocks.room(1)
+            at = max(at, self.blocks.free_at) + self.params.columns
+            self.blocks.give(at)
+
+
+def has_gate(params: EngineParams, descriptor: Descriptor) -> bool:
+    """Whether the weights of a COMPUTE are on chip."""
+    return params.gates and bool(descriptor.has_gate)

@@ -36,7 +36,11 @@ class ActivationMemory(Component):
                 "Reads `lanes` bytes from any byte on, modulo `memory`: of one word or of two neighbours.",
             ),
             residual=In(read_port(params), "Reads words; shares its way out with `boxes`."),
-            boxes=In(read_port(params), "Reads words; waits in a cycle in which `residual` asks too."),
+            boxes=In(
+                read_port(params),
+                "Reads words, also those of factors in an engine with `gates`: there `residual` waits if both ask, "
+                "else `boxes` does.",
+            ),
             store=In(read_port(params), "Reads words."),
             target=In(write_port(params), "Writes words."),
             load=In(write_port(params), "Writes words."),
@@ -77,7 +81,8 @@ class ActivationMemory(Component):
     def _read(self, m: Module, banks: list[TwoPortMemory], feeder: FeedReader) -> None:
         """Read words, each reader where those before it leave a bank; drives the banks' addresses."""
         residual, boxes, store = self.residual.request, self.boxes.request, self.store.request
-        shared, shared_row = self._split(named(m, Mux(residual.valid, residual.payload, boxes.payload), "shared"))
+        first, second = (boxes, residual) if self.params.gates else (residual, boxes)
+        shared, shared_row = self._split(named(m, Mux(first.valid, first.payload, second.payload), "shared"))
         last, last_row = self._split(store.payload)
         wanted = residual.valid | boxes.valid
         takes = list(feeder.takes)
@@ -85,8 +90,8 @@ class ActivationMemory(Component):
         shared_free = named(m, ~select(takes, shared), "shared_free")
         store_free = ~select([feed | words for feed, words in zip(takes, shared_takes, strict=True)], last)
         m.d.comb += [
-            residual.ready.eq(shared_free),
-            boxes.ready.eq(shared_free & ~residual.valid),
+            first.ready.eq(shared_free),
+            second.ready.eq(shared_free & ~first.valid),
             store.ready.eq(store_free),
         ]
         for number, memory in enumerate(banks):

@@ -19,6 +19,7 @@ from roundel.golden.network import (
     AveragePool,
     Concat,
     Flatten,
+    Gate,
     Layer,
     MaxPool,
     Network,
@@ -68,6 +69,7 @@ class Builder:
         residual: str | None = None,
         linear: bool = False,
         activation: Activated | None = None,
+        output: Format | None = None,
     ) -> str:
         """Append a convolution with `kernel // 2` rows and columns of padding.
 
@@ -87,6 +89,8 @@ class Builder:
             Whether results are signed, without a clamp at 0.
         activation
             A function of the sums, whose results are signed; the residual's shift in its table is set here.
+        output
+            Format of the results; None: the usual one.
 
         Returns
         -------
@@ -104,7 +108,7 @@ class Builder:
         layer = Weighted(
             name=f"conv_{len(self.layers)}",
             sources=(source,) if residual is None else (source, residual),
-            output=LINEAR if linear or activation is not None else ACTIVATION,
+            output=output or (LINEAR if linear or activation is not None else ACTIVATION),
             activation=activation,
             weights=weights,
             bias=self.rng.integers(-1000, 1000, outputs),
@@ -147,7 +151,7 @@ class Builder:
             sources=(source,),
             output=self.formats[source],
             x=self.formats[source],
-            w=Format(width=8, signed=True, fraction=12),
+            w=Format(width=8, signed=True, fraction=max(12, (rows * columns).bit_length() + 5)),
             window=Window(kernel=(rows, columns)),
         )
         return self._add(layer, (1, 1, channels))
@@ -191,6 +195,12 @@ class Builder:
             channels=tuple(range(first, last)),
         )  # fmt: skip
         return self._add(layer, (*self.shapes[source][:2], last - first))
+
+    def gate(self, source: str, factors: str) -> str:
+        """Append a map times one number a channel, in the map's format."""
+        x, gate = self.formats[source], self.formats[factors]
+        layer = Gate(name=f"gate_{len(self.layers)}", sources=(source, factors), output=x, x=x, gate=gate)
+        return self._add(layer, self.shapes[source])
 
     def network(self, *results: str) -> Network:
         """Return the network of the layers appended so far."""

@@ -1,28 +1,22 @@
-"""Weights that the network made itself: a map's factors, from the activation memory to the array, column by column."""
+"""Weights that the network made itself: a map's factors, from the activation memory to the array."""
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data
+from amaranth.hdl import Cat, Module, Signal
 
 from roundel.golden.engine import EngineParams, Opcode
+from roundel.hw.decoder import weights_layout
 from roundel.hw.engine.compute.tile_steps import TileCounter
 from roundel.hw.engine.memory import ActivationMemory
 from roundel.hw.engine.ports import read_port, unit_port
 from roundel.hw.lib import Component, In, Out, delay
 
 
-def factor_layout(params: EngineParams) -> data.StructLayout:
-    """Return a column's factor; `last` with the last column of a tile's last block."""
-    return data.StructLayout({"value": params.weight_width, "last": 1})
-
-
 class Gates(Component):
-    """Reads a word for every output block of every tile, and gives its bytes as weights, column 0 first.
+    """Reads a word for every output block of every tile: the factors of its columns.
 
-    The word is read once for each column, so that nothing holds it: a factor a cycle as long as the memory is free,
-    each `ActivationMemory.READ_LATENCY` cycles after its request. As these cannot wait, a block is begun only when the
-    array has room for all of it. `done` comes in the cycle after the last factor.
+    They come `ActivationMemory.READ_LATENCY` cycles after the request and cannot wait, so that a word is asked for when
+    there is room for it and no other is on its way. `done` comes in the cycle after the last word.
 
     Parameters
     ----------
@@ -35,51 +29,46 @@ class Gates(Component):
         super().__init__(
             unit=In(unit_port(Opcode.COMPUTE, gates=True), "The unit's descriptor, one with `has_gate`."),
             memory=Out(read_port(params), "Reads words of the activation memory."),
-            room=In(1, "The array takes a block of weights, and nobody else gives it one."),
-            valid=Out(1, "There is a factor, which is taken."),
-            factor=Out(factor_layout(params), "The factor."),
+            room=In(1, "A word would be taken; nobody else gives one."),
+            valid=Out(1, "There are factors, which are taken."),
+            factors=Out(
+                weights_layout(params.decoder),
+                "One for each column, in the place of its number; `last` with those of a tile's last block.",
+            ),
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        layer, request = self.unit.descriptor, self.memory.request
+        layer, request, stages = self.unit.descriptor, self.memory.request, ActivationMemory.READ_LATENCY
         m.submodules.tiles = tiles = TileCounter()
-        column, blocks, last_block = Signal(range(self.params.columns)), Signal(16), Signal()
-        taken, whole, flying = Signal(), Signal(), Signal(ActivationMemory.READ_LATENCY)
+        blocks, last_block = Signal(16), Signal()  # blocks left in the tile, this one included
+        taken, flying = Signal(), Signal(stages)
         m.d.sync += flying.eq((flying << 1) | taken)
         m.d.comb += [
             tiles.tiles_x.eq(layer.tiles_x),
             tiles.tiles_y.eq(layer.tiles_y),
             tiles.start.eq(self.unit.start),
-            tiles.next.eq(taken & whole & last_block),
+            tiles.next.eq(taken & last_block),
             taken.eq(request.valid & request.ready),
-            whole.eq(column == self.params.columns - 1),
-            request.valid.eq(tiles.valid & (column.any() | (self.room & ~flying.any()))),
+            request.valid.eq(tiles.valid & self.room & ~flying.any()),
             self.unit.done.eq(self.unit.busy & ~tiles.valid & ~flying.any()),
         ]
-        with m.If(taken):
-            m.d.sync += column.eq(Mux(whole, 0, column + 1))
         with m.If(self.unit.start | tiles.next):
-            m.d.sync += [
-                request.payload.eq(layer.weights_offset),
-                blocks.eq(layer.blocks),
-                last_block.eq(layer.blocks == 1),
-            ]
-        with m.Elif(taken & whole):
+            m.d.sync += [request.payload.eq(layer.weights_offset), blocks.eq(layer.blocks)]
+            m.d.sync += last_block.eq(layer.blocks == 1)
+        with m.Elif(taken):
             m.d.sync += [request.payload.eq(request.payload + layer.weights_bytes), blocks.eq(blocks - 1)]
             m.d.sync += last_block.eq(blocks == 2)
         with m.If(self.unit.start | self.unit.done):
             m.d.sync += self.unit.busy.eq(self.unit.start)
-        self._answer(m, column, whole & last_block)
-        return m
 
-    def _answer(self, m: Module, column: Signal, last: Any) -> None:
-        """Take the byte of the column for which a word was read, its top bit inverted if the layer says so."""
-        stages = ActivationMemory.READ_LATENCY
-        byte = self.memory.data.word_select(delay(m, column, stages, "asked_column"), 8)
-        flipped = byte ^ (self.unit.descriptor.flip_gate << 7)
+        width, bits = self.params.weight_width, []
+        for column in range(self.params.columns):
+            byte = self.memory.data.word_select(column, 8)
+            bits.append((byte ^ (layer.flip_gate << 7))[:width])
         m.d.comb += [
             self.valid.eq(self.memory.valid),
-            self.factor.value.eq(flipped[: self.params.weight_width]),
-            self.factor.last.eq(delay(m, last, stages, "asked_last")),
+            Cat(self.factors.weights).eq(Cat(bits)),
+            self.factors.last.eq(delay(m, last_block, stages, "asked_last")),
         ]
+        return m

@@ -182,11 +182,19 @@ class Compute(Component):
         array finds it too short or too long, as all damage comes before that.
         """
         array, status, fault = self.array, decoder.status, Signal(fault_layout())
-        m.submodules.weights = register = StreamRegister(decoder.outputs.payload.shape())
+        beat = decoder.outputs.payload.shape()
+        shape = data.StructLayout({"beat": beat, "gate": 1}) if self.params.gates else beat
+        m.submodules.weights = register = StreamRegister(shape)
         if self.params.gates:
-            self._gates(m, register.outputs)
+            self._gates(m, decoder, register)
+            through = []
         else:
             wiring.connect(m, register.outputs, array.weights)
+            through = [
+                register.inputs.valid.eq(decoder.outputs.valid),
+                register.inputs.p.eq(decoder.outputs.p),
+                decoder.outputs.ready.eq(register.inputs.ready | array.weights_error | status.error),
+            ]
         m.submodules.numbers = numbers = SyncFIFO(width=NUMBER, depth=STREAMS)
         command, outer = streams.weights, self.weights_command
         m.d.comb += [
@@ -196,9 +204,7 @@ class Compute(Component):
             numbers.w_en.eq(outer.valid & outer.ready),
             numbers.w_data.eq(self.parameters_number),
             numbers.r_en.eq(status.done),
-            register.inputs.valid.eq(decoder.outputs.valid),
-            register.inputs.p.eq(decoder.outputs.p),
-            decoder.outputs.ready.eq(register.inputs.ready | array.weights_error | status.error),
+            *through,
             self.fault.eq(fault),
         ]
         begun = Signal()  # a stream whose end has not come
@@ -221,25 +227,34 @@ class Compute(Component):
             m.d.sync += [fault.code.eq(ErrorCode.PARAMETERS), fault.number.eq(parameters.error_number)]
             m.d.sync += fault.address.eq(parameters.error_address)
 
-    def _gates(self, m: Module, stream_weights: stream.Interface) -> None:
-        """Let factors be the weights of a layer with `has_gate`, from its start to the last of them."""
+    def _gates(self, m: Module, decoder: Decoder, register: StreamRegister) -> None:
+        """Let factors be the weights of a layer with `has_gate`: a word of them goes to the columns one by one."""
         m.submodules.gates = gates = Gates(self.params)
         unit, weights, over = self.unit, self.array.weights, Signal()
         own = named(m, self.valid & unit.descriptor.has_gate & ~over, "own")
         with m.If(gates.unit.done | unit.done):
             m.d.sync += over.eq(gates.unit.done)
         wiring.connect(m, gates.memory, wiring.flipped(self.factors))
-        first, *others = stream_weights.p.weights
+        taken, held, column = register.inputs, register.outputs, Signal(range(self.params.columns))
+        beat, whole = held.p.beat, named(m, ~held.p.gate | (column == self.params.columns - 1), "whole")
+        first, *others = beat.weights
+        factor = Cat(beat.weights).word_select(column, self.params.weight_width)
         m.d.comb += [
             gates.unit.start.eq(unit.start & unit.descriptor.has_gate),
             gates.unit.descriptor.eq(unit.descriptor),
-            gates.room.eq(weights.ready),
-            weights.valid.eq(Mux(own, gates.valid, stream_weights.valid)),
-            stream_weights.ready.eq(weights.ready & ~own),
-            weights.p.weights[0].eq(Mux(own, gates.factor.value, first)),
-            *(weight.eq(Mux(own, 0, other)) for weight, other in zip(list(weights.p.weights)[1:], others, strict=True)),
-            weights.p.last.eq(Mux(own, gates.factor.last, stream_weights.p.last)),
+            gates.room.eq(taken.ready),
+            taken.valid.eq(Mux(own, gates.valid, decoder.outputs.valid)),
+            taken.p.beat.eq(Mux(own, gates.factors, decoder.outputs.p)),
+            taken.p.gate.eq(own),
+            decoder.outputs.ready.eq(taken.ready & ~own | self.array.weights_error | decoder.status.error),
+            weights.valid.eq(held.valid),
+            held.ready.eq(weights.ready & whole),
+            weights.p.last.eq(beat.last & whole),
+            weights.p.weights[0].eq(Mux(held.p.gate, factor, first)),
+            *(weights.p.weights[lane].eq(Mux(held.p.gate, 0, other)) for lane, other in enumerate(others, 1)),
         ]
+        with m.If(held.valid & weights.ready & held.p.gate):
+            m.d.sync += column.eq(Mux(whole, 0, column + 1))
 
     def _activity(self, m: Module) -> None:
         array, feeder = self.array.activity, self.feeder

@@ -183,3 +183,18 @@ def test_processes_run_in_the_order_of_cycles_and_wake_by_events():
     clock.at(7, event.happens)
     assert clock.run() == 9
     assert seen == [("b", 4), ("a", 5), ("b", 5), ("a", 5), ("woken", 7), ("a", 9)]
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_squeeze_and_excite(linear):
+    """A map of several tiles; an unsigned one takes a second step. Factors load while the block before is used."""
+    builder = Builder(shape=(20, 17, 8))
+    x = builder.conv("image", 24, linear=linear)
+    factors = builder.conv(builder.conv(builder.mean(x), 8), 24, output=Format(width=8, signed=False, fraction=8))
+    network = builder.network(builder.conv(builder.gate(x, factors), 8, linear=True))
+    params = EngineParams(**(CONFIGS["tiny"] | {"gates": True, "nms": None}))
+    both = Both(params, network, np.random.default_rng(1).integers(0, 256, (20, 17, 8)))
+    both.assert_close()
+    (gate,) = (name for name in both.measured if name.startswith("gate"))
+    beats = 20 * 17 * 24 // 4
+    assert (2 - linear) * beats < both.measured[gate] < (2 - linear) * beats * 1.03
