@@ -5,6 +5,7 @@ the block's input channels, and a projection; SiLU behind all convolutions but t
 """
 
 from functools import cache
+from typing import Any
 
 from roundel.benchmarks.shapes import Builder
 from roundel.benchmarks.yolov8n import silu
@@ -39,7 +40,7 @@ def efficientnet_b0(builder: Builder, *, excites: bool = True, activations: bool
     activations
         Whether it has SiLU and Sigmoid; else signed maps as they are, and factors that end at 0 and 1.
     """
-    function = {"activation": silu()} if activations else {"linear": True}
+    function: dict[str, Any] = {"activation": silu()} if activations else {"linear": True}
     last = builder.conv("image", 32, 3, 2, **function)
     for expansion, outputs, count, first, kernel in BLOCKS:
         for block in range(count):
@@ -48,8 +49,8 @@ def efficientnet_b0(builder: Builder, *, excites: bool = True, activations: bool
             inner = builder.conv(inner, expansion * channels, kernel, stride, groups=expansion * channels, **function)
             if excites:
                 reduced = builder.conv(builder.mean(inner), channels // 4, **function)
-                sigmoids = {"activation": sigmoid()} if activations else {}
-                factors = builder.conv(reduced, expansion * channels, output=FACTOR, **sigmoids)
+                ending = sigmoid() if activations else None
+                factors = builder.conv(reduced, expansion * channels, output=FACTOR, activation=ending)
                 inner = builder.gate(inner, factors)
             last = builder.conv(inner, outputs, linear=True, residual=last if block else None)
     return builder.network(builder.dense(builder.mean(builder.conv(last, 1280, **function)), 1000))
