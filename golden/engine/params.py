@@ -16,7 +16,7 @@ from roundel.golden.rounding import Rounding
 
 SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
 RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
-USUAL_FIFO = 128  # words before the activation unit, where nothing else is asked for
+USUAL_FIFO = 64  # words before the activation unit, where nothing else is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class EngineParams(Params):
         Results that the activation unit works on in a cycle, a divisor of `columns`; 0: an engine without such a unit.
         Only with scheme `shift`.
     act_fifo
-        Words that wait for the activation unit, a power of two, 16 to 4096. 0 stands for 128, and is what an engine
+        Words that wait for the activation unit, a power of two, 16 to 4096. 0 stands for 64, and is what an engine
         without such a unit has whatever is given.
     gates
         Whether a depthwise COMPUTE can have its weights from the activation memory: a map times factors that the

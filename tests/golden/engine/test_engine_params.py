@@ -100,7 +100,7 @@ def test_the_fingerprint_of_an_engine_with_an_activation_unit():
 
 def test_the_fifo_before_the_activation_unit():
     assert (EngineParams().act_fifo, EngineParams(act_fifo=64).act_fifo) == (0, 0)
-    assert (EngineParams(act_lanes=2).act_fifo, EngineParams(act_lanes=2, act_fifo=32).act_fifo) == (128, 32)
+    assert (EngineParams(act_lanes=2).act_fifo, EngineParams(act_lanes=2, act_fifo=32).act_fifo) == (64, 32)
     assert replace(EngineParams(act_lanes=2), act_lanes=0) == EngineParams()
     assert EngineParams().activation is None
     unit = EngineParams(act_lanes=4).activation
