@@ -11,7 +11,7 @@ from roundel.compiler.refusal import EngineError, fewer_lanes, with_way_on
 from roundel.generator import find_unit, parse_settings
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.network import Window, save
+from roundel.golden.network import save
 from roundel.golden.requant import Scheme
 from roundel.graph import LeakyRelu
 from roundel.quantization import QuantizeOptions, quantize
@@ -20,7 +20,6 @@ from tests.support.command import call
 from tests.support.made_graphs import conv, dense, network, node
 
 TINY = EngineParams.named("tiny")
-WHOLE = Window(kernel=(32, 32), stride=(32, 32))
 WAY_ON = re.compile(r"; an engine with (.*) runs it \(((?:--set [\w=]+ ?)+)\)$")
 
 
