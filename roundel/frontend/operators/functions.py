@@ -54,7 +54,7 @@ PASSING = ("DequantizeLinear", "Dropout", "Identity", "IntQuant", "Quant", "Quan
 """Operators behind what a host computes that it need not compute: quantizers of its result, and names."""
 RENAMED = {"FastGelu": "Gelu", "QuickGelu": "Swish"}
 MOST_STEPS = 64  # of a function, and tensors before one that it may be a function of
-MOST_ROOTS = 16  # tensors that an operator is tried as a function of
+MOST_ROOTS = 6  # tensors that an operator is tried as a function of
 MOST_CHANNELS = 1 << 16  # of constants that differ between channels
 
 

@@ -230,14 +230,16 @@ def _leave_functions(
     scope: Scope, verdicts: list[Verdict], names: Iterable[str], types: dict[str, int], sizes: dict[str, Sizes]
 ) -> None:
     """Refuse operators that only stand for something as a part of a function, where others need what they give."""
-    for name in (scope.aliases.get(name, name) for name in names):
+    waiting = [scope.aliases.get(name, name) for name in names]
+    while waiting:
+        name = waiting.pop()
         if name not in scope.open:
             continue
         why = scope.open.pop(name).why
-        place = next(place for place, verdict in enumerate(verdicts) if name in verdict.makes)
+        place = next(place for place in reversed(range(len(verdicts))) if name in verdicts[place].makes)
         verdicts[place] = replace(verdicts[place], reason=why, nodes=())
         _open_result(scope, name, types, sizes)
-        _leave_functions(scope, verdicts, verdicts[place].reads, types, sizes)
+        waiting += verdicts[place].reads
 
 
 def _leave_late(model: onnx.ModelProto, verdicts: list[Verdict]) -> None:

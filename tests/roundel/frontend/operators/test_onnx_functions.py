@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roundel.frontend import read_onnx
+from roundel.frontend import examine, prepare, read_onnx
 from roundel.golden.errors import InputError
 from roundel.graph import Add, Affine, Conv, Pointwise, PRelu, fold
 from tests.support.functions import SPELLINGS, UNARY, attributes, random_function
@@ -164,3 +164,10 @@ def test_what_is_refused(case):
     proto.graph.node.extend(model([("MaxPool", ["y"], "q", {"kernel_shape": [1, 1]})], IMAGE, outputs=()).graph.node)
     with pytest.raises(InputError, match=message):
         read_onnx(proto)
+
+
+def test_a_long_row_that_no_table_holds():
+    """Each operator gets its reason, however many wait for one that makes a function of them."""
+    rows = [("Sqrt", ["x" if index == 0 else f"t{index}"], f"t{index + 1}", {}) for index in range(1200)]
+    examination = examine(prepare(model([*rows, ("MaxPool", ["t1200"], "y", {"kernel_shape": [1, 1]})], IMAGE)))
+    assert len(examination.refused) == 1200
