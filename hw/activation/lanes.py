@@ -62,15 +62,16 @@ class ActivationLanes(Component):
         m = Module()
         source, sink, turns = self.inputs, self.outputs, self.turns
         advance = named(m, sink.ready | ~sink.valid, "advance")
-        turn = Signal(range(max(2, turns)))
-        is_last_turn = named(m, turn == turns - 1, "is_last_turn")
+        # Both tell the turn: each alone would have all multiplexers as its load.
+        turn, left = Signal(range(max(2, turns))), Signal(range(max(2, turns)), init=turns - 1)
+        is_last_turn = named(m, left == 0, "is_last_turn")
         taken = named(m, advance & source.valid, "taken")
         m.d.comb += source.ready.eq(advance & is_last_turn)
         with m.If(taken):
-            m.d.sync += turn.eq(0 if turns == 1 else turn + 1)
+            m.d.sync += [turn.eq(0 if turns == 1 else turn + 1), left.eq(0 if turns == 1 else left - 1)]
             with m.If(is_last_turn):
-                m.d.sync += turn.eq(0)
-        results = self._lanes(m, turn, advance)
+                m.d.sync += [turn.eq(0), left.eq(turns - 1)]
+        results = self._lanes(m, turn, left, advance)
         valid, place, frame = taken, turn, Cat(source.p.first, source.p.last)
         if self.params.pipeline:
             values = (valid, "valid"), (place, "turn"), (frame, "frame")
@@ -83,8 +84,8 @@ class ActivationLanes(Component):
         self._gather(m, results, place, frame, advance)
         return m
 
-    def _lanes(self, m: Module, turn: Value, advance: Value) -> list[Value]:
-        """Return the results of the lanes, which work on the columns of one turn."""
+    def _lanes(self, m: Module, turn: Value, left: Value, advance: Value) -> list[Value]:
+        """Return the results of the lanes, which work on the columns of one turn; `left`: how many come after it."""
         params, payload = self.params, self.inputs.payload
         results = []
         for number in range(params.lanes):
@@ -95,7 +96,8 @@ class ActivationLanes(Component):
                     width = len(getattr(lane, port))
                     turns = range(number, params.columns, params.lanes)
                     columns = [payload[name].word_select(column, width) for column in turns]
-                    m.d.comb += getattr(lane, port).eq(select(columns, turn))
+                    chosen = select(columns, turn) if port == "word" else select(columns[::-1], left)
+                    m.d.comb += getattr(lane, port).eq(chosen)
             if params.pipeline:
                 m.d.comb += lane.en.eq(advance)
             results.append(lane.result)
