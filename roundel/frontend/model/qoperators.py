@@ -74,25 +74,25 @@ class _QdqWriter:
         """Write all operators of the graph."""
         graph = self._model.graph
         for node in list(graph.node):
-            if node.domain in (*ONNX, CONTRIB) and node.op_type in RULES:
-                self._written(node)
-            elif node.op_type in ("QuantizeLinear", "Clip"):
-                self._keep(node)
-            elif node.domain in ONNX and node.op_type in MOVES and node.input[0] in self._scales:
-                self._moved(node)
-            else:
-                self._nodes.append(node)
+            try:
+                self._add_for(node)
+            except InputError:
+                raise
+            except (IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:
+                self.fail(node, first_line(error))  # the checker knows nothing of operators that are not ONNX's own
         del graph.node[:]
         graph.node.extend(self._nodes)
 
-    def _written(self, node: onnx.NodeProto) -> None:
-        """Write an operator on integers anew; the checker knows nothing of those that are not ONNX's own."""
-        try:
+    def _add_for(self, node: onnx.NodeProto) -> None:
+        """Add what stands for a node."""
+        if node.domain in (*ONNX, CONTRIB) and node.op_type in RULES:
             RULES[node.op_type](self, node)
-        except InputError:
-            raise
-        except (IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:
-            self.fail(node, first_line(error))
+        elif node.domain in (*ONNX, CONTRIB) and node.op_type in ("QuantizeLinear", "Clip"):
+            self._keep(node)
+        elif node.domain in ONNX and node.op_type in MOVES and node.input[0] in self._scales:
+            self._moved(node)
+        else:
+            self._nodes.append(node)
 
     def _keep(self, node: onnx.NodeProto) -> None:
         """Take a node as it is; its result is integers if it makes them, or narrows some."""

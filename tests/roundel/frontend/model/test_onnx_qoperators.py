@@ -190,6 +190,17 @@ def test_what_is_refused(kind, inputs, attributes, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_other_operators_beside_them_may_lack_anything(tmp_path):
+    """As those of other domains may, which the checker does not know."""
+    for kind in ("com.microsoft:QuantizeLinear", "com.microsoft:Clip"):
+        draw = Draw(1, "uint8")
+        draw.nodes.append((kind, [], "z", {}))
+        proto = single("QLinearLeakyRelu", alpha=0.125)(draw)
+        with pytest.raises(InputError, match="node ") as caught:
+            read_onnx(saved(tmp_path, proto))
+        assert "\n" not in str(caught.value)
+
+
 def test_every_rule_is_tried():
     left = {"QLinearReduceMean", "QLinearSigmoid", "QLinearSoftmax"}  # which onnxruntime lacks, or the host does
     tried = {name.split()[0] for name in CASES}
