@@ -104,6 +104,8 @@ class Model:
         for unit, work in enumerate((self._load, self._compute, self._store)):
             self.clock.wake(self._unit(unit, work))
         self.clock.run()
+        if stalled := [job.row for job in self.jobs if not job.row.end]:
+            raise RuntimeError(f"the cycle model stalls at descriptor {stalled[0].index} ({stalled[0].layer})")
         self.finished = max((job.row.end for job in self.jobs), default=0) + END
         return [job.row for job in self.jobs]
 
