@@ -13,6 +13,8 @@ from roundel.golden.rounding import Ints
 from roundel.graph import Reals
 from roundel.quantization.search import Errors, Goal, around, estimate
 
+MOST_BIAS_BITS = 28  # of an aligned bias, so that the accumulators of the named engines hold it
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Triple:
@@ -131,9 +133,10 @@ class WeightedSearch:
     def _weight_fractions(self) -> list[Ints]:
         """N_w of all channels to try: each common to all, and per channel also around each channel's own estimate.
 
-        None is finer than a shift of `MAX_SHIFT` takes to the output's estimate. That only matters to weights so small
-        against bias or residual that they hardly count. The accumulator never needs more than `MAX_SHIFT` bits of
-        alignment to a residual, either way, and is as fine as an output whose format is fixed.
+        None is finer than a shift of `MAX_SHIFT` takes to the output's estimate, or than `MOST_BIAS_BITS` of the bias
+        allow. That only matters to weights so small against bias or residual that they hardly count. The accumulator
+        never needs more than `MAX_SHIFT` bits of alignment to a residual, either way, and is as fine as an output whose
+        format is fixed.
         """
         outputs = len(self.bias)
         if self.given is not None:
@@ -158,6 +161,9 @@ class WeightedSearch:
             highs.append(n_r + MAX_SHIFT)
         if self.goal.fixed and (n_r is None or n_r < n_o):
             lows.append(n_o)
+        if self.bias.any():
+            finest = MOST_BIAS_BITS - 1 - int(np.frexp(np.abs(self.bias).max())[1])
+            highs.append(max(finest, *lows) if lows else finest)
         return max(lows) - n_x if lows else None, min(highs) - n_x
 
     def _bias_format(self, n_b: int) -> Format:

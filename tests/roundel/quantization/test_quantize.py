@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from roundel.compiler import compile_network
 from roundel.data import DIGITS
 from roundel.frontend import read_onnx
 from roundel.golden import network as layers
+from roundel.golden.engine import EngineParams
 from roundel.golden.formats import Format
 from roundel.golden.mac import MacParams
 from roundel.golden.network import Window, outputs, run, steps
@@ -201,15 +203,27 @@ def test_any_scale_gives_a_valid_network(what, scale, per_channel):
 
 
 def test_a_leak_leaves_room_in_the_shift():
-    """Weights that hardly count against the bias would take the longest shift, and negative values one more."""
+    """Weights that hardly count against the bias would take a long shift, and negative values a much longer one."""
     rng = np.random.default_rng(29)
     head = conv(rng, "x", "a", 2, 3)
     head = replace(head, weights=head.weights * np.float32(1e-8))
-    graph = network((2, 4, 4), head, node(LeakyRelu, "a", "y", slope=2.0**-5))
+    graph = network((2, 4, 4), head, node(LeakyRelu, "a", "y", slope=2.0**-20))
     images = real(rng, 4, 2, 4, 4)
     quantized = quantize(graph, images, QuantizeOptions(bias_bits=16))
-    assert quantized.choices[0].shift == 31 - 5
+    assert quantized.choices[0].shift == 31 - 20
     assert sqnr(graph, quantized, images) > 30
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_weights_far_smaller_than_the_bias_leave_sums_that_named_engines_hold(per_channel):
+    rng = np.random.default_rng(18)
+    layer = conv(rng, "x", "y", 3, 4)
+    layer = replace(layer, weights=layer.weights * np.float32(1e-6), bias=np.float32([0.5, -0.25, 0.75, 1]))
+    images = real(rng, 8, 3, 6, 6)
+    quantized = quantize(network((3, 6, 6), layer), images, QuantizeOptions(per_channel=per_channel))
+    assert np.abs(quantized.network.layers[0].aligned_bias).max() < 1 << 27
+    assert sqnr(network((3, 6, 6), layer), quantized, images) > 40
+    assert compile_network(quantized.network, (6, 6, 3), EngineParams.named("tiny")).image
 
 
 def test_zero_weights_and_zero_images():
