@@ -122,7 +122,7 @@ def snippet() -> str:
 def test_the_readmes_python_lines_run(environment: Path, tmp_path: Path) -> None:
     (tmp_path / "snippet.py").write_text(snippet())
     assert re.search(
-        r"^220 boxes in 20 images$", call(environment / "python", "snippet.py", folder=tmp_path), re.MULTILINE
+        r"^222 boxes in 20 images$", call(environment / "python", "snippet.py", folder=tmp_path), re.MULTILINE
     )
     assert (tmp_path / "verilog" / "engine.v").is_file()
 

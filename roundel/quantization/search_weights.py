@@ -158,7 +158,7 @@ class WeightedSearch:
         lows, highs = [], [n_o + MAX_SHIFT - self.goal.activation.leak]
         if n_r is not None:
             lows.append(n_r - MAX_SHIFT)
-            highs.append(n_r + MAX_SHIFT)
+            highs.append(n_r + MOST_BIAS_BITS - 9)  # an unsigned byte takes 9 bits
         if self.goal.fixed and (n_r is None or n_r < n_o):
             lows.append(n_o)
         if self.bias.any():

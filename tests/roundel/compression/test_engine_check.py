@@ -54,12 +54,14 @@ def test_refusals_come_before_the_search(engine, message):
 
 
 def test_memory_of_one_layer():
-    whole = network((64, 32, 32), node(AveragePool, "x", "y", window=Window(kernel=(32, 32), stride=(32, 32))))
+    whole = network((64, 32, 32), node(AveragePool, "x", "y", window=Window(kernel=(31, 31))))
     images = np.random.default_rng(2).uniform(0, 1, (2, 64, 32, 32)).astype(np.float32)
     told, refusal = stages(whole, images, "tiny")
     assert refusal.startswith("tiny: averagepool_y: what it needs at once does not fit into 8191 words on chip")
-    assert refusal.endswith("an engine with memory=131072 runs it (--set memory=131072)")
+    assert refusal.endswith("an engine with memory=65536 runs it (--set memory=65536)")
     assert told == []
+    _, runs = stages(whole, images, {"config": "tiny", "memory": 65536})
+    assert not isinstance(runs, str)
 
 
 def test_a_bias_that_is_too_wide_is_told_behind_the_search():
