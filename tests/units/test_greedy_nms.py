@@ -12,12 +12,12 @@ from onnx import TensorProto, helper
 
 from roundel.golden.errors import InputError
 from roundel.golden.nms import BoxFormat, Detections, Form, GreedyParams, greedy_nms
+from roundel.graph import read_npz
 from roundel.hw.emit import to_verilog
 from roundel.hw.nms import GreedyNms
 from roundel.sim.runner import Design, run
 from roundel.sim.stimuli import clusters
 from tests.support import rtl
-from tests.support.arrays import load_arrays
 from tests.support.exact import overlap
 from tests.support.outside import need
 
@@ -223,7 +223,7 @@ def test_a_file_of_boxes_through_the_rtl(lanes, tmp_path, seed):
         folder=tmp_path / "run",
     )
     assert result.passed, result.failures
-    found = load_arrays(result.folder / "kept.npz")
+    found = read_npz(result.folder / "kept.npz")
     kept, scans, beats = [], 0, 0
     for one, end in zip(images, ends, strict=True):
         detections = Detections(boxes=one.boxes, scores=one.scores, classes=one.labels)

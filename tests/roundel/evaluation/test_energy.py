@@ -26,8 +26,8 @@ from roundel.golden.formats import Format
 from roundel.golden.mac import MacParams
 from roundel.golden.network import Activated, Network, Weighted, Window, steps
 from roundel.golden.nms import Boxes
+from roundel.graph import read_npz
 from roundel.synth.analysis import Energy
-from tests.support.arrays import load_arrays
 
 TINY = EngineParams(**CONFIGS["tiny"])  # 4 lanes, 4 columns, a bus of 64 bits
 
@@ -222,7 +222,7 @@ def test_a_row_of_the_array(monkeypatch, tmp_path):
 
     def measure(mapped, cells, *, bench, config, stimulus):
         stimulus(tmp_path / "stimulus.npz")
-        seen.update(config, beats=len(load_arrays(tmp_path / "stimulus.npz")["activations"]))
+        seen.update(config, beats=len(read_npz(tmp_path / "stimulus.npz")["activations"]))
         spent = {"logic": Energy(1.0, 0.5, 0.25), "memory": Energy(2.0, 0.0, 0.0)}
         proof = SimpleNamespace(passed=True)
         return SimpleNamespace(power=SimpleNamespace(by=lambda _: spent), cycles=3000, proof=proof)

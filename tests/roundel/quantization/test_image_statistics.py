@@ -10,8 +10,8 @@ from roundel.data import DETECTOR, DIGITS
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import load, load_meta, save
+from roundel.graph import read_npz
 from roundel.quantization import ImageStatistics, calibration_warnings, input_warnings
-from tests.support.arrays import load_arrays
 from tests.support.command import call
 
 BYTE = Format(width=8, signed=False, fraction=0)
@@ -27,7 +27,7 @@ def digits(tmp_path_factory):
 
 
 def test_figures_are_those_of_the_images(digits):
-    images = load_arrays(CALIBRATION)["images"]
+    images = read_npz(CALIBRATION)["images"]
     kept = roundel.CompressedNetwork.load(digits).calibration
     assert kept == ImageStatistics(images=len(images), dtype="uint8", whole=True, least=0.0, greatest=16.0)
     assert (images.min(), images.max()) == (0, 16)
@@ -46,7 +46,7 @@ def test_a_program_keeps_them(digits, tmp_path):
     roundel.compile(digits, "tiny").save(tmp_path / "program")
     program = roundel.EngineProgram.load(tmp_path / "program")
     assert program.source.calibration == roundel.CompressedNetwork.load(digits).calibration
-    images = load_arrays(HELD_OUT)["images"][:4].astype(np.float32)
+    images = read_npz(HELD_OUT)["images"][:4].astype(np.float32)
     (warning,) = roundel.run(program, images * 16).warnings
     assert "far beyond the calibration images: they span 0 to 256, the calibration images 0 to 16" in warning
 
@@ -153,7 +153,7 @@ def test_compress_says_so(tmp_path, capsys):
 def test_silent_on_the_example():
     network = roundel.compress(DETECTOR / "detector.onnx", DETECTOR / "calibration.npz")
     assert network.warnings == []
-    arrays = load_arrays(DETECTOR / "heldout.npz")["images"]
+    arrays = read_npz(DETECTOR / "heldout.npz")["images"]
     assert input_warnings("images", arrays, network.network.input, network.calibration) == []
 
 

@@ -10,8 +10,7 @@ from onnx.reference import ReferenceEvaluator
 from roundel.data import DIGITS
 from roundel.frontend import read_onnx
 from roundel.golden.errors import InputError
-from roundel.graph import Add, Conv, Images, Relu, fold, load_images
-from tests.support.arrays import load_arrays
+from roundel.graph import Add, Conv, Images, Relu, fold, load_images, read_npz
 from tests.support.onnx_models import check, model, saved
 
 RNG = np.random.default_rng(11)
@@ -78,7 +77,7 @@ def test_digits_equals_onnxruntime():
 
 
 def test_held_out_digits_are_no_training_digits():
-    held_out, calibration = (load_arrays(DIGITS / f"{name}.npz")["images"] for name in ("heldout", "calibration"))
+    held_out, calibration = (read_npz(DIGITS / f"{name}.npz")["images"] for name in ("heldout", "calibration"))
     seen = {image.tobytes() for image in calibration}
     assert not any(image.tobytes() in seen for image in held_out)
 

@@ -22,8 +22,8 @@ from roundel.graph import (
     Quantize,
     Relu,
     Upsample,
+    read_npz,
 )
-from tests.support.arrays import load_arrays
 from tests.support.onnx_models import reference
 from tests.support.places import NETWORKS
 
@@ -108,7 +108,7 @@ def test_network_equals_brevitas(kind, dialect):
     limits = [(node.low, node.high) for node in graph.nodes if isinstance(node, Quantize)]
     assert limits == [(-128, 127), (0, 15), (0, 15)]
     assert {node.code_width for node in graph.nodes if isinstance(node, Conv | Dense)} == {4}
-    arrays = load_arrays(NETWORKS / "brevitas.npz")
+    arrays = read_npz(NETWORKS / "brevitas.npz")
     got, expected = graph.run(arrays["images"]), arrays[kind]
     assert len(np.unique(expected)) > 40
     if kind == "shift":
