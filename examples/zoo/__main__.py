@@ -2,7 +2,8 @@
 
 Each network runs in a process of its own, with limits of time and memory, one after the other, smallest first. What was
 measured lies in the cache, a JSON file for each network, so that a run that was ended goes on; what other code measured
-is measured again. A network that fails is a row with its reason.
+is measured again. A network that fails is a row with its reason. What the page was written from lies in `records.json`,
+so that another machine can write a part of it anew (`--keep`, `--table`).
 """
 
 import argparse
@@ -25,6 +26,7 @@ from roundel.ui import write_json
 
 HERE = Path(__file__).parent
 PAGE, README = HERE.parents[1] / "docs" / "zoo.md", HERE.parents[1] / "README.md"
+RECORDS = HERE / "records.json"
 ENGINES = ("small", "medium")
 """Engines that cycles are told for, with the units that a network's layers need."""
 
@@ -44,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (folder / "zoo.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     print("\n".join(table))
     if options.page:
+        options.table = True  # networks that were not asked for stand as they are
+        own = {record["name"]: record for record in records}
+        records = [own.get(model.name) or measured(model, options) for model in ZOO]
+        write_json(RECORDS, records)
         page.write(PAGE, records)
         page.write_first_page(README, records)
 
@@ -78,8 +84,8 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     kind = "" if options.on == "golden" else f"_{options.on}_{options.config}"
     place = files.folder / "records" / f"{model.name}{kind}.json"
     place.parent.mkdir(parents=True, exist_ok=True)
-    if not options.fresh and place.is_file():
-        kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    kept = _kept(model, place)
+    if kept and not options.fresh:
         loose = {"code", "engines", "calibration", "images", "int8"} if options.keep or options.table else set()
         if all(kept["about"].get(name) == value for name, value in about.items() if name not in loose):
             return kept
@@ -87,10 +93,22 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
         return {"name": model.name, "about": about, "failed": {"zoo": "not measured yet"}, "seconds": {}}
     print(f"{model.name} ...", file=sys.stderr, flush=True)
     values = _measured_now(model, files, options)
-    record = {"name": model.name, "about": about} | values
-    write_json(place, record)
+    record: dict[str, Any] = {"name": model.name, "about": about} | values
     print(f"{model.name}: {page.verdict(record)}", file=sys.stderr, flush=True)
+    if "process" in record["failed"] and kept and not kept["failed"].keys() & {"process", "zoo"}:
+        print(f"{model.name}: what was measured before is kept", file=sys.stderr, flush=True)
+        return kept
+    write_json(place, record)
     return record
+
+
+def _kept(model: Model, place: Path) -> dict[str, Any] | None:
+    """What was measured before: here, or for the page."""
+    if place.is_file():
+        record: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        return record
+    records = page.load(RECORDS) if RECORDS.is_file() else []
+    return next((record for record in records if record["name"] == model.name), None)
 
 
 def code_here() -> list[bytes]:

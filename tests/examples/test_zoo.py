@@ -14,7 +14,7 @@ from examples.zoo import __main__ as zoo
 from examples.zoo import page, precision, rival
 from examples.zoo.files import Files
 from examples.zoo.images import glyphs, images
-from examples.zoo.models import BYTES, TINY, ZOO
+from examples.zoo.models import BYTES, TINY, ZOO, named
 from examples.zoo.precision import Found, Matched
 from examples.zoo.rounded import places, with_rounding
 from examples.zoo.tiny import tiny
@@ -42,6 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUNDEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(zoo, "RECORDS", tmp_path / "records.json")
 
 
 def test_the_smallest_network_is_as_near_to_its_floats_as_onnxruntimes_integers(run, own_cache, capsys):
@@ -86,6 +87,42 @@ def test_what_was_measured_is_not_measured_again(run, own_cache, monkeypatch):
     assert len(calls) == 2
     run("tiny", "--images", "1")
     assert len(calls) == 3
+
+
+def test_what_ran_out_of_time_leaves_what_was_measured_before(run, own_cache, monkeypatch, capsys):
+    good = {"failed": {}, "seconds": {"compress": 1.0}, "shares": {"any": 1.0}}
+    monkeypatch.setattr(zoo, "_measured_now", lambda *_arguments: good)
+    monkeypatch.setattr(page, "verdict", lambda record: "")
+    [before] = run("tiny")
+    late = {"failed": {"process": "its time was over in compress"}, "seconds": {}}
+    monkeypatch.setattr(zoo, "_measured_now", lambda *_arguments: late)
+    assert run("tiny", "--images", "1") == [before]
+    assert "tiny: what was measured before is kept" in capsys.readouterr().err
+    [fresh] = run("resnet18")
+    assert fresh["failed"] == late["failed"]
+
+
+def test_rows_of_the_page_are_kept_from_machine_to_machine(run, own_cache):
+    record = {"name": "resnet18", "about": {"model": named("resnet18").as_dict(), "on": "golden", "config": "small"}}
+    record["about"] |= {"calibration": 4, "images": 2}
+    record |= {"failed": {"run": "it was raining"}, "seconds": {}}
+    zoo.RECORDS.write_text(json.dumps([record]))
+    assert [row["failed"] for row in run("resnet18", "resnet50", "--table")] == [
+        {"run": "it was raining"},
+        {"zoo": "not measured yet"},
+    ]
+
+
+def test_the_page_is_what_its_records_say(tmp_path):
+    copies = tmp_path / "zoo.md", tmp_path / "README.md"
+    for original, copy in zip((zoo.PAGE, zoo.README), copies, strict=True):
+        copy.write_text(original.read_text(encoding="utf-8"), encoding="utf-8")
+    records = page.load(zoo.RECORDS)
+    assert [record["name"] for record in records] == [model.name for model in ZOO]
+    page.write(copies[0], records)
+    page.write_first_page(copies[1], records)
+    assert copies[0].read_text(encoding="utf-8") == zoo.PAGE.read_text(encoding="utf-8")
+    assert copies[1].read_text(encoding="utf-8") == zoo.README.read_text(encoding="utf-8")
 
 
 def test_failures_are_rows_and_the_table_comes(run, own_cache, capsys):
