@@ -113,7 +113,7 @@ def plan(package: str) -> Plan:
     [
         ("roundel", 15, 8, 60),
         ("roundel.hw", 11, 8, 60),
-        ("roundel.golden", 15, 8, 60),
+        ("roundel.golden", 16, 8, 64),
         ("roundel.sim", 12, 8, 60),
         ("roundel.synth", 11, 8, 60),
     ],

@@ -17,8 +17,9 @@ from roundel.data import DETECTOR
 from roundel.detection import Detector, Scenes, evaluate, load, read_scenes
 from roundel.detection.detections import Objects
 from roundel.frontend import read_onnx
+from roundel.golden.head import Boxes
 from roundel.golden.network import outputs
-from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
+from roundel.golden.nms import Detections, GreedyParams, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
 from roundel.quantization import quantize
 

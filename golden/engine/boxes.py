@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from roundel.golden.engine.program import Descriptor
 from roundel.golden.engine.registers import RECORD, TERMINATOR
-from roundel.golden.nms import Boxes, HeadParams, NmsParams
+from roundel.golden.head import Boxes, HeadParams
+from roundel.golden.nms import NmsParams
 from roundel.golden.rounding import Ints, limits
 
 

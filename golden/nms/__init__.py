@@ -3,7 +3,6 @@
 from roundel.golden.nms.detections import Detections, Fault, Floats, by_score, columns, faults, iou, numbers, outside
 from roundel.golden.nms.format import BoxFormat, Form, Verdict, rational
 from roundel.golden.nms.greedy import GreedyParams, greedy_nms
-from roundel.golden.nms.head import MAX_CLASSES, MAX_STRIDE, SHIFTS, Boxes, HeadParams, decode
 from roundel.golden.nms.integer import NmsParams
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import psrr_nms
@@ -11,19 +10,14 @@ from roundel.golden.nms.psrr_params import MAX_IMAGE, Pass, PsrrParams, Semantic
 from roundel.golden.nms.selection import Share
 
 __all__ = [
-    "MAX_CLASSES",
     "MAX_IMAGE",
-    "MAX_STRIDE",
     "PRESETS",
-    "SHIFTS",
     "BoxFormat",
-    "Boxes",
     "Detections",
     "Fault",
     "Floats",
     "Form",
     "GreedyParams",
-    "HeadParams",
     "NmsParams",
     "Pass",
     "PsrrParams",
@@ -33,7 +27,6 @@ __all__ = [
     "Verdict",
     "by_score",
     "columns",
-    "decode",
     "faults",
     "greedy_nms",
     "iou",

@@ -8,8 +8,8 @@ from roundel.compiler.area import Place
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import RECORD, EngineParams, Region
 from roundel.golden.errors import InputError
+from roundel.golden.head import HeadParams
 from roundel.golden.network import Network
-from roundel.golden.nms import HeadParams
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from roundel.detection import Detector, Scenes, evaluate
-from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
+from roundel.golden.head import Boxes
+from roundel.golden.nms import Detections, GreedyParams, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
 
 GREEDY = 0.5  # IoU

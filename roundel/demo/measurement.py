@@ -16,8 +16,8 @@ from roundel.evaluation import Costs, Row, Stimulus, cost_jobs, costs_of, from_n
 from roundel.frontend import read_onnx
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
+from roundel.golden.head import Boxes, HeadParams
 from roundel.golden.network import outputs, steps
-from roundel.golden.nms import Boxes, HeadParams
 from roundel.golden.rounding import Ints
 from roundel.graph import Conv, Dense, Graph
 from roundel.quantization import StreamOptions

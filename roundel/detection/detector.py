@@ -1,6 +1,6 @@
 """A detector: a network, and a file that says how boxes come out of its outputs and which of them are kept.
 
-examples/detector/README.md describes the file. In float and in integers one rule holds (`roundel.golden.nms.head`): the
+examples/detector/README.md describes the file. In float and in integers one rule holds (`roundel.golden.head`): the
 box of a location has the class of its best logit, and that logit as its score.
 """
 
@@ -19,8 +19,9 @@ from roundel.detection.precision import average_precision
 from roundel.detection.scenes import Scene
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
+from roundel.golden.head import MAX_CLASSES, MAX_STRIDE, Boxes, HeadParams, decode
 from roundel.golden.network import Network
-from roundel.golden.nms import MAX_CLASSES, MAX_STRIDE, Boxes, Detections, Form, HeadParams, NmsParams, decode
+from roundel.golden.nms import Detections, Form, NmsParams
 from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
 from roundel.ui import path_of

@@ -11,9 +11,9 @@ from roundel.compiler import Compiled
 from roundel.evaluation.comparison import Job, Row
 from roundel.evaluation.stimulus import Accumulators, runtime
 from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.head import Boxes
 from roundel.golden.mac import MacParams, Schedule, schedule
 from roundel.golden.network import Step, Weighted
-from roundel.golden.nms import Boxes
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
 from roundel.hw.emit import to_verilog

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from roundel.compiler import Compiled
 from roundel.golden.engine import RECORD
-from roundel.golden.nms import Boxes, NmsParams
+from roundel.golden.head import Boxes
+from roundel.golden.nms import NmsParams
 from roundel.golden.rounding import Ints
 from roundel.runtime.frames import Frame
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from roundel.compiler import Head
 from roundel.golden.formats import Format
+from roundel.golden.head import SHIFTS, HeadParams
 from roundel.golden.network import (
     Add,
     AveragePool,
@@ -21,7 +22,7 @@ from roundel.golden.network import (
     Weighted,
     Window,
 )
-from roundel.golden.nms import SHIFTS, BoxFormat, HeadParams
+from roundel.golden.nms import BoxFormat
 from roundel.golden.rounding import Ints
 from roundel.runtime.random_activations import draw_activation
 

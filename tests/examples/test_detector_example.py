@@ -14,8 +14,9 @@ import pytest
 from roundel.data import DETECTOR
 from roundel.detection import Detector, Scenes, evaluate, load, read_scenes
 from roundel.frontend import read_onnx
+from roundel.golden.head import Boxes
 from roundel.golden.network import Network, outputs
-from roundel.golden.nms import Boxes, Detections, GreedyParams, NmsParams, greedy_nms
+from roundel.golden.nms import Detections, GreedyParams, NmsParams, greedy_nms
 from roundel.golden.nms.detections import areas, intersections
 from roundel.graph import Graph
 from roundel.quantization import quantize

@@ -9,8 +9,9 @@ import pytest
 from roundel.golden.codec import CodecParams, DecoderParams
 from roundel.golden.engine import EngineParams
 from roundel.golden.formats import Format
+from roundel.golden.head import HeadParams
 from roundel.golden.mac import MacParams, SparseMacParams
-from roundel.golden.nms import BoxFormat, GreedyParams, HeadParams, NmsParams, PsrrParams, preset
+from roundel.golden.nms import BoxFormat, GreedyParams, NmsParams, PsrrParams, preset
 from roundel.golden.opq import OpqParams
 from roundel.golden.requant import RequantParams
 
@@ -112,6 +113,7 @@ RANGES = [
     Range(HeadParams, "fraction", 0, 8, HEAD),
     Range(HeadParams, "score_width", 8, 12, HEAD),
     Range(HeadParams, "cls_width", 2, 8, HEAD),
+    Range(HeadParams, "priors", 1, 9, HEAD),
     Range(HeadParams, "box_width", 2, 8, HEAD),
     Range(HeadParams, "threshold", -128, 127, HEAD),
     Range(HeadParams, "threshold", 0, 15, HEAD | {"cls_width": 4, "cls_signed": False}),
@@ -310,7 +312,9 @@ def test_parameters_that_just_fit_together(kind, given):
             HeadParams(**HEAD),
             HEAD
             | {"score_shift": 0, "fraction": 2, "score_width": 8, "cls_width": 8, "box_width": 8}
-            | {"cls_signed": True, "box_signed": False},
+            | {"cls_signed": True, "box_signed": False, "objectness_signed": True}
+            | {"priors": 1, "every_class": False, "peaks": False, "place": None, "products": None, "softmax": None}
+            | {"distribution": None, "sides": None, "centres": None, "corners": None},
         ),
         (
             OpqParams(),

@@ -8,8 +8,9 @@ from enum import Enum
 
 import pytest
 
+from roundel.golden.head import HeadParams
 from roundel.golden.mac import SparseMacParams
-from roundel.golden.nms import HeadParams, NmsParams, Pass, PsrrParams, preset
+from roundel.golden.nms import NmsParams, Pass, PsrrParams, preset
 from roundel.golden.parameters import Params, plain
 from roundel.hw.units import UNITS
 

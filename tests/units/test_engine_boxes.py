@@ -1,4 +1,4 @@
-"""The engine's box unit against roundel.golden.nms.head and roundel.golden.nms.integer."""
+"""The engine's box unit against roundel.golden.head and roundel.golden.nms.integer."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,8 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from roundel.golden.engine import TERMINATOR, EngineParams
-from roundel.golden.nms import HeadParams, NmsParams, decode
+from roundel.golden.head import HeadParams, decode
+from roundel.golden.nms import NmsParams
 from roundel.hw.engine.boxes import Boxes
 from roundel.hw.engine.memory import ActivationMemory
 

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.golden.nms import MAX_CLASSES
+from roundel.golden.head import MAX_CLASSES
 from roundel.hw.engine.ports import descriptor_layout, word
 from roundel.hw.engine.reader import tagged
 from roundel.hw.lib import Component, In, Out

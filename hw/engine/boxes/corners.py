@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import Opcode
-from roundel.golden.nms import MAX_STRIDE, SHIFTS, BoxFormat, NmsParams
+from roundel.golden.head import MAX_STRIDE, SHIFTS
+from roundel.golden.nms import BoxFormat, NmsParams
 from roundel.hw.engine.boxes.best import SIDES, location_layout
 from roundel.hw.engine.ports import descriptor_layout
 from roundel.hw.lib import Component, In, Out, named
@@ -16,7 +17,7 @@ _GUARD = SHIFTS[1] + 1  # zeros below a distance: as far as it is moved to the l
 
 
 class BoxCorners(Component):
-    """What `roundel.golden.nms.head` makes of the locations of a scale. Four cycles a box, one a location without.
+    """What `roundel.golden.head` makes of the locations of a scale. Four cycles a box, one a location without.
 
     Side after side goes through one shifter, one adder and one comparison with the border.
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from roundel.golden.engine import RECORD, Opcode
-from roundel.golden.nms import SHIFTS, BoxFormat
+from roundel.golden.head import SHIFTS
+from roundel.golden.nms import BoxFormat
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.parts import Outside, Step, spread, words_of
 

@@ -10,8 +10,8 @@ import pytest
 from roundel.compiler import Head, compile_network, layer_rows, memory_map
 from roundel.golden.engine import Engine, Program, Region
 from roundel.golden.formats import Format
+from roundel.golden.head import HeadParams, decode
 from roundel.golden.network import Encoding, InputRounding, Network, Weighted, save, steps
-from roundel.golden.nms import HeadParams, decode
 from roundel.runtime.random_networks import engine_network
 from tests.roundel.compiler.test_compile import engine
 from tests.support.command import call

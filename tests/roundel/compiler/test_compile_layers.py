@@ -11,6 +11,7 @@ from roundel.compiler.step_weights import pieces
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
+from roundel.golden.head import HeadParams
 from roundel.golden.network import (
     Add,
     AveragePool,
@@ -24,7 +25,6 @@ from roundel.golden.network import (
     Window,
     total_format,
 )
-from roundel.golden.nms import HeadParams
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Rounding
 from tests.roundel.compiler.test_compile import check, engine

@@ -23,9 +23,9 @@ from roundel.golden.activation import random_table
 from roundel.golden.codec import CodecParams, encode
 from roundel.golden.engine import CONFIGS, EngineParams, Opcode, Region
 from roundel.golden.formats import Format
+from roundel.golden.head import Boxes
 from roundel.golden.mac import MacParams
 from roundel.golden.network import Activated, Network, Weighted, Window, steps
-from roundel.golden.nms import Boxes
 from roundel.graph import read_npz
 from roundel.synth.analysis import Energy
 

@@ -14,8 +14,8 @@ from roundel.evaluation.stimulus import digits_network
 from roundel.golden.engine import CONFIGS, RECORD, Engine, EngineParams, Opcode, Region, Status
 from roundel.golden.engine.compute import output_blocks
 from roundel.golden.errors import InputError, MismatchError
+from roundel.golden.head import Boxes
 from roundel.golden.network import steps
-from roundel.golden.nms import Boxes
 from roundel.runtime import Frame, batches, golden_records, layer_cycles, record_differences, tensor_differences, total
 from roundel.runtime.frames import check_ended
 from roundel.runtime.random_networks import engine_network

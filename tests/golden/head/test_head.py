@@ -1,4 +1,4 @@
-"""`roundel.golden.nms.head` against its rule, stated location by location in exact fractions, and hand-made boxes."""
+"""`roundel.golden.head` against its rule, stated location by location in exact fractions, and hand-made boxes."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -7,7 +7,8 @@ from math import floor
 import numpy as np
 import pytest
 
-from roundel.golden.nms import Boxes, BoxFormat, HeadParams, NmsParams, decode
+from roundel.golden.head import Boxes, HeadParams, decode
+from roundel.golden.nms import BoxFormat, NmsParams
 
 PLAIN = HeadParams(columns=3, rows=2, stride=8, classes=4, threshold=-20, shift=0, width=24, height=16)
 CASES = {
