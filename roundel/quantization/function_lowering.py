@@ -24,7 +24,7 @@ from roundel.quantization.lowering_base import may_be_negative
 from roundel.quantization.search import Errors, Goal, around, estimate
 from roundel.quantization.value_lowering import ValueLowering
 
-COPY_BITS = 8  # of the weight of a layer that only applies a function
+COPY_SHIFTS = (6, 12)  # of a layer that only applies a function: bits before its sums, usual and at most
 RESIDUAL_SHIFTS = 3  # by which a residual may have more fractional bits than the output
 
 
@@ -138,7 +138,7 @@ class FunctionLowering(ValueLowering):
             return False
         if len(self.inputs) > 1 and may_be_negative(self.inputs[1][1]):
             return True
-        if isinstance(self._function, PRelu):
+        if self.reference.min() < 0 or isinstance(self._function, PRelu):
             return bool(self.reference.min() < 0 or self.before[0] < 0)
         low, high = self.before
         results = self._function.function(np.linspace(min(low, -1.0), max(high, 1.0), 257))
@@ -219,9 +219,10 @@ class FunctionLowering(ValueLowering):
         codes, x = self.inputs[0]
         residual = self._residual
         goal = self._function_goal(residual)
-        sums = (self._sampled(codes).astype(np.int64) - x.zero) << (COPY_BITS - 2)
-        up, channels = COPY_BITS - 2, sums.shape[1]
-        fractions = np.full(channels, x.fraction + up)
+        usual, most = COPY_SHIFTS
+        up = min(max(usual, goal.form.fraction - x.fraction), most)  # sums as fine as the result, if they can be
+        sums = (self._sampled(codes).astype(np.int64) - x.zero) << up
+        fractions = np.full(sums.shape[1], x.fraction + up)
         tries = goal.fractions(fractions.tolist())
         output = replace(goal.form, fraction=min(tries, key=lambda n_o: goal.errors(sums, fractions, n_o).sum()))
         w = Format(width=up + 2, signed=True, fraction=up)

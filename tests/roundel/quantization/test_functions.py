@@ -142,6 +142,30 @@ def test_a_function_behind_no_weights_is_a_product_by_1(case):
     assert worst(result.network, ("HardSwish", {}), images()) <= result.functions[0].greatest + 0.01
 
 
+@pytest.mark.parametrize("factor", [2.0**-6, 2.0**-12, 2.0**-16, 2.0**-20])
+@pytest.mark.parametrize(("operator", "most"), [("Sigmoid", 300.0), ("Tanh", 300.0), ("Sigmoid", 30000.0)])
+def test_a_function_whose_inputs_are_coarser_than_its_results(operator, factor, most):
+    """Behind no weights, of a tensor in steps of 256; a smaller one is added behind it: off by a step, or by 1/16."""
+    rows = [("Relu", ["x"], "s", {}), ("Conv", ["s", "w"], "r", {}), (operator, ["s"], "f", {}),
+            ("Add", ["f", "r"], "y", {})]  # fmt: skip
+    graph = read_onnx(model(rows, IMAGE, {"w": (factor * np.eye(3)[:, :, None, None]).astype(np.float32)}, opset=20))
+    x = np.rint(images() * most / 1024).clip(-most / 256, most / 256).astype(np.float32) * 256
+    made = quantize(graph, x)
+    [real] = real_values(made.network, IMAGE, outputs(made.network, made.network.encode(x))).values()
+    assert np.abs(graph.run(x) - real).max() <= max(made.network.layers[-1].output.scale / 2, 1 / 16)
+
+
+def test_a_function_that_is_negative_between_far_ends_alone():
+    """HardSwish from -3 to 0, of inputs from -1300 on: calibration shows what a few numbers of the range do not."""
+    weights = np.float32([[-1300, 0], [0, 1]]).reshape(2, 2, 1, 1)
+    rows = [("Conv", ["x", "w"], "a", {}), ("HardSwish", ["a"], "y", {})]
+    graph = read_onnx(model(rows, (2, 10, 10), {"w": weights}, opset=20))
+    x = np.random.default_rng(1).uniform((0, -3), (1, 0.5), (4, 10, 10, 2)).astype(np.float32).transpose(0, 3, 1, 2)
+    made = quantize(graph, x, QuantizeOptions(per_channel=True, activation_error=100.0))
+    assert made.network.layers[-1].output.signed
+    assert made.choices[-1].sqnr_db > 5
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_slopes_by_channel(alone):
     rng = np.random.default_rng(4)
