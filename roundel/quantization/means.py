@@ -5,15 +5,18 @@ number where the quotient changes its integer the error counts, so all sums are 
 """
 
 from collections.abc import Iterable
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 
 from roundel.golden.formats import Format
-from roundel.golden.network import AveragePool, InputRounding, Weighted
+from roundel.golden.network import AveragePool, InputRounding, Weighted, Window
 from roundel.golden.rounding import Ints
+from roundel.quantization.search import SUM_BITS
 
 MOST_SUMS = 1 << 20  # that are tried; of more, a mean of thousands of values, nothing is said
+MANY = 1 << 14  # values of a map that may be larger than the activation memory
+SIDE = 8  # rows and columns of its partial sums, see `roundel.compiler.lowering.large`
 
 
 def is_exact(layer: AveragePool | Weighted, counts: Iterable[int], rounding: InputRounding) -> bool:
@@ -40,6 +43,18 @@ def is_exact(layer: AveragePool | Weighted, counts: Iterable[int], rounding: Inp
         if (layer.requantize(_accumulators(layer, sums, count)) != wanted).any():
             return False
     return True
+
+
+def most_multiplier(window: Window) -> int:
+    """Return the greatest multiplier of a mean with which sums of `SUM_BITS` bits hold it.
+
+    A value less its zero point has 8 bits and a sign. The sum of more than `MANY` values counts as `SIDE` x `SIDE` at
+    once, also at the ends of rows and columns, each of these as two bytes: -128 to 127, and that times 128.
+    """
+    if window.taps <= MANY:
+        return ((1 << SUM_BITS - 1) - 1 >> 8) // window.taps
+    values = prod(-(-size // SIDE) * SIDE if size > SIDE else size for size in window.kernel)
+    return ((1 << SUM_BITS - 1) - 1) // (values * (128 + 128 * 128) // SIDE**2)
 
 
 def mean_bias(count: int, x: Format, w: Format, output: Format, rounding: InputRounding) -> int | None:

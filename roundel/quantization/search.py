@@ -18,6 +18,7 @@ from roundel.quantization.quantizers import Lift, Way
 
 Errors = NDArray[np.float64]
 MOST_ERROR = 128.0  # of a table of an activation, in steps of its output
+SUM_BITS = 30  # of the signed sums that the named engines hold
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from roundel.golden.formats import Format, align
 from roundel.golden.network import MAX_SHIFT, grouped_matmul
 from roundel.golden.rounding import Ints
 from roundel.graph import Reals
-from roundel.quantization.search import Errors, Goal, around, estimate
+from roundel.quantization.search import SUM_BITS, Errors, Goal, around, estimate
 
-MOST_BIAS_BITS = 28  # of an aligned bias, so that the accumulators of the named engines hold it
+MOST_BIAS_BITS = SUM_BITS - 2  # of an aligned bias, beside its sign: products have as much room
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,7 +163,7 @@ class WeightedSearch:
             lows.append(n_o)
         if self.bias.any():
             finest = MOST_BIAS_BITS - 1 - int(np.frexp(np.abs(self.bias).max())[1])
-            highs.append(max(finest, *lows) if lows else finest)
+            highs.append(max([finest, *lows]))
         return max(lows) - n_x if lows else None, min(highs) - n_x
 
     def _bias_format(self, n_b: int) -> Format:

@@ -1,7 +1,7 @@
 """The lowering of modules without weights: means, values by themselves, concatenations."""
 
+import math
 from dataclasses import replace
-from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,14 +13,13 @@ from roundel.golden.rounding import Ints, Rounding
 from roundel.graph import ROUNDINGS, AveragePool, Interpolate, Quantize
 from roundel.quantization.calibration import Codes, steps_in_batches
 from roundel.quantization.lowering_base import LoweringBase, lifted
-from roundel.quantization.means import is_exact, mean_bias
+from roundel.quantization.means import is_exact, mean_bias, most_multiplier
 from roundel.quantization.modules import input_quantizers
 from roundel.quantization.quantizers import Lift
-from roundel.quantization.search import around, estimate, search_output, squared_error
+from roundel.quantization.search import SUM_BITS, around, estimate, search_output, squared_error
 
 MULTIPLIER_BITS = 12  # of a mean whose number of taps is no power of two: 1 / taps to one part in 2000
-MOST_OF_ALL = 1 << 21  # of it times the number of values, so that sums of 30 bits hold those of whole maps
-MANY = 1 << 14  # values, of more of which it is half as much
+COARSE, WRONG = 1 / 256, 1 / 16  # of a mean: errors that are told, and that are refused
 MOST_MULTIPLIER_BITS = 26  # where a quantizer wants it exact
 ROOM = 6  # bits by which features by themselves are shifted left first, so that a quantizer may be finer
 
@@ -49,9 +48,22 @@ class ValueLowering(LoweringBase):
             return self._pool(window, w, count_padding=node.count_padding)
         w = Format(width=MULTIPLIER_BITS, signed=True, fraction=0)
         w = replace(w, fraction=estimate(1 / np.maximum(counts, 1), w))
-        while w.encode(np.asarray(1 / window.taps)) * window.taps >= MOST_OF_ALL >> (window.taps > MANY):
+        while w.encode(np.asarray(1 / window.taps)) > most_multiplier(window):
             w = replace(w, fraction=w.fraction - 1)
-        return self._inexact_mean(window, w, sorted(set(counts.ravel().tolist())), count_padding=node.count_padding)
+        layer = self._inexact_mean(window, w, sorted(set(counts.ravel().tolist())), count_padding=node.count_padding)
+        if isinstance(layer, layers.AveragePool):
+            self._tell_error(layer)
+        return layer
+
+    def _tell_error(self, layer: layers.AveragePool) -> None:
+        """Tell by how much a mean of many values is off; ValueError where that is too much."""
+        taps = layer.window.taps
+        off = abs(math.ldexp(layer.multiplier, -layer.w.fraction) * taps - 1)
+        told = f"a mean of {taps} values is off by {off:.2%}, as sums of {SUM_BITS} bits hold no finer multiplier"
+        if off > WRONG:
+            raise ValueError(f"{self.module.name}: {told}: --outputs ends the network before it")
+        if off > COARSE:
+            self.notes.append(f"{self.module.name}: {told}")
 
     def _inexact_mean(self, window: Window, w: Format, counts: list[int], *, count_padding: bool) -> Layer:
         """Lower a mean whose multiplier is not exact: behind a quantizer to one of so many bits that all results are.
@@ -166,7 +178,7 @@ class ValueLowering(LoweringBase):
     def _is_plain(self) -> bool:
         """Whether the limits of a format are all the clamp there is, and nothing is added before rounding."""
         activation = self.module.activation
-        clamps = bool(activation.leak) or activation.high < inf or activation.low not in (-inf, 0)
+        clamps = bool(activation.leak) or activation.high < math.inf or activation.low not in (-math.inf, 0)
         return self._way.lift is Lift.NONE and (self._goal.limits is None if self._goal.fixed else not clamps)
 
     def _repeats(self) -> bool:

@@ -5,16 +5,18 @@ import pytest
 
 from roundel.compiler import compile_network
 from roundel.golden.cycles import predict
-from roundel.golden.engine import Opcode
+from roundel.golden.engine import CONFIGS, EngineParams, Opcode
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import AveragePool, MaxPool, Upsample, Window
 from roundel.graph import AveragePool as Mean
 from roundel.quantization import quantize
+from roundel.quantization.means import MANY
+from roundel.quantization.search import SUM_BITS
 from tests.roundel.compiler.test_compile import check, engine
 from tests.roundel.compiler.test_compile_layers import S8, U8, image_of, network, tasks_of, weighted
 from tests.support.made_graphs import network as graph_of
-from tests.support.made_graphs import node
+from tests.support.made_graphs import node, refuses
 
 MOVED = Format(width=8, signed=False, fraction=3, zero=77)
 LARGE = [  # rows, columns, channels; engine, its memory; descriptors of the mean at least
@@ -58,15 +60,28 @@ def test_more_rows_than_a_step_reaches():
         compile_network(network(part, form=S8), (150, 2, 3), engine("tiny"))
 
 
-@pytest.mark.parametrize("side", [3, 60, 130])
-def test_sums_of_means_fit_the_array(side):
+@pytest.mark.parametrize("size", [(3, 3), (60, 60), (112, 112), (130, 130), (131, 137), (224, 224), (9, 2000)])
+def test_sums_of_means_fit_the_array(size):
     """Of quantized networks, whatever the map: 12 bits of multiplier are for few values."""
-    images = np.random.default_rng(1).uniform(0, 1, (1, 2, side, side)).astype(np.float32)
+    images = np.random.default_rng(1).uniform(0, 1, (1, 2, *size)).astype(np.float32)
 
-    made = quantize(graph_of((2, side, side), node(Mean, "x", "y", window=None)), images).network
-    compile_network(made, (side, side, 2), engine("medium"))
-    multiplier = made.layers[0].multiplier / 2.0 ** made.layers[0].w.fraction
-    assert abs(multiplier * side**2 - 1) < 0.008
+    made = quantize(graph_of((2, *size), node(Mean, "x", "y", window=None)), images)
+    [layer] = made.network.layers
+    for name in CONFIGS if layer.window.taps > MANY else ["medium"]:
+        compile_network(made.network, (*size, 2), engine(name))
+    off = abs(layer.multiplier / 2.0**layer.w.fraction * layer.window.taps - 1)
+    assert off < 0.008
+    assert [f"is off by {off:.2%}" in note for note in made.notes] == [True] * (off > 1 / 256)
+
+
+def test_a_mean_that_would_be_wrong_is_refused():
+    images = np.random.default_rng(1).uniform(0, 1, (1, 1, 700, 1000)).astype(np.float32)
+    graph = graph_of((1, 700, 1000), node(Mean, "x", "y", window=None))
+    refuses(graph, images, r"a mean of 700000 values is off by 33\.24%, as sums of 30 bits .* --outputs")
+
+
+def test_sums_of_the_named_engines():
+    assert {EngineParams.named(name).mac.acc_width for name in CONFIGS} == {SUM_BITS}
 
 
 @pytest.mark.parametrize(
