@@ -270,3 +270,8 @@ def test_reset_forgets_everything(seed):
     runs = run(PARAMS, jobs, seed=seed, stall=0.2, resets={0: 300, 2: int(rng.integers(1000))})
     for number in (1, 3):
         assert unpack(runs[number]["beats"]) == records(PARAMS.nms, decode(SCALES, tensors[number]))
+
+
+def test_an_engine_without_suppression_has_no_box_unit():
+    with pytest.raises(ValueError, match="nms must be given for an engine with boxes"):
+        Boxes(replace(PARAMS, nms=None))

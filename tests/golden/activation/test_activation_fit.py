@@ -180,6 +180,10 @@ def test_functions_that_are_no_tables(function, message):
             lambda: best_table(PARAMS, named("silu"), low=-4, high=3.9, output=BYTE, histogram=([1, -1], [0, 1, 2])),
             "a histogram must be counts from 0 on",
         ),
+        (
+            lambda: best_table(PARAMS, named("silu"), low=-4, high=3.9, output=BYTE, histogram=([1, 1], [0, 1, 1])),
+            "one more ascending edge than counts",
+        ),
     ],
 )
 def test_bad_input(call, message):
@@ -201,3 +205,14 @@ def test_least_squares_before_least_maximum():
     squares, moved, bounded = (fit_table(goal, shape, bound=bound, rounds=8) for bound in (9.0, 0.0, 1.0))
     assert squares.max_error > 1 > bounded.max_error >= moved.max_error
     assert squares.mean_error < moved.mean_error
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_outermost_words_know_the_extremes_of_all_that_they_stand_for(side):
+    """A peak of a tenth beyond the words, between points that are evenly spaced."""
+    places = np.sort(side * np.array([0, 21.95, 22, 22.05, 40]))
+    peak = sampled(places.tolist(), [2.0 if abs(place) == 22 else 0.0 for place in places])
+    word, output = Format(width=11, signed=True, fraction=7), Format(width=8, signed=True, fraction=5)
+    goal = Goal(params=PARAMS, function=peak, low=-40, high=40, word=word, output=output)
+    assert goal.spans[-1 if side > 0 else 0] == pytest.approx(64, abs=6)  # found on a fine grid
+    assert goal.spans[0 if side > 0 else -1] == 0

@@ -12,6 +12,7 @@ from roundel.graph import (
     Clip,
     Concat,
     Conv,
+    Gate,
     Graph,
     LeakyRelu,
     MaxPool,
@@ -113,6 +114,9 @@ def test_shapes_that_do_not_fit_together():
         result_shape(Concat(**pair), (2, 3, 3), (2, 3, 4))
     with pytest.raises(ValueError, match=r"expected an image .* not 2 axes"):
         result_shape(Upsample(**ONE), (5,))
+    for factors in ((1, 2, 3, 1), (1, 1, 1, 1), (1, 2, 1)):
+        with pytest.raises(ValueError, match="are not one a channel of"):
+            Gate(**pair).compute(np.ones((1, 2, 3, 3)), np.ones(factors))
     with pytest.raises(TypeError, match="Node: the shape of its result is not known"):
         result_shape(nodes.Node(**ONE), (5,))
 
