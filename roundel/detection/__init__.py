@@ -1,17 +1,22 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
 from roundel.detection.detections import Objects, Scenes, read_scenes
-from roundel.detection.detector import Detector, evaluate, load
+from roundel.detection.detector import Detector
+from roundel.detection.detector_file import load, written
+from roundel.detection.forms import HeadForm
 from roundel.detection.nms_options import parse_image
 from roundel.detection.nms_result import PICTURES, NmsResult
-from roundel.detection.precision import accuracy
+from roundel.detection.precision import accuracy, evaluate
+from roundel.detection.scale import Scale
 from roundel.detection.suppression import suppress
 
 __all__ = [
     "PICTURES",
     "Detector",
+    "HeadForm",
     "NmsResult",
     "Objects",
+    "Scale",
     "Scenes",
     "accuracy",
     "evaluate",
@@ -19,4 +24,5 @@ __all__ = [
     "parse_image",
     "read_scenes",
     "suppress",
+    "written",
 ]

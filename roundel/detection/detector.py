@@ -1,69 +1,35 @@
 """A detector: a network, and a file that says how boxes come out of its outputs and which of them are kept.
 
-examples/detector/README.md describes the file. In float and in integers one rule holds (`roundel.golden.head`): the
-box of a location has the class of its best logit, and that logit as its score.
+docs/detectors.md describes the forms of heads and the file. In float and in integers one rule holds for the form that
+the box unit takes (`roundel.golden.head`): the box of a location has the class of its best logit, and that logit as its
+score.
 """
 
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil, ldexp
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.detection.detections import Objects
-from roundel.detection.precision import average_precision
-from roundel.detection.scenes import Scene
+from roundel.detection.decoding import corners, scores
+from roundel.detection.forms import HeadForm
+from roundel.detection.scale import Scale
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
-from roundel.golden.head import MAX_CLASSES, MAX_STRIDE, Boxes, HeadParams, decode
+from roundel.golden.head import MAX_CLASSES, Boxes, HeadParams, Score, decode
 from roundel.golden.network import Network
-from roundel.golden.nms import Detections, Form, NmsParams
-from roundel.golden.parameters import check_integer
+from roundel.golden.nms import Detections, Floats, Form, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
-from roundel.ui import path_of
 
-Suppress = Callable[[Detections], Ints]
 Tensors = Mapping[str, NDArray[Any]]
 
-UNITS = (-8, 12)  # of distances, as powers of two
+OWN = HeadForm()
+"""The form that the box unit takes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """One scale of the head.
-
-    Parameters
-    ----------
-    cls, box
-        Names of the outputs that hold its logits and its distances.
-    stride
-        Pixels between neighbouring locations, a power of two, 1 to 128.
-    unit
-        Distances count `2**unit` pixels, -8 to 12.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A parameter of the wrong kind or out of range; the message echoes it.
-    """
-
-    cls: str
-    box: str
-    stride: int
-    unit: int
-
-    def __post_init__(self) -> None:
-        for name in ("cls", "box"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} must be the name of an output, not {getattr(self, name)!r}")
-        check_integer("stride", self.stride, 1, MAX_STRIDE)
-        if self.stride & (self.stride - 1):
-            raise ValueError(f"stride must be a power of two, not {self.stride}")
-        check_integer("unit", self.unit, *UNITS)
+UNIT_FORM = ("score", "box", "side", "peaks", "every_class", "agnostic", "limit", "max_detections")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +45,15 @@ class Detector:
     classes
         Names, in the order of the logits.
     threshold
-        A location whose best logit is below it has no box.
+        Scores below it have no box: a logit of the score `logit`, else a probability, 0 to 1.
     scales
         In the order in which their boxes go to the NMS; at least one.
     nms
         The NMS with the size of the image and the fixed-point format of boxes, which are corners.
+    form
+        The form of the head.
+    suppresses
+        Whether boxes suppress each other: not those of one-to-one heads.
 
     Raises
     ------
@@ -97,6 +67,8 @@ class Detector:
     threshold: float
     scales: tuple[Scale, ...]
     nms: NmsParams = field(default_factory=NmsParams)
+    form: HeadForm = OWN
+    suppresses: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.classes) <= MAX_CLASSES or not all(isinstance(name, str) for name in self.classes):
@@ -105,6 +77,8 @@ class Detector:
             raise TypeError(f"threshold must be a number, not {self.threshold!r}")
         if not abs(self.threshold) <= 1e6:
             raise ValueError(f"threshold must be within +-1e6, not {self.threshold}")
+        if self.form.score is not Score.LOGIT and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be 0 to 1 for the score {self.form.score}, not {self.threshold}")
         if not self.scales:
             raise ValueError("scales must be at least one")
         if len(set(self.outputs)) < len(self.outputs):
@@ -113,16 +87,48 @@ class Detector:
             raise ValueError(f"nms.format.form must be corners, not {self.nms.format.form.value}")
         if self.nms.format.classes < len(self.classes):
             raise ValueError(f"nms.format.classes must be at least {len(self.classes)}, not {self.nms.format.classes}")
+        if self.form.background not in (-1, 0, len(self.classes)):
+            raise ValueError(f"background must be 0 or {len(self.classes)}, not {self.form.background}")
+        for scale in self.scales:
+            scale.check(self.form)
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of all outputs, scale by scale, `cls` before `box`."""
-        return tuple(name for scale in self.scales for name in (scale.cls, scale.box))
+        """Names of all outputs, scale by scale, `cls` before `box` before `objectness`."""
+        return tuple(name for scale in self.scales for name in scale.outputs)
 
     def grid(self, scale: Scale) -> tuple[int, int]:
         """Rows and columns of the locations of a scale."""
-        form = self.nms.format
-        return -(-form.height // scale.stride), -(-form.width // scale.stride)
+        return scale.grid(self.nms.format.width, self.nms.format.height)
+
+    def shapes(self, scale: Scale) -> dict[str, tuple[int, int, int]]:
+        """Channels, rows and columns of each output of a scale, by name."""
+        priors, grid = scale.prior_count, self.grid(scale)
+        sizes = (self.form.class_channels(priors, len(self.classes)), self.form.box_channels(priors), priors)
+        return {name: (size, *grid) for name, size in zip(scale.outputs, sizes, strict=False)}
+
+    @property
+    def in_box_unit(self) -> bool:
+        """Whether the box unit decodes it in integers."""
+        return not self.why_not_in_box_unit
+
+    @property
+    def why_not_in_box_unit(self) -> str:
+        """What the box unit cannot do of it; empty where it decodes it in integers."""
+        odd = [name for name in UNIT_FORM if getattr(self.form, name) != getattr(OWN, name)]
+        if odd:
+            return f"{odd[0]} is {str(getattr(self.form, odd[0])).lower()}, not {str(getattr(OWN, odd[0])).lower()}"
+        for scale in self.scales:
+            if scale.stride != int(scale.stride) or int(scale.stride) & (int(scale.stride) - 1):
+                return f"stride must be a power of two, not {scale.stride}"
+            if scale.offset != 0.5 or self.grid(scale) != replace(scale, rows=0, columns=0).grid(*self.image):
+                return f"locations of {scale.cls} do not lie in the middle of their squares"
+        return "" if self.suppresses else "method of nms is none"
+
+    @property
+    def image(self) -> tuple[int, int]:
+        """Width and height of the image in pixels."""
+        return self.nms.format.width, self.nms.format.height
 
     def heads(self, network: Network, layers: Mapping[str, str] | None = None) -> tuple[HeadParams, ...]:
         """Return what the box decoder is told of each scale of an integer network.
@@ -139,8 +145,11 @@ class Detector:
         Raises
         ------
         InputError
-            An output that the network does not have, or a format of one that the box decoder cannot take.
+            An output that the network does not have, a format of one that the box decoder cannot take, or a form of
+            head that it does not have.
         """
+        if why := self.why_not_in_box_unit:
+            raise InputError(f"{self.file}: the box unit cannot decode it: {why}")
         formats = {layer.name: layer.output for layer in network.layers if layer.name in network.output_names}
         names = {name: (layers or {}).get(name, name) for name in self.outputs}
         for name, layer in names.items():
@@ -163,7 +172,7 @@ class Detector:
             return HeadParams(
                 columns=columns,
                 rows=rows,
-                stride=scale.stride,
+                stride=int(scale.stride),
                 classes=len(self.classes),
                 threshold=threshold,
                 shift=scale.unit + form.fraction - box.fraction,
@@ -212,80 +221,47 @@ class Detector:
         InputError
             A tensor is missing or of another shape.
         """
+        self._check_shapes(tensors)
+        count = len(tensors[self.scales[0].cls])
+        return [self._floats({name: tensors[name][i] for name in self.outputs}) for i in range(count)]
+
+    def _check_shapes(self, tensors: Tensors) -> None:
         for scale in self.scales:
-            for name, channels in ((scale.cls, len(self.classes)), (scale.box, 4)):
-                expected = (channels, *self.grid(scale))
+            for name, expected in self.shapes(scale).items():
                 if name not in tensors or tensors[name].shape[1:] != expected:
                     actual = tensors[name].shape[1:] if name in tensors else "none"
                     raise InputError(f"{self.file}: output {name}: expected {expected} for each image, not {actual}")
-        return [
-            self._floats({name: tensors[name][i] for name in self.outputs})
-            for i in range(len(tensors[self.scales[0].cls]))
-        ]
 
     def _floats(self, tensors: Tensors) -> Detections:
-        """Return the boxes of one image."""
-        parts = []
-        for scale in self.scales:
-            logits = tensors[scale.cls].reshape(len(self.classes), -1).astype(np.float64)
-            distances = np.ldexp(tensors[scale.box].reshape(4, -1).T.astype(np.float64), scale.unit)
-            rows, columns = self.grid(scale)
-            y, x = (np.mgrid[:rows, :columns].reshape(2, -1) + 0.5) * scale.stride
-            centres = np.stack([x, y], axis=1)
-            corners = np.hstack([centres - distances[:, :2], centres + distances[:, 2:]])
-            corners = np.clip(corners, 0, [self.nms.format.width, self.nms.format.height] * 2)
-            sends = (logits.max(axis=0) >= self.threshold) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
-            parts.append((corners[sends], logits.max(axis=0)[sends], logits.argmax(axis=0)[sends]))
-        boxes, scores, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Detections(boxes=boxes, scores=scores, classes=labels)
+        """Return the boxes of one image: at most `limit` of them, the best ones, in the order of locations."""
+        parts = [_boxes(self, scale, tensors) for scale in self.scales]
+        boxes, values, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if self.form.limit is not None and len(boxes) > self.form.limit:
+            best = np.sort(np.argsort(-values, kind="stable")[: self.form.limit])
+            boxes, values, labels = boxes[best], values[best], labels[best]
+        return Detections(boxes=boxes, scores=values, classes=labels)
+
+    def kept(self, detections: Detections) -> Ints:
+        """Return the indices of the boxes of an image that are kept in float, the best first.
+
+        GreedyNMS of `iou`, over all classes where they are `agnostic`; or the best ones where nothing is suppressed.
+        """
+        if not self.suppresses:
+            order = np.argsort(-detections.scores, kind="stable")
+        else:
+            together = replace(detections, classes=np.zeros_like(detections.labels))
+            order = greedy_nms(together if self.form.agnostic else detections, self.form.iou)
+        return np.asarray(order[: self.form.max_detections])
 
 
-def load(path: str | Path) -> Detector:
-    """Read a detector's file.
-
-    Raises
-    ------
-    InputError
-        It is missing or damaged, or a field of it is missing, unknown or bad: one line with file and field.
-    """
-    path = path_of("head", path, expected="a detector, or the path of its file")
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a readable text file: {type(error).__name__}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not a valid TOML file: {error}") from None
-    fields = {"classes": list, "threshold": float | int, "scales": list, "nms": dict}
-    for name in sorted(fields.keys() ^ values.keys()):
-        raise InputError(f"{path}: {name}: {'is missing' if name in fields else 'is unknown'}")
-    for name, kind in fields.items():
-        if not isinstance(values[name], kind):
-            raise InputError(f"{path}: {name}: expected a {getattr(kind, '__name__', 'number')}, not {values[name]!r}")
-    where = "scales"
-    try:
-        scales = tuple(Scale(**scale) for scale in values["scales"])
-        where = "nms"
-        nms = NmsParams(**values["nms"])
-        where = "detector"
-        classes = tuple(values["classes"])
-        return Detector(
-            file=str(path), text=text, classes=classes, threshold=values["threshold"], scales=scales, nms=nms
-        )
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {where}: {error}") from None
-
-
-def evaluate(
-    objects: Sequence[Objects], detections: Sequence[Detections], suppress: Suppress
-) -> tuple[float, float, float]:
-    """AP50, AP75 and AP50:95, 0 to 1, of what `suppress` keeps of the detections of each image.
-
-    Raises
-    ------
-    InputError
-        pycocotools is missing.
-    """
-    pairs = zip(objects, detections, strict=True)
-    images = [Scene(boxes=truth.boxes, classes=truth.classes, detections=answers) for truth, answers in pairs]
-    return average_precision(images, [suppress(image.detections) for image in images])
+def _boxes(detector: Detector, scale: Scale, tensors: Tensors) -> tuple[Floats, Floats, Ints]:
+    """Return corners within the image, scores and classes of what reaches the threshold at a scale."""
+    form = detector.form
+    values = scores(form, tensors[scale.cls], tensors.get(scale.objectness), scale.prior_count)
+    boxes = np.clip(corners(form, scale, tensors[scale.box]), 0, detector.image * 2)
+    drawn = np.asarray((boxes[:, :2] < boxes[:, 2:]).all(axis=1))
+    if form.every_class:
+        place, label = np.nonzero(np.where(drawn[:, None], values, -np.inf) >= detector.threshold)
+        return boxes[place], values[place, label], label
+    sends = (values.max(axis=1) >= detector.threshold) & drawn
+    return boxes[sends], values.max(axis=1)[sends], values.argmax(axis=1)[sends]

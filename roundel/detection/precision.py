@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from roundel.detection.detections import Objects
 from roundel.detection.scenes import KINDS, Scene
 from roundel.detection.scenes import scenes as make_scenes
 from roundel.golden.errors import InputError
@@ -123,6 +124,21 @@ def average_precision(images: Sequence[Scene], kept: Sequence[Ints]) -> tuple[fl
     precision = evaluation.eval["precision"][..., 0, 0]  # by IoU 0.5, 0.55... 0.95, recall and class; -1: no objects
     by_iou = precision[:, :, precision[0, 0] >= 0].mean(axis=(1, 2))
     return float(by_iou[0]), float(by_iou[5]), float(by_iou.mean())
+
+
+def evaluate(
+    objects: Sequence[Objects], detections: Sequence[Detections], suppress: Method
+) -> tuple[float, float, float]:
+    """AP50, AP75 and AP50:95, 0 to 1, of what `suppress` keeps of the detections of each image.
+
+    Raises
+    ------
+    InputError
+        pycocotools is missing.
+    """
+    pairs = zip(objects, detections, strict=True)
+    images = [Scene(boxes=truth.boxes, classes=truth.classes, detections=answers) for truth, answers in pairs]
+    return average_precision(images, [suppress(image.detections) for image in images])
 
 
 def _annotations(image: int, boxes: Floats, labels: Ints, scores: Floats) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from roundel.compiler import Compiled, compile_network, heads_of, listing, memory_map
 from roundel.compression import PARTS, chain_lines
-from roundel.detection import Detector
+from roundel.detection import Detector, written
 from roundel.detection import load as load_detector
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
@@ -83,7 +83,7 @@ class EngineProgram(Result):
         meta |= {"calibration": source.calibration.as_dict()} if source.calibration else {}
         save(source.network, folder / NETWORK, meta)
         if self.detector:
-            (folder / HEAD).write_text(self.detector.text, encoding="utf-8")
+            (folder / HEAD).write_text(self.detector.text or written(self.detector), encoding="utf-8")
         if source.chain is not None:
             source.chain.write(folder)
         for place, program in self.others.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from roundel.compression.finetune_options import FinetuneOptions
-from roundel.detection.detector import Scale
+from roundel.detection import Scale
 from roundel.golden.errors import InputError
 from roundel.graph import integer_of
 from roundel.quantization import QuantizeOptions, StreamOptions

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from roundel.detection import Detector, load
-from roundel.detection.detector import Scale
+from roundel.detection import Detector, HeadForm, Scale, load
+from roundel.detection import written as text_of
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.nms import BoxFormat, NmsParams
@@ -61,15 +61,20 @@ def test_file(tmp_path: Path) -> None:
     [
         ("threshold = -1.3", "threshold = ", "not a valid TOML file"),
         ("threshold = -1.3", "", "threshold: is missing"),
-        ("threshold = -1.3", "threshold = -1.3\nlimit = 3", "limit: is unknown"),
+        ("threshold = -1.3", "threshold = -1.3\nmost = 3", "most: is unknown"),
+        ("threshold = -1.3", "threshold = -1.3\nlimit = 0", "form: limit must be 1 to 65536, not 0"),
+        ("threshold = -1.3", "threshold = -1.3\nscore = 'softmax'", "detector: threshold must be 0 to 1"),
+        ("threshold = -1.3", "threshold = 0.3\nscore = 'softmax'\nbackground = 2", "background must be 0 or 3, not 2"),
+        ("threshold = -1.3", "threshold = 0.3\nscore = 'product'", "objectness must name an output"),
         ("threshold = -1.3", "threshold = '1'", "threshold: expected a number, not '1'"),
         ("threshold = -1.3", "threshold = true", "threshold must be a number, not True"),
         ("threshold = -1.3", "threshold = nan", "threshold must be within"),
         ('["a", "b", "c"]', '"abc"', "classes: expected a list, not 'abc'"),
         ('["a", "b", "c"]', "[]", "classes must be 1 to 256 names"),
         ('["a", "b", "c"]', "[1, 2, 3]", "classes must be 1 to 256 names"),
-        ("stride = 16", "stride = 12", "scales: stride must be a power of two, not 12"),
-        (", unit = 4", "", "scales: .*unit"),
+        ("stride = 16", "stride = 0", "scales: stride must be 1 to 128, not 0"),
+        ("stride = 16", "stride = true", "scales: stride must be a number, not True"),
+        (", unit = 4", ", units = 4", "scales: .*units"),
         ("unit = 4", "unit = 40", "scales: unit must be -8 to 12, not 40"),
         ('cls = "c16"', "cls = 16", "scales: cls must be the name of an output, not 16"),
         ('cls = "c16"', 'cls = "c8"', "outputs must be named once each"),
@@ -133,6 +138,46 @@ def test_refuses_formats(formats: dict[str, Format | None], message: str) -> Non
     found = {name: form for name, form in (FORMATS | formats).items() if form}
     with pytest.raises(InputError, match=message):
         DETECTOR.heads(network(found))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scales": (replace(DETECTOR.scales[0], stride=12),)}, "stride must be a power of two, not 12"),
+        ({"scales": (replace(DETECTOR.scales[0], offset=0),)}, "locations of c8 do not lie in the middle"),
+        ({"scales": (replace(DETECTOR.scales[0], rows=4),)}, "locations of c8 do not lie in the middle"),
+        ({"form": HeadForm(side="relu")}, "side is relu, not linear"),
+        ({"form": HeadForm(every_class=True)}, "every_class is true, not false"),
+        ({"suppresses": False}, "method of nms is none"),
+    ],
+)
+def test_refuses_what_the_box_unit_cannot_decode(change: dict, message: str) -> None:
+    other = replace(DETECTOR, **change)
+    assert DETECTOR.in_box_unit
+    assert not other.in_box_unit
+    with pytest.raises(InputError, match=f"detector: the box unit cannot decode it: {message}"):
+        other.heads(network(FORMATS))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"suppresses": False, "form": HeadForm(limit=7, max_detections=3, agnostic=True)},
+        {"classes": ('a "b"', "c\\d", "\n\x7f")},
+        {
+            "threshold": 0.25,
+            "form": HeadForm(score="product", root=True, box="centre", centre="sigmoid", sigmoid=(2, -0.5), side="exp"),
+            "scales": (
+                Scale(cls="c", box="b", objectness="o", stride=300 / 38, priors=((3.1, 4),), rows=3, columns=2),
+            ),
+        },
+        {"nms": replace(NMS, passes=NMS.pyramid.passes)},
+    ],
+)
+def test_a_file_that_is_written_reads_back(tmp_path: Path, change: dict) -> None:
+    made = replace(DETECTOR, **change)
+    assert load(written(tmp_path, text_of(made, ["a comment"]))) == made
 
 
 def test_refuses_a_threshold_that_no_logit_reaches() -> None:
