@@ -3,7 +3,7 @@
 All of them follow from a seed. Sizes are (rows, columns), colours 0 to 255 with red first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -180,8 +180,3 @@ def _font(rng: np.random.Generator, size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=512)
 def _face(name: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
-
-
-def stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Several batches as one."""
-    return np.concatenate(list(parts))

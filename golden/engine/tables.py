@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from roundel.golden.activation import ActivationParams, ActivationTable
+from roundel.golden.activation import WORDS, ActivationTable
 from roundel.golden.engine.params import EngineParams
 from roundel.golden.engine.program import Descriptor, lower_bits
 
-TABLE_ENTRIES = ActivationParams().entries
+TABLE_ENTRIES = WORDS.entries
 TABLE_BYTES = -(-2 * TABLE_ENTRIES // 8) * 8
 """Bytes that a table takes in a parameter stream, a multiple of 8: the control word, the knots, zeros."""
 
@@ -30,9 +30,8 @@ def unpack_table(data: bytes) -> ActivationTable:
     ValueError
         Flags that no fold has, or a table that the unit does not hold.
     """
-    params = ActivationParams()
     control, *entries = (int(entry) for entry in np.frombuffer(data, "<u2", TABLE_ENTRIES))
-    knots = lower_bits(np.array(entries, dtype=np.int64), params.knot_width, True)
+    knots = lower_bits(np.array(entries, dtype=np.int64), WORDS.knot_width, True)
     table = ActivationTable.from_control(control, tuple(int(knot) for knot in knots))
-    params.check_table(table)
+    WORDS.check_table(table)
     return table

@@ -69,6 +69,12 @@ class Streams:
             self._weights[key] = encode_weights(held[~repeats(held)], self.params)
         return self._weights[key]
 
+    def _weights_bytes(self, operation: Operation, blocks: range, steps: int) -> int:
+        """Bytes of a weight stream; that of several blocks is not coded if it is too long even with a bit a weight."""
+        if len(blocks) > 1 and steps * self.params.columns * self.params.lanes > 8 * STREAM_LIMIT:
+            return STREAM_LIMIT + 1
+        return len(self.weights(operation, blocks))
+
     def zeros(self) -> bytes:
         """Encode the weight stream of one block of zeros."""
         return encode_weights(np.zeros((self.params.columns, self.params.lanes), dtype=np.int8), self.params)
@@ -80,14 +86,9 @@ class Streams:
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
-            held = operation.gate is None
             size = column_bytes(self.params) * self.params.columns * len(blocks) + STEP_BYTES * steps + TABLE_BYTES
-            if not held:
-                pass  # no weights are streamed
-            elif len(blocks) == 1 or steps * self.params.columns * self.params.lanes <= 8 * STREAM_LIMIT:
-                size = max(size, len(self.weights(operation, blocks)))
-            else:
-                size = STREAM_LIMIT + 1  # without coding it: hardly a stream has less than a bit for a weight
+            if operation.gate is None:
+                size = max(size, self._weights_bytes(operation, blocks, steps))
             if size <= STREAM_LIMIT:
                 parts.append(blocks)
             elif len(blocks) == 1:
@@ -192,7 +193,7 @@ def _step_places(operation: Operation, steps: Steps, reach: _Reach) -> tuple[Int
     storage = operation.source.storage
     dy, dx = steps.row + reach.below, steps.byte + reach.behind
     offset = reach.planes(storage, steps.plane) + dy * reach.source.row * storage.lanes + dx
-    if operation.gate is not None:
+    if operation.gate is not None and len(dx) > 1:
         dx[1:] = _beyond(operation, reach.reads)
     if operation.runs:
         assert reach.source.row == storage.columns

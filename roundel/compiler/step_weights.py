@@ -102,7 +102,8 @@ def pieces(layer: str, weights: Ints, params: EngineParams) -> list[Piece]:
     while weights.any():
         if len(narrow) == MAX_PIECES:
             message = f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits"
-            raise EngineError(message, {"weight_width": width + 1} if width < WEIGHT_BITS else {})
+            wider = {"weight_width": width + 1} if width < WEIGHT_BITS else {}
+            raise EngineError(message, wider if params.scales else wider | {"scales": True})
         part, scale = _upper(weights, low, high, MOST_SCALE * params.scales)
         narrow.append(Piece(part.astype(np.int8), scale))
         weights = weights - (part << 2 * scale)

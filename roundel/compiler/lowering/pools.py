@@ -26,6 +26,7 @@ from roundel.golden.rounding import Ints
 
 FACTORS = (3, 2)  # of upsampling, one after another
 REACH = 64  # rows of a map at once, of a maximum of all of them: steps reach 127
+SINGLE = Window(kernel=(1, 1))
 SAVED = 2  # times fewer cycles that are worth a map between the maxima of columns and of rows
 
 
@@ -169,7 +170,8 @@ def lower_average(lowering: Lowering, layer: AveragePool, source: Tensor) -> Ten
 
 def lower_maximum(lowering: Lowering, layer: MaxPool, source: Tensor) -> Tensor:
     """Lower a maximum, one after another where that takes far fewer steps: of columns, then of rows."""
-    for window in _windows(layer, source):
+    windows = _windows(layer, source)
+    for window in [window for window in windows if window != SINGLE] or windows[:1]:
         target = _pooled(lowering, layer, window, source)
         lowering.operations.append(maximum(replace(layer, window=window), source, target, lowering.params))
         source = target

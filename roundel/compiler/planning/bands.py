@@ -199,7 +199,7 @@ class BandChoice:
         operation, params, target = self.operation, self.params, self.operation.target.storage
         positions = operation.positions(min(height, target.rows), columns)
         tiling = operation.tiling(*positions, params)
-        beats = tiling.tile_h * (operation.lead + (tiling.tile_w - 1) * operation.every + 1)
+        beats = operation.beats(tiling.tile_h, tiling.tile_w)
         tiles = tiling.tiles_x * tiling.tiles_y
         streams = operation.fetched * params.lanes * params.columns * STREAM_PART
         streams += (operation.kept - operation.fetched) * STEP_BYTES  # beside weights steps do not count

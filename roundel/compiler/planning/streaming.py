@@ -101,7 +101,7 @@ class Pipeline:
         rows, columns = operation.positions(height, operation.target.storage.columns)
         tiling = operation.tiling(rows, columns, params)
         tiles = tiling.tiles_x * tiling.tiles_y
-        beats = rows * (operation.lead + (columns - 1) * operation.every + 1)
+        beats = operation.beats(rows, columns)
         streams = operation.fetched * params.lanes * params.columns * STREAM_PART + operation.kept * STEP_BYTES
         streams += operation.blocks * params.columns * column_bytes(params)
         weights = tiles * streams / params.bus_bytes

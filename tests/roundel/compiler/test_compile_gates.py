@@ -1,5 +1,7 @@
 """A map times one number a channel on the golden engine: weights that the network makes, and what they cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,22 @@ def test_steps_that_a_product_takes(form, gate):
     tasks = [task for task in compiled.tasks if task.layer == "gated" and task.opcode is Opcode.COMPUTE]
     assert {task.steps for task in tasks} == {(3 * steps, 3 * steps)}
     assert {task.values.get("has_residual", 0) for task in tasks} == {int(gate == (8, False))}
+
+
+def test_rows_that_no_step_reaches_beyond():
+    """Of 35,200 bytes: those of a signed map have one step, which needs none beyond."""
+    gate, wide = Format(width=8, signed=False, fraction=8), (1, 1100, 3)
+    params, window = engine("large", gates=True), Window(kernel=wide[:2])
+    for signed in (True, False):
+        network = excited(x := Format(width=8, signed=signed, fraction=4), gate, shape=wide)
+        w = Format(width=8, signed=True, fraction=15)
+        mean = AveragePool(name="most", sources=("image",), output=x, x=x, w=w, window=window)
+        network = replace(network, layers=(mean, *network.layers[1:]))
+        if signed:
+            check(network, images(network, wide), params)
+            continue
+        with pytest.raises(InputError, match=r"^gated: rows of 35200 bytes, but a step reaches 32767 bytes"):
+            compile_network(network, wide, params)
 
 
 def test_an_engine_without_gates_is_told_so():

@@ -52,6 +52,13 @@ def test_a_mean_of_a_map_in_the_middle():
         check(network(*layers), image_of(40, 41, 3), engine("small", memory=4096), trace=trace)
 
 
+def test_a_maximum_of_many_rows_of_one_value_copies_no_map():
+    """Of 64 rows at once, then of those three: of a row there is nothing to choose from."""
+    layer = MaxPool(name="pool", sources=("image",), output=S8, window=Window(kernel=(150, 1)))
+    compiled = check(network(layer, form=S8), image_of(150, 1, 3, form=S8), engine("tiny"), trace=False)
+    assert {task.steps[0] for task in tasks_of(compiled, "pool")} == {64, 3}
+
+
 def test_more_rows_than_a_step_reaches():
     greatest = MaxPool(name="pool", sources=("image",), output=S8, window=Window(kernel=(150, 2)))
     check(network(greatest, form=S8), image_of(150, 2, 3, form=S8), engine("tiny"), trace=False)

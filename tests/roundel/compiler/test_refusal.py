@@ -49,6 +49,23 @@ def finer(made):
     return replace(made, layers=(replace(layer, weights=weights, w=form),))
 
 
+def far_finer(made):
+    """Integers with weights of 13 bits, such as no 16 weights of 8 bits add up to."""
+    (layer,) = made.layers
+    weights, form = layer.weights * 32, replace(layer.w, width=13, fraction=layer.w.fraction + 5)
+    return replace(made, layers=(replace(layer, weights=weights, w=form),))
+
+
+def test_weights_that_an_engine_with_scales_holds():
+    made, image = integers(convolution())
+    with pytest.raises(
+        InputError, match=rf"^conv_y: weights do not fit into 16 times 8 bits{WAY_ON.pattern}"
+    ) as caught:
+        compile_network(far_finer(made), image.shape, replace(TINY, scales=False))
+    assert named(str(caught.value)) == ["scales=True"]
+    check(far_finer(made), image, TINY)
+
+
 def long_sum():
     return network((12_000,), dense(np.random.default_rng(1), "x", "y", 12_000, 2))
 
