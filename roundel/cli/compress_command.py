@@ -71,7 +71,7 @@ BITS = click.IntRange(2, 8)
     type=float,
     default=2.0,
     show_default=True,
-    help="Greatest error of an activation's table, in steps of its output (ULP); beyond it the layer is refused.",
+    help="Greatest error of an activation's table, in steps of its output (ULP); beyond it the host computes it.",
 )
 @click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one per layer.")
 @click.option(

@@ -21,6 +21,13 @@ from roundel.ui import steps
     show_default=True,
     help="Leave to the host all before and behind one part of the engine, or what lies between several, too.",
 )
+@click.option(
+    "--activation-error",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Greatest error of an activation's table, in steps of its output (ULP); beyond it the host computes it.",
+)
 @engine_options("predicts cycles by layer; by default none")
 @click.option("-o", "--output", "folder", type=FILE, help="Output folder for inspect.json and the picture inspect.svg.")
 @JSON
@@ -29,6 +36,7 @@ def command(
     input_shape: tuple[int, ...] | None,
     outputs: tuple[str, ...] | None,
     host: str,
+    activation_error: float,
     config: str | None,
     engine_file: Path | None,
     settings: tuple[str, ...],
@@ -43,7 +51,15 @@ def command(
     import roundel
 
     engine = engine_source(config, engine_file, settings)
-    result = roundel.inspect(model, input_shape=input_shape, outputs=outputs, host=host, engine=engine, progress=steps)
+    result = roundel.inspect(
+        model,
+        input_shape=input_shape,
+        outputs=outputs,
+        host=host,
+        activation_error=activation_error,
+        engine=engine,
+        progress=steps,
+    )
     if folder:
         result.save(folder)
     present(result, as_json, folder and folder / "inspect.svg")

@@ -4,7 +4,7 @@ from roundel.compression.chain import MAIN, PARTS, Chain, ChainPart, chain_lines
 from roundel.compression.chain_file import other_folders, read_chain
 from roundel.compression.compressed_network import CompressedNetwork, read_calibration
 from roundel.compression.compressor import compress, packed
-from roundel.compression.division import network_parts, part_graph, part_model
+from roundel.compression.division import left_functions, network_parts, part_graph, part_model
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.passes import PASSES, Compression
@@ -24,6 +24,7 @@ __all__ = [
     "FinetuneOptions",
     "chain_lines",
     "compress",
+    "left_functions",
     "network_parts",
     "opq_params",
     "other_folders",

@@ -16,6 +16,7 @@ from roundel.ui import write_json
 
 MOST_AT_ONCE = 1 << 28  # values of the images that the host takes at once
 PARTS, VERSION = "parts.json", 1
+MOST_REASONS = 5  # that are told in lines
 MAIN = "."
 """The folder of the network itself: that of its part on the engine, or of the largest one of several."""
 
@@ -75,6 +76,8 @@ class Chain:
         In the order in which they run.
     models
         The ONNX models of the host's parts, by file.
+    reasons
+        Why operators were left to the host although the engine could do each by itself.
     """
 
     host: str
@@ -85,6 +88,7 @@ class Chain:
     macs: int
     parts: tuple[ChainPart, ...]
     models: Mapping[str, bytes] = field(repr=False)
+    reasons: tuple[str, ...] = ()
 
     @property
     def engine(self) -> tuple[ChainPart, ...]:
@@ -162,6 +166,7 @@ class Chain:
             "batch": self.batch,
             "macs": self.macs,
             "share": self.share,
+            "reasons": list(self.reasons),
             "parts": [part.as_dict() for part in self.parts],
         }
 
@@ -200,9 +205,13 @@ def chain_lines(values: Mapping[str, Any]) -> list[str]:
         host.update({} if part["engine"] else part["operators"])
     kinds = ", ".join(f"{number} {kind}" for kind, number in host.most_common())
     parts = f"{count} part{'s' if count != 1 else ''}"
+    reasons = [f"On the host, though the engine has such operators: {why}" for why in values.get("reasons", ())]
+    more = len(reasons) - MOST_REASONS
     return [
         f"On the engine: {values['share']:.2%} of {values['macs']:,} MACs, in {parts} (--host {values['host']})",
         f"Left to the host: {sum(host.values())} operators ({kinds})",
+        *reasons[:MOST_REASONS],
+        *([f"And {more} more, in {PARTS}"] if more > 0 else []),
     ]
 
 
@@ -237,4 +246,5 @@ def chain_of(partition: Partition, host: str) -> Chain:
         macs=examination.macs,
         parts=tuple(parts),
         models=models,
+        reasons=tuple(dict.fromkeys(partition.without.values())),
     )

@@ -94,8 +94,8 @@ def compress(
     per_channel
         A shift for every output channel instead of one for a layer.
     activation_error
-        Greatest error of the table of an activation, in steps of its output (ULP), 0.5 to 128; a layer of which no
-        table is within that is refused.
+        Greatest error of the table of an activation, in steps of its output (ULP), 0.5 to 128; a function of which no
+        table is within that runs on the host.
     finetune
         Images, with `labels` or without, to fine-tune on; needs torch.
     epochs, learning_rate, weight_decay

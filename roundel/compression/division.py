@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from roundel.frontend import (
     LoadedModel,
     NetworkPart,
     Partition,
+    Verdict,
     divide,
     examine,
     extract,
@@ -24,14 +26,14 @@ from roundel.frontend import (
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs
 from roundel.graph import Graph, Images, ImageSource, fold, read_images
-from roundel.quantization import real_values, unify
+from roundel.quantization import Untabled, real_values, unify
 from roundel.ui import Progress
 
 ATTEMPTS = 20  # of leaving single operators to the host, after which all of a part goes there
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def network_parts(examination: Examination, host: Host) -> Partition:
+def network_parts(examination: Examination, host: Host, without: Mapping[str, str] = MappingProxyType({})) -> Partition:
     """Divide a network; operators that have no integer form where they stand are left to the host as well.
 
     Parameters
@@ -40,21 +42,59 @@ def network_parts(examination: Examination, host: Host) -> Partition:
         The file, operator by operator.
     host
         `TAIL` or `ANY`.
+    without
+        Tensors whose operators are left to the host in any case, and why.
 
     Raises
     ------
     InputError
         What `divide` refuses.
     """
-    without: dict[str, str] = {}
+    left = dict(without)
     for attempt in range(ATTEMPTS + 1):
-        partition = divide(examination, host, dict(without))
+        partition = divide(examination, host, dict(left))
         unfit = [_unfit(partition, part, attempt == ATTEMPTS - 1) for part in partition.engine]
         if not any(unfit):
             break
         for reasons in unfit:
-            without |= reasons
+            left |= reasons
     return partition
+
+
+def left_functions(examination: Examination, nodes: Mapping[str, str]) -> dict[str, str]:
+    """Return the tensors of functions, and of all functions before them that nobody else reads, and why.
+
+    Parameters
+    ----------
+    examination
+        The file, operator by operator.
+    nodes
+        Names of the functions' nodes, and why the engine cannot do them.
+    """
+    left: dict[str, str] = {}
+    for item in examination.verdicts:
+        why = next((nodes[node.name] for node in item.nodes if node.name in nodes), None)
+        if why is not None:
+            left |= dict.fromkeys((*item.makes, *_steps(examination, item)), why)
+    return left
+
+
+def _steps(examination: Examination, last: Verdict) -> list[str]:
+    """Return the tensors of functions in a row before another one that only these read."""
+    applied, aliases = examination.scope.applied, examination.scope.aliases
+    needed = {aliases.get(item.name, item.name) for item in examination.model.graph.output}
+    inside, steps = set(last.reads), list[str]()
+    place = examination.verdicts.index(last)
+    for item in examination.verdicts[place + 1 :]:
+        needed.update(item.reads)
+    for item in reversed(examination.verdicts[:place]):
+        private = needed.isdisjoint(item.makes) and not inside.isdisjoint(item.makes)
+        if private and all(name in applied and applied[name].roots for name in item.makes):
+            steps += item.makes
+            inside.update(item.reads)
+        elif not item.constant:
+            needed.update(item.reads)
+    return steps
 
 
 def _unfit(partition: Partition, part: NetworkPart, whole: bool) -> dict[str, str]:
@@ -113,16 +153,35 @@ def compress_parts(
     prepared = prepare(
         options.model, input_shape=options.input_shape, outputs=options.outputs, images=options.calibration
     )
-    examination = examine(prepared)
-    if not examination.refused and _has_modules(read_onnx(prepared)):
+    examination, without = examine(prepared), dict[str, str]()
+    while True:
+        try:
+            return _compress_parts(options, host, prepared, examination, without, progress)
+        except Untabled as error:
+            left = left_functions(examination, error.nodes)
+            if left.keys() <= without.keys():
+                raise
+            without |= left
+
+
+def _compress_parts(
+    options: CompressOptions,
+    host: Host,
+    prepared: LoadedModel,
+    examination: Examination,
+    without: Mapping[str, str],
+    progress: Progress,
+) -> tuple[Chain | None, dict[str, Compressed], NetworkAccuracy | None]:
+    """Compress a network without the functions that calibration showed no table of."""
+    if not without and not examination.refused and _has_modules(read_onnx(prepared)):
         return None, {MAIN: run_passes(options, progress)}, None
-    partition = network_parts(examination, host)
+    partition = network_parts(examination, host, without)
     if not partition.engine:
         raise InputError(
             f"{_first_reason(partition)}: nothing is left for the engine; roundel inspect tells all reasons"
         )
     chain = chain_of(partition, host.value)
-    if _is_plain(chain, prepared):
+    if not without and _is_plain(chain, prepared):
         return chain, {MAIN: run_passes(options, progress)}, None
     return _compress_chain(options, partition, chain, progress)
 

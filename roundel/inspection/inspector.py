@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.compression import network_parts
-from roundel.frontend import Host, Model, NetworkPart, Partition, examine, extract, prepare, read_onnx
+from roundel.compression import left_functions, network_parts
+from roundel.frontend import Examination, Host, Model, NetworkPart, Partition, examine, extract, prepare, read_onnx
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import choice
+from roundel.graph import Pointwise, fold
 from roundel.inspection.engine_part import EnginePart, engine_part
 from roundel.inspection.outcome import Inspection
 from roundel.inspection.rows import OperatorRow, blocks, operator_rows
+from roundel.quantization import QuantizeOptions, untabled
 from roundel.runtime import ChosenEngine, EngineSource, engine_choice
 from roundel.ui import Done, Progress, silent
 
@@ -20,6 +22,7 @@ def inspect(
     input_shape: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     host: str = "tail",
+    activation_error: float = 2.0,
     engine: EngineSource | None = None,
     progress: Progress = silent,
 ) -> Inspection:
@@ -33,6 +36,9 @@ def inspect(
         Sizes of the network's input, and names of the tensors that it ends in, as in `read_onnx`.
     host
         `tail`: one part of the network on the engine, all before and behind it on the host. `any`: several parts.
+    activation_error
+        Greatest error of the table of an activation, as in `compress`: functions of which no table is within it for
+        any likely range of inputs run on the host. Which others do tell the images that `compress` calibrates on.
     engine
         An engine to predict the cycles of each layer for, as `run` takes it; None: no cycles.
     progress
@@ -58,9 +64,13 @@ def inspect(
     wanted = choice(Host, "host", host)
     if wanted is Host.REFUSE:
         raise InputError("host must be tail or any, as nothing is refused here")
+    try:
+        limit = QuantizeOptions(activation_error=activation_error).activation_error
+    except ValueError as error:
+        raise InputError(str(error)) from None
     chosen = None if engine is None else engine_choice(engine)
     examination = examine(prepare(model, input_shape=input_shape, outputs=outputs))
-    partitions = {way: network_parts(examination, way) for way in (Host.TAIL, Host.ANY)}
+    partitions = {way: _tabled(examination, way, limit) for way in (Host.TAIL, Host.ANY)}
     partition = partitions[wanted]
     rows = operator_rows(partition)
     return Inspection(
@@ -75,6 +85,20 @@ def inspect(
         counts={way.value: len(item.engine) for way, item in partitions.items()},
         config=chosen.name if chosen else None,
     )
+
+
+def _tabled(examination: Examination, host: Host, limit: float) -> Partition:
+    """Divide a network; functions of which no table is good enough run on the host."""
+    without: dict[str, str] = {}
+    while True:
+        partition = network_parts(examination, host, without)
+        graphs = [fold(read_onnx(extract(examination, part))) for part in partition.engine]
+        functions = {node.name: node.formula for graph in graphs for node in graph.nodes if isinstance(node, Pointwise)}
+        nodes = {name: f"{name}: {why}" for name, formula in functions.items() if (why := untabled(formula, limit))}
+        left = left_functions(examination, nodes)
+        if left.keys() <= without.keys():
+            return partition
+        without |= left
 
 
 def _engine_parts(partition: Partition, engine: ChosenEngine | None, progress: Progress) -> tuple[EnginePart, ...]:

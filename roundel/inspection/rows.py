@@ -34,6 +34,8 @@ WAYS = {
 REASONS = (
     (r"shape is not known", "export with all sizes fixed, or make what comes before it supported"),
     (r": it reads .* which ", "make what comes before it supported"),
+    (r"no table within|is off by", "let it run on the host, or allow more error: --activation-error"),
+    (r"stands behind shifts alone", "let it run on the host, or move scales to powers of two: --refit"),
     (r"size of the batch", "export with a batch of 1"),
     (r"^(?!MatMul).*must be a constant", "export with constants in their place (onnxsim folds what can be known)"),
     (r"beyond the range of float32|must be finite", "train or export it again: its numbers are no use"),

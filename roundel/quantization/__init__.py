@@ -1,5 +1,6 @@
 """Float graph and images to an integer network."""
 
+from roundel.quantization.function_tables import Untabled, untabled
 from roundel.quantization.given import MAX_WIDTH, is_power
 from roundel.quantization.image_statistics import ImageStatistics, calibration_warnings, input_warnings
 from roundel.quantization.module_rows import modules_table
@@ -27,6 +28,7 @@ __all__ = [
     "QuantizeOptions",
     "Quantized",
     "StreamOptions",
+    "Untabled",
     "array_order",
     "calibration_warnings",
     "feature_order",
@@ -43,5 +45,6 @@ __all__ = [
     "sqnr_db",
     "tensor_sqnr_db",
     "unify",
+    "untabled",
     "usual_rounding",
 ]

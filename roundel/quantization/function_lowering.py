@@ -16,6 +16,7 @@ from roundel.graph import Pointwise, PRelu, Reals
 from roundel.quantization.calibration import Codes
 from roundel.quantization.function_tables import (
     Inputs,
+    NoTable,
     fitted_activation,
     fitted_slopes,
     row_of,
@@ -181,17 +182,17 @@ class FunctionLowering(ValueLowering):
 
         Raises
         ------
-        ValueError
+        NoTable
             None of them has a table within the allowed error; it tells the error at the best format.
         """
         others = [n_o for n_o in goal.fractions(fractions.tolist()) if abs(n_o - output.fraction) == 1]
         others.sort(key=lambda n_o: float(goal.errors(sums, fractions, n_o).sum()))
-        refused: ValueError | None = None
+        refused: NoTable | None = None
         for n_o in (output.fraction, *others):
             form = replace(output, fraction=n_o)
             try:
                 activated, fitted = self._fitted(form, inputs, int(fractions.min()))
-            except ValueError as error:
+            except NoTable as error:
                 refused = refused or error
                 continue
             if refused is not None:
@@ -211,7 +212,7 @@ class FunctionLowering(ValueLowering):
             fitted = fitted_activation(self._function.formula, output, inputs, finest, limit)
         except ValueError as error:
             way_on = "--activation-error allows more, --outputs ends the network before it"
-            raise ValueError(f"{name}: {error}: {way_on}") from None
+            raise NoTable(f"{name}: {error}: {way_on}") from None
         return Activated(table=fitted.table, word=fitted.word), fitted
 
     def _function_alone(self) -> Layer:

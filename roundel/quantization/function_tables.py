@@ -1,5 +1,6 @@
 """Tables of activations: fitted once for a function and a format, with the error on a layer's own inputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, log2
@@ -8,15 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.activation import WORDS, ActivationTable, Fitted, Fold, Function, Goal, best_table, slope_table
+from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import Activated
 from roundel.graph import Formula, Reals, function_of
+from roundel.quantization.search import estimate
 
+LIKELY = (8.0, 4.0, 16.0, 32.0)  # ends of inputs that layers have, the most likely first
 GOOD = 1.0  # ULP: of a table that layers share, above which a layer gets one of its own if that is better
 SHARED_LIMIT = 4.0
 PLACES = 1 << 12  # at which a function is looked at
 LEAST, MOST = -40, 40  # binary logarithms of the ends of inputs
 BINS = 256  # of the histogram of a layer's inputs
+
+
+class NoTable(ValueError):
+    """No table of a function is good enough."""
+
+
+class Untabled(InputError):
+    """Functions that the activation unit cannot do in a layer.
+
+    Attributes
+    ----------
+    nodes
+        Why, by the names of their nodes.
+    """
+
+    def __init__(self, message: str, nodes: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.nodes = nodes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +263,33 @@ def _slopes_error(
     mean = float((errors.mean(axis=1) * shares).sum() / shares.sum()) if shares.any() else float(errors.mean())
     row = int(errors.max(axis=1).argmax())
     return Fitted(table=table, word=word, max_error=float(errors.max()), mean_error=mean, worst=float(points[row, 0]))
+
+
+def untabled(formula: Formula, limit: float) -> str | None:
+    """Return why no table holds a function, whatever its inputs are likely to be; None where one does.
+
+    Parameters
+    ----------
+    formula
+        The function.
+    limit
+        Greatest error that is allowed, ULP of the best format of the results or a neighbour of it.
+    """
+    why = None
+    for end in LIKELY:
+        results = function_of(formula)(np.linspace(-end, end, PLACES))
+        if not np.isfinite(results).all():
+            continue
+        form = Format(width=WORDS.OUT_WIDTH, signed=bool(results.min() < 0), fraction=0)
+        fraction = estimate(results, form)
+        for more in (0, -1, 1):
+            try:
+                function_table(formula, replace(form, fraction=fraction + more), (-end, end), None, limit)
+            except ValueError as error:
+                why = why or str(error)
+            else:
+                return None
+    return why or "it is not finite"
 
 
 def row_of(layer: str, name: str, fitted: Fitted, output: Format) -> FunctionRow:

@@ -29,6 +29,7 @@ from roundel.graph import (
 )
 from roundel.quantization.calibration import Codes
 from roundel.quantization.function_lowering import FunctionGoal, FunctionLowering
+from roundel.quantization.function_tables import NoTable, Untabled
 from roundel.quantization.given import given_bias
 from roundel.quantization.lowering_base import lifted
 from roundel.quantization.modules import feature_order
@@ -40,7 +41,7 @@ class ModuleLowering(FunctionLowering):
     """One module on its way to an integer layer."""
 
     def layer(self) -> Layer:
-        """Return the integer layer with the best fractional bits."""
+        """Return the integer layer with the best fractional bits; raise Untabled if its function has no table."""
         if not np.isfinite(self.reference).all():
             where = f"{self.graph.file}: node {self.module.name}"
             raise InputError(f"{where}: expected finite results on the calibration images, but some are infinite")
@@ -49,6 +50,8 @@ class ModuleLowering(FunctionLowering):
             return self._layer(self.module.node)
         except InputError:
             raise
+        except NoTable as error:
+            raise Untabled(f"{self.graph.file}: node {error}", {self._function.name: str(error)}) from None
         except ValueError as error:  # a layer refuses, such as one whose summands are hopelessly far apart
             named = str(error).startswith(tuple(f"{node.name}: " for node in self.module.nodes))
             said = str(error) if named else f"{self.module.name}: {error}"

@@ -21,13 +21,13 @@ from roundel.golden.rounding import Rounding
 from roundel.graph import Add, Graph, PRelu, Quantize, Reals, filled, fold
 from roundel.quantization.calibration import Codes, RealTensors, steps_in_batches
 from roundel.quantization.function_lowering import function_values, residual_fits
-from roundel.quantization.function_tables import FunctionRow
+from roundel.quantization.function_tables import FunctionRow, Untabled
 from roundel.quantization.given import Given, check_powers, given_weights
 from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.modules import Module, input_quantizers, unify
 from roundel.quantization.quantizers import encoding_of, file_format, given_format, input_format
 from roundel.quantization.scaled import ScaledLowering
-from roundel.quantization.search import QuantizeOptions, search_input, squared_error
+from roundel.quantization.search import MOST_ERROR, QuantizeOptions, search_input, squared_error
 from roundel.quantization.sqnr import sqnr_db
 from roundel.quantization.ties import copies, tied_formats
 from roundel.ui import Progress, silent
@@ -127,6 +127,8 @@ def quantize(
     InputError
         Images of another shape or not finite, a network that has no integer form here, or options or weights for a
         module that there is not.
+    Untabled
+        Functions that the activation unit cannot do there, all of them: an InputError of the first.
     """
     options = options or QuantizeOptions()
     exact = options.rounding is None
@@ -149,7 +151,7 @@ def quantize(
     choices: list[Choice] = []
     notes: list[str] = []
     functions: list[FunctionRow] = []
-    done: list[Module] = []
+    done, missing = list[Module](), _Missing()
     waiting = deque(modules)
     with progress("joint search", len(modules)) as step:
         while waiting:
@@ -167,13 +169,14 @@ def quantize(
             if not reference.any():  # all candidates are as good: the estimates, not the first ones
                 asked = replace(asked, window=0)
             lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name), exact, before)
-            lowered, layer = _lowered(lowered, tied.get(module.tensor))
+            lowered, layer = missing.lowered(lowered, tied.get(module.tensor))
             notes += lowered.notes
             functions += lowered.functions
             error = flow.run(layer, inputs, reference)
             if isinstance(layer, Requantized | Concat):
                 choices.append(_choice(layer, inputs[0][1], error, reference))
             step(module.name)
+    missing.check()
     notes += copies(flow.layers)
     results = _results(graph, tuple(done))
     last = tuple(dict.fromkeys(results.values()))
@@ -238,6 +241,32 @@ class _Flow:
         return error
 
 
+class _Missing:
+    """Functions without a table so far. The search goes on with tables of any error, to find all of them."""
+
+    def __init__(self) -> None:
+        self._found: list[Untabled] = []
+
+    def lowered(self, lowering: ModuleLowering, tied: Format | None) -> tuple[ModuleLowering, Layer]:
+        """Lower a module, as `_lowered` does."""
+        try:
+            return _lowered(lowering, tied)
+        except Untabled as error:
+            self._found.append(error)
+        try:
+            options = replace(lowering.options, activation_error=MOST_ERROR)
+            return _lowered(replace(lowering, options=options, notes=[], functions=[]), tied)
+        except InputError:
+            self.check()
+            raise
+
+    def check(self) -> None:
+        """Raise Untabled for all of them, if there are any."""
+        if self._found:
+            nodes = {name: why for error in self._found for name, why in error.nodes.items()}
+            raise Untabled(str(self._found[0]), nodes)
+
+
 def _lowered(lowering: ModuleLowering, tied: Format | None) -> tuple[ModuleLowering, Layer]:
     """Return a layer in the format that its result is tied to, in one of its own where it cannot have that."""
     if tied is not None:
@@ -281,16 +310,17 @@ def _results(graph: Graph, modules: tuple[Module, ...]) -> dict[str, str]:
 
 
 def _check_functions(graph: Graph, modules: tuple[Module, ...], options: QuantizeOptions) -> None:
-    """Raise InputError for functions that need a table, where requantizers do not shift."""
-    for module in modules:
-        if options.scaled and module.function is not None:
-            node = module.function
+    """Raise Untabled for functions that need a table, where requantizers do not shift."""
+    nodes = {}
+    for node in (module.function for module in modules if options.scaled):
+        if node is not None:
             what = "PRelu" if isinstance(node, PRelu) else node.function.name
-            raise InputError(
-                f"{graph.file}: node {node.name}: {what} needs an activation unit, which stands behind shifts alone: "
-                f"expected --requant shift (with --refit for scales that are no powers of two), not "
-                f"{options.requant.value}"
+            nodes[node.name] = (
+                f"{node.name}: {what} needs an activation unit, which stands behind shifts alone: expected --requant "
+                f"shift (with --refit for scales that are no powers of two), not {options.requant.value}"
             )
+    if nodes:
+        raise Untabled(f"{graph.file}: node {next(iter(nodes.values()))}", nodes)
 
 
 def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, Mapping[str, Any]]) -> None:

@@ -239,7 +239,7 @@ def test_what_is_refused_names_the_node(case):
                     ("DequantizeLinear", ["q", "scale", "zero"], "y", {})]  # fmt: skip
     proto = model(rows, IMAGE, constants)
     with pytest.raises(InputError, match=message):
-        roundel.compress(proto, images(), **options)
+        roundel.compress(proto, images(), host="refuse", **options)
 
 
 @pytest.mark.parametrize("error", [0.4, float("nan"), 200, "2"])
