@@ -1,7 +1,8 @@
 """Linear interpolation as a convolution of each channel whose results become pixels.
 
 All pixels that one becomes are made at once, each of the neighbours it lies between. Beyond the map its ends count, so
-the kernels along the border have other weights: nine areas.
+the kernels along the border have other weights: nine areas. Of more than `MOST_ACROSS` pixels side by side, every so
+many are a channel of their own first, which a copy, or the host behind the network, makes columns of: all round once.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from roundel.compiler.area import Area
 from roundel.compiler.lowering.areas import areas_of, by_area
 from roundel.compiler.lowering.lowering import Lowering
-from roundel.compiler.lowering.moves import check_across, spread, wide_slots
+from roundel.compiler.lowering.moves import MOST_ACROSS, lower_spread, spread, wide_slots
 from roundel.compiler.operation import Operation
 from roundel.compiler.tensor import Tensor
 from roundel.golden.formats import Format, signed_width
@@ -20,28 +21,32 @@ from roundel.golden.rounding import Ints
 
 def lower_interpolate(lowering: Lowering, layer: Interpolate, source: Tensor) -> Tensor:
     """Lower a map that is enlarged by linear interpolation."""
-    moved = DepthToSpace(
-        name=layer.name, sources=layer.sources, output=layer.output, factor=layer.factor, by_channel=True
+    parts = max(1, layer.factor[1] // MOST_ACROSS)  # channels that become columns in a second step
+    name = layer.name if parts == 1 else f"{layer.name} in {parts} parts"
+    moved, last = (
+        DepthToSpace(name=own, sources=layer.sources, output=layer.output, factor=factor, by_channel=True)
+        for own, factor in ((name, (layer.factor[0], layer.factor[1] // parts)), (layer.name, (1, parts)))
     )
-    check_across(moved)
     sizes = source.storage.height, source.storage.columns
     kernels = [_kernels(size, *about) for size, about in zip(sizes, _axes(layer), strict=True)]
     (high, down), (wide, right) = kernels
     channels = len(source.slots)
 
     def convolution(area: Area) -> Weighted:
-        rows, columns = high[area.first // layer.factor[0]], wide[area.left // layer.factor[1]]
+        rows, columns = high[area.first // moved.factor[0]], wide[area.left // moved.factor[1]]
         pad = (down[0], right[0], down[1], right[1])
-        return _convolution(layer, rows, columns, Window(kernel=(rows.shape[1], columns.shape[1]), pad=pad), channels)
+        window = Window(kernel=(rows.shape[1], columns.shape[1]), pad=pad)
+        return _convolution(layer, rows, columns.reshape(-1, parts, columns.shape[1]), window, channels)
 
     def make(area: Area, part: Tensor) -> Operation:
         return spread(convolution(area), moved, source, part, lowering.params)
 
-    areas = list(areas_of(high, wide, layer.factor))
-    slots = wide_slots(convolution(areas[0]), source, channels)
-    target = lowering.make(layer.name, layer.output, sizes[0] * layer.factor[0], sizes[1] * layer.factor[1], slots)
-    by_area(lowering, layer.name, target, areas, make, across=layer.factor[1])
-    return target
+    areas = list(areas_of(high, wide, moved.factor))
+    slots = wide_slots(convolution(areas[0]), source, channels * parts)
+    rows, columns = (size * factor for size, factor in zip(sizes, moved.factor, strict=True))
+    target = lowering.make(name, layer.output, rows, columns, slots)
+    by_area(lowering, layer.name, target, areas, make, across=moved.factor[1])
+    return target if parts == 1 else lower_spread(lowering, last, target)
 
 
 def _axes(layer: Interpolate) -> list[tuple[int, int]]:
@@ -68,8 +73,11 @@ def _kernels(size: int, factor: int, offset: int) -> tuple[Ints, tuple[int, int]
 
 
 def _convolution(layer: Interpolate, rows: Ints, columns: Ints, window: Window, channels: int) -> Weighted:
-    """Return the convolution of each channel that makes all its pixels, from kernels (pixels, taps) along both axes."""
-    kernel = np.einsum("iy,jx->yxij", rows, columns).reshape(window.taps, -1)
+    """Return the convolution of each channel that makes all its pixels.
+
+    Kernels are (pixels, taps) along columns of the map, and (pixels, parts, taps) along its rows.
+    """
+    kernel = np.einsum("iy,jpx->yxpij", rows, columns).reshape(window.taps, -1)
     weights, most = np.tile(kernel, channels), int(kernel.max())
     fraction = layer.parts.bit_length() - 1
     shifts = layer.requant is Scheme.SHIFT

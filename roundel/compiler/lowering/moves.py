@@ -12,7 +12,7 @@ from roundel.compiler.operation import Operation
 from roundel.compiler.tensor import Storage, Tensor, dense_slots
 from roundel.golden.engine import EngineParams, Opcode, field_limits
 from roundel.golden.errors import InputError
-from roundel.golden.network import DepthToSpace, Network, Select, Weighted
+from roundel.golden.network import DepthToSpace, Interpolate, Network, Select, Weighted
 from roundel.golden.rounding import Ints
 
 MOST_ACROSS = field_limits(Opcode.COMPUTE, "skip")[1] + 1  # pixels of a row that a pixel can become
@@ -55,6 +55,8 @@ def spreads(network: Network) -> dict[str, DepthToSpace]:
 def outside(network: Network, heads: Collection[str]) -> set[str]:
     """Return the layers that make pixels for the host alone, which can do so itself: results that nothing else reads.
 
+    Of an interpolation by many columns the host makes the last step.
+
     Parameters
     ----------
     network
@@ -63,7 +65,8 @@ def outside(network: Network, heads: Collection[str]) -> set[str]:
         Layers that the box decoder reads.
     """
     read = {name for layer in network.layers for name in layer.sources} | set(heads)
-    return {layer.name for layer in network.layers if isinstance(layer, DepthToSpace) and layer.name not in read}
+    kinds = DepthToSpace | Interpolate
+    return {layer.name for layer in network.layers if isinstance(layer, kinds) and layer.name not in read}
 
 
 def pixels_outside(moved: DepthToSpace, source: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""ONNX's Resize: values repeated a whole number of times, every so many of them, or linear interpolation by 2 or 4.
+"""ONNX's Resize: values repeated a whole number of times, every so many of them, or interpolation by powers of two.
 
 The import does not look attributes up: it evaluates ONNX's formulas for the sizes at hand, with the scale that the file
 gives. A scale of 2.1 enlarges 8 rows to 16, but to other ones than a factor of 2 does: result i takes row i / 2.1.
@@ -17,7 +17,9 @@ from roundel.frontend.operators.shapes import identity
 from roundel.golden.network import MAX_FACTOR, Window
 from roundel.graph import Node, Reals
 
-LINEAR = (1, 2, 4)  # by what linear interpolation enlarges
+LINEAR = (1, 2, 4, 8, 16)  # by what linear interpolation enlarges
+TIMES = f"{', '.join(map(str, LINEAR[:-1]))} or {LINEAR[-1]}"
+MOST_APART = 4  # times that values are repeated where rows and columns differ
 CLOSE = 1e-6  # of the distance of two results: more is another scale
 
 NEAREST: dict[str, Callable[[Reals], Reals]] = {
@@ -40,7 +42,7 @@ Axes = tuple[Axis, Axis]
 Slide = tuple[int, int]
 
 
-def resize(op: Operator) -> Node | None:
+def resize(op: Operator) -> Node | tuple[Node, ...] | None:
     """Return what repeats values, interpolates between them or leaves some out, whatever the attributes say."""
     op.require(keep_aspect_ratio_policy="stretch", exclude_outside=0, antialias=0)
     if len(op.shape(0)) != 3:
@@ -58,7 +60,7 @@ def _check_values(op: Operator, axes: Axes) -> None:
     op.check_values((op.shape(0)[0], *(axis.after for axis in axes)))
 
 
-def _nearest(op: Operator, axes: Axes) -> Node:
+def _nearest(op: Operator, axes: Axes) -> Node | tuple[Node, ...]:
     nearest = op.get("nearest_mode", "round_prefer_floor")
     if nearest not in NEAREST:
         op.fail(f"nearest_mode must be one of {', '.join(NEAREST)}, not {nearest}")
@@ -67,17 +69,32 @@ def _nearest(op: Operator, axes: Axes) -> Node:
         top, left = _regular(op, rows), _regular(op, columns)
         if top is not None and left is not None:
             return _part(op, axes, top, left)
-    factor = rows.after // rows.before
-    if factor < 1 or any(axis.after != axis.before * factor for axis in axes):
-        op.fail(f"expected rows and columns times one whole number, not {_sizes(axes)}")
-    if factor > MAX_FACTOR:
-        op.fail(f"expected rows and columns times at most {MAX_FACTOR}, not {factor}")
+    down, across = rows.after // rows.before, columns.after // columns.before
+    if min(down, across) < 1 or (rows.before * down, columns.before * across) != (rows.after, columns.after):
+        op.fail(f"expected rows and columns times whole numbers, not {_sizes(axes)}")
+    if max(down, across) > (MAX_FACTOR if down == across else MOST_APART):
+        op.fail(
+            f"expected rows and columns times at most {MAX_FACTOR}, or at most {MOST_APART} where the numbers differ, "
+            f"not {down} and {across}"
+        )
     _check_values(op, axes)
-    for axis in axes:
+    for axis, factor in zip(axes, (down, across), strict=True):
         if not _repeats(op, axis, factor):
             mode = op.get("coordinate_transformation_mode", "half_pixel")
             op.fail(f"{mode} with {nearest} does not repeat every value {factor} times at a scale of {axis.scale:.8g}")
-    return graph.Upsample(**op.common(), factor=factor)
+    return graph.Upsample(**op.common(), factor=down) if down == across else _stretched(op, (down, across))
+
+
+def _stretched(op: Operator, factor: tuple[int, int]) -> tuple[Node, ...]:
+    """Return what repeats rows and columns not equally often: copies of each channel, which become pixels."""
+    count, copies = op.shape(0)[0], f"{op.output} in copies"
+    outputs = count * factor[0] * factor[1]
+    copied = graph.Conv(
+        name=copies, inputs=(op.inputs[0],), output=copies, weights=np.ones((outputs, 1, 1, 1), np.float32),
+        bias=np.zeros(outputs, np.float32), window=Window(kernel=(1, 1)), groups=count,
+    )  # fmt: skip
+    moved = graph.DepthToSpace(name=op.name, inputs=(copies,), output=op.output, factor=factor, by_channel=True)
+    return copied, moved
 
 
 def _sizes(axes: Axes) -> str:
@@ -102,7 +119,7 @@ def _regular(op: Operator, axis: Axis) -> Slide | None:
 
 
 def _linear(op: Operator, axes: Axes) -> Node:
-    """Return a map enlarged by 1, 2 or 4, or of half the size: means of two rows and columns, or every second one."""
+    """Return a map enlarged by powers of two, or of half the size: means of four values, or every second one."""
     if all(axis.after >= axis.before for axis in axes):
         (down, top), (across, left) = (_offset(op, axis) for axis in axes)
         _check_values(op, axes)
@@ -112,7 +129,7 @@ def _linear(op: Operator, axes: Axes) -> Node:
     if halved and all(np.abs(place).max() < CLOSE for place in places):
         return _part(op, axes, (0, 2), (0, 2))
     if not halved or any(np.abs(place - 0.5).max() > CLOSE for place in places):
-        op.fail(f"{_sizes(axes)} linearly: expected rows and columns times 1, 2 or 4, or both halved")
+        op.fail(f"{_sizes(axes)} linearly: expected rows and columns times {TIMES}, or both halved")
     return graph.AveragePool(**op.common(), window=Window(kernel=(2, 2), stride=(2, 2)))
 
 
@@ -120,7 +137,7 @@ def _offset(op: Operator, axis: Axis) -> tuple[int, int]:
     """Return the factor of an axis that becomes longer, and the place of its first result, see `Interpolate`."""
     factor, rest = divmod(axis.after, axis.before)
     if rest or factor not in LINEAR:
-        op.fail(f"{axis.before} to {axis.after} linearly: expected rows and columns times 1, 2 or 4, or both halved")
+        op.fail(f"{axis.before} to {axis.after} linearly: expected rows and columns times {TIMES}, or both halved")
     if axis.before == 1:
         return factor, 0  # one value is all there is
     x = _positions(op, axis, np.float64) * 2 * factor

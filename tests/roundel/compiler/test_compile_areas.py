@@ -2,6 +2,8 @@
 
 import pytest
 
+from roundel.compiler import compile_network
+from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
 from roundel.golden.network import AveragePool, Concat, Interpolate, Network, Window
 from tests.roundel.compiler.test_compile import check, engine
@@ -43,6 +45,35 @@ def test_interpolation(factor, centred, name, memory):
     for form, channels in ((U8, 1), (S8, 9), (MOVED, 3))[sum(factor) % 3 :][:2]:
         layer = Interpolate(name="large", sources=("image",), x=form, output=S8, factor=factor, offset=offset)
         check(network(layer, form=form), image_of(4, 5, channels, form=form), engine(name, memory=memory), trace=False)
+
+
+@pytest.mark.parametrize("factor", [(8, 8), (2, 16), (16, 4)])
+@pytest.mark.parametrize("inner", [True, False])
+@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+def test_interpolation_by_more_columns_than_a_pixel_becomes(factor, inner, name):
+    """A copy makes the last columns, or the host where nothing on the engine reads the map."""
+    check(enlarged(factor, inner), image_of(3, 4, 9), engine(name, memory=1 << 19), trace=False)
+
+
+def enlarged(factor, inner):
+    """A network that enlarges its image of 9 channels, with a convolution behind or without."""
+    layer = Interpolate(name="large", sources=("image",), x=U8, output=S8, factor=factor, offset=(1 - factor[0], 0))
+    window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+    layers = (layer, *([weighted("c", "large", 9, 5, window, x=S8)] if inner else []))
+    return Network(source="image", input=U8, layers=layers, results=(layers[-1].name,))
+
+
+@pytest.mark.parametrize(("factor", "copies"), [((8, 8), 1), ((8, 4), 0), ((2, 16), 1)])
+def test_only_more_than_four_columns_that_others_read_take_a_copy(factor, copies):
+    inner, last = (
+        compile_network(enlarged(factor, inner), (3, 4, 9), engine("medium", memory=1 << 19)) for inner in (True, False)
+    )
+    assert len(tasks_of(inner, "large")) - len(tasks_of(last, "large")) == copies
+
+
+def test_more_columns_than_two_steps_make_are_refused():
+    with pytest.raises(InputError, match=r"^large: the engine makes at most 4 pixels of one in a row, not 8"):
+        compile_network(enlarged((2, 32), inner=True), (3, 4, 9), engine("medium", memory=1 << 19))
 
 
 @pytest.mark.parametrize("memory", [1 << 17, 4096])

@@ -17,7 +17,6 @@ from roundel.golden.network import (
     AveragePool,
     Concat,
     Flatten,
-    Interpolate,
     MaxPool,
     Network,
     Upsample,
@@ -321,8 +320,6 @@ REFUSED = {
     "mean: 225 areas of results with own weights, more than 200": (AveragePool(
         name="mean", sources=("image",), x=U8, output=U8, window=Window(kernel=(15, 15), pad=(14,) * 4),
         w=Format(width=12, signed=True, fraction=11), count_padding=False), {}),
-    "large: the engine makes at most 4 pixels": (Interpolate(
-        name="large", sources=("image",), x=U8, output=U8, factor=(2, 8), offset=(0, 0)), {}),
     "conv: what it needs at once does not fit": (weighted("conv", "image", 9, 900), {"memory": 1024}),
 }  # fmt: skip
 

@@ -307,8 +307,8 @@ def resize(rng, opset):
 
 
 def linear_resize(rng, opset):
-    """By 1, 2 or 4 in every way that takes positions at equal distances."""
-    scales = np.array([1, 1, *2.0 ** rng.integers(0, 3, 2)], np.float32)
+    """By 1 to 16 in every way that takes positions at equal distances."""
+    scales = np.array([1, 1, *2.0 ** rng.integers(0, 5, 2)], np.float32)
     if opset < 11:
         if opset < 9:
             return [("Upsample", ["x"], "y", {"mode": "linear", "scales": scales.tolist()})], {}
