@@ -150,6 +150,7 @@ class _Worst:
         self._apart = dict.fromkeys((node.output for node in graph.nodes), 0.0)
         self._scale = dict.fromkeys(self._apart, 0.0)
         self._renamed = dict.fromkeys(graph.names, 0.0)
+        self._extent = dict.fromkeys(graph.names, 0.0)
 
     def add(self, images: Reals, tensors: Tensors) -> None:
         """Run every node on what onnxruntime gives for its inputs, and compare it with what that gives for it."""
@@ -165,6 +166,7 @@ class _Worst:
         for name, tensor in self._graph.names.items():
             if name in values:
                 self._renamed[name] = max(self._renamed[name], _apart(values[tensor], values[name]))
+                self._extent[name] = max(self._extent[name], _largest(values[name]))
 
     def check(self, images: int) -> ImportCheck:
         """Give the largest difference; InputError if it is more than floats explain."""
@@ -176,9 +178,12 @@ class _Worst:
                 self._fail(f"node {node.name} ({type(node).__name__})", relative)
             if relative > difference:
                 difference, tensor = relative, node.output
-        for name, apart in self._renamed.items():
-            if apart:
-                self._fail(f"output {name}", apart)
+        for name, apart in self._renamed.items():  # of tensors that only the import has: others are equal
+            relative = apart / self._extent[name] if self._extent[name] else float("inf") if apart else 0.0
+            if relative > MOST_DIFFERENCE:
+                self._fail(f"output {name}", relative)
+            if relative > difference:
+                difference, tensor = relative, name
         return ImportCheck(images=images, difference=float(f"{difference:.2g}"), tensor=tensor)
 
     def _fail(self, where: str, difference: float) -> None:

@@ -71,7 +71,7 @@ def _reduce(op: Operator, *, mean: bool = False, total: bool = False) -> tuple[N
 def _source(op: Operator) -> tuple[str, Shape, tuple[int, ...]]:
     """Return the map that is reduced, its shape, and which of its axes each axis of the operator's input is."""
     view = op.scope.views.get(op.inputs[0])
-    if view is not None and view.refusal is not None:
+    if view is not None and view.refusal is not None and view.source not in op.scope.open:
         shape = op.scope.shapes[view.source]
         places = np.arange(prod(shape)).reshape(shape)
         for order in permutations(MAP) if len(shape) == view.places.ndim == 3 else ():

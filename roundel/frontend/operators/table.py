@@ -168,10 +168,10 @@ def _softmax(op: Operator) -> None:
 DOMAINS = dialects.DOMAINS | functions.DOMAINS  # of all other operators ONNX's own
 
 OPERATORS: dict[str, Builder] = {
-    "Add": function(arithmetic.add),
+    "Add": views.through(function(arithmetic.add)),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
-    "Cast": function(arithmetic.cast),
+    "Cast": views.through(function(arithmetic.cast)),
     "Clip": views.through(function(_clip)),
     "Concat": _concat,
     "Constant": constants.constant,
@@ -180,7 +180,7 @@ OPERATORS: dict[str, Builder] = {
     "ConvTranspose": conv_transpose,
     "DepthToSpace": moves.depth_to_space,
     "DequantizeLinear": quantized(views.through(dialects.dequantize_linear)),
-    "Div": function(arithmetic.divide),
+    "Div": views.through(function(arithmetic.divide)),
     "Dropout": shapes.dropout,
     "Flatten": views.flatten,
     "Gather": moves.gather,
@@ -191,11 +191,11 @@ OPERATORS: dict[str, Builder] = {
     "IntQuant": quantized(views.through(dialects.quant)),
     "LeakyRelu": views.through(function()),
     "MatMul": views.in_any_order(_matmul),
-    "Max": function(arithmetic.greatest),
+    "Max": views.through(function(arithmetic.greatest)),
     "MaxPool": _max_pool,
-    "Min": function(arithmetic.least),
-    "Mul": function(arithmetic.multiply),
-    "Neg": function(arithmetic.negate),
+    "Min": views.through(function(arithmetic.least)),
+    "Mul": views.through(function(arithmetic.multiply)),
+    "Neg": views.through(function(arithmetic.negate)),
     "Pad": moves.pad,
     "Quant": quantized(views.through(dialects.quant)),
     "QuantizeLinear": views.through(dialects.quantize_linear),
@@ -212,9 +212,9 @@ OPERATORS: dict[str, Builder] = {
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
     "Squeeze": views.squeeze,
-    "Sub": function(arithmetic.subtract),
-    "Sum": function(arithmetic.add),
+    "Sub": views.through(function(arithmetic.subtract)),
+    "Sum": views.through(function(arithmetic.add)),
     "Transpose": views.transpose,
     "Unsqueeze": views.unsqueeze,
 }
-OPERATORS |= {kind: views.through(function()) for kind in UNARY} | {kind: function() for kind in OTHERS}
+OPERATORS |= {kind: views.through(function()) for kind in (*UNARY, *OTHERS)}

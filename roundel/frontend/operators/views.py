@@ -4,8 +4,9 @@ Each operator of a chain is run on the numbers of the values of the map before t
 those of channels in another order, of pixels out of channels or of the reverse, nodes stand for all of the chain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import permutations
 from math import prod
 
 import numpy as np
@@ -15,13 +16,14 @@ from roundel import graph
 from roundel.frontend.model import MOST_IN_ALL
 from roundel.frontend.operators.moves import pixel_parts
 from roundel.frontend.operators.operator import Operator
-from roundel.frontend.operators.scope import BATCH, Refusal, View
+from roundel.frontend.operators.scope import BATCH, Refusal, Scope, View
 from roundel.graph import Node
 
 Nodes = tuple[Node, ...]
 Builder = Callable[[Operator], Node | Nodes | None]
 Places = NDArray[np.int32]
 
+QUANTIZERS = ("DequantizeLinear", "IntQuant", "Quant", "QuantizeLinear")
 MOST_PLACES = 1 << 24  # of a tensor whose values are followed
 
 
@@ -100,28 +102,93 @@ def _seen(op: Operator, after: tuple[int, ...]) -> Nodes | None:
 def through(builder: Builder) -> Builder:
     """Return the builder of an operator that works on each value alone, which may stand within a chain.
 
-    There it works on the tensor before the chain, and the chain goes on behind it.
+    There it works on the tensors before the chain, and the chain goes on behind it. Of several tensors all must have
+    gone through the same chain, or be turned round alike.
     """
 
     def build(op: Operator) -> Node | Nodes | None:
-        view = op.scope.views.get(op.inputs[0])
-        if view is None or view.refusal is None:
+        tensors = [index for index in range(len(op.inputs)) if op.has(index) and not op.is_constant(index)]
+        view = _shared(op, tensors)
+        if view is None:
             return builder(op)
-        source, still = view.source, f"{op.output} as it was"
-        if op.inputs[0] not in op.scope.codes:
-            op.inputs[0] = source
+        if op.proto.op_type not in QUANTIZERS:
+            for index in range(len(op.inputs)):
+                if op.has(index) and index not in tensors:
+                    op.inputs[index] = _turned(op, index, view)
+        for index in tensors:
+            if op.inputs[index] not in op.scope.codes:
+                op.inputs[index] = op.scope.views[op.inputs[index]].source
         made = builder(op)
-        op.scope.applied.pop(op.output, None)  # it is in another shape
-        if refusal := op.scope.open.pop(op.output, None):
-            raise refusal
-        if isinstance(made, Node):
-            made, source = replace(made, output=still), still
-        elif op.output in op.scope.aliases:
-            return made
-        op.scope.views[op.output] = replace(view, source=source)
-        return made
+        return _behind(op, view, made, [op.inputs[index] for index in tensors])
 
     return build
+
+
+def _shared(op: Operator, tensors: Sequence[int]) -> View | None:
+    """Return the places that all tensors of an operator have in those before a chain, of the largest one; or None."""
+    views = [op.scope.views.get(op.inputs[index]) for index in tensors]
+    known = [view for view in views if view is not None and view.refusal is not None]
+    if not known or len(known) < len(views):
+        return None
+    shapes, largest = [_before(op.scope, view) for view in known], max(known, key=lambda view: view.places.size)
+    same = [np.array_equal(view.places, largest.places) for view in known]
+    if all(same) and len(set(shapes)) == 1:
+        return largest
+    for order in permutations(range(largest.places.ndim)):
+        turned = [
+            (np.arange(prod(shape)).reshape(shape), view.places) for shape, view in zip(shapes, known, strict=True)
+        ]
+        if all(
+            places.ndim == numbers.ndim == len(order) and np.array_equal(numbers.transpose(order), places)
+            for numbers, places in turned
+        ):
+            return largest
+    return None
+
+
+def _before(scope: Scope, view: View) -> tuple[int, ...]:
+    """Return the shape of the tensor before a chain."""
+    return scope.applied[view.source].shape if view.source in scope.open else scope.shapes[view.source]
+
+
+def _turned(op: Operator, index: int, view: View) -> str:
+    """Name a constant as it would stand beside the tensor before the chain."""
+    values, shape = op.number(index), view.places.shape
+    if values.ndim > len(shape) + 1:
+        op.fail(f"a constant of {values.ndim} axes beside a tensor of {len(shape) + 1}")
+    if values.size == 1:
+        turned = values.reshape(())
+    else:
+        try:
+            whole = np.broadcast_to(values, (1, *shape))
+        except ValueError:
+            op.fail(f"a constant of {values.shape} beside a tensor of (batch, {', '.join(map(str, shape))})")
+        turned = np.empty(view.places.size, values.dtype)
+        turned[view.places.ravel()] = whole.ravel()
+        turned = turned.reshape(1, *_before(op.scope, view))
+    name = f"{op.output}: {op.inputs[index]}"
+    op.scope.constants[name] = turned
+    return name
+
+
+def _behind(op: Operator, view: View, made: Node | Nodes | None, sources: Sequence[str]) -> Node | Nodes | None:
+    """Let the chain go on behind what was made of an operator on the tensors before the chain."""
+    scope, still = op.scope, f"{op.output} as it was"
+    nodes = made if isinstance(made, tuple) else (made,) if made is not None else ()
+    if nodes:
+        nodes = (*nodes[:-1], replace(nodes[-1], output=still))
+    elif op.output in scope.open:
+        scope.open[still] = scope.open.pop(op.output)
+    elif (target := scope.aliases.get(op.output)) in sources and target not in scope.views:
+        still = scope.aliases.pop(op.output)
+    elif op.output in scope.aliases:
+        return made
+    else:
+        still = view.source
+    if op.output in scope.applied:
+        scope.applied[still] = scope.applied.pop(op.output)
+    scope.views[op.output] = replace(view, source=still)
+    return nodes or made
 
 
 def in_any_order(builder: Callable[[Operator], graph.Dense]) -> Builder:
@@ -132,7 +199,13 @@ def in_any_order(builder: Callable[[Operator], graph.Dense]) -> Builder:
 
     def build(op: Operator) -> Node | Nodes | None:
         view, shapes = op.scope.views.get(op.inputs[0]), op.scope.shapes
-        if view is None or view.refusal is None or view.places.ndim > 1 or view.places.size < prod(shapes[view.source]):
+        if (
+            view is None
+            or view.refusal is None
+            or view.source in op.scope.open
+            or view.places.ndim > 1
+            or view.places.size < prod(shapes[view.source])
+        ):
             return builder(op)
         flat = op.inputs[0] = f"{op.output} of a map"
         shapes[flat] = view.places.shape
@@ -157,6 +230,8 @@ def _view(op: Operator, why: str) -> View:
     """Return the places of the values of input 0: where they were before the chain, or just there."""
     known = op.scope.views.get(op.inputs[0])
     refusal = Refusal(f"{op.scope.file}: node {op.name} ({op.proto.op_type}): {why}", why)
+    if known is not None and known.source in op.scope.open:
+        op.fail(f"it reads {op.inputs[0]}, which no table holds by itself: {op.scope.open[known.source].why}")
     if known is not None:
         return known if known.refusal is not None else replace(known, refusal=refusal)
     shape = op.shape(0)

@@ -19,10 +19,10 @@ from roundel.graph import Node
 
 ALONE = ("Clip", "DequantizeLinear", "IntQuant", "LeakyRelu", "Quant", "QuantizeLinear", "Relu", "Sigmoid", *UNARY)
 REDUCING = ("ReduceMax", "ReduceMean", "ReduceSum")
-CHAINED = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze", *REDUCING, "Gemm", "MatMul", *ALONE)
-"""Operators that may be steps of a chain, which only its end makes sense of."""
 STEPS = (*ALONE, *OTHERS, "Add", "Cast", "Div", "Max", "Min", "Mul", "Neg", "Sub", "Sum")
 """Operators that may be steps of a function of one value, which only its last one makes sense of."""
+CHAINED = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze", *REDUCING, "Gemm", "MatMul", *STEPS)
+"""Operators that may be steps of a chain, which only its end makes sense of."""
 LATE = ("Exp", "Log", "Sigmoid")
 """Functions that a host computes where no products lie behind: in 8 bits they would lose what order and size say."""
 PASSES = 12

@@ -63,8 +63,9 @@ def enlarged(factor, inner):
     return Network(source="image", input=U8, layers=layers, results=(layers[-1].name,))
 
 
-@pytest.mark.parametrize(("factor", "copies"), [((8, 8), 1), ((8, 4), 0), ((2, 16), 1)])
+@pytest.mark.parametrize(("factor", "copies"), [((8, 8), 2), ((8, 4), 0), ((2, 16), 4)])
 def test_only_more_than_four_columns_that_others_read_take_a_copy(factor, copies):
+    """Of as many tasks as a column becomes columns."""
     inner, last = (
         compile_network(enlarged(factor, inner), (3, 4, 9), engine("medium", memory=1 << 19)) for inner in (True, False)
     )
