@@ -72,11 +72,10 @@ def _nearest(op: Operator, axes: Axes) -> Node | tuple[Node, ...]:
     down, across = rows.after // rows.before, columns.after // columns.before
     if min(down, across) < 1 or (rows.before * down, columns.before * across) != (rows.after, columns.after):
         op.fail(f"expected rows and columns times whole numbers, not {_sizes(axes)}")
-    if max(down, across) > (MAX_FACTOR if down == across else MOST_APART):
-        op.fail(
-            f"expected rows and columns times at most {MAX_FACTOR}, or at most {MOST_APART} where the numbers differ, "
-            f"not {down} and {across}"
-        )
+    if down == across > MAX_FACTOR:
+        op.fail(f"expected rows and columns times at most {MAX_FACTOR}, not {down}")
+    if down != across and max(down, across) > MOST_APART:
+        op.fail(f"expected rows and columns times at most {MOST_APART} where they differ, not {down} and {across}")
     _check_values(op, axes)
     for axis, factor in zip(axes, (down, across), strict=True):
         if not _repeats(op, axis, factor):

@@ -180,6 +180,7 @@ def test_scales_that_only_repeat_although_they_are_no_whole_numbers(scale, tmp_p
         ([1, 1, np.nan, 2], "scales must be positive numbers, not nan"),
         ([1, 1, 0, 2], "scales must be positive numbers, not 0"),
         ([1, 1, 1000, 1000], "rows and columns times at most 64, not 1000"),
+        ([1, 1, 2, 5], "rows and columns times at most 4 where they differ, not 2 and 5"),
         ([1, 1, 2], "a scale or size for each of 4 axes, not 3"),
         ([1, 1, 2, 2, 2], "a scale or size for each of 4 axes, not 5"),
     ],
