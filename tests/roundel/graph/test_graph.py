@@ -12,6 +12,7 @@ from roundel.graph import (
     Clip,
     Concat,
     Conv,
+    Fill,
     Gate,
     Graph,
     LeakyRelu,
@@ -106,6 +107,15 @@ def test_windows_and_padding_are_counted_as_they_are_read():
     assert result_shape(pool, (4, 6, 7)) == (4, 4, 7)
     assert window_values(pool, (4, 6, 7), (4, 4, 7)) == 4 * 4 * 7 * 3 * 2
     assert (padded_shape(Relu(**ONE), (4, 6, 7)), window_values(Relu(**ONE), (4,), (4,))) == ((4, 6, 7), 0)
+
+
+def test_further_channels_stand_behind_the_others():
+    image = np.arange(2 * 3 * 5 * 7, dtype=np.float32).reshape(2, 3, 5, 7)
+    fill = Fill(**ONE, value=0.5, count=2)
+    made = fill.compute(image)
+    assert np.array_equal(made[:, :3], image)
+    assert (made[:, 3:] == 0.5).all()
+    assert result_shape(fill, (3, 5, 7)) == made.shape[1:] == (5, 5, 7)
 
 
 def test_shapes_that_do_not_fit_together():

@@ -430,6 +430,8 @@ FAULTS = {
                           {"s": np.array([0]), "e": np.array([1]), "a": np.array([0])}, "all images of the batch"),
     "too large a stride": ([("ConvTranspose", ["x", "w"], "y", {"strides": [17, 1]})],
                            {"w": np.ones((6, 1, 2, 2), np.float32)}, "strides must be at most 16, not 17"),
+    "no step within a kernel": ([("ConvTranspose", ["x", "w"], "y", {"dilations": [1, 0]})],
+                                {"w": np.ones((6, 1, 2, 2), np.float32)}, "dilations must be 2 numbers of 1 to"),
 }  # fmt: skip
 
 
