@@ -47,6 +47,8 @@ class LoweringBase:
     ----------
     notes
         After `layer`: what a user should know of it, a sentence each.
+    copies
+        After `layer`: layers that it needs before it, which make its last source.
     functions
         After `layer`: its activation with the error of its table, if it has one.
     """
@@ -61,6 +63,7 @@ class LoweringBase:
     before: tuple[float, float] = (0.0, 0.0)
     tied: Format | None = None
     notes: list[str] = field(default_factory=list)
+    copies: list[layers.Layer] = field(default_factory=list)
     functions: list[FunctionRow] = field(default_factory=list)
 
     def _common(self, output: Format) -> dict[str, Any]:

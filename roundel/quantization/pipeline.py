@@ -172,6 +172,8 @@ def quantize(
             lowered, layer = missing.lowered(lowered, tied.get(module.tensor))
             notes += lowered.notes
             functions += lowered.functions
+            for copied in lowered.copies:
+                inputs[-1] = flow.copied(copied, inputs[-1])
             error = flow.run(layer, inputs, reference)
             if isinstance(layer, Requantized | Concat):
                 choices.append(_choice(layer, inputs[0][1], error, reference))
@@ -229,6 +231,14 @@ class _Flow:
                 del self._values[name]
         return values
 
+    def copied(self, layer: Layer, source: tuple[Codes, Format]) -> tuple[Codes, Format]:
+        """Append a layer that copies a source to another format, run it, and return what it gives."""
+        codes = np.empty(source[0].shape, np.int16)
+        for part, step in steps_in_batches(layer, [source[0]]):
+            codes[part] = step.outputs
+        self.layers.append(layer)
+        return codes, layer.output
+
     def run(self, layer: Layer, inputs: list[tuple[Codes, Format]], reference: Reals) -> float:
         """Append a layer, run it, and give its `||O - O_q||^2`."""
         outputs, error = np.empty(reference.shape, np.int16), 0.0
@@ -255,7 +265,7 @@ class _Missing:
             self._found.append(error)
         try:
             options = replace(lowering.options, activation_error=MOST_ERROR)
-            return _lowered(replace(lowering, options=options, notes=[], functions=[]), tied)
+            return _lowered(replace(lowering, options=options, notes=[], copies=[], functions=[]), tied)
         except InputError:
             self.check()
             raise
@@ -270,7 +280,7 @@ class _Missing:
 def _lowered(lowering: ModuleLowering, tied: Format | None) -> tuple[ModuleLowering, Layer]:
     """Return a layer in the format that its result is tied to, in one of its own where it cannot have that."""
     if tied is not None:
-        apart = replace(lowering, tied=tied, notes=[], functions=[])
+        apart = replace(lowering, tied=tied, notes=[], copies=[], functions=[])
         try:
             return apart, apart.layer()
         except InputError:  # as for a function whose table does not reach so far: a copy joins it

@@ -25,6 +25,7 @@ from roundel.quantization.search import nearest_format
 from roundel.quantization.value_lowering import AverageLayer
 
 BIAS_WIDTH = 32
+FACTOR_BITS = 8  # signed, of factors of a gate: of unsigned ones of 8 bits only shifts make up for half
 MOST_UNITS = 2**27  # of a bias beside weights whose step may be wider: the engine's 29 bits, with room for zero points
 MULTIPLIER_BITS = 17  # of a mean whose number of taps is no power of two: 1 / taps to one part in 60,000
 ROOM = 8  # bits by which an exact mean is shifted left first: `fixed32` cannot multiply by 1 or more
@@ -163,7 +164,33 @@ class ScaledLowering(ModuleLowering):
         (_, x), (_, gate) = self.inputs
         if self._way.lift is not Lift.NONE:
             raise ValueError(f"{self.module.name}: a product of two tensors does not round by {self._rounding_name}")
-        return layers.Gate(**self._requantized(self._output()), x=x, gate=gate)
+        common = self._requantized(self._output())
+        if gate.zero or gate.width + (not gate.signed) > FACTOR_BITS:
+            gate = self._narrower(gate)
+            common["sources"] = (self.module.sources[0], self.copies[0].name)
+        return layers.Gate(**common, x=x, gate=gate)
+
+    def _narrower(self, gate: Format) -> Format:
+        """Copy factors to a format that the engine multiplies by, with all that the network's holds; return that.
+
+        The greatest factor stays exact, so that an open gate stays open.
+        """
+        least, most = (limit - gate.zero for limit in gate.limits)
+        signed, end = least < 0, 2 ** (FACTOR_BITS - 1)
+        scale = gate.scale * max(most / (end - 1), -least / end)
+        form = Format.of_scale(width=FACTOR_BITS - (not signed), signed=signed, scale=scale)
+        name = f"{self.module.name}: factors"
+        self.copies.append(
+            layers.Concat(
+                name=name, sources=self.module.sources[1:], output=form, inputs=(gate,), rounding=self._way.rounding,
+                requant=self.options.requant,
+            )
+        )  # fmt: skip
+        self.notes.append(
+            f"{self.module.name}: multipliers leave its factors {form.width} bits of {gate.width}: each is off by up "
+            f"to {scale / 2:.3g}"
+        )
+        return form
 
     def _average(self, node: AveragePool) -> Layer:
         """As for shifts, but 1 / taps is finer, as it is all that is not exact."""

@@ -39,7 +39,8 @@ def test_the_integers_are_near_onnxruntime(behind, scheme, tmp_path, seed):
     images = rng.normal(size=(6, *SHAPE)).astype(np.float32)
     quantized = quantize(read_onnx(saved(tmp_path, proto)), images, QuantizeOptions(requant=scheme))
     (gate,) = (layer for layer in quantized.network.layers if isinstance(layer, Gate))
-    assert (gate.gate.width, gate.gate.signed, gate.gate.scale <= 1 / 128) == (8, False, True)
+    width = 8 if scheme is Scheme.SHIFT else 7
+    assert (gate.gate.width, gate.gate.signed, gate.gate.scale <= 2.0**-width * 2.04) == (width, False, True)
     assert gate.x.signed is (behind == "Identity")
     (choice,) = (choice for choice in quantized.choices if choice.name == gate.name)
     assert choice.sqnr_db > 30
@@ -48,7 +49,7 @@ def test_the_integers_are_near_onnxruntime(behind, scheme, tmp_path, seed):
     (layer,) = (layer for layer in quantized.network.layers if layer.name == quantized.network.output_names[0])
     result = layer.output.decode(results[layer.name]).transpose(0, 3, 1, 2)
     noise = np.square(result - expected).mean() / np.square(expected).mean()
-    assert noise < 1e-3
+    assert noise < (1e-3 if scheme is Scheme.SHIFT else 2e-3)  # factors that are rounded again, to 7 bits
 
 
 def test_an_activation_belongs_to_the_product(tmp_path, seed):

@@ -7,9 +7,11 @@ import roundel
 from roundel.data import DETECTOR, DIGITS
 from roundel.frontend import read_onnx
 from roundel.golden.engine import Engine
-from roundel.golden.network import Add, AveragePool, Concat, Weighted, outputs
+from roundel.golden.network import Add, AveragePool, Concat, Gate, Weighted, outputs
 from roundel.golden.requant import Scheme
 from roundel.quantization import QuantizeOptions, quantize
+from tests.roundel.quantization.test_quantize_gates import SHAPE, excited
+from tests.support.onnx_models import model, saved
 from tests.support.ort_quantized import quantized, residual_files
 from tests.support.qdq_models import codes_of, every_tensor
 
@@ -65,6 +67,24 @@ def test_residual_networks(per_channel, signed, tmp_path):
     for scheme in SCHEMES:
         network = check_layers(path, images, scheme, {Weighted, Add, Concat, AveragePool})
         check_engine(network, images, "tiny" if scheme is Scheme.FIXED16 else "medium")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_squeeze_and_excite(scheme, signed, tmp_path):
+    """Factors lose a bit, or their zero point: the greatest stays exact, and products are off by two units."""
+    rows, weights = excited(np.random.default_rng(2))
+    images = np.random.default_rng(3).normal(size=(8, *SHAPE)).astype(np.float32)
+    path = quantized(saved(tmp_path, model(rows, SHAPE, weights)), tmp_path / "q.onnx", images, signed=signed)
+    network, apart = beside_onnxruntime(path, images, scheme)
+    [gate] = (layer for layer in network.layers if isinstance(layer, Gate))
+    assert (gate.gate.width, gate.gate.signed, gate.gate.zero) == (7, False, 0)
+    assert apart[gate].max() <= 2
+    assert all(units.max() <= 1 for layer, units in apart.items() if layer is not gate)
+    check_engine(network, images, "medium")
+    small = roundel.compress(path, images, requant=scheme.value)
+    assert small.report["drift"]["units"] <= 2
+    assert any(note.startswith("mul_n: multipliers leave its factors 7 bits of 8") for note in small.report["notes"])
 
 
 def test_the_detector_of_the_examples(tmp_path):
