@@ -4,6 +4,7 @@ from roundel.golden.engine.dispatch import EngineFault
 from roundel.golden.engine.fields import (
     COMMON,
     FIELDS,
+    HEAD_FIELDS,
     TOKEN_FLAGS,
     UNIT_OF,
     UNITS,
@@ -13,8 +14,9 @@ from roundel.golden.engine.fields import (
     known_fields,
     positions,
 )
+from roundel.golden.engine.heads import head_fields, head_units, pack_head
 from roundel.golden.engine.interpreter import Engine
-from roundel.golden.engine.params import CONFIGS, RESULT_WIDTH, EngineParams
+from roundel.golden.engine.params import CONFIGS, HEADS, RESULT_WIDTH, EngineParams
 from roundel.golden.engine.program import (
     DESCRIPTOR_BYTES,
     HEADER_BYTES,
@@ -57,6 +59,8 @@ __all__ = [
     "DESCRIPTOR_BYTES",
     "FIELDS",
     "HEADER_BYTES",
+    "HEADS",
+    "HEAD_FIELDS",
     "KEEP",
     "LAST",
     "MAGIC",
@@ -90,8 +94,11 @@ __all__ = [
     "WeightStep",
     "column_bytes",
     "field_limits",
+    "head_fields",
+    "head_units",
     "known_fields",
     "pack_column",
+    "pack_head",
     "pack_table",
     "positions",
     "table_bytes",

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.engine.fields import HEAD_FIELDS
+from roundel.golden.engine.heads import parts_of
 from roundel.golden.engine.program import Descriptor
 from roundel.golden.engine.registers import RECORD, TERMINATOR
 from roundel.golden.head import Boxes, HeadParams
@@ -20,36 +23,53 @@ class Scale:
     Attributes
     ----------
     descriptor
-        BOXES.
+        BOXES; its `HEAD_FIELDS` are 0 in an engine without other heads.
+    parts
+        Parts of a head that is not the plain one, as `HeadParams` takes them.
     cls, box
-        (rows, columns, classes) logits and (rows, columns, 4) distances.
+        (rows, columns, priors * logits) logits and (rows, columns, priors * numbers) numbers of boxes.
+    objectness, maxima
+        Bytes (rows, columns, priors) with products, and logits as in `cls` with peaks; else None.
     """
 
     descriptor: Descriptor
+    parts: dict[str, Any]
     cls: Ints
     box: Ints
+    objectness: Ints | None
+    maxima: Ints | None
 
     @classmethod
-    def of(cls, descriptor: Descriptor, memory: NDArray[np.uint8], lanes: int) -> "Scale":
-        """Read both tensors from the activation memory, (bytes,)."""
-        places = descriptor.width * descriptor.height
-        planes = [
-            _words(memory, descriptor.cls + plane * descriptor.cls_plane, places, lanes)
-            for plane in range(-(-descriptor.classes // lanes))
-        ]
-        shape = descriptor.height, descriptor.width, -1
-        logits = np.concatenate(planes, axis=1)[:, : descriptor.classes]
-        distances = _words(memory, descriptor.box, places, lanes)[:, :4]
+    def of(cls, descriptor: Descriptor, memory: NDArray[np.uint8], lanes: int, stream: bytes = b"") -> "Scale":
+        """Read the tensors from the activation memory, (bytes,); `stream` is its parameter stream.
+
+        Raises
+        ------
+        ValueError, EOFError
+            Fields that no head has, or a parameter stream of another length than its tables.
+        """
+        parts, priors = parts_of(descriptor, stream), descriptor.priors + 1
+
+        def read(name: str, channels: int, signed: bool) -> Ints:
+            return _map(descriptor, name, memory, lanes, channels, signed)
+
+        logits = priors * (descriptor.classes + ("softmax" in parts))
+        numbers = priors * 4 * (descriptor.bins if "distribution" in parts else 1)
+        cls_signed = bool(descriptor.cls_signed)
         return cls(
             descriptor=descriptor,
-            cls=_integers(logits, bool(descriptor.cls_signed)).reshape(shape),
-            box=_integers(distances, bool(descriptor.box_signed)).reshape(shape),
+            parts=parts,
+            cls=read("cls", logits, cls_signed),
+            box=read("box", numbers, bool(descriptor.box_signed)),
+            objectness=read("objectness", priors, False) if "products" in parts else None,
+            maxima=read("maxima", logits, cls_signed) if descriptor.peaks else None,
         )
 
     def head(self, nms: NmsParams) -> HeadParams:
         """Return the parameters of its box decoder, before that NMS unit."""
         descriptor, width = self.descriptor, min(8, nms.format.score_width - self.descriptor.score_shift)
         low, high = limits(width, bool(descriptor.cls_signed))
+        low, high = (low - high, high - low) if "softmax" in self.parts else (low, high)
         return HeadParams(
             columns=descriptor.width,
             rows=descriptor.height,
@@ -65,13 +85,21 @@ class Scale:
             cls_width=width,
             cls_signed=bool(descriptor.cls_signed),
             box_signed=bool(descriptor.box_signed),
+            objectness_signed=False,
+            **self.parts,
         )
 
     def decode(self, nms: NmsParams) -> Boxes:
         """Return the scale's boxes, before that NMS unit; none where the threshold is above all logits."""
         head = self.head(nms)
-        boxes = head.decode(self.cls, self.box)
+        boxes = head.decode(self.cls, self.box, self.objectness, self.maxima)
         return boxes if self.descriptor.threshold <= head.threshold else Boxes(*(values[:0] for values in boxes))
+
+
+def plain(descriptor: Descriptor) -> Descriptor:
+    """Return a BOXES as an engine without other heads sees it."""
+    values = {name: value for name, value in descriptor.values.items() if name not in HEAD_FIELDS}
+    return Descriptor(opcode=descriptor.opcode, values=values)
 
 
 def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
@@ -85,6 +113,15 @@ def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
         rows.append(RECORD.pack(**corners, score=score, label=label, index=index))
     end = RECORD.pack(label=TERMINATOR, index=len(rows))
     return b"".join(rows) + end, len(rows), verdict.overflow or len(verdict.malformed) > 0
+
+
+def _map(descriptor: Descriptor, name: str, memory: NDArray[np.uint8], lanes: int, channels: int, signed: bool) -> Ints:
+    """Read a map of that many channels, dense in planes, (rows, columns, channels)."""
+    places = descriptor.width * descriptor.height
+    first, pitch = getattr(descriptor, name), getattr(descriptor, f"{name}_plane")
+    planes = [_words(memory, first + plane * pitch, places, lanes) for plane in range(-(-channels // lanes))]
+    integers = _integers(np.concatenate(planes, axis=1)[:, :channels], signed)
+    return integers.reshape(descriptor.height, descriptor.width, channels)
 
 
 def _words(memory: NDArray[np.uint8], word: int, count: int, lanes: int) -> NDArray[np.uint8]:

@@ -142,7 +142,34 @@ _BOXES = (
     Item("threshold", 16, "least logit of a box", signed=True),
     Item("shift", 8, "left shift of a distance to a corner's unit", signed=True),
     Item("score_shift", 8, "left shift of a logit to a score"),
+    Item("priors", 4, "boxes of a location, less one; ignored, as all that follow, by an engine without `heads`"),
+    Item("score_form", 2, "0 logits, 1 products of two sigmoids, 2 softmax"),
+    Item("box_form", 3, "0 distances, 1 distributions, 2 powers of two, 3 centres and sizes, 4 corners"),
+    Item("every_class", 1, "every class above the thresholds makes a box, not only the best"),
+    Item("peaks", 1, "only a logit that equals that of `maxima` makes a box"),
+    Item("has_place", 1, "locations are where `step` and `origin` say"),
+    Item("spare_2", 4),
+    Item("objectness", 24, "first word of the objectness, for products"),
+    Item("cls_fraction", 4, "fraction bits of a logit, for a softmax"),
+    Item("box_fraction", 4, "fraction bits of a bin's logit, for distributions"),
+    Item("maxima", 24, "first word of the greatest logits around each, for `peaks`"),
+    Item("cost_fraction", 4, "fraction bits of the cost of a softmax"),
+    Item("background", 1, "the background is the last logit, not the first"),
+    Item("spare_3", 3),
+    Item("bins", 6, "bins of a distribution"),
+    Item("most", 12, "greatest cost of a box, of products and softmaxes"),
+    Item("spare_4", 14),
+    Item("step", 32, "from location to location, in 1/64 of a coordinate's unit"),
+    Item("origin", 32, "place of the first location, in the same", signed=True),
+    Item("box_plane", 32, "words from plane to plane of the boxes' numbers; for more than one plane"),
+    Item("objectness_plane", 32, "words from plane to plane of the objectness; for more than one plane"),
+    Item("maxima_plane", 32, "words from plane to plane of `maxima`"),
+    Item("parameters_offset", 30, "outer address of the tables, within their region"),
+    Item("parameters_region", 2, "region of the tables"),
+    Item("parameters_bytes", 32, "bytes of the tables; 0: none are read"),
 )
+HEAD_FIELDS = tuple(item.name for item in _BOXES[[item.name for item in _BOXES].index("priors") :])
+"""Fields of BOXES that only engines with `heads` know, the last ones; all are 0 in the plain head."""
 
 FIELDS: dict[Opcode, tuple[Item, ...]] = {
     Opcode.END: COMMON,
@@ -154,14 +181,15 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
 """The fields of every operation from bit 0 up."""
 
 
-def known_fields(opcode: Opcode, *, activation: bool, gates: bool = False) -> tuple[Item, ...]:
+def known_fields(opcode: Opcode, *, activation: bool, gates: bool = False, heads: bool = False) -> tuple[Item, ...]:
     """Return the fields that an engine has room for, from bit 0 up.
 
     Without `gates` all but `has_gate` and `flip_gate`, which are the last; without an activation unit either all but
-    `activation`, which is before them.
+    `activation`, which is before them. Without `heads` all but `HEAD_FIELDS`, the last of BOXES.
     """
     left_out = {"has_gate", "flip_gate"} if not gates else set()
     left_out |= {"activation"} if not (activation or gates) else set()
+    left_out |= set(HEAD_FIELDS) if opcode is Opcode.BOXES and not heads else set()
     return tuple(item for item in FIELDS[opcode] if item.name not in left_out)
 
 

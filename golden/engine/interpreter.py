@@ -11,7 +11,7 @@ import numpy as np
 
 from roundel.golden.activation import ActivationTable
 from roundel.golden.codec import CodecError
-from roundel.golden.engine.boxes import Scale, records
+from roundel.golden.engine.boxes import Scale, plain, records
 from roundel.golden.engine.compute import (
     FLIP,
     Bytes,
@@ -142,7 +142,7 @@ class Engine:
                     outer[:] = self.memory[held[:size]]
 
     def _stream(self, descriptor: Descriptor, prefix: str, index: int) -> bytes:
-        """Return one of a COMPUTE's streams, whole."""
+        """Return one of a descriptor's streams, whole."""
         region, offset, size = (getattr(descriptor, f"{prefix}_{name}") for name in ("region", "offset", "bytes"))
         held = self.outer.span(Region(region), offset, size)
         if held is None:
@@ -211,7 +211,9 @@ class Engine:
 
     def _boxes(self, descriptor: Descriptor, index: int) -> None:
         assert self.params.nms is not None  # or it had not been fetched
-        self.scales.append(Scale.of(descriptor, self.memory, self.params.lanes))
+        descriptor = descriptor if self.params.heads else plain(descriptor)
+        tables = self._stream(descriptor, "parameters", index) if descriptor.parameters_bytes else b""
+        self.scales.append(Scale.of(descriptor, self.memory, self.params.lanes, tables))
         if descriptor.last:
             data, self.boxes, dropped = records(self.params.nms, self.scales)
             self.dropped |= dropped

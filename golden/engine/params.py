@@ -16,6 +16,8 @@ from roundel.golden.rounding import Rounding
 
 SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.FLOAT32)
 RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
+HEADS = ("priors", "product", "softmax", "dfl", "centre", "corners")
+"""What a box unit may know beside the plain head."""
 USUAL_FIFO = 64  # words before the activation unit, where nothing else is asked for
 
 
@@ -66,6 +68,9 @@ class EngineParams(Params):
     gates
         Whether a depthwise COMPUTE can have its weights from the activation memory: a map times factors that the
         network makes.
+    heads
+        What the box unit knows beside the plain head: of `priors`, `product`, `softmax`, `dfl`, `centre` and
+        `corners`, see docs/heads.md. All but `priors` bring it along. In the golden model alone so far.
     nms
         The PSRR-MaxpoolNMS unit, or its keyword arguments; None: an engine without boxes.
 
@@ -97,6 +102,7 @@ class EngineParams(Params):
     act_lanes: int = 0
     act_fifo: int = 0
     gates: bool = False
+    heads: tuple[str, ...] = ()
     nms: NmsParams | None = None
 
     def __post_init__(self) -> None:
@@ -150,7 +156,17 @@ class EngineParams(Params):
 
     def _check_boxes(self) -> None:
         """Raise ValueError unless the box unit can feed the suppression unit, and its records hold the boxes."""
+        if isinstance(self.heads, str):
+            self._set(heads=(self.heads,))
+        if not isinstance(self.heads, tuple):
+            raise TypeError(f"heads must be a list of {', '.join(HEADS)}, not {self.heads!r}")
+        for name in self.heads:
+            if name not in HEADS:
+                raise ValueError(f"heads must be of {', '.join(HEADS)}, not {name!r}")
+        self._set(heads=tuple(name for name in HEADS if name in self.heads))
         if self.nms is None:
+            if self.heads:
+                raise ValueError(f"heads must be empty in an engine without nms, not {', '.join(self.heads)}")
             return
         if self.nms.lanes != 1 or self.nms.format.form is not Form.CORNERS:
             raise ValueError("nms must take one box a beat (lanes=1) in the form `corners`")
@@ -230,7 +246,8 @@ class EngineParams(Params):
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one; `activation` and `gates` are left out unless true.
+            Plain values by name; `nms` is None without one; `activation` and `gates` are left out unless true, and so
+            are empty `heads`.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
@@ -240,6 +257,8 @@ class EngineParams(Params):
             values["activation"] = True
         if self.gates:
             values["gates"] = True
+        if self.heads:
+            values["heads"] = list(self.heads)
         return values | {"nms": None if self.nms is None else self.nms.contract()}
 
     @property
@@ -276,13 +295,13 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, _BOXES)
-_GATED: tuple[Any, ...] = (*_SHARED[:-2], True, _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, (), _BOXES)
+_GATED: tuple[Any, ...] = (*_SHARED[:-3], True, (), _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
     #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales,
-    #       act_lanes, act_fifo, gates, nms
+    #       act_lanes, act_fifo, gates, heads, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_GATED),

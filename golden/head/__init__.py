@@ -11,14 +11,35 @@ from roundel.golden.head.lengths import (
     SideParams,
 )
 from roundel.golden.head.params import MAX_CLASSES, MAX_STRIDE, SHIFTS, Boxes, HeadParams, decode, neighbourhoods
+from roundel.golden.head.powers import (
+    EXPONENT,
+    INDEX,
+    LOGARITHMS,
+    PER_NAT,
+    POWERS,
+    TERM,
+    WIDEST,
+    exponents,
+    length,
+    logarithm,
+    mantissa,
+    terms,
+)
 from roundel.golden.head.scores import ProductParams, SoftmaxParams, cost_fraction, most_cost
 
 __all__ = [
     "BINS",
+    "EXPONENT",
+    "INDEX",
+    "LOGARITHMS",
     "MAX_CLASSES",
     "MAX_STRIDE",
     "MOST_PRIORS",
+    "PER_NAT",
+    "POWERS",
     "SHIFTS",
+    "TERM",
+    "WIDEST",
     "BoxForm",
     "Boxes",
     "Centre",
@@ -34,8 +55,13 @@ __all__ = [
     "SoftmaxParams",
     "cost_fraction",
     "decode",
+    "exponents",
+    "length",
     "log_sigmoid",
+    "logarithm",
+    "mantissa",
     "most_cost",
     "neighbourhoods",
     "side_logarithms",
+    "terms",
 ]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from roundel.compiler.area import Place
 from roundel.compiler.tensor import Tensor
-from roundel.golden.engine import RECORD, EngineParams, Region
+from roundel.golden.engine import RECORD, EngineParams, Region, head_fields, head_units
 from roundel.golden.errors import InputError
 from roundel.golden.head import HeadParams
 from roundel.golden.network import Network
@@ -22,15 +22,34 @@ class Head:
         The layers that give its logits and its distances.
     params
         Parameters of the box decoder for this scale.
+    objectness, maxima
+        The layers that give its objectness, where it has products, and the greatest logits around each, where it has
+        peaks; else empty.
     """
 
     cls: str
     box: str
     params: HeadParams
+    objectness: str = ""
+    maxima: str = ""
+
+    @property
+    def maps(self) -> dict[str, str]:
+        """The layers of its maps, by the fields of BOXES that say where they are."""
+        layers = {name: getattr(self, name) for name in ("cls", "box", "objectness", "maxima")}
+        return {name: layer for name, layer in layers.items() if layer}
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels of the maps that it needs."""
+        params = self.params
+        counts = {"cls": params.priors * params.logits, "box": params.priors * params.numbers}
+        counts |= {"objectness": params.priors} if params.products is not None else {}
+        return counts | ({"maxima": params.priors * params.logits} if params.peaks else {})
 
 
 class DetectorScale(Protocol):
-    """Names of the outputs that hold the logits and the distances of one scale."""
+    """Names of the outputs that hold the maps of one scale."""
 
     @property
     def cls(self) -> str:
@@ -39,7 +58,12 @@ class DetectorScale(Protocol):
 
     @property
     def box(self) -> str:
-        """Name of the output that holds the distances."""
+        """Name of the output that holds the numbers of boxes."""
+        ...
+
+    @property
+    def objectness(self) -> str:
+        """Name of the output that holds the objectness; empty where there is none."""
         ...
 
 
@@ -75,7 +99,12 @@ def heads_of(detector: HeadedDetector, network: Network, results: Mapping[str, s
     """
     layers = results or {}
     return tuple(
-        Head(cls=layers.get(scale.cls, scale.cls), box=layers.get(scale.box, scale.box), params=params)
+        Head(
+            cls=layers.get(scale.cls, scale.cls),
+            box=layers.get(scale.box, scale.box),
+            objectness=layers.get(scale.objectness, scale.objectness),
+            params=params,
+        )
         for scale, params in zip(detector.scales, detector.heads(network, results), strict=True)
     )
 
@@ -108,10 +137,16 @@ def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: Engin
                 raise InputError(
                     f"{head.cls}: {name}: expected the box unit's {expected}, not {getattr(decoder, name)}"
                 )
-        for name, channels in ((head.cls, decoder.classes), (head.box, 4)):
-            expected = (decoder.rows, decoder.columns, channels)
-            if name not in tensors or tensors[name].shape != expected:
-                raise InputError(f"{name}: expected a layer's result of {expected} for the head")
+        missing = [name for name in head_units(decoder) if name not in params.heads]
+        if missing and (missing != ["priors"] or not params.heads):
+            wanted = ",".join([*params.heads, *missing])
+            raise InputError(f"{head.cls}: the engine's box unit does not know {missing[0]}: --set heads=[{wanted}]")
+        if head.maps.keys() != head.channels.keys():
+            raise InputError(f"{head.cls}: expected maps {', '.join(head.channels)}, not {', '.join(head.maps)}")
+        for name, channels in head.channels.items():
+            layer, expected = head.maps[name], (decoder.rows, decoder.columns, channels)
+            if layer not in tensors or tensors[layer].shape != expected:
+                raise InputError(f"{layer}: expected a layer's result of {expected} for the head")
 
 
 def records_bytes(params: EngineParams) -> int:
@@ -119,33 +154,43 @@ def records_bytes(params: EngineParams) -> int:
     return RECORD.size * (params.nms.capacity + 1) if params.nms else 0
 
 
-def boxes_fields(head: Head, cls: Place, box: Place, offset: int, *, last: bool) -> dict[str, int]:
+def boxes_fields(
+    head: Head, places: Mapping[str, Place], tables: Mapping[str, int], offset: int, *, last: bool
+) -> dict[str, int]:
     """Return the fields of a BOXES descriptor.
 
     Parameters
     ----------
     head
         The scale.
-    cls, box
+    places
         Where its maps are on chip.
+    tables
+        Offset and size of its tables in region `PROGRAM`; empty without tables.
     offset
         Where the records of all scales go in region `OUTPUT`, bytes.
     last
         Whether it is the last scale, with which records are written.
     """
     params = head.params
-    return {
-        "cls": cls.word,
-        "cls_plane": cls.plane,
-        "cls_signed": int(params.cls_signed),
-        "box": box.word,
-        "box_signed": int(params.box_signed),
-        "width": params.columns,
-        "height": params.rows,
-        "stride": params.stride.bit_length() - 1,
-        "classes": params.classes,
-        "threshold": params.threshold,
-        "shift": params.shift,
-        "score_shift": params.score_shift,
-        "last": int(last),
-    } | ({"region": Region.OUTPUT, "offset": offset} if last else {})
+    plain = params.numbers == 4 and params.priors == 1
+    fields = {name: place.word for name, place in places.items()}
+    fields |= {f"{name}_plane": place.plane for name, place in places.items() if name != "box" or not plain}
+    fields |= {f"parameters_{name}": value for name, value in tables.items()}
+    return (
+        fields
+        | {
+            "cls_signed": int(params.cls_signed),
+            "box_signed": int(params.box_signed),
+            "width": params.columns,
+            "height": params.rows,
+            "stride": params.stride.bit_length() - 1,
+            "classes": params.classes,
+            "threshold": params.threshold,
+            "shift": params.shift,
+            "score_shift": params.score_shift,
+            "last": int(last),
+        }
+        | head_fields(params)
+        | ({"region": Region.OUTPUT, "offset": offset} if last else {})
+    )

@@ -96,10 +96,10 @@ def lower(work: Compilation) -> None:
     InputError
         A layer that the engine cannot run, or a head that does not fit its tensors.
     """
-    heads = {name for head in work.heads for name in (head.cls, head.box)}
+    heads = {name for head in work.heads for name in head.maps.values()}
     work.lowered = lowered = lower_network(work.network, work.shape, work.params, heads)
     check_heads(work.heads, lowered.tensors, work.params)
-    work.headed = {name: lowered.dense(name) for head in work.heads for name in (head.cls, head.box)}
+    work.headed = {name: lowered.dense(name) for head in work.heads for name in head.maps.values()}
     lowered.check_sums()
 
 
@@ -174,6 +174,8 @@ PASSES: tuple[Pass, ...] = (lower, plan, place, schedule, order, assemble)
 def _descriptor(task: Task, base: int) -> Descriptor:
     """Return the descriptor of a task, its streams counted from `base` on."""
     values = dict(task.values)
+    if task.opcode is Opcode.BOXES and values.get("parameters_bytes"):
+        values["parameters_offset"] += base
     if task.opcode is Opcode.COMPUTE:
         for name in ("parameters_offset", *([] if values.get("has_gate") else ["weights_offset"])):
             values[name] += base

@@ -13,7 +13,7 @@ from roundel.compiler.operation import Operation
 from roundel.compiler.planning import Plan, roles
 from roundel.compiler.tensor import Storage, Tensor
 from roundel.compiler.tokens import Task, conflict, outer_line
-from roundel.golden.engine import Opcode, Region, WeightStep, field_limits, pack_column
+from roundel.golden.engine import Opcode, Region, WeightStep, field_limits, pack_column, pack_head
 from roundel.golden.rounding import Ints
 
 NO_LAYER = field_limits(Opcode.COMPUTE, "layer")[1]
@@ -72,13 +72,15 @@ class Schedule:
             Where the records go in region `OUTPUT`, bytes.
         """
         for head in heads:
-            maps = [tensors[name] for name in (head.cls, head.box)]
-            cls, box = (self._resident(tensor.storage) for tensor in maps)
-            values = boxes_fields(head, cls, box, offset, last=head is heads[-1])
+            maps = {name: tensors[layer].storage for name, layer in head.maps.items()}
+            places = {name: self._resident(storage) for name, storage in maps.items()}
+            stream = pack_head(head.params)
+            tables = self.streams.put(stream) if stream else {}
+            values = boxes_fields(head, places, tables, offset, last=head is heads[-1])
             span = np.array([[offset, offset + records_bytes(self.streams.params)]])
             self._add(
                 Opcode.BOXES, head.cls, values,
-                reads=np.concatenate([_all(cls, maps[0].storage), _all(box, maps[1].storage)]),
+                reads=np.concatenate([_all(places[name], storage) for name, storage in maps.items()]),
                 writes=outer_line(Region.OUTPUT, span),
             )  # fmt: skip
 

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.errors import InputError
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.boxes.best import BestClass
 from roundel.hw.engine.boxes.corners import BoxCorners
@@ -31,6 +32,9 @@ class Boxes(Component):
     def __init__(self, params: EngineParams):
         if params.nms is None:
             raise ValueError("nms must be given for an engine with boxes")
+        if params.heads:
+            known = ", ".join(params.heads)
+            raise InputError(f"heads: expected none, as hardware decodes the plain head alone so far, not {known}")
         self.params, self.nms = params, params.nms
         super().__init__(
             unit=In(

@@ -6,7 +6,6 @@ import numpy as np
 
 from roundel.golden.engine import (
     DESCRIPTOR_BYTES,
-    FIELDS,
     HEADER_BYTES,
     RECORD,
     Descriptor,
@@ -14,6 +13,7 @@ from roundel.golden.engine import (
     Opcode,
     Program,
     Region,
+    known_fields,
 )
 from roundel.runtime.programs.boxes import boxes
 from roundel.runtime.programs.broken import Break, break_image, break_steps
@@ -142,7 +142,8 @@ def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
     made.append(Descriptor(opcode=Opcode.END, values={"layer": draw.field(24, 0)}))
     data = bytearray(Program(fingerprint=params.fingerprint, descriptors=tuple(made)).pack())
     for number, descriptor in enumerate(made):
-        used = -(-sum(item.bits for item in FIELDS[descriptor.opcode]) // 8)
+        known = known_fields(descriptor.opcode, activation=True, gates=True, heads=bool(params.heads))
+        used = -(-sum(item.bits for item in known) // 8)
         if draw.chance(0.5):
             start = HEADER_BYTES + number * DESCRIPTOR_BYTES
             data[start + used : start + DESCRIPTOR_BYTES] = draw.rng.bytes(DESCRIPTOR_BYTES - used)
@@ -155,5 +156,6 @@ def _spare(draw: Draw, params: EngineParams, opcode: Opcode) -> dict[str, int]:
     """Fields that nothing depends on."""
     ignored = ["spare", "layer", *([] if params.act_lanes else ["activation"])]
     ignored += [] if params.gates else ["has_gate", "flip_gate"]
-    names = {item.name: item.bits for item in FIELDS[opcode] if item.name.startswith(tuple(ignored))}
+    known = known_fields(opcode, activation=True, gates=True, heads=bool(params.heads))
+    names = {item.name: item.bits for item in known if item.name.startswith(tuple(ignored))}
     return {name: draw.field(bits, 0) for name, bits in names.items()}
