@@ -204,7 +204,7 @@ class Stream:
         self._bytes = 0  # of them, those that nobody has asked for
         self._burst = Burst(0, 0, False)
         self._used = 0  # beats of the burst
-        self._left: list[tuple[int, int]] = []  # bursts that are used up: their beats, and `beats` at their end
+        self._left: list[tuple[Burst, int]] = []  # bursts that are used up, and `beats` at their end
 
     def upto(self, more: int) -> Generator[int | Event, None, int]:
         """Ask for so many more bytes; returns when the last of them is there."""
@@ -212,18 +212,27 @@ class Stream:
         self._bytes -= more
         while self._bytes < 0:
             if self._used == self._burst.beats:
+                self._make_room()
                 self._burst, self._used = (yield from self.reader.channels[self.channel].receive()), 0
                 self.begun = self.begun or self._burst.start
             beats = min(-(self._bytes // bus), self._burst.beats - self._used)
             self._used, self._bytes, self.beats = self._used + beats, self._bytes + beats * bus, self.beats + beats
             if self._used == self._burst.beats:
-                self._left.append((self._burst.beats, self.beats))
+                self._left.append((self._burst, self.beats))
         return self._burst.start + self._used - 1
+
+    def _make_room(self) -> None:
+        """Let what has come leave at once, where there is no room for another burst before that."""
+        params, held = self.reader.params, sum(burst.beats for burst, _ in self._left)
+        if held > params.fifo - params.burst:
+            for burst, _ in self._left:
+                self.reader.release(self.channel, burst.beats, burst.start + burst.beats - 1)
+            self._left.clear()
 
     def taken(self, cycle: int) -> None:
         """Note that what was asked for is taken by then, a beat a cycle."""
-        for beats, end in self._left:
-            self.reader.release(self.channel, beats, cycle - (self.beats - end))
+        for burst, end in self._left:
+            self.reader.release(self.channel, burst.beats, cycle - (self.beats - end))
         self._left.clear()
 
     def rest(self, cycle: int) -> Process:

@@ -127,7 +127,7 @@ class Model:
         end = self.clock.now - 1
         for job in self.jobs:
             queue = self.queues[UNIT_OF[job.descriptor.opcode]]
-            come, beats = yield from self._take()
+            come, beats = yield from self._take(queue)
             end = max(end + pieces, come)
             while queue.waiting or queue.coming:
                 yield self.change
@@ -142,14 +142,23 @@ class Model:
             yield from self.reader.transfer(Transfer(FETCH, address + index * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES))
             yield self.clock.now + 1
 
-    def _take(self) -> Generator[int | Event, None, tuple[int, list[int]]]:
-        """Wait for a whole transfer; returns the cycle of its last beat, and the beats of its bursts."""
-        beats = []
+    def _take(self, queue: Queue | None = None) -> Generator[int | Event, None, tuple[int, list[int]]]:
+        """Wait for a whole transfer; returns the cycle of its last beat, and the beats of its bursts that are left.
+
+        Where there is no room for the next burst, those before leave: to a queue, when that has room for a descriptor.
+        """
+        beats: list[int] = []
         while True:
             burst = yield from self.reader.channels[FETCH].receive()
             beats.append(burst.beats)
+            last = burst.start + burst.beats - 1
             if burst.final:
-                return burst.start + burst.beats - 1, beats
+                return last, beats
+            if sum(beats) > self.params.fifo - self.params.burst:
+                while queue is not None and (queue.waiting or queue.coming):
+                    yield self.change
+                self._taken(beats, max(last, self.clock.now + sum(beats)))
+                beats.clear()
 
     def _taken(self, beats: list[int], end: int) -> None:
         """Bursts leave the channel one after the other, up to that cycle."""

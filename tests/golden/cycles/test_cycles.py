@@ -1,5 +1,6 @@
 """The cycle model against the RTL of the engine, layer by layer."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -108,6 +109,28 @@ def test_slow_and_fast_memories(delay, misses):
     builder.conv(builder.conv("image", 16, 3), 16, 3, 2)
     image = np.random.default_rng(1).integers(0, 256, (16, 16, 16))
     assert Both(EngineParams(**CONFIGS["small"]), builder.network(), image, delay=delay).misses == misses
+
+
+@pytest.mark.parametrize(("config", "burst", "fifo", "part"), [("small", 16, 16, 0.05), ("tiny", 4, 8, 0.15)])
+def test_what_is_longer_than_a_fifo_leaves_it_while_it_comes(config, burst, fifo, part):
+    """Descriptors, columns' parameters and weight blocks: there is no room for the burst that has their ends before."""
+    params = EngineParams(**CONFIGS[config] | {"burst": burst, "fifo": fifo, "nms": None})
+    for seed in range(2):
+        result = Both(params, *engine_network(seed, layers=5, size=24, areas=False))
+        assert abs(result.misses.get("cycles", 0)) <= part * result.cycles
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("fields", [{}, {"burst": 1, "fifo": 2}, {"burst": 16, "fifo": 16, "act_lanes": 1}])
+def test_no_program_stalls_in_the_model(config, fields):
+    """All that the array does lies within, and a FIFO of usual length makes no program longer."""
+    usual = EngineParams(**CONFIGS[config] | {"act_lanes": fields.get("act_lanes", 0), "nms": None})
+    params = replace(usual, **fields)
+    network, image = engine_network(1, layers=4, size=12, channels=40, activations="act_lanes" in fields)
+    program = np.frombuffer(compile_network(network, image.shape, params).image, np.uint8)
+    rows, cycles = predict(params, program)
+    assert sum(row.computing for row in rows) < cycles
+    assert cycles >= predict(usual, program)[1]
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])
