@@ -111,7 +111,7 @@ def plan(package: str) -> Plan:
 @pytest.mark.parametrize(
     ("package", "rooms", "floors", "arrows"),
     [
-        ("roundel", 15, 8, 60),
+        ("roundel", 16, 8, 64),
         ("roundel.hw", 11, 8, 60),
         ("roundel.golden", 16, 8, 64),
         ("roundel.sim", 12, 8, 60),

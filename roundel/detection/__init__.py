@@ -1,5 +1,6 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
+from roundel.detection.decoding import corners, scores
 from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector
 from roundel.detection.detector_file import load, written
@@ -19,10 +20,12 @@ __all__ = [
     "Scale",
     "Scenes",
     "accuracy",
+    "corners",
     "evaluate",
     "load",
     "parse_image",
     "read_scenes",
+    "scores",
     "suppress",
     "written",
 ]

@@ -1,0 +1,167 @@
+"""Recognises what the tail of a detector computes, by running it: never by names."""
+
+from ast import literal_eval
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from roundel.detection import Detector
+from roundel.frontend import Examination
+from roundel.golden.head import BoxForm, Side
+from roundel.recognition.assembly import Channel, FittedPrior, assemble
+from roundel.recognition.box_fit import Attempt, FittedBox, fit_box
+from roundel.recognition.locating import locate, tables
+from roundel.recognition.samples import Samples, draw_samples, groups_of
+from roundel.recognition.score_fit import ScoreKind, Scores, score_columns, scores_of
+from roundel.recognition.selection import known_of, with_selection
+from roundel.recognition.tail import NotRecognised, Tail, find_tail, told
+from roundel.recognition.verification import verified
+
+SEED = 1
+SHOWN = 3  # forms that a message lists
+
+
+@dataclass(frozen=True, eq=False)
+class Recognised:
+    """A detector whose tail is known.
+
+    Attributes
+    ----------
+    tail
+        The tail, with the head convolutions before it.
+    detector
+        How boxes follow from the head convolutions, split by kind.
+    outputs
+        The channels of each of the detector's outputs.
+    notes
+        What was taken by convention, and how far the tail is from the detector on fresh tensors.
+    """
+
+    tail: Tail
+    detector: Detector
+    outputs: dict[str, tuple[Channel, ...]]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A tail that is no known form: `why` in one line."""
+
+    why: str
+
+
+def recognise(examination: Examination, seed: int = SEED) -> Recognised | Unknown | None:
+    """Recognise the tail of a detector.
+
+    Parameters
+    ----------
+    examination
+        The network.
+    seed
+        Of the random tensors that the tail runs on.
+
+    Returns
+    -------
+    Recognised, Unknown or None
+        None of a network that does not end in maps of convolutions with something behind them.
+    """
+    try:
+        tail = find_tail(examination)
+        return None if tail is None else _recognised(tail, np.random.default_rng(seed))
+    except NotRecognised as reason:
+        return Unknown(f"the head is not recognised: {reason}")
+
+
+def _recognised(tail: Tail, rng: np.random.Generator) -> Recognised:
+    if not tail.dense:
+        raise NotRecognised(f"{told(tail.selects)} read the head convolutions directly: no boxes lie before")
+    model = tail.model(tail.dense)
+    made = tables(tail, locate(tail, model, rng))
+    if not made:
+        raise NotRecognised(f"no tensor of {told(tail.dense)} has rows that belong to one location each")
+    priors, notes = _priors(draw_samples(tail, model, groups_of(tail, made), rng))
+    assembled = assemble(tail, priors, _class_names(tail), known_of(tail))
+    notes.append(verified(tail, model, assembled, rng))
+    if tail.selects:
+        assembled, note = with_selection(tail, assembled, rng)
+        notes.append(note)
+    return Recognised(tail, assembled.detector, assembled.outputs, tuple(notes))
+
+
+def _priors(samples: Sequence[Samples]) -> tuple[list[FittedPrior], list[str]]:
+    """Fit all boxes of all grids."""
+    found, failed, notes = [], list[str](), dict[str, None]()
+    for part in samples:
+        for box in range(part.boxes):
+            fitted = _fit(part, box)
+            if isinstance(fitted, str):
+                failed.append(fitted)
+                break
+            prior, said = fitted
+            found.append(prior)
+            notes.update(dict.fromkeys(said))
+    grids = {prior.grid for prior in found}
+    missing = [part.grid for part in samples if part.grid not in grids]
+    if not found or missing:
+        raise NotRecognised(failed[0] if failed else "no boxes at any location")
+    return found, list(notes)
+
+
+def _fit(samples: Samples, box: int) -> tuple[FittedPrior, list[str]] | str:
+    """Fit a box and its scores; the reason where that fails."""
+    columns = score_columns(samples, box)
+    scores = scores_of(columns)
+    where = f"{samples.grid[0]} x {samples.grid[1]} locations of {told(sorted({name for name, _ in samples.columns}))}"
+    scoring = {item.column for item in columns if item.kind is not ScoreKind.RAW}
+    attempts: list[Attempt] = []
+    for chosen in _quadruples(samples, box, scoring):
+        fitted, tried = fit_box(samples, box, chosen)
+        attempts += tried
+        if fitted is None:
+            continue
+        if scores is None:
+            return f"{where}: boxes are {fitted.form}, but no column is a sigmoid, a product of two or a softmax"
+        scores, notes = _with_objectness(samples, fitted, scores)
+        return FittedPrior(samples.group, box, fitted, scores), notes
+    if not attempts:
+        return f"{where}: no four columns that could be a box"
+    nearest = sorted(attempts, key=lambda item: item.apart)[:SHOWN]
+    forms = ", ".join(f"{item.form} off by {item.apart:.2g}" for item in nearest)
+    return f"{where}: no form fits four columns: {forms} (of the largest value)"
+
+
+def _quadruples(samples: Samples, box: int, scoring: set[int]) -> Iterator[list[int]]:
+    """Give columns that may be a box: the first four of a tensor that change, then of all tensors together."""
+    moving = np.nan_to_num(np.abs(samples.moves[:, :, box])).max(axis=(0, 1)) > 0
+    left = [column for column in range(len(samples.columns)) if column not in scoring and moving[column]]
+    for tensor in dict.fromkeys(name for name, _ in samples.columns):
+        own = [column for column in samples.tensor_columns(tensor) if column in left]
+        if len(own) >= 4:
+            yield own[:4]
+    tensors = {samples.columns[column][0] for column in left}
+    if len(tensors) > 1 and len(left) >= 4:
+        yield left[:4]
+
+
+def _with_objectness(samples: Samples, box: FittedBox, scores: Scores) -> tuple[Scores, list[str]]:
+    """Take the first sigmoid behind anchors as objectness: YOLOv3, v5, v7 and X leave the product to the user."""
+    anchors = box.form is BoxForm.CENTRE and box.side in (Side.EXP, Side.SQUARE_SIGMOID)
+    together = samples.columns[scores.columns[0]][0] == samples.columns[box.columns[0]][0]
+    if scores.kind is not ScoreKind.SIGMOID or not anchors or not together or len(scores.classes) < 2:
+        return scores, []
+    objectness, *classes = scores.classes
+    note = "the first score of a box is taken as its objectness, which the file leaves to its user to multiply by"
+    return replace(scores, classes=tuple(classes), columns=scores.columns[1:], objectness=objectness), [note]
+
+
+def _class_names(tail: Tail) -> list[str] | None:
+    """Return the names of classes that the file's metadata has, as ultralytics writes them."""
+    for item in tail.examination.model.metadata_props:
+        if item.key == "names":
+            try:
+                names = literal_eval(item.value)
+                return [str(name) for name in (names.values() if isinstance(names, dict) else names)]
+            except (SyntaxError, ValueError, TypeError):
+                return None
+    return None
