@@ -167,8 +167,9 @@ def test_images_follow_from_the_seed(tmp_path):
 
 
 def test_letters_lie_on_the_image():
-    rng = np.random.default_rng(1)
-    assert glyphs((48, 64), rng).shape == (48, 64, 3)
+    bare, drawn = (glyphs((48, 64), np.random.default_rng(1), least=count, most=count) for count in (0, 5))
+    assert bare.shape == drawn.shape == (48, 64, 3)
+    assert 100 < (bare != drawn).any(axis=2).sum() < 48 * 64 / 2
 
 
 def test_onnxruntime_runs_other_sizes_and_inner_tensors(tmp_path):
