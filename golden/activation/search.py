@@ -79,7 +79,7 @@ def best_table(
     best = _best([(goal, shape) for *_, goal, shape in _nearest(shapes, limit)], limit)
     if best is None:
         raise ValueError(
-            f"{function.name} from {low:g} to {high:g} is no table within {limit:g} ULP of {output.scale:g}"
+            f"{function.name} from {low:g} to {high:g} has no table within {limit:g} ULP of {output.scale:g}"
         )
     if best.max_error > limit:
         raise ValueError(

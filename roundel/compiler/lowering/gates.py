@@ -56,14 +56,14 @@ def gate(layer: Gate, source: Tensor, factors: Tensor, target: Tensor, params: E
     )  # fmt: skip
 
 
-def _constants(sum_of: int, most: int) -> Iterator[tuple[int, int]]:
-    """Give the data of the steps beyond the border, the same in all, and their scales; together they are `sum_of`."""
-    if -HALF < sum_of < HALF:
-        yield from [(sum_of, 0)] if sum_of else []
+def _constants(total: int, most: int) -> Iterator[tuple[int, int]]:
+    """Give the data of the steps beyond the border, the same in all, and their scales; together they are `total`."""
+    if -HALF < total < HALF:
+        yield from [(total, 0)] if total else []
     elif most:
-        yield sum_of // 4, 1
+        yield total // 4, 1
     else:
-        yield from [(CONSTANT, 0)] * (sum_of // CONSTANT)
+        yield from [(CONSTANT, 0)] * (total // CONSTANT)
 
 
 def _steps(block: int, constants: list[tuple[int, int]], params: EngineParams) -> Steps:
