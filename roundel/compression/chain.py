@@ -76,8 +76,8 @@ class Chain:
         In the order in which they run.
     models
         The ONNX models of the host's parts, by file.
-    reasons
-        Why operators were left to the host although the engine could do each by itself.
+    without
+        Tensors whose operators were left to the host although the engine could do each by itself, and why.
     """
 
     host: str
@@ -88,7 +88,7 @@ class Chain:
     macs: int
     parts: tuple[ChainPart, ...]
     models: Mapping[str, bytes] = field(repr=False)
-    reasons: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def engine(self) -> tuple[ChainPart, ...]:
@@ -166,7 +166,7 @@ class Chain:
             "batch": self.batch,
             "macs": self.macs,
             "share": self.share,
-            "reasons": list(self.reasons),
+            "without": dict(self.without),
             "parts": [part.as_dict() for part in self.parts],
         }
 
@@ -205,7 +205,10 @@ def chain_lines(values: Mapping[str, Any]) -> list[str]:
         host.update({} if part["engine"] else part["operators"])
     kinds = ", ".join(f"{number} {kind}" for kind, number in host.most_common())
     parts = f"{count} part{'s' if count != 1 else ''}"
-    reasons = [f"On the host, though the engine has such operators: {why}" for why in values.get("reasons", ())]
+    reasons = [
+        f"On the host, though the engine has such operators: {why}"
+        for why in dict.fromkeys(values.get("without", {}).values())
+    ]
     more = len(reasons) - MOST_REASONS
     return [
         f"On the engine: {values['share']:.2%} of {values['macs']:,} MACs, in {parts} (--host {values['host']})",
@@ -246,5 +249,5 @@ def chain_of(partition: Partition, host: str) -> Chain:
         macs=examination.macs,
         parts=tuple(parts),
         models=models,
-        reasons=tuple(dict.fromkeys(partition.without.values())),
+        without=dict(partition.without),
     )

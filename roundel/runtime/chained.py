@@ -160,7 +160,7 @@ class _Floats:
             raise InputError(f"{original.file}: expected the ONNX file, as a host computes parts of the network")
         examination = examine(prepare_original(original, chain.shape, chain.outputs))
         self._chain = chain
-        self._partition: Partition = network_parts(examination, Host(chain.host))
+        self._partition: Partition = network_parts(examination, Host(chain.host), chain.without)
         self._file = examination.file
         self._graphs: dict[str, Graph] = {}
         sources = {part.inputs[0] for part in self._partition.engine}

@@ -10,7 +10,7 @@ import roundel
 from roundel.golden.errors import InputError
 from roundel.ui import silent
 from tests.support.host_models import conv
-from tests.support.onnx_models import model, reference
+from tests.support.onnx_models import model, reference, saved
 
 IMAGE = (3, 8, 8)
 X = np.random.default_rng(5).normal(size=(6, *IMAGE)).astype(np.float32)
@@ -51,14 +51,24 @@ def test_what_no_table_holds_runs_on_the_host(case):
 def test_the_reason_is_told_everywhere(tmp_path):
     parts = roundel.compress(network(STEEP["exponential"]), X, host="any")
     said = r"exp_s: Exp\(x\) from .* is off by .* ULP .* more than 2"
-    [reason] = parts.chain.reasons
+    [reason] = parts.chain.without.values()
     assert re.match(said, reason)
     assert any(reason in line for line in parts.lines())
     parts.save(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "parts.json").read_text())["reasons"] == [reason]
-    assert roundel.CompressedNetwork.load(tmp_path / "out").chain.reasons == (reason,)
+    assert json.loads((tmp_path / "out" / "parts.json").read_text())["without"] == {"s": reason}
+    assert roundel.CompressedNetwork.load(tmp_path / "out").chain.without == {"s": reason}
     with pytest.raises(InputError, match=f"node {said}"):
         roundel.compress(network(STEEP["exponential"]), X, host="refuse")
+
+
+@pytest.mark.parametrize("host", ["tail", "any"])
+def test_the_float_network_is_divided_in_the_same_way(host, tmp_path):
+    """What calibration left to the host is there as well where the float network runs part by part."""
+    path = saved(tmp_path, network(STEEP["a product of steps"]))
+    run = roundel.run(roundel.compress(path, X, host=host), X, original=path)
+    rows = {row["tensor"]: row["sqnr_db"] for row in run.figures["chain"]}
+    assert rows.keys() == ({"conv_y"} if host == "tail" else {"conv_a", "conv_y"})
+    assert min(rows.values()) > 28
 
 
 def test_a_step_that_the_network_gives_stays_on_the_engine():
@@ -86,7 +96,7 @@ def test_several_functions_are_found_in_one_search():
     told = []
     parts = roundel.compress(proto, X, host="any", progress=counting(told))
     assert told.count("joint search") == 1 + len(parts.chain.engine)
-    assert len(parts.chain.reasons) == 4
+    assert len(set(parts.chain.without.values())) == 4
     assert len(parts.chain.engine) == 5
     [wanted] = reference(proto, X)
     assert decibels(wanted, roundel.run(parts, X).real["y"]) > 20
@@ -106,7 +116,7 @@ def test_functions_behind_multipliers_run_on_the_host():
     proto = network([("Tanh", ["a"], "s", {})])
     parts = roundel.compress(proto, X, host="any", requant="fixed16")
     assert [part.operators for part in parts.chain.parts if not part.engine] == [{"Tanh": 1}]
-    [reason] = parts.chain.reasons
+    [reason] = parts.chain.without.values()
     assert "--requant shift (with --refit" in reason
     [wanted] = reference(proto, X)
     assert decibels(wanted, roundel.run(parts, X).real["y"]) > 28
