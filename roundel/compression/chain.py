@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.frontend import HostModel, Partition, extract
+from roundel.frontend import MOVES, HostModel, Partition, extract
 from roundel.golden.errors import InputError
 from roundel.ui import write_json
 
@@ -204,6 +204,7 @@ def chain_lines(values: Mapping[str, Any]) -> list[str]:
     for part in values["parts"]:
         host.update({} if part["engine"] else part["operators"])
     kinds = ", ".join(f"{number} {kind}" for kind, number in host.most_common())
+    moves = ", which only move values" if MOVES.issuperset(host) else ""
     parts = f"{count} part{'s' if count != 1 else ''}"
     reasons = [
         f"On the host, though the engine has such operators: {why}"
@@ -212,7 +213,7 @@ def chain_lines(values: Mapping[str, Any]) -> list[str]:
     more = len(reasons) - MOST_REASONS
     return [
         f"On the engine: {values['share']:.2%} of {values['macs']:,} MACs, in {parts} (--host {values['host']})",
-        f"Left to the host: {sum(host.values())} operators ({kinds})",
+        f"Left to the host: {sum(host.values())} operators ({kinds}){moves}",
         *reasons[:MOST_REASONS],
         *([f"And {more} more, in {PARTS}"] if more > 0 else []),
     ]

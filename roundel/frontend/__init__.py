@@ -12,6 +12,7 @@ from roundel.frontend.importing import (
 )
 from roundel.frontend.model import LoadedModel, Model, prepare
 from roundel.frontend.parts import (
+    MOVES,
     Examination,
     Host,
     HostModel,
@@ -25,6 +26,7 @@ from roundel.frontend.parts import (
 )
 
 __all__ = [
+    "MOVES",
     "Examination",
     "Host",
     "HostModel",

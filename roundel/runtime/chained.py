@@ -68,7 +68,8 @@ class ChainedRun:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know beside the results."""
-        note, apart = host_note(), self.apart
+        kinds = {kind for part in self.chain.parts if not part.engine for kind in part.operators}
+        note, apart = host_note(kinds), self.apart
         return (*([str(apart)] if apart else []), *([note] if note else []))
 
     def figures(self) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from roundel.frontend.parts.division import Host, NetworkPart, Partition, divide
 from roundel.frontend.parts.examination import Examination, Verdict, examine
 from roundel.frontend.parts.extraction import extract
-from roundel.frontend.parts.host_model import HostModel, host_note
+from roundel.frontend.parts.host_model import MOVES, HostModel, host_note
 
 __all__ = [
+    "MOVES",
     "Examination",
     "Host",
     "HostModel",

@@ -1,6 +1,6 @@
 """A part of a network that a host computes, through onnxruntime, or without it through ONNX's own reference."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,10 @@ WRONG = "Pad_Fusion"  # of onnxruntime: it makes a border of zeros before a MaxP
 QUIET = 4  # errors of onnxruntime are raised, too
 SLOW = "the host's part runs in ONNX's reference, slowly: pip install 'roundel[host]' brings onnxruntime"
 
+MOVES = frozenset(
+    ("Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
+)
+"""Operators that only move values: NumPy does them as fast as anything."""
 ENDLESS = ("Loop", "Scan", "SequenceMap")
 """Operators that may run for any time."""
 
@@ -74,8 +78,16 @@ def has_loops(nodes: Iterable[onnx.NodeProto]) -> bool:
     return False
 
 
-def host_note() -> str | None:
-    """Return what to know about the host here: that onnxruntime is missing; None if it is there."""
+def host_note(kinds: Collection[str]) -> str | None:
+    """Return what to know about the host here: that onnxruntime is missing; None if it is there, or no matter.
+
+    Parameters
+    ----------
+    kinds
+        Operators that the host computes.
+    """
+    if MOVES.issuperset(kinds):
+        return None
     try:
         import onnxruntime  # noqa: F401
     except ImportError:

@@ -192,6 +192,36 @@ def test_without_onnxruntime_the_reference_runs_it_and_says_so(monkeypatch):
     assert not any("roundel[host]" in note for note in usual.notes)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_tails_that_only_move_values_need_no_onnxruntime(seed, monkeypatch):
+    """Heads of a detector: maps of several sizes, channels last, locations in a row, one after the other."""
+    rng, rows, weights, parts = np.random.default_rng(seed), [], {}, []
+    scores = int(rng.integers(2, 6))
+    for index in range(int(rng.integers(2, 4))):
+        row, made = conv(rng, "x", f"a{index}", 3, 3 * scores, strides=[index + 1] * 2)
+        way = [("Transpose", [f"a{index}"], f"b{index}", {"perm": [0, 2, 3, 1]}),
+               ("Reshape", [f"b{index}", "locations"], f"c{index}", {})]  # fmt: skip
+        if rng.random() < 0.5:
+            way = [("Reshape", [f"a{index}", "anchors"], f"d{index}", {}),
+                   ("Transpose", [f"d{index}"], f"e{index}", {"perm": [0, 1, 3, 2]}),
+                   ("Reshape", [f"e{index}", "locations"], f"c{index}", {})]  # fmt: skip
+        rows += [row, *way]
+        weights |= made
+        parts.append(f"c{index}")
+    rows.append(("Concat", parts, "y", {"axis": int(rng.choice([1, -2]))}))
+    weights |= {"locations": np.array([0, -1, scores]), "anchors": np.array([0, 3, scores, -1])}
+    proto = model(rows, (3, 8, 8), weights)
+    compressed = roundel.compress(proto, X)
+    assert compressed.chain.share == 1
+    assert "which only move values" in "\n".join(compressed.lines())
+    usual = roundel.run(compressed, X)
+    check(proto, usual, X)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    bare = roundel.run(compressed, X)
+    assert np.array_equal(bare.real["y"], usual.real["y"])
+    assert not any("roundel[host]" in note for note in bare.notes)
+
+
 def test_nothing_is_left_to_the_host_if_that_is_asked_for():
     with pytest.raises(InputError, match=r"node lrn_b \(LRN\): this operator is not supported"):
         roundel.compress(partly("middle"), X, host="refuse")
