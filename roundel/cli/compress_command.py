@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from roundel.cli.engine_options import chosen_engine, engine_options
-from roundel.cli.options import FILE, INPUT_SHAPE, JSON, OUTPUT, OUTPUTS
+from roundel.cli.options import FILE, INPUT_SHAPE, JSON, LATE, OUTPUT, OUTPUTS
 from roundel.cli.present import present
 from roundel.golden.codec import Packing
 from roundel.golden.opq import Weighting
@@ -102,6 +102,7 @@ BITS = click.IntRange(2, 8)
     help="Leave to the host what the engine cannot do: nothing, all before and behind one part of the engine, or what "
     "lies between several, too.",
 )
+@LATE
 @engine_options("its refusals come at once; none by default")
 @OUTPUT
 @JSON

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from roundel.cli.engine_options import engine_options, engine_source
-from roundel.cli.options import FILE, INPUT_SHAPE, JSON, OUTPUTS
+from roundel.cli.options import FILE, INPUT_SHAPE, JSON, LATE, OUTPUTS
 from roundel.cli.present import present
 from roundel.ui import steps
 
@@ -21,6 +21,7 @@ from roundel.ui import steps
     show_default=True,
     help="Leave to the host all before and behind one part of the engine, or what lies between several, too.",
 )
+@LATE
 @click.option(
     "--activation-error",
     type=float,
@@ -36,6 +37,7 @@ def command(
     input_shape: tuple[int, ...] | None,
     outputs: tuple[str, ...] | None,
     host: str,
+    late: bool,
     activation_error: float,
     config: str | None,
     engine_file: Path | None,
@@ -56,6 +58,7 @@ def command(
         input_shape=input_shape,
         outputs=outputs,
         host=host,
+        late=late,
         activation_error=activation_error,
         engine=engine,
         progress=steps,

@@ -45,6 +45,11 @@ OUTPUTS = click.option(
     callback=_names,
     help="Tensors that the network ends in, NAME,..., inner ones too, instead of the file's outputs.",
 )
+LATE = click.option(
+    "--late",
+    is_flag=True,
+    help="Compute Sigmoid, Exp and Log behind the last products on the engine, to integers; else the host does.",
+)
 OUTPUT = click.option("-o", "--output", "folder", type=FILE, required=True, help="Output folder.")
 CELLS = click.option(
     "--cells",

@@ -76,6 +76,8 @@ class Chain:
         In the order in which they run.
     models
         The ONNX models of the host's parts, by file.
+    late
+        Whether the engine computes functions behind the last products.
     without
         Tensors whose operators were left to the host although the engine could do each by itself, and why.
     """
@@ -88,6 +90,7 @@ class Chain:
     macs: int
     parts: tuple[ChainPart, ...]
     models: Mapping[str, bytes] = field(repr=False)
+    late: bool = False
     without: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -166,6 +169,7 @@ class Chain:
             "batch": self.batch,
             "macs": self.macs,
             "share": self.share,
+            "late": self.late,
             "without": dict(self.without),
             "parts": [part.as_dict() for part in self.parts],
         }
@@ -250,5 +254,6 @@ def chain_of(partition: Partition, host: str) -> Chain:
         macs=examination.macs,
         parts=tuple(parts),
         models=models,
+        late=examination.late,
         without=dict(partition.without),
     )

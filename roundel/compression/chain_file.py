@@ -37,6 +37,7 @@ def read_chain(folder: Path) -> Chain | None:
             batch=_whole(values["batch"], 1),
             macs=_whole(values["macs"]),
             parts=parts,
+            late=values.get("late", False) is True,
             without={_text(name): _text(why) for name, why in values.get("without", {}).items()},
             models={part.file: (folder / part.file).read_bytes() for part in parts if not part.engine},
         )

@@ -54,6 +54,7 @@ def compress(
     columns: int = 16,
     slices: int = 4,
     host: Host | str = Host.TAIL,
+    late: bool = False,
     engine: FittedEngine | None = None,
     progress: Progress = silent,
 ) -> CompressedNetwork:
@@ -107,6 +108,9 @@ def compress(
     host
         What the engine cannot do and a host computes, through onnxruntime: `refuse`, nothing but Softmax and Sigmoid at
         the end; `tail`, all before and behind one part of the network on the engine; `any`, between several parts too.
+    late
+        Compute Sigmoid, Exp and Log behind the last products on the engine, to integers of 8 bits; else the host does,
+        exactly.
     engine
         What `roundel.runtime.engine_choice` gives: a network that it cannot run is refused before the search, or after
         it where that depends on the formats. None: any network will do.
@@ -138,11 +142,13 @@ def compress(
         raise InputError(f"--{next(iter(tuning)).replace('_', '-')}: expected --finetune as well")
     try:
         check_bool("refit", refit)
+        check_bool("late", late)
         options = CompressOptions(
             model=model,
             calibration=calibration,
             input_shape=input_shape,
             outputs=outputs,
+            late=late,
             held_out=held_out,
             opq=opq_params(sparsity, bits, weighting, weight_bits, steps),
             search=QuantizeOptions(

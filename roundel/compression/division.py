@@ -120,7 +120,7 @@ def part_model(partition: Partition, source: str) -> LoadedModel:
     [part] = [part for part in partition.engine if part.inputs == (source,)]
     examination = partition.examination
     notes = examination.notes if source == examination.scope.source else ()
-    return LoadedModel(extract(examination, part), examination.file, notes)
+    return LoadedModel(extract(examination, part), examination.file, notes, examination.late)
 
 
 def compress_parts(
@@ -151,7 +151,11 @@ def compress_parts(
     if host is Host.REFUSE or isinstance(options.model, Graph):
         return None, {MAIN: run_passes(options, progress)}, None
     prepared = prepare(
-        options.model, input_shape=options.input_shape, outputs=options.outputs, images=options.calibration
+        options.model,
+        input_shape=options.input_shape,
+        outputs=options.outputs,
+        images=options.calibration,
+        late=options.late,
     )
     examination, without = examine(prepared), dict[str, str]()
     while True:

@@ -28,6 +28,8 @@ class CompressOptions:
     input_shape, outputs
         Sizes of the input, and names of the tensors to end in, instead of those of the file; None: as the file says,
         and of sizes that it leaves open as the calibration images are.
+    late
+        Whether the engine computes Sigmoid, Exp and Log behind the last products, and not the host.
     held_out
         Images with `labels` that neither training nor calibration saw; None reports no accuracy.
     opq
@@ -51,6 +53,7 @@ class CompressOptions:
     calibration: ImageSource
     input_shape: Sequence[int] | None = None
     outputs: Sequence[str] | None = None
+    late: bool = False
     held_out: ImageSource | None = None
     opq: OpqParams | None = None
     search: QuantizeOptions = field(default_factory=QuantizeOptions)

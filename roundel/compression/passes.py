@@ -81,7 +81,11 @@ def read(work: Compression) -> None:
     """
     options = work.options
     work.original = read_graph(
-        options.model, input_shape=options.input_shape, outputs=options.outputs, images=options.calibration
+        options.model,
+        input_shape=options.input_shape,
+        outputs=options.outputs,
+        images=options.calibration,
+        late=options.late,
     )
     work.options = replace(options, search=replace(options.search, rounding=options.rounding))
     work.calibration = _bounded(load_images(options.calibration, work.original), work.original)

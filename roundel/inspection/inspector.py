@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.compression import left_functions, network_parts
-from roundel.frontend import Examination, Host, Model, NetworkPart, Partition, examine, extract, prepare, read_onnx
+from roundel.compression import left_functions, network_parts, part_graph
+from roundel.frontend import Examination, Host, Model, NetworkPart, Partition, examine, prepare
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import choice
 from roundel.graph import Pointwise, fold
@@ -22,6 +22,7 @@ def inspect(
     input_shape: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     host: str = "tail",
+    late: bool = False,
     activation_error: float = 2.0,
     engine: EngineSource | None = None,
     progress: Progress = silent,
@@ -36,6 +37,8 @@ def inspect(
         Sizes of the network's input, and names of the tensors that it ends in, as in `read_onnx`.
     host
         `tail`: one part of the network on the engine, all before and behind it on the host. `any`: several parts.
+    late
+        Whether the engine computes Sigmoid, Exp and Log behind the last products, as in `compress`.
     activation_error
         Greatest error of the table of an activation, as in `compress`: functions of which no table is within it for
         any likely range of inputs run on the host. Which others do tell the images that `compress` calibrates on.
@@ -69,7 +72,7 @@ def inspect(
     except ValueError as error:
         raise InputError(str(error)) from None
     chosen = None if engine is None else engine_choice(engine)
-    examination = examine(prepare(model, input_shape=input_shape, outputs=outputs))
+    examination = examine(prepare(model, input_shape=input_shape, outputs=outputs, late=late))
     partitions = {way: _tabled(examination, way, limit) for way in (Host.TAIL, Host.ANY)}
     partition = partitions[wanted]
     rows = operator_rows(partition)
@@ -92,7 +95,7 @@ def _tabled(examination: Examination, host: Host, limit: float) -> Partition:
     without: dict[str, str] = {}
     while True:
         partition = network_parts(examination, host, without)
-        graphs = [fold(read_onnx(extract(examination, part))) for part in partition.engine]
+        graphs = [fold(part_graph(partition, part.inputs[0])) for part in partition.engine]
         functions = {node.name: node.formula for graph in graphs for node in graph.nodes if isinstance(node, Pointwise)}
         nodes = {name: f"{name}: {why}" for name, formula in functions.items() if (why := untabled(formula, limit))}
         left = left_functions(examination, nodes)
@@ -109,7 +112,7 @@ def _engine_parts(partition: Partition, engine: ChosenEngine | None, progress: P
 def _engine_part(
     partition: Partition, part: NetworkPart, engine: ChosenEngine | None, progress: Progress, step: Done
 ) -> EnginePart:
-    result = engine_part(read_onnx(extract(partition.examination, part)), engine, progress)
+    result = engine_part(part_graph(partition, part.inputs[0]), engine, progress)
     step(part.inputs[0])
     return result
 

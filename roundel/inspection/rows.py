@@ -9,7 +9,7 @@ from typing import Any
 from roundel.frontend import Examination, Partition, Verdict
 
 WAYS = {
-    "Sigmoid": "at the end of a network nothing is lost",
+    "Sigmoid": "at the end of a network nothing is lost; --late gives its integers on the engine",
     "Softmax": "at the end of a network nothing is lost",
     "Mul": "leave products of two tensors to the host",
     "LRN": "leave it to the host, or train without it: batch normalization costs nothing",

@@ -159,7 +159,7 @@ class _Floats:
     def __init__(self, original: Model | Graph, chain: Chain) -> None:
         if isinstance(original, Graph):
             raise InputError(f"{original.file}: expected the ONNX file, as a host computes parts of the network")
-        examination = examine(prepare_original(original, chain.shape, chain.outputs))
+        examination = examine(prepare_original(original, chain.shape, chain.outputs, late=chain.late))
         self._chain = chain
         self._partition: Partition = network_parts(examination, Host(chain.host), chain.without)
         self._file = examination.file

@@ -13,6 +13,7 @@ from roundel.frontend.model import (
     MOST_IN_WINDOWS,
     MOST_LAYERS,
     ONNX,
+    LoadedModel,
     Model,
     declared_sizes,
     declared_text,
@@ -35,6 +36,7 @@ def read_onnx(
     input_shape: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     images: ImageSource | None = None,
+    late: bool = False,
 ) -> Graph:
     """Read a trained network.
 
@@ -50,6 +52,8 @@ def read_onnx(
         outputs of the file.
     images
         What gives sizes that the file leaves open: the path of an `.npz` file, or arrays; `notes` says so.
+    late
+        Whether a Sigmoid at the end is a node of the network, and not left to the host.
 
     Returns
     -------
@@ -70,21 +74,21 @@ def read_onnx(
     (1, 8, 8)
     """
     try:
-        proto, file, notes = prepare(model, input_shape=input_shape, outputs=outputs, images=images)
-        return replace(_convert(proto, file), notes=notes)
+        loaded = prepare(model, input_shape=input_shape, outputs=outputs, images=images, late=late)
+        return replace(_convert(loaded), notes=loaded.notes)
     except InputError as error:  # names in a damaged file may hold anything
         raise InputError(" ".join(str(error).splitlines())) from error
 
 
-def _convert(model: onnx.ModelProto, file: str) -> Graph:
+def _convert(loaded: LoadedModel) -> Graph:
     """Every node, in the file's order, which ONNX demands to be dataflow order; the first that is refused ends it."""
-    scope = open_scope(model, file)
-    nodes = [node for item in model.graph.node for node in read_node(scope, item)]
-    check_declared(model.graph, scope)
-    return _graph(model.graph, scope, nodes)
+    scope, proto = open_scope(loaded), loaded.proto.graph
+    nodes = [node for item in proto.node for node in read_node(scope, item)]
+    check_declared(proto, scope)
+    return _graph(proto, scope, nodes)
 
 
-def open_scope(model: onnx.ModelProto, file: str) -> Scope:
+def open_scope(loaded: LoadedModel) -> Scope:
     """Return what is known before the first node: the constants, and the shape of the input.
 
     Raises
@@ -92,9 +96,10 @@ def open_scope(model: onnx.ModelProto, file: str) -> Scope:
     InputError
         A constant or an input that is not supported.
     """
-    proto = model.graph
+    model, file = loaded.proto, loaded.file
+    proto, last = model.graph, set() if loaded.late else ends(model.graph)
     constants = {item.name: tensor_array(f"{file}: initializer {item.name}", item) for item in proto.initializer}
-    scope = Scope(file=file, opset=opset_of(model), constants=constants, ends=ends(proto))
+    scope = Scope(file=file, opset=opset_of(model), constants=constants, ends=last)
     scope.source, shape = _source(proto, scope)
     scope.shapes[scope.source] = shape
     scope.names.add(scope.source)

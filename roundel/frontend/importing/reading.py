@@ -24,6 +24,7 @@ def read_graph(
     input_shape: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     images: ImageSource | None = None,
+    late: bool = False,
 ) -> Graph:
     """`read_onnx`, or the graph itself if it was read already.
 
@@ -33,7 +34,7 @@ def read_graph(
         What `read_onnx` refuses, and sizes or outputs for a graph that has its own.
     """
     if not isinstance(model, Graph):
-        return read_onnx(model, input_shape=input_shape, outputs=outputs, images=images)
+        return read_onnx(model, input_shape=input_shape, outputs=outputs, images=images, late=late)
     for option, given in (("--input-shape", input_shape), ("--outputs", outputs)):
         if given is not None:
             raise InputError(f"{model.file}: {option}: expected an ONNX file, not a graph: read_onnx takes it")
@@ -57,14 +58,18 @@ def read_original(model: Model, shape: tuple[int, ...], results: Collection[str]
     InputError
         What `read_onnx` refuses.
     """
+    declared = {item.name for item in load_model(model).proto.graph.output}
+    late = declared <= set(results)  # no output of the file is the host's
     try:
-        return read_onnx(prepare_original(model, shape, results))
+        return read_onnx(prepare_original(model, shape, results, late=late))
     except InputError:  # of these sizes; it is another network
         return read_onnx(model)
 
 
-def prepare_original(model: Model, shape: tuple[int, ...], results: Collection[str]) -> LoadedModel:
-    """`prepare` the network that an integer network was made of, for what `read_original` takes.
+def prepare_original(
+    model: Model, shape: tuple[int, ...], results: Collection[str], *, late: bool = False
+) -> LoadedModel:
+    """`prepare` the network that an integer network was made of, for what `read_original` takes, and `late`.
 
     Raises
     ------
@@ -80,4 +85,4 @@ def prepare_original(model: Model, shape: tuple[int, ...], results: Collection[s
     fits = len(sizes) == len(shape) + 1 and sizes[1] in (None, shape[0]) and sizes[1:] != shape
     made, declared = made_tensors(proto), [item.name for item in proto.graph.output]
     cut = list(results) != declared and all(name in made for name in results)
-    return prepare(model, input_shape=wanted if fits else None, outputs=list(results) if cut else None)
+    return prepare(model, input_shape=wanted if fits else None, outputs=list(results) if cut else None, late=late)

@@ -15,11 +15,22 @@ ONNX = ("", "ai.onnx")  # the names of ONNX's own set of operators
 
 
 class LoadedModel(NamedTuple):
-    """A model without functions, where it came from, for messages, and what was chosen that the file leaves open."""
+    """A model without functions.
+
+    Attributes
+    ----------
+    proto, file
+        The model, and where it came from, for messages.
+    notes
+        What was chosen that the file leaves open.
+    late
+        Whether the engine computes Sigmoid, Exp and Log behind the last products, which are left to the host else.
+    """
 
     proto: onnx.ModelProto
     file: str
     notes: tuple[str, ...] = ()
+    late: bool = False
 
 
 Model: TypeAlias = str | Path | bytes | onnx.ModelProto | LoadedModel

@@ -19,6 +19,7 @@ def prepare(
     input_shape: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     images: ImageSource | None = None,
+    late: bool = False,
 ) -> LoadedModel:
     """Read a model, bring it to opset 11 or newer and the QDQ form, cut it, put channels first, set its input's sizes.
 
@@ -32,13 +33,15 @@ def prepare(
         Names of tensors to end in; None: the outputs of the file.
     images
         What has the sizes that the file leaves open, where `input_shape` is None.
+    late
+        Whether the engine computes Sigmoid, Exp and Log behind the last products.
 
     Raises
     ------
     InputError
         What any of these steps refuses: one line that names the file.
     """
-    proto, file, notes = load_model(model)
+    proto, file, notes, was_late = load_model(model)
     if proto is model:
         proto = onnx.ModelProto()
         proto.CopyFrom(model)
@@ -54,4 +57,4 @@ def prepare(
         notes += fill_open(proto, images)
     if kinds:
         notes += (f"operators on integers ({', '.join(kinds)}) are read as QDQ",)
-    return LoadedModel(proto, file, notes)
+    return LoadedModel(proto, file, notes, late or was_late)

@@ -130,7 +130,8 @@ def divide(examination: Examination, host: Host, without: Mapping[str, str] = Ma
         owners = _owners(examination, operators, barred)
         kept = _kept(operators, owners, host)
         owners = {place: owner for place, owner in owners.items() if owner in kept}
-        stuck = _integers_leave(examination, operators, owners) | _late(operators, owners)
+        late = set() if examination.late else _late(operators, owners)
+        stuck = _integers_leave(examination, operators, owners) | late
         if not stuck:
             break
         groups = {owners[place] for place in stuck} if attempt == ROUNDS - 1 else set()

@@ -89,6 +89,8 @@ class Examination:
         One for each operator, in the file's order.
     notes
         What was chosen where the file says nothing, a line each.
+    late
+        Whether the engine computes functions of `LATE` behind the last products.
     types, sizes
         Type of the elements and sizes, the batch included, of what ONNX's inference knows.
     """
@@ -98,6 +100,7 @@ class Examination:
     scope: Scope
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    late: bool
     types: dict[str, int] = field(repr=False)
     sizes: dict[str, Sizes] = field(repr=False)
 
@@ -142,8 +145,8 @@ def examine(loaded: LoadedModel) -> Examination:
 
 def _examine(loaded: LoadedModel, known: Mapping[str, NDArray[Any]]) -> Examination:
     """Judge every operator, with shapes that follow from `known` constants."""
-    model, file, notes = loaded
-    scope = open_scope(model, file)
+    model, file, notes, late = loaded
+    scope = open_scope(loaded)
     types, sizes = inferred(model, scope, known)
     verdicts, image = list[Verdict](), {scope.source}  # tensors that depend on the image
     for item in model.graph.node:
@@ -171,9 +174,10 @@ def _examine(loaded: LoadedModel, known: Mapping[str, NDArray[Any]]) -> Examinat
         )
     _leave_chains(scope, verdicts, (item.name for item in model.graph.output), types, sizes)
     _leave_functions(scope, verdicts, (item.name for item in model.graph.output), types, sizes)
-    _leave_late(model, verdicts)
+    if not late:
+        _leave_late(model, verdicts)
     return Examination(
-        model=model, file=file, scope=scope, verdicts=tuple(verdicts), notes=notes, types=types, sizes=sizes
+        model=model, file=file, scope=scope, verdicts=tuple(verdicts), notes=notes, late=late, types=types, sizes=sizes
     )
 
 
