@@ -3,6 +3,7 @@
 from roundel.golden.head.forms import BoxForm, Centre, Score, Side, log_sigmoid, side_logarithms
 from roundel.golden.head.lengths import (
     BINS,
+    MEAN,
     MOST_PRIORS,
     CentreParams,
     CornerParams,
@@ -34,6 +35,7 @@ __all__ = [
     "LOGARITHMS",
     "MAX_CLASSES",
     "MAX_STRIDE",
+    "MEAN",
     "MOST_PRIORS",
     "PER_NAT",
     "POWERS",

@@ -1,13 +1,11 @@
 """A detector: a network, and a file that says how boxes come out of its outputs and which of them are kept.
 
-docs/detectors.md describes the forms of heads and the file. In float and in integers one rule holds for the form that
-the box unit takes (`roundel.golden.head`): the box of a location has the class of its best logit, and that logit as its
-score.
+docs/detectors.md describes the forms of heads and the file. In integers the box unit decodes them, see
+`roundel.golden.head`; what it does not know, `Detector.why_not_in_box_unit` says.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, ldexp
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,10 @@ from numpy.typing import NDArray
 
 from roundel.detection.decoding import corners, scores
 from roundel.detection.forms import HeadForm
+from roundel.detection.integers import Formats, box_parts, is_power, score_parts, units_of
 from roundel.detection.scale import Scale
 from roundel.golden.errors import InputError
-from roundel.golden.formats import Format
-from roundel.golden.head import MAX_CLASSES, Boxes, HeadParams, Score, decode
+from roundel.golden.head import MAX_CLASSES, Boxes, BoxForm, HeadParams, Score, decode
 from roundel.golden.network import Network
 from roundel.golden.nms import Detections, Floats, Form, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
@@ -26,10 +24,9 @@ from roundel.golden.rounding import Ints
 Tensors = Mapping[str, NDArray[Any]]
 
 OWN = HeadForm()
-"""The form that the box unit takes."""
-
-
-UNIT_FORM = ("score", "box", "side", "peaks", "every_class", "agnostic", "limit", "max_detections")
+"""The form of the plain head."""
+UNIT_FORM = ("peaks", "agnostic", "limit", "max_detections")
+"""What the box unit does as in the plain head alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +116,14 @@ class Detector:
         if odd:
             return f"{odd[0]} is {str(getattr(self.form, odd[0])).lower()}, not {str(getattr(OWN, odd[0])).lower()}"
         for scale in self.scales:
-            if scale.stride != int(scale.stride) or int(scale.stride) & (int(scale.stride) - 1):
-                return f"stride must be a power of two, not {scale.stride}"
-            if scale.offset != 0.5 or self.grid(scale) != replace(scale, rows=0, columns=0).grid(*self.image):
-                return f"locations of {scale.cls} do not lie in the middle of their squares"
+            if self.form.box is BoxForm.DFL and not is_power(scale.stride):
+                return f"stride of distributions must be a power of two, not {scale.stride}"
         return "" if self.suppresses else "method of nms is none"
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What a box unit needs for it beside the plain head, as `EngineParams.heads` has it."""
+        return tuple(dict.fromkeys(name for scale in self.scales for name in units_of(self.form, scale)))
 
     @property
     def image(self) -> tuple[int, int]:
@@ -157,37 +157,33 @@ class Detector:
                 raise InputError(f"{self.file}: output {name}: the network has only {', '.join(layers or formats)}")
             if not formats[layer].is_plain:
                 raise InputError(f"{self.file}: output {name}: expected a power of two as its scale and no zero point")
-        pairs = [(formats[names[scale.cls]], formats[names[scale.box]]) for scale in self.scales]
-        if len({cls.signed for cls, _ in pairs}) > 1:
+        given = [Formats(*(formats[names[name]] for name in scale.outputs)) for scale in self.scales]
+        if len({each.cls.signed for each in given}) > 1:
             raise InputError(f"{self.file}: logits: expected all scales to be signed, or none")
-        most = max(cls.fraction for cls, _ in pairs)
-        return tuple(self._head(scale, *pair, most) for scale, pair in zip(self.scales, pairs, strict=True))
+        most = max(each.cls.fraction for each in given)
+        return tuple(self._head(scale, each, most) for scale, each in zip(self.scales, given, strict=True))
 
-    def _head(self, scale: Scale, cls: Format, box: Format, most: int) -> HeadParams:
-        form, (rows, columns), (low, high) = self.nms.format, self.grid(scale), cls.limits
-        threshold = max(ceil(ldexp(self.threshold, cls.fraction)), low)
-        if threshold > high:
-            raise InputError(f"{self.file}: threshold {self.threshold}: {scale.cls} is at most {high * cls.scale}")
+    def _head(self, scale: Scale, formats: Formats, most: int) -> HeadParams:
+        form, (rows, columns) = self.nms.format, self.grid(scale)
+        classes, width = len(self.classes), form.score_width
         try:
             return HeadParams(
                 columns=columns,
                 rows=rows,
-                stride=int(scale.stride),
-                classes=len(self.classes),
-                threshold=threshold,
-                shift=scale.unit + form.fraction - box.fraction,
-                score_shift=most - cls.fraction,
+                classes=classes,
                 width=form.width,
                 height=form.height,
                 fraction=form.fraction,
-                score_width=form.score_width,
-                cls_width=cls.width,
-                box_width=box.width,
-                cls_signed=cls.signed,
-                box_signed=box.signed,
+                score_width=width,
+                cls_width=formats.cls.width,
+                box_width=formats.box.width,
+                cls_signed=formats.cls.signed,
+                box_signed=formats.box.signed,
+                **score_parts(self.form, formats, self.threshold, classes=classes, score_width=width, most=most),
+                **box_parts(self.form, scale, formats.box, form),
             )
         except ValueError as error:
-            raise InputError(f"{self.file}: outputs {scale.cls} and {scale.box}: {error}") from None
+            raise InputError(f"{self.file}: outputs {' and '.join(scale.outputs)}: {error}") from None
 
     def integer(self, heads: Sequence[HeadParams], tensors: Tensors) -> list[Boxes]:
         """Return the boxes of each image, as they go to the NMS.
@@ -199,8 +195,9 @@ class Detector:
         tensors
             Outputs by name, (batch, rows, columns, channels) integers.
         """
-        scales = [(tensors[scale.cls], tensors[scale.box]) for scale in self.scales]
-        return [decode(heads, [(cls[i], box[i]) for cls, box in scales]) for i in range(len(scales[0][0]))]
+        scales = [[tensors[name] for name in scale.outputs] for scale in self.scales]
+        count = len(scales[0][0])
+        return [decode(heads, [tuple(maps[i] for maps in scale) for scale in scales]) for i in range(count)]
 
     def pixels(self, boxes: Boxes) -> Detections:
         """Integer boxes as detections, in pixels; scores stay integers."""

@@ -49,7 +49,7 @@ class ChosenEngine:
     name: str
 
     def with_boxes(self, detector: Detector | None) -> "ChosenEngine":
-        """Return the engine with the NMS of a detector; as it is without one.
+        """Return the engine with the NMS of a detector, and the forms of its heads; as it is without one.
 
         Raises
         ------
@@ -60,7 +60,8 @@ class ChosenEngine:
             return self
         if "nms" in self.stated and self.params.nms != detector.nms:
             raise InputError(f"{self.name}: {_difference(self.params, detector)}: {WAY_ON}")
-        return replace(self, params=replace(self.params, nms=detector.nms))
+        heads = self.params.heads if "heads" in self.stated else detector.units
+        return replace(self, params=replace(self.params, nms=detector.nms, heads=heads))
 
     def with_requantizer(self, network: Network) -> "ChosenEngine":
         """Return the engine with the scheme and rounding of a network's first layer that rounds, unless stated.

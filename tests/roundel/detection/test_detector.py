@@ -143,11 +143,12 @@ def test_refuses_formats(formats: dict[str, Format | None], message: str) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scales": (replace(DETECTOR.scales[0], stride=12),)}, "stride must be a power of two, not 12"),
-        ({"scales": (replace(DETECTOR.scales[0], offset=0),)}, "locations of c8 do not lie in the middle"),
-        ({"scales": (replace(DETECTOR.scales[0], rows=4),)}, "locations of c8 do not lie in the middle"),
-        ({"form": HeadForm(side="relu")}, "side is relu, not linear"),
-        ({"form": HeadForm(every_class=True)}, "every_class is true, not false"),
+        (
+            {"scales": (replace(DETECTOR.scales[0], stride=12),), "form": HeadForm(box="dfl")},
+            "stride of distributions must be a power of two, not 12",
+        ),
+        ({"form": HeadForm(peaks=True)}, "peaks is true, not false"),
+        ({"form": HeadForm(limit=7)}, "limit is 7, not none"),
         ({"suppresses": False}, "method of nms is none"),
     ],
 )
@@ -181,7 +182,7 @@ def test_a_file_that_is_written_reads_back(tmp_path: Path, change: dict) -> None
 
 
 def test_refuses_a_threshold_that_no_logit_reaches() -> None:
-    with pytest.raises(InputError, match=r"threshold 5: c8 is at most 3\.96875"):
+    with pytest.raises(InputError, match=r"threshold 5: the greatest logit is 3\.96875"):
         replace(DETECTOR, threshold=5).heads(network(FORMATS))
 
 
