@@ -1,7 +1,5 @@
 """Networks for the engine, drawn at random: shapes, strides, groups, residuals, pools, joins; and images for them."""
 
-from typing import Any
-
 import numpy as np
 
 from roundel.compiler import Head
@@ -19,131 +17,18 @@ from roundel.golden.network import (
     Network,
     Select,
     Upsample,
-    Weighted,
     Window,
 )
 from roundel.golden.nms import BoxFormat
 from roundel.golden.rounding import Ints
-from roundel.runtime.random_activations import draw_activation
+from roundel.runtime.random_tensors import DrawnTensors
 
 LARGEST = 1500  # integers of a tensor, or layers take long to interpret
 MOST_TAPS = 300  # of a mean
 
 
-class Drawn:
-    """A network that grows layer by layer; tensors are known by name, with shape and format.
-
-    Parameters
-    ----------
-    seed
-        Of all choices.
-    size, channels
-        Most rows and columns, and most channels, of the image.
-    activations
-        Whether layers with weights have them, more often than not.
-    gates
-        Whether maps are multiplied by numbers that the network makes.
-    areas
-        Whether there may be layers whose results have other weights along the borders.
-    """
-
-    def __init__(
-        self, seed: int, *, size: int = 20, channels: int = 20, activations: bool = False, gates: bool = False,
-        areas: bool = True,
-    ):  # fmt: skip
-        self.activations, self.gates = activations, gates
-        self.rng, self.layers = np.random.default_rng(seed), list[Any]()
-        self.more = np.random.default_rng([seed, 1]) if areas else None
-        rows, columns = self.rng.integers(1, size + 1, 2)
-        self.shapes: dict[str, tuple[int, ...]] = {
-            "image": (int(rows), int(columns), int(self.rng.integers(1, channels + 1)))
-        }
-        self.formats = {"image": self.form(3, zero=True)}
-
-    def draw(self, low: int, high: int) -> int:
-        """Draw one of the integers from `low` to `high`."""
-        return int(self.rng.integers(low, high + 1))
-
-    def chance(self, part: float) -> bool:
-        """Return true in so many cases."""
-        return bool(self.rng.random() < part)
-
-    def area(self) -> bool:
-        """Return true in half of the cases, if results may have other weights along the borders.
-
-        Draws of its own: networks without such results are the same as those that may not have any.
-        """
-        return self.more is not None and bool(self.more.random() < 0.5)
-
-    def form(self, fraction: int, *, zero: bool = False) -> Format:
-        """Make a format of so many fractional bits."""
-        width, signed = self.draw(5, 8) if self.chance(0.5) else 8, self.chance(0.4)
-        return Format(width=width, signed=signed, fraction=fraction, zero=self.draw(0, 15) if zero else 0)
-
-    def any_tensor(self) -> str:
-        """Choose the name of a tensor, most often the last one."""
-        names = list(self.shapes)
-        return names[-1] if self.chance(0.6) else names[self.draw(0, len(names) - 1)]
-
-    def window(self, rows: int, columns: int, *, most: int = 4, dilated: bool = True) -> Window | None:
-        """Make a window that fits into the map, or None."""
-        kernel = self.draw(1, most), self.draw(1, most)
-        dilation = (self.draw(1, 2), self.draw(1, 2)) if dilated else (1, 1)
-        reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-        top, left, bottom, right = (self.draw(0, reach[axis % 2]) for axis in range(4))
-        window = Window(
-            kernel=kernel, stride=(self.draw(1, 3), self.draw(1, 3)), pad=(top, left, bottom, right), dilation=dilation
-        )
-        try:
-            window.output_size(rows, columns)
-        except ValueError:
-            return None
-        return window
-
-    def add(self, kind: Any, shape: tuple[int, ...], *sources: str, **fields: Any) -> str:
-        """Append a layer; its name."""
-        name = f"{kind.__name__.lower()}{len(self.layers)}"
-        self.layers.append(kind(name=name, sources=sources, **fields))
-        self.shapes[name], self.formats[name] = shape, fields["output"]
-        return name
-
-    def activated(self, output: Format) -> dict[str, Any]:
-        """Make a clamp and a leak, now and then."""
-        low, high = output.limits
-        bounds = (low + self.draw(-3, 9), high - self.draw(-3, 20)) if self.chance(0.3) else None
-        return {"output": output, "bounds": bounds, "leak": self.draw(0, 3) if self.chance(0.3) else 0}
-
-    def last(self, outputs: int, residual: Format | None) -> dict[str, Any]:
-        """Make the output of a layer with weights, and what is behind its sums: an activation, or nothing yet."""
-        if self.activations and self.chance(0.7) and not (residual and residual.zero):
-            output, activation = draw_activation(self.rng, 2, outputs, residual)
-            return {"output": output, "activation": activation}
-        return {"output": self.form(2)}
-
-    def weighted(
-        self, source: str, window: Window | None, outputs: int, *, groups: int = 1, residual: str | None = None
-    ) -> str:
-        """Make a convolution, or a matrix product without a window."""
-        shape, x = self.shapes[source], self.formats[source]
-        rows = (window.taps if window else 1) * shape[-1] // groups
-        last = self.last(outputs, self.formats[residual] if residual else None)
-        output = last["output"]
-        base = output.fraction - x.fraction + 7 + rows.bit_length() // 2
-        fractions = tuple((base + self.rng.integers(0, 3, outputs)).tolist())
-        weights = self.rng.integers(-128, 128, (rows, outputs))
-        if self.chance(0.4):  # blocks of zeros
-            weights[:, self.rng.random(outputs) < 0.5] = 0
-            weights[self.rng.random(rows) < 0.5] = 0
-        spatial = window.output_size(*shape[:2]) if window else shape[:-1]
-        return self.add(
-            Weighted, (*spatial, outputs), source, *([residual] if residual else []), x=x, window=window, groups=groups,
-            w=Format(width=8, signed=True, fraction=base),
-            b=Format(width=16, signed=True, fraction=x.fraction + base - 1),
-            weights=weights, bias=self.rng.integers(-9999, 9999, outputs),
-            residual=self.formats[residual] if residual else None,
-            w_fractions=fractions if self.chance(0.5) else None,
-            **(last if "activation" in last else self.activated(output)),
-        )  # fmt: skip
+class Drawn(DrawnTensors):
+    """A network that grows layer by layer, of every kind."""
 
     def convolution(self) -> None:
         """Make a convolution, dense, grouped or depthwise, with a residual now and then, if it fits."""
