@@ -16,6 +16,7 @@ from roundel.golden.head.powers import (
     EXPONENT,
     INDEX,
     LOGARITHMS,
+    LONGEST,
     PER_NAT,
     POWERS,
     TERM,
@@ -26,16 +27,19 @@ from roundel.golden.head.powers import (
     mantissa,
     terms,
 )
-from roundel.golden.head.scores import ProductParams, SoftmaxParams, cost_fraction, most_cost
+from roundel.golden.head.scores import COST_WIDTH, MOST_FRACTION, ProductParams, SoftmaxParams, cost_fraction, most_cost
 
 __all__ = [
     "BINS",
+    "COST_WIDTH",
     "EXPONENT",
     "INDEX",
     "LOGARITHMS",
+    "LONGEST",
     "MAX_CLASSES",
     "MAX_STRIDE",
     "MEAN",
+    "MOST_FRACTION",
     "MOST_PRIORS",
     "PER_NAT",
     "POWERS",

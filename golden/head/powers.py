@@ -15,6 +15,8 @@ INDEX = 7
 """Bits of f that read a table."""
 TERM = 14
 """Fraction bits of the terms of a softmax, the greatest of which is 1."""
+LONGEST = (32 << EXPONENT) - 1
+"""Greatest exponent: what is smaller than `2**-32` counts as that."""
 WIDEST = 17
 """Bits of a length; longer ones count as the longest."""
 PER_NAT = round(np.log2(np.e) * (1 << EXPONENT))
@@ -50,7 +52,7 @@ def length(exponent: Ints) -> Ints:
 
 
 def exponents(differences: Ints, fraction: int) -> Ints:
-    """Return logits below the greatest one as exponents of base 2, rounded down.
+    """Return logits below the greatest one as exponents of base 2, rounded down, at most `LONGEST`.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def exponents(differences: Ints, fraction: int) -> Ints:
     fraction
         Fraction bits of a logit, 0 to `EXPONENT`.
     """
-    return np.asarray(differences * PER_NAT >> fraction)
+    return np.asarray(np.minimum(differences * PER_NAT >> fraction, LONGEST))
 
 
 def terms(exponent: Ints) -> Ints:

@@ -147,7 +147,7 @@ class SoftmaxParams(Params):
     bits
         Fraction bits of a cost, 0 to 8.
     most
-        Greatest cost of a box, 0 to 4095.
+        Greatest cost of a box, 0 to 4095, and at most that of `2**-31`.
 
     Raises
     ------
@@ -165,6 +165,7 @@ class SoftmaxParams(Params):
         ranges = {"background": 256, "fraction": EXPONENT, "bits": MOST_FRACTION, "most": (1 << COST_WIDTH) - 1}
         for name, high in ranges.items():
             check_integer(name, getattr(self, name), 0, high)
+        check_integer("most", self.most, 0, 31 << self.bits)
 
     @classmethod
     def of(cls, logits: Format, threshold: float, *, background: int, score_width: int) -> "SoftmaxParams":
