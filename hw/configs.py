@@ -258,6 +258,6 @@ SPARSE_MAC_CONFIGS: dict[str, dict[str, Any]] = {
 
 
 ENGINE_CONFIGS: dict[str, dict[str, Any]] = {
-    "tiny_with_units": CONFIGS["tiny"] | {"act_lanes": 2, "act_fifo": 16, "gates": True},
+    "tiny_with_units": CONFIGS["tiny"] | {"act_lanes": 2, "act_fifo": 16, "gates": True, "sums": True},
 }
 """Beside named configurations: one with the units that they leave out, and a FIFO that bursts fill."""

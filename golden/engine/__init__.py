@@ -1,5 +1,6 @@
 """What compiler, interpreter, RTL and drivers agree on: parameters, program, registers, records."""
 
+from roundel.golden.engine.compute import DIGIT_BITS, SUM_BITS
 from roundel.golden.engine.dispatch import EngineFault
 from roundel.golden.engine.fields import (
     COMMON,
@@ -57,6 +58,7 @@ __all__ = [
     "CONFIGS",
     "COUNTERS",
     "DESCRIPTOR_BYTES",
+    "DIGIT_BITS",
     "FIELDS",
     "HEADER_BYTES",
     "HEADS",
@@ -72,6 +74,7 @@ __all__ = [
     "SCALE",
     "STEP",
     "STEP_BYTES",
+    "SUM_BITS",
     "TABLE_BYTES",
     "TABLE_ENTRIES",
     "TERMINATOR",

@@ -23,6 +23,10 @@ SURE = 63
 """No sum is left of any accumulator that is shifted by so many bits, or by more."""
 FLIP = 0x80
 """The bit of a byte that tells unsigned from signed activations."""
+SUM_BITS = 14
+"""Of a sum of results: of 64 signed bytes."""
+DIGIT_BITS = 6
+"""Of these, those of the lower digit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +266,17 @@ def activate(
     words = np.clip(round_shift(acc, np.minimum(columns["shift"], SURE), Rounding.FLOOR), low, high)
     slopes = lower_bits(columns["zero_point"], WORDS.slope_width, False)
     return WORDS.compute(words, table, residual=residual, slopes=slopes)
+
+
+def sum_digits(descriptor: Descriptor, written: Bytes) -> tuple[Bytes, Bytes]:
+    """Return lower and upper digits of the sums of words, (words, lanes) as they are in the memory: (lanes,) each.
+
+    The bytes count as signed ones, with `flip_sums` as unsigned ones less 128. A sum that has more than `SUM_BITS` bits
+    loses the upper ones.
+    """
+    total = signed(written ^ np.uint8(FLIP if descriptor.flip_sums else 0)).sum(axis=0)
+    total = lower_bits(total, SUM_BITS, True)
+    return (total & (1 << DIGIT_BITS) - 1).astype(np.uint8), (total >> DIGIT_BITS & 0xFF).astype(np.uint8)
 
 
 def clamp(value: Ints, descriptor: Descriptor) -> Ints:

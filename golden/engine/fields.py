@@ -122,6 +122,15 @@ _COMPUTE = (
     Item("activation", 1, "results go through the activation unit; ignored by an engine without one"),
     Item("has_gate", 1, "weights are factors in the activation memory; ignored by an engine without `gates`"),
     Item("flip_gate", 1, "bytes of the factors are unsigned; ignored by an engine without `gates`"),
+    Item(
+        "has_sums", 1, "sums of results are written too; this and what follows is ignored by an engine without `sums`"
+    ),
+    Item("flip_sums", 1, "bytes of the results that are added up are unsigned"),
+    Item("spare_1", 3),
+    Item("sums", 24, "word of the first sum's lower digit"),
+    Item("sums_plane", 24, "words from lower to upper digits; from block to block twice as many"),
+    Item("spare_2", 8),
+    Item("sums_tile", 24, "words from tile to tile in a row"),
 )
 
 _BOXES = (
@@ -181,16 +190,24 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
 """The fields of every operation from bit 0 up."""
 
 
-def known_fields(opcode: Opcode, *, activation: bool, gates: bool = False, heads: bool = False) -> tuple[Item, ...]:
+_UNITS = (1, 2, 7)
+"""Fields of COMPUTE that only engines with an activation unit, `gates` and `sums` know: the last ones."""
+
+
+def known_fields(
+    opcode: Opcode, *, activation: bool, gates: bool = False, sums: bool = False, heads: bool = False
+) -> tuple[Item, ...]:
     """Return the fields that an engine has room for, from bit 0 up.
 
-    Without `gates` all but `has_gate` and `flip_gate`, which are the last; without an activation unit either all but
-    `activation`, which is before them. Without `heads` all but `HEAD_FIELDS`, the last of BOXES.
+    Of COMPUTE those of the engine's units, and all before them; of BOXES, without `heads`, all but `HEAD_FIELDS`, the
+    last.
     """
-    left_out = {"has_gate", "flip_gate"} if not gates else set()
-    left_out |= {"activation"} if not (activation or gates) else set()
-    left_out |= set(HEAD_FIELDS) if opcode is Opcode.BOXES and not heads else set()
-    return tuple(item for item in FIELDS[opcode] if item.name not in left_out)
+    fields = FIELDS[opcode]
+    if opcode is Opcode.COMPUTE:
+        used = max((number for number, unit in enumerate((activation, gates, sums), 1) if unit), default=0)
+        return fields[: len(fields) - sum(_UNITS[used:])]
+    left_out = set(HEAD_FIELDS) if opcode is Opcode.BOXES and not heads else set()
+    return tuple(item for item in fields if item.name not in left_out)
 
 
 def field_limits(opcode: Opcode, name: str) -> tuple[int, int]:

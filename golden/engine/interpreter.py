@@ -26,6 +26,7 @@ from roundel.golden.engine.compute import (
     requantize,
     signed,
     stream_weights,
+    sum_digits,
 )
 from roundel.golden.engine.dispatch import Dispatch, EngineFault
 from roundel.golden.engine.fields import Opcode
@@ -163,10 +164,9 @@ class Engine:
                 tile = Tile.of(descriptor, ty, tx)
                 for number, (columns, steps) in enumerate(blocks):
                     acc = self._sums(descriptor, tile, columns, steps)
-                    words = self._words(descriptor, "target", number, tile)
                     results = self._results(descriptor, tile, number, columns, acc, table)
                     flip = np.uint8(FLIP if descriptor.flip_target else 0)
-                    self.memory[words] = (results & 0xFF).astype(np.uint8) ^ flip
+                    self._write(descriptor, tile, tx, number, (results & 0xFF).astype(np.uint8) ^ flip)
 
     def _sums(
         self, descriptor: Descriptor, tile: Tile, columns: dict[str, Ints], steps: list[tuple[WeightStep, Ints]]
@@ -200,6 +200,21 @@ class Engine:
         if table is not None:
             return activate(descriptor, acc, columns, table, residual, self.params)
         return requantize(descriptor, acc, columns, self.params)
+
+    def _write(self, descriptor: Descriptor, tile: Tile, tx: int, number: int, results: Bytes) -> None:
+        """Write the results of a tile's output block `number`, (positions, columns), and the sums of each row."""
+        words = self._words(descriptor, "target", number, tile)
+        if not (self.params.sums and descriptor.has_sums):
+            self.memory[words] = results
+            return
+        first = descriptor.sums + 2 * number * descriptor.sums_plane + tx * descriptor.sums_tile
+        first += tile.ty * descriptor.tile_h
+        lanes = np.arange(self.params.lanes)
+        for y, row in enumerate(np.split(np.arange(tile.positions), tile.h)):
+            self.memory[words[row]] = results[row]
+            for place, digits in enumerate(sum_digits(descriptor, results[row])):
+                word = first + y + place * descriptor.sums_plane
+                self.memory[(word * self.params.lanes + lanes) % self.params.memory] = digits
 
     def _words(self, descriptor: Descriptor, name: str, number: int, tile: Tile) -> Ints:
         """Byte addresses of a tile's words in block `number` of `target` or `residual`, (positions, lanes)."""

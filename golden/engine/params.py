@@ -68,6 +68,8 @@ class EngineParams(Params):
     gates
         Whether a depthwise COMPUTE can have its weights from the activation memory: a map times factors that the
         network makes.
+    sums
+        Whether the array's results are added up on their way into the activation memory, for means of whole maps.
     heads
         What the box unit knows beside the plain head: of `priors`, `product`, `softmax`, `dfl`, `centre` and
         `corners`, see docs/heads.md. All but `priors` bring it along. In the golden model alone so far.
@@ -102,6 +104,7 @@ class EngineParams(Params):
     act_lanes: int = 0
     act_fifo: int = 0
     gates: bool = False
+    sums: bool = False
     heads: tuple[str, ...] = ()
     nms: NmsParams | None = None
 
@@ -246,8 +249,8 @@ class EngineParams(Params):
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one; `activation` and `gates` are left out unless true, and so
-            are empty `heads`.
+            Plain values by name; `nms` is None without one; `activation`, `gates` and `sums` are left out unless true, and
+            so are empty `heads`.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
@@ -257,6 +260,8 @@ class EngineParams(Params):
             values["activation"] = True
         if self.gates:
             values["gates"] = True
+        if self.sums:
+            values["sums"] = True
         if self.heads:
             values["heads"] = list(self.heads)
         return values | {"nms": None if self.nms is None else self.nms.contract()}
@@ -295,13 +300,13 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, (), _BOXES)
-_GATED: tuple[Any, ...] = (*_SHARED[:-3], True, (), _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), _BOXES)
+_GATED: tuple[Any, ...] = (*_SHARED[:-4], True, False, (), _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
     #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales,
-    #       act_lanes, act_fifo, gates, heads, nms
+    #       act_lanes, act_fifo, gates, sums, heads, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_GATED),

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import COMMON, DESCRIPTOR_BYTES, TOKEN_FLAGS, EngineParams, Opcode, known_fields
+from roundel.hw.engine.ports import units_of
 from roundel.hw.lib import Component, In, Out, named
 
 NUMBER = 24  # bits of a descriptor's number in its program
@@ -19,7 +20,7 @@ def piece_layout(params: EngineParams) -> data.StructLayout:
 
 def width(params: EngineParams, opcodes: tuple[Opcode, ...]) -> int:
     """Bits of a descriptor of any of these operations, without the spare ones behind the fields that count."""
-    fields = (known_fields(opcode, activation=params.act_lanes > 0, gates=params.gates) for opcode in opcodes)
+    fields = (known_fields(opcode, **units_of(params)) for opcode in opcodes)
     return max(sum(item.bits for item in items) for items in fields)
 
 

@@ -11,10 +11,15 @@ from roundel.hw.requant import runtime_layout
 OUTER_ADDRESS = 32
 
 
-def descriptor_layout(opcode: Opcode, *, activation: bool = False, gates: bool = False) -> data.StructLayout:
-    """Return a descriptor of that operation, from bit 0 of its 128 bytes; `activation`, `gates`: with those fields."""
-    items = known_fields(opcode, activation=activation, gates=gates)
+def descriptor_layout(opcode: Opcode, **units: bool) -> data.StructLayout:
+    """Return a descriptor of that operation, from bit 0 of its 128 bytes, with the fields of `units_of` an engine."""
+    items = known_fields(opcode, **{"activation": False} | units)
     return data.StructLayout({item.name: Shape(item.bits, item.signed) for item in items})
+
+
+def units_of(params: EngineParams) -> dict[str, bool]:
+    """Return which fields of COMPUTE an engine knows beside those that all do, as `descriptor_layout` takes them."""
+    return {"activation": params.activation is not None, "gates": params.gates, "sums": params.sums}
 
 
 def scale_layout(params: EngineParams) -> dict[str, int]:
@@ -111,13 +116,17 @@ def read_port(params: EngineParams) -> wiring.Signature:
     return wiring.Signature({"request": Out(request), "data": In(word(params)), "valid": In(1)})
 
 
+def write_layout(params: EngineParams) -> data.StructLayout:
+    """Return a word of the activation memory, and its address."""
+    return data.StructLayout({"address": word_address(params), "data": word(params)})
+
+
 def write_port(params: EngineParams) -> wiring.Signature:
     """Write a word: it can be read from the cycle after the transfer on."""
-    payload = data.StructLayout({"address": word_address(params), "data": word(params)})
-    return wiring.Signature({"request": Out(stream.Signature(payload))})
+    return wiring.Signature({"request": Out(stream.Signature(write_layout(params)))})
 
 
-def unit_port(opcode: Opcode, *, activation: bool = False, gates: bool = False) -> wiring.Signature:
+def unit_port(opcode: Opcode, **units: bool) -> wiring.Signature:
     """How the sequencer drives a unit: `start` for a cycle while not `busy`; the descriptor stands until `done`.
 
     `busy` from the cycle after `start` to the cycle of `done`, which is one cycle long: all its effects are there.
@@ -125,7 +134,7 @@ def unit_port(opcode: Opcode, *, activation: bool = False, gates: bool = False) 
     return wiring.Signature(
         {
             "start": Out(1),
-            "descriptor": Out(descriptor_layout(opcode, activation=activation, gates=gates)),
+            "descriptor": Out(descriptor_layout(opcode, **units)),
             "busy": In(1),
             "done": In(1),
         }

@@ -295,7 +295,7 @@ def test_parameters_that_just_fit_together(kind, given):
             {"lanes": 8, "columns": 8, "depth": 512, "reduction": 16384, "bias_width": 29, "taps": 4}
             | {"structure": "product", "scheme": "shift", "rounding": "half_up", "memory": 131072, "banks": 4}
             | {"bus": 64, "burst": 16, "outstanding": 4, "fifo": 64, "packing": "mask", "weight_width": 8, "slices": 1}
-            | {"scales": True, "act_lanes": 0, "act_fifo": 0, "gates": False, "heads": []}
+            | {"scales": True, "act_lanes": 0, "act_fifo": 0, "gates": False, "sums": False, "heads": []}
             | {"nms": None},
         ),
         (

@@ -107,6 +107,8 @@ class NaiveEngine:
                 acc = self.step(d, ty, tx, h, w, step, blocks, acc, held)
             for (y, x), sums in acc.items():
                 self.result(d, block, ty, tx, y, x, sums, held, table)
+                if self.params.sums and d["has_sums"] and x == w - 1:
+                    self.sums(d, block, ty, tx, y, w)
         assert not weights, "more weights than steps take"
 
     def step(self, d, ty, tx, h, w, step, blocks, acc, held):
@@ -161,6 +163,17 @@ class NaiveEngine:
             linear=control >> 4 & 1, unsigned=control >> 5 & 1, linear_shift=2 * (control >> 6 & 1),
             residual_shift=control >> 7 & 3, core=control >> 9 & 15,
         )  # fmt: skip
+
+    def sums(self, d, block, ty, tx, y, w):
+        """What the bytes of a tile's row add up to, as two digits: of 6 bits, and of 8."""
+        word = d["sums"] + 2 * block * d["sums_plane"] + ty * d["tile_h"] + tx * d["sums_tile"] + y
+        lower = word * self.params.lanes % self.params.memory
+        upper = (word + d["sums_plane"]) * self.params.lanes % self.params.memory
+        for c in range(self.params.columns):
+            written = [self.memory[self.place(d, "target", block, ty, tx, y, x) + c] for x in range(w)]
+            total = sum(byte - 128 if d["flip_sums"] else signed(byte, 8) for byte in written)
+            self.memory[lower + c] = total % 64
+            self.memory[upper + c] = total // 64 % 256
 
     def result(self, d, block, ty, tx, y, x, sums, held, table):
         target, residual = (self.place(d, name, block, ty, tx, y, x) for name in ("target", "residual"))

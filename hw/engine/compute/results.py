@@ -6,7 +6,17 @@ from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.ports import descriptor_layout, keep_busy, read_port, unit_port, word, word_address, write_port
+from roundel.hw.engine.compute.sums import LOOPS, RowSums
+from roundel.hw.engine.ports import (
+    descriptor_layout,
+    keep_busy,
+    read_port,
+    unit_port,
+    units_of,
+    word,
+    word_address,
+    write_port,
+)
 from roundel.hw.engine.reader import WordReader
 from roundel.hw.lib import Component, In, Out, Walker
 
@@ -19,16 +29,21 @@ class TileWalker(Component):
     params
         The engine.
     prefix
-        Of the descriptor's fields for the first word and the steps: `target` or `residual`.
+        Of the descriptor's fields for the first word and the steps: `target` or `residual`. In an engine with `sums`
+        that of `target` tells where loops end.
     """
 
     def __init__(self, params: EngineParams, prefix: str):
         self.params, self.prefix = params, prefix
+        flags = wiring.Signature({name: wiring.Out(1) for name in ("x", *LOOPS)})
+        self.tells = params.sums and prefix == "target"
+        ends = {"ends": Out(flags, "By name: the loop is in its last round, with this address.")} if self.tells else {}
         super().__init__(
             start=In(1, "Begin, while no address is offered."),
             descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor; it stands still from `start` on."),
             addresses=Out(stream.Signature(word_address(params)), "Addresses of words."),
             last=Out(1, "This address is the layer's last."),
+            **ends,
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -53,6 +68,8 @@ class TileWalker(Component):
             steps.tile_y.eq(layer[f"{prefix}_tile"]),
             self.last.eq(walker.last),
         ]
+        if self.tells:
+            wiring.connect(m, walker.ends, wiring.flipped(self.ends))
         return m
 
 
@@ -106,7 +123,8 @@ class Target(Component):
     """Takes results from the cycle after `start` on, one a cycle, and writes each in the cycle in which it comes.
 
     A layer of N results that never waits: N writes in cycles 1 to N after `start`, `done` in cycle N + 1; after a last
-    result that comes later, `done` is in the next cycle.
+    result that comes later, `done` is in the next cycle. With `has_sums` each row of a tile takes two cycles more, in
+    which the digits of its sums are written.
 
     Parameters
     ----------
@@ -116,8 +134,11 @@ class Target(Component):
 
     def __init__(self, params: EngineParams):
         self.params = params
+        units = units_of(params) if params.sums else {}
         super().__init__(
-            unit=In(unit_port(Opcode.COMPUTE), "The unit's descriptor; `done` when all results are in the memory."),
+            unit=In(
+                unit_port(Opcode.COMPUTE, **units), "The unit's descriptor; `done` when all results are in the memory."
+            ),
             results=In(stream.Signature(word(params)), "Words in the order of docs/engine.md."),
             memory=Out(write_port(params), "Writes words of the activation memory."),
         )
@@ -125,6 +146,9 @@ class Target(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.walker = walker = TileWalker(self.params, "target")
+        if self.params.sums:
+            self._with_sums(m, walker)
+            return m
         request, unit = self.memory.request, self.unit
         written = request.valid & request.ready
         m.d.comb += [
@@ -139,3 +163,27 @@ class Target(Component):
         m.d.sync += unit.done.eq(written & walker.last)
         keep_busy(m, unit)
         return m
+
+    def _with_sums(self, m: Module, walker: TileWalker) -> None:
+        """Write results, and behind each row the digits of its sums in layers with `has_sums`."""
+        m.submodules.sums = sums = RowSums(self.params)
+        request, unit, digits = self.memory.request, self.unit, sums.digits
+        taken, written = self.results.valid & self.results.ready, request.valid & request.ready
+        m.d.comb += [
+            walker.start.eq(unit.start),
+            *(walker.descriptor[name].eq(unit.descriptor[name]) for name in walker.descriptor.shape().members),
+            sums.start.eq(unit.start),
+            sums.descriptor.eq(unit.descriptor),
+            sums.taken.eq(taken),
+            sums.result.eq(self.results.payload),
+            request.valid.eq(digits.valid | (walker.addresses.valid & self.results.valid)),
+            request.p.address.eq(Mux(digits.valid, digits.p.address, walker.addresses.payload)),
+            request.p.data.eq(Mux(digits.valid, digits.p.data, self.results.payload)),
+            digits.ready.eq(request.ready),
+            walker.addresses.ready.eq(request.ready & self.results.valid & ~digits.valid),
+            self.results.ready.eq(request.ready & walker.addresses.valid & ~digits.valid),
+        ]
+        wiring.connect(m, walker.ends, sums.ends)
+        last = Mux(unit.descriptor.has_sums, sums.last, walker.last)
+        m.d.sync += unit.done.eq(written & last)
+        keep_busy(m, unit)

@@ -26,12 +26,15 @@ class Streams(Component):
         Whether the engine has an activation unit.
     gates
         Whether weights may be on chip: then there is no transfer of them.
+    sums
+        Whether descriptors have the fields of sums.
     """
 
-    def __init__(self, *, activation: bool = False, gates: bool = False):
+    def __init__(self, *, activation: bool = False, gates: bool = False, sums: bool = False):
         self.activation, self.gates = activation, gates
+        units = {"activation": activation, "gates": gates, "sums": sums}
         super().__init__(
-            unit=In(unit_port(Opcode.COMPUTE, activation=activation, gates=gates), "The unit's descriptor."),
+            unit=In(unit_port(Opcode.COMPUTE, **units), "The unit's descriptor."),
             bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
             parameters=Out(stream.Signature(command_layout()), "Transfers of parameters, one a tile."),
             weights=Out(stream.Signature(command_layout()), "Transfers of weights, one a tile."),

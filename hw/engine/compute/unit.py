@@ -26,6 +26,7 @@ from roundel.hw.engine.ports import (
     read_port,
     result_width,
     unit_port,
+    units_of,
     write_port,
 )
 from roundel.hw.lib import Component, In, Out, StreamRegister, named
@@ -57,7 +58,7 @@ class Compute(Component):
         self.array = EngineArray(params)
         self.decoder = Decoder(params.decoder)
         self.feeder = Feeder(params, latency=ActivationMemory.FEED_LATENCY)
-        fields = {"activation": params.activation is not None, "gates": params.gates}
+        fields = units_of(params)
         descriptor = descriptor_layout(Opcode.COMPUTE, **fields)
         command = stream.Signature(command_layout())
         beats = stream.Signature(read_layout(params.bus))
@@ -146,7 +147,7 @@ class Compute(Component):
 
     def _streams(self, m: Module, parameters: Parameters) -> Streams:
         """Ask for the streams of the present descriptor, then for those of the next."""
-        streams = Streams(activation=self.params.activation is not None, gates=self.params.gates)
+        streams = Streams(**units_of(self.params))
         asked, ahead, use_next = Signal(), Signal(), Signal()  # present's, next's streams; streams work for `next`
         present = named(m, self.valid & ~asked, "present")
         following = named(m, self.next_valid & ~ahead & ~present, "following")

@@ -31,7 +31,7 @@ def compute(draw: Draw, outside: Outside) -> Step:
         if outside.params.gates and draw.chance(0.5 if values["depthwise"] else 0.1):
             blocks, values = _gated_steps(draw, blocks), values | _gate(draw, outside.params)
             sources |= _factor_words(outside.params, values)
-        if _targets(draw, outside, values, sources):
+        if _targets(draw, outside, values, sources) and _summed(draw, outside, values, sources):
             break
     values |= _requantizer(draw)
     activation = outside.params.act_lanes > 0 and draw.chance(0.5)
@@ -46,11 +46,12 @@ def compute(draw: Draw, outside: Outside) -> Step:
         weights = weight_stream(draw, outside.params, sum(map(len, blocks)) - kept, values)
         values |= outside.stream("weights", weights)
     reads = sources | words_of(outside.params, _results(values, "residual")) if values["has_residual"] else sources
+    writes = words_of(outside.params, _results(values, "target"))
     return Step(
         opcode=Opcode.COMPUTE,
         values=values,
         reads=reads,
-        writes=words_of(outside.params, _results(values, "target")),
+        writes=writes | _sum_words(outside.params, values) if values.get("has_sums") else writes,
         outer_reads=outside.nothing(),
         outer_writes=outside.nothing(),
     )
@@ -193,6 +194,32 @@ def _targets(draw: Draw, outside: Outside, values: dict[str, int], sources: Mask
         if in_place or not values["has_residual"] or not (written & words_of(outside.params, residuals)).any():
             return True
     return False
+
+
+def _summed(draw: Draw, outside: Outside, values: dict[str, int], sources: Mask) -> bool:
+    """Choose whether sums are written, and where, such that nothing is written that is read; whether that succeeded."""
+    params = outside.params
+    if not params.sums:
+        return True
+    reads = sources | words_of(params, _results(values, "residual")) if values["has_residual"] else sources
+    for _ in range(TRIES):
+        rows = values["last_h"] * values["tiles_y"]
+        values |= {"has_sums": draw.whole(0, 1), "flip_sums": draw.whole(0, 1)}
+        values |= {"sums": draw.field(24, draw.whole(0, params.words - 1))}
+        values |= {"sums_plane": draw.field(24, rows, rows + 1, 1, 0), "sums_tile": draw.field(24, rows, 2, 0)}
+        if not values["has_sums"] or not (_sum_words(params, values) & reads).any():
+            return True
+    return False
+
+
+def _sum_words(params: EngineParams, values: dict[str, int]) -> Mask:
+    """Return the words of the sums' digits."""
+    words = [
+        values["sums"] + ty * values["tile_h"] + tx * values["sums_tile"]
+        + spread((2 * values["blocks"], values["sums_plane"]), (h, 1))
+        for h, ty in _tiles(values, "h") for tx in range(values["tiles_x"])
+    ]  # fmt: skip
+    return words_of(params, np.concatenate(words))
 
 
 def _results(values: dict[str, int], name: str) -> Ints:

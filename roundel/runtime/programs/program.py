@@ -156,6 +156,7 @@ def _spare(draw: Draw, params: EngineParams, opcode: Opcode) -> dict[str, int]:
     """Fields that nothing depends on."""
     ignored = ["spare", "layer", *([] if params.act_lanes else ["activation"])]
     ignored += [] if params.gates else ["has_gate", "flip_gate"]
-    known = known_fields(opcode, activation=True, gates=True, heads=bool(params.heads))
+    ignored += [] if params.sums else ["has_sums", "flip_sums", "sums"]
+    known = known_fields(opcode, activation=True, gates=True, sums=True, heads=bool(params.heads))
     names = {item.name: item.bits for item in known if item.name.startswith(tuple(ignored))}
     return {name: draw.field(bits, 0) for name, bits in names.items()}

@@ -45,7 +45,9 @@ def fault_of(made):
     return found.value.code, found.value.address, found.value.index
 
 
-@pytest.mark.parametrize(("lanes", "extra"), [(4, {}), (8, {}), (4, {"act_lanes": 2}), (4, {"gates": True})])
+@pytest.mark.parametrize(
+    ("lanes", "extra"), [(4, {}), (8, {}), (4, {"act_lanes": 2}), (4, {"gates": True}), (4, {"sums": True})]
+)
 @pytest.mark.parametrize("number", range(10))
 def test_random_programs_against_loops_in_plain_integers(lanes, extra, number, seed):
     params = replace(PARAMS, lanes=lanes, columns=lanes, memory=256 * lanes, **extra)

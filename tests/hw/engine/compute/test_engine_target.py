@@ -99,6 +99,52 @@ def test_results_go_where_the_loops_say(stalls, seed):
     simulate(unit, bench)
 
 
+SUMS = EngineParams(lanes=4, columns=4, banks=2, memory=1024, depth=16, sums=True)
+
+
+def signed_byte(word, lane):
+    byte = word >> 8 * lane & 0xFF
+    return byte - 256 if byte > 127 else byte
+
+
+def with_sums(values, results):
+    """All writes of a layer in order: behind each row of a tile, what its bytes add up to in digits of 6 and 8 bits."""
+    writes, coming = [], iter(zip(places(values, "target"), results, strict=True))
+    loops = product(range(values["tiles_y"]), range(values["tiles_x"]), range(values["blocks"]))
+    for ty, tx, block in loops:
+        for y in range(values["last_h"] if ty == values["tiles_y"] - 1 else values["tile_h"]):
+            row = [next(coming) for _ in range(values["last_w"] if tx == values["tiles_x"] - 1 else values["tile_w"])]
+            flip = 0x80808080 * values["flip_sums"]
+            totals = [sum(signed_byte(word ^ flip, lane) for _, word in row) for lane in range(4)]
+            lower = sum(total % 64 << 8 * lane for lane, total in enumerate(totals))
+            upper = sum(total // 64 % 256 << 8 * lane for lane, total in enumerate(totals))
+            at = values["sums"] + 2 * block * values["sums_plane"] + y
+            at += ty * values["tile_h"] + tx * values["sums_tile"]
+            writes += [*row, (at % SUMS.words, lower), ((at + values["sums_plane"]) % SUMS.words, upper)]
+    return writes
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+def test_sums_follow_the_rows_that_they_are_of(stalls, seed):
+    rng, unit = np.random.default_rng(seed), Target(SUMS)
+
+    async def bench(ctx):
+        for index in range(40):
+            values = layer(rng, "target", has_sums=int(index % 4 != 0), flip_sums=index // 4 % 2)
+            values |= {name: int(rng.integers(1 << 24)) for name in ("sums", "sums_plane", "sums_tile")}
+            results = rng.integers(1 << 32, size=len(places(values, "target"))).tolist()
+            if index % 3 == 0:  # as far as sums go
+                results = [int(rng.choice([0x80807F7F, 0x7F8080FF]))] * len(results)
+            expected = list(zip(places(values, "target"), results, strict=True))
+            expected = with_sums(values, results) if values["has_sums"] else expected
+            flow = (lambda: rng.random() < 0.6) if stalls else lambda: True
+            writes, cycles = await run_target(ctx, unit, values, results, (flow, flow))
+            assert writes == expected
+            assert stalls or cycles == len(expected) + 1
+
+    simulate(unit, bench)
+
+
 class Reading(wiring.Component):
     """The residual reader at a memory."""
 
