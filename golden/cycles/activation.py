@@ -7,6 +7,7 @@ from roundel.golden.engine import EngineParams
 
 SEEN = 1  # hw/lib/fifo: from where a word is put to where it can be read ahead, and from there to where it is seen
 LATENCY = 2  # hw/engine/compute/activation, results: from a word's last turn and its byte to the end of the layer
+DIGITS = 2  # hw/engine/compute/sums: words that are written behind a row, of sums
 
 
 class ActivationUnit:
@@ -20,6 +21,8 @@ class ActivationUnit:
         Cycle in which the layer begins.
     residual
         What reads the residual of the layer; None without one.
+    sums
+        Whether sums of rows are written.
 
     Attributes
     ----------
@@ -27,13 +30,13 @@ class ActivationUnit:
         Cycle in which the slopes of the output block that came last are taken: the next block's first beat waits.
     """
 
-    def __init__(self, params: EngineParams, begun: int, residual: ResidualReader | None):
-        self.slow, self.fifo = params.columns // params.act_lanes, params.act_fifo
+    def __init__(self, params: EngineParams, begun: int, residual: ResidualReader | None, *, sums: bool):
+        self.slow, self.fifo, self.sums = params.columns // params.act_lanes, params.act_fifo, sums
         self.residual, self.slopes_taken = residual, begun
         self.over = begun  # last turn of the word before
         self.read = deque[int](maxlen=self.fifo)  # when the last words were read ahead, so that their places are free
 
-    def take(self, made: int, *, fresh: bool) -> int:
+    def take(self, made: int, *, fresh: bool, row_end: bool) -> int:
         """Take a result of the array; returns how long the array has to wait first.
 
         Parameters
@@ -42,6 +45,8 @@ class ActivationUnit:
             Cycle in which the array would give it.
         fresh
             Whether it is the first one of an output block.
+        row_end
+            Whether it is the last one of a row: with sums their digits come before the next one.
         """
         waits = max(0, self.read[0] + 1 - made) if len(self.read) == self.fifo else 0
         read = max(made + waits + SEEN, self.over)
@@ -52,6 +57,8 @@ class ActivationUnit:
             begin = self._with_residual(self.residual, begin)
         self.read.append(read)
         self.over = begin + self.slow - 1
+        if self.sums and row_end:
+            self.over += max(0, DIGITS + 1 - self.slow)
         return waits
 
     def _with_residual(self, residual: ResidualReader, cycle: int) -> int:
@@ -67,4 +74,5 @@ class ActivationUnit:
     @property
     def end(self) -> int:
         """Cycle in which the layer is through."""
-        return self.over + 1 + LATENCY
+        late = min(DIGITS, self.slow - 1) if self.sums else 0  # the digits of the last row, as far as not in `over`
+        return self.over + 1 + LATENCY + late

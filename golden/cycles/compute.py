@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from roundel.golden.cycles.activation import ActivationUnit
+from roundel.golden.cycles.activation import DIGITS, ActivationUnit
 from roundel.golden.cycles.banks import Banks, ResidualReader, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.events import Arrivals, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles
@@ -69,9 +69,11 @@ class Compute:
             self.residual = ResidualReader(banks, words, self.start + RESIDUAL)
         if has_gate(self.params, job.descriptor):
             streams.begun.give(self.start)
+        self.sums = self.params.sums and bool(job.descriptor.has_sums)
         self.unit: ActivationUnit | None = None
         if self.params.act_lanes and job.descriptor.activation:
-            self.unit, self.residual = ActivationUnit(self.params, self.start, self.residual), None
+            unit = ActivationUnit(self.params, self.start, self.residual, sums=self.sums)
+            self.unit, self.residual = unit, None
         self.fed: deque[Fed] = deque()
         self.ahead = streams.clock.event()
         self.last_row = Arrivals(streams.clock)  # cycle in which the last row of a step is begun
@@ -97,7 +99,7 @@ class Compute:
             for steps in self.streams.steps_of(self.job):
                 for index, step in enumerate(steps):
                     yield from self._step(tile, size, step, first=index == 0, last=index == len(steps) - 1)
-        yield self.beat - 1 + self.result if self.unit is None else self.unit.end
+        yield self.beat - 1 + self.result + DIGITS * self.sums if self.unit is None else self.unit.end
 
     @property
     def result(self) -> int:
@@ -123,6 +125,9 @@ class Compute:
         yield from self._await(request + ANSWER, takes, first)
         self.first_beats.append((self.number, self.beat))
         end = self._end(request, line, tries, forced, last)
+        if self.sums and last and self.unit is None:
+            close = first and (beats >= self.params.columns or not takes)  # whether the next block's results follow
+            end += (h - 1 + close) * max(0, DIGITS - self.lead)
         if beats > CREDITS:
             self.last_row.give(self.asked - line)
         yield self.beat
@@ -173,7 +178,8 @@ class Compute:
         waited, every, fresh = 0, self.job.descriptor.every, True
         for row in range(self.beat, self.beat + beats, line):
             for beat in range(row + self.lead, row + line, every):
-                waited += unit.take(beat + self.result - 1 + waited, fresh=fresh)
+                row_end = beat + every >= row + line
+                waited += unit.take(beat + self.result - 1 + waited, fresh=fresh, row_end=row_end)
                 fresh = False
         return waited
 
