@@ -139,7 +139,7 @@ class Tiling:
     last_h: int
 
     @classmethod
-    def of(cls, rows: int, columns: int, depth: int, *, even: bool = False) -> "Tiling":
+    def of(cls, rows: int, columns: int, depth: int, *, widest: int | None = None, even: bool = False) -> "Tiling":
         """Cut a map into whole rows where they fit, into tiles of about the same size.
 
         Parameters
@@ -148,11 +148,13 @@ class Tiling:
             Size of the map.
         depth
             Number of positions of the accumulator memory; at least 4 with `even`.
+        widest
+            Columns of a tile at most; None: whatever `depth` allows.
         even
             Whether a tile begins at even rows and columns, as upsampling needs.
         """
         unit = 2 if even else 1
-        most = max(unit, min(columns, depth // unit) // unit * unit)
+        most = max(unit, min(columns, widest or columns, depth // unit) // unit * unit)
         tile_w = balanced(columns, most, unit)
         tile_h = balanced(rows, max(unit, depth // tile_w // unit * unit), unit)
         tiles_x, tiles_y = -(-columns // tile_w), -(-rows // tile_h)

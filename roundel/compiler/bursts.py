@@ -69,17 +69,22 @@ class Bursts:
         left = rows * columns - self.beats(rows, columns) / self.slow
         return max(0, min(left, self.params.act_fifo))
 
-    def tiling(self, rows: int, columns: int, *, even: bool) -> Tiling:
+    def tiling(self, rows: int, columns: int, *, widest: int | None, even: bool) -> Tiling:
         """Return the tiles of fewest cycles, with a price for reading weights often; of equals the largest.
 
         Parameters
         ----------
         rows, columns
             Of the part that is computed.
+        widest
+            Columns of a tile at most; then there are as many tiles side by side whatever bursts allow. None: as many
+            columns as the array holds.
         even
             Whether tiles begin at even rows and columns.
         """
-        candidates = (Tiling.of(rows, columns, depth, even=even) for depth in self._depths())
+        candidates = [Tiling.of(rows, columns, depth, widest=widest, even=even) for depth in self._depths()]
+        if widest is not None:
+            candidates = [tiling for tiling in candidates if tiling.tiles_x == candidates[0].tiles_x]
         return min(dict.fromkeys(candidates), key=self._cost)
 
     def _cost(self, tiling: Tiling) -> float:

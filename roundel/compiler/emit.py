@@ -103,7 +103,7 @@ class Streams:
 def compute(
     operation: Operation, blocks: range, streams: Streams, *,
     area: Area, source: Place, target: Place, residual: Place | None = None, addend: Place | None = None,
-    gate: Place | None = None,
+    gate: Place | None = None, sums: Place | None = None,
 ) -> dict[str, int]:  # fmt: skip
     """Return the fields of a COMPUTE descriptor for a part of some output planes.
 
@@ -117,8 +117,8 @@ def compute(
         Extended by the parameters and weights that the descriptor reads.
     area
         The part of the results.
-    source, target, residual, addend, gate
-        Places on chip of its operands and its result.
+    source, target, residual, addend, gate, sums
+        Places on chip of its operands and its results.
     """
     assert area.first % operation.grain == 0
     assert area.left % operation.across == 0
@@ -155,8 +155,15 @@ def compute(
     else:
         weights = streams.put(streams.weights(operation, blocks))
         values |= {"weights_region": Region.PROGRAM} | {f"weights_{name}": value for name, value in weights.items()}
+    if operation.sums is not None and sums is not None:
+        first = sums.at(operation.sums.storage, sums.area, 2 * block) + area.first
+        flip = int(operation.target.raw)
+        values |= {"has_sums": 1, "flip_sums": flip, "sums": first, "sums_plane": sums.plane, "sums_tile": storage.rows}
     if operation.runs:
-        values |= {"rows": 1, "row_bytes": operation.row_bytes}
+        step = operation.runs * source.plane * lanes
+        values |= {"rows": 1, "row_bytes": operation.row_bytes, "y_step": step, "y_rows": 0, "tile_y_rows": 0}
+        values |= {"tile_y_step": tiling.tile_h * step, "target_row": target.plane}
+        values |= {"target_tile": tiling.tile_h * target.plane}
     if operation.residual is not None and residual is not None:
         values |= {
             "has_residual": 1, "flip_residual": int(operation.residual.raw),

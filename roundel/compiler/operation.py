@@ -14,11 +14,12 @@ from roundel.compiler.step_weights import Steps, Weights, repeats
 from roundel.compiler.tensor import Tensor
 from roundel.golden.activation import ActivationTable
 from roundel.golden.cycles import UNWRITTEN
-from roundel.golden.engine import STEP_BYTES, TABLE_BYTES, EngineParams, column_bytes
+from roundel.golden.engine import STEP_BYTES, SUM_BITS, TABLE_BYTES, EngineParams, column_bytes
 from roundel.golden.formats import signed_width
 from roundel.golden.rounding import Ints
 
 STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
+SUMMED = 1 << SUM_BITS - 8  # results of 8 bits that a sum holds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +38,9 @@ class Operation:
     gate
         Factors that are the weights, a plane for each output block, or None. The weights of `steps` only stand for them
         then, the same within a block; all steps of a block but the first lie beyond the map's border.
+    sums
+        A second result: sums of the rows of tiles, two planes for each output block, of lower and of upper digits; or
+        None. Such an operation has one phase, and parts of whole rows.
     steps
         Steps of every output block, blocks of zeros left out, phase by phase.
     phases
@@ -62,8 +66,9 @@ class Operation:
     depthwise, maximum, upsample, flip_target
         See docs/engine.md.
     runs
-        The words of a plane count as one row, which the steps read one behind the other; all of them for the one
-        result. What the last step reads beyond the plane is `pad`.
+        0, or: the words of a plane count as one row, which the steps read one behind the other; all of them for the one
+        result of a plane. What the last step reads beyond the plane is `pad`. The planes of the target are the
+        positions of a single output block, each of so many planes of the source.
     activation
         The table of the activation unit; None: results do not go through it. The residual is then added there.
     macs
@@ -82,6 +87,7 @@ class Operation:
     residual: Tensor | None = None
     addend: Tensor | None = None
     gate: Tensor | None = None
+    sums: Tensor | None = None
     stride: int = 1
     phases: int = 1
     across: int = 1
@@ -93,7 +99,7 @@ class Operation:
     maximum: bool = False
     upsample: bool = False
     flip_target: bool = False
-    runs: bool = False
+    runs: int = 0
     activation: ActivationTable | None = None
     macs: int = 0
     _tilings: dict[tuple[int, int, EngineParams], Tiling] = field(init=False, repr=False, default_factory=dict)
@@ -135,12 +141,13 @@ class Operation:
         return held + self.blocks * params.columns * column_bytes(params) + TABLE_BYTES * (self.activation is not None)
 
     def tiling(self, rows: int, columns: int, params: EngineParams) -> Tiling:
-        """Cut a part of a phase's results into tiles: as large as the array holds, or as bursts allow."""
+        """Cut a part of a phase's results into tiles: as large as the array holds, or as bursts and sums allow."""
+        widest = None if self.sums is None else SUMMED
         if self.activation is None:
-            return Tiling.of(rows, columns, params.depth, even=self.upsample)
+            return Tiling.of(rows, columns, params.depth, widest=widest, even=self.upsample)
         key = rows, columns, params
         if key not in self._tilings:
-            self._tilings[key] = self._bursts(params).tiling(rows, columns, even=self.upsample)
+            self._tilings[key] = self._bursts(params).tiling(rows, columns, widest=widest, even=self.upsample)
         return self._tilings[key]
 
     def activating(self, tiling: Tiling, params: EngineParams) -> float:
@@ -171,6 +178,8 @@ class Operation:
 
     def positions(self, rows: int, columns: int, row: int = 0, column: int = 0) -> tuple[int, int]:
         """Return the rows and columns of a phase, by default the largest, in so many rows and columns of results."""
+        if self.runs:
+            return self.target.storage.planes, 1
         return -(-(rows - row) // self.phases), -(-(columns - column) // self.across)
 
     @property

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from roundel.compiler.boxes import Head, check_heads, records_bytes
 from roundel.compiler.emit import ALIGN, Streams
@@ -88,8 +88,8 @@ class Compilation:
         return self.params.words - 1
 
 
-def lower(work: Compilation) -> None:
-    """Turn layers into operations on tensors.
+def lower(work: Compilation, *, sums: bool = True) -> None:
+    """Turn layers into operations on tensors; with `sums` those that an engine adds up beside its results.
 
     Raises
     ------
@@ -97,24 +97,28 @@ def lower(work: Compilation) -> None:
         A layer that the engine cannot run, or a head that does not fit its tensors.
     """
     heads = {name for head in work.heads for name in head.maps.values()}
-    work.lowered = lowered = lower_network(work.network, work.shape, work.params, heads)
+    engine = work.params if sums else replace(work.params, sums=False)
+    work.lowered = lowered = lower_network(work.network, work.shape, engine, heads)
     check_heads(work.heads, lowered.tensors, work.params)
     work.headed = {name: lowered.dense(name) for head in work.heads for name in head.maps.values()}
     lowered.check_sums()
 
 
 def plan(work: Compilation) -> None:
-    """Allocate the activation memory, and cut what does not fit into bands.
+    """Allocate the activation memory, and cut what does not fit into bands; without sums where that fails with them.
 
     Raises
     ------
     InputError
         An operation whose smallest parts do not fit.
     """
-    work.plan = Planner(
-        operations=work.lowered.operations, outer=work.stored, source=work.source.storage, words=work.words,
-        params=work.params, pinned=_roots(work.headed.values()),
-    ).plan()  # fmt: skip
+    try:
+        work.plan = _planned(work)
+    except InputError:
+        if not any(operation.sums for operation in work.lowered.operations):
+            raise
+        lower(work, sums=False)
+        work.plan = _planned(work)
 
 
 def place(work: Compilation) -> None:
@@ -169,6 +173,13 @@ def assemble(work: Compilation) -> None:
 Pass = Callable[[Compilation], None]
 
 PASSES: tuple[Pass, ...] = (lower, plan, place, schedule, order, assemble)
+
+
+def _planned(work: Compilation) -> Plan:
+    return Planner(
+        operations=work.lowered.operations, outer=work.stored, source=work.source.storage, words=work.words,
+        params=work.params, pinned=_roots(work.headed.values()),
+    ).plan()  # fmt: skip
 
 
 def _descriptor(task: Task, base: int) -> Descriptor:

@@ -91,12 +91,14 @@ class Schedule:
         places: dict[str, Place] = {}
         areas = dict.fromkeys(roles(operation), area)
         areas["source"] = areas["addend"] = operation.reads(area, self.streams.params.bus_bytes)
-        if operation.gate is not None:
-            areas["gate"] = whole(operation.gate.storage)
+        areas |= {
+            name: whole(tensor.storage)
+            for name, tensor in (("gate", operation.gate), ("sums", operation.sums)) if tensor is not None
+        }  # fmt: skip
         for name, tensor in roles(operation).items():
             place = self._place(tensor.storage, buffers.get(name), turn, areas[name])
             places[name] = place
-            if name != "target":
+            if name not in ("target", "sums"):
                 spans.append(place.spans(range(tensor.storage.planes), areas[name]))
                 loads += self._loads(operation.layer, tensor.storage, place, areas[name], name in buffers)
         self._load(loads)
@@ -121,9 +123,13 @@ class Schedule:
             if row >= area.rows or column >= area.columns:
                 continue
             steps = sum(len(operation.steps[block]) for block in blocks)
+            planes = range(target.planes) if operation.runs else range(block, block + len(blocks))
+            writes = [places["target"].spans(planes, area)]
+            if operation.sums is not None:
+                writes.append(_all(places["sums"], operation.sums.storage))
             self._add(
                 Opcode.COMPUTE, operation.layer, compute(operation, blocks, self.streams, area=area, **places),
-                reads=reads, writes=places["target"].spans(range(block, block + len(blocks)), area),
+                reads=reads, writes=np.concatenate(writes),
                 macs=round(operation.macs * share * len(blocks)),
                 steps=(steps, operation.dense * len(blocks) // all_blocks),
             )  # fmt: skip

@@ -90,7 +90,7 @@ def _compute(params: EngineParams, task: Task) -> Counts:
         activated=words * params.columns if params.act_lanes and v.get("activation") else 0,
         feeds=steps * rows * fed,
         residuals=words if v.get("has_residual") else 0,
-        targets=words,
+        targets=words + (2 * v["blocks"] * v["tiles_x"] * rows if params.sums and v.get("has_sums") else 0),
     )
 
 

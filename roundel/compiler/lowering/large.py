@@ -33,6 +33,10 @@ def lower_mean(lowering: Lowering, layer: AveragePool, source: Tensor) -> Tensor
     if storage.words <= room:
         return lower_average(lowering, layer, source)
     target = lowering.make(layer.name, layer.output, 1, 1, source.slots)
+    whole = average(layer, source, target, params, layer.multiplier, lowering)
+    if whole.source is not source:  # but sums of it, which the operation before writes
+        lowering.operations.append(whole)
+        return target
     for plane in np.unique(source.slots // params.lanes).tolist():
         own, result = _plane(source, plane), _plane(target, plane)
         if own.storage.words > room and params.scheme is Scheme.SHIFT:
@@ -67,8 +71,7 @@ def _in_bands(lowering: Lowering, layer: AveragePool, source: Tensor, target: Te
     )  # fmt: skip
     lowering.joined.add(both)
     made.parent, tops.storage.parent = (both, 0), (both, made.planes)
-    weights = np.zeros((made.planes, made.lanes), dtype=np.int64)
-    weights[0, target.slots] = layer.multiplier
+    weights = np.full(made.lanes, layer.multiplier)
     parts = [pieces(layer.name, weights, params), pieces(layer.name, -weights << SHIFT, params)]
     return whole_mean(
         list(zip(parts, (0, made.planes), strict=True)), replace(rests, storage=both), target, params,

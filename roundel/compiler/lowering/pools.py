@@ -13,9 +13,10 @@ from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps, spans
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import repeated
+from roundel.compiler.lowering.sums import digit_weights, summed
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import check_shifts
-from roundel.compiler.step_weights import Piece, Steps, joined, kept_steps, pieces
+from roundel.compiler.step_weights import Piece, joined, kept_steps, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.cycles import UNWRITTEN
 from roundel.golden.engine import EngineParams
@@ -30,7 +31,10 @@ SINGLE = Window(kernel=(1, 1))
 SAVED = 2  # times fewer cycles that are worth a map between the maxima of columns and of rows
 
 
-def average(layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams, multiplier: int) -> Operation:
+def average(
+    layer: AveragePool, source: Tensor, target: Tensor, params: EngineParams, multiplier: int,
+    lowering: Lowering | None = None,
+) -> Operation:  # fmt: skip
     """Make a mean: a depthwise convolution whose weights are the multiplier of every tap.
 
     Parameters
@@ -43,6 +47,8 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
         The engine.
     multiplier
         That of all the target's windows.
+    lowering
+        The network's, if the operation that makes the source may write sums for it.
 
     Raises
     ------
@@ -61,7 +67,12 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
     fields: dict[str, Any] = {"layer": layer.name, "low": layer.limits[0], "high": layer.limits[1], "leak": layer.leak}
     held, storage = layer.window, source.storage
     if (*held.kernel, *held.pad) == (storage.rows, storage.columns, 0, 0, 0, 0) and not storage.pixel:
-        parts = pieces(layer.name, weights[0, 0].reshape(-1, params.lanes), params)
+        word = np.full(params.lanes, multiplier)
+        parts = pieces(layer.name, word, params)
+        digits = None if lowering is None else digit_weights(layer.name, word, params)
+        sums = None if lowering is None or digits is None else summed(lowering, source, digits, parts)
+        if digits is not None and sums is not None:
+            return whole_mean(digits, sums, target, params, apart=len(digits), columns=runtime, **fields)
         return whole_mean([(parts, 0)], source, target, params, columns=runtime, **fields)
     pad = source.byte(source.form.zero)
     return _by_lane(weights, layer.window, source, target, params, columns=runtime, pad=pad, **fields)
@@ -69,38 +80,30 @@ def average(layer: AveragePool, source: Tensor, target: Tensor, params: EnginePa
 
 def whole_mean(
     weights: Sequence[tuple[Sequence[Piece], int]], source: Tensor, target: Tensor, params: EngineParams,
-    *, columns: Mapping[str, Ints], **fields: Any,
+    *, apart: int = 1, columns: Mapping[str, Ints], **fields: Any,
 ) -> Operation:  # fmt: skip
-    """Make a sum of whole maps.
+    """Make a sum of whole maps: the planes of the target are the rows of a single output block.
 
     Parameters
     ----------
     weights
-        Weights of a word, (planes, lanes), in pieces, and the plane of the source that the first of them is for: what
-        each plane of the target adds up, in turn.
+        Weights of a word, (lanes,), in pieces, and the plane of the source that the first of the target's adds up.
     source, target, params
         As of `average`.
+    apart
+        Planes of the source from what a plane of the target adds up to what the next one does.
     columns
-        The requantizer's parameters.
+        The requantizer's parameters, one for all channels.
     **fields
         Further ones of the operation.
     """
-    storage, lanes = source.storage, params.lanes
+    storage = source.storage
     taps = min(params.taps, storage.rows * storage.columns)
-
-    def steps(plane: int) -> Steps:
-        held = [
-            run_steps([Piece(part.weights[plane], part.scale) for part in parts], source, first + plane, taps)
-            for parts, first in weights
-        ]
-        return joined(held).kept()
-
-    blocks = tuple(steps(plane) for plane in range(target.storage.planes))
-    count = sum(len(parts) for parts, _ in weights)
+    steps = joined([run_steps(list(parts), source, first, taps) for parts, first in weights])
     return Operation(
-        source=source, target=target, steps=blocks, columns=by_slot(target, lanes, dict(columns)),
-        depthwise=True, runs=True, lead=taps - 1, x_step=lanes, pad=128 if source.raw else 0,
-        dense=len(blocks) * count * -(-storage.rows * storage.columns // taps), **fields,
+        source=source, target=target, steps=(steps.kept(),), dense=len(steps), depthwise=True, runs=apart,
+        columns={name: np.full((1, params.lanes), value.item()) for name, value in columns.items()},
+        lead=taps - 1, x_step=params.lanes, pad=128 if source.raw else 0, **fields,
     )  # fmt: skip
 
 
@@ -162,7 +165,7 @@ def lower_average(lowering: Lowering, layer: AveragePool, source: Tensor) -> Ten
 
     def make(area: Area, part: Tensor) -> Operation:
         own = multipliers[min(area.first, len(multipliers) - 1), min(area.left, multipliers.shape[1] - 1)]
-        return average(layer, source, part, lowering.params, int(own))
+        return average(layer, source, part, lowering.params, int(own), lowering)
 
     by_area(lowering, layer.name, target, areas, make)
     return target

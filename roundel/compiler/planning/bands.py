@@ -39,8 +39,8 @@ class Bands:
 
 
 def roles(operation: Operation) -> dict[str, Tensor]:
-    """Operands and result by name; a gated map that is its own residual counts once."""
-    tensors = {name: getattr(operation, name) for name in ("source", "target", "residual", "addend", "gate")}
+    """Operands and results by name; a gated map that is its own residual counts once."""
+    tensors = {name: getattr(operation, name) for name in ("source", "target", "residual", "addend", "gate", "sums")}
     if operation.gate is not None:
         del tensors["residual"]
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
@@ -93,6 +93,7 @@ class BandChoice:
         unit = 2 if self.operation.upsample or self.params.lanes < self.params.bus_bytes else 1
         unit = lcm(unit, self.operation.across)
         alike = self.operation.addend is None or self.streamed.keys() >= {"source", "addend"}
+        alike &= self.operation.sums is None  # they are of whole rows
         strips = STRIPS if alike else STRIPS[:1]  # both sources have rows of one length on chip
         widths = {balanced(target.columns, -(-target.columns // count), unit) for count in strips}
         for columns in sorted(widths, reverse=True):

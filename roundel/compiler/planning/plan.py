@@ -60,6 +60,13 @@ class Planner:
         Parameters of the engine.
     pinned
         Storages that stay on chip to the end.
+
+    Attributes
+    ----------
+    lives
+        The first and the last operation of each storage.
+    sums
+        Storages that are never streamed.
     """
 
     operations: Sequence[Operation]
@@ -69,12 +76,14 @@ class Planner:
     params: EngineParams
     pinned: set[Storage] = field(default_factory=set)
     lives: dict[Storage, tuple[int, int]] = field(init=False)
+    sums: set[Storage] = field(init=False)
     _known: dict[tuple[object, ...], Bands | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lives = {}
+        self.sums = {operation.sums.storage for operation in self.operations if operation.sums is not None}
         for index, operation in enumerate(self.operations):
-            for tensor in (*operation.operands, operation.target):
+            for tensor in (*operation.operands, operation.target, *([operation.sums] if operation.sums else [])):
                 root = tensor.storage.root[0]
                 self.lives[root] = self.lives.get(root, (index, index))[0], index
         for root in self.pinned:
@@ -102,7 +111,7 @@ class Planner:
             return -self._traffic(storage) * storage.words, self.lives[storage], storage.name
 
         for storage in sorted(self.lives, key=by_traffic):
-            if storage in self.pinned or (storage in best.streamed and self._traffic(storage) <= 0):
+            if storage in self.pinned | self.sums or (storage in best.streamed and self._traffic(storage) <= 0):
                 continue
             if storage not in best.streamed and not self._beside_streamed(storage, best.streamed):
                 continue
@@ -117,7 +126,8 @@ class Planner:
 
     def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
         """Return the storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
-        living = [storage for storage in self._living(streamed, index) if storage not in self.pinned]
+        fixed = self.pinned | self.sums
+        living = [storage for storage in self._living(streamed, index) if storage not in fixed]
         if not living:
             layer = self.operations[min(index, len(self.operations) - 1)].layer
             what = f"what it needs at once does not fit into {self.words} words on chip"

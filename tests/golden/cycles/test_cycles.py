@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from roundel.benchmarks.shapes import Builder
+from roundel.benchmarks.yolov8n import silu
 from roundel.compiler import compile_network
 from roundel.golden.cycles import predict
 from roundel.golden.cycles.bus import Memory
@@ -24,6 +25,7 @@ from roundel.golden.engine import (
 )
 from roundel.golden.formats import Format
 from roundel.golden.network import AveragePool, Interpolate, Network, Window
+from roundel.hw.configs import ENGINE_CONFIGS
 from roundel.runtime.random_networks import engine_network
 from roundel.sim.engine_run import place, simulate
 
@@ -221,3 +223,33 @@ def test_squeeze_and_excite(linear):
     (gate,) = (name for name in both.measured if name.startswith("gate"))
     beats = 20 * 17 * 24 // 4
     assert (2 - linear) * beats < both.measured[gate] < (2 - linear) * beats * 1.03
+
+
+UNITS = {
+    "passing by": CONFIGS["tiny"] | {"gates": True, "sums": True, "nms": None},
+    "activations": ENGINE_CONFIGS["tiny_with_units"] | {"nms": None},
+}
+
+
+def summed_network(*, activations):
+    """Means of maps from sums of rows: of unsigned maps and signed ones, wide ones and narrow ones."""
+    function = {"activation": silu()} if activations else {}
+    builder = Builder(shape=(12, 70, 4))
+    wide = builder.conv("image", 9, 3, **function)
+    mean = builder.mean(wide)
+    factors = builder.conv(builder.conv(mean, 4), 9, output=Format(width=8, signed=False, fraction=8))
+    narrow = builder.conv(builder.gate(wide, factors), 8, 3, 5, **function)
+    deep = builder.conv(narrow, 8, 3, groups=8, residual=narrow, **function)
+    last = builder.conv(builder.mean(deep), 5, linear=True), builder.conv(builder.mean(narrow), 3)
+    return builder.network(*last), np.random.default_rng(1).integers(0, 256, (12, 70, 4)), mean
+
+
+@pytest.mark.parametrize(
+    ("units", "activations"), [("passing by", False), ("activations", False), ("activations", True)]
+)
+def test_sums_of_rows(units, activations):
+    """Results wait for digits, or digits come between them; the mean reads few words."""
+    network, image, mean = summed_network(activations=activations)
+    both = Both(EngineParams(**UNITS[units]), network, image)
+    both.assert_close()
+    assert both.measured[mean] < 0.1 * 12 * 70 * 9 / 4

@@ -71,7 +71,7 @@ def tasks_of(compiled, layer):
 @pytest.mark.parametrize("name", ["tiny", "small", "medium"])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (2, 2), (5, 1), (3, 7), (6, 5), (9, 4)])
 def test_means_of_whole_maps(name, rows, columns):
-    """A step for every four words of a plane; of those with the same lanes the first one brings the weights."""
+    """A step for every four words of all planes, which are one block; the first one brings the weights."""
     params = engine(name)
     for form, channels, bits in ((U8, 1, 8), (S8, params.lanes, 8), (U8, 2 * params.lanes + 3, 13)):
         mean = AveragePool(
@@ -81,10 +81,10 @@ def test_means_of_whole_maps(name, rows, columns):
         first = weighted("conv", "image", 2, channels, Window(kernel=(1, 1)), output=form)
         compiled = check(network(first, mean), image_of(rows, columns, 2), params)
         (task,) = tasks_of(compiled, "mean")
-        planes, taps = -(-channels // params.lanes), min(params.taps, rows * columns)
-        parts = 1 if bits == 8 or task.steps[0] == planes * -(-rows * columns // taps) else 2
-        assert task.steps[0] == parts * planes * -(-rows * columns // taps)
-        assert blocks_of(compiled, "mean")[0] <= (1 if parts == 1 else 2 * planes) + (channels % params.lanes > 0)
+        planes, steps = -(-channels // params.lanes), -(-rows * columns // min(params.taps, rows * columns))
+        assert (task.values["blocks"], task.values["last_h"]) == (1, planes)
+        assert task.steps[0] in ([steps] if bits == 8 else [steps, 2 * steps])
+        assert blocks_of(compiled, "mean")[0] == task.steps[0] // steps
 
 
 def test_steps_keep_weights_that_are_those_of_the_step_before():
