@@ -13,7 +13,7 @@ from roundel.compiler.lowering.copies import copy
 from roundel.compiler.lowering.kernels import covers, depthwise_steps, run_steps, spans
 from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import repeated
-from roundel.compiler.lowering.sums import digit_weights, summed
+from roundel.compiler.lowering.sums import digit_weights, maker
 from roundel.compiler.operation import Operation
 from roundel.compiler.refusal import check_shifts
 from roundel.compiler.step_weights import Piece, joined, kept_steps, pieces
@@ -69,10 +69,10 @@ def average(
     if (*held.kernel, *held.pad) == (storage.rows, storage.columns, 0, 0, 0, 0) and not storage.pixel:
         word = np.full(params.lanes, multiplier)
         parts = pieces(layer.name, word, params)
-        digits = None if lowering is None else digit_weights(layer.name, word, params)
-        sums = None if lowering is None or digits is None else summed(lowering, source, digits, parts)
-        if digits is not None and sums is not None:
-            return whole_mean(digits, sums, target, params, apart=len(digits), columns=runtime, **fields)
+        if lowering is not None and (
+            made := _from_sums(lowering, word, parts, source, target, columns=runtime, **fields)
+        ):
+            return made
         return whole_mean([(parts, 0)], source, target, params, columns=runtime, **fields)
     pad = source.byte(source.form.zero)
     return _by_lane(weights, layer.window, source, target, params, columns=runtime, pad=pad, **fields)
@@ -105,6 +105,25 @@ def whole_mean(
         columns={name: np.full((1, params.lanes), value.item()) for name, value in columns.items()},
         lead=taps - 1, x_step=params.lanes, pad=128 if source.raw else 0, **fields,
     )  # fmt: skip
+
+
+def _from_sums(
+    lowering: Lowering, word: Ints, plain: Sequence[Piece], source: Tensor, target: Tensor, **fields: Any
+) -> Operation | None:
+    """Make a mean of a whole map from sums of its rows, and let the operation before write them; None if it cannot."""
+    digits = digit_weights(target.name, word, lowering.params)
+    found = None if digits is None else maker(lowering, source, digits, plain)
+    if digits is None or found is None:
+        return None
+    number, before = found
+    assert before.sums is not None
+    made = whole_mean(digits, before.sums, target, lowering.params, apart=len(digits), **fields)
+    try:
+        made.check_sums(lowering.params)
+    except InputError:
+        return None
+    lowering.operations[number] = before
+    return made
 
 
 def maximum(layer: MaxPool, source: Tensor, target: Tensor, params: EngineParams) -> Operation:

@@ -28,37 +28,34 @@ def digit_weights(layer: str, weights: Ints, params: EngineParams) -> Digits | N
         return None
 
 
-def summed(lowering: Lowering, source: Tensor, parts: Digits, plain: Sequence[Piece]) -> Tensor | None:
-    """Return the sums of a map's rows, which the operation that makes it is told to write; None where it makes none.
+def maker(lowering: Lowering, source: Tensor, parts: Digits, plain: Sequence[Piece]) -> tuple[int, Operation] | None:
+    """Return the operation that makes a map, with the sums of the map's rows beside it, and its number.
+
+    None where several make it, one that cannot sum, or where the words of the map take fewer cycles than the digits.
 
     Parameters
     ----------
     lowering
-        The network's; the operation is changed in it.
+        The network's.
     source
         The map.
     parts
         Weights of the digits.
     plain
-        Weights of the map's words: where these take fewer cycles there are no sums.
+        Weights of the map's words.
     """
     storage, params = source.storage, lowering.params
     makers = [index for index, made in enumerate(lowering.operations) if made.target.storage is storage]
     if not params.sums or len(makers) != 1:
         return None
     made = lowering.operations[makers[0]]
-    if made.sums is None:
-        if (made.phases, made.across) != (1, 1) or made.upsample or made.runs:
-            return None
-        made = replace(made, sums=_sums(source, params, made))
-    assert made.sums is not None
-    count = made.sums.storage.columns
-    waits = DIGITS * count if made.activation is None else 0
-    words = storage.rows * storage.columns
-    if _beats(count, params) * sum(len(part) for part, _ in parts) + waits >= _beats(words, params) * len(plain):
+    if (made.phases, made.across) != (1, 1) or made.upsample or made.runs:
         return None
-    lowering.operations[makers[0]] = made
-    return made.sums
+    sums = made.sums or _sums(source, params, made)
+    count, words = sums.storage.columns, storage.rows * storage.columns
+    waits = DIGITS * count if made.activation is None else 0
+    digits = _beats(count, params) * sum(len(part) for part, _ in parts)
+    return (makers[0], replace(made, sums=sums)) if digits + waits < _beats(words, params) * len(plain) else None
 
 
 def _sums(source: Tensor, params: EngineParams, made: Operation) -> Tensor:

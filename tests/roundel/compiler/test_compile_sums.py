@@ -95,6 +95,14 @@ def test_maps_without_sums():
     assert not summed(check(builder.network(), image((9, 9, 4)), params))
 
 
+def test_digits_that_do_not_fit_the_accumulator_are_not_read():
+    """The digits' range is wider than what they hold; the map's own words do fit."""
+    network, shape = means((30, 8, 3), linear=True), (30, 8, 3)
+    for reduction, fits in ((128, False), (256, True)):
+        params = engine("tiny", sums=True, reduction=reduction, bias_width=18)
+        assert (summed(check(network, image(shape), params)) == {"conv_0"}) == fits
+
+
 def test_two_means_of_one_map_read_the_same_sums():
     builder = Builder(shape=(9, 9, 4))
     x = builder.conv("image", 6)
