@@ -30,13 +30,13 @@ class ActivationUnit:
         Cycle in which the slopes of the output block that came last are taken: the next block's first beat waits.
     """
 
-    def __init__(self, params: EngineParams, begun: int, residual: ResidualReader | None, *, sums: bool):
+    def __init__(self, params: EngineParams, begun: int, residual: ResidualReader | None, *, sums: bool = False):
         self.slow, self.fifo, self.sums = params.columns // params.act_lanes, params.act_fifo, sums
         self.residual, self.slopes_taken = residual, begun
         self.over = begun  # last turn of the word before
         self.read = deque[int](maxlen=self.fifo)  # when the last words were read ahead, so that their places are free
 
-    def take(self, made: int, *, fresh: bool, row_end: bool) -> int:
+    def take(self, made: int, *, fresh: bool, row_end: bool = False) -> int:
         """Take a result of the array; returns how long the array has to wait first.
 
         Parameters
