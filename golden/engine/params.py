@@ -249,8 +249,8 @@ class EngineParams(Params):
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one; `activation`, `gates` and `sums` are left out unless true, and
-            so are empty `heads`.
+            Plain values by name; `nms` is None without one; `activation`, `gates` and `sums` are left out unless true,
+            and so are empty `heads`.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}

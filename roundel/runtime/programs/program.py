@@ -142,7 +142,7 @@ def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
     made.append(Descriptor(opcode=Opcode.END, values={"layer": draw.field(24, 0)}))
     data = bytearray(Program(fingerprint=params.fingerprint, descriptors=tuple(made)).pack())
     for number, descriptor in enumerate(made):
-        known = known_fields(descriptor.opcode, activation=True, gates=True, heads=bool(params.heads))
+        known = known_fields(descriptor.opcode, activation=True, gates=True, sums=True, heads=bool(params.heads))
         used = -(-sum(item.bits for item in known) // 8)
         if draw.chance(0.5):
             start = HEADER_BYTES + number * DESCRIPTOR_BYTES
