@@ -16,6 +16,7 @@ from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 
 MAX_FRACTION = 2000  # beyond any binary64's exponent
+MOST_EXPONENT = 1000  # of a power of two that is multiplied by
 STORAGE = tuple(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32", "uint32")))
 
 
@@ -89,9 +90,11 @@ class Format:
     def encode(self, values: NDArray[np.floating]) -> Ints:
         """Nearest integers, ties to even, clamped: how constants and images enter the integer world [R]."""
         with np.errstate(over="ignore"):  # an infinity is clamped
-            units = np.ldexp(np.asarray(values, dtype=np.float64), self.fraction) / self.mantissa
-        scaled = np.rint(units) + self.zero
-        return np.asarray(np.clip(scaled, *self.limits).astype(np.int64))
+            units = scaled(np.asarray(values, dtype=np.float64), self.fraction)
+            if self.mantissa != 1:
+                units = units / self.mantissa
+        units = np.rint(units) + self.zero
+        return np.asarray(np.clip(units, *self.limits).astype(np.int64))
 
     def narrow(self, integers: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Return integers in the type `storage`, as they came where the format does not hold them."""
@@ -104,9 +107,19 @@ class Format:
         low, high = self.limits
         return bool(low <= integers.min(initial=high) and integers.max(initial=low) <= high)
 
-    def decode(self, integers: Ints) -> NDArray[np.float64]:
-        """Return the real numbers that `integers` stand for."""
-        return np.asarray(np.ldexp((integers - self.zero).astype(np.float64) * self.mantissa, -self.fraction))
+    def decode(self, integers: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Return the real numbers that `integers`, of any type, stand for."""
+        units = integers.astype(np.float64)
+        if not self.is_plain:
+            units = (units - self.zero) * self.mantissa
+        return scaled(units, -self.fraction)
+
+
+def scaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """Return `np.ldexp(values, exponent)`; a product with a power of two that binary64 holds takes less time."""
+    if abs(exponent) > MOST_EXPONENT:
+        return np.asarray(np.ldexp(values, exponent))
+    return np.asarray(values * 2.0**exponent)
 
 
 def align(values: Ints, left: int | Ints, rounding: Rounding) -> Ints:

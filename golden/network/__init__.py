@@ -10,6 +10,7 @@ from roundel.golden.network.join import LIFT, Add, Concat
 from roundel.golden.network.moves import DepthToSpace, Fill, Select
 from roundel.golden.network.network import Network, outputs, run, steps
 from roundel.golden.network.pool import MAX_FACTOR, AveragePool, Flatten, Interpolate, MaxPool, Upsample
+from roundel.golden.network.products import Products
 from roundel.golden.network.totals import total_format
 from roundel.golden.network.weighted import Weighted
 
@@ -31,6 +32,7 @@ __all__ = [
     "Layer",
     "MaxPool",
     "Network",
+    "Products",
     "Requantized",
     "Select",
     "Step",

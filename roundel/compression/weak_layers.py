@@ -7,6 +7,7 @@ add. The greatest of the three is named.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 
 from roundel.golden.formats import Format
 from roundel.golden.network import Layer, Network, Weighted, im2col, steps
-from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Node, Reals
 from roundel.quantization import LEAST_DB, Quantized, integer_order, sqnr_db
 
 SAMPLE, VALUES = 16, 1 << 20  # most calibration images on which causes are told apart, and values of them
+HELD = 1 << 24  # values of all tensors of those images
 SHOWN = 8  # layers of which the cause is named
 MOST_BITS = 8  # that an activation or a weight can be given
 
@@ -32,7 +33,7 @@ class Tensors:
 
     network: Network
     real: Mapping[str, Reals]
-    codes: Mapping[str, Ints]
+    codes: Mapping[str, NDArray[np.integer[Any]]]
     functions: Mapping[str, Node] = field(default_factory=dict)
 
     def form(self, name: str) -> Format:
@@ -63,7 +64,7 @@ def weak_layers(graph: Graph, quantized: Quantized, images: NDArray[np.generic])
     weak = [choice for choice in quantized.choices if choice.sqnr_db < LEAST_DB]
     if not weak:
         return []
-    count = max(1, min(SAMPLE, VALUES // images[0].size))
+    count = max(1, min(SAMPLE, VALUES // images[0].size, HELD // sum(map(prod, graph.shapes.values()))))
     tensors = _tensors(graph, quantized, images[:count])
     layers = {layer.name: layer for layer in quantized.network.layers}
     lines = [
@@ -126,7 +127,7 @@ def _tensors(graph: Graph, quantized: Quantized, images: NDArray[np.generic]) ->
     codes = network.encode(images)
     real = {network.source: integer_order(graph, graph.source, values[graph.source])}
     real |= {module.name: integer_order(graph, module.tensor, values[module.tensor]) for module in quantized.modules}
-    held = {step.layer.name: step.outputs for step in steps(network, codes)}
+    held = {step.layer.name: step.results for step in steps(network, codes)}
     functions = {module.name: module.function for module in quantized.modules if module.function is not None}
     return Tensors(network=network, real=real, codes={network.source: codes, **held}, functions=functions)
 

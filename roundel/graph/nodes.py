@@ -15,7 +15,8 @@ from roundel.golden.network import Window, patches
 
 Reals = NDArray[np.floating[Any]]
 
-COLUMNS = 1 << 24  # values of a matrix of windows made at once: more only costs memory
+COLUMNS = 1 << 20  # values of a matrix of windows, or of its product, made at once: more only costs memory
+MANY = 1 << 10  # positions of an image, of fewer of which BLAS is slow
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,16 +79,20 @@ class Conv(Node):
         rows, columns = self.window.output_size(*x.shape[2:])
         matrix = self.weights.reshape(self.groups, outputs // self.groups, -1)
         y = np.empty((len(x), outputs, rows, columns), np.result_type(x, matrix))
-        values = x.shape[1] * self.window.taps * columns  # of the windows of one row of results
+        bias = self.bias.reshape(self.groups, -1, 1)
+        values = max(matrix[:, :1].size, outputs) * columns  # of the windows of one row of results, or of those
         count, band = max(1, COLUMNS // (values * rows)), max(1, COLUMNS // values)
+        if rows * columns >= MANY:
+            count = 1
         for first in range(0, len(x), count):  # one product for many images: BLAS is slow in small ones
             view = _windows(x[first : first + count], self.window).transpose(5, 3, 4, 0, 1, 2)
             for top in range(0, rows, band):  # of a large image a few rows at a time
                 windows = view[:, :, :, :, top : top + band]
                 products = matrix @ windows.reshape(self.groups, matrix.shape[2], -1)
+                products += bias
                 products = products.reshape(outputs, len(view[0, 0, 0]), -1, columns)
                 y[first : first + count, :, top : top + band] = products.transpose(1, 0, 2, 3)
-        return np.asarray(y + self.bias[:, None, None])
+        return y
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Reals
 from roundel.quantization.modules import Module, integer_order
 
-Codes = NDArray[np.int16]  # activations have at most 16 bits: a quarter of the memory of `Ints`
-BATCH_VALUES = 1 << 24  # window values, or others where there is no window, that a layer works on at once
+Codes = NDArray[np.integer[Any]]  # activations in the narrowest type: an eighth of the memory of `Ints`
+BATCH_VALUES = 1 << 22  # window values, or others where there is no window, that a layer works on at once
 
 
 class Floats:
@@ -135,4 +136,4 @@ def steps_in_batches(layer: Layer, inputs: list[Codes]) -> Iterable[tuple[slice,
     count = max(1, BATCH_VALUES // values)
     for first in range(0, len(inputs[0]), count):
         part = slice(first, first + count)
-        yield part, layer.compute(*(x[part].astype(np.int64) for x in inputs))
+        yield part, layer.compute(*(x[part] for x in inputs))

@@ -22,7 +22,7 @@ from roundel.quantization.function_tables import (
     row_of,
 )
 from roundel.quantization.lowering_base import may_be_negative
-from roundel.quantization.search import Errors, Goal, around, estimate
+from roundel.quantization.search import Goal, around, estimate
 from roundel.quantization.value_lowering import ValueLowering
 
 COPY_SHIFTS = (6, 12)  # of a layer that only applies a function: bits before its sums, usual and at most
@@ -36,7 +36,7 @@ class FunctionGoal(Goal):
     Parameters
     ----------
     function
-        Of real numbers, (positions, channels).
+        The function.
     residual
         What is added behind the function, real, (positions, channels); None for nothing.
     saturates
@@ -45,11 +45,20 @@ class FunctionGoal(Goal):
         Most fractional bits of the output, those of the residual; None where all are possible.
     """
 
-    function: Callable[[Reals], Reals]
+    function: Pointwise | PRelu
     residual: Reals | None = None
     saturates: bool = False
     coarsest: int | None = None
     _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def part(self, positions: slice, channels: slice) -> "FunctionGoal":
+        """Return the target at some positions, of some channels."""
+        function, residual = self.function, self.residual
+        if isinstance(function, PRelu):
+            function = replace(function, slopes=function.slopes[channels])
+        if residual is not None:
+            residual = residual[positions, channels]
+        return replace(self, values=self.values[positions, channels], function=function, residual=residual)
 
     def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
         """Fractional bits to try: no more than those of sums, and a residual may have up to three more."""
@@ -61,24 +70,19 @@ class FunctionGoal(Goal):
             low, high = self.coarsest - RESIDUAL_SHIFTS, min(high, self.coarsest)
         return list(around(self.form.fraction, self.options.window, low, high))
 
-    def errors(self, accumulators: Ints, fractions: Ints, n_o: int) -> Errors:
-        """`||O - O_q||^2` of every channel at `n_o` fractional bits; infinite where sums are coarser than that."""
-        shifts = fractions - n_o
-        possible = (shifts >= 0) & (shifts <= MAX_SHIFT)
+    def _apart(self, accumulators: Ints, fractions: int | Ints, n_o: int) -> Reals:
+        """Return results less those that are wanted, in units of `n_o` fractional bits, without a table's error."""
         if self._last.get("sums") is not accumulators or self.saturates:
-            real = np.ldexp(accumulators.astype(np.float32), -fractions.astype(np.int32))
+            real = np.ldexp(accumulators.astype(np.float32), -np.asarray(fractions, np.int32))
             if self.saturates:  # words of slopes have the output's scale, times 2 at most
                 real = np.maximum(real, -np.float32(np.ldexp(1.0, WORDS.in_width - 2 - n_o)))
-            self._last.update(sums=accumulators, results=self.function(real))
-        form = replace(self.form, fraction=n_o)
+            self._last.update(sums=accumulators, results=self.function.compute(real))
         integers = np.ldexp(self._last["results"], n_o)
         if self.residual is not None:  # a table gives no more by itself than the output holds
-            integers = np.clip(integers, *form.limits) + np.ldexp(self.residual, n_o)
+            integers = np.clip(integers, *self.form.limits) + np.ldexp(self.residual, n_o)
         np.rint(integers, out=integers)
-        np.clip(integers, *form.limits, out=integers)
-        difference = integers - self._scaled_values(n_o)
-        errors = np.einsum("pc,pc->c", difference, difference)
-        return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
+        np.clip(integers, *self.form.limits, out=integers)
+        return np.asarray(integers - self._scaled_values(n_o))
 
     def bounds(self, output: Format) -> tuple[int, int] | None:
         """No clamp stands beside a function."""
@@ -106,13 +110,13 @@ class FunctionLowering(ValueLowering):
         """Return the target of the search."""
         form, fixed = self._function_form(), self.module.quantizer is not None or self.tied is not None
         return FunctionGoal(
-            values=self._sampled(self.reference).astype(np.float64),
+            values=self._sampled(self.reference),
             form=form,
             fixed=fixed,
             activation=self.module.activation,
             options=self.options,
             way=self._way,
-            function=self._real_function(),
+            function=self._function,
             saturates=isinstance(self._function, PRelu),
             residual=None if residual is None else residual[1].decode(residual[0]).astype(np.float32),
             coarsest=None if residual is None else residual[1].fraction,
@@ -144,9 +148,6 @@ class FunctionLowering(ValueLowering):
         low, high = self.before
         results = self._function.function(np.linspace(min(low, -1.0), max(high, 1.0), 257))
         return bool(results.min() < 0)
-
-    def _real_function(self) -> Callable[[Reals], Reals]:
-        return lambda sums: self._function.compute(sums)
 
     def _activated(self, layer_of: Callable[[Format, Activated], layers.Weighted], goal: FunctionGoal,
                    sums: Ints, fractions: Ints, output: Format) -> layers.Weighted:  # fmt: skip

@@ -110,7 +110,7 @@ class LoweringBase:
             fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
             form = replace(form, fraction=fraction)
         return Goal(
-            values=self._sampled(self.reference).astype(np.float64),
+            values=self._sampled(self.reference),
             form=form,
             fixed=quantizer is not None or self.tied is not None,
             activation=activation,

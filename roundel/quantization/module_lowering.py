@@ -90,7 +90,7 @@ class ModuleLowering(FunctionLowering):
 
     def _weighted(self, node: Conv | Dense) -> Layer:
         (codes, x), node = self.inputs[0], self._exact(node)
-        codes = codes - np.int16(x.zero)
+        codes = codes - np.int16(x.zero) if x.zero else codes
         window, taps, groups = None, 1, 1
         if isinstance(node, Conv):
             window, taps, groups = node.window, node.window.taps, node.groups

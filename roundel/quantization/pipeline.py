@@ -27,7 +27,7 @@ from roundel.quantization.module_lowering import ModuleLowering
 from roundel.quantization.modules import Module, input_quantizers, unify
 from roundel.quantization.quantizers import encoding_of, file_format, given_format, input_format
 from roundel.quantization.scaled import ScaledLowering
-from roundel.quantization.search import MOST_ERROR, QuantizeOptions, search_input, squared_error
+from roundel.quantization.search import MOST_ERROR, QuantizeOptions, search_input, squared_error, sum_of_squares
 from roundel.quantization.sqnr import sqnr_db
 from roundel.quantization.ties import copies, tied_formats
 from roundel.ui import Progress, silent
@@ -201,7 +201,7 @@ class _Flow:
         self.layers: list[Layer] = []
         self._reads = Counter(name for module in modules for name in module.sources)
         encoded = Network(source=graph.source, input=form, layers=(), encoding=encoding).encode(images)
-        self._values: dict[str, tuple[Codes, Format]] = {graph.source: (encoded.astype(np.int16), form)}
+        self._values: dict[str, tuple[Codes, Format]] = {graph.source: (form.narrow(encoded), form)}
 
     def adds(
         self, graph: Graph, module: Module, reference: Reals, before: tuple[float, float], tied: Format | None
@@ -233,18 +233,18 @@ class _Flow:
 
     def copied(self, layer: Layer, source: tuple[Codes, Format]) -> tuple[Codes, Format]:
         """Append a layer that copies a source to another format, run it, and return what it gives."""
-        codes = np.empty(source[0].shape, np.int16)
+        codes = np.empty(source[0].shape, layer.output.storage)
         for part, step in steps_in_batches(layer, [source[0]]):
-            codes[part] = step.outputs
+            codes[part] = step.results
         self.layers.append(layer)
         return codes, layer.output
 
     def run(self, layer: Layer, inputs: list[tuple[Codes, Format]], reference: Reals) -> float:
         """Append a layer, run it, and give its `||O - O_q||^2`."""
-        outputs, error = np.empty(reference.shape, np.int16), 0.0
+        outputs, error = np.empty(reference.shape, layer.output.storage), 0.0
         for part, step in steps_in_batches(layer, [codes for codes, _ in inputs]):
-            outputs[part] = step.outputs
-            error += squared_error(step.outputs, layer.output, reference[part])
+            outputs[part] = step.results
+            error += squared_error(step.results, layer.output, reference[part])
         self.layers.append(layer)
         if self._reads[layer.name]:
             self._values[layer.name] = outputs, layer.output
@@ -342,7 +342,7 @@ def _check_names(graph: Graph, modules: tuple[Module, ...], named: Mapping[str, 
 
 
 def _choice(layer: Requantized | Concat, x: Format, error: float, reference: Reals) -> Choice:
-    power = float(np.sum(np.square(reference, dtype=np.float64)))
+    power = sum_of_squares(reference)
     weighted = layer if isinstance(layer, Weighted) else None
     return Choice(
         name=layer.name,

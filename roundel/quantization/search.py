@@ -1,14 +1,14 @@
 """The search for fractional bits: exhaustive over a few bits around the maximum-magnitude estimate [R]."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import frexp
+from math import frexp, inf, ldexp
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.formats import Format
+from roundel.golden.formats import Format, scaled
 from roundel.golden.network import MAX_SHIFT
 from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.requant import SCHEMES, Scheme
@@ -19,6 +19,8 @@ from roundel.quantization.quantizers import Lift, Way
 Errors = NDArray[np.float64]
 MOST_ERROR = 128.0  # of a table of an activation, in steps of its output
 SUM_BITS = 30  # of the signed sums that the named engines hold
+BLOCK = 1 << 15
+"""Values that candidates are compared at before the next ones: few enough for the processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def estimate(values: NDArray[Any], form: Format) -> int:
 
     0 where all values are 0.
     """
-    greatest = float(np.abs(values).max(initial=0.0))
+    greatest = max(-float(values.min(initial=0)), float(values.max(initial=0)))
     if greatest == 0:
         return 0
     # high / greatest = mantissa * 2**exponent with the mantissa in [0.5, 1), so its base-2 logarithm rounds down to:
@@ -131,8 +133,18 @@ def squared_error(integers: Ints, form: Format, reference: Reals) -> float:
     reference
         O, real, of the same shape.
     """
-    difference = form.decode(integers) - reference
-    return float(np.vdot(difference, difference))
+    error, integers, reference = 0.0, integers.reshape(-1), reference.reshape(-1)
+    for first in range(0, integers.size, BLOCK):
+        difference = form.decode(integers[first : first + BLOCK])
+        difference -= reference[first : first + BLOCK]
+        error += float(np.vdot(difference, difference))
+    return error
+
+
+def sum_of_squares(values: Reals) -> float:
+    """Return `||values||^2`, formed in binary64."""
+    parts = np.split(values.reshape(-1), range(BLOCK, values.size, BLOCK))
+    return float(sum(np.vdot(part, part) for part in (part.astype(np.float64) for part in parts)))
 
 
 def search_input(images: NDArray[Any], options: QuantizeOptions) -> Format:
@@ -161,10 +173,14 @@ def nearest_format(values: NDArray[Any], form: Format, options: QuantizeOptions,
     """
     if not values.any():
         return replace(form, fraction=blank)
-    values = np.asarray(values, dtype=np.float64)
+    values = np.asarray(values).reshape(-1)
     middle = estimate(values, form)
     tries = [replace(form, fraction=n) for n in range(middle - form.width, middle + options.window + 1)]
-    return min(tries, key=lambda form: squared_error(form.encode(values), form, values))
+    errors = np.zeros(len(tries))
+    for first in range(0, len(values), BLOCK):
+        part = values[first : first + BLOCK].astype(np.float64)
+        errors += [squared_error(item.encode(part), item, part) for item in tries]
+    return tries[int(np.argmin(errors))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,6 +203,8 @@ class Goal:
         How the requantizer rounds.
     limits
         The clamp in integers of a fixed `form`; None for the format's own limits.
+    clamps
+        Least and greatest integers by fractional bits, as far as they were asked for.
     """
 
     values: Reals
@@ -196,7 +214,12 @@ class Goal:
     options: QuantizeOptions
     way: Way
     limits: tuple[int, int] | None = None
+    clamps: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
     _scaled: dict[int, Reals] = field(default_factory=dict, init=False, repr=False)
+
+    def part(self, positions: slice, channels: slice) -> "Goal":
+        """Return the target at some positions, of some channels."""
+        return replace(self, values=self.values[positions, channels])
 
     def fractions(self, accumulator_fractions: Iterable[int]) -> list[int]:
         """Fractional bits to try, ascending, for accumulators of any of those fractional bits."""
@@ -218,30 +241,50 @@ class Goal:
         n_o
             Fractional bits of the output.
         """
-        shifts, leak = fractions - n_o, self.activation.leak
-        possible = (shifts >= 0) & (shifts + leak <= MAX_SHIFT)
+        shifts, most = fractions - n_o, MAX_SHIFT - self.activation.leak
+        possible = (shifts >= 0) & (shifts <= most)
         if not possible.any():
             return np.full(len(shifts), np.inf)
-        bounded = np.clip(shifts, 0, MAX_SHIFT - leak)
-        amount = bounded[0] if (bounded == bounded[0]).all() else bounded  # shifting by a scalar is faster
-        if leak:
-            amount = np.where(accumulators < 0, amount + leak, amount)
-        form = replace(self.form, fraction=n_o)
-        lifted = accumulators if self.way.lift is Lift.NONE else accumulators + self.way.lift.units(bounded)
-        integers = round_shift(lifted, amount, self.way.rounding)
-        np.clip(integers, *(self.bounds(form) or form.limits), out=integers)
-        difference = integers - self._scaled_values(n_o)
+        difference = self._apart(accumulators, n_o + np.clip(shifts, 0, most), n_o)
         errors = np.einsum("pc,pc->c", difference, difference)
         return np.where(possible, np.ldexp(errors, -2 * n_o), np.inf)
+
+    def total(self, accumulators: Ints, fraction: int, n_o: int) -> float:
+        """`||O - O_q||^2` of all channels, whose accumulators have the same fractional bits."""
+        if not 0 <= fraction - n_o <= MAX_SHIFT - self.activation.leak:
+            return inf
+        difference = self._apart(accumulators, fraction, n_o)
+        return ldexp(float(np.vdot(difference, difference)), -2 * n_o)
+
+    def _apart(self, accumulators: Ints, fractions: int | Ints, n_o: int) -> Reals:
+        """Return results less those that are wanted, in units of `n_o` fractional bits."""
+        amount: Any = fractions - n_o
+        if self.way.lift is not Lift.NONE:
+            accumulators = accumulators + self.way.lift.units(np.asarray(amount))
+        if leak := self.activation.leak:
+            amount = np.where(accumulators < 0, amount + leak, amount)
+        integers = round_shift(accumulators, amount, self.way.rounding)
+        low, high = self._clamp(n_o)
+        np.maximum(integers, integers.dtype.type(low), out=integers)
+        np.minimum(integers, integers.dtype.type(high), out=integers)
+        return np.asarray(integers - self._scaled_values(n_o))
 
     def bounds(self, output: Format) -> tuple[int, int] | None:
         """Return the clamp in integers of `output`; None where the format's own limits do it."""
         return self.limits if self.fixed else self.activation.bounds(output)
 
+    def _clamp(self, n_o: int) -> tuple[int, int]:
+        """Return the least and the greatest integer of a result with `n_o` fractional bits."""
+        if self.fixed:
+            return self.limits or self.form.limits
+        if n_o not in self.clamps:
+            self.clamps[n_o] = self.activation.bounds(replace(self.form, fraction=n_o)) or self.form.limits
+        return self.clamps[n_o]
+
     def _scaled_values(self, n_o: int) -> Reals:
         """Return the real results in units of the output's integers; every candidate asks for them."""
         if n_o not in self._scaled:
-            self._scaled[n_o] = np.ldexp(self.values, n_o)
+            self._scaled[n_o] = scaled(self.values.astype(np.float64, copy=False), n_o)
         return self._scaled[n_o]
 
 
@@ -258,5 +301,14 @@ def search_output(accumulators: Ints, fractions: Ints, goal: Goal) -> Format:
         The real results to approximate.
     """
     tries = goal.fractions(fractions.tolist())
-    errors = [goal.errors(accumulators, fractions, n_o).sum() for n_o in tries]
-    return replace(goal.form, fraction=tries[int(np.argmin(errors))])
+    errors = np.zeros((len(tries), len(fractions)))
+    for rows in blocks(*accumulators.shape):
+        part = goal.part(rows, slice(None))
+        errors += [part.errors(accumulators[rows], fractions, n_o) for n_o in tries]
+    return replace(goal.form, fraction=tries[int(np.argmin(errors.sum(axis=1)))])
+
+
+def blocks(positions: int, channels: int) -> Iterator[slice]:
+    """Give positions, of `BLOCK` values at a time, that lie as far apart as possible."""
+    count = -(-positions // max(1, BLOCK // channels))
+    yield from (slice(first, None, count) for first in range(count))

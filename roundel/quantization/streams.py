@@ -87,8 +87,11 @@ def has_stream(layer: Weighted) -> bool:
 
 def array_order(layer: Weighted, options: StreamOptions) -> Ints:
     """(beats, lanes): the layer's weights in the array's order (`weight_beats`), group by group."""
-    groups = np.split(layer.weights, layer.groups, axis=1)
-    return np.concatenate([weight_beats(group, lanes=options.lanes, columns=options.columns) for group in groups])
+    outputs = layer.weights.shape[1] // layer.groups
+    width = -(-outputs // options.columns) * options.columns  # of a group, with zeros that end its last block
+    groups = np.zeros((len(layer.weights), layer.groups, width), np.int64)
+    groups[:, :, :outputs] = layer.weights.reshape(-1, layer.groups, outputs)
+    return weight_beats(groups.reshape(len(groups), -1), lanes=options.lanes, columns=options.columns)
 
 
 def layer_stream(layer: Weighted, options: StreamOptions) -> LayerStream:

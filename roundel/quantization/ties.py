@@ -57,35 +57,59 @@ def tied_formats(
     wanted += [join.tensor for group in groups for join in group.joins]
     order = {node.output: place for place, node in enumerate(graph.nodes)}
     floats = Floats(graph, images[:: -(-len(images) // IMAGES)], wanted)
-    values = {tensor: floats.take(tensor) for tensor in sorted(wanted, key=order.__getitem__)}
+    joins = {join.tensor for group in groups for join in _last_joins(group)}
+    values = {}
+    for tensor in sorted(wanted, key=order.__getitem__):
+        values[tensor] = _Values.of(floats.take(tensor), keep=tensor in joins)
     reads = _outer_reads(modules, groups)
     return {name: form for group in groups for name, form in _formats(group, values, reads, options)}
 
 
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """What is asked of a tensor: its ends, whether all of it is finite, and of what joins last all values."""
+
+    ends: NDArray[np.float32]
+    finite: bool
+    all: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32], *, keep: bool) -> "_Values":
+        """Look at a tensor; NaN is one of its ends where it has any."""
+        with np.errstate(invalid="ignore"):
+            ends = np.asarray([values.min(), values.max()])
+        return cls(ends, bool(np.isfinite(ends).all()), values.ravel() if keep else None)
+
+
+def _last_joins(group: _Meeting) -> list[Module]:
+    """Return the concatenations of a group that no other one of it reads."""
+    inner = {source for join in group.joins for source in join.sources}
+    return [join for join in group.joins if join.name not in inner]
+
+
 def _formats(
-    group: _Meeting, values: Mapping[str, NDArray[np.float32]], reads: Mapping[str, bool], options: QuantizeOptions
+    group: _Meeting, values: Mapping[str, _Values], reads: Mapping[str, bool], options: QuantizeOptions
 ) -> Iterator[tuple[str, Format]]:
     """Give the tensors of a group that are tied, and the format: of least error where they meet."""
-    if not all(np.isfinite(values[module.tensor]).all() for module in (*group.members.values(), *group.joins)):
+    if not all(values[module.tensor].finite for module in (*group.members.values(), *group.joins)):
         return
     signs = {name: _signed(module, values[module.tensor]) for name, module in group.members.items()}
     bits = options.bits_after(next(iter(group.members)))
     form = Format(width=bits, signed=any(signs.values()), fraction=0)
-    inner = {source for join in group.joins for source in join.sources}
-    joined = [values[join.tensor].ravel() for join in group.joins if join.name not in inner]
+    joined = [part for join in _last_joins(group) if (part := values[join.tensor].all) is not None]
     if not (together := np.concatenate(joined)).any():
         return
     form = nearest_format(together, form, options)
     for name, module in group.members.items():
-        own = estimate(values[module.tensor], replace(form, signed=signs[name]))
-        if not (reads[name] and values[module.tensor].any() and own - form.fraction > FINER):
+        own = estimate(values[module.tensor].ends, replace(form, signed=signs[name]))
+        if not (reads[name] and values[module.tensor].ends.any() and own - form.fraction > FINER):
             yield module.tensor, form
 
 
-def _signed(module: Module, values: NDArray[np.float32]) -> bool:
+def _signed(module: Module, values: _Values) -> bool:
     """Whether a result can be negative; that of a product always, but behind a clamp."""
     known = module.is_weighted and module.function is None
-    return module.activation.signed and (known or bool(values.min() < 0))
+    return module.activation.signed and (known or bool(values.ends[0] < 0))
 
 
 def _groups(graph: Graph, modules: Sequence[Module]) -> list[_Meeting]:

@@ -5,8 +5,10 @@ of it. Here every node runs on onnxruntime's own values of what it reads, so tha
 arises, and no rounding of a quantizer turns the last bit of a sum into a whole step.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -110,7 +112,7 @@ def against_onnxruntime(graph: Graph, model: Model | Graph, images: NDArray[Any]
         wanted = {node.output for node in graph.nodes} | set(graph.names)
         session = _session(onnxruntime, proto, graph, wanted, as_it_is=isinstance(model, LoadedModel))
         del proto  # the session has the weights
-        for part, tensors in _tensors(session, graph, images):
+        for part, tensors in _tensors(session, graph, images, 1):
             worst.add(part, tensors)
     except Exception as error:  # kinds of its own: operators, versions and types that it does not have
         return ImportCheck(reason=f"onnxruntime refuses the file: {_told(error)}")
@@ -136,10 +138,10 @@ def onnxruntime_results(graph: Graph, model: Model | Graph, images: NDArray[Any]
         import onnxruntime
 
         session = _session(onnxruntime, owned(model), graph, set(graph.names), as_it_is=isinstance(model, LoadedModel))
-        parts = [tensors for _, tensors in _tensors(session, graph, images)]
+        parts = [tensors for _, tensors in _tensors(session, graph, images, graph.at_once)]
     except Exception:  # which `against_onnxruntime` tells
         return {}
-    return {name: np.concatenate([part[name] for part in parts])[: len(images)] for name in parts[0]}
+    return {name: np.concatenate([part[name].numpy() for part in parts])[: len(images)] for name in parts[0]}
 
 
 class _Worst:
@@ -152,21 +154,39 @@ class _Worst:
         self._renamed = dict.fromkeys(graph.names, 0.0)
         self._extent = dict.fromkeys(graph.names, 0.0)
 
-    def add(self, images: Reals, tensors: Tensors) -> None:
-        """Run every node on what onnxruntime gives for its inputs, and compare it with what that gives for it."""
-        values = tensors | {self._graph.source: images}
+    def add(self, images: Reals, given: dict[str, Any]) -> None:
+        """Run every node on what onnxruntime gives for its inputs, and compare it with what that gives for it.
+
+        Parameters
+        ----------
+        images
+            As the network takes them.
+        given
+            Onnxruntime's tensors, which are taken out: none is held longer than it is needed.
+        """
+        tensors, largest = {self._graph.source: images}, {self._graph.source: _largest(images)}
+        left = Counter(name for node in self._graph.nodes for name in node.inputs)
+        left.update(self._graph.names.values())
         for node in self._graph.nodes:
-            inputs = [values[name] for name in node.inputs]
+            inputs = [tensors[name] for name in node.inputs]
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 ours = node.compute(*inputs)
-            theirs = values.setdefault(node.output, ours)  # a tensor that only the import has goes on as it is
-            scale = max(_largest(theirs), LEAST_PART * _reach(node, inputs))
+            # a tensor that only the import has goes on as it is
+            tensors[node.output] = theirs = given.pop(node.output).numpy() if node.output in given else ours
+            largest[node.output] = _largest(theirs)
+            reach = _reach(node, max(largest[name] for name in node.inputs))
+            scale = max(largest[node.output], LEAST_PART * reach)
             self._apart[node.output] = max(self._apart[node.output], _apart(ours, theirs))
             self._scale[node.output] = max(self._scale[node.output], scale)
+            left.subtract(node.inputs)
+            for name in (*node.inputs, node.output):
+                if not left[name]:
+                    tensors.pop(name, None)
         for name, tensor in self._graph.names.items():
-            if name in values:
-                self._renamed[name] = max(self._renamed[name], _apart(values[tensor], values[name]))
-                self._extent[name] = max(self._extent[name], _largest(values[name]))
+            if name in given:
+                theirs = given[name].numpy()
+                self._renamed[name] = max(self._renamed[name], _apart(tensors[tensor], theirs))
+                self._extent[name] = max(self._extent[name], _largest(theirs))
 
     def check(self, images: int) -> ImportCheck:
         """Give the largest difference; InputError if it is more than floats explain."""
@@ -212,22 +232,28 @@ def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, wanted: set
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = QUIET
+    options.enable_cpu_mem_arena = False  # which would take up to twice what the tensors need
     return onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _tensors(session: Any, graph: Graph, images: NDArray[Any]) -> Iterator[tuple[Reals, Tensors]]:
-    """Give onnxruntime's tensors for some images at a time: as many as the file was made for, if it says so."""
+def _tensors(session: Any, graph: Graph, images: NDArray[Any], at_once: int) -> Iterator[tuple[Reals, dict[str, Any]]]:
+    """Give onnxruntime's tensors, as its own objects, for some images at a time.
+
+    These are `at_once`, but as many as the file was made for, if it says so.
+    """
+    from onnxruntime import OrtValue
+
     [source] = session.get_inputs()
     fixed = source.shape[0] if isinstance(source.shape[0], int) else None
     names = [item.name for item in session.get_outputs()]
-    count = fixed or graph.at_once
+    count = fixed or at_once
     whole = source.type == "tensor(uint8)"
     for first in range(0, len(images), count):
         part = np.asarray(images[first : first + count], np.float32)
         if fixed:  # the last images fill what is left
             part = part[np.minimum(np.arange(fixed), len(part) - 1)]
-        given = part.astype(np.uint8) if whole else part
-        yield part, dict(zip(names, session.run(names, {source.name: given}), strict=True))
+        value = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(part, np.uint8 if whole else np.float32))
+        yield part, dict(zip(names, session.run_with_ort_values(names, {source.name: value}), strict=True))
 
 
 def _bytes(images: NDArray[Any]) -> bool:
@@ -236,6 +262,10 @@ def _bytes(images: NDArray[Any]) -> bool:
 
 def _largest(values: Reals) -> float:
     """Return the largest finite magnitude, 0 if there is none."""
+    with np.errstate(invalid="ignore"):
+        ends = float(values.min(initial=0)), float(values.max(initial=0))
+    if all(map(isfinite, ends)):
+        return max(-ends[0], ends[1])
     return float(np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape, np.float32)).max(initial=0))
 
 
@@ -243,15 +273,18 @@ def _apart(ours: Reals, theirs: Reals) -> float:
     """Return the largest difference; infinite for other shapes, and where only one of them is finite."""
     if ours.shape != theirs.shape:
         return float("inf")
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.subtract(ours, theirs, dtype=np.result_type(ours, theirs, np.float32))
+        if isfinite(most := float(np.abs(apart, out=apart).max(initial=0))):
+            return most
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     with np.errstate(over="ignore", invalid="ignore"):
         apart = np.where(same, 0, np.abs(ours.astype(np.float64) - theirs))
     return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0))
 
 
-def _reach(node: Node, inputs: list[Reals]) -> float:
+def _reach(node: Node, most: float) -> float:
     """Return a bound of the sums that a node forms: its weights' magnitudes times the largest input, and its bias."""
-    most = max(map(_largest, inputs))
     match node:
         case Conv():
             return most * float(np.abs(node.weights).sum(axis=(1, 2, 3)).max()) + _largest(node.bias)
