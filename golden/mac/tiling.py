@@ -97,9 +97,12 @@ def weight_beats(weights: ArrayLike, *, lanes: int, columns: int) -> Ints:
     Returns
     -------
     (weight blocks * columns, lanes): for every block of `columns` channels, every block of `lanes` products; column 0
-    of a block first. Edges are padded with zeros.
+    of a block first. Edges are padded with zeros. Integers have the type that they came in.
     """
-    held = _pad(_pad(np.asarray(weights), 0, lanes), 1, columns)
+    given = np.asarray(weights)
+    products, channels = given.shape
+    held = np.zeros((products + -products % lanes, channels + -channels % columns), given.dtype)
+    held[:products, :channels] = given
     steps, blocks = held.shape[0] // lanes, held.shape[1] // columns
     return np.asarray(held.reshape(steps, lanes, blocks, columns).transpose(2, 0, 3, 1).reshape(-1, lanes))
 
@@ -150,7 +153,7 @@ def schedule(
     first = np.repeat([step is steps[0] for _, step in orders], sizes)
     last = np.repeat([step is steps[-1] for _, step in orders], sizes)
     return Schedule(
-        weights=np.tile(weight_beats(held, lanes=params.lanes, columns=params.columns), (len(cut), 1)),
+        weights=np.tile(weight_beats(held.astype(np.int64), lanes=params.lanes, columns=params.columns), (len(cut), 1)),
         bias=np.tile(offset, len(cut)),
         runtime={name: np.concatenate([values] * len(cut)) for name, values in spread.items()},
         activations=np.concatenate([acts[tile, step] for tile, step in orders]),

@@ -86,10 +86,14 @@ def has_stream(layer: Weighted) -> bool:
 
 
 def array_order(layer: Weighted, options: StreamOptions) -> Ints:
-    """(beats, lanes): the layer's weights in the array's order (`weight_beats`), group by group."""
+    """(beats, lanes): the layer's weights in the array's order (`weight_beats`), group by group.
+
+    Weights that a stream can hold come in 8 bits.
+    """
     outputs = layer.weights.shape[1] // layer.groups
     width = -(-outputs // options.columns) * options.columns  # of a group, with zeros that end its last block
-    groups = np.zeros((len(layer.weights), layer.groups, width), np.int64)
+    kind = np.int8 if has_stream(layer) else np.int64
+    groups = np.zeros((len(layer.weights), layer.groups, width), kind)
     groups[:, :, :outputs] = layer.weights.reshape(-1, layer.groups, outputs)
     return weight_beats(groups.reshape(len(groups), -1), lanes=options.lanes, columns=options.columns)
 

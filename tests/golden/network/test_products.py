@@ -74,6 +74,27 @@ def test_a_sum_that_binary32_would_round(seed):
     assert layer.compute(x).accumulators.tolist() == in_python(x, weights)
 
 
+@pytest.mark.parametrize(("form", "reach"), [(U8, 127), (I8, 400), (I8, 2000)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_long_sums_are_cut_into_parts_that_binary32_holds(form, reach, groups, seed):
+    """Weights of one sign and inputs at the ends of their range: parts are near their bound, sums beyond 2^24."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(reach - 20, reach + 1, (1000, 4))
+    weights[:, 1] *= rng.choice([-1, 1], 1000)
+    products = Products.of(weights, groups=groups, taps=1, limits=form.limits)
+    assert (products.weights.dtype, products.total) == (np.float32, np.float64)
+    assert [*range(1000)] == [row for piece in products.pieces for row in range(1000)[piece]]
+    most = max(map(abs, form.limits))
+    assert all(np.abs(weights[piece]).sum(axis=0).max() * most <= 1 << 24 for piece in products.pieces)
+    x = rng.choice([form.limits[0], form.limits[1], form.limits[1] - 1], (5, groups * 1000))
+    sums = products.compute(x.reshape(5, 1, 1, 1, 1, -1))
+    parts = [
+        in_python(x[:, g * 1000 :][:, :1000], weights[:, g * 4 // groups :][:, : 4 // groups]) for g in range(groups)
+    ]
+    assert sums.tolist() == np.concatenate(parts, axis=1).tolist()
+    assert np.abs(sums).max() > 1 << 24
+
+
 @pytest.mark.parametrize(("bits", "expected"), [(4, np.float32), (9, np.float64), (33, np.float64), (39, np.int64)])
 def test_each_type_of_wide_sums(bits, expected, seed):
     """Past 2^53 it is integers that multiply."""

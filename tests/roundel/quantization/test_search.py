@@ -13,7 +13,7 @@ from roundel.golden.formats import Format
 from roundel.golden.network import Network, Weighted, run
 from roundel.golden.rounding import Rounding
 from roundel.graph import Add, AveragePool, Clip, Concat, Flatten, LeakyRelu, MaxPool, Relu, Upsample
-from roundel.quantization import QuantizeOptions, calibration, quantize
+from roundel.quantization import QuantizeOptions, calibration, quantize, search, search_weights
 from roundel.quantization.calibration import Floats, sample_positions
 from roundel.quantization.given import Given
 from roundel.quantization.search import estimate, search_input
@@ -102,6 +102,14 @@ class Exhaustive:
         return least((n, self.error(*n)) for n in tries)
 
 
+@pytest.fixture(params=["whole", "parts"])
+def sizes(request, monkeypatch):
+    """What is searched at once: all of these small layers, or two outputs at a few positions."""
+    if request.param == "parts":
+        monkeypatch.setattr(search, "BLOCK", 12)
+        monkeypatch.setattr(search_weights, "PART", 80)
+
+
 def chosen(layer):
     """The triple of a layer with one N_w."""
     assert layer.w_fractions is None
@@ -110,7 +118,7 @@ def chosen(layer):
 
 @pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize("bits", [3, 8])
-def test_search_finds_the_minimum_module_by_module(rounding, bits):
+def test_search_finds_the_minimum_module_by_module(rounding, bits, sizes):
     """Each module's triple is the best one *given* the integer modules before it."""
     rng = np.random.default_rng(7)
     graph = network((5,), dense(rng, "x", "a", 5, 6), node(Relu, "a", "b"), dense(rng, "b", "y", 6, 3))
@@ -128,7 +136,7 @@ def test_search_finds_the_minimum_module_by_module(rounding, bits):
         assert choice.sqnr_db == pytest.approx(10 * np.log10(power / error))
 
 
-def test_search_with_a_residual_finds_the_minimum():
+def test_search_with_a_residual_finds_the_minimum(sizes):
     rng = np.random.default_rng(8)
     graph = network(
         (2, 4, 4),
@@ -150,7 +158,7 @@ def test_search_with_a_residual_finds_the_minimum():
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("activation", ["clip", "leaky"])
-def test_search_of_groups_and_activations_finds_the_minimum(groups, activation):
+def test_search_of_groups_and_activations_finds_the_minimum(groups, activation, sizes):
     rng = np.random.default_rng(9)
     kinds = {
         "clip": (node(Clip, "a", "y", low=-0.7, high=1.1), (-0.7, 1.1)),
@@ -174,7 +182,7 @@ def uneven(rng, item):
     return replace(item, weights=item.weights * factors.reshape(-1, *[1] * (item.weights.ndim - 1)))
 
 
-def test_search_per_channel_finds_the_minimum():
+def test_search_per_channel_finds_the_minimum(sizes):
     rng = np.random.default_rng(10)
     graph = network((2, 3, 3), uneven(rng, conv(rng, "x", "a", 2, 2)), node(Relu, "a", "y"))
     images = real(rng, 4, 2, 3, 3)
@@ -302,6 +310,8 @@ def test_the_size_of_batches_changes_nothing(monkeypatch):
     graph, images = residual_network(rng), real(rng, 8, 3, 8, 8)
     whole = quantize(graph, images, QuantizeOptions(positions=300))
     monkeypatch.setattr(calibration, "BATCH_VALUES", 600)
+    monkeypatch.setattr(search, "BLOCK", 250)
+    monkeypatch.setattr(search_weights, "PART", 1000)
     parts = quantize(graph, images, QuantizeOptions(positions=300))
     for choice, other in zip(whole.choices, parts.choices, strict=True):
         assert replace(choice, error=0.0, sqnr_db=0.0) == replace(other, error=0.0, sqnr_db=0.0)
