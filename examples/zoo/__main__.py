@@ -19,6 +19,7 @@ from examples.zoo import page
 from examples.zoo.files import Files, check_name
 from examples.zoo.measure import Task
 from examples.zoo.models import TINY, ZOO, Model, named
+from roundel.benchmarks.golden import THREADS
 from roundel.golden.errors import InputError, ToolError
 from roundel.processes import cache_root, run_child, work_folder
 from roundel.sim.cache import code, digest
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--images", type=int, default=2, help="images that are compared")
     reader.add_argument("--engines", default=",".join(ENGINES), help="engines that cycles are told for")
     reader.add_argument("--seconds", type=float, default=1800.0, help="time that a network may take")
+    reader.add_argument("--threads", type=int, default=1, help="of BLAS and onnxruntime: more wait for each other")
     reader.add_argument("--memory", type=int, default=12 << 10, help="MiB of address space that it may take")
     reader.add_argument("--keep", action="store_true", help="keep what was measured, with other code and options too")
     reader.add_argument("--table", action="store_true", help="as --keep, but measure nothing: the table as it stands")
@@ -78,7 +80,7 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     """The record of a network: from the cache, or measured now."""
     files = Files(cache_root() / "zoo")
     about = {"model": model.as_dict(), "on": options.on, "config": options.config, "images": options.images}
-    about |= {"calibration": options.calibration, "engines": options.engines}
+    about |= {"calibration": options.calibration, "engines": options.engines, "threads": options.threads}
     about |= {"int8": not options.no_int8, "code": digest([*code(roundel, roundel.golden), *code_here()])}
     about = json.loads(json.dumps(about))  # as the file has it
     kind = "" if options.on == "golden" else f"_{options.on}_{options.config}"
@@ -86,7 +88,8 @@ def measured(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     place.parent.mkdir(parents=True, exist_ok=True)
     kept = _kept(model, place)
     if kept and not options.fresh:
-        loose = {"code", "engines", "calibration", "images", "int8"} if options.keep or options.table else set()
+        loose = {"code", "engines", "calibration", "images", "int8", "threads"}
+        loose = loose if options.keep or options.table else set()
         if all(kept["about"].get(name) == value for name, value in about.items() if name not in loose):
             return kept
     if options.table:
@@ -136,11 +139,13 @@ def _measured_now(model: Model, files: Files, options: argparse.Namespace) -> di
             calibration=options.calibration,
             images=options.images,
             memory=options.memory,
+            threads=options.threads,
             int8=not options.no_int8,
         )
         task.write(folder / "task.json")
         command = [sys.executable, "-m", "examples.zoo.measure", folder / "task.json"]
         variables = {"ROUNDEL_CACHE": str(cache_root()), "PYTHONPATH": str(HERE.parents[1])}
+        variables |= dict.fromkeys(THREADS, str(options.threads))
         ended = run_child(command, folder=folder, variables=variables, timeout_s=options.seconds)
         record = folder / "record.json"
         values: dict[str, Any] = {"failed": {}, "seconds": {}}

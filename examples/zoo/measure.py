@@ -55,6 +55,8 @@ class Task:
         MiB of address space that the process may take.
     int8
         Whether onnxruntime's own integers are measured as well.
+    threads
+        Of onnxruntime; those of BLAS are what the process has.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Task:
     images: int = 2
     memory: int = 12 << 10
     int8: bool = True
+    threads: int = 1
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -192,7 +195,7 @@ def _compared(task: Task, model: Model, record: Record, calibration: Any, pictur
         return
 
     def floats() -> rival.Arrays:
-        session = rival.Float(plain)
+        session = rival.Float(plain, threads=task.threads)
         values["float_seconds"] = session.seconds(pictures[0])
         return session.run(pictures)
 

@@ -58,13 +58,16 @@ class Float:
     exact
         Whether to run operators as they stand, none merged: so integers of a quantized network are simulated in
         float and saturate nowhere but where the file says so.
+    threads
+        That an operator may take.
     """
 
-    def __init__(self, model: onnx.ModelProto | Path, *, exact: bool = False) -> None:
+    def __init__(self, model: onnx.ModelProto | Path, *, exact: bool = False, threads: int = 1) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = threads
         if exact:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         data = str(model) if isinstance(model, Path) else model.SerializeToString()

@@ -30,6 +30,7 @@ from roundel.frontend.model import (
 )
 from roundel.golden.errors import InputError
 from roundel.graph import Affine, Conv, Dense, Graph, Node, Reals
+from roundel.processes import work_folder
 
 MOST_DIFFERENCE = 1e-3
 """Relative to the largest value of the tensor: float sums in another order leave about 1e-6."""
@@ -233,7 +234,10 @@ def _session(onnxruntime: Any, shown: onnx.ModelProto, graph: Graph, wanted: set
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = QUIET
     options.enable_cpu_mem_arena = False  # which would take up to twice what the tensors need
-    return onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry("session.disable_prepacking", "1")  # a second copy of all weights
+    with work_folder() as folder:  # of bytes the session would keep a copy
+        onnx.save(shown, folder / "model.onnx")
+        return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
 
 
 def _tensors(session: Any, graph: Graph, images: NDArray[Any], at_once: int) -> Iterator[tuple[Reals, dict[str, Any]]]:
