@@ -94,7 +94,7 @@ def _compressed(file: Path, model: Model, calibration: NDArray[np.float32]) -> r
 
     def make(folder: Path) -> None:
         shape = (1, *model.shape)
-        roundel.compress(str(file), calibration, input_shape=shape, host="any").save(folder / "network")
+        roundel.compress(str(file), calibration, input_shape=shape, host="any", head=False).save(folder / "network")
 
     parts = [*code(roundel, roundel.golden), file.read_bytes(), calibration.tobytes()]
     return roundel.CompressedNetwork.load(cached("zoo_boxes", parts, make) / "network")

@@ -145,7 +145,7 @@ def measure(task: Task) -> dict[str, Any]:
 def _compressed(task: Task, model: Model, calibration: Any) -> roundel.CompressedNetwork:
     """The integer network."""
     shape, outputs = (1, *model.shape), model.outputs or None
-    return roundel.compress(task.file, calibration, input_shape=shape, outputs=outputs, host="any")
+    return roundel.compress(task.file, calibration, input_shape=shape, outputs=outputs, host="any", head=False)
 
 
 def _inspected(task: Task, model: Model) -> dict[str, Any]:

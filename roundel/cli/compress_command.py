@@ -103,6 +103,12 @@ BITS = click.IntRange(2, 8)
     "lies between several, too.",
 )
 @LATE
+@click.option(
+    "--head/--no-head",
+    default=True,
+    show_default=True,
+    help="Recognise the tail of a detector, and write head.toml; or leave it to the host.",
+)
 @engine_options("its refusals come at once; none by default")
 @OUTPUT
 @JSON

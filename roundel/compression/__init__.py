@@ -6,12 +6,14 @@ from roundel.compression.compressed_network import CompressedNetwork, read_calib
 from roundel.compression.compressor import compress, packed
 from roundel.compression.division import left_functions, network_parts, part_graph, part_model
 from roundel.compression.finetune_options import FinetuneOptions
+from roundel.compression.head import HEAD, head_lines, with_split_head
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.passes import PASSES, Compression
 from roundel.compression.pipeline import Compressed, run_passes
 from roundel.compression.report import size
 
 __all__ = [
+    "HEAD",
     "MAIN",
     "PARTS",
     "PASSES",
@@ -24,6 +26,7 @@ __all__ = [
     "FinetuneOptions",
     "chain_lines",
     "compress",
+    "head_lines",
     "left_functions",
     "network_parts",
     "opq_params",
@@ -35,4 +38,5 @@ __all__ = [
     "read_chain",
     "run_passes",
     "size",
+    "with_split_head",
 ]

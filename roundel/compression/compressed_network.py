@@ -10,8 +10,11 @@ import numpy as np
 
 from roundel.compression.chain import MAIN, PARTS, Chain
 from roundel.compression.chain_file import other_folders, read_chain
+from roundel.compression.head import HEAD
 from roundel.compression.report import MODULES, STREAMS, cells, report_lines, summary
 from roundel.compression.streams import STREAM_FOLDER, check_streams, read_streams, stream_files
+from roundel.detection import Detector, written
+from roundel.detection import load as load_detector
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta, run, save
 from roundel.quantization import ImageStatistics, StreamOptions
@@ -51,11 +54,13 @@ class CompressedNetwork(Result):
     chain
         What a host computes before, between and behind; None where all runs on the engine. Of several parts on the
         engine this network is the largest.
+    head
+        How boxes come out of its results, where the tail of the network was recognised.
     others
         The other ones, by their places in the chain.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE, PARTS)
+    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE, PARTS, HEAD)
 
     file: str
     model: str
@@ -68,6 +73,7 @@ class CompressedNetwork(Result):
     onnx: bytes | None = field(repr=False)
     calibration: ImageStatistics | None = None
     chain: Chain | None = field(default=None, repr=False)
+    head: Detector | None = field(default=None, repr=False)
     others: Mapping[str, "CompressedNetwork"] = field(default_factory=dict, repr=False)
 
     @property
@@ -97,8 +103,12 @@ class CompressedNetwork(Result):
             yield Grid(title, [head for head, *_ in shown], shortened(cells(shown, self.report[rows])))
 
     def lines(self) -> Iterable[str]:
-        """Give size, accuracy and what is left to the host."""
-        return summary(self.report) if self.report else ()
+        """Give size, accuracy, what is left to the host, and the head of a detector."""
+        if self.report:
+            yield from summary(self.report)
+        if self.head is not None:
+            yield f"head: {self.head.form}, {len(self.head.scales)} scales ({HEAD})"
+        yield from self.report.get("head", {}).get("notes", ())
 
     def write(self, folder: Path) -> None:
         """Write `network.npz`, `streams/`, `report.json`, `report.md` and, with OPQ, `quantized.onnx`."""
@@ -121,6 +131,9 @@ class CompressedNetwork(Result):
             (folder / PAGE).write_text("\n".join(report_lines(self.report)) + "\n", encoding="utf-8")
         if self.chain is not None:
             self.chain.write(folder)
+        if self.head is not None:
+            notes = [f"How boxes come out of {self.model}; docs/detectors.md explains the fields."]
+            (folder / HEAD).write_text(written(self.head, notes), encoding="utf-8")
         for place, network in self.others.items():
             (folder / place).mkdir(parents=True)
             network.write(folder / place)
@@ -172,6 +185,7 @@ class CompressedNetwork(Result):
             onnx=onnx.read_bytes() if onnx.is_file() else None,
             calibration=read_calibration(path, meta),
             chain=chain,
+            head=load_detector(path.parent / HEAD) if (path.parent / HEAD).is_file() else None,
             others={place: cls.load(inner) for place, inner in other_folders(path.parent, chain).items()},
         )
         if chain is not None:

@@ -10,6 +10,7 @@ from roundel.compression.compressed_network import ONNX, CompressedNetwork
 from roundel.compression.division import compress_parts
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
+from roundel.compression.head import RecognisedHead, with_head
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.pipeline import Compressed, NetworkAccuracy
 from roundel.compression.report import report
@@ -55,6 +56,7 @@ def compress(
     slices: int = 4,
     host: Host | str = Host.TAIL,
     late: bool = False,
+    head: bool = True,
     engine: FittedEngine | None = None,
     progress: Progress = silent,
 ) -> CompressedNetwork:
@@ -111,6 +113,9 @@ def compress(
     late
         Compute Sigmoid, Exp and Log behind the last products on the engine, to integers of 8 bits; else the host does,
         exactly.
+    head
+        Whether the tail of a detector is recognised, so that the network ends in its head convolutions, split by kind,
+        and `head` of the result says how boxes come out of them; else, and with `late`, it is taken like any other.
     engine
         What `roundel.runtime.engine_choice` gives: a network that it cannot run is refused before the search, or after
         it where that depends on the formats. None: any network will do.
@@ -143,6 +148,7 @@ def compress(
     try:
         check_bool("refit", refit)
         check_bool("late", late)
+        check_bool("head", head)
         options = CompressOptions(
             model=model,
             calibration=calibration,
@@ -168,9 +174,20 @@ def compress(
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
-    chain, made, accuracy = compress_parts(options, choice(Host, "host", host), progress)
+    left = choice(Host, "host", host)
+    options, found = with_head(options, left) if head and not late else (options, None)
+    chain, made, accuracy = compress_parts(options, left, progress)
     networks = {place: packed(result, chain if place == MAIN else None, accuracy) for place, result in made.items()}
-    return replace(networks.pop(MAIN), others=networks)
+    return replace(_with_head(networks.pop(MAIN), found), others=networks)
+
+
+def _with_head(network: CompressedNetwork, head: RecognisedHead | None) -> CompressedNetwork:
+    """Return a network with what became of its head, in its report as well."""
+    if head is None:
+        return network
+    detector = head.detector
+    told = {"form": str(detector.form) if detector else None, "notes": list(head.notes)}
+    return replace(network, head=detector, report=network.report | {"head": told})
 
 
 def packed(

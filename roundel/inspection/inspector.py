@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.compression import left_functions, network_parts, part_graph
+from roundel.compression import head_lines, left_functions, network_parts, part_graph
 from roundel.frontend import Examination, Host, Model, NetworkPart, Partition, examine, prepare
 from roundel.golden.errors import InputError
 from roundel.golden.parameters import choice
@@ -87,6 +87,7 @@ def inspect(
         shares={way.value: item.share for way, item in partitions.items()},
         counts={way.value: len(item.engine) for way, item in partitions.items()},
         config=chosen.name if chosen else None,
+        head=() if outputs is not None else head_lines(examination),
     )
 
 

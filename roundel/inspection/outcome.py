@@ -40,6 +40,8 @@ class Inspection(Result):
         Parts of the engine with each.
     config
         Name of the engine that cycles are for; None without one.
+    head
+        What the tail of a detector is, a line each; empty where there is none.
     """
 
     model: str
@@ -52,6 +54,7 @@ class Inspection(Result):
     shares: Mapping[str, float]
     counts: Mapping[str, int]
     config: str | None = None
+    head: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -84,6 +87,7 @@ class Inspection(Result):
             "blocks": [block.as_dict() for block in self.blocks],
             "parts": [part.as_dict() for part in self.parts],
             "config": self.config,
+            "head": list(self.head),
         }
 
     def tables(self) -> Iterable[Grid]:
@@ -106,6 +110,7 @@ class Inspection(Result):
         places = ", ".join(f"{count} {place}" for place, count in self._places().items() if count)
         yield f"{len(self.operators)} operators ({places}), {self.macs:,} MACs, {self.weights:,} weights"
         yield from self._share_lines()
+        yield from self.head
         for block in self.blocks:
             more = f" and {len(block.names) - SHOWN} more" if len(block.names) > SHOWN else ""
             yield f"{len(block.names)} {block.operator} ({', '.join(block.names[:SHOWN])}{more}): {block.reason}"

@@ -57,6 +57,8 @@ class FittedBox:
         The four columns.
     quantities
         Left, top, right and bottom; or centre x and y, width and height.
+    assumed
+        Whether the file does not decode boxes, so that a convention has to say how.
     """
 
     form: BoxForm
@@ -65,6 +67,7 @@ class FittedBox:
     order: str
     columns: tuple[int, ...]
     quantities: tuple[Quantity, ...]
+    assumed: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,24 @@
 
 from ast import literal_eval
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from roundel.detection import Detector
 from roundel.frontend import Examination
-from roundel.golden.head import BoxForm, Side
 from roundel.recognition.assembly import Channel, FittedPrior, assemble
-from roundel.recognition.box_fit import Attempt, FittedBox, fit_box
+from roundel.recognition.box_fit import Attempt, fit_box
+from roundel.recognition.conventions import YOLOX, undecoded, with_objectness
 from roundel.recognition.locating import locate, tables
 from roundel.recognition.samples import Samples, draw_samples, groups_of
-from roundel.recognition.score_fit import ScoreKind, Scores, score_columns, scores_of
+from roundel.recognition.score_fit import ScoreKind, score_columns, scores_of
 from roundel.recognition.selection import known_of, with_selection
 from roundel.recognition.tail import NotRecognised, Tail, find_tail, told
 from roundel.recognition.verification import verified
 
 SEED = 1
+SCORES = {"Sigmoid", "Softmax"}
 SHOWN = 3  # forms that a message lists
 
 
@@ -46,9 +47,18 @@ class Recognised:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A tail that is no known form: `why` in one line."""
+    """A tail that is no known form.
+
+    Attributes
+    ----------
+    why
+        Where recognition ended and what was tried, in one line.
+    likely
+        Whether it looks like a detector's tail: it selects boxes, or joins sigmoids or softmaxes with other values.
+    """
 
     why: str
+    likely: bool
 
 
 def recognise(examination: Examination, seed: int = SEED) -> Recognised | Unknown | None:
@@ -66,11 +76,14 @@ def recognise(examination: Examination, seed: int = SEED) -> Recognised | Unknow
     Recognised, Unknown or None
         None of a network that does not end in maps of convolutions with something behind them.
     """
+    tail = None
     try:
         tail = find_tail(examination)
         return None if tail is None else _recognised(tail, np.random.default_rng(seed))
     except NotRecognised as reason:
-        return Unknown(f"the head is not recognised: {reason}")
+        kinds = {item.operator for item in (examination.verdicts if tail is None else tail.operators)}
+        likely = bool(kinds & {"NonMaxSuppression", "TopK", "Exp"}) or ("Concat" in kinds and bool(kinds & SCORES))
+        return Unknown(f"the head is not recognised: {reason}", likely)
 
 
 def _recognised(tail: Tail, rng: np.random.Generator) -> Recognised:
@@ -114,15 +127,22 @@ def _fit(samples: Samples, box: int) -> tuple[FittedPrior, list[str]] | str:
     scores = scores_of(columns)
     where = f"{samples.grid[0]} x {samples.grid[1]} locations of {told(sorted({name for name, _ in samples.columns}))}"
     scoring = {item.column for item in columns if item.kind is not ScoreKind.RAW}
+    raw = {item.column: item.channels[0] for item in columns if item.kind is ScoreKind.RAW}
     attempts: list[Attempt] = []
     for chosen in _quadruples(samples, box, scoring):
+        if raw.keys() >= set(chosen):
+            own = [raw[column] for column in chosen]
+            if scores is None or (assumed := undecoded(samples, chosen, own, scores)) is None:
+                return f"{where}: four columns are raw values: the file does not decode its boxes"
+            scores, notes = with_objectness(samples, assumed, scores)
+            return FittedPrior(samples.group, box, assumed, scores), [YOLOX, *notes]
         fitted, tried = fit_box(samples, box, chosen)
         attempts += tried
         if fitted is None:
             continue
         if scores is None:
             return f"{where}: boxes are {fitted.form}, but no column is a sigmoid, a product of two or a softmax"
-        scores, notes = _with_objectness(samples, fitted, scores)
+        scores, notes = with_objectness(samples, fitted, scores)
         return FittedPrior(samples.group, box, fitted, scores), notes
     if not attempts:
         return f"{where}: no four columns that could be a box"
@@ -142,17 +162,6 @@ def _quadruples(samples: Samples, box: int, scoring: set[int]) -> Iterator[list[
     tensors = {samples.columns[column][0] for column in left}
     if len(tensors) > 1 and len(left) >= 4:
         yield left[:4]
-
-
-def _with_objectness(samples: Samples, box: FittedBox, scores: Scores) -> tuple[Scores, list[str]]:
-    """Take the first sigmoid behind anchors as objectness: YOLOv3, v5, v7 and X leave the product to the user."""
-    anchors = box.form is BoxForm.CENTRE and box.side in (Side.EXP, Side.SQUARE_SIGMOID)
-    together = samples.columns[scores.columns[0]][0] == samples.columns[box.columns[0]][0]
-    if scores.kind is not ScoreKind.SIGMOID or not anchors or not together or len(scores.classes) < 2:
-        return scores, []
-    objectness, *classes = scores.classes
-    note = "the first score of a box is taken as its objectness, which the file leaves to its user to multiply by"
-    return replace(scores, classes=tuple(classes), columns=scores.columns[1:], objectness=objectness), [note]
 
 
 def _class_names(tail: Tail) -> list[str] | None:

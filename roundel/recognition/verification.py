@@ -37,11 +37,13 @@ def verified(tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.
             for number, prior in enumerate(assembled.priors[place]):
                 x, y = prior.group.places.T
                 rows = (y * prior.grid[1] + x) * count + number
-                own, their = boxes[rows], _corners(assembled, prior, tensors)
-                limits = assembled.detector.image * 2
-                furthest = max(furthest, float(np.abs(np.clip(own, 0, limits) - np.clip(their, 0, limits)).max()))
+                if not prior.box.assumed:
+                    limits = assembled.detector.image * 2
+                    own, their = np.clip(boxes[rows], 0, limits), _corners(assembled, prior, tensors)
+                    furthest = max(furthest, float(np.abs(own - np.clip(their, 0, limits)).max()))
                 score = max(score, float(np.abs(values[rows] - _scores(assembled, prior, tensors, outputs)).max()))
-    told = f"corners up to {furthest:.2g} pixels and scores up to {score:.2g} from the tail's, on fresh random tensors"
+    corner = "" if assembled.priors[0][0].box.assumed else f"corners up to {furthest:.2g} pixels and "
+    told = f"{corner}scores up to {score:.2g} from the tail's, on fresh random tensors"
     if not (furthest <= MOST_PIXELS and score <= MOST_PIXELS / 1000):
         raise NotRecognised(f"a detector was found, but it has {told}")
     return told

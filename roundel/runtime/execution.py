@@ -65,9 +65,15 @@ class Request:
         return input_warnings(Path(images.file).name, images.images, source.network.input, source.calibration)
 
     @property
+    def unit_detector(self) -> Detector | None:
+        """The detector, if the box unit decodes it; others are decoded in float."""
+        return self.detector if self.detector is not None and self.detector.in_box_unit else None
+
+    @property
     def heads(self) -> tuple[Head, ...]:
-        """The detector's scales on the integer network; none without a detector."""
-        return heads_of(self.detector, self.source.network, self.source.results) if self.detector else ()
+        """The detector's scales on the integer network; none without one that the box unit decodes."""
+        detector = self.unit_detector
+        return heads_of(detector, self.source.network, self.source.results) if detector else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,7 +146,7 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
     with progress("images on RTL", len(batches(compiled, len(inputs)))) as done:
         frames = run_frames(compiled, inputs, done)
     tensors = _tensors(request)
-    records = [rtl_records(compiled, frame) for frame in frames] if request.detector else []
+    records = [rtl_records(compiled, frame) for frame in frames] if request.unit_detector else []
     expected = _golden_records(request, tensors)
 
     def result(layer: str) -> Ints:
@@ -160,7 +166,7 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
 def compile_traced(request: Request, engine: ChosenEngine) -> Compiled:
     """Return the program of a network that stores every layer's result, for an engine with what its layers need."""
     source = request.source
-    params = engine.with_requantizer(source.network).with_units(source.network).with_boxes(request.detector).params
+    params = engine.with_requantizer(source.network).with_units(source.network).with_boxes(request.unit_detector).params
     heads = request.heads
     try:
         return compile_network(source.network, source.engine_shape, params, heads=heads, trace=True)
@@ -173,11 +179,12 @@ def _tensors(request: Request) -> dict[str, Ints]:
 
 
 def _golden_records(request: Request, tensors: Mapping[str, Ints]) -> list[Ints]:
-    if request.detector is None:
+    detector = request.unit_detector
+    if detector is None:
         return []
     named = {name: tensors[layer] for name, layer in request.source.results.items()}
-    boxes = request.detector.integer([head.params for head in request.heads], named)
-    return list(map(partial(golden_records, request.detector.nms), boxes))
+    boxes = detector.integer([head.params for head in request.heads], named)
+    return list(map(partial(golden_records, detector.nms), boxes))
 
 
 def _chain(request: Request, tensors: Mapping[str, Ints]) -> tuple[FloatRow, ...]:

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compression import CompressedNetwork
+from roundel.compression import CompressedNetwork, with_split_head
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
 from roundel.frontend import Model, against_onnxruntime, read_original
@@ -22,7 +22,7 @@ from roundel.runtime.chained import ChainedRun, run_chain
 from roundel.runtime.engine_source import EngineSource, engine_choice
 from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
 from roundel.runtime.program import BINARY, EngineProgram
-from roundel.runtime.report import boxes, real_results, report, summary, tables
+from roundel.runtime.report import boxes, float_note, real_results, report, summary, tables
 from roundel.runtime.source import Source, network_source
 from roundel.ui import Grid, Progress, Result, path_of, silent, write_json
 
@@ -154,7 +154,8 @@ def run(
         the program, or else `small`. What a file or settings state stays as it is; else the requantizers become those
         of the network, the NMS the detector's.
     head
-        A detector, or its file: the run ends in boxes. None: that of the program, if it has one.
+        A detector, or its file: the run ends in boxes. None: that of the program or of the compressed network, if
+        it has one.
     original
         The trained network: every tensor of it is compared with the integers, and, as imported, with onnxruntime where
         that is installed.
@@ -197,6 +198,7 @@ def run(
         detector, base = detector or network.detector, network.params
     chosen = engine_choice(base or "small" if engine is None else engine, base)
     source = _source(network)
+    detector = detector or source.head
     taken = read_images(images, source.image_shape).first(count)
 
     def execute(request: Request) -> Execution:
@@ -212,6 +214,8 @@ def _with_original(request: Request, original: Model | Graph | None) -> Request:
     if original is None:
         return request
     source = request.source
+    if source.head is not None and not isinstance(original, Graph):
+        original = with_split_head(original, source.shape, source.results)
     graph = original if isinstance(original, Graph) else read_original(original, source.shape, source.results)
     request = replace(request, graph=graph)
     return replace(request, imported=against_onnxruntime(graph, original, request.images.images))
@@ -233,7 +237,7 @@ def _outcome(execution: Execution) -> Run:
         real=real_results(execution),
         boxes=boxes(execution),
         figures=report(execution),
-        notes=(str(execution.apart),) if execution.apart else (),
+        notes=tuple(str(note) for note in (execution.apart, float_note(execution)) if note),
     )
 
 
@@ -245,7 +249,7 @@ def _chained_outcome(chained: ChainedRun) -> Run:
         real=real | chained.outputs,
         boxes=boxes(chained.main),
         figures=chained.figures(),
-        notes=chained.notes,
+        notes=(*chained.notes, *([note] if (note := float_note(chained.main)) else [])),
     )
 
 

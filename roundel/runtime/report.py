@@ -22,7 +22,7 @@ def report(execution: Execution) -> dict[str, Any]:
         "images": len(execution.request.images.images),
         "warnings": execution.request.warnings,
         "results": {name: list(values.shape) for name, values in execution.results.items()},
-        "boxes": [len(records) for records in execution.records],
+        "boxes": _box_counts(execution),
         "accuracy": accuracy(execution),
         "equal": not execution.different if execution.frames else None,
         "different": [str(difference) for difference in execution.different],
@@ -33,6 +33,15 @@ def report(execution: Execution) -> dict[str, Any]:
         "import": execution.request.imported.as_dict() if execution.request.imported else None,
         "chain": [row.as_dict() for row in execution.chain],
     }
+
+
+def _box_counts(execution: Execution) -> list[int]:
+    """Return how many boxes each image keeps; empty without a detector."""
+    found = boxes(execution)
+    if found is None:
+        return []
+    counts = np.bincount(found["image_ids"].astype(np.int64), minlength=len(execution.request.images.images))
+    return [int(count) for count in counts]
 
 
 def cycles_of(execution: Execution) -> list[LayerCycles]:
@@ -61,15 +70,40 @@ def real_results(execution: Execution) -> Arrays:
 
 def boxes(execution: Execution) -> Arrays | None:
     """Give the boxes of a detector in pixels, as `roundel nms` reads them; None without a detector."""
-    if execution.request.detector is None:
-        return None
+    detector = execution.request.unit_detector
+    if detector is None:
+        return _float_boxes(execution)
     rows = np.concatenate(execution.records)
     return {
-        "boxes": rows[:, :4] * 2.0**-execution.request.detector.nms.format.fraction,
+        "boxes": rows[:, :4] * 2.0**-detector.nms.format.fraction,
         "scores": rows[:, 4].astype(np.float64),
         "classes": rows[:, 5],
         "image_ids": np.repeat(np.arange(len(execution.records)), [len(records) for records in execution.records]),
     }
+
+
+def _float_boxes(execution: Execution) -> Arrays | None:
+    """Give the boxes that a detector which is not in the box unit keeps, decoded in float from the integer results."""
+    detector = execution.request.detector
+    if detector is None:
+        return None
+    images = detector.detections(real_results(execution))
+    kept = [detector.kept(image) for image in images]
+    chosen = list(zip(images, kept, strict=True))
+    return {
+        "boxes": np.concatenate([image.boxes[places] for image, places in chosen]),
+        "scores": np.concatenate([image.scores[places] for image, places in chosen]),
+        "classes": np.concatenate([image.labels[places] for image, places in chosen]),
+        "image_ids": np.repeat(np.arange(len(images)), [len(places) for places in kept]),
+    }
+
+
+def float_note(execution: Execution) -> str | None:
+    """Say why boxes are decoded in float; None where they are not."""
+    detector = execution.request.detector
+    if detector is None or detector.in_box_unit:
+        return None
+    return f"boxes are decoded in float, as the box unit does not have this head: {detector.why_not_in_box_unit}"
 
 
 def tables(figures: Mapping[str, Any]) -> Iterator[Grid]:

@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from roundel.compression import MAIN, Chain, CompressedNetwork, other_folders, read_calibration, read_chain
+from roundel.compression import HEAD, MAIN, Chain, CompressedNetwork, other_folders, read_calibration, read_chain
+from roundel.detection import Detector
+from roundel.detection import load as load_detector
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, load, load_meta
 from roundel.graph import channels_last, integer_of
@@ -36,6 +38,8 @@ class Source:
         Figures of the calibration images, where the file has them.
     chain
         What a host computes before, between and behind; None where all runs on the engine.
+    head
+        How boxes come out of its results, where the compression recognised that.
     others
         The networks of other parts on the engine, by their places in the chain.
     """
@@ -46,6 +50,7 @@ class Source:
     results: Mapping[str, str]
     calibration: ImageStatistics | None = None
     chain: Chain | None = None
+    head: Detector | None = None
     others: Mapping[str, "Source"] = field(default_factory=dict)
 
     @property
@@ -84,9 +89,10 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     """
     calibration: ImageStatistics | None = None
     chain: Chain | None = None
+    head: Detector | None = None
     others: dict[str, Source] = {}
     if isinstance(network, CompressedNetwork):
-        calibration, chain = network.calibration, network.chain
+        calibration, chain, head = network.calibration, network.chain, network.head
         others = {place: network_source(other) for place, other in network.others.items()}
         file, held, results, own = network.file, network.network, network.results, network.shape
     elif isinstance(network, Network):
@@ -97,6 +103,7 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
         held, meta = load(path), load_meta(path)
         calibration, chain = read_calibration(path, meta), read_chain(path.parent)
         others = {place: network_source(folder) for place, folder in other_folders(path.parent, chain).items()}
+        head = load_detector(path.parent / HEAD) if (path.parent / HEAD).is_file() else None
         file, results, own = str(path), _results(path, held, meta), _shape(path, meta) if shape is None else None
     if shape is not None:
         sizes = _sizes(shape)
@@ -104,7 +111,14 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     if own is None:
         raise InputError(f"{file}: expected the shape of an image: (rows, columns, channels) or (features,)")
     return Source(
-        file=file, network=held, shape=own, results=results, calibration=calibration, chain=chain, others=others
+        file=file,
+        network=held,
+        shape=own,
+        results=results,
+        calibration=calibration,
+        chain=chain,
+        head=head,
+        others=others,
     )
 
 

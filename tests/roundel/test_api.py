@@ -368,6 +368,7 @@ def test_save_refuses_what_is_no_path(small):
         ({"rounding": ""}, "rounding must be one of .*, not ''"),
         ({"codec": None}, "codec must be one of .*, not None"),
         ({"refit": "no"}, "refit must be a bool, not 'no'"),
+        ({"head": 1}, "head must be a bool, not 1"),
     ],
 )
 def test_compress_names_the_bad_option(keywords, message):

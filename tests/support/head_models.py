@@ -169,14 +169,16 @@ def yolov8(classes: int = 5, bins: int = 16, corners: bool = False, mean: str = 
     return t.model(t("Concat", t("Mul", boxes, strides), t("Sigmoid", chances), axis=1), names=names)
 
 
-def yolox(classes: int = 4) -> onnx.ModelProto:
-    """Three maps a scale; (t + grid) stride, exp(t) stride."""
+def yolox(classes: int = 4, decoded: bool = True) -> onnx.ModelProto:
+    """Three maps a scale; (t + grid) stride, exp(t) stride, or raw as its exporter leaves them."""
     t, rows = Tail(), []
     for stride in (8, 16, 32):
         box, objectness, cls = t.head(stride, 4), t.head(stride, 1), t.head(stride, classes)
         joined = t("Concat", box, t("Sigmoid", objectness), t("Sigmoid", cls), axis=1)
         rows.append(t("Reshape", joined, [1, 5 + classes, -1]))
     y = t("Transpose", t("Concat", *rows, axis=2), perm=[0, 2, 1])
+    if not decoded:
+        return t.model(y)
     xy, wh, rest = (t("Slice", y, [low], [high], [2]) for low, high in ((0, 2), (2, 4), (4, 5 + classes)))
     grids = np.concatenate([t.places(s).reshape(-1, 2) for s in (8, 16, 32)])[None]
     strides = np.concatenate([np.full((int(np.prod(t.grid(s))), 1), float(s)) for s in (8, 16, 32)])[None]

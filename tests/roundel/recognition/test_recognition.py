@@ -164,6 +164,20 @@ def test_classes_are_named_as_in_the_file() -> None:
     assert recognised(models.yolov8()).detector.classes == tuple(f"thing {number}" for number in range(5))
 
 
+def test_yolox_as_its_exporter_leaves_it_is_the_decoded_one() -> None:
+    raw, decoded = recognised(models.yolox(decoded=False)), recognised(models.yolox())
+    assert raw.detector == decoded.detector
+    assert raw.outputs == decoded.outputs
+    assert raw.notes[0].startswith("boxes are not decoded in the file: taken as those of YOLOX")
+
+
+def test_raw_values_of_no_convention_are_told() -> None:
+    t = models.Tail()
+    found = recognise(examine(prepare(other(t, t.head(8, 4), t("Softmax", t.head(8, 3), axis=1)))))
+    assert isinstance(found, Unknown)
+    assert "four columns are raw values: the file does not decode its boxes" in found.why
+
+
 def other(t: models.Tail, box: str, scores: str) -> onnx.ModelProto:
     return t.model(t("Concat", t("Reshape", box, [1, 4, -1]), t("Reshape", scores, [1, 3, -1]), axis=1))
 
