@@ -1,7 +1,7 @@
 """Runs a compressed network bit-exactly: in NumPy, or on the RTL of the engine, every layer of it compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Request:
         The float network to compare the integers with, if there is one.
     imported
         How far that, as imported, is from onnxruntime, or why that is not known.
+    rtl
+        Whether it runs on RTL.
     """
 
     source: Source
@@ -48,6 +50,7 @@ class Request:
     detector: Detector | None = None
     graph: Graph | None = None
     imported: ImportCheck | None = None
+    rtl: bool = False
 
     def __post_init__(self) -> None:
         if self.graph is not None and self.graph.shape != self.source.shape:
@@ -65,9 +68,25 @@ class Request:
         return input_warnings(Path(images.file).name, images.images, source.network.input, source.calibration)
 
     @property
+    def in_float(self) -> str:
+        """Why boxes are decoded in float from the integer results; empty where the box unit decodes them, or has to."""
+        detector, source = self.detector, self.source
+        if detector is None:
+            return ""
+        if detector.why_not_in_box_unit or detector is not source.head:
+            return detector.why_not_in_box_unit
+        if self.rtl and detector.units:
+            return f"the hardware does not have {', '.join(detector.units)}"
+        try:
+            detector.heads(source.network, source.results)
+        except InputError as error:
+            return str(error).removeprefix(f"{detector.file}: ")
+        return ""
+
+    @property
     def unit_detector(self) -> Detector | None:
         """The detector, if the box unit decodes it; others are decoded in float."""
-        return self.detector if self.detector is not None and self.detector.in_box_unit else None
+        return None if self.in_float else self.detector
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -138,6 +157,7 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
     ToolError
         Build or simulation crashed.
     """
+    request = replace(request, rtl=True)
     source, inputs = request.source, request.inputs
     compiled = compile_traced(request, engine)
     with progress("build the simulator", 1) as done:

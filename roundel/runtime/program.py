@@ -184,7 +184,7 @@ def compile(
         raise InputError(f"trace: expected True or False, not {trace!r}")
     source, chosen = network_source(network, shape), engine_choice(engine)
     detector = head if isinstance(head, Detector) or head is None else load_detector(head)
-    if detector is None and source.head is not None and source.head.in_box_unit:
+    if detector is None and source.head is not None and source.head.in_box_unit and not source.head.units:
         detector = source.head
     heads = heads_of(detector, source.network, source.results) if detector else ()
     if not isinstance(engine, EngineParams):

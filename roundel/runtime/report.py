@@ -100,10 +100,8 @@ def _float_boxes(execution: Execution) -> Arrays | None:
 
 def float_note(execution: Execution) -> str | None:
     """Say why boxes are decoded in float; None where they are not."""
-    detector = execution.request.detector
-    if detector is None or detector.in_box_unit:
-        return None
-    return f"boxes are decoded in float, as the box unit does not have this head: {detector.why_not_in_box_unit}"
+    why = execution.request.in_float
+    return f"boxes are decoded in float, not by the box unit: {why}" if why else None
 
 
 def tables(figures: Mapping[str, Any]) -> Iterator[Grid]:

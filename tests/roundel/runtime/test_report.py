@@ -70,11 +70,12 @@ def test_accuracy_is_of_scores_with_labels():
 def test_boxes_in_pixels():
     """Two fractional bits: quarters of a pixel."""
     form = SimpleNamespace(fraction=2)
-    given = execution(np.zeros((3, 1)), None, detector=SimpleNamespace(nms=SimpleNamespace(format=form)))
+    detector = SimpleNamespace(nms=SimpleNamespace(format=form))
+    given = execution(np.zeros((3, 1)), None, detector=detector, unit_detector=detector)
     given.records = [np.array([[4, 8, 13, 16, 50, 1]]), np.zeros((0, 6), int), np.array([[0, 1, 2, 3, 7, 0]] * 2)]
     found = boxes(given)
     assert found["boxes"].tolist() == [[1, 2, 3.25, 4], *[[0, 0.25, 0.5, 0.75]] * 2]
     assert (found["scores"].tolist(), found["scores"].dtype) == ([50, 7, 7], np.float64)
     assert (found["classes"].tolist(), found["image_ids"].tolist()) == ([1, 0, 0], [0, 2, 2])
-    given.request.detector = None
+    given.request.detector = given.request.unit_detector = None
     assert boxes(given) is None
