@@ -1,6 +1,7 @@
 """Boxes, and every way to suppress them."""
 
 from roundel.golden.nms.detections import Detections, Fault, Floats, by_score, columns, faults, iou, numbers, outside
+from roundel.golden.nms.exact import AREA_FRACTION, CODE_WIDTH, ExactParams, area_code
 from roundel.golden.nms.format import BoxFormat, Form, Verdict, rational
 from roundel.golden.nms.greedy import GreedyParams, greedy_nms
 from roundel.golden.nms.integer import NmsParams
@@ -10,10 +11,13 @@ from roundel.golden.nms.psrr_params import MAX_IMAGE, Pass, PsrrParams, Semantic
 from roundel.golden.nms.selection import Share
 
 __all__ = [
+    "AREA_FRACTION",
+    "CODE_WIDTH",
     "MAX_IMAGE",
     "PRESETS",
     "BoxFormat",
     "Detections",
+    "ExactParams",
     "Fault",
     "Floats",
     "Form",
@@ -25,6 +29,7 @@ __all__ = [
     "Share",
     "Shift",
     "Verdict",
+    "area_code",
     "by_score",
     "columns",
     "faults",

@@ -11,7 +11,7 @@ from roundel.golden.engine import EngineParams
 from roundel.golden.formats import Format
 from roundel.golden.head import HeadParams
 from roundel.golden.mac import MacParams, SparseMacParams
-from roundel.golden.nms import BoxFormat, GreedyParams, NmsParams, PsrrParams, preset
+from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, PsrrParams, preset
 from roundel.golden.opq import OpqParams
 from roundel.golden.requant import RequantParams
 
@@ -93,6 +93,8 @@ RANGES = [
     Range(BoxFormat, "score_width", 1, 32),
     Range(BoxFormat, "classes", 1, 4096),
     Range(GreedyParams, "capacity", 1, 65536),
+    Range(ExactParams, "capacity", 1, 65536),
+    Range(ExactParams, "max_detections", 1, 1024),
     Range(GreedyParams, "lanes", 1, 4),
     Range(NmsParams, "capacity", 1, 65536),
     Range(NmsParams, "banks", 2, 8),
@@ -303,6 +305,11 @@ def test_parameters_that_just_fit_together(kind, given):
             {"width": 640, "height": 640, "fraction": 0, "form": "corners", "score_width": 16, "classes": 80},
         ),
         (GreedyParams(), {"format": BoxFormat().as_dict(), "threshold": 0.5, "lanes": 1, "capacity": 1024}),
+        (
+            ExactParams(),
+            {"format": BoxFormat().as_dict(), "threshold": 0.5, "class_agnostic": False, "max_detections": None}
+            | {"capacity": 1024, "comparators": 4, "slots": 64},
+        ),
         (
             NmsParams(),
             {"format": BoxFormat().as_dict(), "method": "guarded", "class_key": False, "lanes": 1, "capacity": 1024}
