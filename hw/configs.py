@@ -184,6 +184,43 @@ NMS_CONFIGS: dict[str, dict[str, Any]] = {
 """Both semantics, every method, shift and form, 1, 2 and 4 lanes, few epochs, odd lists of passes, large images."""
 
 
+EXACT_CONFIGS: dict[str, dict[str, Any]] = {
+    "640x640_single_class": {"format": {"classes": 1}},
+    "200x120_few_slots": {"format": _SMALL, "capacity": 64, "slots": 16},
+    "8_bits_8_comparators": {
+        "format": _SMALL | {"score_width": 8},
+        "threshold": 0.4,
+        "capacity": 100,
+        "comparators": 8,
+        "slots": 32,
+    },
+    "class_agnostic_ten_best": {"format": _SMALL, "class_agnostic": True, "capacity": 64, "max_detections": 10},
+    "any_overlap_three_digits": {
+        "format": {"width": 50, "height": 41, "fraction": 2, "score_width": 20, "classes": 4},
+        "threshold": 0,
+        "capacity": 70,
+        "slots": 16,
+    },
+    "centre_256_classes": {
+        "format": {"width": 301, "height": 90, "fraction": 1, "form": "centre", "score_width": 9, "classes": 256},
+        "threshold": 0.3,
+        "capacity": 33,
+        "comparators": 8,
+        "slots": 16,
+    },
+    "no_overlap_centre": {
+        "format": {"width": 33, "height": 257, "fraction": 3, "form": "centre", "score_width": 1, "classes": 1},
+        "threshold": 1,
+        "capacity": 40,
+        "slots": 16,
+        "max_detections": 20,
+    },
+    "2x2_single_box": {"format": {"width": 2, "height": 2, "score_width": 1, "classes": 1}, "capacity": 1},
+    "4096_square": {"format": {"width": 4096, "height": 4096, "fraction": 1, "score_width": 32}, "capacity": 50},
+}
+"""One to four digits, both forms, thresholds from any overlap to none, few slots and many passes, the best ten."""
+
+
 GREEDY_CONFIGS: dict[str, dict[str, Any]] = {
     "640x640_single_class_4_lanes": {"format": {"classes": 1}, "threshold": 0.3, "lanes": 4},
     "100x76": {"format": {"width": 100, "height": 76, "score_width": 6, "classes": 3}, "capacity": 33},

@@ -11,7 +11,7 @@ from roundel.golden.activation import ActivationParams
 from roundel.golden.codec import DecoderParams
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.mac import MacParams, SparseMacParams
-from roundel.golden.nms import GreedyParams, NmsParams
+from roundel.golden.nms import ExactParams, GreedyParams, NmsParams
 from roundel.golden.parameters import Params
 from roundel.golden.requant import RequantParams
 from roundel.hw.activation import Activation
@@ -19,6 +19,7 @@ from roundel.hw.configs import (
     ACTIVATION_CONFIGS,
     DECODER_CONFIGS,
     ENGINE_CONFIGS,
+    EXACT_CONFIGS,
     GREEDY_CONFIGS,
     MAC_CONFIGS,
     NMS_CONFIGS,
@@ -28,7 +29,7 @@ from roundel.hw.configs import (
 from roundel.hw.decoder import Decoder
 from roundel.hw.engine import Engine
 from roundel.hw.mac import MacArray, SparseMac
-from roundel.hw.nms import GreedyNms, Nms
+from roundel.hw.nms import ExactNms, GreedyNms, Nms
 from roundel.hw.requant import Requantizer
 
 
@@ -84,6 +85,13 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 params=NmsParams,
                 component=Nms,
                 configs=MappingProxyType(NMS_CONFIGS),
+            ),
+            Unit(
+                name="exact_nms",
+                summary="GreedyNMS at about one box per cycle: sorted by lists, compared with kept boxes that lie near",
+                params=ExactParams,
+                component=ExactNms,
+                configs=MappingProxyType(EXACT_CONFIGS),
             ),
             Unit(
                 name="greedy_nms",

@@ -20,7 +20,10 @@ OWN = "own"  # name of a configuration that has none
 BENCHES: Mapping[str, str] = MappingProxyType(
     {
         name: f"roundel.sim.benches.tb_{name}"
-        for name in ("requant", "activation", "mac", "nms", "greedy_nms", "decoder", "sparse_mac", "engine")
+        for name in (
+            *("requant", "activation", "mac", "nms", "exact_nms", "greedy_nms"),
+            *("decoder", "sparse_mac", "engine"),
+        )
     }
 )
 """The cocotb bench of every unit."""

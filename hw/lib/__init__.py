@@ -1,6 +1,6 @@
 """Parts that know no unit: a newcomer could use each alone."""
 
-from roundel.hw.lib.arith import cut, multiple, named, select
+from roundel.hw.lib.arith import cut, first_set, multiple, named, select, without_first
 from roundel.hw.lib.double_buffer import BlockLoader, DoubleBuffer
 from roundel.hw.lib.fifo import BlockFifo, SmallFifo
 from roundel.hw.lib.gearbox import Gearbox
@@ -25,6 +25,7 @@ __all__ = [
     "Walker",
     "cut",
     "delay",
+    "first_set",
     "increment",
     "members_section",
     "multiple",
@@ -32,4 +33,5 @@ __all__ = [
     "select",
     "window",
     "window_const",
+    "without_first",
 ]

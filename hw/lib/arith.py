@@ -24,6 +24,31 @@ def select(choices: list[Value], index: Value) -> Value:
     return Mux(index[bit], select(choices[1 << bit :], index), select(choices[: 1 << bit], index))
 
 
+def first_set(bits: Value, *, highest: bool = False) -> tuple[Value, Value]:
+    """Return the number of the lowest bit that is set, or of the highest one, and whether one is; a balanced tree.
+
+    The number of no bit is a don't-care. That of a single bit is 0, of one bit.
+    """
+    if len(bits) == 1:
+        return Const(0), bits[0]
+    half = 1 << (len(bits) - 1).bit_length() - 1
+    (low, low_any), (high, high_any) = (first_set(part, highest=highest) for part in (bits[:half], bits[half:]))
+    upper = high_any if highest else ~low_any
+    number = upper if half == 1 else Cat(Mux(upper, high, low)[: half.bit_length() - 1], upper)
+    return number, low_any | high_any
+
+
+def without_first(m: Module, bits: Value, name: str, *, highest: bool = False) -> Value:
+    """Return the bits without the lowest one that is set, or the highest one: a prefix tree, no deeper than needed."""
+    ordered = bits[::-1] if highest else bits
+    seen, step = ordered, 1  # whether a bit is set up to this one
+    while step < len(bits):
+        ends = [seen[place // step * step - 1] if place // step & 1 else Const(0, 1) for place in range(len(bits))]
+        seen, step = named(m, seen | Cat(ends), f"{name}_{step}"), 2 * step
+    rest = ordered & Cat(Const(0, 1), seen[:-1])
+    return rest[::-1] if highest else rest
+
+
 def multiple(value: Value, factor: int) -> Value:
     """`factor * value`, for a constant from 0, of as few shifted terms as can be (signed digits, no two neighbours).
 

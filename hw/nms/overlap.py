@@ -49,9 +49,10 @@ class BoxOverlap(Component):
         meets = delay(m, meet[0] & meet[1], 2, "meets")
         inter = delay(m, sides[0] * sides[1], 1, "inter")
         union = named(m, sum(areas[1:], areas[0]), "areas")
-        needed = delay(m, multiple(union, self.area_factor), 1, "needed")
-        given = delay(m, multiple(inter, self.inter_factor), 1, "given")
-        m.d.sync += self.exceeds.eq((given > needed) & delay(m, meets, 1, "meets_late"))
+        held = self.LATENCY - 3  # cycles of the sides of the inequality
+        needed = delay(m, multiple(union, self.area_factor), held, "needed")
+        given = delay(m, multiple(inter, self.inter_factor), held, "given")
+        m.d.sync += self.exceeds.eq((given > needed) & delay(m, meets, held, "meets_late"))
         return m
 
     def _shared(self, m: Module, axis: str) -> tuple[Value, Value]:
@@ -68,3 +69,9 @@ class BoxOverlap(Component):
         box = getattr(self, name)
         sides = [delay(m, (box[f"{axis}2"] - box[f"{axis}1"])[:-1], 1, f"{name}_{axis}") for axis in "xy"]
         return delay(m, sides[0] * sides[1], 1, f"own_{name}")
+
+
+class ShortOverlap(BoxOverlap):
+    """The same in three stages: both sides of the inequality are computed where they are compared. Smaller, slower."""
+
+    LATENCY = 3

@@ -122,7 +122,8 @@ def generate(
     Parameters
     ----------
     unit
-        Name of the unit: `requant`, `mac`, `nms`, `greedy_nms`, `decoder`, `sparse_mac`, `activation`, `engine`.
+        Name of the unit: `requant`, `mac`, `nms`, `exact_nms`, `greedy_nms`, `decoder`, `sparse_mac`, `activation`,
+        `engine`.
     params
         Parameters: an object of the unit's class such as `EngineParams`, or a mapping of its keyword arguments.
     config

@@ -13,7 +13,18 @@ from roundel.sim.stimuli.decoder import (
     weights,
 )
 from roundel.sim.stimuli.naive_decoder import sound_weights
-from roundel.sim.stimuli.nms import BoxImage, beats, clusters, equal_sizes, image_of, members, on_edges, scenarios
+from roundel.sim.stimuli.nms import (
+    BoxImage,
+    apart,
+    beats,
+    clusters,
+    equal_sizes,
+    image_of,
+    members,
+    on_edges,
+    one_place,
+    scenarios,
+)
 from roundel.sim.stimuli.payload import FRAME, Member, pack, unpack
 from roundel.sim.stimuli.requant import ACC_WIDTH, combinations
 
@@ -23,6 +34,7 @@ __all__ = [
     "BoxImage",
     "Member",
     "activation_members",
+    "apart",
     "beats",
     "bounded",
     "clusters",
@@ -38,6 +50,7 @@ __all__ = [
     "misheaded",
     "mutated",
     "on_edges",
+    "one_place",
     "pack",
     "random_layer",
     "resized",

@@ -109,6 +109,18 @@ def one_place(rng: np.random.Generator, form: BoxFormat, count: int, scores: Int
     return image_of(_inside(corners, form), scores, np.zeros(count, np.int64), form)
 
 
+def apart(rng: np.random.Generator, form: BoxFormat, count: int) -> BoxImage:
+    """Boxes of which no two overlap, as many as fit into the image and at most `count`, in random order."""
+    width, height = _borders(form)
+    columns = max(1, min(width, int(np.ceil(np.sqrt(count)))))
+    rows = max(1, min(height, count // columns))
+    sides = np.array([width // columns, height // rows])
+    cells = rng.permutation(columns * rows)
+    low = np.stack([cells % columns, cells // columns], axis=1) * sides
+    scores = rng.integers(0, 1 << form.score_width, len(cells))
+    return image_of(np.hstack([low, low + sides]), scores, rng.integers(0, form.classes, len(cells)), form)
+
+
 def on_edges(rng: np.random.Generator, form: BoxFormat, count: int) -> BoxImage:
     """Boxes of few sizes whose centres lie on multiples of 8 pixels or one code beside them."""
     step = 8 << form.fraction

@@ -12,6 +12,7 @@ from roundel.hw.units import UNITS
 CONFIGS = {
     "requant": ("shift_floor", "fixed16_pipelined", "float32"),
     "nms": ("psrr_2_lanes", "guarded_by_class_worn_epochs_centre"),
+    "exact_nms": ("8_bits_8_comparators", "centre_256_classes", "4096_square", "640x640_single_class"),
     "greedy_nms": ("50x41_any_overlap_2_lanes",),
     "decoder": ("mask_16_table_of_32", "relative_16_table_of_16", "rice_8_2_slices_table_of_8"),
     "sparse_mac": ("mask_8x4",),

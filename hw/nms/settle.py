@@ -1,0 +1,215 @@
+"""Suppression of boxes that come in the order of their scores, one a cycle: which of them are kept."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.fifo import SyncFIFOBuffered
+
+from roundel.golden.nms import ExactParams
+from roundel.hw.lib import Component, In, Out, TwoPortMemory
+from roundel.hw.nms.digit_sort import sort_stream
+from roundel.hw.nms.filing import BoxCodes, ranked_layout
+from roundel.hw.nms.kept import KeptBoxes, solid_layout
+from roundel.hw.nms.passes import Passes
+from roundel.hw.nms.streams import corner_layout
+from roundel.hw.nms.unsettled import TAG, Unsettled
+
+STAGES = Unsettled.COUNT - 1  # from a box's last candidates to its verdict
+QUEUE = 16  # boxes kept that may wait for a reader
+NOTED = 16  # boxes whose scores and codes wait for their verdict
+
+assert STAGES == KeptBoxes.LATENCY - 1
+assert NOTED > BoxCodes.LATENCY + Unsettled.COUNT
+
+
+class Settle(Component):
+    """Keeps a box unless a box kept before overlaps it too much, of the boxes of an image in the order of their scores.
+
+    A box is looked up in the file of kept boxes, and compared with its candidates there, `comparators` a cycle. Boxes
+    that were looked up before it and have no verdict yet are compared with it, too, each by a comparator of its own.
+    When its verdict is due theirs are known: it is kept if nothing hit it, and none of those that overlap it too much
+    was kept. This takes one cycle, so a box enters in every cycle in which the one before has no candidates left.
+
+    Parameters
+    ----------
+    params
+        The unit.
+    """
+
+    LATENCY = BoxCodes.LATENCY + 1 + STAGES + 2
+
+    def __init__(self, params: ExactParams):
+        self.params = params
+        self.slot = data.StructLayout(
+            {"box": solid_layout(params), "tag": TAG, "first": 1, "final": 1, "empty": 1, "last": 1, "waits": 1}
+        )
+        solid = {"corners": corner_layout(params.format), "label": params.format.label_width}
+        self.coded = data.StructLayout({"box": data.StructLayout(solid), "empty": 1, "last": 1, "waits": 1})
+        self.beat = sort_stream(ranked_layout(params))
+        super().__init__(
+            inputs=In(self.beat, "Boxes of an image, the best first."),
+            outputs=Out(self.beat, "Boxes kept, the best first; `last` comes with a box, or in an empty beat."),
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        params = self.params
+        m.submodules.passes = passes = Passes(params, BoxCodes.LATENCY + Unsettled.COUNT + 1)
+        m.submodules.coder = coder = BoxCodes(params, self.coded)
+        m.submodules.kept = kept = KeptBoxes(params)
+        m.submodules.unsettled = unsettled = Unsettled(params)
+        sent = self.outputs.p.shape()
+        m.submodules.queue = queue = SyncFIFOBuffered(width=sent.size, depth=QUEUE)
+        self._join(m, passes, coder, queue)
+        room, loads, tag, clear = Signal(), Signal(), Signal(TAG), Signal()
+        m.d.sync += room.eq(queue.w_level <= QUEUE - Unsettled.COUNT - 3)
+        following, beat = coder.outputs, coder.outputs.p.beat
+        m.d.comb += [
+            loads.eq(following.valid & kept.done & room),
+            following.ready.eq(kept.done & room),
+            clear.eq(passes.settled | (loads & beat.last & ~beat.waits)),
+            kept.clear.eq(clear),
+            passes.count.eq(kept.count),
+        ]
+        m.d.sync += tag.eq(tag + clear)
+        valid, slots = self._slots(m, coder, kept, loads, tag)
+        self._compare(m, coder, kept, unsettled, slots, loads, tag)
+        due = valid[-2] & slots[-2].final
+        given = passes.outputs.p.box
+        sends = coder.inputs.valid & coder.inputs.ready
+        score = self._note(m, "scores", Cat(given.score, given.index), sends, due)
+        codes = self._note(m, "codes", following.p.codes.as_value(), loads, due)
+        self._verdict(m, passes, kept, unsettled, queue, slots[-1], valid[-1], score, codes, tag)
+        return m
+
+    def _join(self, m: Module, passes: Passes, coder: BoxCodes, queue: SyncFIFOBuffered) -> None:
+        """Lead boxes through the passes to their codes, and those kept from the queue to the output."""
+        m.d.comb += [
+            passes.inputs.valid.eq(self.inputs.valid),
+            passes.inputs.p.eq(self.inputs.p),
+            self.inputs.ready.eq(passes.inputs.ready),
+            coder.inputs.valid.eq(passes.outputs.valid),
+            *(coder.inputs.p[name].eq(passes.outputs.p[name]) for name in ("empty", "last", "waits")),
+            *(coder.inputs.p.box[name].eq(passes.outputs.p.box[name]) for name in ("corners", "label")),
+            passes.outputs.ready.eq(coder.inputs.ready),
+            self.outputs.valid.eq(queue.r_rdy),
+            self.outputs.p.eq(queue.r_data),
+            queue.r_en.eq(self.outputs.ready),
+        ]
+
+    def _slots(
+        self, m: Module, coder: BoxCodes, kept: KeptBoxes, loads: Value, tag: Value
+    ) -> tuple[list[Value], list[data.View]]:
+        """Return which slots hold a box, and what they hold: first that whose candidates are picked, last the verdict.
+
+        A box with many candidates is in several slots, of which the `first` and the `final` one are marked.
+        """
+        following, beat = coder.outputs.p, coder.outputs.p.beat
+        now, held = Signal(self.slot, name="slot_0", reset_less=True), Signal(name="held_0")
+        m.d.sync += [held.eq(loads | (held & ~kept.done)), now.first.eq(0)]
+        with m.If(loads):
+            m.d.sync += [now[name].eq(beat[name]) for name in ("empty", "last", "waits")]
+            m.d.sync += [
+                Cat(now.box.corners, now.box.label).eq(Cat(beat.box.corners, beat.box.label)),
+                now.box.area.eq(following.area),
+                Cat(now.tag, now.first).eq(Cat(tag, 1)),
+            ]
+        picked = Signal(self.slot, name="picked")
+        m.d.comb += [picked.eq(now), picked.final.eq(kept.done)]
+        valid, slots = [held], [now]
+        for number in range(1, STAGES + 1):
+            valid.append(Signal(name=f"held_{number}"))
+            slots.append(Signal(self.slot, name=f"slot_{number}", reset_less=True))
+            m.d.sync += [valid[-1].eq(valid[-2]), slots[-1].eq(picked if number == 1 else slots[-2])]
+        return valid, slots
+
+    def _compare(
+        self,
+        m: Module,
+        coder: BoxCodes,
+        kept: KeptBoxes,
+        unsettled: Unsettled,
+        slots: list[data.View],
+        loads: Value,
+        tag: Value,
+    ) -> None:
+        """Compare the next box with those that are filed, and with those that have no verdict yet."""
+        following, beat = coder.outputs.p, coder.outputs.p.beat
+        m.d.comb += [
+            kept.codes.eq(following.codes),
+            Cat(kept.load, kept.ask).eq(Cat(loads, ~beat.empty)),
+            kept.box.eq(slots[1].box),
+            Cat(unsettled.box.box.corners, unsettled.box.box.label).eq(Cat(beat.box.corners, beat.box.label)),
+            Cat(unsettled.box.box.area, unsettled.box.tag).eq(Cat(following.area, tag)),
+        ]
+        for before, slot in zip(unsettled.before, slots, strict=True):
+            m.d.comb += Cat(before.box, before.tag).eq(Cat(slot.box, slot.tag))
+
+    def _note(self, m: Module, name: str, word: Value, writes: Value, due: Value) -> Value:
+        """Keep what only the verdict needs of a box in a small memory; returns that of the box that was `due`."""
+        m.submodules[name] = memory = TwoPortMemory(width=len(word), depth=NOTED)
+        write, read = Signal(range(NOTED)), Signal(range(NOTED))
+        m.d.comb += [
+            Cat(memory.write_en, memory.write_addr).eq(Cat(writes, write)),
+            memory.write_data.eq(word),
+            Cat(memory.read_en, memory.read_addr).eq(Cat(due, read)),
+        ]
+        m.d.sync += [write.eq(write + writes), read.eq(read + due)]
+        return memory.read_data
+
+    def _verdict(
+        self,
+        m: Module,
+        passes: Passes,
+        kept: KeptBoxes,
+        unsettled: Unsettled,
+        queue: SyncFIFOBuffered,
+        slot: data.View,
+        valid: Value,
+        score: Value,
+        codes: Value,
+        tag: Value,
+    ) -> None:
+        """Keep a box, file and send it; or leave it for another pass, as the file is full; or drop it."""
+        dropped, before, due, alive, keep = Signal(), Signal(), Signal(), Signal(), Signal()
+        stale, ends = (
+            Signal(),
+            Signal(),
+        )  # of a pass whose file is gone, which had room for all; the image is at its end
+        limited = self._limited(m, keep, ends)
+        full = ~stale & (kept.count == self.params.slots)
+        m.d.comb += [
+            dropped.eq(kept.hit | Mux(slot.first, unsettled.blocked, before)),
+            due.eq(valid & slot.final),
+            alive.eq(due & ~slot.empty & ~dropped & ~limited),
+            stale.eq(slot.tag != tag),
+            keep.eq(alive & ~full),
+            unsettled.keep.eq(keep),
+            kept.file.eq(keep & ~stale),
+            kept.filed.eq(slot.box),
+            kept.filed_codes.eq(codes),
+            passes.leave.eq(alive & full),
+            passes.settled.eq(due & slot.last & slot.waits),
+            ends.eq(due & slot.last & ~(slot.waits & passes.again)),
+        ]
+        with m.If(valid):
+            m.d.sync += before.eq(dropped)
+        sent = Signal(self.outputs.p.shape())
+        m.d.comb += [
+            Cat(sent.box.corners, sent.box.label).eq(Cat(slot.box.corners, slot.box.label)),
+            Cat(sent.box.score, sent.box.index).eq(score),
+            Cat(sent.empty, sent.last).eq(Cat(~keep, ends)),
+            passes.left.eq(sent.box),
+            queue.w_data.eq(sent),
+            queue.w_en.eq(keep | ends),
+        ]
+
+    def _limited(self, m: Module, keep: Value, ends: Value) -> Value | int:
+        """Whether the image has all the boxes that it may keep."""
+        most = self.params.max_detections
+        if most is None:
+            return 0
+        found = Signal(range(most + 1))
+        m.d.sync += found.eq(Mux(ends, 0, found + keep))
+        return found == most
