@@ -9,9 +9,11 @@ from roundel.detection.nms_options import parse_image
 from roundel.detection.nms_result import PICTURES, NmsResult
 from roundel.detection.precision import accuracy, evaluate
 from roundel.detection.scale import Scale
+from roundel.detection.scenes import KINDS, scene
 from roundel.detection.suppression import suppress
 
 __all__ = [
+    "KINDS",
     "PICTURES",
     "Detector",
     "HeadForm",
@@ -25,6 +27,7 @@ __all__ = [
     "load",
     "parse_image",
     "read_scenes",
+    "scene",
     "scores",
     "suppress",
     "written",

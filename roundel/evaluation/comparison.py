@@ -212,7 +212,7 @@ def mac_jobs(
 
 
 def nms_jobs(cells: Sequence[Path], *, common: Mapping[str, Any] | None = None, fpga: bool = False) -> list[Job]:
-    """PSRR-MaxpoolNMS in two pyramids and both semantics, and GreedyNMS, on every library, on the same boxes."""
+    """PSRR-MaxpoolNMS in two pyramids and both semantics, GreedyNMS in two ways, on all libraries, same boxes."""
     rows = variants(common or {})
     stream = box_stream(rows[0][1].format, rows[0][1].capacity)
 

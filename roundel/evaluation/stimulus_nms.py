@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.errors import InputError
-from roundel.golden.nms import BoxFormat, GreedyParams, NmsParams, Semantics
+from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, Semantics
 from roundel.sim.stimuli import BoxImage, clusters
 from roundel.synth.measure import BoxStream
 
@@ -15,21 +15,23 @@ BOXES = 1000  # of an image
 BOXES_EACH = 18  # of an object
 SPREAD = 0.08  # of a box around its object, as a part of the object's sides
 LANES = (1, 2, 4)
+COMPARATORS = (4, 8)
 FIXED = ("method", "semantics", "lanes", "passes")
 SHARED = ("format", "capacity")  # parameters that GreedyNMS has as well
 
-Variant = tuple[str, NmsParams | GreedyParams]
+Variant = tuple[str, NmsParams | GreedyParams | ExactParams]
 
 
 def variants(common: Mapping[str, Any]) -> list[Variant]:
-    """Return unit and parameters of every row: `psrr` in both semantics, with 1, 2 and 4 lanes, `guarded`, GreedyNMS.
+    """Return unit and parameters of every row: `psrr` in both semantics and 1, 2 and 4 lanes, `guarded`, GreedyNMS.
 
     With more lanes or as a cascade `guarded` takes minutes to map, and too long to simulate as gates.
 
     Parameters
     ----------
     common
-        Keyword arguments of `NmsParams` for all; those of `SHARED` go to GreedyNMS too. A single class, unless set.
+        Keyword arguments of `NmsParams` for all; those of `SHARED` go to both kinds of GreedyNMS too. A single class,
+        unless set.
 
     Raises
     ------
@@ -46,6 +48,7 @@ def variants(common: Mapping[str, Any]) -> list[Variant]:
             *(("nms", NmsParams(method="psrr", semantics=Semantics.PARALLEL, lanes=lanes, **given)) for lanes in LANES),
             ("nms", NmsParams(method="psrr", semantics=Semantics.CASCADE, **given)),
             ("nms", NmsParams(method="guarded", semantics=Semantics.PARALLEL, **given)),
+            *(("exact_nms", ExactParams(comparators=count, **shared)) for count in COMPARATORS),
             *(("greedy_nms", GreedyParams(lanes=lanes, **shared)) for lanes in LANES),
         ]
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from roundel.golden.nms import GreedyParams, NmsParams
+from roundel.golden.nms import ExactParams, GreedyParams, NmsParams
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import UNITS
 from roundel.sim.nms_run import save_images
@@ -22,10 +22,10 @@ FLOW = MappingOptions(keep_trees=True)
 """3 % smaller than the default for one lane of each unit; other changes are worth less than 1 %, and minutes each."""
 GATES = 30_000
 """Cells of the largest netlist that is simulated: Verilator takes a minute to build 20,000, and six for 54,000."""
-MEMORIES = {"buffer": "boxes", "scan": "boxes", "pass": "windows"}
+MEMORIES = {"buffer": "boxes", "scan": "boxes", "sort": "boxes", "passes": "boxes", "pass": "windows"}
 """What a memory is for, by a word of its name; all others are queues."""
 
-Params = NmsParams | GreedyParams
+Params = NmsParams | GreedyParams | ExactParams
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +66,7 @@ def measure_nms(unit: str, params: Params, cells: Path, stream: BoxStream) -> di
     Parameters
     ----------
     unit, params
-        `nms` or `greedy_nms`.
+        `nms`, `exact_nms` or `greedy_nms`.
     cells
         Liberty file.
     stream
@@ -114,7 +114,9 @@ def _row(unit: str, params: Params, cells: Path, stream: BoxStream) -> dict[str,
 
 
 def nms_scheme(params: Params) -> str:
-    """Name a row of the report: method, cascade or parallel, lanes."""
+    """Name a row of the report: method, cascade or parallel, lanes or comparators."""
+    if isinstance(params, ExactParams):
+        return f"exact, {params.comparators} comparators"
     lanes = f"{params.lanes} lane{'s' if params.lanes > 1 else ''}"
     if isinstance(params, GreedyParams):
         return f"greedy, {lanes}"
