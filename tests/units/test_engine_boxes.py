@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The engine's box unit against roundel.golden.head and roundel.golden.nms.integer."""
 
 from dataclasses import replace
