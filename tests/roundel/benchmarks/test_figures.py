@@ -144,7 +144,10 @@ def test_what_is_measured_of_suppression():
     parallel = {(f"{method} parallel", lanes) for method in ("psrr", "guarded") for lanes in (1, 2, 4)}
     assert set(rates) == parallel | {("psrr cascade", 1), ("guarded cascade", 1)}
     assert len(rates) == 8
-    others = nms.variants()[8:]
+    exact = [(item.stimulus, item.score_width, item.comparators) for item in nms.variants()[8:32]]
+    assert {(width, comparators) for _, width, comparators in exact} == {(8, 4), (16, 4), (16, 8)}
+    assert len(set(exact)) == 24  # three kinds of scenes and five other images
+    others = nms.variants()[32:]
     assert [getattr(item, "banks", getattr(item, "boxes", None)) for item in others] == [2, 4, 1000, 5000, None]
 
 
