@@ -88,7 +88,7 @@ def main() -> None:
     ]
     text = put(text, "means", "\n".join(markdown_table(heads, rows)))
     heads = ["engine", "without", "with squeeze-and-excite", "more", *KINDS[:3]]
-    rows = [excite_row(MEDIUM, "`medium`"), excite_row(replace(MEDIUM, sums=True), "`medium` with `sums`")]
+    rows = [excite_row(replace(MEDIUM, sums=False), "`medium` without `sums`"), excite_row(MEDIUM, "`medium`")]
     PAGE.write_text(put(text, "excites", "\n".join(markdown_table(heads, rows))), encoding="utf-8")
 
 

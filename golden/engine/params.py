@@ -301,7 +301,7 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
 
 
 _SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), _BOXES)
-_GATED: tuple[Any, ...] = (*_SHARED[:-4], True, False, (), _BOXES)
+_GATED: tuple[Any, ...] = (*_SHARED[:-4], True, True, (), _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,

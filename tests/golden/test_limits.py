@@ -359,5 +359,5 @@ def test_named_engines(name, lanes, depth, memory, bus, outstanding):
         **{"areas": (100.0, 400.0, 1600.0), "ratios": (1.0,), "alpha": 1.5, "guard": 0.3, "stride": 8},
         **{"class_key": True, "lanes": 1, "capacity": 256},
     }
-    expected = EngineParams(**sizes, nms=boxes, gates=name in ("medium", "large"))
+    expected = EngineParams(**sizes, nms=boxes, **dict.fromkeys(("gates", "sums"), name in ("medium", "large")))
     assert EngineParams.named(name).as_dict() == expected.as_dict()
