@@ -68,8 +68,10 @@ class Detector:
     suppresses: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.classes) <= MAX_CLASSES or not all(isinstance(name, str) for name in self.classes):
-            raise ValueError(f"classes must be 1 to {MAX_CLASSES} names, not {self.classes}")
+        if not 1 <= len(self.classes) <= MAX_CLASSES:
+            raise ValueError(f"classes must be 1 to {MAX_CLASSES} names, not {len(self.classes)}")
+        if not all(isinstance(name, str) for name in self.classes):
+            raise ValueError(f"classes must be names, not {next(x for x in self.classes if not isinstance(x, str))!r}")
         if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float):
             raise TypeError(f"threshold must be a number, not {self.threshold!r}")
         if not abs(self.threshold) <= 1e6:

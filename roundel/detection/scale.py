@@ -9,6 +9,7 @@ from roundel.golden.head import MAX_STRIDE, MOST_PRIORS, BoxForm, Score, Side
 from roundel.golden.parameters import check_integer
 
 UNITS = (-8, 12)  # of distances, as powers of two
+LEAST_STRIDE = 0.0625
 MOST_PIXELS = 4096  # of a prior's side, and how far off its location it lies
 SLACK = 1e-6  # by which a number of locations may be above a whole one: strides such as 300 / 38 are rounded
 
@@ -24,7 +25,7 @@ class Scale:
     objectness
         Name of the output that holds a logit for each prior, of the score `product`; empty for others.
     stride
-        Pixels between neighbouring locations, above 0, up to 128 where it is whole and else to 4096.
+        Pixels between neighbouring locations: whole, 1 to 4096, or real, 1/16 to 4096.
     unit
         All that is linear in a raw value counts `2**unit` pixels, -8 to 12.
     offset
@@ -57,8 +58,8 @@ class Scale:
                 raise TypeError(f"{name} must be the name of an output, not {getattr(self, name)!r}")
         if type(self.stride) is int:
             check_integer("stride", self.stride, 1, MAX_STRIDE if self.stride <= MAX_STRIDE else MOST_PIXELS)
-        elif not 0 < real_number("stride", self.stride) <= MOST_PIXELS:
-            raise ValueError(f"stride must be above 0 and at most {MOST_PIXELS}, not {self.stride}")
+        elif not LEAST_STRIDE <= real_number("stride", self.stride) <= MOST_PIXELS:
+            raise ValueError(f"stride must be {LEAST_STRIDE} to {MOST_PIXELS}, not {self.stride}")
         check_integer("unit", self.unit, *UNITS)
         object.__setattr__(self, "offset", real_number("offset", self.offset))
         if not abs(self.offset) <= 16:

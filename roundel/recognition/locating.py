@@ -71,7 +71,8 @@ def run(model: TailModel, maps: Sequence[NDArray[np.float32]]) -> Arrays:
 def locate(tail: Tail, model: TailModel, rng: np.random.Generator) -> dict[str, Ints]:
     """Return the number of the location that each element belongs to, by tensor; `CONSTANT` or `MIXED` for others.
 
-    Locations are numbered grid by grid (`grids_of`), row by row.
+    Locations are numbered grid by grid (`grids_of`), row by row. Tensors with a `MIXED` element are not looked at
+    further: their other numbers mean nothing.
     """
     numbers: dict[Grid, Ints] = {}
     count = 0
@@ -84,13 +85,16 @@ def locate(tail: Tail, model: TailModel, rng: np.random.Generator) -> dict[str, 
     odd = {name: np.zeros(values.shape, bool) for name, values in base.items()}
     blank = {name: np.zeros(values.shape, bool) for name, values in base.items()}
     for bit in range(max(1, (count - 1).bit_length())):
+        left = [name for name in base if not odd[name].any()]  # one odd element, and `tables` takes none of it
+        if not left:
+            break
         changed = []
         for wanted in (1, 0):
             masks = [(numbers[item.grid] >> bit & 1) == wanted for item in tail.maps]
             mixed = [np.where(mask, b, a) for mask, a, b in zip(masks, first, second, strict=True)]
             values = run(model, mixed)
-            changed.append({name: values[name] != base[name] for name in base if name in values})
-        for name in base:
+            changed.append({name: values[name] != base[name] for name in left if name in values})
+        for name in left:
             ones, zeros = (part.get(name, odd[name]) for part in changed)
             if ones.shape != found[name].shape:
                 odd[name][...] = True

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from roundel.golden.rounding import Ints
 from roundel.recognition.locating import Arrays, Grid, Table, run
-from roundel.recognition.tail import Tail, TailModel
+from roundel.recognition.tail import NotRecognised, Tail, TailModel
 
 Floats = NDArray[np.float64]
 Maps = Sequence[NDArray[np.float32]]
@@ -17,6 +17,7 @@ Maps = Sequence[NDArray[np.float32]]
 ENOUGH = 60  # samples of a box
 MOST_RUNS = 1000  # of the tail, for grids of few locations and many channels
 REPEATS = 12  # of changes of each channel, at other locations
+MOST_MOVES = 1 << 26  # of columns by channels
 CALM = 0.7  # raw values that are changed lie within it
 SPREAD = 1.3  # raw values of samples lie within it
 
@@ -174,7 +175,19 @@ def _moved(tail: Tail, model: TailModel, groups: Sequence[Group], rng: np.random
     """Change one channel a location, another one at each, until every channel was changed `REPEATS` times.
 
     What lies at a border before or after is NaN: it says nothing.
+
+    Raises
+    ------
+    NotRecognised
+        More channels and columns than any detector has.
     """
+    for g in groups:
+        boxes = g.tables[0].boxes
+        if REPEATS * len(g.owners) * boxes * g.width > MOST_MOVES:
+            raise NotRecognised(
+                f"{g.grid[0]} x {g.grid[1]} locations have {len(g.owners)} channels and {boxes} x {g.width} numbers "
+                f"behind them, more than recognition compares ({MOST_MOVES // REPEATS} pairs)"
+            )
     moved = [np.full((REPEATS, len(g.owners), g.tables[0].boxes, g.width), np.nan) for g in groups]
     given = [np.zeros(len(group.owners), np.int64) for group in groups]
     runs = max((-(-len(group.owners) * REPEATS // len(group.places)) for group in groups), default=0)

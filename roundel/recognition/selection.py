@@ -32,15 +32,15 @@ def known_of(tail: Tail) -> dict[str, Any]:
     """Return what the constants of a selection say: fields of `HeadForm`, `threshold` and `suppresses`."""
     constants, known = tail.examination.scope.constants, dict[str, Any]()
     for item in tail.operators:
-        inputs = [constants.get(name) for name in item.proto.input]
+        inputs = [_first(constants.get(name)) for name in item.proto.input]
         if item.operator == "NonMaxSuppression":
-            numbers = [0.0 if value is None else float(value.ravel()[0]) for value in inputs[2:]]
+            numbers = [0.0 if value is None else value for value in inputs[2:]]
             values: dict[str, float] = dict(zip(NEEDED, numbers, strict=False))
             known["iou"] = values.get("iou_threshold", 0.0)
             if 0 < values.get("score_threshold", 0.0) < 1:
                 known["threshold"] = values["score_threshold"]
         elif item.operator == "TopK" and inputs[1] is not None:
-            known["limit"] = int(np.ravel(inputs[1])[0])
+            known["limit"] = int(inputs[1])
     if not tail.selects:
         return {}
     known["suppresses"] = "NonMaxSuppression" in tail.selects
@@ -48,6 +48,11 @@ def known_of(tail: Tail) -> dict[str, Any]:
     if "limit" in known:  # before a suppression, or all that there is
         known["limit" if known["suppresses"] else "max_detections"] = known.pop("limit")
     return known
+
+
+def _first(values: NDArray[Any] | None) -> float | None:
+    """Return the first number of a constant; None of what is none, or has no numbers."""
+    return None if values is None or not values.size or values.dtype.kind not in "fiu" else float(values.ravel()[0])
 
 
 def with_selection(tail: Tail, assembled: Assembled, rng: np.random.Generator) -> tuple[Assembled, str]:
@@ -100,14 +105,16 @@ def _kept(assembled: Assembled, maps: Maps, *, cut: bool) -> Floats:
     far = [_uncut(detector, scale, tensors) for scale in detector.scales]
     boxes, values, labels = (np.concatenate(part) for part in zip(*far, strict=True))
     found = Detections(boxes=boxes, scores=values, classes=labels)
-    return np.clip(boxes[detector.kept(found)], 0, detector.image * 2)
+    return _drawn(np.clip(boxes[detector.kept(found)], 0, detector.image * 2))
 
 
 def _uncut(detector: Detector, scale: Scale, tensors: Mapping[str, Any]) -> tuple[Floats, Floats, Ints]:
-    """Return corners, scores and classes of what reaches the threshold at a scale, beyond the image as well."""
+    """Return corners, scores and classes of what has area and reaches the threshold, beyond the image as well."""
     form, objectness = detector.form, tensors[scale.objectness][0] if scale.objectness else None
     values = scores(form, tensors[scale.cls][0], objectness, scale.prior_count)
     boxes = corners(form, scale, tensors[scale.box][0])
+    has_area = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    boxes, values = boxes[has_area], values[has_area]
     if form.every_class:
         place, label = np.nonzero(values >= detector.threshold)
         return boxes[place], values[place, label], label
@@ -160,15 +167,19 @@ def _rows(tensors: Mapping[str, Any], assembled: Assembled) -> Iterator[tuple[st
     """Give what may be the boxes that the tail keeps, as corners within the image in pixels, by name."""
     width, height = assembled.detector.image
     for name, values in tensors.items():
-        if values.dtype.kind != "f" or values.ndim < 2:
+        if values.dtype.kind != "f" or values.ndim < 2 or not values.size:
             continue
         for table in (values, np.swapaxes(values, -1, -2)):
             rows = table.reshape(-1, table.shape[-1]).astype(np.float64)
             for start in range(min(rows.shape[1] - 3, 3)):
                 for order, units in product(ORDERS.values(), ((1.0, 1.0), (width, height))):
                     made = rows[:, start : start + 4] @ order.T * (*units, *units)
-                    made = np.clip(made, 0, (width, height, width, height))
-                    yield name, made
+                    yield name, _drawn(np.clip(made, 0, (width, height, width, height)))
+
+
+def _drawn(boxes: Floats) -> Floats:
+    """Return the boxes that have area: others are none, and suppress none (docs/detectors.md)."""
+    return boxes[(boxes[:, :2] < boxes[:, 2:]).all(axis=1)]
 
 
 def _same(boxes: Floats, rows: Floats) -> int:

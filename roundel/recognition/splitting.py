@@ -26,10 +26,11 @@ def split_model(found: Recognised) -> LoadedModel:
     tail = found.tail
     model = onnx.ModelProto()
     model.CopyFrom(tail.examination.model)
-    taken = {name for node in model.graph.node for name in node.output}
+    taken = _tensors(model.graph)
     for name, channels in found.outputs.items():
-        if name in taken:
-            raise NotRecognised(f"a tensor of the network is called {name}, as an output of the head would be")
+        for own in (name, f"{name}_weights", f"{name}_bias"):
+            if own in taken:
+                raise NotRecognised(f"a tensor of the network is called {own}, as one of the split head would be")
         weights, bias = _weights(tail, name, channels)
         convolution = onnx.NodeProto()
         convolution.CopyFrom(tail.maps[channels[0].place].convolution)
@@ -48,13 +49,21 @@ def split_model(found: Recognised) -> LoadedModel:
     return prepare(LoadedModel(model, tail.examination.file, tail.examination.notes), outputs=list(found.outputs))
 
 
+def _tensors(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all tensors."""
+    given = {item.name for item in (*graph.input, *graph.initializer)}
+    return given.union(*(node.output for node in graph.node))
+
+
 def _weights(tail: Tail, name: str, channels: Sequence[Channel]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the weights and biases of an output."""
     first = tail.maps[channels[0].place].convolution
     for place in {item.place for item in channels}:
         other = tail.maps[place].convolution
         same = [[*sorted(map(str, node.attribute)), node.input[0]] for node in (first, other)]
-        if same[0] != same[1] or any(item.name == "group" and item.i != 1 for item in other.attribute):
+        if any(item.name == "group" and item.i != 1 for item in other.attribute):
+            raise NotRecognised(f"output {name}: {other.name or other.output[0]} is a convolution in groups")
+        if same[0] != same[1]:
             raise NotRecognised(f"output {name}: {other.name or other.output[0]} is a convolution of other inputs")
     pairs = {place: _constants(tail, tail.maps[place]) for place in {item.place for item in channels}}
     weights = [pairs[item.place][0][item.channel] * item.factor for item in channels]
