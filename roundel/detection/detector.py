@@ -196,7 +196,13 @@ class Detector:
             As `self.heads` gives them.
         tensors
             Outputs by name, (batch, rows, columns, channels) integers.
+
+        Raises
+        ------
+        InputError
+            A tensor is missing or of another shape.
         """
+        self._check_shapes({name: np.moveaxis(tensors[name], -1, 1) for name in self.outputs if name in tensors})
         scales = [[tensors[name] for name in scale.outputs] for scale in self.scales]
         count = len(scales[0][0])
         return [decode(heads, [tuple(maps[i] for maps in scale) for scale in scales]) for i in range(count)]

@@ -197,6 +197,14 @@ def drawn(rng: np.random.Generator, batch: int) -> dict[str, np.ndarray]:
     return found
 
 
+def test_integers_of_another_grid_are_refused() -> None:
+    """As of a file whose stride is not the network's."""
+    integers = drawn(np.random.default_rng(1), 2)
+    integers["b16"] = integers["b16"][:, :2]
+    with pytest.raises(InputError, match=r"output b16: expected \(4, 3, 4\) for each image, not \(4, 2, 4\)"):
+        DETECTOR.integer(DETECTOR.heads(network(FORMATS)), integers)
+
+
 def test_float_and_integer_boxes_are_the_same(seed: int) -> None:
     """No distance is rounded here, so that boxes and the order of scores are exactly those of the real numbers."""
     detector, integers = replace(DETECTOR, threshold=2.03), drawn(np.random.default_rng(seed), 20)

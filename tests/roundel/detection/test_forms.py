@@ -215,7 +215,7 @@ def test_refuses_a_form(fields: dict, message: str) -> None:
         ({"priors": ((1.0, -2.0),)}, r"priors must have sides above 0, not \[1\.0, -2\.0\]"),
         ({"priors": ((1.0, 2.0, 3.0, 4.0),)}, "priors must have 2 numbers for centre"),
         ({}, "priors must be 1 to 9 for the box centre, not none"),
-        ({"stride": 0.0}, r"stride must be above 0 and at most 4096, not 0\.0"),
+        ({"stride": 0.0}, r"stride must be 0\.0625 to 4096, not 0\.0"),
         ({"stride": float("inf")}, "stride must be finite, not inf"),
         ({"offset": 20}, r"offset must be within \+-16, not 20"),
         ({"objectness": ""}, "objectness must name an output for the score product, not be ''"),
