@@ -8,6 +8,7 @@ from roundel.frontend.model.channels_last import channels_first
 from roundel.frontend.model.cutting import cut
 from roundel.frontend.model.input_sizes import fill_open, set_input
 from roundel.frontend.model.loading import LoadedModel, Model, load_model
+from roundel.frontend.model.matrices import products_to_convolutions
 from roundel.frontend.model.opsets import modernize
 from roundel.frontend.model.qoperators import to_qdq
 from roundel.graph import ImageSource
@@ -55,6 +56,7 @@ def prepare(
         set_input(proto, input_shape, file, last=bool(notes))
     elif images is not None:
         notes += fill_open(proto, images)
+    products_to_convolutions(proto, file)
     if kinds:
         notes += (f"operators on integers ({', '.join(kinds)}) are read as QDQ",)
     return LoadedModel(proto, file, notes, late or was_late)
