@@ -10,7 +10,7 @@ from roundel.golden.codec import DecoderParams, Packing
 from roundel.golden.engine.registers import RECORD
 from roundel.golden.mac import MacParams, Structure
 from roundel.golden.nms import Form, NmsParams
-from roundel.golden.parameters import Params, check_integer, plain
+from roundel.golden.parameters import Params, check_bool, check_integer, plain
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
 
@@ -120,6 +120,8 @@ class EngineParams(Params):
         _ = self.mac, self.decoder  # they check what is theirs
 
     def _check_numbers(self) -> None:
+        for name in ("scales", "gates", "sums"):
+            check_bool(name, getattr(self, name))
         ranges = {
             "lanes": (4, 32),
             "columns": (4, 32),

@@ -189,3 +189,10 @@ def test_the_fingerprint_leaves_out_what_no_program_depends_on(other):
 def test_bad_parameters_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         EngineParams(**given)
+
+
+@pytest.mark.parametrize("name", ["scales", "gates", "sums"])
+@pytest.mark.parametrize("value", ["foo", 7, 1, None])
+def test_options_are_bools(name, value):
+    with pytest.raises(TypeError, match=f"{name} must be a bool, not {value!r}"):
+        EngineParams(**{name: value})
