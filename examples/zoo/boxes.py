@@ -2,7 +2,8 @@
 
 The boxes of `common_det`'s float network are the truth, on rendered images that calibrated nothing. Beside the integer
 network stand the float network with each activation rounded once, which is the most that 8 bits can give, and the float
-network with the activations of the unit: so the cost of the unit and that of weights of 8 bits are told apart.
+network with the activations of the unit: so the cost of the unit and that of weights of 8 bits are told apart. Weights
+have one shift for a layer, or one for each channel.
 """
 
 import argparse
@@ -35,6 +36,7 @@ DETECTOR = "common_det"
 CALIBRATION, CALIBRATION_SEED, SEED = 4, 1, 11
 AT_ONCE = 10  # images: they bound the memory
 ONCE, UNIT, ALL = "exact, rounded once", "activations of the unit, weights float", "all integers, golden"
+BY_CHANNEL = "all integers, a shift for each channel"
 HEADS = ("network", *(f"AP at {level}" for level in LEVELS), *(f"points below at {level}" for level in LEVELS))
 
 Run = Callable[[NDArray[np.float32]], NDArray[Any]]
@@ -80,6 +82,7 @@ def compared(model: Model, file: Path, count: int, files: Files) -> list[str]:
         ONCE: _float(rival.Float(with_rounding(plain, found, exact=True))),
         UNIT: _float(rival.Float(with_rounding(plain, found, exact=False))),
         ALL: _integer(small),
+        BY_CHANNEL: _integer(_compressed(file, model, calibration, per_channel=True)),
     }
     truth = [item.above(TRUTH) for item in boxes(_float(rival.Float(plain)), pictures)]
     given = {name: boxes(run, pictures) for name, run in runs.items()}
@@ -89,14 +92,18 @@ def compared(model: Model, file: Path, count: int, files: Files) -> list[str]:
     return [told, "", *markdown_table(list(HEADS), rows)]
 
 
-def _compressed(file: Path, model: Model, calibration: NDArray[np.float32]) -> roundel.CompressedNetwork:
+def _compressed(
+    file: Path, model: Model, calibration: NDArray[np.float32], *, per_channel: bool = False
+) -> roundel.CompressedNetwork:
     """The integer network; the cache keeps it."""
 
     def make(folder: Path) -> None:
-        shape = (1, *model.shape)
-        roundel.compress(str(file), calibration, input_shape=shape, host="any", head=False).save(folder / "network")
+        small = roundel.compress(
+            str(file), calibration, input_shape=(1, *model.shape), host="any", per_channel=per_channel, head=False
+        )
+        small.save(folder / "network")
 
-    parts = [*code(roundel, roundel.golden), file.read_bytes(), calibration.tobytes()]
+    parts = [*code(roundel, roundel.golden), file.read_bytes(), calibration.tobytes(), str(per_channel)]
     return roundel.CompressedNetwork.load(cached("zoo_boxes", parts, make) / "network")
 
 
