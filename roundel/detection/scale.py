@@ -5,7 +5,7 @@ from math import ceil
 from typing import Any
 
 from roundel.detection.forms import HeadForm, real_number, real_numbers
-from roundel.golden.head import MAX_STRIDE, MOST_PRIORS, BoxForm, Score, Side
+from roundel.golden.head import MOST_PRIORS, BoxForm, Score, Side
 from roundel.golden.parameters import check_integer
 
 UNITS = (-8, 12)  # of distances, as powers of two
@@ -57,7 +57,7 @@ class Scale:
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} must be the name of an output, not {getattr(self, name)!r}")
         if type(self.stride) is int:
-            check_integer("stride", self.stride, 1, MAX_STRIDE if self.stride <= MAX_STRIDE else MOST_PIXELS)
+            check_integer("stride", self.stride, 1, MOST_PIXELS)
         elif not LEAST_STRIDE <= real_number("stride", self.stride) <= MOST_PIXELS:
             raise ValueError(f"stride must be {LEAST_STRIDE} to {MOST_PIXELS}, not {self.stride}")
         check_integer("unit", self.unit, *UNITS)

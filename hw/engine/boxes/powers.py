@@ -22,10 +22,7 @@ def mantissa(fraction: Value) -> Value:
 class Length(Component):
     """The power of two of an exponent, as `roundel.golden.head.length` makes it. One a cycle, `latency` cycles later.
 
-    Members
-    -------
-    exponents, lengths
-        In units of 2**-10, and in units of a coordinate.
+    Exponents count units of 2**-10, and lengths those of a coordinate.
     """
 
     latency = 2

@@ -72,7 +72,7 @@ def test_file(tmp_path: Path) -> None:
         ('["a", "b", "c"]', '"abc"', "classes: expected a list, not 'abc'"),
         ('["a", "b", "c"]', "[]", "classes must be 1 to 256 names"),
         ('["a", "b", "c"]', "[1, 2, 3]", "classes must be names, not 1"),
-        ("stride = 16", "stride = 0", "scales: stride must be 1 to 128, not 0"),
+        ("stride = 16", "stride = 0", "scales: stride must be 1 to 4096, not 0"),
         ("stride = 16", "stride = 1e-320", "scales: stride must be 0.0625 to 4096, not 1e-320"),
         ("stride = 16", "stride = true", "scales: stride must be a number, not True"),
         (", unit = 4", ", units = 4", "scales: .*units"),
