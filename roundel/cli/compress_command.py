@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from roundel.cli.engine_options import chosen_engine, engine_options
-from roundel.cli.options import FILE, INPUT_SHAPE, JSON, LATE, OUTPUT, OUTPUTS
+from roundel.cli.options import ACTIVATION_ERROR, FILE, INPUT_SHAPE, JSON, LATE, OUTPUT, OUTPUTS
 from roundel.cli.present import present
 from roundel.golden.codec import Packing
 from roundel.golden.opq import Weighting
@@ -66,13 +66,7 @@ BITS = click.IntRange(2, 8)
     type=click.Choice([item.value for item in Rounding]),
     help="Rounding of the requantizers; by default half_up, or half_even for files with quantized activations.",
 )
-@click.option(
-    "--activation-error",
-    type=float,
-    default=2.0,
-    show_default=True,
-    help="Greatest error of an activation's table, in steps of its output (ULP); beyond it the host computes it.",
-)
+@ACTIVATION_ERROR
 @click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one per layer.")
 @click.option(
     "--finetune", "finetune", type=FILE, help="Fine-tune on these images (.npz, `images`, `labels`); needs torch."

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from roundel.cli.engine_options import engine_options, engine_source
-from roundel.cli.options import FILE, INPUT_SHAPE, JSON, LATE, OUTPUTS
+from roundel.cli.options import ACTIVATION_ERROR, FILE, INPUT_SHAPE, JSON, LATE, OUTPUTS
 from roundel.cli.present import present
 from roundel.ui import steps
 
@@ -22,13 +22,7 @@ from roundel.ui import steps
     help="Leave to the host all before and behind one part of the engine, or what lies between several, too.",
 )
 @LATE
-@click.option(
-    "--activation-error",
-    type=float,
-    default=2.0,
-    show_default=True,
-    help="Greatest error of an activation's table, in steps of its output (ULP); beyond it the host computes it.",
-)
+@ACTIVATION_ERROR
 @engine_options("predicts cycles by layer; by default none")
 @click.option("-o", "--output", "folder", type=FILE, help="Output folder for inspect.json and the picture inspect.svg.")
 @JSON

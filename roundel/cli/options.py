@@ -45,6 +45,13 @@ OUTPUTS = click.option(
     callback=_names,
     help="Tensors that the network ends in, NAME,..., inner ones too, instead of the file's outputs.",
 )
+ACTIVATION_ERROR = click.option(
+    "--activation-error",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Greatest error of an activation's table, in steps of its output (ULP); beyond it the host computes it.",
+)
 LATE = click.option(
     "--late",
     is_flag=True,
