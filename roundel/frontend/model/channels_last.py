@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from roundel.frontend.model.input_sizes import declared_sizes, network_input
 from roundel.frontend.model.loading import ONNX
+from roundel.frontend.model.names import NewNames
 from roundel.frontend.model.tensors import constant_tensors
 
 FIRST = (0, 3, 1, 2)  # axes of channels last, in the order of channels first
@@ -63,7 +64,7 @@ class _Spread:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph, self._constants = graph, constant_tensors(graph)
-        self._names = {name for node in graph.node for name in (*node.input, *node.output)} | set(self._constants)
+        self._names = NewNames(graph)
         self._made: dict[str, str] = {}
 
     def constant(self, name: str) -> str:
@@ -71,10 +72,7 @@ class _Spread:
         if name not in self._made:
             values = numpy_helper.to_array(self._constants[name])
             values = values.reshape((1,) * (len(FIRST) - values.ndim) + values.shape).transpose(FIRST)
-            turned = f"{name} by channel"
-            while turned in self._names:
-                turned += "_"
-            self._names.add(turned)
+            turned = self._names.new(f"{name} by channel")
             self._graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), turned))
             self._made[name] = turned
         return self._made[name]

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from roundel.frontend.model.channels_last import FIRST
 from roundel.frontend.model.loading import ONNX
+from roundel.frontend.model.names import NewNames
 from roundel.frontend.model.tensors import constant_tensors, tensor_array
 
 LAST = (0, 2, 3, 1)  # axes of channels first, in the order of channels last
@@ -41,7 +42,7 @@ def products_to_convolutions(model: onnx.ModelProto, file: str) -> None:
     axes = _axes(model)
     for item in graph.input:
         axes.pop(item.name, None)
-    names = _Names(graph)
+    names = NewNames(graph)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if node in found and axes.get(node.input[0]) == len(FIRST):
@@ -51,21 +52,6 @@ def products_to_convolutions(model: onnx.ModelProto, file: str) -> None:
             nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-class _Names:
-    """Names that a graph does not have yet."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._taken = {item.name for item in (*graph.initializer, *graph.input)}
-        self._taken |= {name for node in graph.node for name in (node.name, *node.input, *node.output)}
-
-    def new(self, name: str) -> str:
-        """Return a name that begins so, and take it."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
 
 
 def _by_matrix(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
@@ -89,7 +75,7 @@ def _axes(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _convolution(
-    node: onnx.NodeProto, matrix: NDArray[Any], graph: onnx.GraphProto, names: _Names
+    node: onnx.NodeProto, matrix: NDArray[Any], graph: onnx.GraphProto, names: NewNames
 ) -> list[onnx.NodeProto]:
     """Return what takes the place of a product."""
     base = node.name or node.output[0]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from roundel.frontend.model.loading import ONNX, subgraphs
+from roundel.frontend.model.names import NewNames
 from roundel.frontend.model.tensors import constant_tensors, tensor_array
 from roundel.golden.errors import InputError
 
@@ -56,20 +57,12 @@ def opset_of(model: onnx.ModelProto) -> int:
     return next((item.version for item in model.opset_import if item.domain in ONNX), 0)
 
 
-def _names(graph: onnx.GraphProto) -> set[str]:
-    """Return all names of tensors in a graph and in the graphs of its operators."""
-    names = {item.name for item in (*graph.input, *graph.initializer)}
-    for node in graph.node:
-        names.update(node.input, node.output, *(_names(inner) for inner in subgraphs(node)))
-    return names
-
-
 class _Rewriter:
     """What rewrites operators in place: constants that they need are added to the graph that they stand in."""
 
     def __init__(self, graph: onnx.GraphProto, file: str, opset: int) -> None:
         self.opset = opset
-        self._file, self._names = file, _names(graph)
+        self._file, self._names = file, NewNames(graph)
         self._known = constant_tensors(graph)
         self._constants: list[onnx.TensorProto] = []
 
@@ -96,10 +89,7 @@ class _Rewriter:
 
     def constant(self, node: onnx.NodeProto, part: str, values: NDArray[Any]) -> str:
         """Add a constant that is named for the node's first output; return its name."""
-        name = f"{node.output[0]}.{part}"
-        while name in self._names:
-            name += "_"
-        self._names.add(name)
+        name = self._names.new(f"{node.output[0]}.{part}")
         self._constants.append(numpy_helper.from_array(values, name))
         self._known[name] = self._constants[-1]
         return name

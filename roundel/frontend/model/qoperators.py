@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from roundel.frontend.model.loading import ONNX, first_line
+from roundel.frontend.model.names import NewNames
+from roundel.frontend.model.opsets import opset_of
 from roundel.frontend.model.tensors import constant_tensors, tensor_array
 from roundel.golden.errors import InputError
 
@@ -62,10 +64,9 @@ class _QdqWriter:
 
     def __init__(self, model: onnx.ModelProto, file: str) -> None:
         self._model, self._file, graph = model, file, model.graph
-        self._opset = next((item.version for item in model.opset_import if item.domain in ONNX), 0)
+        self._opset = opset_of(model)
         self._constants = constant_tensors(graph)
-        self._names = {item.name for item in (*graph.input, *graph.initializer)}
-        self._names.update(name for node in graph.node for name in (*node.input, *node.output))
+        self._names = NewNames(graph)
         self._scales: dict[str, Scale] = {}  # of activations that are integers
         self._reals: dict[tuple[str, Scale], str] = {}
         self._nodes: list[onnx.NodeProto] = []
@@ -109,7 +110,7 @@ class _QdqWriter:
         inputs[:count] = [self.real(name, scale) for name in inputs[:count]]
         if node.op_type in FILLS:
             inputs = self._filled(node, inputs, FILLS[node.op_type], scale)
-        made = [(name, self.name(f"{name}.float")) for name in node.output if name]
+        made = [(name, self._names.new(f"{name}.float")) for name in node.output if name]
         moved = onnx.NodeProto()
         moved.CopyFrom(node)
         del moved.input[:], moved.output[:]
@@ -133,13 +134,6 @@ class _QdqWriter:
         name = node.name or ", ".join(node.output)
         raise InputError(f"{self._file}: node {name} ({node.op_type}): {why}")
 
-    def name(self, wanted: str) -> str:
-        """Return a name that no tensor has."""
-        while wanted in self._names:
-            wanted += "_"
-        self._names.add(wanted)
-        return wanted
-
     def array(self, node: onnx.NodeProto, name: str) -> NDArray[Any]:
         """Return a constant that a node reads; InputError where it is computed."""
         if name not in self._constants:
@@ -148,7 +142,7 @@ class _QdqWriter:
 
     def constant(self, wanted: str, values: NDArray[Any]) -> str:
         """Add a constant; return its name."""
-        name = self.name(wanted)
+        name = self._names.new(wanted)
         self._constants[name] = numpy_helper.from_array(values, name)
         self._model.graph.initializer.append(self._constants[name])
         return name
@@ -157,7 +151,7 @@ class _QdqWriter:
         """Return the real numbers that integers stand for; `axis` is that of scales of which there are several."""
         key = (name, scale)
         if key not in self._reals:
-            self._reals[key] = self.name(f"{name}.real")
+            self._reals[key] = self._names.new(f"{name}.real")
             several = scale[0] in self._constants and np.prod(self._constants[scale[0]].dims) > 1
             own = {"axis": axis} if axis is not None and several else {}
             domain = CONTRIB if own and self._opset < AXIS_OPSET else ""
@@ -182,7 +176,7 @@ class _QdqWriter:
         if attributes.pop("channels_last", 0):
             self.fail(node, "channels_last must be 0")
         attributes = {name: value for name, value in attributes.items() if name not in left_out}
-        real = self.name(f"{node.output[0]}.float") if scale[0] else node.output[0]
+        real = self._names.new(f"{node.output[0]}.float") if scale[0] else node.output[0]
         self.add(kind, inputs, real, **attributes)
         self._nodes[-1].name = node.name or real
         if scale[0]:
