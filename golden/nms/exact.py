@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class ExactParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        GreedyParams(format=self.format, threshold=self.threshold, capacity=self.capacity)  # checks all three
+        _ = self.greedy  # checks format, threshold and capacity
         check_bool("class_agnostic", self.class_agnostic)
         if self.max_detections is not None:
             check_integer("max_detections", self.max_detections, 1, self.capacity)
@@ -80,7 +80,7 @@ class ExactParams(Params):
     @property
     def index_width(self) -> int:
         """Bits of the index of a box within its image."""
-        return max(1, (self.capacity - 1).bit_length())
+        return self.greedy.index_width
 
     @property
     def digits(self) -> tuple[int, ...]:
@@ -152,17 +152,6 @@ class ExactParams(Params):
         for low, high in ((0, 1), (2, 3)):
             meets = meets & (a[..., high] >= b[..., low]) & (b[..., high] >= a[..., low])
         return np.asarray(meets)
-
-    def contract(self) -> dict[str, Any]:
-        """Return all that decides which boxes are kept, as plain values."""
-        names = ("width", "height", "fraction", "score_width", "classes")
-        return {name: getattr(self.format, name) for name in names} | {
-            "form": self.format.form.value,
-            "capacity": self.capacity,
-            "class_agnostic": self.class_agnostic,
-            "max_detections": self.max_detections,
-            "threshold": list(rational(self.threshold)),
-        }
 
 
 def area_code(values: Ints) -> Ints:
