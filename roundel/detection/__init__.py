@@ -1,6 +1,6 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
-from roundel.detection.decoding import corners, scores
+from roundel.detection.decoding import candidates, corners, scores, sigmoid, softmax
 from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector
 from roundel.detection.detector_file import load, written
@@ -22,6 +22,7 @@ __all__ = [
     "Scale",
     "Scenes",
     "accuracy",
+    "candidates",
     "corners",
     "evaluate",
     "load",
@@ -29,6 +30,8 @@ __all__ = [
     "read_scenes",
     "scene",
     "scores",
+    "sigmoid",
+    "softmax",
     "suppress",
     "written",
 ]

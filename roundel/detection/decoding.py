@@ -4,6 +4,7 @@ All arrays are of one image: raw values (channels, rows, columns), boxes (rows *
 (rows * columns * priors, classes), location by location, row by row, priors of a location one after the other.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from roundel.detection.forms import HeadForm
 from roundel.detection.scale import Scale
 from roundel.golden.head import BoxForm, Centre, Score, Side
 from roundel.golden.nms import Floats
+from roundel.golden.rounding import Ints
 
 MOST_EXPONENT = 60.0  # e to it is beyond any image, and finite
 
@@ -73,6 +75,37 @@ def corners(form: HeadForm, scale: Scale, box: NDArray[Any]) -> Floats:
         centres, sides = _centres(form, scale, places, raw[..., :2, 0]), _sides(form, scale, raw[..., 2:, 0])
         found = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1)
     return found.reshape(-1, 4)
+
+
+def candidates(
+    form: HeadForm,
+    scale: Scale,
+    tensors: Mapping[str, NDArray[Any]],
+    threshold: float,
+    image: tuple[int, int] | None,
+) -> tuple[Floats, Floats, Ints]:
+    """Return corners, scores and classes of the boxes of a scale that have area and reach a threshold.
+
+    Parameters
+    ----------
+    form, scale
+        The head's form and the scale.
+    tensors
+        Raw values, (channels, rows, columns), by the names of the scale's outputs.
+    threshold
+        Least score.
+    image
+        Width and height to which boxes are cut first; None leaves them as they are.
+    """
+    values = scores(form, tensors[scale.cls], tensors.get(scale.objectness), scale.prior_count)
+    boxes = corners(form, scale, tensors[scale.box])
+    boxes = boxes if image is None else np.clip(boxes, 0, image * 2)
+    drawn = np.asarray((boxes[:, :2] < boxes[:, 2:]).all(axis=1))
+    if form.every_class:
+        place, label = np.nonzero(np.where(drawn[:, None], values, -np.inf) >= threshold)
+        return boxes[place], values[place, label], label
+    sends = (values.max(axis=1) >= threshold) & drawn
+    return boxes[sends], values.max(axis=1)[sends], values.argmax(axis=1)[sends]
 
 
 def _around(centres: Floats, distances: Floats) -> Floats:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.detection.decoding import corners, scores
+from roundel.detection.decoding import candidates
 from roundel.detection.forms import HeadForm
 from roundel.detection.integers import Formats, box_parts, is_power, score_parts, units_of
 from roundel.detection.scale import Scale
 from roundel.golden.errors import InputError
 from roundel.golden.head import MAX_CLASSES, Boxes, BoxForm, HeadParams, Score, decode
 from roundel.golden.network import Network
-from roundel.golden.nms import Detections, Floats, Form, NmsParams, greedy_nms
+from roundel.golden.nms import Detections, Form, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -239,7 +239,7 @@ class Detector:
 
     def _floats(self, tensors: Tensors) -> Detections:
         """Return the boxes of one image: at most `limit` of them, the best ones, in the order of locations."""
-        parts = [_boxes(self, scale, tensors) for scale in self.scales]
+        parts = [candidates(self.form, scale, tensors, self.threshold, self.image) for scale in self.scales]
         boxes, values, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
         if self.form.limit is not None and len(boxes) > self.form.limit:
             best = np.sort(np.argsort(-values, kind="stable")[: self.form.limit])
@@ -257,16 +257,3 @@ class Detector:
             together = replace(detections, classes=np.zeros_like(detections.labels))
             order = greedy_nms(together if self.form.agnostic else detections, self.form.iou)
         return np.asarray(order[: self.form.max_detections])
-
-
-def _boxes(detector: Detector, scale: Scale, tensors: Tensors) -> tuple[Floats, Floats, Ints]:
-    """Return corners within the image, scores and classes of what reaches the threshold at a scale."""
-    form = detector.form
-    values = scores(form, tensors[scale.cls], tensors.get(scale.objectness), scale.prior_count)
-    boxes = np.clip(corners(form, scale, tensors[scale.box]), 0, detector.image * 2)
-    drawn = np.asarray((boxes[:, :2] < boxes[:, 2:]).all(axis=1))
-    if form.every_class:
-        place, label = np.nonzero(np.where(drawn[:, None], values, -np.inf) >= detector.threshold)
-        return boxes[place], values[place, label], label
-    sends = (values.max(axis=1) >= detector.threshold) & drawn
-    return boxes[sends], values.max(axis=1)[sends], values.argmax(axis=1)[sends]

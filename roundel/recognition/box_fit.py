@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from roundel.detection import sigmoid
 from roundel.golden.head import BoxForm, Centre, Side
 from roundel.golden.nms import Floats
 from roundel.golden.rounding import Ints
 from roundel.recognition.box_orders import CENTRES, ORDERS
 from roundel.recognition.fitting import NEAR, apart, movers, solve
 from roundel.recognition.samples import Samples
-from roundel.recognition.score_fit import sigmoid
 
 MOST_BINS = 64
 

@@ -7,11 +7,11 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.nms import Floats
 from roundel.golden.rounding import Ints
 from roundel.recognition.locating import Arrays, Grid, Table, run
 from roundel.recognition.tail import NotRecognised, Tail, TailModel
 
-Floats = NDArray[np.float64]
 Maps = Sequence[NDArray[np.float32]]
 
 ENOUGH = 60  # samples of a box

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from roundel.detection import sigmoid, softmax
 from roundel.golden.nms import Floats
 from roundel.recognition.fitting import NEAR, apart, movers
 from roundel.recognition.samples import Samples
@@ -65,19 +66,12 @@ def _kind(values: Floats, raw: Floats, channels: list[int]) -> tuple[ScoreKind, 
             if apart(values, expected) <= NEAR:
                 return kind, tuple(channels)
     if len(channels) >= 2:
-        powers = np.exp(own - own.max(axis=1, keepdims=True))
-        parts = powers / powers.sum(axis=1, keepdims=True)
+        parts = softmax(own, axis=1)
         nearest = int(np.abs(parts - values[:, None]).max(axis=0).argmin())
         if apart(values, parts[:, nearest]) <= NEAR:
             others = [channel for channel in channels if channel != channels[nearest]]
             return ScoreKind.SOFTMAX, (channels[nearest], *others)
     return None
-
-
-def sigmoid(values: Floats) -> Floats:
-    """Return 1 / (1 + exp(-values)) of values that are not far from 0."""
-    result: Floats = 1 / (1 + np.exp(-values))
-    return result
 
 
 @dataclass(frozen=True)

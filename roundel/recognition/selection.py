@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.detection import Detector, Scale, corners, scores
+from roundel.detection import Detector, Scale, candidates
 from roundel.golden.head import Score
 from roundel.golden.nms import Detections, Floats
-from roundel.golden.rounding import Ints
 from roundel.recognition.assembly import Assembled
 from roundel.recognition.box_orders import ORDERS
 from roundel.recognition.tail import NotRecognised, Tail, told
@@ -102,24 +101,11 @@ def _kept(assembled: Assembled, maps: Maps, *, cut: bool) -> Floats:
     if cut:
         [found] = detector.detections(tensors)
         return found.boxes[detector.kept(found)]
-    far = [_uncut(detector, scale, tensors) for scale in detector.scales]
+    one = {name: values[0] for name, values in tensors.items()}
+    far = [candidates(detector.form, scale, one, detector.threshold, None) for scale in detector.scales]
     boxes, values, labels = (np.concatenate(part) for part in zip(*far, strict=True))
     found = Detections(boxes=boxes, scores=values, classes=labels)
     return _drawn(np.clip(boxes[detector.kept(found)], 0, detector.image * 2))
-
-
-def _uncut(detector: Detector, scale: Scale, tensors: Mapping[str, Any]) -> tuple[Floats, Floats, Ints]:
-    """Return corners, scores and classes of what has area and reaches the threshold, beyond the image as well."""
-    form, objectness = detector.form, tensors[scale.objectness][0] if scale.objectness else None
-    values = scores(form, tensors[scale.cls][0], objectness, scale.prior_count)
-    boxes = corners(form, scale, tensors[scale.box][0])
-    has_area = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
-    boxes, values = boxes[has_area], values[has_area]
-    if form.every_class:
-        place, label = np.nonzero(values >= detector.threshold)
-        return boxes[place], values[place, label], label
-    sends = values.max(axis=1) >= detector.threshold
-    return boxes[sends], values[sends].max(axis=1), values[sends].argmax(axis=1)
 
 
 def _scene(assembled: Assembled, maps: Maps, rng: np.random.Generator) -> Maps:

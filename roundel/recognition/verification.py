@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from roundel.detection import corners, scores
+from roundel.detection import corners, scores, sigmoid
 from roundel.golden.head import Score
 from roundel.golden.nms import Floats
 from roundel.recognition.assembly import Assembled, FittedPrior
 from roundel.recognition.box_orders import ORDERS
 from roundel.recognition.locating import Arrays, run
-from roundel.recognition.score_fit import ScoreKind, sigmoid
+from roundel.recognition.score_fit import ScoreKind
 from roundel.recognition.tail import NotRecognised, Tail, TailModel
 
 MOST_PIXELS = 0.02
@@ -27,9 +27,8 @@ def verified(tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.
     furthest, score = 0.0, 0.0
     for _ in range(DRAWS):
         maps = tail.drawn(rng, -1.5, 1.5)
-        tensors = run(model, maps)
+        tensors, outputs = run(model, maps), assembled.tensors(maps)
         for place, scale in enumerate(assembled.detector.scales):
-            outputs = assembled.tensors(maps)
             form, count = assembled.detector.form, scale.prior_count
             objectness = outputs[scale.objectness][0] if scale.objectness else None
             boxes = corners(form, scale, outputs[scale.box][0])
