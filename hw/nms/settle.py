@@ -173,10 +173,8 @@ class Settle(Component):
     ) -> None:
         """Keep a box, file and send it; or leave it for another pass, as the file is full; or drop it."""
         dropped, before, due, alive, keep = Signal(), Signal(), Signal(), Signal(), Signal()
-        stale, ends = (
-            Signal(),
-            Signal(),
-        )  # of a pass whose file is gone, which had room for all; the image is at its end
+        stale = Signal()  # of a pass whose file is gone, which had room for all
+        ends = Signal()  # the image is at its end
         limited = self._limited(m, keep, ends)
         full = ~stale & (kept.count == self.params.slots)
         m.d.comb += [
