@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.detection.decoding import candidates
+from roundel.detection.decoding import candidates, sigmoid
 from roundel.detection.forms import HeadForm
-from roundel.detection.integers import Formats, box_parts, is_power, score_parts, units_of
+from roundel.detection.integers import Formats, ScoreCode, box_parts, is_power, score_parts, units_of
 from roundel.detection.scale import Scale
 from roundel.golden.errors import InputError
 from roundel.golden.head import MAX_CLASSES, Boxes, BoxForm, HeadParams, Score, decode
 from roundel.golden.network import Network
-from roundel.golden.nms import Detections, Form, NmsParams, greedy_nms
+from roundel.golden.nms import Detections, Floats, Form, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -152,6 +152,17 @@ class Detector:
         """
         if why := self.why_not_in_box_unit:
             raise InputError(f"{self.file}: the box unit cannot decode it: {why}")
+        given = self._formats(network, layers)
+        most = max(each.cls.fraction for each in given)
+        return tuple(self._head(scale, each, most) for scale, each in zip(self.scales, given, strict=True))
+
+    def score_code(self, network: Network, layers: Mapping[str, str] | None = None) -> ScoreCode:
+        """Return what the integer scores of the box unit stand for; parameters and errors as for `heads`."""
+        most = max(each.cls.fraction for each in self._formats(network, layers))
+        return ScoreCode.of(self.form, self.heads(network, layers), self.threshold, most)
+
+    def _formats(self, network: Network, layers: Mapping[str, str] | None) -> list[Formats]:
+        """Return the formats of the outputs of each scale."""
         formats = {layer.name: layer.output for layer in network.layers if layer.name in network.output_names}
         names = {name: (layers or {}).get(name, name) for name in self.outputs}
         for name, layer in names.items():
@@ -162,8 +173,7 @@ class Detector:
         given = [Formats(*(formats[names[name]] for name in scale.outputs)) for scale in self.scales]
         if len({each.cls.signed for each in given}) > 1:
             raise InputError(f"{self.file}: logits: expected all scales to be signed, or none")
-        most = max(each.cls.fraction for each in given)
-        return tuple(self._head(scale, each, most) for scale, each in zip(self.scales, given, strict=True))
+        return given
 
     def _head(self, scale: Scale, formats: Formats, most: int) -> HeadParams:
         form, (rows, columns) = self.nms.format, self.grid(scale)
@@ -245,6 +255,10 @@ class Detector:
             best = np.sort(np.argsort(-values, kind="stable")[: self.form.limit])
             boxes, values, labels = boxes[best], values[best], labels[best]
         return Detections(boxes=boxes, scores=values, classes=labels)
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Return the probabilities, 0 to 1, of the scores that `detections` gives."""
+        return sigmoid(scores) if self.form.score is Score.LOGIT else scores
 
     def kept(self, detections: Detections) -> Ints:
         """Return the indices of the boxes of an image that are kept in float, the best first.

@@ -1,9 +1,13 @@
-"""What the box decoder is told of a scale: the integers of a head's form, from the formats of its outputs."""
+"""What the box decoder is told of a scale, from the formats of its outputs, and what its integer scores stand for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, ldexp
 from typing import Any
 
+import numpy as np
+
+from roundel.detection.decoding import sigmoid
 from roundel.detection.forms import HeadForm
 from roundel.detection.scale import Scale
 from roundel.golden.formats import Format
@@ -13,14 +17,17 @@ from roundel.golden.head import (
     CentreParams,
     CornerParams,
     DistributionParams,
+    HeadParams,
     PlaceParams,
     ProductParams,
     Score,
     Side,
     SideParams,
     SoftmaxParams,
+    cost_fraction,
 )
-from roundel.golden.nms import BoxFormat
+from roundel.golden.nms import BoxFormat, Floats
+from roundel.golden.rounding import Ints
 
 
 @dataclass(frozen=True)
@@ -134,3 +141,46 @@ def _places(form: HeadForm, scale: Scale, fraction: int) -> dict[str, Any]:
     if is_power(scale.stride) and offset == 0.5:
         return {"stride": int(scale.stride)}
     return {"place": PlaceParams.of(scale.stride, offset, fraction=fraction)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreCode:
+    """How integer scores stand for probabilities.
+
+    Parameters
+    ----------
+    score
+        How scores come about.
+    zero
+        The integer of the logit 0; of a product and of a softmax that of the probability 1, the greatest score.
+    fraction
+        Fraction bits of a logit, or of a cost, the base-2 logarithm of a probability: 0 to 8 of a cost.
+    root
+        Whether the probability is the square root of the product.
+    """
+
+    score: Score
+    zero: int
+    fraction: int
+    root: bool = False
+
+    @classmethod
+    def of(cls, form: HeadForm, heads: Sequence[HeadParams], threshold: float, fraction: int) -> "ScoreCode":
+        """Return the code of a detector's scores; `fraction` is that of the logits of most fraction bits."""
+        first = heads[0]
+        if form.score is Score.LOGIT:
+            return cls(score=form.score, zero=first.score_offset, fraction=fraction)
+        bits = cost_fraction(threshold, first.score_width, root=form.root)
+        return cls(score=form.score, zero=(1 << first.score_width) - 1, fraction=bits, root=form.root)
+
+    def probabilities(self, scores: Ints) -> Floats:
+        """Return what integer scores (n,) stand for, 0 to 1.
+
+        A logit is what the network gave, so that its probability is exact. A product is off by a factor of at most
+        `2 ** (2 ** -fraction)`, and by the root of that where the probability is a root: each of its two logarithms is
+        rounded by half a unit. A softmax is off by half a unit, too, and by up to 0.3 % for its sum of powers.
+        """
+        away = np.asarray(scores, np.float64) - self.zero
+        if self.score is Score.LOGIT:
+            return sigmoid(np.ldexp(away, -self.fraction))
+        return np.asarray(np.exp2(np.ldexp(away, -self.fraction - self.root)))

@@ -42,7 +42,8 @@ class Run(Result):
         The real numbers that they stand for, float32, axes in ONNX's order; and what a host makes of them, by the names
         of the network's outputs.
     boxes
-        Boxes of a detector: `boxes` (n, 4) in pixels, `scores`, `classes` and `image_ids` (n,); None without one.
+        Boxes of a detector: `boxes` (n, 4) in pixels, `scores`, `probabilities`, `classes` and `image_ids` (n,); None
+        without one. Scores are the box unit's integers, or where it does not decode them logits or probabilities.
     figures
         Accuracy, differences from golden, cycles: what `run.json` holds.
     notes

@@ -74,9 +74,12 @@ def boxes(execution: Execution) -> Arrays | None:
     if detector is None:
         return _float_boxes(execution)
     rows = np.concatenate(execution.records)
+    source = execution.request.source
+    code = detector.score_code(source.network, source.results)
     return {
         "boxes": rows[:, :4] * 2.0**-detector.nms.format.fraction,
         "scores": rows[:, 4].astype(np.float64),
+        "probabilities": code.probabilities(rows[:, 4]),
         "classes": rows[:, 5],
         "image_ids": np.repeat(np.arange(len(execution.records)), [len(records) for records in execution.records]),
     }
@@ -90,9 +93,11 @@ def _float_boxes(execution: Execution) -> Arrays | None:
     images = detector.detections(real_results(execution))
     kept = [detector.kept(image) for image in images]
     chosen = list(zip(images, kept, strict=True))
+    scores = np.concatenate([image.scores[places] for image, places in chosen])
     return {
         "boxes": np.concatenate([image.boxes[places] for image, places in chosen]),
-        "scores": np.concatenate([image.scores[places] for image, places in chosen]),
+        "scores": scores,
+        "probabilities": detector.probabilities(scores),
         "classes": np.concatenate([image.labels[places] for image, places in chosen]),
         "image_ids": np.repeat(np.arange(len(images)), [len(places) for places in kept]),
     }

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from roundel.detection.integers import ScoreCode
+from roundel.golden.head import Score
 from roundel.runtime.report import accuracy, boxes, summary, tables
 
 ROW = {"layer": "conv", "macs": 5000, "cycles": 1001, "compute": 1002, "fill": 3, "memory": 4, "decoder": 5}
@@ -70,12 +72,16 @@ def test_accuracy_is_of_scores_with_labels():
 def test_boxes_in_pixels():
     """Two fractional bits: quarters of a pixel."""
     form = SimpleNamespace(fraction=2)
-    detector = SimpleNamespace(nms=SimpleNamespace(format=form))
-    given = execution(np.zeros((3, 1)), None, detector=detector, unit_detector=detector)
+    code = ScoreCode(score=Score.LOGIT, zero=50, fraction=1)
+    detector = SimpleNamespace(nms=SimpleNamespace(format=form), score_code=lambda network, layers: code)
+    source = SimpleNamespace(network=None, results={})
+    given = execution(np.zeros((3, 1)), None, detector=detector, unit_detector=detector, source=source)
     given.records = [np.array([[4, 8, 13, 16, 50, 1]]), np.zeros((0, 6), int), np.array([[0, 1, 2, 3, 7, 0]] * 2)]
     found = boxes(given)
     assert found["boxes"].tolist() == [[1, 2, 3.25, 4], *[[0, 0.25, 0.5, 0.75]] * 2]
     assert (found["scores"].tolist(), found["scores"].dtype) == ([50, 7, 7], np.float64)
+    far = 1 / (1 + np.exp(21.5))
+    np.testing.assert_allclose(found["probabilities"], [0.5, far, far], rtol=1e-12)
     assert (found["classes"].tolist(), found["image_ids"].tolist()) == ([1, 0, 0], [0, 2, 2])
     given.request.detector = given.request.unit_detector = None
     assert boxes(given) is None
