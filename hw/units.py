@@ -132,3 +132,8 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
         )
     }
 )
+
+
+def unit_of(params: Params) -> str:
+    """Return the name of the unit that is generated from parameters of this class."""
+    return next(unit.name for unit in UNITS.values() if unit.params is type(params))

@@ -11,6 +11,7 @@ from roundel.golden.engine import (
     COMMON,
     CONFIGS,
     FIELDS,
+    PLACE,
     RECORD,
     REGISTERS,
     EngineParams,
@@ -73,6 +74,7 @@ def tables() -> dict[str, str]:
         "fields of COMPUTE": bits(FIELDS[Opcode.COMPUTE], common),
         "fields of BOXES": bits(FIELDS[Opcode.BOXES], common),
         "record": bits(RECORD.items),
+        "place": bits(PLACE.items),
         "registers": registers(),
         "errors": errors(),
     }

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from roundel.golden.engine.fields import HEAD_FIELDS
 from roundel.golden.engine.heads import parts_of
+from roundel.golden.engine.params import EngineParams
 from roundel.golden.engine.program import Descriptor
-from roundel.golden.engine.registers import RECORD, TERMINATOR
+from roundel.golden.engine.registers import PLACE, RECORD, TERMINATOR
 from roundel.golden.head import Boxes, HeadParams
-from roundel.golden.nms import NmsParams
+from roundel.golden.nms import Suppression
 from roundel.golden.rounding import Ints, limits
 
 
@@ -65,7 +66,7 @@ class Scale:
             maxima=read("maxima", logits, cls_signed) if descriptor.peaks else None,
         )
 
-    def head(self, nms: NmsParams) -> HeadParams:
+    def head(self, nms: Suppression) -> HeadParams:
         """Return the parameters of its box decoder, before that NMS unit."""
         descriptor, width = self.descriptor, min(8, nms.format.score_width - self.descriptor.score_shift)
         low, high = limits(width, bool(descriptor.cls_signed))
@@ -89,11 +90,23 @@ class Scale:
             **self.parts,
         )
 
-    def decode(self, nms: NmsParams) -> Boxes:
-        """Return the scale's boxes, before that NMS unit; none where the threshold is above all logits."""
+    def decode(self, nms: Suppression, number: int) -> tuple[Boxes, Ints]:
+        """Return the boxes of the scale `number` of an image, before that NMS unit, and the `PLACE` of each.
+
+        There are none where the threshold is above all logits.
+        """
         head = self.head(nms)
-        boxes = head.decode(self.cls, self.box, self.objectness, self.maxima)
-        return boxes if self.descriptor.threshold <= head.threshold else Boxes(*(values[:0] for values in boxes))
+        boxes, places = head.located(self.cls, self.box, self.objectness, self.maxima)
+        packed = packed_places(places, number)
+        if self.descriptor.threshold <= head.threshold:
+            return boxes, packed
+        return Boxes(*(values[:0] for values in boxes)), packed[:0]
+
+
+def packed_places(places: Ints, scale: int) -> Ints:
+    """Return rows, columns and priors of boxes, (n, 3), as `PLACE`, (n,), at the scale of that number."""
+    row, column, prior = places.T
+    return PLACE.pack(row=row, column=column, prior=prior, scale=np.full(len(places), scale))
 
 
 def plain(descriptor: Descriptor) -> Descriptor:
@@ -102,15 +115,19 @@ def plain(descriptor: Descriptor) -> Descriptor:
     return Descriptor(opcode=descriptor.opcode, values=values)
 
 
-def records(nms: NmsParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
+def records(params: EngineParams, scales: Sequence[Scale]) -> tuple[bytes, int, bool]:
     """Return what is written for an image: the records, how many boxes were kept, and whether any were dropped."""
-    decoded = Boxes(*map(np.concatenate, zip(*(scale.decode(nms) for scale in scales), strict=True)))
-    verdict = nms.compute(*decoded)
+    nms = params.nms
+    assert nms is not None
+    decoded, places = zip(*(scale.decode(nms, number) for number, scale in enumerate(scales)), strict=True)
+    boxes, found = Boxes(*map(np.concatenate, zip(*decoded, strict=True))), np.concatenate(places)
+    verdict = nms.compute(*boxes)
     rows = []
     for index in map(int, verdict.kept):
-        corners = dict(zip(("x1", "y1", "x2", "y2"), decoded.boxes[index].tolist(), strict=True))
-        score, label = int(decoded.scores[index]), int(decoded.labels[index])
-        rows.append(RECORD.pack(**corners, score=score, label=label, index=index))
+        corners = dict(zip(("x1", "y1", "x2", "y2"), boxes.boxes[index].tolist(), strict=True))
+        score, label = int(boxes.scores[index]), int(boxes.labels[index])
+        name = int(found[index]) if params.places else index
+        rows.append(RECORD.pack(**corners, score=score, label=label, index=name))
     end = RECORD.pack(label=TERMINATOR, index=len(rows))
     return b"".join(rows) + end, len(rows), verdict.overflow or len(verdict.malformed) > 0
 

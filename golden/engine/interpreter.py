@@ -225,12 +225,11 @@ class Engine:
         return np.asarray((word[:, None] * self.params.lanes + lanes) % self.params.memory)
 
     def _boxes(self, descriptor: Descriptor, index: int) -> None:
-        assert self.params.nms is not None  # or it had not been fetched
         descriptor = descriptor if self.params.heads else plain(descriptor)
         tables = self._stream(descriptor, "parameters", index) if descriptor.parameters_bytes else b""
         self.scales.append(Scale.of(descriptor, self.memory, self.params.lanes, tables))
         if descriptor.last:
-            data, self.boxes, dropped = records(self.params.nms, self.scales)
+            data, self.boxes, dropped = records(self.params, self.scales)
             self.dropped |= dropped
             region = Region(descriptor.region)
             outer = self.outer.span(region, descriptor.offset, len(data))

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,7 +10,7 @@ from roundel.golden.activation import ActivationParams
 from roundel.golden.codec import DecoderParams, Packing
 from roundel.golden.engine.registers import RECORD
 from roundel.golden.mac import MacParams, Structure
-from roundel.golden.nms import Form, NmsParams
+from roundel.golden.nms import Form, Suppression, suppression_of
 from roundel.golden.parameters import Params, check_bool, check_integer, plain
 from roundel.golden.requant import RequantParams, Scheme
 from roundel.golden.rounding import Rounding
@@ -73,8 +74,11 @@ class EngineParams(Params):
     heads
         What the box unit knows beside the plain head: of `priors`, `product`, `softmax`, `dfl`, `centre` and
         `corners`, see docs/heads.md. All but `priors` bring it along. In the golden model alone so far.
+    places
+        Whether `index` of a record says where the box was found, as `PLACE` has it, instead of its number.
     nms
-        The PSRR-MaxpoolNMS unit, or its keyword arguments; None: an engine without boxes.
+        The suppression unit: `NmsParams`, `ExactParams`, or `TopKParams` for heads whose boxes do not suppress each
+        other; or keyword arguments, of which `method` tells the kind. None: an engine without boxes.
 
     Raises
     ------
@@ -106,10 +110,15 @@ class EngineParams(Params):
     gates: bool = False
     sums: bool = False
     heads: tuple[str, ...] = ()
-    nms: NmsParams | None = None
+    places: bool = False
+    nms: Suppression | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.nms, Mapping):
+            self._set(nms=suppression_of(self.nms))
+        if self.nms is not None and not isinstance(self.nms, Suppression):
+            raise TypeError(f"nms must be the parameters of a suppression unit or None, not {self.nms!r}")
         if self.scheme not in SCHEMES:
             raise ValueError(f"scheme must be one of {[scheme.value for scheme in SCHEMES]}, not {self.scheme.value}")
         if self.rounding is None:
@@ -120,7 +129,7 @@ class EngineParams(Params):
         _ = self.mac, self.decoder  # they check what is theirs
 
     def _check_numbers(self) -> None:
-        for name in ("scales", "gates", "sums"):
+        for name in ("scales", "gates", "sums", "places"):
             check_bool(name, getattr(self, name))
         ranges = {
             "lanes": (4, 32),
@@ -172,6 +181,8 @@ class EngineParams(Params):
         if self.nms is None:
             if self.heads:
                 raise ValueError(f"heads must be empty in an engine without nms, not {', '.join(self.heads)}")
+            if self.places:
+                raise ValueError("places must be false in an engine without nms")
             return
         if self.nms.lanes != 1 or self.nms.format.form is not Form.CORNERS:
             raise ValueError("nms must take one box a beat (lanes=1) in the form `corners`")
@@ -251,8 +262,8 @@ class EngineParams(Params):
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one; `activation`, `gates` and `sums` are left out unless true,
-            and so are empty `heads`.
+            Plain values by name; `nms` is None without one; `activation`, `gates`, `sums` and `places` are left out
+            unless true, and so are empty `heads`.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
@@ -266,6 +277,8 @@ class EngineParams(Params):
             values["sums"] = True
         if self.heads:
             values["heads"] = list(self.heads)
+        if self.places:
+            values["places"] = True
         return values | {"nms": None if self.nms is None else self.nms.contract()}
 
     @property
@@ -302,13 +315,13 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), _BOXES)
-_GATED: tuple[Any, ...] = (*_SHARED[:-4], True, True, (), _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), False, _BOXES)
+_GATED: tuple[Any, ...] = (*_SHARED[:-5], True, True, (), False, _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
     #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales,
-    #       act_lanes, act_fifo, gates, sums, heads, nms
+    #       act_lanes, act_fifo, gates, sums, heads, places, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_GATED),

@@ -10,8 +10,11 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
+
 from roundel.golden.engine.fields import Item
 from roundel.golden.registers import Access, Register
+from roundel.golden.rounding import Ints
 
 
 class Region(IntEnum):
@@ -134,7 +137,8 @@ REGISTERS = (
                 Status.BUSY: "busy",
                 Status.DONE: "done",
                 Status.ERROR: "error",
-                Status.DROPPED: "boxes were dropped since the start (more than the unit holds, or malformed): the run "
+                Status.DROPPED: "boxes were dropped since the start (malformed, or beyond the number that the "
+                "suppression unit takes of an image: `candidates` where it keeps the best, else `capacity`): the run "
                 "goes on, and only the next start clears it",
             }
         ),
@@ -224,6 +228,44 @@ class RecordLayout:
         return (dict(zip(self.names, values, strict=True)) for values in self._struct.iter_unpack(data))
 
 
+@dataclass(frozen=True)
+class PlaceLayout:
+    """Numbers side by side in one integer, the first in the lowest bits.
+
+    Parameters
+    ----------
+    items
+        Its fields.
+    """
+
+    items: tuple[Item, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields."""
+        return tuple(item.name for item in self.items)
+
+    @property
+    def bits(self) -> int:
+        """Bits of all fields."""
+        return sum(item.bits for item in self.items)
+
+    def pack(self, **numbers: Ints) -> Ints:
+        """Put fields together, all of them given, of any one shape; of each, its upper bits get lost."""
+        packed, low = np.zeros(1, np.int64), 0
+        for item in self.items:
+            packed, low = packed | (numbers[item.name] & (1 << item.bits) - 1) << low, low + item.bits
+        return packed
+
+    def unpack(self, packed: Ints) -> dict[str, Ints]:
+        """Take fields apart, by their names."""
+        fields, low = {}, 0
+        for item in self.items:
+            fields[item.name] = packed >> low & (1 << item.bits) - 1
+            low += item.bits
+        return fields
+
+
 RECORD = RecordLayout(
     (
         Item("x1", 16, "left border, in units of the NMS unit's corners"),
@@ -232,10 +274,20 @@ RECORD = RecordLayout(
         Item("y2", 16, "lower border"),
         Item("score", 16, "score; higher is better"),
         Item("label", 16, "class; 0xFFFF in the terminating record"),
-        Item("index", 32, "number of the box within the image; of boxes in the terminating record"),
+        Item("index", 32, "number of the box within the image, or its place; of boxes in the terminating record"),
     )
 )
 """A box that is kept."""
+
+PLACE = PlaceLayout(
+    (
+        Item("prior", 4, "number of the prior"),
+        Item("column", 12, "column of the location"),
+        Item("row", 12, "row of the location"),
+        Item("scale", 4, "number of the scale within the image"),
+    )
+)
+"""`index` of a record where the engine has `places`; it rises in the order in which boxes are decoded."""
 
 TERMINATOR = 0xFFFF
 """The label of the record behind the last box."""

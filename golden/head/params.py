@@ -242,6 +242,12 @@ class HeadParams(Params):
         ValueError
             Tensors of other shapes, or integers beyond their width.
         """
+        return self.located(cls, box, objectness, maxima)[0]
+
+    def located(
+        self, cls: Ints, box: Ints, objectness: Ints | None = None, maxima: Ints | None = None
+    ) -> tuple[Boxes, Ints]:
+        """Return the boxes of an image at this scale as `decode` does, and row, column and prior of each, (n, 3)."""
         self._check(cls, box, objectness)
         logits = cls.reshape(self.rows, self.columns, self.priors, self.logits)
         sends, scores = self._judge(logits, objectness)
@@ -252,7 +258,8 @@ class HeadParams(Params):
         whole: NDArray[np.bool_] = np.asarray((corners[..., :2] < corners[..., 2:]).all(axis=-1))
         sends &= whole[..., None]
         *places, labels = np.nonzero(sends)
-        return Boxes(boxes=corners[tuple(places)], scores=scores[sends], labels=labels)
+        boxes = Boxes(boxes=corners[tuple(places)], scores=scores[sends], labels=labels)
+        return boxes, np.stack(places, axis=1)
 
     def _judge(self, logits: Ints, objectness: Ints | None) -> tuple[NDArray[np.bool_], Ints]:
         """Whether each class of each prior has a box, and its score, (rows, columns, priors, classes)."""

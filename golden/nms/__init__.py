@@ -5,15 +5,18 @@ from roundel.golden.nms.exact import AREA_FRACTION, CODE_WIDTH, ExactParams, are
 from roundel.golden.nms.format import BoxFormat, Form, Verdict, rational
 from roundel.golden.nms.greedy import GreedyParams, greedy_nms
 from roundel.golden.nms.integer import NmsParams
+from roundel.golden.nms.kinds import METHODS, Suppression, kind_of, suppression_of
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import psrr_nms
 from roundel.golden.nms.psrr_params import MAX_IMAGE, Pass, PsrrParams, Semantics, Shift
 from roundel.golden.nms.selection import Share
+from roundel.golden.nms.topk import TopKParams, best
 
 __all__ = [
     "AREA_FRACTION",
     "CODE_WIDTH",
     "MAX_IMAGE",
+    "METHODS",
     "PRESETS",
     "BoxFormat",
     "Detections",
@@ -28,16 +31,21 @@ __all__ = [
     "Semantics",
     "Share",
     "Shift",
+    "Suppression",
+    "TopKParams",
     "Verdict",
     "area_code",
+    "best",
     "by_score",
     "columns",
     "faults",
     "greedy_nms",
     "iou",
+    "kind_of",
     "numbers",
     "outside",
     "preset",
     "psrr_nms",
     "rational",
+    "suppression_of",
 ]

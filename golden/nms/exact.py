@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from roundel.golden.nms.detections import areas
 from roundel.golden.nms.format import BoxFormat, Verdict, rational
 from roundel.golden.nms.greedy import GreedyParams
-from roundel.golden.parameters import Params, check_bool, check_integer
+from roundel.golden.nms.topk import MAX_CANDIDATES, TopKParams, best, check_method
+from roundel.golden.parameters import Params, check_bool, check_integer, plain
 from roundel.golden.rounding import Ints
 
 CODE_WIDTH = 6  # bits of each code of a box
 AREA_FRACTION = 2  # fraction bits of the logarithm of an area
-DIGIT_WIDTH = 8  # most bits of a digit of the scores
 SLOTS = (16, 32, 64, 128)
 
 
@@ -30,12 +30,17 @@ class ExactParams(Params):
     threshold
         Largest IoU that two kept boxes of a class may have, 0 to 1. [R] The hardware takes it as the nearest fraction
         with a denominator up to 256.
+    method
+        `exact`.
     class_agnostic
         Whether boxes of different classes suppress each other.
     max_detections
         Most boxes kept of an image, the best ones, 1 to `capacity`; None: all.
     capacity
-        Boxes of an image that the unit holds, 1 to 65536.
+        Boxes of an image that take part, 1 to 65536.
+    candidates
+        Boxes that an image may send, `capacity` to 2**24: the `capacity` best of them take part. None: as many as
+        `capacity`. Boxes beyond them are dropped and reported.
     comparators
         Kept boxes that a box is compared with in a cycle, 4 or 8.
     slots
@@ -48,20 +53,26 @@ class ExactParams(Params):
         A parameter of the wrong kind or out of range; the message echoes it.
     """
 
+    METHOD: ClassVar[str] = "exact"
     lanes: ClassVar[int] = 1
     """Boxes of a beat."""
 
     format: BoxFormat = field(default_factory=BoxFormat)
+    method: str = METHOD
     threshold: float = 0.5
     class_agnostic: bool = False
     max_detections: int | None = None
     capacity: int = 1024
+    candidates: int | None = None
     comparators: int = 4
     slots: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_method(self.METHOD, self.method)
         _ = self.greedy  # checks format, threshold and capacity
+        if self.candidates is not None:
+            check_integer("candidates", self.candidates, self.capacity, MAX_CANDIDATES)
         check_bool("class_agnostic", self.class_agnostic)
         if self.max_detections is not None:
             check_integer("max_detections", self.max_detections, 1, self.capacity)
@@ -77,17 +88,20 @@ class ExactParams(Params):
         """The GreedyNMS that keeps the same boxes, of one class and without `max_detections`."""
         return GreedyParams(format=self.format, threshold=self.threshold, capacity=self.capacity)
 
+    @cached_property
+    def top(self) -> TopKParams:
+        """The unit that sorts the boxes which take part."""
+        return TopKParams(format=self.format, capacity=self.capacity, candidates=self.candidates or self.capacity)
+
     @property
     def index_width(self) -> int:
         """Bits of the index of a box within its image."""
-        return self.greedy.index_width
+        return self.top.index_width
 
     @property
     def digits(self) -> tuple[int, ...]:
         """Bits of the digits by which scores are sorted, the lowest first."""
-        width = self.format.score_width
-        count = -(-width // DIGIT_WIDTH)
-        return tuple((width + place) // count for place in range(count))
+        return self.top.digits
 
     @cached_property
     def code_weights(self) -> tuple[int, int, int]:
@@ -125,10 +139,20 @@ class ExactParams(Params):
     def compute(self, boxes: Ints, scores: Ints, labels: Ints, present: NDArray[np.bool_] | None = None) -> Verdict:
         """Suppress the boxes of an image, given as for `NmsParams.compute`; the best kept box comes first."""
         one = np.zeros(len(labels), np.int64)
-        taking, malformed, overflow = self.format.sift(boxes, labels, present, self.capacity)
+        taking, malformed, overflow = self.format.sift(boxes, labels, present, self.top.candidates)
+        taking = taking[best(scores[taking], self.capacity)]
         groups = (one if self.class_agnostic else labels)[taking]
         kept = self.greedy.survivors(self.format.corners(boxes)[taking], scores[taking], groups)
         return Verdict(kept=taking[kept[: self.max_detections]], malformed=malformed, overflow=overflow)
+
+    def contract(self) -> dict[str, Any]:
+        """Return all that decides which boxes are kept, as plain values."""
+        return self.top.contract() | {
+            "method": self.method,
+            "threshold": plain(rational(self.threshold)),
+            "class_agnostic": self.class_agnostic,
+            "max_detections": self.max_detections,
+        }
 
     def codes(self, corners: Ints) -> Ints:
         """Low and high code along x, the same along y, code of the area: (n, 5), of corners (n, 4).

@@ -18,6 +18,7 @@ from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints
 from roundel.hw.emit import to_verilog
 from roundel.hw.mac import MacArray
+from roundel.hw.units import unit_of
 from roundel.sim.stimuli import BoxImage, image_of
 from roundel.synth.analysis import Energy
 from roundel.synth.cells import read_library
@@ -112,7 +113,7 @@ def cost_jobs(stimulus: Stimulus, cells: Path) -> dict[str, Job]:
         jobs["activation"] = lambda: measure_activation(circuit, cells, source=source, columns={})
     if params.nms is not None and len(stimulus.boxes) > 1:
         nms, stream = params.nms, BoxStream(source=source, images=box_images(params, stimulus.boxes))
-        jobs["nms"] = lambda: measure_nms("nms", nms, cells, stream)
+        jobs["nms"] = lambda: measure_nms(unit_of(nms), nms, cells, stream)
     return {name: Job(name=f"{name} on {cells.stem}", measure=make) for name, make in jobs.items()}
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from roundel.golden.errors import InputError
+from roundel.golden.nms import kind_of
 from roundel.golden.parameters import Params, plain
 from roundel.hw.units import UNITS, Unit
 
@@ -99,7 +100,12 @@ def _named(unit: Unit, name: str) -> Mapping[str, Any]:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with what `over` says, also inside of parameter objects that both speak of."""
+    """Return `base` with what `over` says, also inside of parameter objects that both speak of.
+
+    Of a suppression unit with another method, what only the method before has is left out.
+    """
+    if "method" in over:
+        base = {name: value for name, value in base.items() if name in _fields(kind_of(over["method"]))}
     return {
         **base,
         **{
@@ -112,7 +118,9 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields(owner: Any) -> dict[str, Any]:
-    return {field.name: field for field in dataclasses.fields(owner)}
+    """Return the fields of a class, or of any of several."""
+    owners = owner if isinstance(owner, tuple) else (owner,)
+    return {field.name: field for one in owners for field in dataclasses.fields(one)}
 
 
 def _check_key(unit: Unit, owner: Any, key: str, name: str) -> None:
@@ -126,20 +134,20 @@ def _check_inner(unit: Unit, owner: Any, keywords: Mapping[str, Any], prefix: st
         kind, key = _parameters(_fields(owner)[name].type), prefix + name
         if isinstance(value, dict):
             _check_inner(unit, kind, value, f"{key}.")
-        elif dataclasses.is_dataclass(kind) and value is not None:
+        elif isinstance(kind, tuple) and value is not None:
             keys = ", ".join(f"{key}.{inner}" for inner in _fields(kind))
             raise InputError(f"unit {unit.name}: {key} is no single value: set {keys}")
 
 
 def _parameters(kind: Any) -> Any:
-    """Return the type of a parameter; of `X | None` it is X, if that is a parameter object."""
-    return next(filter(dataclasses.is_dataclass, get_args(kind)), kind)
+    """Return the type of a parameter; of a parameter object, or of several kinds of them, a tuple of its classes."""
+    return tuple(filter(dataclasses.is_dataclass, (*get_args(kind), kind))) or kind
 
 
 def _inner(unit: Unit, owner: Any, key: str, name: str) -> Any:
     _check_key(unit, owner, key, name)
     kind = _parameters(_fields(owner)[name].type)
-    if not dataclasses.is_dataclass(kind):
+    if not isinstance(kind, tuple):
         raise InputError(f"unit {unit.name}: {name!r} in {key!r} has no parameters of its own")
     return kind
 

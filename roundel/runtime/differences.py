@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from roundel.compiler import Compiled
 from roundel.golden.engine import RECORD
 from roundel.golden.head import Boxes
-from roundel.golden.nms import NmsParams
+from roundel.golden.nms import Suppression
 from roundel.golden.rounding import Ints
 from roundel.runtime.frames import Frame
 
@@ -92,7 +92,7 @@ def difference(image: int, tensor: str, rtl: NDArray[Any], golden: NDArray[Any])
     )  # fmt: skip
 
 
-def golden_records(nms: NmsParams, boxes: Boxes) -> Ints:
+def golden_records(nms: Suppression, boxes: Boxes) -> Ints:
     """Return an image's records, (boxes kept, fields of `RECORD`), by the NMS's own golden model, without a program."""
     kept = nms.compute(*boxes).kept
     columns = boxes.boxes[kept], boxes.scores[kept, None], boxes.labels[kept, None], np.asarray(kept)[:, None]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from roundel.golden.nms import ExactParams, GreedyParams, NmsParams
+from roundel.golden.nms import ExactParams, GreedyParams, Suppression, TopKParams
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import UNITS
 from roundel.sim.nms_run import save_images
@@ -25,7 +25,7 @@ GATES = 30_000
 MEMORIES = {"buffer": "boxes", "scan": "boxes", "sort": "boxes", "passes": "boxes", "pass": "windows"}
 """What a memory is for, by a word of its name; all others are queues."""
 
-Params = NmsParams | GreedyParams | ExactParams
+Params = Suppression | GreedyParams
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +66,7 @@ def measure_nms(unit: str, params: Params, cells: Path, stream: BoxStream) -> di
     Parameters
     ----------
     unit, params
-        `nms`, `exact_nms` or `greedy_nms`.
+        `nms`, `exact_nms`, `topk` or `greedy_nms`.
     cells
         Liberty file.
     stream
@@ -117,6 +117,8 @@ def nms_scheme(params: Params) -> str:
     """Name a row of the report: method, cascade or parallel, lanes or comparators."""
     if isinstance(params, ExactParams):
         return f"exact, {params.comparators} comparators"
+    if isinstance(params, TopKParams):
+        return f"{params.capacity} best"
     lanes = f"{params.lanes} lane{'s' if params.lanes > 1 else ''}"
     if isinstance(params, GreedyParams):
         return f"greedy, {lanes}"

@@ -11,7 +11,7 @@ from roundel.golden.engine import EngineParams
 from roundel.golden.formats import Format
 from roundel.golden.head import HeadParams
 from roundel.golden.mac import MacParams, SparseMacParams
-from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, PsrrParams, preset
+from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, PsrrParams, TopKParams, preset
 from roundel.golden.opq import OpqParams
 from roundel.golden.requant import RequantParams
 
@@ -95,6 +95,9 @@ RANGES = [
     Range(GreedyParams, "capacity", 1, 65536),
     Range(ExactParams, "capacity", 1, 65536),
     Range(ExactParams, "max_detections", 1, 1024),
+    Range(ExactParams, "candidates", 1024, 1 << 24),
+    Range(TopKParams, "capacity", 1, 65536),
+    Range(TopKParams, "candidates", 300, 1 << 24),
     Range(GreedyParams, "lanes", 1, 4),
     Range(NmsParams, "capacity", 1, 65536),
     Range(NmsParams, "banks", 2, 8),
@@ -298,7 +301,7 @@ def test_parameters_that_just_fit_together(kind, given):
             | {"structure": "product", "scheme": "shift", "rounding": "half_up", "memory": 131072, "banks": 4}
             | {"bus": 64, "burst": 16, "outstanding": 4, "fifo": 64, "packing": "mask", "weight_width": 8, "slices": 1}
             | {"scales": True, "act_lanes": 0, "act_fifo": 0, "gates": False, "sums": False, "heads": []}
-            | {"nms": None},
+            | {"places": False, "nms": None},
         ),
         (
             BoxFormat(),
@@ -308,7 +311,7 @@ def test_parameters_that_just_fit_together(kind, given):
         (
             ExactParams(),
             {"format": BoxFormat().as_dict(), "threshold": 0.5, "class_agnostic": False, "max_detections": None}
-            | {"capacity": 1024, "comparators": 4, "slots": 64},
+            | {"method": "exact", "capacity": 1024, "candidates": None, "comparators": 4, "slots": 64},
         ),
         (
             NmsParams(),

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream
 
 from roundel.golden.engine import Opcode
 from roundel.golden.head import MAX_STRIDE, SHIFTS
-from roundel.golden.nms import BoxFormat, NmsParams
+from roundel.golden.nms import BoxFormat, Suppression
 from roundel.hw.engine.boxes.best import SIDES, location_layout
 from roundel.hw.engine.ports import descriptor_layout
 from roundel.hw.lib import Component, In, Out, named
@@ -27,7 +27,7 @@ class BoxCorners(Component):
         Of the NMS unit, whose format tells units, image and scores.
     """
 
-    def __init__(self, params: NmsParams):
+    def __init__(self, params: Suppression):
         self.format: BoxFormat = params.format
         super().__init__(
             start=In(1, "A scale begins."),

@@ -6,7 +6,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import RECORD, TERMINATOR, EngineParams
-from roundel.golden.nms import NmsParams
+from roundel.golden.nms import Suppression
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS
 from roundel.hw.lib import Component, In, Out
@@ -26,7 +26,7 @@ class BoxRecords(Component):
         Of its NMS unit.
     """
 
-    def __init__(self, params: EngineParams, nms: NmsParams):
+    def __init__(self, params: EngineParams, nms: Suppression):
         self.params = params
         super().__init__(
             start=In(1, "An image begins."),

@@ -1,12 +1,13 @@
 """BOXES: from the maps of a detector head to the boxes kept, in the outer memory."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode, Region
 from roundel.golden.errors import InputError
+from roundel.golden.nms import ExactParams, NmsParams, Suppression, TopKParams
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.boxes.best import BestClass
 from roundel.hw.engine.boxes.corners import BoxCorners
@@ -14,7 +15,17 @@ from roundel.hw.engine.boxes.records import BoxRecords
 from roundel.hw.engine.boxes.words import BoxWords
 from roundel.hw.engine.ports import OUTER_ADDRESS, read_port, unit_port
 from roundel.hw.lib import Component, In, Out, named, select
-from roundel.hw.nms import Nms
+from roundel.hw.nms import ExactNms, Nms
+
+Suppressor: TypeAlias = Nms | ExactNms
+
+
+def suppressor(params: Suppression) -> Suppressor:
+    """Return the unit that has these parameters."""
+    if isinstance(params, NmsParams):
+        return Nms(params)
+    assert isinstance(params, ExactParams)
+    return ExactNms(params)
 
 
 class Boxes(Component):
@@ -35,6 +46,8 @@ class Boxes(Component):
         if params.heads:
             known = ", ".join(params.heads)
             raise InputError(f"heads: expected none, as hardware decodes the plain head alone so far, not {known}")
+        if params.places or isinstance(params.nms, TopKParams) or getattr(params.nms, "candidates", None):
+            raise InputError("nms: hardware has no top-k so far, and no places in records")
         self.params, self.nms = params, params.nms
         super().__init__(
             unit=In(
@@ -56,7 +69,7 @@ class Boxes(Component):
         m.submodules.words = words = BoxWords(self.params)
         m.submodules.best = best = BestClass(self.params)
         m.submodules.corners = corners = BoxCorners(self.nms)
-        m.submodules.nms = nms = Nms(self.nms)
+        m.submodules.nms = nms = suppressor(self.nms)
         m.submodules.records = records = BoxRecords(self.params, self.nms)
         wiring.connect(m, words.memory, wiring.flipped(self.memory))
         wiring.connect(m, words.words, best.words)
@@ -74,7 +87,7 @@ class Boxes(Component):
         self._image(m, corners, nms, records)
         return m
 
-    def _image(self, m: Module, corners: BoxCorners, nms: Nms, records: BoxRecords) -> None:
+    def _image(self, m: Module, corners: BoxCorners, nms: Suppressor, records: BoxRecords) -> None:
         """Boxes go to the NMS unit; behind those of the last scale an empty place, which ends the image."""
         unit, ended, begins = self.unit, Signal(), Signal()
         box, place = corners.boxes, nms.inputs.p.boxes[0]

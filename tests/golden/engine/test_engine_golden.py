@@ -73,3 +73,23 @@ def test_programs_for_another_box_unit_are_refused(change: dict[str, Any]) -> No
     with pytest.raises(ProgramError, match="program: fingerprint is ") as refusal:
         Engine(params=other, regions={Region.PROGRAM: program}).run()
     assert (refusal.value.code, refusal.value.address) == (3, params.fingerprint)
+
+
+@pytest.mark.parametrize("change", [{"places": True}, {"nms": {"method": "none"}}, {"nms": {"method": "exact"}}])
+def test_programs_for_other_records_are_refused(change: dict[str, Any]) -> None:
+    """An engine whose records are others has a fingerprint of its own."""
+    params = EngineParams(**CONFIGS["tiny"])
+    other = EngineParams(**CONFIGS["tiny"] | change)
+    program = np.frombuffer(Program(fingerprint=params.fingerprint, descriptors=(END,)).pack(), np.uint8)
+    with pytest.raises(ProgramError, match="program: fingerprint is "):
+        Engine(params=other, regions={Region.PROGRAM: program}).run()
+    assert EngineParams.from_dict(other.as_dict()) == other
+
+
+def test_what_suppresses_is_checked() -> None:
+    with pytest.raises(TypeError, match="nms must be the parameters of a suppression unit or None, not 3"):
+        EngineParams(nms=3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="places must be false in an engine without nms"):
+        EngineParams(places=True)
+    with pytest.raises(ValueError, match="in the form `corners`"):
+        EngineParams(nms={"method": "none", "format": {"form": "centre"}})  # type: ignore[arg-type]

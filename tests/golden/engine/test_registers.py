@@ -2,7 +2,9 @@
 
 import struct
 
-from roundel.golden.engine import BASES, CAUSES, OFFSETS, RECORD, REGISTERS, Control, ErrorCode, Region, Status
+import numpy as np
+
+from roundel.golden.engine import BASES, CAUSES, OFFSETS, PLACE, RECORD, REGISTERS, Control, ErrorCode, Region, Status
 from roundel.hw.axi.registers import check_table
 
 
@@ -52,3 +54,14 @@ def test_a_record_byte_by_byte():
     assert packed == struct.pack("<6HI", 1, 0x203, 4, 0xFFFF, 6, 7, 0x08090A0B)
     assert list(RECORD.unpack(packed + RECORD.pack(label=9))) == [values, dict.fromkeys(values, 0) | {"label": 9}]
     assert RECORD.size == 16
+
+
+def test_a_place_bit_by_bit():
+    """Prior, column, row and scale from the lowest bit on; what does not fit gets lost, and nothing else changes."""
+    numbers = {"prior": 8, "column": 4095, "row": 1, "scale": 3}
+    packed = PLACE.pack(**{name: np.array([number, 0]) for name, number in numbers.items()})
+    assert packed.tolist() == [3 << 28 | 1 << 16 | 4095 << 4 | 8, 0]
+    assert {name: values[0] for name, values in PLACE.unpack(packed).items()} == numbers
+    beyond = PLACE.pack(prior=np.array([16]), column=np.array([0]), row=np.array([4096]), scale=np.array([17]))
+    assert beyond.tolist() == [1 << 28]
+    assert PLACE.bits == RECORD.width("index")

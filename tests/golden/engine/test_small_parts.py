@@ -5,12 +5,14 @@ import struct
 import numpy as np
 import pytest
 
-from roundel.golden.engine import Descriptor, EngineFault, ErrorCode, Opcode, Region
-from roundel.golden.engine.boxes import Scale
+from roundel.golden.engine import RECORD, Descriptor, EngineFault, EngineParams, ErrorCode, Opcode, Region
+from roundel.golden.engine.boxes import Scale, records
 from roundel.golden.engine.fields import Item, field_limits, positions
 from roundel.golden.engine.outer import OuterMemory
 from roundel.golden.engine.program import lower_bits
 from roundel.golden.engine.registers import RecordLayout
+
+FORM = {"width": 40, "height": 28, "fraction": 2, "score_width": 8, "classes": 2}
 
 
 def test_records_of_fields_of_all_sizes():
@@ -58,6 +60,27 @@ def test_the_tensors_of_a_head(lanes, classes, signed, seed):
     distances = [[[byte(7 + y * 3 + x, side, not signed) for side in range(4)] for x in range(3)] for y in range(2)]
     assert scale.cls.tolist() == logits
     assert scale.box.tolist() == distances
+
+
+@pytest.mark.parametrize("places", [False, True])
+def test_records_say_the_number_or_the_place_of_a_box(places, seed):
+    """Every location of the first scale has a box, and one of the second: numbers count through both."""
+    params = EngineParams(lanes=4, columns=4, places=places, nms={"method": "none", "capacity": 30, "format": FORM})
+    memory = np.full(1024, 3, np.uint8)
+    memory[:4] = 50, 60, 0, 0  # of the first location of both scales
+    common = {"classes": 2, "cls": 0, "box": 100, "cls_signed": 1, "shift": 0}
+    rows = [{"width": 3, "height": 2, "stride": 3, "threshold": 3}, {"width": 2, "height": 3, "stride": 3}]
+    rows[1] |= {"threshold": 55}
+    scales = [Scale.of(Descriptor(opcode=Opcode.BOXES, values=common | row), memory, 4) for row in rows]
+    data, count, dropped = records(params, scales)
+    found = list(RECORD.unpack(data))
+    indices = [row["index"] for row in found[:-1]]
+    ranks = sorted(range(7), key=lambda n: (-([60] + [3] * 5 + [60])[n], n))
+    scale_row_column = [(0, n // 3, n % 3) for n in range(6)] + [(1, 0, 0)]
+    assert indices == [
+        s << 28 | r << 16 | c << 4 if places else n for n, (s, r, c) in ((n, scale_row_column[n]) for n in ranks)
+    ]
+    assert (count, dropped) == (7, False)
 
 
 def test_a_fault_says_where():

@@ -14,6 +14,7 @@ from roundel.generator.board import build_board
 from roundel.generator.files import bus_interfaces
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import InputError
+from roundel.golden.nms import ExactParams, NmsParams, TopKParams
 from roundel.golden.requant import RequantParams
 from roundel.hw.emit import ports, to_verilog
 from roundel.hw.units import UNITS
@@ -110,6 +111,37 @@ def test_an_engine_begins_with_a_preset():
     assert found == EngineParams(**{**small, "nms": {**small["nms"], "capacity": 64}, "burst": 8})
     without = EngineParams(**parse_settings(UNITS["engine"], ["nms=null", "config=small"]))
     assert without == EngineParams(**{**small, "nms": None})
+
+
+@pytest.mark.parametrize(
+    ("pairs", "nms"),
+    [
+        (["nms.method=none", "nms.capacity=20"], TopKParams(format=CONFIGS["small"]["nms"]["format"], capacity=20)),
+        (
+            ["nms.method=exact", "nms.candidates=3000", "nms.format.classes=3"],
+            ExactParams(format=CONFIGS["small"]["nms"]["format"] | {"classes": 3}, capacity=256, candidates=3000),
+        ),
+        (["nms.method=psrr"], NmsParams(**CONFIGS["small"]["nms"] | {"method": "psrr"})),
+    ],
+)
+def test_the_method_tells_the_kind_of_suppression(pairs, nms):
+    """What only the configuration's own kind has is left out; what both have stays."""
+    found = EngineParams(**parse_settings(UNITS["engine"], ["config=small", *pairs]))
+    assert found.nms == nms
+
+
+@pytest.mark.parametrize(
+    ("pairs", "text"),
+    [
+        (["nms.method=best"], "unit engine: method must be one of .*exact, none, not 'best'"),
+        (["nms.method=none", "nms.guard=0.3"], "unit engine: guard is no parameter of method 'none'"),
+        (["nms.candidates=30"], "unit engine: candidates is no parameter of method 'guarded'"),
+        (["nms.bananas=30"], "has no parameter 'nms.bananas'"),
+    ],
+)
+def test_parameters_of_another_method_are_refused(pairs, text):
+    with pytest.raises(InputError, match=text):
+        parse_settings(UNITS["engine"], ["config=small", *pairs])
 
 
 @pytest.mark.parametrize("areas", ["4096,16384", "[4096, 16384]", "(4096,16384,)"])
