@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from roundel.inspection import Inspection as Inspection
     from roundel.inspection import inspect as inspect
     from roundel.runtime import EngineProgram as EngineProgram
+    from roundel.runtime import Pictures as Pictures
     from roundel.runtime import Run as Run
     from roundel.runtime import Verification as Verification
     from roundel.runtime import compile as compile
@@ -50,7 +51,7 @@ _HOMES = {
     "golden.engine": ("EngineParams",),
     "golden.errors": ("InputError", "MismatchError", "ToolError"),
     "inspection": ("Inspection", "inspect"),
-    "runtime": ("EngineProgram", "Run", "Verification", "compile", "run", "verify"),
+    "runtime": ("EngineProgram", "Pictures", "Run", "Verification", "compile", "run", "verify"),
     "scales": ("Advised", "advise"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -69,6 +70,7 @@ __all__ = [
     "Inspection",
     "MismatchError",
     "NmsResult",
+    "Pictures",
     "Run",
     "ToolError",
     "Verification",

@@ -29,7 +29,7 @@ COMMANDS = {
     "generate": "Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.",
     "inspect": "Tell what is in a network, what runs on the engine, and all that blocks: inspect.json, inspect.svg.",
     "nms": "Suppress scored boxes, and list the rows of the file that are kept.",
-    "run": "Run a compressed network bit-exactly: outputs.npz, run.json and, of a detector, boxes.npz.",
+    "run": "Run a compressed network bit-exactly: outputs.npz, run.json, of a detector boxes and pictures.",
     "units": "List the units, their parameters and their named configurations.",
     "verify": "Check RTL against the golden models, with cocotb benches under Verilator.",
 }

@@ -1,7 +1,7 @@
 """The float network: nodes, normal form, weights; knows no ONNX."""
 
 from roundel.graph.activation import ACTIVATIONS, Activation
-from roundel.graph.archives import read_npz
+from roundel.graph.archives import MAX_NPZ, read_npz
 from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
 from roundel.graph.formula import OPERATIONS, Formula, FormulaStep, formula_of
 from roundel.graph.functions import Pointwise, PRelu, function_nodes, function_of, known, why_not
@@ -35,6 +35,7 @@ __all__ = [
     "ACTIVATIONS",
     "AT_ONCE",
     "ELEMENTWISE",
+    "MAX_NPZ",
     "MOVERS",
     "OPERATIONS",
     "ROUNDINGS",

@@ -6,6 +6,7 @@ from roundel.runtime.differences import Difference, golden_records, record_diffe
 from roundel.runtime.engine_source import ChosenEngine, EngineSource, engine_choice, read_engine
 from roundel.runtime.frames import Frame, batches, run_frames
 from roundel.runtime.outcome import Run, run
+from roundel.runtime.pictures import Pictures
 from roundel.runtime.program import EngineProgram, compile
 from roundel.runtime.proof import PROVERS
 from roundel.runtime.verification import Verification, verify
@@ -18,6 +19,7 @@ __all__ = [
     "EngineSource",
     "FloatRow",
     "Frame",
+    "Pictures",
     "Run",
     "Verification",
     "batches",

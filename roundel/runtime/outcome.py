@@ -21,6 +21,8 @@ from roundel.processes import cache_root
 from roundel.runtime.chained import ChainedRun, run_chain
 from roundel.runtime.engine_source import EngineSource, engine_choice
 from roundel.runtime.execution import Execution, Request, run_golden, run_rtl
+from roundel.runtime.found import PICTURES, draw_found, found_rows, found_tables, in_pictures
+from roundel.runtime.pictures import Pictures, Prepared
 from roundel.runtime.program import BINARY, EngineProgram
 from roundel.runtime.report import boxes, float_note, real_results, report, summary, tables
 from roundel.runtime.source import Source, network_source
@@ -43,7 +45,8 @@ class Run(Result):
         of the network's outputs.
     boxes
         Boxes of a detector: `boxes` (n, 4) in pixels, `scores`, `probabilities`, `classes` and `image_ids` (n,); None
-        without one. Scores are the box unit's integers, or where it does not decode them logits or probabilities.
+        without one. Scores are the box unit's integers, or where it does not decode them logits or probabilities. Of
+        pictures the pixels are those of each picture.
     figures
         Accuracy, differences from golden, cycles: what `run.json` holds.
     notes
@@ -73,15 +76,16 @@ class Run(Result):
         return self.figures
 
     def tables(self) -> Iterable[Grid]:
-        """Give the cycles of each layer on RTL, and the comparison with the float network if there is one."""
-        return tables(self.figures)
+        """Give the cycles of each layer on RTL, the comparison with the float network, and the boxes in pictures."""
+        yield from tables(self.figures)
+        yield from found_tables(self.figures.get(PICTURES, ()))
 
     def lines(self) -> Iterable[str]:
         """Give the shapes of the results, the boxes, the accuracy, and whether RTL equals golden."""
         return summary(self.figures)
 
     def write(self, folder: Path) -> None:
-        """Write `outputs.npz`, `run.json` and, of a detector, `boxes.npz`.
+        """Write `outputs.npz`, `run.json` and, of a detector, `boxes.npz`; of pictures also these with their boxes.
 
         `outputs.npz` holds each result twice: `NAME`, integers with the channel last, and `NAME.real`. What the host
         computes is there as `NAME.real`.
@@ -93,6 +97,8 @@ class Run(Result):
         _write_npz(folder / OUTPUTS, arrays)
         if self.boxes is not None:
             _write_npz(folder / BOXES, self.boxes)
+        if PICTURES in self.figures:
+            draw_found(folder / PICTURES, self.figures[PICTURES])
         write_json(folder / FIGURES, self.figures)
 
     @classmethod
@@ -129,7 +135,7 @@ class Run(Result):
 
 def run(
     network: str | Path | CompressedNetwork | EngineProgram,
-    images: ImageSource,
+    images: ImageSource | Pictures,
     *,
     on: str = "golden",
     engine: EngineSource | None = None,
@@ -145,7 +151,8 @@ def run(
     network
         A compressed network, a program, or the folder that either was saved to.
     images
-        The path of an `.npz` file with `images`, and `labels` if there are any, or arrays.
+        The path of an `.npz` file with `images`, and `labels` if there are any, or arrays; or `roundel.Pictures`, files
+        such as PNG and JPEG of any size.
     on
         `golden`: NumPy, integers only. `rtl`: the engine's RTL under Verilator, every value of every layer compared
         with golden.
@@ -200,14 +207,31 @@ def run(
     chosen = engine_choice(base or "small" if engine is None else engine, base)
     source = _source(network)
     detector = detector or source.head
+    prepared = None
+    if isinstance(images, Pictures):
+        prepared = images.prepared(source.image_shape, source.image_calibration, count)
+        images = prepared.images
     taken = read_images(images, source.image_shape).first(count)
 
     def execute(request: Request) -> Execution:
         return run_golden(request) if on == "golden" else run_rtl(request, chosen, progress)
 
     if source.chain is not None:
-        return _chained_outcome(run_chain(source, taken, detector, original, execute))
-    return _outcome(execute(_with_original(Request(source=source, images=taken, detector=detector), original)))
+        made = _chained_outcome(run_chain(source, taken, detector, original, execute))
+    else:
+        made = _outcome(execute(_with_original(Request(source=source, images=taken, detector=detector), original)))
+    return made if prepared is None else _in_pictures(made, prepared, detector)
+
+
+def _in_pictures(made: Run, prepared: Prepared, detector: Detector | None) -> Run:
+    """Return a run with its boxes in pixels of the pictures."""
+    figures = made.figures | {"scaling": prepared.note}
+    if made.boxes is None or detector is None:
+        return replace(made, figures=figures)
+    kept = in_pictures(made.boxes, prepared)
+    rows = found_rows(kept, prepared, detector.classes)
+    figures |= {"boxes": [len(row["boxes"]) for row in rows], PICTURES: rows}
+    return replace(made, boxes=kept, figures=figures)
 
 
 def _with_original(request: Request, original: Model | Graph | None) -> Request:

@@ -128,6 +128,8 @@ def _chain_cells(row: Mapping[str, Any]) -> list[str]:
 
 def summary(figures: Mapping[str, Any]) -> Iterator[str]:
     """Give what a person wants to know of `report`, one line each."""
+    if "scaling" in figures:
+        yield figures["scaling"]
     for name, shape in (figures["results"] | figures.get("outputs", {})).items():
         yield f"{name}: {shape}"
     if "parts" in figures:

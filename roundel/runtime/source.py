@@ -63,6 +63,14 @@ class Source:
         return replace(self, chain=None, others={}) if place == MAIN else self.others[place]
 
     @property
+    def image_calibration(self) -> ImageStatistics | None:
+        """Figures of the calibration images of the whole network, where the engine reads images."""
+        if self.chain is None:
+            return self.calibration
+        readers = [part.file for part in self.chain.engine if part.inputs[0] == self.chain.source]
+        return self.part(readers[0]).calibration if readers else None
+
+    @property
     def engine_shape(self) -> Shape:
         """Shape of an image as the engine holds it: (rows, columns, channels) or (features,)."""
         return channels_last(self.shape)
