@@ -62,7 +62,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/file_tables.py
 
 rtl: $(BASE) ## Verilog and manifest of every unit: build/rtl/UNIT
-	for unit in requant activation mac nms exact_nms greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
+	for unit in requant activation mac nms exact_nms topk greedy_nms decoder sparse_mac; do $(BIN)/roundel generate $$unit -o $(OUT)/rtl/$$unit || exit; done
 	$(BIN)/roundel generate engine --set config=small -o $(OUT)/rtl/engine
 
 bench: $(DEV) ## work per cycle, speed, average precision: build/bench/bench.json

@@ -217,8 +217,32 @@ EXACT_CONFIGS: dict[str, dict[str, Any]] = {
     },
     "2x2_single_box": {"format": {"width": 2, "height": 2, "score_width": 1, "classes": 1}, "capacity": 1},
     "4096_square": {"format": {"width": 4096, "height": 4096, "fraction": 1, "score_width": 32}, "capacity": 50},
+    "best_of_many_tagged": {"format": _SMALL, "capacity": 40, "candidates": 10000, "slots": 16, "tag_width": 32},
+    "best_of_many_8_bits_three_best": {
+        "format": _SMALL | {"score_width": 8},
+        "capacity": 21,
+        "candidates": 500,
+        "max_detections": 3,
+    },
 }
-"""One to four digits, both forms, thresholds from any overlap to none, few slots and many passes, the best ten."""
+"""One to four digits, both forms, thresholds from any overlap to none, few slots and many passes, the best of many."""
+
+
+TOPK_CONFIGS: dict[str, dict[str, Any]] = {
+    "640x640_300_best": {},
+    "200x120_8_bits": {"format": _SMALL | {"score_width": 8}, "capacity": 40},
+    "single_best": {"format": _SMALL, "capacity": 1},
+    "all_that_may_come": {"format": _SMALL, "capacity": 64, "candidates": 64},
+    "three_digits_centre_tagged": {
+        "format": _SMALL | {"fraction": 1, "form": "centre", "score_width": 20},
+        "capacity": 33,
+        "candidates": 500,
+        "tag_width": 24,
+    },
+    "single_bit_one_more": {"format": _SMALL | {"score_width": 1}, "capacity": 32, "candidates": 33},
+    "4096_square": {"format": {"width": 4096, "height": 4096, "fraction": 1, "score_width": 32}, "capacity": 20},
+}
+"""One to four digits, one box kept and many, both forms, with tags and without, no room and much beyond."""
 
 
 GREEDY_CONFIGS: dict[str, dict[str, Any]] = {

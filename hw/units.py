@@ -11,7 +11,7 @@ from roundel.golden.activation import ActivationParams
 from roundel.golden.codec import DecoderParams
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.mac import MacParams, SparseMacParams
-from roundel.golden.nms import ExactParams, GreedyParams, NmsParams
+from roundel.golden.nms import ExactParams, GreedyParams, NmsParams, TopKParams
 from roundel.golden.parameters import Params
 from roundel.golden.requant import RequantParams
 from roundel.hw.activation import Activation
@@ -24,12 +24,13 @@ from roundel.hw.configs import (
     MAC_CONFIGS,
     NMS_CONFIGS,
     SPARSE_MAC_CONFIGS,
+    TOPK_CONFIGS,
     requant_configs,
 )
 from roundel.hw.decoder import Decoder
 from roundel.hw.engine import Engine
 from roundel.hw.mac import MacArray, SparseMac
-from roundel.hw.nms import ExactNms, GreedyNms, Nms
+from roundel.hw.nms import ExactNms, GreedyNms, Nms, TopK
 from roundel.hw.requant import Requantizer
 
 
@@ -92,6 +93,13 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 params=ExactParams,
                 component=ExactNms,
                 configs=MappingProxyType(EXACT_CONFIGS),
+            ),
+            Unit(
+                name="topk",
+                summary="top-k: the best boxes of an image by their scores, for detectors that need no suppression",
+                params=TopKParams,
+                component=TopK,
+                configs=MappingProxyType(TOPK_CONFIGS),
             ),
             Unit(
                 name="greedy_nms",

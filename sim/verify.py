@@ -21,7 +21,7 @@ BENCHES: Mapping[str, str] = MappingProxyType(
     {
         name: f"roundel.sim.benches.tb_{name}"
         for name in (
-            *("requant", "activation", "mac", "nms", "exact_nms", "greedy_nms"),
+            *("requant", "activation", "mac", "nms", "exact_nms", "topk", "greedy_nms"),
             *("decoder", "sparse_mac", "engine"),
         )
     }

@@ -186,6 +186,8 @@ class EngineParams(Params):
             return
         if self.nms.lanes != 1 or self.nms.format.form is not Form.CORNERS:
             raise ValueError("nms must take one box a beat (lanes=1) in the form `corners`")
+        if getattr(self.nms, "tag_width", 0):
+            raise ValueError("nms.tag_width must be 0 in an engine, whose `places` are the tags")
         widest = RECORD.width("x1")
         if self.nms.format.coordinate_width > widest:
             raise ValueError(f"nms must have coordinates of at most {widest} bits, those of a record")

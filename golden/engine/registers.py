@@ -250,6 +250,10 @@ class PlaceLayout:
         """Bits of all fields."""
         return sum(item.bits for item in self.items)
 
+    def width(self, name: str) -> int:
+        """Bits of a field."""
+        return next(item.bits for item in self.items if item.name == name)
+
     def pack(self, **numbers: Ints) -> Ints:
         """Put fields together, all of them given, of any one shape; of each, its upper bits get lost."""
         packed, low = np.zeros(1, np.int64), 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from roundel.golden.nms.detections import areas
 from roundel.golden.nms.format import BoxFormat, Verdict, rational
 from roundel.golden.nms.greedy import GreedyParams
-from roundel.golden.nms.topk import MAX_CANDIDATES, TopKParams, best, check_method
+from roundel.golden.nms.topk import TopKParams, best, check_method
 from roundel.golden.parameters import Params, check_bool, check_integer, plain
 from roundel.golden.rounding import Ints
 
@@ -41,6 +41,8 @@ class ExactParams(Params):
     candidates
         Boxes that an image may send, `capacity` to 2**24: the `capacity` best of them take part. None: as many as
         `capacity`. Boxes beyond them are dropped and reported.
+    tag_width
+        Bits of a tag that each box brings along, 0 to 32, and leaves with in place of its index; 0: there are no tags.
     comparators
         Kept boxes that a box is compared with in a cycle, 4 or 8.
     slots
@@ -64,15 +66,14 @@ class ExactParams(Params):
     max_detections: int | None = None
     capacity: int = 1024
     candidates: int | None = None
+    tag_width: int = 0
     comparators: int = 4
     slots: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_method(self.METHOD, self.method)
-        _ = self.greedy  # checks format, threshold and capacity
-        if self.candidates is not None:
-            check_integer("candidates", self.candidates, self.capacity, MAX_CANDIDATES)
+        _ = self.greedy, self.top  # they check what is theirs
         check_bool("class_agnostic", self.class_agnostic)
         if self.max_detections is not None:
             check_integer("max_detections", self.max_detections, 1, self.capacity)
@@ -91,7 +92,8 @@ class ExactParams(Params):
     @cached_property
     def top(self) -> TopKParams:
         """The unit that sorts the boxes which take part."""
-        return TopKParams(format=self.format, capacity=self.capacity, candidates=self.candidates or self.capacity)
+        candidates = self.capacity if self.candidates is None else self.candidates
+        return TopKParams(format=self.format, capacity=self.capacity, candidates=candidates, tag_width=self.tag_width)
 
     @property
     def index_width(self) -> int:

@@ -35,6 +35,8 @@ class TopKParams(Params):
     candidates
         Boxes that an image may send, `capacity` to 2**24. Boxes beyond them are dropped and reported. As many as
         `capacity`: the unit only sorts.
+    tag_width
+        Bits of a tag that each box brings along, 0 to 32, and leaves with in place of its index; 0: there are no tags.
 
     Raises
     ------
@@ -50,17 +52,19 @@ class TopKParams(Params):
     method: str = METHOD
     capacity: int = 300
     candidates: int = 1 << 16
+    tag_width: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_method(self.METHOD, self.method)
         check_integer("capacity", self.capacity, 1, 1 << 16)
         check_integer("candidates", self.candidates, self.capacity, MAX_CANDIDATES)
+        check_integer("tag_width", self.tag_width, 0, 32)
 
     @property
     def index_width(self) -> int:
-        """Bits of the index of a box within its image."""
-        return max(1, (self.candidates - 1).bit_length())
+        """Bits of the tag of a box, or of its index within the image."""
+        return self.tag_width or max(1, (self.candidates - 1).bit_length())
 
     @property
     def selects(self) -> bool:
@@ -94,7 +98,7 @@ class TopKParams(Params):
 
     def contract(self) -> dict[str, Any]:
         """Return all that decides which boxes are kept, as plain values."""
-        return self.as_dict()
+        return self.format.as_dict() | {name: getattr(self, name) for name in ("method", "capacity", "candidates")}
 
 
 def check_method(known: str, method: object) -> None:

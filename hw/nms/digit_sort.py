@@ -60,12 +60,14 @@ class DigitSort(Component):
         The digit: from which bit of `box.score` on, and of how many bits, 1 to 8.
     capacity
         Boxes of an image.
+    most
+        Boxes of an image that go out, the first ones; None: all.
     """
 
     LATENCY = 7
 
-    def __init__(self, box: data.StructLayout, low: int, width: int, capacity: int):
-        self.low, self.capacity, self.box = low, capacity, box
+    def __init__(self, box: data.StructLayout, low: int, width: int, capacity: int, most: int | None = None):
+        self.low, self.capacity, self.box, self.most = low, capacity, box, most
         self.bits, self.width = width, max(2, width)  # of the score; of the digit, whose bitmap has two words at least
         super().__init__(
             inputs=In(sort_stream(box), "Boxes to sort; empty beats are left out."),
@@ -129,7 +131,7 @@ class DigitSort(Component):
         listed, digit, following = Signal(), Signal(self.width), Signal()  # a list is known; one is being walked
         end, free, last, go = Signal(memories.place_width), Signal(), Signal(), Signal()
         m.d.comb += free.eq(~sink.valid | sink.ready)
-        fetched, coming = self._lists(m, memories, bank, rest, digit, listed)
+        fetched, valid = self._lists(m, memories, bank, rest, digit, listed)
 
         ready = Signal()  # the head and the end of the next list have been read
         begin = go & ~following
@@ -138,12 +140,12 @@ class DigitSort(Component):
         _read(m, memories.ends, fetched, Cat(digit, bank))
         m.d.sync += ready.eq(fetched | (ready & ~begin))
 
-        box, final = Signal.like(end), Signal.like(end)
+        box, final, reached = Signal.like(end), Signal.like(end), Const(0) if self.most is None else Signal()
         m.d.comb += [
             box.eq(Mux(following, memories.followers.read_data, memories.heads.read_data)),
             final.eq(Mux(following, end, memories.ends.read_data)),
             go.eq((following | ready) & free),
-            last.eq((box == final) & ~coming & ~listed & ~(following & ready)),
+            last.eq(reached | ((box == final) & ~(valid | rest.any()) & ~listed & ~(following & ready))),
         ]
         _read(m, memories.boxes, go, Cat(box, bank))
         _read(m, memories.followers, go, Cat(box, bank))
@@ -153,17 +155,29 @@ class DigitSort(Component):
         with m.If(free):
             m.d.sync += [sink.valid.eq(go | void), sink.p.last.eq(void | last), sink.p.empty.eq(void)]
         m.d.comb += sink.p.box.eq(memories.boxes.read_data)
+        if self.most is not None:
+            self._end(m, go, last, reached, (following, ready, listed, valid, rest))
         with m.If((go & last) | void):
             m.d.sync += idle.eq(1)
         with m.If(hand_over):
             m.d.sync += [Cat(bank, held, rest).eq(image), idle.eq(0)]
 
+    def _end(self, m: Module, go: Value, last: Value, reached: Signal, ahead: tuple[Signal, ...]) -> None:
+        """Count the boxes that go out: with the last one that may, all that was read `ahead` is forgotten."""
+        assert self.most is not None
+        count = Signal(range(max(2, self.most)))
+        m.d.comb += reached.eq(count == self.most - 1)
+        with m.If(go):
+            m.d.sync += count.eq(count + 1)
+        with m.If(go & last):
+            m.d.sync += [count.eq(0), *(signal.eq(0) for signal in ahead)]
+
     def _lists(
         self, m: Module, memories: ListMemories, bank: Value, rest: Signal, digit: Signal, listed: Signal
-    ) -> tuple[Signal, Value]:
+    ) -> tuple[Signal, Signal]:
         """Find the digits that have boxes, the highest first: `digit`, when `listed`. Words of the bitmap come ahead.
 
-        Returns a signal by which `digit` is taken, and whether more may come behind it.
+        Returns a signal by which `digit` is taken, and whether a word with more is at hand.
         """
         taken, valid, fresh, group = Signal(), Signal(), Signal(), Signal(range(max(2, memories.groups)))
         kept, word = Signal(1 << memories.low), Signal(1 << memories.low)
@@ -181,7 +195,7 @@ class DigitSort(Component):
             m.d.sync += [digit.eq(Cat(best, group)), kept.eq(left), fresh.eq(0)]
         with m.If(read):
             m.d.sync += [group.eq(wanted), fresh.eq(1), rest.bit_select(wanted, 1).eq(0)]
-        return taken, valid | rest.any()
+        return taken, valid
 
 
 def _read(m: Module, memory: TwoPortMemory, enable: Value, address: Value) -> None:

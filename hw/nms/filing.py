@@ -5,14 +5,14 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 
-from roundel.golden.nms import AREA_FRACTION, CODE_WIDTH, ExactParams
+from roundel.golden.nms import AREA_FRACTION, CODE_WIDTH, ExactParams, TopKParams
 from roundel.hw.lib import Component, In, Out, first_set, multiple, named
 from roundel.hw.nms.streams import corner_layout
 
 ENDS = ("low_x", "high_x", "low_y", "high_y")
 
 
-def ranked_layout(params: ExactParams) -> data.StructLayout:
+def ranked_layout(params: ExactParams | TopKParams) -> data.StructLayout:
     """Return a box on its way through sorting and suppression."""
     form = params.format
     widths = {"label": form.label_width, "score": form.score_width, "index": params.index_width}

@@ -15,9 +15,14 @@ def box_layout(form: BoxFormat) -> data.StructLayout:
     return data.StructLayout(numbers | {"score": form.score_width, "label": form.label_width, "empty": 1})
 
 
-def boxes_in(form: BoxFormat, lanes: int) -> stream.Signature:
-    """Boxes of an image, `lanes` a beat, lane 0 first; `last` ends the image, in a beat of empty places if need be."""
-    return stream.Signature(data.StructLayout({"boxes": data.ArrayLayout(box_layout(form), lanes), "last": 1}))
+def boxes_in(form: BoxFormat, lanes: int, tag_width: int = 0) -> stream.Signature:
+    """Boxes of an image, `lanes` a beat, lane 0 first; `last` ends the image, in a beat of empty places if need be.
+
+    With a tag, each box has it before the other fields.
+    """
+    box = box_layout(form)
+    place = data.StructLayout({"tag": tag_width} | dict(box.members)) if tag_width else box
+    return stream.Signature(data.StructLayout({"boxes": data.ArrayLayout(place, lanes), "last": 1}))
 
 
 def boxes_out(form: BoxFormat, lanes: int, index_width: int) -> stream.Signature:
@@ -76,3 +81,21 @@ class BoxCheck(Component):
         low, high = Signal(signed(width + 2), name=f"low_{axis}"), Signal(unsigned(width + 2), name=f"high_{axis}")
         m.d.comb += [low.eq((centre << 1) - size), high.eq((centre << 1) + size)]
         return low, high
+
+
+def send_kept(m: Module, form: BoxFormat, source: Any, sink: Any) -> None:
+    """Lead sorted boxes, with corners and an index, to a stream as `boxes_out` with one lane, in the form they had."""
+    box, out, corners = source.p.box, sink.p.boxes[0], source.p.box.corners
+    numbers = {name: corners[name] for name in ("x1", "y1", "x2", "y2")}
+    if form.form is Form.CENTRE:
+        numbers = {f"c{axis}": (corners[f"{axis}1"] + corners[f"{axis}2"]) >> 2 for axis in "xy"}
+        sizes = (("w", "x"), ("h", "y"))
+        numbers |= {name: (corners[f"{axis}2"] - corners[f"{axis}1"]) >> 1 for name, axis in sizes}
+    m.d.comb += [
+        sink.valid.eq(source.valid),
+        source.ready.eq(sink.ready),
+        sink.p.last.eq(source.p.last),
+        out.empty.eq(source.p.empty),
+        *(out[name].eq(box[name]) for name in ("score", "label", "index")),
+        *(out[name].eq(code) for name, code in numbers.items()),
+    ]

@@ -1,4 +1,4 @@
-"""Boxes per cycle of the exact GreedyNMS: clusters, scenes, and boxes that are as bad for it as boxes can be."""
+"""Boxes per cycle of the units that sort: the exact GreedyNMS and top-k, with images as bad for them as can be."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,8 @@ import numpy as np
 
 from roundel.detection import KINDS, scene
 from roundel.evaluation import BOXES, crowd
-from roundel.golden.nms import BoxFormat, ExactParams
+from roundel.golden.nms import BoxFormat, ExactParams, TopKParams
+from roundel.golden.rounding import Ints
 from roundel.hw.units import UNITS
 from roundel.sim.nms_run import run_images
 from roundel.sim.stimuli import BoxImage, apart, image_of, one_place
@@ -21,6 +22,8 @@ FIRINGS = {"easy": (160, 260), "crowded": (60, 100), "sloppy": (160, 260)}
 """Detections of an object, by kind of scene: more than in the scenes of accuracy, so that images have `BOXES`."""
 SCENES = 0.4  # threshold on scenes: that of the better GreedyNMS of docs/nms_accuracy.md, or as good
 USUAL = 0.5
+KEPT = 256
+FLOOD = 20  # times as many boxes as are kept
 
 Maker = Callable[[np.random.Generator, BoxFormat], BoxImage]
 
@@ -102,3 +105,45 @@ def _narrow(image: BoxImage, form: BoxFormat) -> BoxImage:
     """Scale scores to the bits of the format, in their order."""
     top = (1 << form.score_width) - 1
     return replace(image, scores=image.scores * top // max(1, int(image.scores.max())))
+
+
+Order = Callable[[np.random.Generator, Ints], Ints]
+
+ORDERS: dict[str, Order] = {
+    "any order": lambda rng, scores: rng.permutation(scores),
+    "falling": lambda rng, scores: np.sort(scores)[::-1],
+    "rising": lambda rng, scores: np.sort(scores),
+}
+"""Orders of the scores of a flood, by name; in the last one every box is better than those before."""
+FITS = "as many as are kept"
+
+
+@dataclass(frozen=True)
+class TopKRate:
+    """Boxes per cycle of images back to back."""
+
+    stimulus: str
+    score_width: int
+
+    def rows(self, seed: int) -> list[Row]:
+        """Run the images on the RTL, which keeps what golden keeps."""
+        params = TopKParams(format={"classes": 1, "score_width": self.score_width}, capacity=KEPT)  # type: ignore[arg-type]
+        rng = np.random.default_rng(seed)
+        images = [self._image(rng, params) for _ in range(IMAGES)]
+        run = run_images(UNITS["topk"], params, images, seed=seed)
+        last = run["arrivals"][run["ends"] - 1]
+        boxes = sum(len(image) for image in images[1:])
+        about = {"stimulus": self.stimulus, "score_width": self.score_width, "kept": KEPT, "seed": seed}
+        about["boxes"] = len(images[0])
+        return [row("topk.boxes_per_cycle", boxes / (last[-1] - last[0]), "boxes/cycle", about)]
+
+    def _image(self, rng: np.random.Generator, params: TopKParams) -> BoxImage:
+        count = KEPT if self.stimulus == FITS else FLOOD * KEPT
+        scores = rng.integers(0, 1 << self.score_width, count)
+        order = ORDERS.get(self.stimulus)
+        return one_place(rng, params.format, count, scores if order is None else order(rng, scores))
+
+
+def topk_variants() -> Sequence[TopKRate]:
+    """List everything that is measured of the unit."""
+    return [TopKRate(name, width) for width in SCORE_WIDTHS for name in (FITS, *ORDERS)]

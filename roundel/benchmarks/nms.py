@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from roundel.benchmarks.exact_nms import exact_variants
+from roundel.benchmarks.exact_nms import exact_variants, topk_variants
 from roundel.detection import accuracy
 from roundel.evaluation import BOXES, crowd
 from roundel.golden.nms import BoxFormat, Detections, GreedyParams, NmsParams, greedy_nms, psrr_nms
@@ -134,7 +134,15 @@ def variants() -> Sequence[Any]:
     rates = [
         NmsRate(scheme, lanes) for scheme in NAMED for lanes in (1, 2, 4) if lanes == 1 or scheme.endswith("parallel")
     ]
-    return [*rates, *exact_variants(), Classes(2), Classes(4), *map(Software, SOFTWARE_BOXES), NmsAccuracy()]
+    return [
+        *rates,
+        *exact_variants(),
+        *topk_variants(),
+        Classes(2),
+        Classes(4),
+        *map(Software, SOFTWARE_BOXES),
+        NmsAccuracy(),
+    ]
 
 
 def _compiled(detections: Detections, threshold: float) -> Callable[[], Any] | None:

@@ -16,6 +16,7 @@ _RATES = {
     "nms.speedup_over_greedy_one_image": "speed-up, one image",
 }
 _EXACT = {"exact_nms.boxes_per_cycle": "boxes per cycle", "exact_nms.kept": "kept"}
+_TOPK = {"topk.boxes_per_cycle": "boxes per cycle"}
 _SOFTWARE = {
     "software.psrr_numpy": "NumPy, us",
     "software.psrr_numpy_over_greedy_numpy": "ratio to NumPy greedy",
@@ -59,13 +60,14 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     precisions = [row for row in rows if "scene" in row["params"]]
     rates = [row for row in rows if "scheme" in row["params"] and "images" in row["params"]]
     exact = [row for row in rows if row["name"] in _EXACT]
+    best = [row for row in rows if row["name"] in _TOPK]
     software = [row for row in rows if row["name"] in _SOFTWARE]
     packed = [row for row in rows if row["name"] in _BY_ZEROS]
     search = [row for row in rows if row["name"] in _SEARCH]
     engine = [row for row in rows if row["name"] in _ENGINE]
     golden = [row for row in rows if row["name"] in _GOLDEN]
     blocks = [row for row in rows if row["name"] == _ZERO_BLOCKS]
-    shown = (precisions, rates, exact, software, packed, search, engine, golden, blocks)
+    shown = (precisions, rates, exact, best, software, packed, search, engine, golden, blocks)
     rest = [row for row in rows if not any(row in part for part in shown)]
     made = []
     if rest:
@@ -76,6 +78,8 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         made.append(_pivot(f"Suppression, images of {boxes:,} boxes", rates, ("scheme", "lanes"), _RATES))
     if exact:
         made.append(_pivot("Exact GreedyNMS", exact, ("stimulus", "score_width", "comparators"), _EXACT))
+    if best:
+        made.append(_pivot("Top-k", best, ("stimulus", "score_width", "boxes"), _TOPK))
     if software:
         made.append(_software(software))
     if search:

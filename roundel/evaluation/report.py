@@ -11,7 +11,7 @@ from roundel.evaluation.report_parts import REQUANT_FIGURES, Row, fpga_lines, li
 from roundel.ui import Grid, bars, figure, markdown_table, write_json
 
 REFERENCE_SCHEME = "shift"
-NMS_UNITS = ("nms", "exact_nms", "greedy_nms")
+NMS_UNITS = ("nms", "exact_nms", "topk", "greedy_nms")
 
 
 def write_report(rows: Sequence[Row], folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.errors import InputError
-from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, Semantics
+from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, Semantics, TopKParams
 from roundel.sim.stimuli import BoxImage, clusters
 from roundel.synth.measure import BoxStream
 
@@ -19,19 +19,21 @@ COMPARATORS = (4, 8)
 FIXED = ("method", "semantics", "lanes", "passes")
 SHARED = ("format", "capacity")  # parameters that GreedyNMS has as well
 
-Variant = tuple[str, NmsParams | GreedyParams | ExactParams]
+Variant = tuple[str, NmsParams | GreedyParams | ExactParams | TopKParams]
 
 
 def variants(common: Mapping[str, Any]) -> list[Variant]:
-    """Return unit and parameters of every row: `psrr` in both semantics and 1, 2 and 4 lanes, `guarded`, GreedyNMS.
+    """Return unit and parameters of every row.
+
+    These are `psrr` in both semantics and 1, 2 and 4 lanes, `guarded`, both kinds of GreedyNMS, and top-k, which
+    suppresses nothing.
 
     With more lanes or as a cascade `guarded` takes minutes to map, and too long to simulate as gates.
 
     Parameters
     ----------
     common
-        Keyword arguments of `NmsParams` for all; those of `SHARED` go to both kinds of GreedyNMS too. A single class,
-        unless set.
+        Keyword arguments of `NmsParams` for all; those of `SHARED` go to all others too. A single class, unless set.
 
     Raises
     ------
@@ -49,6 +51,7 @@ def variants(common: Mapping[str, Any]) -> list[Variant]:
             ("nms", NmsParams(method="psrr", semantics=Semantics.CASCADE, **given)),
             ("nms", NmsParams(method="guarded", semantics=Semantics.PARALLEL, **given)),
             *(("exact_nms", ExactParams(comparators=count, **shared)) for count in COMPARATORS),
+            ("topk", TopKParams(**{"capacity": ExactParams.capacity} | shared)),
             *(("greedy_nms", GreedyParams(lanes=lanes, **shared)) for lanes in LANES),
         ]
     except (TypeError, ValueError) as error:

@@ -11,9 +11,14 @@ from roundel.golden.nms import Verdict
 from roundel.golden.rounding import Ints
 from roundel.sim.benches.bench import generator
 from roundel.sim.benches.stream import StreamSink, StreamSource, stall_pattern
-from roundel.sim.stimuli import BoxImage, beats, members, pack, unpack
+from roundel.sim.stimuli import BoxImage, beats, members, pack, tags, unpack
 
 Errors = list[tuple[int, int, int]]
+
+
+def candidates(params: Any) -> int:
+    """Boxes that an image may send."""
+    return int(getattr(getattr(params, "top", params), "candidates", params.capacity))
 
 
 def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], params: Any) -> Errors:
@@ -24,9 +29,9 @@ def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], par
         bad[verdict.malformed] = True
         for first in range(0, len(image), params.lanes):
             lanes = slice(first, first + params.lanes)
-            if first >= params.capacity:
+            if first >= candidates(params):
                 if image.present[lanes].any():
-                    errors.append((0, 1, params.capacity))
+                    errors.append((0, 1, candidates(params)))
             elif bad[lanes].any():
                 errors.append((sum(int(wrong) << lane for lane, wrong in enumerate(bad[lanes])), 0, first))
     return errors
@@ -59,11 +64,11 @@ async def drive(
     For each image the boxes that came out, a column per field, `index` among them, (kept,); and `cycles` from the
     first beat to the last, `arrivals`, the cycle of each beat that came, and `errors`.
     """
-    form, width = params.format, params.index_width
-    layout = members(form, params.lanes)
+    form, width, tag_width = params.format, params.index_width, getattr(params, "tag_width", 0)
+    layout = members(form, params.lanes, tag_width)
     errors: Errors = []
     watching = cocotb.start_soon(watch_errors(dut, params, errors))
-    columns = beats(images, form, params.lanes)
+    columns = beats(images, form, params.lanes, tag_width)
     source = StreamSource(dut, "inputs", stall_pattern(generator(salt), stalls))
     reader = stalls if reader_stalls is None else reader_stalls
     sink = StreamSink(dut, "outputs", stall_pattern(generator(salt + 1), reader))
@@ -100,7 +105,9 @@ def check(name: str, params: Any, images: Sequence[BoxImage], kept: Sequence[dic
     verdicts = [params.compute(image.boxes, image.scores, image.labels, image.present) for image in images]
     for number, (image, verdict, came) in enumerate(zip(images, verdicts, kept, strict=True)):
         where = f"{name}, image {number} of {len(image)} boxes"
-        got, wanted = came["index"].tolist(), verdict.kept.tolist()
+        tag_width = getattr(params, "tag_width", 0)
+        names = tags(len(image), tag_width) if tag_width else np.arange(len(image))
+        got, wanted = came["index"].tolist(), names[verdict.kept].tolist()
         assert got == wanted, f"{where}: kept {_first_difference(got, wanted)}"
         sent = dict(zip(params.format.fields, image.boxes.T, strict=True))
         sent |= {"score": image.scores, "label": image.labels}

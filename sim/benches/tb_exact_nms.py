@@ -10,7 +10,7 @@ import cocotb
 from roundel.golden.nms import ExactParams
 from roundel.sim.benches.bench import config, generator, start
 from roundel.sim.benches.box_bench import check, drive, replay
-from roundel.sim.stimuli import apart, equal_sizes, one_place, scenarios
+from roundel.sim.stimuli import apart, equal_sizes, floods, one_place, scenarios
 
 SLOW = 0.95  # share of stalls that fills every queue before the reader
 PAUSE = 8  # cycles of an image beside one for each box
@@ -30,6 +30,8 @@ async def matches_golden(dut: Any) -> None:
     rng = generator()
     cases = scenarios(rng, params.format, params.capacity)
     cases["apart, more than slots"] = [apart(rng, params.format, min(params.capacity, 200)) for _ in range(3)]
+    if params.top.selects:
+        cases |= floods(rng, params.format, params.capacity)
     for salt, (name, images) in enumerate(cases.items()):
         kept, seen = await drive(dut, params, images, stalls, 2 * salt, 1)
         check(name, params, images, kept, seen["errors"])

@@ -19,11 +19,13 @@ from roundel.sim.stimuli.nms import (
     beats,
     clusters,
     equal_sizes,
+    floods,
     image_of,
     members,
     on_edges,
     one_place,
     scenarios,
+    tags,
 )
 from roundel.sim.stimuli.payload import FRAME, Member, pack, unpack
 from roundel.sim.stimuli.requant import ACC_WIDTH, combinations
@@ -43,6 +45,7 @@ __all__ = [
     "corner_words",
     "equal_sizes",
     "expected_bytes",
+    "floods",
     "foreign",
     "image_of",
     "long_runs",
@@ -57,6 +60,7 @@ __all__ = [
     "scenarios",
     "sound",
     "sound_weights",
+    "tags",
     "unpack",
     "weights",
 ]

@@ -35,7 +35,7 @@ def members(form: BoxFormat, lanes: int, index_width: int = 0) -> list[Member]:
     lanes
         Boxes of a beat.
     index_width
-        Bits of a kept box's index; 0 for a stream that carries none.
+        Bits of a kept box's index, or of the tag that a box is sent with; 0 for a stream that carries none.
     """
     place = [Member("index", index_width)] if index_width else []
     place += [Member(name, form.coordinate_width) for name in form.fields]
@@ -44,13 +44,19 @@ def members(form: BoxFormat, lanes: int, index_width: int = 0) -> list[Member]:
     return [*beat, Member("last", 1)]
 
 
-def beats(images: Sequence[BoxImage], form: BoxFormat, lanes: int) -> dict[str, Any]:
+def tags(count: int, width: int) -> Ints:
+    """Return the tags that an image's places are sent with, all different as far as the width allows."""
+    return np.asarray(np.arange(count) * 2654435761 % (1 << width))
+
+
+def beats(images: Sequence[BoxImage], form: BoxFormat, lanes: int, tag_width: int = 0) -> dict[str, Any]:
     """Columns of all beats of `images`, one after the other: (beats,) each. An image without boxes is one beat."""
-    parts: dict[str, list[Any]] = {member.name: [] for member in members(form, lanes)}
+    parts: dict[str, list[Any]] = {member.name: [] for member in members(form, lanes, tag_width)}
     for image in images:
         count = max(1, -(-len(image) // lanes))
         columns = dict(zip(form.fields, image.boxes.T, strict=True))
         columns |= {"score": image.scores, "label": image.labels, "empty": ~image.present}
+        columns |= {"index": tags(len(image), tag_width)} if tag_width else {}
         for name, values in columns.items():
             padded = np.full(count * lanes, int(name == "empty"))
             padded[: len(image)] = values
@@ -166,6 +172,22 @@ def scenarios(rng: np.random.Generator, form: BoxFormat, capacity: int) -> dict[
         "too many boxes": [clusters(rng, form, capacity + extra) for extra in (1, 9, 0, 2)],
         "corrupt boxes": [good[0], corrupt(rng, form, n), good[1], corrupt(rng, form, capacity + 5), good[2]],
         "empty places": [with_holes(rng, clusters(rng, form, size)) for size in (n, 1, 2, n // 2)],
+    }
+
+
+def floods(rng: np.random.Generator, form: BoxFormat, capacity: int) -> dict[str, list[BoxImage]]:
+    """Images of up to 20 times as many boxes as a unit keeps, by name: in any order, in the worst ones, all equal."""
+    top, n, long = (1 << form.score_width) - 1, capacity, 20 * capacity
+    rising = np.arange(long) * max(1, top // long) % (top + 1)
+    place = [one_place(rng, form, long, scores) for scores in (np.sort(rising), -np.sort(-rising), np.full(long, top))]
+    sizes = rng.integers(0, 3 * n + 2, 6).tolist()
+    return {
+        "20 times as many boxes": [clusters(rng, form, size) for size in (long, n, long)],
+        "rising, falling and equal scores": place,
+        "about as many boxes": [clusters(rng, form, n + extra) for extra in (0, 1, n // 2, n - 1, n, n + 1, 2 * n)],
+        "any number of boxes": [clusters(rng, form, size) for size in (0, *sizes, 3, 5 * n)],
+        "mostly corrupt boxes": [corrupt(rng, form, 8 * n), clusters(rng, form, 4 * n), corrupt(rng, form, 2 * n)],
+        "empty places in a flood": [with_holes(rng, clusters(rng, form, size)) for size in (4 * n, 1, 3 * n)],
     }
 
 

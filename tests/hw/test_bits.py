@@ -12,7 +12,14 @@ from roundel.hw.units import UNITS
 CONFIGS = {
     "requant": ("shift_floor", "fixed16_pipelined", "float32"),
     "nms": ("psrr_2_lanes", "guarded_by_class_worn_epochs_centre"),
-    "exact_nms": ("8_bits_8_comparators", "centre_256_classes", "4096_square", "640x640_single_class"),
+    "exact_nms": (
+        "8_bits_8_comparators",
+        "centre_256_classes",
+        "4096_square",
+        "640x640_single_class",
+        "best_of_many_tagged",
+    ),
+    "topk": ("200x120_8_bits", "three_digits_centre_tagged", "all_that_may_come"),
     "greedy_nms": ("50x41_any_overlap_2_lanes",),
     "decoder": ("mask_16_table_of_32", "relative_16_table_of_16", "rice_8_2_slices_table_of_8"),
     "sparse_mac": ("mask_8x4",),

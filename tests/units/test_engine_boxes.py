@@ -60,14 +60,24 @@ def image(params, scales, tensors):
     return [int.from_bytes(bytes(map(int, row)), "little") for row in memory], found
 
 
-def records(nms, found):
+def records(nms, found, names=None):
     """What must be written for these boxes: the records of those kept, and the terminator."""
     kept = nms.compute(*found).kept
+    names = range(len(found.scores)) if names is None else names
     rows = [
-        (*map(int, found.boxes[index]), int(found.scores[index]), int(found.labels[index]), int(index))
+        (*map(int, found.boxes[index]), int(found.scores[index]), int(found.labels[index]), int(names[index]))
         for index in kept
     ]
     return [*rows, (0, 0, 0, 0, 0, TERMINATOR, len(rows))]
+
+
+def places(scales, tensors):
+    """Where each box of an image was found: scale, row, column, as a record has them."""
+    return [
+        number << 28 | row << 16 | column << 4 | prior
+        for number, (scale, given) in enumerate(zip(scales, tensors, strict=True))
+        for row, column, prior in scale.located(*given)[1].tolist()
+    ]
 
 
 def unpack(beats):
@@ -177,7 +187,8 @@ def check(params, scales, *, images, seed, stall=0.2, change=None):
         found = decode(scales, tensors)
         verdict = params.nms.compute(*found)
         jobs.append(image(params, scales, tensors))
-        expected.append((records(params.nms, found), verdict.overflow or len(verdict.malformed) > 0))
+        names = places(scales, tensors) if params.places else None
+        expected.append((records(params.nms, found, names), verdict.overflow or len(verdict.malformed) > 0))
         boxes.append((len(found.scores), len(verdict.kept)))
     runs = run(params, jobs, seed=seed, stall=stall)
     for got, (rows, dropped) in zip(runs, expected, strict=True):
@@ -213,6 +224,30 @@ def test_heads(name, seed):
     params = replace(PARAMS, nms=NmsParams(**NMS | {"format": FORM | form}))
     boxes, _ = check(params, [replace(scale, **changes)], images=2, seed=seed)
     assert max(sent for sent, _ in boxes) > 1
+
+
+KINDS = {
+    "maxpool": NMS,
+    "maxpool, few": NMS | {"capacity": 20},
+    "exact": {"format": FORM, "method": "exact", "capacity": 128},
+    "exact, the best of many": {"format": FORM, "method": "exact", "capacity": 16, "candidates": 1000},
+    "exact, three best": {"format": FORM, "method": "exact", "capacity": 128, "max_detections": 3},
+    "none": {"format": FORM, "method": "none", "capacity": 9},
+    "none, all": {"format": FORM, "method": "none", "capacity": 100, "candidates": 100},
+    "none, one": {"format": FORM, "method": "none", "capacity": 1},
+}
+
+
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_suppression(kind, places, seed):
+    """With the number of a box in its record, or the place where it was found."""
+    params = EngineParams(**PARAMS.as_dict() | {"nms": KINDS[kind], "places": places})
+    boxes, runs = check(params, [*SCALES, SCALES[0]], images=3, seed=seed, stall=0.3)
+    assert all(sent > 20 for sent, _ in boxes)
+    assert any(got["dropped"] for got in runs) == (kind in ("maxpool, few",))
+    if kind == "none":
+        assert [kept for _, kept in boxes] == [9] * 3
 
 
 def test_wide_words_and_bus(seed):

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 
-from roundel.golden.engine import Opcode
+from roundel.golden.engine import PLACE, Opcode
 from roundel.golden.head import MAX_STRIDE, SHIFTS
 from roundel.golden.nms import BoxFormat, Suppression
 from roundel.hw.engine.boxes.best import SIDES, location_layout
@@ -25,17 +25,23 @@ class BoxCorners(Component):
     ----------
     params
         Of the NMS unit, whose format tells units, image and scores.
+    places
+        Whether a box comes with `row` and `column` of its location.
     """
 
-    def __init__(self, params: Suppression):
+    def __init__(self, params: Suppression, *, places: bool = False):
         self.format: BoxFormat = params.format
+        self.places = places
+        box = box_layout(params.format)
+        if places:
+            box = data.StructLayout(dict(box.members) | {name: PLACE.width(name) for name in ("row", "column")})
         super().__init__(
             start=In(1, "A scale begins."),
             descriptor=In(
                 descriptor_layout(Opcode.BOXES), "The descriptor of the scale; it stands still from `start` to `done`."
             ),
             locations=In(stream.Signature(location_layout()), "Locations in row-major order."),
-            boxes=Out(stream.Signature(box_layout(params.format)), "The boxes, in the same order."),
+            boxes=Out(stream.Signature(box), "The boxes, in the same order."),
             done=Out(1, "All locations were taken and all boxes given; from then on, until `start`."),
         )
 
@@ -50,7 +56,7 @@ class BoxCorners(Component):
         with m.If(begins):
             m.d.sync += side.eq(side + 1)
 
-        x, y, last = self._centre(m, through)
+        x, y, last = self._centre(m, through, ends)
         with m.If(self.start):
             m.d.sync += running.eq(1)
         with m.Elif(through & last):
@@ -76,7 +82,7 @@ class BoxCorners(Component):
         score = (logit << head.score_shift[:3])[:width]
         return logit >= head.threshold, score ^ (head.cls_signed << (width - 1))
 
-    def _centre(self, m: Module, through: Value) -> tuple[Value, Value, Value]:
+    def _centre(self, m: Module, through: Value, begun: Value) -> tuple[Value, Value, Value]:
         """Of the present location; and whether it is the last."""
         head, form = self.descriptor, self.format
         bits = max(form.coordinate_width, MAX_STRIDE.bit_length() + form.fraction) + 1
@@ -85,6 +91,9 @@ class BoxCorners(Component):
         step = Signal(bits)
         m.d.comb += step.eq(Const(1 << form.fraction) << head.stride[:3])
         ends = named(m, column == head.width - 1, "row_ends")
+        if self.places:
+            with m.If(begun):
+                m.d.sync += [self.boxes.p.row.eq(row), self.boxes.p.column.eq(column)]
         with m.If(self.start):
             m.d.sync += [x.eq(step >> 1), y.eq(step >> 1), column.eq(0), row.eq(0)]
         with m.Elif(through & ends):

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream
 from roundel.golden.engine import RECORD, TERMINATOR, EngineParams
 from roundel.golden.nms import Suppression
 from roundel.hw.axi import write_layout
+from roundel.hw.engine.boxes.suppress import index_width
 from roundel.hw.engine.ports import OUTER_ADDRESS
 from roundel.hw.lib import Component, In, Out
 from roundel.hw.nms import boxes_out
@@ -31,7 +32,7 @@ class BoxRecords(Component):
         super().__init__(
             start=In(1, "An image begins."),
             address=In(OUTER_ADDRESS, "Address of its records."),
-            kept=In(boxes_out(nms.format, nms.lanes, nms.index_width), "Boxes kept."),
+            kept=In(boxes_out(nms.format, nms.lanes, index_width(params)), "Boxes kept."),
             command=Out(stream.Signature(unsigned(OUTER_ADDRESS)), "Address of the records, one command an image."),
             data=Out(stream.Signature(write_layout(params.bus)), "Beats of the records."),
             written=In(1, "For one cycle: the image's records are in the outer memory."),

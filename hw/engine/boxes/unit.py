@@ -1,31 +1,21 @@
 """BOXES: from the maps of a detector head to the boxes kept, in the outer memory."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 
-from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.engine import PLACE, EngineParams, Opcode, Region
 from roundel.golden.errors import InputError
-from roundel.golden.nms import ExactParams, NmsParams, Suppression, TopKParams
 from roundel.hw.axi import write_layout
 from roundel.hw.engine.boxes.best import BestClass
 from roundel.hw.engine.boxes.corners import BoxCorners
 from roundel.hw.engine.boxes.records import BoxRecords
+from roundel.hw.engine.boxes.suppress import Suppressor, place_of, suppressor
 from roundel.hw.engine.boxes.words import BoxWords
 from roundel.hw.engine.ports import OUTER_ADDRESS, read_port, unit_port
 from roundel.hw.lib import Component, In, Out, named, select
-from roundel.hw.nms import ExactNms, Nms
-
-Suppressor: TypeAlias = Nms | ExactNms
-
-
-def suppressor(params: Suppression) -> Suppressor:
-    """Return the unit that has these parameters."""
-    if isinstance(params, NmsParams):
-        return Nms(params)
-    assert isinstance(params, ExactParams)
-    return ExactNms(params)
+from roundel.hw.nms import box_layout
 
 
 class Boxes(Component):
@@ -46,8 +36,6 @@ class Boxes(Component):
         if params.heads:
             known = ", ".join(params.heads)
             raise InputError(f"heads: expected none, as hardware decodes the plain head alone so far, not {known}")
-        if params.places or isinstance(params.nms, TopKParams) or getattr(params.nms, "candidates", None):
-            raise InputError("nms: hardware has no top-k so far, and no places in records")
         self.params, self.nms = params, params.nms
         super().__init__(
             unit=In(
@@ -68,8 +56,8 @@ class Boxes(Component):
         m = Module()
         m.submodules.words = words = BoxWords(self.params)
         m.submodules.best = best = BestClass(self.params)
-        m.submodules.corners = corners = BoxCorners(self.nms)
-        m.submodules.nms = nms = suppressor(self.nms)
+        m.submodules.corners = corners = BoxCorners(self.nms, places=self.params.places)
+        m.submodules.nms = nms = suppressor(self.params)
         m.submodules.records = records = BoxRecords(self.params, self.nms)
         wiring.connect(m, words.memory, wiring.flipped(self.memory))
         wiring.connect(m, words.words, best.words)
@@ -95,7 +83,7 @@ class Boxes(Component):
         m.d.comb += [
             nms.inputs.valid.eq(box.valid | ending),
             nms.inputs.p.last.eq(ending),
-            place.eq(box.p),
+            *self._named(m, place, box.p),
             place.empty.eq(ending),
             box.ready.eq(nms.inputs.ready),
             records.start.eq(begins & unit.descriptor.last),
@@ -112,3 +100,15 @@ class Boxes(Component):
             m.d.sync += unit.busy.eq(0)
         with m.If(ending & nms.inputs.ready):
             m.d.sync += ended.eq(1)
+
+    def _named(self, m: Module, place: data.View, box: data.View) -> list[Any]:
+        """Return what leads a box to the NMS unit, with places its tag among it."""
+        if box.shape() == place.shape():
+            return [place.eq(box)]
+        fields = [place[name].eq(box[name]) for name in box_layout(self.nms.format).members]
+        if not self.params.places:
+            return fields
+        scale = Signal(PLACE.width("scale"))
+        with m.If(self.unit.done):
+            m.d.sync += scale.eq(Mux(self.unit.descriptor.last, 0, scale + 1))
+        return [place.tag.eq(place_of(m, box, scale)), *fields]

@@ -147,7 +147,9 @@ def test_what_is_measured_of_suppression():
     exact = [(item.stimulus, item.score_width, item.comparators) for item in nms.variants()[8:32]]
     assert {(width, comparators) for _, width, comparators in exact} == {(8, 4), (16, 4), (16, 8)}
     assert len(set(exact)) == 24  # three kinds of scenes and five other images
-    others = nms.variants()[32:]
+    topk = [(item.stimulus, item.score_width) for item in nms.variants()[32:40]]
+    assert len(set(topk)) == 8  # images that fit, and floods in three orders
+    others = nms.variants()[40:]
     assert [getattr(item, "banks", getattr(item, "boxes", None)) for item in others] == [2, 4, 1000, 5000, None]
 
 

@@ -153,6 +153,7 @@ def test_rows_of_the_comparison():
         ("nms", "psrr cascade"),
         ("nms", "guarded parallel, 1 lane"),
         *(("exact_nms", f"exact, {count} comparators") for count in (4, 8)),
+        ("topk", "1024 best"),
         *(("greedy_nms", f"greedy, {count}") for count in lanes),
     ]
     small = variants({"format": {"width": 64}, "capacity": 16, "epoch_width": 4})

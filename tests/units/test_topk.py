@@ -1,0 +1,47 @@
+"""Top-k: RTL against golden, and the boxes that it takes in a cycle when many more come than are kept."""
+
+import numpy as np
+import pytest
+
+from roundel.golden.nms import TopKParams
+from roundel.hw.units import UNITS
+from roundel.sim.nms_run import run_images
+from roundel.sim.stimuli import clusters, one_place
+from tests.support import rtl
+
+KEPT = 100
+
+
+@pytest.mark.parametrize("case", rtl.rtl_cases("topk"))
+def test_rtl_equals_golden(case, seed):
+    rtl.check(case, seed)
+
+
+def rate(params, images, seed):
+    """Boxes a cycle, from the end of the first image to that of the last one."""
+    run = run_images(UNITS["topk"], params, images, seed=seed)
+    last = run["arrivals"][run["ends"] - 1]
+    return sum(len(image) for image in images[1:]) / (last[-1] - last[0])
+
+
+@pytest.mark.parametrize(("score_width", "worst"), [(8, 0.25), (16, 0.15)])
+def test_boxes_a_cycle(score_width, worst, seed):
+    """An image that fits costs nothing more; a flood in any order little, and one in rising order the most."""
+    rng = np.random.default_rng(seed)
+    params = TopKParams(format={"classes": 1, "score_width": score_width}, capacity=KEPT)
+    top = (1 << score_width) - 1
+    fits = [clusters(rng, params.format, params.held) for _ in range(4)]
+    assert rate(params, fits, seed) > 0.95
+    flood = [one_place(rng, params.format, 20 * KEPT, rng.integers(0, top + 1, 20 * KEPT)) for _ in range(2)]
+    assert rate(params, [fits[0], *flood, fits[1]], seed) > 0.5
+    rising = np.sort(rng.integers(0, top + 1, 20 * KEPT))
+    assert rate(params, [fits[0], one_place(rng, params.format, 20 * KEPT, rising)], seed) > worst
+    falling = one_place(rng, params.format, 20 * KEPT, rising[::-1])
+    assert rate(params, [fits[0], falling, falling], seed) > 0.75
+
+
+def test_the_best_box_comes_after_the_latency(seed):
+    params = TopKParams(format={"classes": 1}, capacity=64)
+    image = one_place(np.random.default_rng(seed), params.format, 50, np.arange(50))
+    run = run_images(UNITS["topk"], params, [image], seed=seed)
+    assert run["arrivals"][0] == 50 + 49 + run["latency"]
