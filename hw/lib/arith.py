@@ -49,6 +49,21 @@ def without_first(m: Module, bits: Value, name: str, *, highest: bool = False) -
     return rest[::-1] if highest else rest
 
 
+def at_least(m: Module, bits: Value, count: int, name: str) -> Value:
+    """Whether `count` bits or more are set: a tree whose nodes tell how many are, from 1 to `count`."""
+    return _counts(m, bits, count, name)[count - 1]
+
+
+def _counts(m: Module, bits: Value, most: int, name: str) -> list[Value]:
+    """Return whether 1 bit or more is set, 2 or more, and so on, up to `most` of them."""
+    if len(bits) == 1:
+        return [bits[0], *[Const(0, 1)] * (most - 1)]
+    half = len(bits) // 2
+    low, high = ([Const(1, 1), *_counts(m, part, most, name)] for part in (bits[:half], bits[half:]))
+    sums = [Cat(low[part] & high[total - part] for part in range(total + 1)).any() for total in range(1, most + 1)]
+    return [named(m, some, f"{name}_{len(bits)}_{number}") for number, some in enumerate(sums, start=1)]
+
+
 def multiple(value: Value, factor: int) -> Value:
     """`factor * value`, for a constant from 0, of as few shifted terms as can be (signed digits, no two neighbours).
 

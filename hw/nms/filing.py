@@ -24,6 +24,11 @@ def code_layout(params: ExactParams) -> data.StructLayout:
     return data.StructLayout(dict.fromkeys(ENDS, CODE_WIDTH) | {"area": CODE_WIDTH})
 
 
+def bounds_layout() -> data.StructLayout:
+    """Return the least and the greatest code of the area of a box that another one may overlap too much."""
+    return data.StructLayout(dict.fromkeys(("least", "most"), CODE_WIDTH))
+
+
 class BoxCodes(Component):
     """Area and codes of each box of a stream, `LATENCY` cycles later, one a cycle.
 
@@ -35,11 +40,12 @@ class BoxCodes(Component):
         Layout of a beat; its member `box` has `corners`.
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, params: ExactParams, beat: data.StructLayout):
         self.params = params
-        coded = {"beat": beat, "area": 2 * params.format.corner_width, "codes": code_layout(params)}
+        area = 2 * params.format.corner_width
+        coded = {"beat": beat, "area": area, "codes": code_layout(params), "bounds": bounds_layout()}
         super().__init__(
             inputs=In(stream.Signature(beat), "Boxes."),
             outputs=Out(stream.Signature(data.StructLayout(coded)), "The boxes with their areas and codes."),
@@ -47,23 +53,24 @@ class BoxCodes(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        source, sink = self.inputs, self.outputs
-        corners, move = source.p.box.corners, Signal()
-        beat, valid = Signal(source.p.shape(), name="held", reset_less=True), Signal(name="holds")
+        source, sink, move = self.inputs, self.outputs, Signal()
+        beats = [Signal(source.p.shape(), name=f"beat_{stage}", reset_less=True) for stage in (1, 2)]
+        valid = [Signal(name=f"valid_{stage}") for stage in (1, 2)]
         sides = [Signal(self.params.format.corner_width, name=f"side_{axis}", reset_less=True) for axis in "xy"]
-        ends = Signal(len(ENDS) * CODE_WIDTH, reset_less=True)
-        coded, area = Signal.like(ends, name="coded"), Signal.like(sink.p.area, name="product")
-        m.d.comb += [
-            move.eq(~sink.valid | sink.ready),
-            source.ready.eq(move),
-            Cat(sink.p.area, sink.p.codes).eq(Cat(area, coded, self._area_code(area))),
-        ]
+        product, given = Signal.like(sink.p.area, name="product", reset_less=True), source.p.box.corners
+        coded = Signal(sink.p.shape(), name="coded", reset_less=True)
+        code = named(m, self._area_code(product), "area_code")
+        m.d.comb += [move.eq(~sink.valid | sink.ready), source.ready.eq(move), sink.p.eq(coded)]
         with m.If(move):
-            m.d.sync += [Cat(valid, sink.valid).eq(Cat(source.valid, valid)), beat.eq(source.p), sink.p.beat.eq(beat)]
             m.d.sync += [
-                side.eq(corners[f"{axis}2"] - corners[f"{axis}1"]) for side, axis in zip(sides, "xy", strict=True)
+                Cat(*valid, sink.valid).eq(Cat(source.valid, *valid)),
+                Cat(*beats, coded.beat).eq(Cat(source.p, *beats)),
+                Cat(sides).eq(Cat((given[f"{axis}2"] - given[f"{axis}1"])[:-1] for axis in "xy")),
+                product.eq(sides[0] * sides[1]),
+                coded.area.eq(product),
+                Cat(coded.codes).eq(Cat(self._ends(m, beats[1].box.corners), code)),
+                Cat(coded.bounds).eq(self._bounds(code)),
             ]
-            m.d.sync += [ends.eq(self._ends(m, corners)), coded.eq(ends), area.eq(sides[0] * sides[1])]
         return m
 
     def _ends(self, m: Module, corners: data.View) -> Value:
@@ -86,6 +93,12 @@ class BoxCodes(Component):
         )
         return Mux(code > least, code - least, 0)[:CODE_WIDTH]
 
+    def _bounds(self, code: Value) -> Value:
+        """Least and greatest code of an area that is near enough to another one."""
+        distance, top = self.params.area_distance, (1 << CODE_WIDTH) - 1
+        least = Mux(code > distance, code - distance, 0)[:CODE_WIDTH]
+        return Cat(least, Mux(code < top - distance, code + distance, top)[:CODE_WIDTH])
+
 
 class KeptFile(Component):
     """The codes of the boxes kept, in registers: names all that a box has to be compared with, in the same cycle.
@@ -100,6 +113,7 @@ class KeptFile(Component):
         self.params = params
         super().__init__(
             codes=In(code_layout(params), "Codes of a box."),
+            bounds=In(bounds_layout(), "Codes of areas that it may be compared with."),
             near=Out(params.slots, "Slots of the kept boxes that may overlap it too much, see `ExactParams.near`."),
             file=In(1, "File a kept box."),
             slot=In(range(params.slots), "Slot that it gets."),
@@ -109,13 +123,7 @@ class KeptFile(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        codes, width = self.codes, CODE_WIDTH
-        least, most = Signal(width), Signal(width + 1)
-        distance = self.params.area_distance
-        m.d.comb += [
-            least.eq(Mux(codes.area > distance, codes.area - distance, 0)),
-            most.eq(codes.area + min(distance, (1 << width) - 1)),
-        ]
+        codes, bounds = self.codes, self.bounds
         for slot in range(self.params.slots):
             valid = Signal(name=f"valid_{slot}")
             held = Signal(code_layout(self.params), name=f"held_{slot}", reset_less=True)
@@ -125,6 +133,6 @@ class KeptFile(Component):
                 m.d.sync += valid.eq(0)
             meets = [codes[f"high_{axis}"] >= held[f"low_{axis}"] for axis in "xy"]
             meets += [held[f"high_{axis}"] >= codes[f"low_{axis}"] for axis in "xy"]
-            meets += [held.area >= least, held.area <= most]
+            meets += [held.area >= bounds.least, held.area <= bounds.most]
             m.d.comb += self.near[slot].eq(valid & Cat(*meets).all())
         return m

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from roundel.golden.nms import ExactParams
-from roundel.hw.lib import Component, In, Out, TwoPortMemory, delay, first_set, named, without_first
-from roundel.hw.nms.filing import KeptFile, code_layout
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, at_least, delay, first_set, named, without_first
+from roundel.hw.nms.filing import KeptFile, bounds_layout, code_layout
 from roundel.hw.nms.overlap import ShortOverlap
 from roundel.hw.nms.streams import corner_layout
 
@@ -39,6 +39,7 @@ class KeptBoxes(Component):
         self.groups = params.comparators // EACH
         super().__init__(
             codes=In(code_layout(params), "Codes of the next box."),
+            bounds=In(bounds_layout(), "Codes of areas that it may be compared with."),
             load=In(1, "Look up that box in the file; only when `done`."),
             ask=In(1, "Look for kept boxes; otherwise the box is taken as compared."),
             done=Out(1, "No candidates are left of the box loaded last, but those picked in this cycle."),
@@ -57,7 +58,7 @@ class KeptBoxes(Component):
         cleared = delay(m, self.clear, 1, "cleared", reset=True)  # in registers, as it goes to every slot
         m.d.sync += self.count.eq(Mux(cleared, 0, self.count + self.file))
         m.d.comb += [
-            index.codes.eq(self.codes),
+            Cat(index.codes, index.bounds).eq(Cat(self.codes, self.bounds)),
             index.file.eq(self.file),
             index.slot.eq(self.count),
             index.filed.eq(self.filed_codes),
@@ -79,7 +80,7 @@ class KeptBoxes(Component):
     ) -> tuple[Value, list[Value]]:
         """Pick the candidates of a group and compare them; returns whether more are left, and what hits."""
         mask = Signal(len(near), name=f"mask_{group}")
-        hits, left = [], mask
+        hits, left, more = [], mask, Signal(name=f"more_{group}")
         for pair in range(EACH // 2):
             (first, some), (last, _) = first_set(left), first_set(left, highest=True)
             first, last = named(m, first, f"first_{group}_{pair}"), named(m, last, f"last_{group}_{pair}")
@@ -91,11 +92,11 @@ class KeptBoxes(Component):
                 counts = delay(m, picked, 1, f"picked_{name}_{group}_{pair}")
                 hits.append(self._overlap(m, f"{name}_{group}_{pair}", kept, counts))
             left = named(m, rest, f"left_{group}_{pair}")
-        with m.If(self.load):
-            m.d.sync += mask.eq(Mux(ask, near, 0))
-        with m.Else():
-            m.d.sync += mask.eq(left)
-        return left.any(), hits
+            if pair == EACH // 2 - 2:  # counted beside the choice of the last two, which takes longer
+                m.d.comb += more.eq(at_least(m, left, 3, f"count_{group}"))
+        looked = named(m, self.load & ask, f"looked_{group}")  # nothing is left then
+        m.d.sync += mask.eq(left | (near & looked.replicate(len(near))))
+        return more, hits
 
     def _kept(self, m: Module, name: str, read: Value, write: Value) -> data.View:
         """Return a kept box of a group, read a cycle ago; each comparator has a memory of its own."""

@@ -137,7 +137,7 @@ class Settle(Component):
         """Compare the next box with those that are filed, and with those that have no verdict yet."""
         following, beat = coder.outputs.p, coder.outputs.p.beat
         m.d.comb += [
-            kept.codes.eq(following.codes),
+            Cat(kept.codes, kept.bounds).eq(Cat(following.codes, following.bounds)),
             Cat(kept.load, kept.ask).eq(Cat(loads, ~beat.empty)),
             kept.box.eq(slots[1].box),
             Cat(unsettled.box.box.corners, unsettled.box.box.label).eq(Cat(beat.box.corners, beat.box.label)),

@@ -34,15 +34,17 @@ def test_codes_and_areas(threshold, form, seed):
             corners = dict(zip(("x1", "y1", "x2", "y2"), map(int, box), strict=True))
             ctx.set(unit.inputs.p.box.corners, corners)
             await ctx.tick()
-            codes = ctx.get(unit.outputs.p.codes)
-            found.append([ctx.get(unit.outputs.p.area), *(codes[name] for name in NAMES)])
+            codes, bounds = ctx.get(unit.outputs.p.codes), ctx.get(unit.outputs.p.bounds)
+            found.append([ctx.get(unit.outputs.p.area), *(codes[name] for name in NAMES), bounds.least, bounds.most])
 
     simulator = Simulator(unit)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    wanted = np.column_stack([areas, params.codes(boxes)])
+    codes = params.codes(boxes)
+    bounds = codes[:, -1:] + np.array([-1, 1]) * params.area_distance
+    wanted = np.column_stack([areas, codes, bounds.clip(0, 63)])
     assert found[BoxCodes.LATENCY - 1 :][: len(boxes)] == wanted.tolist()
 
 
@@ -58,6 +60,8 @@ def test_names_the_kept_boxes_that_are_near(threshold, seed):
 
     async def near(ctx, codes):
         ctx.set(unit.codes, fields(codes))
+        least, most = (int(codes[-1]) + way * params.area_distance for way in (-1, 1))
+        ctx.set(unit.bounds, {"least": max(least, 0), "most": min(most, 63)})
         await ctx.delay(1e-7)
         return [slot for slot in range(16) if ctx.get(unit.near) >> slot & 1]
 
