@@ -320,5 +320,19 @@ SPARSE_MAC_CONFIGS: dict[str, dict[str, Any]] = {
 
 ENGINE_CONFIGS: dict[str, dict[str, Any]] = {
     "tiny_with_units": CONFIGS["tiny"] | {"act_lanes": 2, "act_fifo": 16, "gates": True, "sums": True},
+    "tiny_best_of_many": CONFIGS["tiny"]
+    | {
+        "places": True,
+        "nms": {
+            "method": "exact",
+            "format": CONFIGS["tiny"]["nms"]["format"],
+            "threshold": 0.4,
+            "capacity": 12,
+            "candidates": 150,
+            "max_detections": 9,
+            "slots": 16,
+        },
+    },
 }
-"""Beside named configurations: one with the units that they leave out, and a FIFO that bursts fill."""
+"""Beside named configurations: one with the units that they leave out, and a FIFO that bursts fill; one with GreedyNMS
+of the best boxes, whose records say where they were found."""

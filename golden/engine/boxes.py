@@ -90,23 +90,21 @@ class Scale:
             **self.parts,
         )
 
-    def decode(self, nms: Suppression, number: int) -> tuple[Boxes, Ints]:
-        """Return the boxes of the scale `number` of an image, before that NMS unit, and the `PLACE` of each.
+    def decode(self, nms: Suppression) -> tuple[Boxes, Ints]:
+        """Return the scale's boxes, before that NMS unit, and row, column and prior of each, (n, 3).
 
         There are none where the threshold is above all logits.
         """
         head = self.head(nms)
         boxes, places = head.located(self.cls, self.box, self.objectness, self.maxima)
-        packed = packed_places(places, number)
         if self.descriptor.threshold <= head.threshold:
-            return boxes, packed
-        return Boxes(*(values[:0] for values in boxes)), packed[:0]
+            return boxes, places
+        return Boxes(*(values[:0] for values in boxes)), places[:0]
 
 
-def packed_places(places: Ints, scale: int) -> Ints:
-    """Return rows, columns and priors of boxes, (n, 3), as `PLACE`, (n,), at the scale of that number."""
-    row, column, prior = places.T
-    return PLACE.pack(row=row, column=column, prior=prior, scale=np.full(len(places), scale))
+def packed_places(places: Ints) -> Ints:
+    """Return scales, rows, columns and priors of boxes, (n, 4), as `PLACE`, (n,)."""
+    return PLACE.pack(**dict(zip(("scale", "row", "column", "prior"), places.T, strict=True)))
 
 
 def plain(descriptor: Descriptor) -> Descriptor:
@@ -119,8 +117,9 @@ def records(params: EngineParams, scales: Sequence[Scale]) -> tuple[bytes, int, 
     """Return what is written for an image: the records, how many boxes were kept, and whether any were dropped."""
     nms = params.nms
     assert nms is not None
-    decoded, places = zip(*(scale.decode(nms, number) for number, scale in enumerate(scales)), strict=True)
-    boxes, found = Boxes(*map(np.concatenate, zip(*decoded, strict=True))), np.concatenate(places)
+    decoded, places = zip(*(scale.decode(nms) for scale in scales), strict=True)
+    boxes, numbers = Boxes(*map(np.concatenate, zip(*decoded, strict=True))), np.arange(len(scales))
+    found = packed_places(np.column_stack([np.repeat(numbers, list(map(len, places))), np.concatenate(places)]))
     verdict = nms.compute(*boxes)
     rows = []
     for index in map(int, verdict.kept):

@@ -11,7 +11,16 @@ from roundel.golden.head.lengths import (
     PlaceParams,
     SideParams,
 )
-from roundel.golden.head.params import MAX_CLASSES, MAX_STRIDE, SHIFTS, Boxes, HeadParams, decode, neighbourhoods
+from roundel.golden.head.params import (
+    MAX_CLASSES,
+    MAX_STRIDE,
+    SHIFTS,
+    Boxes,
+    HeadParams,
+    decode,
+    located,
+    neighbourhoods,
+)
 from roundel.golden.head.powers import (
     EXPONENT,
     INDEX,
@@ -63,6 +72,7 @@ __all__ = [
     "decode",
     "exponents",
     "length",
+    "located",
     "log_sigmoid",
     "logarithm",
     "mantissa",

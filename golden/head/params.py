@@ -344,8 +344,15 @@ def decode(scales: Sequence[HeadParams], tensors: Sequence[tuple[Ints, ...]]) ->
         As for `HeadParams.decode`; another number of tensors than of scales, or scales that do not agree in
         `score_width`, `fraction` or the image.
     """
+    return located(scales, tensors)[0]
+
+
+def located(scales: Sequence[HeadParams], tensors: Sequence[tuple[Ints, ...]]) -> tuple[Boxes, Ints]:
+    """Return the boxes of an image as `decode` does, and number of the scale, row, column and prior of each, (n, 4)."""
     common = {(scale.width, scale.height, scale.fraction, scale.score_width) for scale in scales}
     if len(common) != 1:
         raise ValueError(f"scales must agree in width, height, fraction and score_width, not have {sorted(common)}")
-    decoded = [scale.decode(*given) for scale, given in zip(scales, tensors, strict=True)]
-    return Boxes(*(np.concatenate(parts) for parts in zip(*decoded, strict=True)))
+    pairs = [scale.located(*given) for scale, given in zip(scales, tensors, strict=True)]
+    boxes = Boxes(*(np.concatenate(parts) for parts in zip(*(boxes for boxes, _ in pairs), strict=True)))
+    numbers = np.repeat(np.arange(len(pairs)), [len(places) for _, places in pairs])
+    return boxes, np.column_stack([numbers, np.concatenate([places for _, places in pairs])])

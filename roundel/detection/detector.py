@@ -16,7 +16,7 @@ from roundel.detection.forms import HeadForm
 from roundel.detection.integers import Formats, ScoreCode, box_parts, is_power, score_parts, units_of
 from roundel.detection.scale import Scale
 from roundel.golden.errors import InputError
-from roundel.golden.head import MAX_CLASSES, Boxes, BoxForm, HeadParams, Score, decode
+from roundel.golden.head import MAX_CLASSES, Boxes, BoxForm, HeadParams, Score, located
 from roundel.golden.network import Network
 from roundel.golden.nms import Detections, Floats, Form, NmsParams, greedy_nms
 from roundel.golden.rounding import Ints
@@ -212,10 +212,14 @@ class Detector:
         InputError
             A tensor is missing or of another shape.
         """
+        return [boxes for boxes, _ in self.located(heads, tensors)]
+
+    def located(self, heads: Sequence[HeadParams], tensors: Tensors) -> list[tuple[Boxes, Ints]]:
+        """Return the boxes of each image as `integer` does, and scale, row, column and prior of each, (n, 4)."""
         self._check_shapes({name: np.moveaxis(tensors[name], -1, 1) for name in self.outputs if name in tensors})
         scales = [[tensors[name] for name in scale.outputs] for scale in self.scales]
         count = len(scales[0][0])
-        return [decode(heads, [tuple(maps[i] for maps in scale) for scale in scales]) for i in range(count)]
+        return [located(heads, [tuple(maps[i] for maps in scale) for scale in scales]) for i in range(count)]
 
     def pixels(self, boxes: Boxes) -> Detections:
         """Integer boxes as detections, in pixels; scores stay integers."""

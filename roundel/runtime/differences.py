@@ -92,11 +92,14 @@ def difference(image: int, tensor: str, rtl: NDArray[Any], golden: NDArray[Any])
     )  # fmt: skip
 
 
-def golden_records(nms: Suppression, boxes: Boxes) -> Ints:
-    """Return an image's records, (boxes kept, fields of `RECORD`), by the NMS's own golden model, without a program."""
+def golden_records(nms: Suppression, boxes: Boxes, names: Ints | None = None) -> Ints:
+    """Return an image's records, (boxes kept, fields of `RECORD`), by the NMS's own golden model, without a program.
+
+    `names` are what records have as `index`, (boxes,); None: the number of the box.
+    """
     kept = nms.compute(*boxes).kept
-    columns = boxes.boxes[kept], boxes.scores[kept, None], boxes.labels[kept, None], np.asarray(kept)[:, None]
-    return np.hstack(columns).astype(np.int64)
+    index = np.asarray(kept) if names is None else names[kept]
+    return np.hstack([boxes.boxes[kept], boxes.scores[kept, None], boxes.labels[kept, None], index[:, None]])
 
 
 def rtl_records(compiled: Compiled, frame: Frame) -> Ints:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.detection import Detector
 from roundel.frontend import ImportCheck
+from roundel.golden.engine import PLACE, RECORD, packed_places
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.rounding import Ints
@@ -23,6 +23,9 @@ from roundel.runtime.source import Source
 from roundel.sim.engine_run import design
 from roundel.sim.runner import build
 from roundel.ui import Progress
+
+PLACES = ("scale", "row", "column", "prior")
+"""What is told of where a box was found."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +110,8 @@ class Execution:
         By the name of the ONNX file's output, (images, ..., channels) integers.
     records
         With a detector, the boxes that each image keeps (boxes, fields of `RECORD`).
+    places
+        Scale, row, column and prior of these boxes, (boxes, 4) an image.
     compiled, frames
         On RTL: the program, and its run for each image.
     different
@@ -118,6 +123,7 @@ class Execution:
     request: Request
     results: dict[str, Ints]
     records: Sequence[Ints] = ()
+    places: Sequence[Ints] = ()
     compiled: Compiled | None = None
     frames: Sequence[Frame] = ()
     different: tuple[Difference, ...] = ()
@@ -132,10 +138,12 @@ class Execution:
 def run_golden(request: Request) -> Execution:
     """Run in NumPy, integers only."""
     tensors = outputs(request.source.network, request.inputs)
+    records, found = _golden_records(request, tensors)
     return Execution(
         request=request,
         results={name: tensors[layer] for name, layer in request.source.results.items()},
-        records=_golden_records(request, tensors),
+        records=records,
+        places=_places(records, found, named=False),
         chain=_chain(request, _tensors(request)) if request.graph else (),
     )
 
@@ -167,7 +175,8 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
         frames = run_frames(compiled, inputs, done)
     tensors = _tensors(request)
     records = [rtl_records(compiled, frame) for frame in frames] if request.unit_detector else []
-    expected = _golden_records(request, tensors)
+    named = compiled.params.places
+    expected, found = _golden_records(request, tensors, named=named)
 
     def result(layer: str) -> Ints:
         return np.stack([compiled.read(layer, frame.regions) for frame in frames])
@@ -176,6 +185,7 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
         request=request,
         results={name: result(layer) for name, layer in source.results.items()},
         records=records,
+        places=_places(records, found, named=named),
         compiled=compiled,
         frames=frames,
         different=(*tensor_differences(compiled, frames, tensors), *record_differences(records, expected)),
@@ -198,13 +208,29 @@ def _tensors(request: Request) -> dict[str, Ints]:
     return {step.layer.name: step.outputs for step in steps(request.source.network, request.inputs)}
 
 
-def _golden_records(request: Request, tensors: Mapping[str, Ints]) -> list[Ints]:
+def _golden_records(
+    request: Request, tensors: Mapping[str, Ints], *, named: bool = False
+) -> tuple[list[Ints], list[Ints]]:
+    """Return the records of each image, and the places of all of its boxes, by which records are `named` or not."""
     detector = request.unit_detector
     if detector is None:
-        return []
-    named = {name: tensors[layer] for name, layer in request.source.results.items()}
-    boxes = detector.integer([head.params for head in request.heads], named)
-    return list(map(partial(golden_records, detector.nms), boxes))
+        return [], []
+    given = {name: tensors[layer] for name, layer in request.source.results.items()}
+    images = detector.located([head.params for head in request.heads], given)
+    names = [packed_places(places) if named else None for _, places in images]
+    records = [golden_records(detector.nms, boxes, name) for (boxes, _), name in zip(images, names, strict=True)]
+    return records, [places for _, places in images]
+
+
+def _places(records: Sequence[Ints], found: Sequence[Ints], *, named: bool) -> list[Ints]:
+    """Return scale, row, column and prior of the boxes kept, (boxes, 4) an image."""
+    indices = [rows[:, RECORD.names.index("index")] for rows in records]
+    if named:
+        unpacked = [PLACE.unpack(index) for index in indices]
+        return [np.stack([fields[name] for name in PLACES], axis=1) for fields in unpacked]
+    beyond = np.zeros((1, len(PLACES)), np.int64)  # of a number that no box has
+    tables = [np.concatenate([places, beyond]) for places in found]
+    return [places.take(index, axis=0, mode="clip") for places, index in zip(tables, indices, strict=True)]
 
 
 def _chain(request: Request, tensors: Mapping[str, Ints]) -> tuple[FloatRow, ...]:

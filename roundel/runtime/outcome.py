@@ -46,7 +46,8 @@ class Run(Result):
     boxes
         Boxes of a detector: `boxes` (n, 4) in pixels, `scores`, `probabilities`, `classes` and `image_ids` (n,); None
         without one. Scores are the box unit's integers, or where it does not decode them logits or probabilities. Of
-        pictures the pixels are those of each picture.
+        boxes that it decodes also `scales`, `rows`, `columns` and `priors`, where they were found. Of pictures the
+        pixels are those of each picture.
     figures
         Accuracy, differences from golden, cycles: what `run.json` holds.
     notes

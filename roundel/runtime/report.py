@@ -10,7 +10,7 @@ from roundel.compression import chain_lines
 from roundel.frontend import ImportCheck
 from roundel.quantization import real_values
 from roundel.runtime.cycles import LayerCycles, layer_cycles, total
-from roundel.runtime.execution import Execution
+from roundel.runtime.execution import PLACES, Execution
 from roundel.ui import Grid, shortened
 
 Arrays = dict[str, NDArray[Any]]
@@ -82,6 +82,7 @@ def boxes(execution: Execution) -> Arrays | None:
         "probabilities": code.probabilities(rows[:, 4]),
         "classes": rows[:, 5],
         "image_ids": np.repeat(np.arange(len(execution.records)), [len(records) for records in execution.records]),
+        **{f"{name}s": column for name, column in zip(PLACES, np.concatenate(execution.places).T, strict=True)},
     }
 
 

@@ -77,7 +77,10 @@ def test_boxes_in_pixels():
     source = SimpleNamespace(network=None, results={})
     given = execution(np.zeros((3, 1)), None, detector=detector, unit_detector=detector, source=source)
     given.records = [np.array([[4, 8, 13, 16, 50, 1]]), np.zeros((0, 6), int), np.array([[0, 1, 2, 3, 7, 0]] * 2)]
+    given.places = [np.array([[1, 2, 3, 4]]), np.zeros((0, 4), int), np.array([[0, 9, 8, 7]] * 2)]
     found = boxes(given)
+    places = [found[name].tolist() for name in ("scales", "rows", "columns", "priors")]
+    assert places == [[1, 0, 0], [2, 9, 9], [3, 8, 8], [4, 7, 7]]
     assert found["boxes"].tolist() == [[1, 2, 3.25, 4], *[[0, 0.25, 0.5, 0.75]] * 2]
     assert (found["scores"].tolist(), found["scores"].dtype) == ([50, 7, 7], np.float64)
     far = 1 / (1 + np.exp(21.5))

@@ -143,12 +143,18 @@ def test_boxes_of_a_detector(detector, tmp_path):
     assert call(*arguments) == 0
     with np.load(tmp_path / "boxes.npz") as file:
         boxes, classes, images = (file[name] for name in ("boxes", "classes", "image_ids"))
+        scales, rows, columns, priors = (file[name] for name in ("scales", "rows", "columns", "priors"))
     counts = json.loads((tmp_path / "run.json").read_text())["boxes"]
     assert counts == np.bincount(images, minlength=2).tolist()
     assert 0 <= boxes.min() < boxes.max() <= 96
     form = load_detector(head).nms.format
     np.testing.assert_array_equal(boxes * 2**form.fraction % 1, 0)
     assert set(classes.tolist()) <= set(range(10))
+    strides = np.array([scale.stride for scale in load_detector(head).scales])[scales]
+    centres = np.stack([columns, rows], axis=1) * strides[:, None] + strides[:, None] / 2
+    assert ((boxes[:, :2] <= centres) & (centres <= boxes[:, 2:])).all()  # where they were found
+    assert len(set(scales.tolist())) > 1
+    assert not priors.any()
     assert call("nms", tmp_path / "boxes.npz", "--image", "96x96", "--method", "greedy") == 0
 
 

@@ -17,6 +17,7 @@ from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.head import Boxes
 from roundel.golden.network import steps
 from roundel.runtime import Frame, batches, golden_records, layer_cycles, record_differences, tensor_differences, total
+from roundel.runtime.execution import _places
 from roundel.runtime.frames import check_ended
 from roundel.runtime.random_networks import engine_network
 from roundel.sim.engine_run import MOST, Row
@@ -188,3 +189,15 @@ def test_beats_of_the_measured_array_are_the_layers_own():
     sums = found.columns[:128, :144] @ found.layer.weights[:144, :4] + found.layer.aligned_bias[:4]
     expected = TINY.mac.requant.compute(sums, {"shift": np.asarray(found.layer.shift)})
     np.testing.assert_array_equal(beats.outputs, expected)
+
+
+def test_places_of_kept_boxes():
+    """By the number of a record, or by what it holds itself; a number beyond all boxes, which RTL gave, is no place."""
+    found = [np.array([[0, 1, 2, 0], [0, 3, 4, 8], [2, 5, 6, 1]]), np.zeros((0, 4), np.int64)]
+    records = [np.array([[0, 0, 9, 9, 50, 1, 2], [0, 0, 9, 9, 40, 1, 0]]), np.array([[0, 0, 9, 9, 50, 1, 7]])]
+    assert [rows.tolist() for rows in _places(records, found, named=False)] == [
+        [[2, 5, 6, 1], [0, 1, 2, 0]],
+        [[0, 0, 0, 0]],
+    ]
+    records[0][:, 6] = 2 << 28 | 5 << 16 | 6 << 4 | 1, 1 << 16 | 2 << 4
+    assert _places(records[:1], found[:1], named=True)[0].tolist() == [[2, 5, 6, 1], [0, 1, 2, 0]]
