@@ -1,0 +1,80 @@
+"""Words of a detector head's maps: from any channel of any location on."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+
+from roundel.golden.engine import EngineParams
+from roundel.hw.engine.ports import read_port, word, word_address
+from roundel.hw.engine.reader import WordReader
+from roundel.hw.lib import Component, In, Out, named
+
+PLANE = 10
+"""Bits of the number of a plane."""
+
+
+class Cursor(Component):
+    """Words of a location, plane by plane; then those of the next, or the same from the last but one down.
+
+    It goes on until `stop`, beyond all that is there: whoever takes the words knows when to end it. Words that were
+    asked for before a `stop` are not offered; each of them takes a cycle. The first word of `plane` is offered
+    `plane + LATENCY` cycles after `begin`, or later where the memory has no time; then one a cycle.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+    """
+
+    LATENCY = 1 + WordReader.LATENCY
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        super().__init__(
+            begin=In(1, "Begin; after a `stop`."),
+            stop=In(1, "End."),
+            base=In(word_address(params), "Word of the map's first location; with `begin`."),
+            location=In(word_address(params), "Number of the location; with `begin`."),
+            plane=In(PLANE, "The first plane; it stands still until the first word is there."),
+            last=In(PLANE, "The last plane; it stands still until `stop`."),
+            pitch=In(word_address(params), "Words from plane to plane; it stands still until `stop`."),
+            looping=In(1, "Behind the last plane comes the next location, not the plane before."),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            words=Out(stream.Signature(word(params)), "The words."),
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.reader = reader = WordReader(self.params)
+        wiring.connect(m, reader.memory, wiring.flipped(self.memory))
+        address, origin = (Signal.like(self.base, name=name, reset_less=True) for name in ("address", "origin"))
+        plane = Signal(PLANE, reset_less=True)
+        active, walks, falls = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        epoch = Signal()  # of the words that are not dropped
+        there = named(m, ~walks | (plane == self.plane), "there")
+        moves = named(m, active & (~there | reader.addresses.ready), "moves")
+        at_last = named(m, there & (plane == self.last), "at_last")
+        loops, turns = named(m, at_last & self.looping, "loops"), named(m, falls | at_last & ~self.looping, "turns")
+
+        start, step = Mux(loops, origin, address), Mux(turns, ~self.pitch, self.pitch)
+        start, step = Mux(self.begin, self.base, start), Mux(self.begin, self.location, Mux(loops, 1, step))
+        following = named(m, (start + step + (turns & ~self.begin))[: len(address)], "following")
+        with m.If(self.begin | moves):
+            m.d.sync += [address.eq(following), walks.eq(self.begin | ~there)]
+            m.d.sync += [plane.eq(Mux(self.begin | loops, 0, plane + 1)), falls.eq(turns & ~self.begin)]
+        with m.If(self.begin | (moves & loops)):
+            m.d.sync += origin.eq(following)
+        with m.If(self.begin | self.stop):
+            m.d.sync += [active.eq(self.begin), epoch.eq(epoch ^ self.stop)]
+
+        stale = reader.words.p.mark != epoch
+        m.d.comb += [
+            reader.addresses.valid.eq(active & there),
+            reader.addresses.p.value.eq(address),
+            reader.addresses.p.mark.eq(epoch),
+            self.words.valid.eq(reader.words.valid & ~stale),
+            self.words.payload.eq(reader.words.p.value),
+            reader.words.ready.eq(stale | self.words.ready),
+        ]
+        return m

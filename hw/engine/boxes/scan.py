@@ -1,0 +1,194 @@
+"""Looks for candidates: the boxes of a detector head whose scores pass, and the bytes that they are made of."""
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.lib import stream, wiring
+
+from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.hw.axi import command_layout, read_layout
+from roundel.hw.engine.boxes.candidates import candidate_layout
+from roundel.hw.engine.boxes.judge import Judge
+from roundel.hw.engine.boxes.counters import Locations
+from roundel.hw.engine.boxes.reading import Phase, Reading
+from roundel.hw.engine.boxes.tables import Tables, words_layout
+from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, read_port
+from roundel.hw.lib import Component, In, Out, named
+
+
+class Scan(Component):
+    """Candidates in the order of locations, priors and classes, each with its bytes.
+
+    A location takes a cycle for every run of neighbouring logits of a prior in a word, and one for a prior's
+    background; with products one for every prior, and `RESTART` and the words of its logits more for a prior whose
+    objectness passes. A candidate takes `RESTART` cycles more, and a cycle for every prior before its own, whenever it
+    reads something else: its box, or each of the four sides of a distribution; its logits; the maximum around; and what
+    follows. With every class, a prior that passes takes a cycle for every class.
+
+    Parameters
+    ----------
+    params
+        The engine's, with `heads`.
+    """
+
+    RESTART = 1 + Reading.LATENCY
+    """Cycles from the end of a phase to the first word of the next, in the first plane, of the first prior."""
+
+    def __init__(self, params: EngineParams):
+        assert params.nms is not None
+        self.params, self.format = params, params.nms.format
+        self.product, self.softmax = "product" in params.heads, "softmax" in params.heads
+        super().__init__(
+            start=In(1, "A scale begins."),
+            descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still from `start` on."),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            memory=Out(read_port(params), "Reads words of the activation memory."),
+            command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
+            parameters=In(stream.Signature(read_layout(params.bus)), "Beats of the tables, from the bus reader."),
+            words=Out(words_layout(), "The words of tables that are no costs, before the first candidate."),
+            candidates=Out(
+                stream.Signature(candidate_layout(self.format)), "Candidates; each waits until its box is given or not."
+            ),
+            bytes=Out(
+                stream.Signature(8),
+                "Bytes of the candidate: numbers 0, 2, 1 and 3 of the box, of a distribution the greatest bin and then "
+                "all from the last to the first; with a softmax the greatest logit, all from the last to the first, and "
+                "the candidate's own.",
+            ),
+            reading=Out(1, "Tables are to be read, or are being read; with the descriptor, before `start` too."),
+            fault=Out(1, "The stream of tables has a wrong length; held."),
+            done=Out(1, "All locations were looked at, and no candidate waits; until `start`."),
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.tables, m.submodules.places = tables, places = Tables(self.params), Locations(self.params)
+        m.submodules.reading, m.submodules.judge = reading, judge = Reading(self.params), Judge(self.params)
+        wiring.connect(m, tables.command, wiring.flipped(self.command))
+        wiring.connect(m, wiring.flipped(self.parameters), tables.parameters)
+        wiring.connect(m, reading.memory, wiring.flipped(self.memory))
+        wiring.connect(m, reading.pieces, judge.pieces)
+        wiring.connect(m, judge.bytes, wiring.flipped(self.bytes))
+        phase, stop, candidate = Signal(Phase), Signal(), self.candidates.p
+        for part in (tables, places, reading, judge):
+            m.d.comb += part.descriptor.eq(self.descriptor)
+        for part in (reading, judge):
+            m.d.comb += [part.phase.eq(phase), part.stop.eq(stop)]
+        m.d.comb += [
+            *(outer.eq(base) for outer, base in zip(tables.bases, self.bases, strict=True)),
+            *(getattr(judge, name).eq(getattr(reading, name)) for name in ("began", "lane", "step", "flipped")),
+            *(candidate[name].eq(getattr(places, name)) for name in ("row", "column", "prior")),
+            *(candidate[name].eq(getattr(judge, name)) for name in ("label", "score")),
+            *(getattr(reading, name).eq(getattr(places, name)) for name in ("prior", "location")),
+            tables.start.eq(self.start),
+            tables.read.eq(judge.read),
+            tables.address.eq(judge.address),
+            judge.cost.eq(tables.cost),
+            judge.ends.eq(places.ends),
+            places.start.eq(self.start),
+            reading.label.eq(judge.label),
+            self.words.eq(tables.words),
+            self.fault.eq(tables.fault),
+        ]
+        self._control(m, tables, places, reading, judge, phase, stop)
+        return m
+
+    def _control(
+        self,
+        m: Module,
+        tables: Tables,
+        places: Locations,
+        reading: Reading,
+        judge: Judge,
+        phase: Signal,
+        stop: Signal,
+    ) -> None:
+        """From phase to phase."""
+        head, offers, loaded = self.descriptor, Signal(), Signal()
+        product = (head.score_form == 1) if self.product else Const(0)
+        softmax = (head.score_form == 2) if self.softmax else Const(0)
+        m.d.comb += [
+            self.candidates.valid.eq(offers),
+            self.reading.eq((head.parameters_bytes != 0) & ~loaded if tables.some else 0),
+        ]
+
+        on = {kind: named(m, judge.judged & (phase == kind), f"judged_{kind.name.lower()}") for kind in Phase}
+
+        def to(following: Phase) -> None:
+            m.d.comb += stop.eq(1)
+            m.d.sync += phase.eq(following)
+            if following is Phase.BOX:
+                m.d.sync += offers.eq(1)
+            m.next = "seek"
+
+        def skip() -> None:
+            with m.If(places.last):
+                m.d.comb += stop.eq(1)
+                m.d.sync += [loaded.eq(0), phase.eq(Phase.SCAN)]
+                m.next = "idle"
+            with m.Else():
+                m.d.comb += places.step.eq(1)
+                to(Phase.SCAN)
+
+        def found(*, best: bool) -> None:
+            with m.If(head.every_class & best):
+                to(Phase.EACH)
+            with m.Elif(head.peaks):
+                to(Phase.PEAK)
+            with m.Else():
+                to(Phase.BOX)
+
+        def again() -> None:
+            with m.If(head.every_class & ~judge.last):
+                to(Phase.EACH)
+            with m.Else():
+                skip()
+
+        def leave() -> None:
+            with m.If(offers & self.candidates.ready):
+                m.d.sync += offers.eq(0)
+                again()
+
+        with m.FSM():
+            with m.State("idle"):
+                m.d.comb += self.done.eq(~self.start)
+                with m.If(self.start):
+                    m.next = "load"
+            with m.State("load"):
+                m.d.comb += reading.measure.eq(tables.done)
+                with m.If(tables.done):
+                    m.d.sync += loaded.eq(1)
+                    m.next = "measure"
+            with m.State("measure"):
+                with m.If(reading.there):
+                    m.next = "seek"
+            with m.State("seek"):
+                m.d.comb += reading.seek.eq(1)
+                m.next = "run"
+            with m.State("run"):
+                with m.If(on[Phase.SCAN] & ~judge.good & ~places.last):
+                    m.d.comb += places.step.eq(1)
+                with m.Elif(on[Phase.SCAN] & judge.good & product):
+                    to(Phase.BEST)
+                with m.Elif((on[Phase.SCAN] | on[Phase.BEST]) & judge.good):
+                    found(best=True)
+                with m.Elif(on[Phase.EACH] & judge.good):
+                    found(best=False)
+                with m.Elif(on[Phase.PEAK] & judge.same):
+                    to(Phase.BOX)
+                with m.Elif(on[Phase.PEAK]):
+                    again()
+                with m.Elif(judge.judged & (~(phase == Phase.EACH) | judge.last)):
+                    skip()
+                with m.Elif((phase == Phase.BOX) & reading.cut & reading.empty & softmax):
+                    to(Phase.SUM)
+                with m.Elif((phase == Phase.SUM) & reading.cut & reading.empty):
+                    m.next = "own"
+                leave()
+            with m.State("own"):
+                m.d.comb += judge.own.eq(1)
+                with m.If(self.bytes.ready):
+                    m.next = "wait"
+                leave()
+            with m.State("wait"):
+                leave()

@@ -1,0 +1,119 @@
+"""The tables of a detector head: taken from the parameter stream, a word of 16 bits a cycle."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream
+
+from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.head import COST_WIDTH
+from roundel.hw.axi import command_layout, read_layout
+from roundel.hw.engine.boxes.candidates import table_word_layout
+from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, named, select
+
+BYTES = 256
+"""Entries of a table."""
+WORD = 16
+NUMBER = 11
+"""Bits of the number of a word: of all tables there are 1,060 at most."""
+PRODUCT, SIDES, CENTRES, CORNERS = 1, 2, 3, 4
+"""`score_form` and `box_form` of heads that have tables."""
+
+
+def words_layout() -> data.StructLayout:
+    """Return words of tables, which cannot wait."""
+    return data.StructLayout({"valid": 1, "payload": table_word_layout()})
+
+
+class Tables(Component):
+    """Asks for the parameter stream of a scale; keeps costs, and gives the other words away, one a cycle.
+
+    A stream that is not as long as its tables sets `fault`: nothing is read then, and nothing goes on.
+
+    Parameters
+    ----------
+    params
+        The engine's.
+    """
+
+    def __init__(self, params: EngineParams):
+        self.params = params
+        self.costs = "product" in params.heads
+        self.some = bool({"product", "centre", "corners"} & set(params.heads))
+        super().__init__(
+            start=In(1, "A scale begins."),
+            descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still from `start` on."),
+            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
+            parameters=In(stream.Signature(read_layout(params.bus)), "Beats of the tables, from the bus reader."),
+            words=Out(words_layout(), "The words behind the costs."),
+            read=In(1, "Read the cost at `address`."),
+            address=In(range(2 * BYTES), "Costs of logits, then those of objectness, each by its byte."),
+            cost=Out(COST_WIDTH, "The cost, from the next cycle until the next `read`."),
+            done=Out(1, "All tables are there; until `start`."),
+            fault=Out(1, "The stream has another length than the tables of the head; held."),
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        head, asks, takes = self.descriptor, Signal(), Signal()
+        total = self._total(m)
+        m.d.comb += self.done.eq(~asks & ~takes & ~self.fault & ~self.start)
+        with m.If(self.start):
+            m.d.sync += [
+                self.fault.eq(head.parameters_bytes != total << 1),
+                asks.eq((head.parameters_bytes == total << 1) & (total != 0)),
+            ]
+        if self.some:
+            self._take(m, total, asks, takes)
+        return m
+
+    def _total(self, m: Module) -> Value:
+        """Return how many words the head's tables have."""
+        head, known = self.descriptor, self.params.heads
+        priors = head.priors + 1
+        total: Value = Const(0, NUMBER)
+        if self.costs:
+            total = total + Mux(head.score_form == PRODUCT, 2 * BYTES, 0)
+        if "centre" in known:
+            total = total + Mux(head.box_form == SIDES, BYTES, 0)
+            total = total + Mux(head.box_form == CENTRES, Cat(Const(0, 1), priors) | 2 * BYTES, 0)
+        if "corners" in known:
+            total = total + Mux(head.box_form == CORNERS, Cat(Const(0, 2), priors) | BYTES, 0)
+        return named(m, total[:NUMBER], "total")
+
+    def _take(self, m: Module, total: Value, asks: Signal, takes: Signal) -> None:
+        """Ask for the stream, and take its words out of the beats."""
+        head, beats, number = self.descriptor, self.parameters, Signal(NUMBER, reset_less=True)
+        pieces = [beats.p.data.word_select(place, WORD) for place in range(self.params.bus // WORD)]
+        place = number[: (len(pieces) - 1).bit_length()]
+        word = named(m, select(pieces, place), "word")
+        taken, last = named(m, takes & beats.valid, "taken"), named(m, number == total - 1, "last")
+        product = head.score_form == PRODUCT if self.costs else Const(0)
+        costs = named(m, product & ~number[9:].any(), "costs")
+        m.d.comb += [
+            self.command.valid.eq(asks),
+            self.command.p.address.eq(select(list(self.bases), head.parameters_region) + head.parameters_offset),
+            self.command.p.bytes.eq(head.parameters_bytes),
+            beats.ready.eq(takes & (last | place.all())),
+            self.words.valid.eq(taken & ~costs),
+            self.words.payload.word.eq(word),
+            self.words.payload.address.eq(Cat(number[:9], number[9] ^ product)),
+        ]
+        with m.If(self.start):
+            m.d.sync += number.eq(0)
+        with m.If(asks & self.command.ready):
+            m.d.sync += [asks.eq(0), takes.eq(1)]
+        with m.If(taken):
+            m.d.sync += [number.eq(number + 1), takes.eq(~last)]
+        if self.costs:
+            m.submodules.table = table = TwoPortMemory(width=COST_WIDTH, depth=2 * BYTES)
+            m.d.comb += [
+                table.write_en.eq(taken & costs),
+                table.write_addr.eq(number),
+                table.write_data.eq(word),
+                table.read_en.eq(self.read),
+                table.read_addr.eq(self.address),
+                self.cost.eq(table.read_data),
+            ]

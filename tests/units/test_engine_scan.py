@@ -1,0 +1,219 @@
+# amaranth: UnusedElaboratable=no
+"""The scan of the box unit: its candidates, their bytes and its cycles against plain integers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.hdl import Signal
+from amaranth.sim import Simulator
+
+from roundel.golden.engine import EngineParams
+from roundel.golden.nms import NmsParams
+from roundel.hw.engine.boxes.scan import Scan
+from roundel.hw.engine.memory import ActivationMemory
+from tests.support.scan_reference import candidates
+
+FORM = {"width": 40, "height": 28, "fraction": 2, "score_width": 12, "classes": 11}
+NMS = NmsParams(format=FORM, method="maxpool", areas=(64.0, 256.0), stride=8, capacity=128)
+ALL = ("product", "softmax", "dfl", "centre", "corners")
+PARAMS = EngineParams(lanes=8, columns=8, memory=1 << 13, heads=ALL, nms=NMS)
+TABLE = 256
+BASES = (0, 0, 1 << 20, 1 << 24)
+
+
+def lanes_of(lanes, heads=ALL, bus=64):
+    return replace(PARAMS, lanes=lanes, columns=lanes, heads=heads, bus=bus)
+
+
+def draw(rng, params, *, score=None, box=None, **given):
+    """Fields of a descriptor, and the words of its tables."""
+    score = int(rng.integers(3)) if score is None else score
+    box = int(rng.integers(5)) if box is None else box
+    bins = int(rng.choice([2, 5, 8, 16, 17, 32]))
+    priors = int(rng.choice([1, 1, 2, 3, 6, 9]))
+    classes = int(rng.choice([1, 2, 3, 7, 8, 11, 20, 80]))
+    values = {"score_form": score, "box_form": box, "priors": priors - 1, "classes": classes, "bins": bins}
+    values |= {"width": int(rng.integers(1, 5)), "height": int(rng.integers(1, 4))}
+    values |= {name: int(rng.integers(2)) for name in ("cls_signed", "box_signed", "background", "every_class")}
+    values |= {"peaks": int(rng.integers(2)) if score < 2 else 0, "score_shift": int(rng.integers(5))}
+    values |= {"most": int(rng.integers(1, 4096)), "threshold": int(rng.integers(-20, 200))}
+    for name in ("cls", "box", "objectness", "maxima"):
+        values |= {name: int(rng.integers(params.words)), f"{name}_plane": int(rng.integers(1, params.words))}
+    values |= given
+    words = [int(word) for word in rng.integers(0, 4096, 2 * TABLE)] if values["score_form"] == 1 else []
+    priors = values["priors"] + 1
+    others = {2: TABLE, 3: 2 * TABLE + 2 * priors, 4: TABLE + 4 * priors}.get(values["box_form"], 0)
+    words += [int(word) for word in rng.integers(0, 1 << 16, others)]
+    values |= {"parameters_bytes": 2 * len(words), "parameters_region": 3, "parameters_offset": 64}
+    return values, words
+
+
+def memory_of(rng, params, values):
+    """Words of a memory; where there are peaks, many bytes of `maxima` are those of the logits."""
+    raw = rng.integers(0, 256, (params.words, params.lanes))
+    raw[rng.random(raw.shape) < 0.1] = 127
+    if values["peaks"]:
+        logits = values["classes"] + (values["score_form"] == 2)
+        for plane in range(-(-(values["priors"] + 1) * logits // params.lanes)):
+            for place in range(values["width"] * values["height"]):
+                source, target = (values[n] + plane * values[f"{n}_plane"] + place for n in ("cls", "maxima"))
+                same = rng.random(params.lanes) < 0.7
+                raw[target % params.words] = np.where(same, raw[source % params.words], raw[target % params.words])
+    return [int.from_bytes(bytes(map(int, row)), "little") for row in raw]
+
+
+class Surroundings:
+    """Memory, bus and decoder of a scan."""
+
+    def __init__(self, params, rng, stall):
+        self.params, self.rng, self.stall = params, rng, stall
+        self.dut = Scan(params)
+        self.memory, self.words = [], []
+
+    def flows(self):
+        return int(self.rng.random() >= self.stall)
+
+    async def memory_task(self, ctx):
+        pipe, request = [(0, 0)] * ActivationMemory.READ_LATENCY, self.dut.memory.request
+        while True:
+            ctx.set(request.ready, self.flows())
+            _, _, valid, ready, address = await ctx.tick().sample(request.valid, request.ready, request.payload)
+            taken = valid and ready
+            pipe = [*pipe[1:], (1, self.memory[address]) if taken else (0, int(self.rng.integers(1 << 32)))]
+            ctx.set(self.dut.memory.valid, pipe[0][0])
+            ctx.set(self.dut.memory.data, pipe[0][1])
+
+    async def bus_task(self, ctx):
+        dut, size = self.dut, self.params.bus_bytes
+        while True:
+            ctx.set(dut.command.ready, self.flows())
+            _, _, asked, command = await ctx.tick().sample(dut.command.valid & dut.command.ready, dut.command.payload)
+            if not asked:
+                continue
+            ctx.set(dut.command.ready, 0)
+            self.commands.append((command.address, command.bytes))
+            data = b"".join(word.to_bytes(2, "little") for word in self.words)
+            assert command.bytes == len(data)
+            for start in range(0, len(data), size):
+                while not self.flows():
+                    await ctx.tick()
+                part = data[start : start + size]
+                beat = {"data": int.from_bytes(part, "little"), "keep": (1 << len(part)) - 1}
+                ctx.set(dut.parameters.payload, beat | {"last": int(start + size >= len(data))})
+                ctx.set(dut.parameters.valid, 1)
+                await ctx.tick().until(dut.parameters.ready)
+                ctx.set(dut.parameters.valid, 0)
+
+    async def words_task(self, ctx):
+        dut = self.dut
+        while True:
+            _, _, valid, word = await ctx.tick().sample(dut.words.valid, dut.words.payload)
+            if valid:
+                assert word.address == len(self.given)
+                self.given.append(int(word.word))
+
+    def start_fresh(self, memory, words):
+        self.memory, self.words, self.given, self.commands = memory, words, [], []
+
+
+def needed(params, values):
+    """How many bytes a candidate has."""
+    count = 4 if values["box_form"] != 1 else 4 * (values["bins"] + 1)
+    return count + (values["classes"] + 3 if values["score_form"] == 2 else 0)
+
+
+def scan(params, jobs, *, rng, stall):
+    """Run scales one after the other; their candidates, cycles, and words of tables."""
+    around, found = Surroundings(params, rng, stall), []
+    dut = around.dut
+
+    async def take(ctx, values):
+        """A candidate: its bytes with pauses, and then itself."""
+        numbers, first = [], ctx.get(dut.candidates.payload)
+        for _ in range(needed(params, values)):
+            while not around.flows():
+                await ctx.tick()
+            ctx.set(dut.bytes.ready, 1)
+            (byte,) = await ctx.tick().sample(dut.bytes.payload).until(dut.bytes.valid)
+            ctx.set(dut.bytes.ready, 0)
+            numbers.append(int(byte))
+        while not around.flows():
+            await ctx.tick()
+        assert ctx.get(dut.candidates.valid)
+        candidate = ctx.get(dut.candidates.payload)
+        assert candidate == first
+        ctx.set(dut.candidates.ready, 1)
+        await ctx.tick()
+        ctx.set(dut.candidates.ready, 0)
+        score = None if values["score_form"] == 2 else candidate.score
+        return candidate.row, candidate.column, candidate.prior, candidate.label, score, numbers
+
+    async def bench(ctx):
+        for base, value in zip(dut.bases, BASES, strict=True):
+            ctx.set(base, value)
+        for memory, values, words in jobs:
+            around.start_fresh(memory, words)
+            ctx.set(dut.descriptor, values)
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            taken, cycles, idle = [], 0, 0
+            while not ctx.get(dut.done):
+                if ctx.get(dut.candidates.valid):
+                    taken.append(await take(ctx, values))
+                    idle = 0
+                await ctx.tick()
+                cycles, idle = cycles + 1, idle + 1
+                assert idle < 20_000
+            found.append((taken, cycles, around.given, around.commands))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    for task in (around.memory_task, around.bus_task, around.words_task):
+        simulator.add_testbench(task, background=True)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return found
+
+
+def expect(params, memory, values, words):
+    """What a scale's candidates must be, and how many of its words are costs."""
+    costs = words[: 2 * TABLE] if values["score_form"] == 1 else []
+    return list(candidates(values, memory, params.lanes, costs, params.nms.format.score_width)), len(costs)
+
+
+def jobs_of(rng, params, count, **given):
+    """Scales with some candidates, but no more bytes than can be simulated in a moment."""
+    jobs = []
+    while len(jobs) < count:
+        values, words = draw(rng, params, **given)
+        memory = memory_of(rng, params, values)
+        expected, _ = expect(params, memory, values, words)
+        if 0 < len(expected) * needed(params, values) < 1500:
+            jobs.append((memory, values, words))
+    return jobs
+
+
+def check(params, jobs, *, rng, stall):
+    """Compare; returns how many candidates there were, and the cycles."""
+    counts = []
+    runs = scan(params, jobs, rng=rng, stall=stall)
+    for (memory, values, words), (taken, cycles, given, commands) in zip(jobs, runs, strict=True):
+        expected, costs = expect(params, memory, values, words)
+        for place, (got, wanted) in enumerate(zip(taken, map(tuple, expected), strict=False)):
+            assert got == wanted, (place, values)
+        assert len(taken) == len(expected), values
+        assert given == words[costs:]
+        assert commands == ([(BASES[3] + 64, 2 * len(words))] if words else [])
+        counts.append((len(taken), cycles))
+    return counts
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("lanes", [4, 8, 16, 32])
+@pytest.mark.parametrize("score", [0, 1, 2])
+def test_any_head(lanes, score, stall, seed):
+    rng = np.random.default_rng([seed, lanes, score])
+    params = lanes_of(lanes, bus=128 if lanes > 8 else 64)
+    check(params, jobs_of(rng, params, 3, score=score), rng=rng, stall=stall)
