@@ -89,7 +89,8 @@ class HeadParams(Params):
     priors
         Boxes of a location, 1 to 9.
     every_class
-        Whether each class above the thresholds makes a box, not only the best one.
+        Whether each class above the thresholds makes a box, not only the best one; with `products`, if the best one
+        does.
     peaks
         Whether only those logits make boxes that are the greatest of their class, and prior, among the 3 x 3 locations
         around theirs.
@@ -274,8 +275,10 @@ class HeadParams(Params):
             costs = self.softmax.costs(logits)
         else:
             return sends, (counted << self.score_shift) + self.score_offset
-        most = (self.products or self.softmax).most  # type: ignore[union-attr]  # one of them gave the costs
-        return sends & (costs <= most), (1 << self.score_width) - 1 - costs
+        passes = costs <= (self.products or self.softmax).most  # type: ignore[union-attr]  # one of them gave the costs
+        if self.every_class and self.products is not None:  # others are looked at where the best one passes
+            passes &= np.take_along_axis(passes, counted.argmax(axis=-1)[..., None], axis=-1)
+        return sends & passes, (1 << self.score_width) - 1 - costs
 
     def _corners(self, box: Ints) -> Ints:
         """Return corners before they are clamped, (rows, columns, priors, 4), of numbers (..., priors, numbers)."""

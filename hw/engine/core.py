@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 
 from roundel.golden.engine import COMMON, TOKEN_FLAGS, EngineParams, ErrorCode, Region, positions
@@ -81,6 +81,7 @@ class EngineCore(Component):
             self._factors(m, memory, boxes, compute)
         self._writer(m, store, bus.writers[STORE], memory.store)
         queues = [DescriptorQueue(params, opcodes) for opcodes in UNITS]
+        tables = boxes if params.heads else None
         for name, queue, pieces in zip(("load", "compute", "store"), queues, fetch.pieces, strict=True):
             m.submodules[f"queue_{name}"] = queue
             wiring.connect(m, pieces, queue.pieces)
@@ -96,7 +97,7 @@ class EngineCore(Component):
         for channel, command, beats in (
             (FETCH, fetch.command, fetch.data),
             (LOAD, load.command, load.data),
-            (PARAMETERS, compute.parameters_command, compute.parameters_data),
+            *([] if tables else [(PARAMETERS, compute.parameters_command, compute.parameters_data)]),
             (WEIGHTS, compute.weights_command, compute.weights_data),
         ):
             wiring.connect(m, command, bus.commands[channel])
@@ -106,13 +107,14 @@ class EngineCore(Component):
         m.d.comb += [fetch.base.eq(self.bases[Region.PROGRAM]), bus.stop.eq(self.stop), self.idle.eq(bus.idle)]
         m.d.comb += bus.idle_array.eq(~tokens.active[1])
         done = self._dispatch(m, queues, tokens, (load, compute, store), boxes)
-        self._look_ahead(m, queues[1], compute)
+        owns = None if tables is None else self._tables(m, bus, tables, compute, queues[1])
+        self._look_ahead(m, queues[1], compute, owns)
         left = Cat(queue.present_valid | queue.waiting_valid for queue in queues)
         m.d.sync += self.finished.eq(fetch.ended & ~left.any())
 
         self._observe(m, compute, tokens, bus, done, queues)
         self._watch(m, memory, compute, tokens, fetch, bus, done)
-        self._fault(m, bus, fetch, compute, [queue.present_number for queue in queues])
+        self._fault(m, bus, fetch, compute, [queue.present_number for queue in queues], tables, owns)
         return m
 
     def _observe(
@@ -196,22 +198,67 @@ class EngineCore(Component):
             ]
         return done
 
-    def _look_ahead(self, m: Module, queue: DescriptorQueue, compute: Compute) -> None:
-        """Show the compute unit its queue."""
+    def _tables(self, m: Module, bus: EngineBus, boxes: Boxes, compute: Compute, queue: DescriptorQueue) -> Value:
+        """Let the box unit have the channel of parameters until its tables are there; returns whether it has it.
+
+        The compute unit does not look ahead until then, so that its beats do not come before those of the tables.
+        """
+        command, beats, loaded = bus.commands[PARAMETERS], bus.outputs[PARAMETERS], Signal()
+        some = boxes.unit.descriptor.parameters_bytes != 0
+        owns = named(m, queue.present_valid & queue.present_boxes & some & ~loaded, "tables_own_parameters")
+        with m.If(queue.take):
+            m.d.sync += loaded.eq(0)
+        with m.Elif(boxes.loaded):
+            m.d.sync += loaded.eq(1)
+        for unit, data, chosen in (
+            (compute.parameters_command, compute.parameters_data, ~owns),
+            (boxes.tables_command, boxes.tables_data, owns),
+        ):
+            m.d.comb += [
+                unit.ready.eq(command.ready & chosen),
+                data.valid.eq(beats.valid & chosen),
+                data.payload.eq(beats.payload),
+            ]
+        m.d.comb += [
+            command.valid.eq(Mux(owns, boxes.tables_command.valid, compute.parameters_command.valid)),
+            command.payload.eq(
+                Mux(owns, boxes.tables_command.p.as_value(), compute.parameters_command.p.as_value())
+            ),
+            beats.ready.eq(Mux(owns, boxes.tables_data.ready, compute.parameters_data.ready)),
+        ]
+        return owns
+
+    def _look_ahead(self, m: Module, queue: DescriptorQueue, compute: Compute, tables: Value | None) -> None:
+        """Show the compute unit its queue, but not what is behind while there are `tables` to be read."""
+        ahead = queue.waiting_valid & ~queue.waiting_boxes
         m.d.comb += [
             compute.number.eq(queue.present_number),
             compute.valid.eq(queue.present_valid & ~queue.present_boxes),
             compute.next.eq(queue.waiting),
             compute.next_number.eq(queue.waiting_number),
-            compute.next_valid.eq(queue.waiting_valid & ~queue.waiting_boxes),
+            compute.next_valid.eq(ahead if tables is None else ahead & ~tables),
             compute.shift.eq(queue.move),
         ]
 
-    def _fault(self, m: Module, bus: EngineBus, fetch: Fetch, compute: Compute, numbers: list[Signal]) -> None:
+    def _fault(
+        self,
+        m: Module,
+        bus: EngineBus,
+        fetch: Fetch,
+        compute: Compute,
+        numbers: list[Signal],
+        tables: Boxes | None,
+        owns: Value | None,
+    ) -> None:
         """Keep the first one; of those of a cycle, the first of this list."""
         fault = Signal(fault_layout())
         loads, computes, stores = numbers
-        asked = select([fetch.number, loads, compute.parameters_number, compute.parameters_number], bus.channel)
+        weights, of_tables = compute.parameters_number, []
+        parameters: Value = weights
+        if tables is not None and owns is not None:
+            address, parameters = tables.tables_command.p.address, Mux(owns, computes, weights)
+            of_tables = [(tables.fault, ErrorCode.PARAMETERS, address, computes)]
+        asked = select([fetch.number, loads, parameters, weights], bus.channel)
         m.d.comb += self.fault.eq(fault)
         quiet = named(m, ~fault.code.any(), "quiet")
         for wrong, code, address, number in reversed(
@@ -220,6 +267,7 @@ class EngineCore(Component):
                 (bus.write_error, ErrorCode.WRITE, bus.write_address, select([stores, computes], bus.writer)),
                 (fetch.fault.code.any(), fetch.fault.code, fetch.fault.address, fetch.fault.number),
                 (compute.fault.code.any(), compute.fault.code, compute.fault.address, compute.fault.number),
+                *of_tables,
                 (self.watchdog.expired, ErrorCode.DEADLOCK, 0, computes),
             )
         ):

@@ -55,7 +55,7 @@ class Scan(Component):
                 "all from the last to the first; with a softmax the greatest logit, all from the last to the first, and "
                 "the candidate's own.",
             ),
-            reading=Out(1, "Tables are to be read, or are being read; with the descriptor, before `start` too."),
+            loaded=Out(1, "For one cycle: what tables there are have been read."),
             fault=Out(1, "The stream of tables has a wrong length; held."),
             done=Out(1, "All locations were looked at, and no candidate waits; until `start`."),
         )
@@ -104,13 +104,10 @@ class Scan(Component):
         stop: Signal,
     ) -> None:
         """From phase to phase."""
-        head, offers, loaded = self.descriptor, Signal(), Signal()
+        head, offers = self.descriptor, Signal()
         product = (head.score_form == 1) if self.product else Const(0)
         softmax = (head.score_form == 2) if self.softmax else Const(0)
-        m.d.comb += [
-            self.candidates.valid.eq(offers),
-            self.reading.eq((head.parameters_bytes != 0) & ~loaded if tables.some else 0),
-        ]
+        m.d.comb += self.candidates.valid.eq(offers)
 
         on = {kind: named(m, judge.judged & (phase == kind), f"judged_{kind.name.lower()}") for kind in Phase}
 
@@ -124,7 +121,7 @@ class Scan(Component):
         def skip() -> None:
             with m.If(places.last):
                 m.d.comb += stop.eq(1)
-                m.d.sync += [loaded.eq(0), phase.eq(Phase.SCAN)]
+                m.d.sync += phase.eq(Phase.SCAN)
                 m.next = "idle"
             with m.Else():
                 m.d.comb += places.step.eq(1)
@@ -155,9 +152,8 @@ class Scan(Component):
                 with m.If(self.start):
                     m.next = "load"
             with m.State("load"):
-                m.d.comb += reading.measure.eq(tables.done)
+                m.d.comb += [reading.measure.eq(tables.done), self.loaded.eq(tables.done)]
                 with m.If(tables.done):
-                    m.d.sync += loaded.eq(1)
                     m.next = "measure"
             with m.State("measure"):
                 with m.If(reading.there):
