@@ -81,6 +81,8 @@ class Reading(Component):
             m.d.sync += [measures.eq(self.measure), seeks.eq(self.seek)]
         with m.Elif(channels.there):
             m.d.sync += [measures.eq(0), seeks.eq(0)]
+        turn = Signal(PLANE, reset_less=True)  # the last plane of what is not SCAN
+        m.d.sync += turn.eq(channels.end)
         with m.If(measures):
             m.d.sync += last.eq(channels.end)
         scans, more = named(m, self.phase == Phase.SCAN, "scans"), self._sides(m, channels, seeks, runs)
@@ -98,7 +100,7 @@ class Reading(Component):
             cursor.stop.eq(self.stop | more),
             cursor.location.eq(self.location),
             cursor.plane.eq(channels.channel >> runs.levels),
-            cursor.last.eq(Mux(scans, last, channels.end)),
+            cursor.last.eq(Mux(scans, last, turn)),
             cursor.looping.eq(scans),
             runs.begin.eq(self.began),
             runs.stop.eq(self.stop),

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 
-from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.boxes.candidates import candidate_layout
 from roundel.hw.engine.boxes.judge import Judge
@@ -41,7 +41,7 @@ class Scan(Component):
         super().__init__(
             start=In(1, "A scale begins."),
             descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still from `start` on."),
-            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            origin=In(OUTER_ADDRESS, "Address of the tables in the outer memory; from the cycle after `start` on."),
             memory=Out(read_port(params), "Reads words of the activation memory."),
             command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
             parameters=In(stream.Signature(read_layout(params.bus)), "Beats of the tables, from the bus reader."),
@@ -75,17 +75,17 @@ class Scan(Component):
         for part in (reading, judge):
             m.d.comb += [part.phase.eq(phase), part.stop.eq(stop)]
         m.d.comb += [
-            *(outer.eq(base) for outer, base in zip(tables.bases, self.bases, strict=True)),
             *(getattr(judge, name).eq(getattr(reading, name)) for name in ("began", "lane", "step", "flipped")),
             *(candidate[name].eq(getattr(places, name)) for name in ("row", "column", "prior")),
             *(candidate[name].eq(getattr(judge, name)) for name in ("label", "score")),
             *(getattr(reading, name).eq(getattr(places, name)) for name in ("prior", "location")),
             tables.start.eq(self.start),
+            tables.origin.eq(self.origin),
+            places.start.eq(self.start),
             tables.read.eq(judge.read),
             tables.address.eq(judge.address),
             judge.cost.eq(tables.cost),
             judge.ends.eq(places.ends),
-            places.start.eq(self.start),
             reading.label.eq(judge.label),
             self.words.eq(tables.words),
             self.fault.eq(tables.fault),

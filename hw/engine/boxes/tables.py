@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 
-from roundel.golden.engine import EngineParams, Opcode, Region
+from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.head import COST_WIDTH
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.boxes.candidates import table_word_layout
@@ -44,7 +44,7 @@ class Tables(Component):
         super().__init__(
             start=In(1, "A scale begins."),
             descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still from `start` on."),
-            bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
+            origin=In(OUTER_ADDRESS, "Address of the tables in the outer memory; from the cycle after `start` on."),
             command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
             parameters=In(stream.Signature(read_layout(params.bus)), "Beats of the tables, from the bus reader."),
             words=Out(words_layout(), "The words behind the costs."),
@@ -94,7 +94,7 @@ class Tables(Component):
         costs = named(m, product & ~number[9:].any(), "costs")
         m.d.comb += [
             self.command.valid.eq(asks),
-            self.command.p.address.eq(select(list(self.bases), head.parameters_region) + head.parameters_offset),
+            self.command.p.address.eq(self.origin),
             self.command.p.bytes.eq(head.parameters_bytes),
             beats.ready.eq(takes & (last | place.all())),
             self.words.valid.eq(taken & ~costs),
