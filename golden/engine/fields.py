@@ -154,7 +154,11 @@ _BOXES = (
     Item("priors", 4, "boxes of a location, less one; ignored, as all that follow, by an engine without `heads`"),
     Item("score_form", 2, "0 logits, 1 products of two sigmoids, 2 softmax"),
     Item("box_form", 3, "0 distances, 1 distributions, 2 powers of two, 3 centres and sizes, 4 corners"),
-    Item("every_class", 1, "every class above the thresholds makes a box, not only the best; of products, if that one does"),
+    Item(
+        "every_class",
+        1,
+        "every class above the thresholds makes a box, of products if the best does; else that alone",
+    ),
     Item("peaks", 1, "only a logit that equals that of `maxima` makes a box"),
     Item("has_place", 1, "locations are where `step` and `origin` say"),
     Item("spare_2", 4),

@@ -210,20 +210,18 @@ class EngineCore(Component):
             m.d.sync += loaded.eq(0)
         with m.Elif(boxes.loaded):
             m.d.sync += loaded.eq(1)
-        for unit, data, chosen in (
+        for unit, data_to, chosen in (
             (compute.parameters_command, compute.parameters_data, ~owns),
             (boxes.tables_command, boxes.tables_data, owns),
         ):
             m.d.comb += [
                 unit.ready.eq(command.ready & chosen),
-                data.valid.eq(beats.valid & chosen),
-                data.payload.eq(beats.payload),
+                data_to.valid.eq(beats.valid & chosen),
+                data_to.payload.eq(beats.payload),
             ]
         m.d.comb += [
             command.valid.eq(Mux(owns, boxes.tables_command.valid, compute.parameters_command.valid)),
-            command.payload.eq(
-                Mux(owns, boxes.tables_command.p.as_value(), compute.parameters_command.p.as_value())
-            ),
+            command.payload.eq(Mux(owns, boxes.tables_command.p.as_value(), compute.parameters_command.p.as_value())),
             beats.ready.eq(Mux(owns, boxes.tables_data.ready, compute.parameters_data.ready)),
         ]
         return owns

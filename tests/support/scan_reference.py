@@ -1,7 +1,7 @@
 """Candidates of a detector head in plain integers, written from docs/engine.md and docs/heads.md alone."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Candidate(NamedTuple):
@@ -102,7 +102,3 @@ def box_bytes(maps: Maps, location: int, prior: int) -> Iterator[int]:
             yield from reversed(raw)
         else:
             yield maps["box", location, 4 * prior + side]
-
-
-def scores(found: Sequence[Any]) -> list[int | None]:
-    return [one.score for one in found]

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth.hdl import Signal
 from amaranth.sim import Simulator
 
 from roundel.golden.engine import EngineParams

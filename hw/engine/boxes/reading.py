@@ -1,21 +1,22 @@
 """What of a detector head's maps is read, phase by phase: from the words of the memory to pieces of runs."""
 
+from enum import IntEnum
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode
+from roundel.hw.engine.boxes.counters import PRIOR, Channels
 from roundel.hw.engine.boxes.cursor import PLANE, Cursor
-from roundel.hw.engine.boxes.counters import CHANNEL, PRIOR, Channels
-from roundel.hw.engine.boxes.runs import COUNT, Runs, piece_layout
+from roundel.hw.engine.boxes.runs import COUNT, ByteRuns, piece_layout
 from roundel.hw.engine.ports import descriptor_layout, read_port, word_address
 from roundel.hw.lib import Component, In, Out, named
 
 SIDES = 4
 
 
-class Phase(enum.Enum, shape=3):  # type: ignore[call-arg]  # Amaranth has no types
+class Phase(IntEnum):
     """What is being read.
 
     SCAN: logits, or with products the objectness, of one location after the other. BEST: the logits of a prior whose
@@ -71,7 +72,7 @@ class Reading(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.cursor, m.submodules.runs = cursor, runs = Cursor(self.params), Runs(self.params)
+        m.submodules.cursor, m.submodules.runs = cursor, runs = Cursor(self.params), ByteRuns(self.params)
         m.submodules.channels = channels = Channels(self.params)
         wiring.connect(m, cursor.memory, wiring.flipped(self.memory))
         wiring.connect(m, cursor.words, runs.words)
@@ -117,7 +118,7 @@ class Reading(Component):
         softmax = named(m, (head.score_form == 2) if self.softmax else Const(0), "softmax")
         return product, softmax, named(m, (head.box_form == 1) if self.bins else Const(0), "bins")
 
-    def _sides(self, m: Module, channels: Channels, seeks: Value, runs: Runs) -> Value:
+    def _sides(self, m: Module, channels: Channels, seeks: Value, runs: ByteRuns) -> Value:
         """Go from side to side of distributions, in the order 0, 2, 1, 3; returns whether the next one begins."""
         if not self.bins:
             return Const(0)
@@ -131,7 +132,7 @@ class Reading(Component):
             m.d.sync += side.eq(side + 1)
         return more
 
-    def _choose(self, m: Module, cursor: Cursor, channels: Channels, runs: Runs) -> None:
+    def _choose(self, m: Module, cursor: Cursor, channels: Channels, runs: ByteRuns) -> None:
         """Drive what depends on the phase."""
         head, plan = self.descriptor, runs.plan
         product, softmax, bins = self._forms(m)
@@ -163,7 +164,11 @@ class Reading(Component):
                 m.d.comb += [cursor.base.eq(head.maxima), cursor.pitch.eq(head.maxima_plane)]
                 m.d.comb += channels.first.eq(self.label)
             with m.Case(Phase.BOX):
-                m.d.comb += [cursor.base.eq(head.box), cursor.pitch.eq(head.box_plane), plan.flipped.eq(head.box_signed)]
+                m.d.comb += [
+                    cursor.base.eq(head.box),
+                    cursor.pitch.eq(head.box_plane),
+                    plan.flipped.eq(head.box_signed),
+                ]
                 m.d.comb += [channels.step.eq(SIDES), channels.size.eq(SIDES), plan.rounds.eq(SIDES - 1)]
                 m.d.comb += plan.crossed.eq(1)
                 with m.If(bins):

@@ -36,7 +36,7 @@ def piece_layout(lanes: int) -> data.StructLayout:
     return data.StructLayout({"rank": 8, "lane": range(lanes)} | dict.fromkeys(("first", "last", "ground"), 1))
 
 
-class Runs(Component):
+class ByteRuns(Component):
     """Cuts words into runs, which begin and end at any lane, and looks for the greatest byte of each piece.
 
     A piece a cycle, offered `latency` cycles later: two levels of comparisons lie between registers.
@@ -71,7 +71,9 @@ class Runs(Component):
         flags, valids = self._flags, list[Value]()
         for level in range(self.levels):
             better = [self._better(*pair) for pair in zip(lanes[::2], lanes[1::2], strict=True)]
-            lanes = [Signal(self.place, name=f"best_{level}_{number}", reset_less=True) for number in range(len(better))]
+            lanes = [
+                Signal(self.place, name=f"best_{level}_{number}", reset_less=True) for number in range(len(better))
+            ]
             held = level % 2 == 1 or level == self.levels - 1
             domain = m.d.sync if held else m.d.comb
             with m.If(advance if held else Const(1)):
@@ -123,7 +125,10 @@ class Runs(Component):
             following = Mux(falls, lane - 1, Mux(plan.crossed, crossed, stop & fits.replicate(len(stop))))
             m.d.sync += [lane.eq(following), left.eq(left - Mux(falls, 1, lanes - lane)), fresh.eq(ends)]
             with m.If(ends):
-                m.d.sync += [left.eq(Mux(plan.parts & (plan.behind ^ part), 1, plan.count)), part.eq(plan.parts & ~part)]
+                m.d.sync += [
+                    left.eq(Mux(plan.parts & (plan.behind ^ part), 1, plan.count)),
+                    part.eq(plan.parts & ~part),
+                ]
             with m.If(turns):
                 m.d.sync += [lane.eq(stop - 1), falls.eq(1)]
             with m.Elif(whole & ~over):

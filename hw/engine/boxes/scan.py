@@ -2,18 +2,21 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.boxes.candidates import candidate_layout
-from roundel.hw.engine.boxes.judge import Judge
 from roundel.hw.engine.boxes.counters import Locations
+from roundel.hw.engine.boxes.judge import Judge
 from roundel.hw.engine.boxes.reading import Phase, Reading
-from roundel.hw.engine.boxes.tables import Tables, words_layout
+from roundel.hw.engine.boxes.tables import PRODUCT, Tables, words_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, read_port
-from roundel.hw.lib import Component, In, Out, named
+from roundel.hw.lib import Component, In, Out
+
+SOFTMAX = 2
+"""`score_form` of a softmax."""
 
 
 class Scan(Component):
@@ -40,7 +43,7 @@ class Scan(Component):
         self.product, self.softmax = "product" in params.heads, "softmax" in params.heads
         super().__init__(
             start=In(1, "A scale begins."),
-            descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still from `start` on."),
+            descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still."),
             origin=In(OUTER_ADDRESS, "Address of the tables in the outer memory; from the cycle after `start` on."),
             memory=Out(read_port(params), "Reads words of the activation memory."),
             command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
@@ -51,9 +54,8 @@ class Scan(Component):
             ),
             bytes=Out(
                 stream.Signature(8),
-                "Bytes of the candidate: numbers 0, 2, 1 and 3 of the box, of a distribution the greatest bin and then "
-                "all from the last to the first; with a softmax the greatest logit, all from the last to the first, and "
-                "the candidate's own.",
+                "Its bytes: numbers 0, 2, 1, 3 of the box, of a distribution the greatest bin and then all from the last "
+                "to the first; with a softmax the greatest logit, all from the last to the first, and its own.",
             ),
             loaded=Out(1, "For one cycle: what tables there are have been read."),
             fault=Out(1, "The stream of tables has a wrong length; held."),
@@ -69,11 +71,12 @@ class Scan(Component):
         wiring.connect(m, reading.memory, wiring.flipped(self.memory))
         wiring.connect(m, reading.pieces, judge.pieces)
         wiring.connect(m, judge.bytes, wiring.flipped(self.bytes))
-        phase, stop, candidate = Signal(Phase), Signal(), self.candidates.p
+        self.phase, self.stop, self.offers = Signal(Phase, name="phase"), Signal(name="stop"), Signal(name="offers")
         for part in (tables, places, reading, judge):
             m.d.comb += part.descriptor.eq(self.descriptor)
         for part in (reading, judge):
-            m.d.comb += [part.phase.eq(phase), part.stop.eq(stop)]
+            m.d.comb += [part.phase.eq(self.phase), part.stop.eq(self.stop)]
+        candidate = self.candidates.p
         m.d.comb += [
             *(getattr(judge, name).eq(getattr(reading, name)) for name in ("began", "lane", "step", "flipped")),
             *(candidate[name].eq(getattr(places, name)) for name in ("row", "column", "prior")),
@@ -81,71 +84,21 @@ class Scan(Component):
             *(getattr(reading, name).eq(getattr(places, name)) for name in ("prior", "location")),
             tables.start.eq(self.start),
             tables.origin.eq(self.origin),
-            places.start.eq(self.start),
             tables.read.eq(judge.read),
             tables.address.eq(judge.address),
+            places.start.eq(self.start),
             judge.cost.eq(tables.cost),
             judge.ends.eq(places.ends),
             reading.label.eq(judge.label),
+            self.candidates.valid.eq(self.offers),
             self.words.eq(tables.words),
             self.fault.eq(tables.fault),
         ]
-        self._control(m, tables, places, reading, judge, phase, stop)
+        self._control(m, tables, places, reading, judge)
         return m
 
-    def _control(
-        self,
-        m: Module,
-        tables: Tables,
-        places: Locations,
-        reading: Reading,
-        judge: Judge,
-        phase: Signal,
-        stop: Signal,
-    ) -> None:
+    def _control(self, m: Module, tables: Tables, places: Locations, reading: Reading, judge: Judge) -> None:
         """From phase to phase."""
-        head, offers = self.descriptor, Signal()
-        product = (head.score_form == 1) if self.product else Const(0)
-        softmax = (head.score_form == 2) if self.softmax else Const(0)
-        m.d.comb += self.candidates.valid.eq(offers)
-
-        on = {kind: named(m, judge.judged & (phase == kind), f"judged_{kind.name.lower()}") for kind in Phase}
-
-        def to(following: Phase) -> None:
-            m.d.comb += stop.eq(1)
-            m.d.sync += phase.eq(following)
-            if following is Phase.BOX:
-                m.d.sync += offers.eq(1)
-            m.next = "seek"
-
-        def skip() -> None:
-            with m.If(places.last):
-                m.d.comb += stop.eq(1)
-                m.d.sync += phase.eq(Phase.SCAN)
-                m.next = "idle"
-            with m.Else():
-                m.d.comb += places.step.eq(1)
-                to(Phase.SCAN)
-
-        def found(*, best: bool) -> None:
-            with m.If(head.every_class & best):
-                to(Phase.EACH)
-            with m.Elif(head.peaks):
-                to(Phase.PEAK)
-            with m.Else():
-                to(Phase.BOX)
-
-        def again() -> None:
-            with m.If(head.every_class & ~judge.last):
-                to(Phase.EACH)
-            with m.Else():
-                skip()
-
-        def leave() -> None:
-            with m.If(offers & self.candidates.ready):
-                m.d.sync += offers.eq(0)
-                again()
-
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.done.eq(~self.start)
@@ -155,36 +108,77 @@ class Scan(Component):
                 m.d.comb += [reading.measure.eq(tables.done), self.loaded.eq(tables.done)]
                 with m.If(tables.done):
                     m.next = "measure"
-            with m.State("measure"):
-                with m.If(reading.there):
-                    m.next = "seek"
+            with m.State("measure"), m.If(reading.there):
+                m.next = "seek"
             with m.State("seek"):
                 m.d.comb += reading.seek.eq(1)
                 m.next = "run"
             with m.State("run"):
-                with m.If(on[Phase.SCAN] & ~judge.good & ~places.last):
-                    m.d.comb += places.step.eq(1)
-                with m.Elif(on[Phase.SCAN] & judge.good & product):
-                    to(Phase.BEST)
-                with m.Elif((on[Phase.SCAN] | on[Phase.BEST]) & judge.good):
-                    found(best=True)
-                with m.Elif(on[Phase.EACH] & judge.good):
-                    found(best=False)
-                with m.Elif(on[Phase.PEAK] & judge.same):
-                    to(Phase.BOX)
-                with m.Elif(on[Phase.PEAK]):
-                    again()
-                with m.Elif(judge.judged & (~(phase == Phase.EACH) | judge.last)):
-                    skip()
-                with m.Elif((phase == Phase.BOX) & reading.cut & reading.empty & softmax):
-                    to(Phase.SUM)
-                with m.Elif((phase == Phase.SUM) & reading.cut & reading.empty):
-                    m.next = "own"
-                leave()
-            with m.State("own"):
-                m.d.comb += judge.own.eq(1)
-                with m.If(self.bytes.ready):
-                    m.next = "wait"
-                leave()
-            with m.State("wait"):
-                leave()
+                self._judged(m, places, judge)
+                if self.softmax:
+                    over = reading.cut & reading.empty
+                    with m.If(over & (self.phase == Phase.BOX) & (self.descriptor.score_form == SOFTMAX)):
+                        self._to(m, Phase.SUM)
+                    with m.If(over & (self.phase == Phase.SUM)):
+                        m.next = "own"
+                self._leave(m, places, judge)
+            if self.softmax:
+                with m.State("own"):
+                    m.d.comb += judge.own.eq(1)
+                    with m.If(self.bytes.ready):
+                        m.next = "wait"
+                    self._leave(m, places, judge)
+                with m.State("wait"):
+                    self._leave(m, places, judge)
+
+    def _judged(self, m: Module, places: Locations, judge: Judge) -> None:
+        """Go on where a run was judged."""
+        scan, best, each, peak = (
+            judge.judged & (self.phase == phase) for phase in (Phase.SCAN, Phase.BEST, Phase.EACH, Phase.PEAK)
+        )
+        product = (self.descriptor.score_form == PRODUCT) if self.product else Const(0)
+        with m.If(scan & ~judge.good & ~places.last):
+            m.d.comb += places.step.eq(1)
+        with m.Elif(scan & judge.good & product):
+            self._to(m, Phase.BEST)
+        with m.Elif((scan | best) & judge.good & self.descriptor.every_class):
+            self._to(m, Phase.EACH)
+        with m.Elif((scan | best | each) & judge.good & self.descriptor.peaks):
+            self._to(m, Phase.PEAK)
+        with m.Elif((scan | best | each) & judge.good | peak & judge.same):
+            self._to(m, Phase.BOX)
+        with m.Elif(peak):
+            self._again(m, places, judge)
+        with m.Elif(scan | best | each & judge.last):
+            self._skip(m, places)
+
+    def _to(self, m: Module, phase: Phase) -> None:
+        """Begin a phase."""
+        m.d.comb += self.stop.eq(1)
+        m.d.sync += self.phase.eq(phase)
+        if phase is Phase.BOX:
+            m.d.sync += self.offers.eq(1)
+        m.next = "seek"
+
+    def _skip(self, m: Module, places: Locations) -> None:
+        """Go on with the next prior."""
+        with m.If(places.last):
+            m.d.comb += self.stop.eq(1)
+            m.d.sync += self.phase.eq(Phase.SCAN)
+            m.next = "idle"
+        with m.Else():
+            m.d.comb += places.step.eq(1)
+            self._to(m, Phase.SCAN)
+
+    def _again(self, m: Module, places: Locations, judge: Judge) -> None:
+        """Go on with the next class, if every class is wanted, or the next prior."""
+        with m.If(self.descriptor.every_class & ~judge.last):
+            self._to(m, Phase.EACH)
+        with m.Else():
+            self._skip(m, places)
+
+    def _leave(self, m: Module, places: Locations, judge: Judge) -> None:
+        """Go on when the candidate has been taken."""
+        with m.If(self.offers & self.candidates.ready):
+            m.d.sync += self.offers.eq(0)
+            self._again(m, places, judge)

@@ -43,7 +43,7 @@ class Tables(Component):
         self.some = bool({"product", "centre", "corners"} & set(params.heads))
         super().__init__(
             start=In(1, "A scale begins."),
-            descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still from `start` on."),
+            descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still."),
             origin=In(OUTER_ADDRESS, "Address of the tables in the outer memory; from the cycle after `start` on."),
             command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
             parameters=In(stream.Signature(read_layout(params.bus)), "Beats of the tables, from the bus reader."),

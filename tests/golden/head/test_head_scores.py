@@ -154,6 +154,17 @@ def test_every_class_above_the_threshold_and_the_best_one() -> None:
     assert every.boxes.tolist() == [[8, 8, 24, 24]] * 2
 
 
+def test_other_classes_of_a_product_only_where_the_best_one_passes() -> None:
+    """With tables that do not fall with the logit: 1 costs more than 0."""
+    costs = {"cls": (3, 9, *[0] * 254), "objectness": (0,) * 256, "most": 5}
+    size = {"stride": 8, "width": 16, "height": 8}
+    params = HeadParams(columns=2, rows=1, classes=2, threshold=-9, products=costs, every_class=True, **size)
+    logits, box = np.array([[[0, 0], [0, 1]]]), np.full((1, 2, 4), 4)
+    found = params.decode(logits, box, np.zeros((1, 2, 1), np.int64))
+    assert found.labels.tolist() == [0, 1]
+    assert found.boxes[:, 0].tolist() == [12, 12]
+
+
 def test_priors_follow_one_another_at_a_location() -> None:
     params = HeadParams(columns=2, rows=1, stride=8, classes=2, threshold=0, shift=0, width=16, height=8, priors=3)
     logits = np.array([[[1, 0, -9, -9, 0, 2], [-9, -9, 3, 4, -9, 0]]])
