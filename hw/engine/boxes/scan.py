@@ -54,8 +54,8 @@ class Scan(Component):
             ),
             bytes=Out(
                 stream.Signature(8),
-                "Its bytes: numbers 0, 2, 1, 3 of the box, of a distribution the greatest bin and then all from the last "
-                "to the first; with a softmax the greatest logit, all from the last to the first, and its own.",
+                "Its bytes: numbers 0, 2, 1, 3 of the box, of a distribution the greatest bin and then all from the "
+                "last to the first; with a softmax the greatest logit, all from the last to the first, and its own.",
             ),
             loaded=Out(1, "For one cycle: what tables there are have been read."),
             fault=Out(1, "The stream of tables has a wrong length; held."),
