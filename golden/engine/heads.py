@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.engine.program import Descriptor
-from roundel.golden.head import BoxForm, HeadParams, Score
+from roundel.golden.head import HeadParams, Score, form_units
 from roundel.golden.rounding import Ints
 
 SCORES = (Score.LOGIT, Score.PRODUCT, Score.SOFTMAX)
@@ -26,11 +26,8 @@ ENTRIES, WORD_BYTES = 256, 2
 
 def head_units(head: HeadParams) -> tuple[str, ...]:
     """Return what a box unit needs for a head, as `EngineParams.heads` names it: nothing for the plain one."""
-    needs = [] if head.score is Score.LOGIT else [head.score.value]
-    if head.form is not BoxForm.DISTANCES or head.sides is not None:
-        needs.append(BoxForm.CENTRE.value if head.sides is not None else head.form.value)
     plain = head.priors == 1 and not head.every_class and not head.peaks and head.place is None
-    return tuple(needs if needs or plain else ["priors"])
+    return form_units(head.score, head.form, curved=head.sides is not None, plain=plain)
 
 
 def pack_head(head: HeadParams) -> bytes:

@@ -1,6 +1,6 @@
 """Heads of detectors: from integer tensors to scored boxes."""
 
-from roundel.golden.head.forms import BoxForm, Centre, Score, Side, log_sigmoid, side_logarithms
+from roundel.golden.head.forms import BoxForm, Centre, Score, Side, form_units, log_sigmoid, side_logarithms
 from roundel.golden.head.lengths import (
     BINS,
     MEAN,
@@ -71,6 +71,7 @@ __all__ = [
     "cost_fraction",
     "decode",
     "exponents",
+    "form_units",
     "length",
     "located",
     "log_sigmoid",

@@ -54,6 +54,25 @@ class Side(StrEnum):
     """`(2 * sigmoid(t)) ** 2` (YOLOv5, v7)."""
 
 
+def form_units(score: Score, box: BoxForm, *, curved: bool, plain: bool) -> tuple[str, ...]:
+    """Return what a box unit needs for a head, as `EngineParams.heads` names it; nothing for the plain one.
+
+    Parameters
+    ----------
+    score, box
+        The forms of the head.
+    curved
+        Whether distances go through a curve: they need what sizes need.
+    plain
+        Whether a location has one prior and a box for the best class, and lies in the middle of a cell whose side is a
+        power of two.
+    """
+    needs = [] if score is Score.LOGIT else [score.value]
+    if box is not BoxForm.DISTANCES or curved:
+        needs.append(BoxForm.CENTRE.value if box is BoxForm.DISTANCES else box.value)
+    return tuple(needs if needs or plain else ["priors"])
+
+
 def log_sigmoid(values: Floats) -> Floats:
     """Base-2 logarithm of the sigmoid, without overflow."""
     return np.asarray(-np.logaddexp(0, -values) / np.log(2))

@@ -27,7 +27,7 @@ def engine_options(default: str) -> Callable[[Command], Command]:
                     "--engine",
                     "engine_file",
                     type=FILE,
-                    help="Engine instead of a configuration: manifest.json of `roundel generate engine`, engine.json "
+                    help="Engine instead of a configuration: manifest.json of `roundel generate engine`, engine.toml "
                     "of `roundel compile`, or the folder of either.",
                 ),
                 click.option(

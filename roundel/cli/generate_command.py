@@ -24,7 +24,7 @@ from roundel.ui import output_folder, steps
     "--engine",
     "engine_file",
     type=FILE,
-    help="Parameters of unit `engine`: engine.json of `roundel compile`, an earlier manifest.json, or the folder of "
+    help="Parameters of unit `engine`: engine.toml of `roundel compile`, an earlier manifest.json, or the folder of "
     "either.",
 )
 @click.option(

@@ -23,7 +23,7 @@ COMMANDS = {
     "advise": "Tell what it costs to move a quantized network's scales to powers of two, and what that saves.",
     "bench": "Measure throughput of the RTL, speed of simulation and golden models, and accuracy: bench.json.",
     "compare": "Compare area, delay and energy of a unit's variants: report.json, report.csv, report.md and plots.",
-    "compile": "Compile an integer network for the engine: program.bin, memory_map.json, program.lst.",
+    "compile": "Compile an integer network for the engine: program.bin, memory_map.json, program.lst, engine.toml.",
     "compress": "Prune and quantize a trained network: network.npz, streams/, report.md and report.json.",
     "demo": "Run a trained detector on the engine's RTL, from images to boxes, and write demo.md.",
     "generate": "Write UNIT.v, manifest.json (ports, parameters, latency, tool versions) and files for other tools.",

@@ -26,7 +26,7 @@ from roundel.ui import err, steps
     "--engine",
     "engine_file",
     type=FILE,
-    help="Verify unit `engine` as manifest.json of `roundel generate` or engine.json of `roundel compile` has it.",
+    help="Verify unit `engine` as manifest.json of `roundel generate` or engine.toml of `roundel compile` has it.",
 )
 @SEED
 @click.option("--waves", type=FILE, help="Keep logs and VCD waves in this folder.")

@@ -1,6 +1,6 @@
 """The compiler: translates an integer network into a program of the engine, pass by pass (docs/compiler.md)."""
 
-from roundel.compiler.boxes import Head, heads_of
+from roundel.compiler.boxes import Head, heads_of, with_maxima
 from roundel.compiler.passes import PASSES, Compilation
 from roundel.compiler.pipeline import Compiled, Regions, compile_network
 from roundel.compiler.program_text import layer_rows, listing, memory_map
@@ -20,4 +20,5 @@ __all__ = [
     "layer_rows",
     "listing",
     "memory_map",
+    "with_maxima",
 ]

@@ -1,7 +1,7 @@
 """The head of a detector as BOXES descriptors, which turn two maps on chip into records in the outer memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from roundel.compiler.area import Place
@@ -9,7 +9,10 @@ from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import RECORD, EngineParams, Region, head_fields, head_units
 from roundel.golden.errors import InputError
 from roundel.golden.head import HeadParams
-from roundel.golden.network import Network
+from roundel.golden.network import MaxPool, Network, Window
+
+MAXIMA = ".maxima"
+"""What the names of layers end in that peaks are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ def heads_of(detector: HeadedDetector, network: Network, results: Mapping[str, s
     detector
         Names an output for the logits and one for the distances of each scale.
     network
-        The integer network that has these outputs.
+        The integer network that has these outputs, and for peaks the layers that `with_maxima` adds.
     results
         The layer behind each output, by the output's name; None where they share their names.
 
@@ -103,10 +106,27 @@ def heads_of(detector: HeadedDetector, network: Network, results: Mapping[str, s
             cls=layers.get(scale.cls, scale.cls),
             box=layers.get(scale.box, scale.box),
             objectness=layers.get(scale.objectness, scale.objectness),
+            maxima=f"{layers.get(scale.cls, scale.cls)}{MAXIMA}" if params.peaks else "",
             params=params,
         )
         for scale, params in zip(detector.scales, detector.heads(network, results), strict=True)
     )
+
+
+def with_maxima(detector: HeadedDetector, network: Network, results: Mapping[str, str] | None = None) -> Network:
+    """Return the network with a layer for each scale of a detector that gives the greatest logits around each.
+
+    The parameters are those of `heads_of`. The layers are no results of the network.
+    """
+    layers, formats = results or {}, {layer.name: layer.output for layer in network.layers}
+    names = [layers.get(scale.cls, scale.cls) for scale in detector.scales]
+    window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+    pools = [
+        MaxPool(name=f"{name}{MAXIMA}", sources=(name,), output=formats[name], window=window)
+        for name in names
+        if name in formats and f"{name}{MAXIMA}" not in formats
+    ]
+    return replace(network, layers=(*network.layers, *pools), results=network.output_names)
 
 
 def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: EngineParams) -> None:

@@ -10,11 +10,12 @@ from roundel.compression.compressed_network import ONNX, CompressedNetwork
 from roundel.compression.division import compress_parts
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
-from roundel.compression.head import RecognisedHead, with_head
+from roundel.compression.head import RecognisedHead, suppression_line, with_head
 from roundel.compression.options import CompressOptions, opq_params
 from roundel.compression.pipeline import Compressed, NetworkAccuracy
 from roundel.compression.report import report
 from roundel.compression.streams import stream_files
+from roundel.detection import BoxFigures
 from roundel.frontend import Host, Model, export_onnx
 from roundel.golden.codec import Packing
 from roundel.golden.errors import InputError
@@ -178,15 +179,24 @@ def compress(
     options, found = with_head(options, left) if head and not late else (options, None)
     chain, made, accuracy = compress_parts(options, left, progress)
     networks = {place: packed(result, chain if place == MAIN else None, accuracy) for place, result in made.items()}
-    return replace(_with_head(networks.pop(MAIN), found), others=networks)
+    return replace(_with_head(networks.pop(MAIN), found, made[MAIN].figures), others=networks)
 
 
-def _with_head(network: CompressedNetwork, head: RecognisedHead | None) -> CompressedNetwork:
+def _with_head(
+    network: CompressedNetwork, head: RecognisedHead | None, figures: BoxFigures | None
+) -> CompressedNetwork:
     """Return a network with what became of its head, in its report as well."""
     if head is None:
         return network
-    detector = head.detector
-    told = {"form": str(detector.form) if detector else None, "notes": list(head.notes)}
+    detector, notes = head.detector, list(head.notes)
+    if detector is not None:
+        try:
+            detector = detector.fitted(network.network, network.results, figures)
+        except InputError as error:  # what the box unit cannot take is decoded by the host
+            notes.append(str(error).removeprefix(f"{detector.file}: "))
+        else:
+            notes.append(suppression_line(detector, figures))
+    told = {"form": str(detector.form) if detector else None, "notes": notes}
     return replace(network, head=detector, report=network.report | {"head": told})
 
 

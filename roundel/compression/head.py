@@ -1,16 +1,23 @@
 """The head of a detector in a compression: recognised, and the network that ends in it in place of the file's tail."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from roundel.compression.options import CompressOptions
-from roundel.detection import Detector
+from roundel.detection import BoxFigures, Detector
 from roundel.frontend import Examination, Host, Model, examine, prepare, prepare_original
 from roundel.golden.errors import InputError
+from roundel.golden.network import Network, outputs
+from roundel.golden.nms import Detections
 from roundel.graph import Graph
+from roundel.quantization import real_values
 from roundel.recognition import NotRecognised, Recognised, Unknown, recognise, split_model
 
 HEAD = "head.toml"
+COUNTED = 32  # calibration images whose boxes are counted
 WAY_ON = "its tail is left to the host; a detector's file (--head) says how boxes come out of tensors (--outputs)"
 
 
@@ -64,7 +71,47 @@ def with_head(options: CompressOptions, host: Host) -> tuple[CompressOptions, Re
     except NotRecognised as reason:
         why = f"the head is recognised, but not split: {reason}; {WAY_ON}"
         return options, RecognisedHead(detector=None, notes=(why,))
-    return replace(options, model=model, input_shape=None), RecognisedHead(detector=found.detector, notes=found.notes)
+    made = replace(options, model=model, input_shape=None, detector=found.detector)
+    return made, RecognisedHead(detector=found.detector, notes=found.notes)
+
+
+def box_figures(
+    detector: Detector, network: Network, shape: tuple[int, ...], results: Mapping[str, str], images: NDArray[Any]
+) -> BoxFigures | None:
+    """Return what boxes an integer network finds in calibration images, decoded in double precision.
+
+    Parameters
+    ----------
+    detector
+        How boxes come out of its results.
+    network, shape, results
+        The network, the shape of its images, and the layer behind each output.
+    images
+        As the network takes them; the first `COUNTED` count.
+
+    Returns
+    -------
+    BoxFigures
+        None of a part of a network that does not have the detector's outputs.
+    """
+    if not results.keys() >= set(detector.outputs):
+        return None
+    candidates = list[Detections]()
+    for image in images[:COUNTED]:  # one at a time: maps of heads are large
+        codes = outputs(network, network.encode(image[None]))
+        real = real_values(network, shape, {results[name]: codes[results[name]] for name in detector.outputs})
+        candidates += detector.detections({name: real[results[name]] for name in detector.outputs})
+    return BoxFigures.of(candidates, [detector.kept(image) for image in candidates])
+
+
+def suppression_line(detector: Detector, figures: BoxFigures | None) -> str:
+    """Say which suppression unit a detector gets, and from what."""
+    nms = detector.nms
+    told = f"nms: method {nms.method}, capacity {nms.capacity}, scores of {nms.format.score_width} bits"
+    if figures is None:
+        return told
+    images = f"{figures.images} calibration image{'s' if figures.images != 1 else ''}"
+    return f"{told}; at most {figures.most} boxes above the threshold in {images}"
 
 
 def with_split_head(original: Model, shape: tuple[int, ...], results: Collection[str]) -> Model:

@@ -6,6 +6,7 @@ from math import ceil
 
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
+from roundel.detection import Detector
 from roundel.frontend import Model
 from roundel.golden.errors import InputError
 from roundel.golden.opq import OpqParams, Weighting
@@ -47,6 +48,9 @@ class CompressOptions:
         How to fine-tune.
     engine
         The engine that is to run the network, which is refused at once if it cannot; None: none is looked at.
+    detector
+        How boxes come out of the results of the part that has them, of which calibration images tell how many there
+        are; None: none do.
     """
 
     model: Model | Graph
@@ -63,6 +67,7 @@ class CompressOptions:
     training: ImageSource | None = None
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     engine: FittedEngine | None = None
+    detector: Detector | None = None
 
 
 def opq_params(

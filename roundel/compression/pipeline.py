@@ -11,9 +11,11 @@ from typing import Any
 
 from roundel.compression.drift import Drift, drift
 from roundel.compression.engine_check import FittedEngine, check_sketch, checked
+from roundel.compression.head import box_figures
 from roundel.compression.options import CompressOptions
 from roundel.compression.passes import PASSES, Compression, prune
 from roundel.compression.weak_layers import weak_layers
+from roundel.detection import BoxFigures
 from roundel.frontend import ImportCheck
 from roundel.golden.network import Network, outputs
 from roundel.golden.opq import LayerPlan
@@ -82,6 +84,8 @@ class Compressed:
         How far the results of the integer network are; None where the file does not quantize, or it is not known.
     engine
         The engine that was asked for: its name, scheme and rounding, and the bytes of the program; None without one.
+    figures
+        What boxes the integer network finds in the calibration images; None without a head.
     """
 
     options: CompressOptions
@@ -99,6 +103,7 @@ class Compressed:
     imported: ImportCheck
     drift: Drift | None = None
     engine: Mapping[str, Any] | None = None
+    figures: BoxFigures | None = None
 
     @property
     def network(self) -> Network:
@@ -124,8 +129,11 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         step(work)
         if step is prune and options.engine is not None:
             check_sketch(work.tuned, work.calibration.images, work.options.search, options.engine)
-    engine = None if options.engine is None else _engine_figures(work.quantized.network, work.original, options.engine)
-    statistics = ImageStatistics.of(work.calibration.images)
+    network, graph, images = work.quantized.network, work.original, work.calibration.images
+    engine = None if options.engine is None else _engine_figures(network, graph, options.engine)
+    statistics = ImageStatistics.of(images)
+    results = {name: work.quantized.results[tensor] for name, tensor in graph.names.items()}
+    figures = None if options.detector is None else box_figures(options.detector, network, graph.shape, results, images)
     return Compressed(
         options=work.options,
         calibration=Path(work.calibration.file).name,
@@ -136,12 +144,13 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         quantized=work.quantized,
         advised=work.advised,
         streams=work.streams,
-        accuracy=_accuracy(work.original, work.quantized.network, work.held_out),
+        accuracy=_accuracy(graph, network, work.held_out),
         statistics=statistics,
         warnings=tuple(_warnings(work, statistics)),
         imported=work.imported,
         engine=engine,
-        drift=drift(work.original, work.options.model, work.quantized, work.calibration.images),
+        drift=drift(graph, work.options.model, work.quantized, images),
+        figures=figures,
     )
 
 

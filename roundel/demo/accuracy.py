@@ -8,7 +8,7 @@ import numpy as np
 
 from roundel.detection import Detector, Scenes, evaluate
 from roundel.golden.head import Boxes
-from roundel.golden.nms import Detections, GreedyParams, NmsParams, greedy_nms
+from roundel.golden.nms import Detections, GreedyParams, NmsParams, Suppression, greedy_nms
 from roundel.golden.rounding import Ints
 
 GREEDY = 0.5  # IoU
@@ -53,14 +53,15 @@ def accuracies(
     records
         What the RTL kept of the first ones.
     """
-    pyramid = f"PSRR ({detector.nms.method})"
+    method = detector.nms.method
+    pyramid = f"PSRR ({method})" if isinstance(detector.nms, NmsParams) else method
     greedy = GreedyParams(format=detector.nms.format, threshold=GREEDY)
     for count in (len(boxes), len(records)):
         first = partial(_row, detector, scenes, count)
         yield first("float", "GreedyNMS", floats[:count], [greedy_nms(image, GREEDY) for image in floats[:count]])
-        for name, method in (("GreedyNMS", greedy), (pyramid, detector.nms)):
+        for name, unit in (("GreedyNMS", greedy), (pyramid, detector.nms)):
             before = [detector.pixels(image) for image in boxes[:count]]
-            yield first("integer", name, before, [_kept(method, image) for image in boxes[:count]])
+            yield first("integer", name, before, [_kept(unit, image) for image in boxes[:count]])
     after = [detections(detector, image) for image in records]
     everything = [np.arange(len(image)) for image in after]
     yield _row(detector, scenes, len(records), "integer", pyramid, after, everything, on="RTL")
@@ -71,8 +72,8 @@ def detections(detector: Detector, records: Ints) -> Detections:
     return detector.pixels(Boxes(boxes=records[:, :4], scores=records[:, 4], labels=records[:, 5]))
 
 
-def _kept(method: GreedyParams | NmsParams, boxes: Boxes) -> Ints:
-    return method.compute(*boxes).kept
+def _kept(unit: GreedyParams | Suppression, boxes: Boxes) -> Ints:
+    return unit.compute(*boxes).kept
 
 
 def _row(

@@ -10,11 +10,13 @@ from roundel.detection.nms_result import PICTURES, NmsResult
 from roundel.detection.precision import accuracy, evaluate
 from roundel.detection.scale import Scale
 from roundel.detection.scenes import KINDS, scene
+from roundel.detection.sizing import BoxFigures
 from roundel.detection.suppression import suppress
 
 __all__ = [
     "KINDS",
     "PICTURES",
+    "BoxFigures",
     "Detector",
     "HeadForm",
     "NmsResult",

@@ -15,18 +15,14 @@ from roundel.detection.decoding import candidates, sigmoid
 from roundel.detection.forms import HeadForm
 from roundel.detection.integers import Formats, ScoreCode, box_parts, is_power, score_parts, units_of
 from roundel.detection.scale import Scale
+from roundel.detection.sizing import BoxFigures, difference, score_bits, suppression
 from roundel.golden.errors import InputError
 from roundel.golden.head import MAX_CLASSES, Boxes, BoxForm, HeadParams, Score, located
 from roundel.golden.network import Network
-from roundel.golden.nms import Detections, Floats, Form, NmsParams, greedy_nms
+from roundel.golden.nms import Detections, Floats, Form, NmsParams, Suppression, TopKParams, greedy_nms
 from roundel.golden.rounding import Ints
 
 Tensors = Mapping[str, NDArray[Any]]
-
-OWN = HeadForm()
-"""The form of the plain head."""
-UNIT_FORM = ("peaks", "agnostic", "limit", "max_detections")
-"""What the box unit does as in the plain head alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +46,7 @@ class Detector:
     form
         The form of the head.
     suppresses
-        Whether boxes suppress each other: not those of one-to-one heads.
+        Whether boxes suppress each other: not those of one-to-one heads, whose `nms` becomes the best boxes alone.
 
     Raises
     ------
@@ -63,8 +59,8 @@ class Detector:
     classes: tuple[str, ...]
     threshold: float
     scales: tuple[Scale, ...]
-    nms: NmsParams = field(default_factory=NmsParams)
-    form: HeadForm = OWN
+    nms: Suppression = field(default_factory=NmsParams)
+    form: HeadForm = field(default_factory=HeadForm)
     suppresses: bool = True
 
     def __post_init__(self) -> None:
@@ -86,6 +82,8 @@ class Detector:
             raise ValueError(f"nms.format.form must be corners, not {self.nms.format.form.value}")
         if self.nms.format.classes < len(self.classes):
             raise ValueError(f"nms.format.classes must be at least {len(self.classes)}, not {self.nms.format.classes}")
+        if not self.suppresses and not isinstance(self.nms, TopKParams):
+            object.__setattr__(self, "nms", self._suppression({"format": self.nms.format.as_dict()}))
         if self.form.background not in (-1, 0, len(self.classes)):
             raise ValueError(f"background must be 0 or {len(self.classes)}, not {self.form.background}")
         for scale in self.scales:
@@ -114,18 +112,55 @@ class Detector:
     @property
     def why_not_in_box_unit(self) -> str:
         """What the box unit cannot do of it; empty where it decodes it in integers."""
-        odd = [name for name in UNIT_FORM if getattr(self.form, name) != getattr(OWN, name)]
-        if odd:
-            return f"{odd[0]} is {str(getattr(self.form, odd[0])).lower()}, not {str(getattr(OWN, odd[0])).lower()}"
+        if self.form.peaks and self.form.score is not Score.LOGIT:
+            return f"peaks must be those of logits, not of the score {self.form.score}"
+        if self.form.peaks and not self.form.every_class and len(self.classes) > 1:
+            return "peaks need every_class where there are several: the best class may be none, and another one be"
         for scale in self.scales:
             if self.form.box is BoxForm.DFL and not is_power(scale.stride):
                 return f"stride of distributions must be a power of two, not {scale.stride}"
-        return "" if self.suppresses else "method of nms is none"
+        return difference(self.form, self.suppresses, self.nms)
 
     @property
     def units(self) -> tuple[str, ...]:
         """What a box unit needs for it beside the plain head, as `EngineParams.heads` has it."""
         return tuple(dict.fromkeys(name for scale in self.scales for name in units_of(self.form, scale)))
+
+    @property
+    def most_boxes(self) -> int:
+        """Most boxes that an image can have."""
+        each = len(self.classes) if self.form.every_class else 1
+        grids = [(self.grid(scale), scale.prior_count) for scale in self.scales]
+        return sum(rows * columns * priors for (rows, columns), priors in grids) * each
+
+    def fitted(self, network: Network, layers: Mapping[str, str] | None, figures: BoxFigures | None) -> "Detector":
+        """Return the detector with the suppression unit that its head, a network and calibration images ask for.
+
+        Parameters
+        ----------
+        network, layers
+            As for `heads`.
+        figures
+            What boxes calibration images have; None: not known.
+
+        Raises
+        ------
+        InputError
+            What `heads` refuses of outputs, or parameters that the unit refuses.
+        """
+        formats = [given.cls for given in self._formats(network, layers)]
+        bits = score_bits(self.form, [form.fraction for form in formats], max(form.width for form in formats))
+        size = {"width": self.image[0], "height": self.image[1], "score_width": bits}
+        try:
+            return replace(self, nms=self._suppression({"format": size}, figures))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.file}: nms: {error}") from None
+
+    def _suppression(self, given: Mapping[str, Any], figures: BoxFigures | None = None) -> Suppression:
+        return suppression(
+            self.form, given, classes=len(self.classes), suppresses=self.suppresses, boxes=self.most_boxes,
+            figures=figures,
+        )  # fmt: skip
 
     @property
     def image(self) -> tuple[int, int]:

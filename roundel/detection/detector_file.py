@@ -1,26 +1,34 @@
 """The file of a detector (TOML, docs/detectors.md): read and written."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from roundel.detection.detector import Detector
 from roundel.detection.forms import HeadForm
 from roundel.detection.scale import Scale
+from roundel.detection.sizing import suppression
 from roundel.golden.errors import InputError
-from roundel.golden.nms import NmsParams
-from roundel.golden.parameters import plain
-from roundel.ui import path_of
+from roundel.golden.nms import BoxFormat, NmsParams, TopKParams
+from roundel.ui import path_of, toml_lines, toml_value
 
-NEEDED = {"classes": list, "threshold": float | int, "scales": list, "nms": dict}
+NEEDED = {"classes": list, "threshold": float | int, "scales": list}
 FORM = tuple(item.name for item in fields(HeadForm))
-NO_METHOD = "none"  # of suppression, for one-to-one heads
+NMS = "nms"
 
 
-def load(path: str | Path) -> Detector:
+def load(path: str | Path, image: tuple[int, int] | None = None) -> Detector:
     """Read a detector's file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    image
+        Width and height of the network's images, where they are known: `nms.format` may leave them out then, and must
+        not have others.
 
     Raises
     ------
@@ -37,7 +45,7 @@ def load(path: str | Path) -> Detector:
         raise InputError(f"{path}: not a valid TOML file: {error}") from None
     for name in sorted(NEEDED.keys() - values.keys()):
         raise InputError(f"{path}: {name}: is missing")
-    for name in sorted(values.keys() - NEEDED.keys() - set(FORM)):
+    for name in sorted(values.keys() - NEEDED.keys() - {NMS, *FORM}):
         raise InputError(f"{path}: {name}: is unknown")
     for name, kind in NEEDED.items():
         if not isinstance(values[name], kind):
@@ -45,24 +53,43 @@ def load(path: str | Path) -> Detector:
     where = "scales"
     try:
         scales = tuple(Scale(**scale) for scale in values["scales"])
-        where = "nms"
-        suppresses = values["nms"].get("method") != NO_METHOD
-        nms = NmsParams(**{name: value for name, value in values["nms"].items() if suppresses or name != "method"})
         where = "form"
         form = HeadForm(**{name: values[name] for name in FORM if name in values})
+        where = "nms"
+        given = _nms(values.get(NMS, {}), image)
+        suppresses = given.get("method") != TopKParams.METHOD
+        size = BoxFormat(**given["format"] | {"classes": 1})
         where = "detector"
-        return Detector(
+        bare = Detector(
             file=str(path),
             text=text,
             classes=tuple(values["classes"]),
             threshold=values["threshold"],
             scales=scales,
-            nms=nms,
+            nms=NmsParams(format=replace(size, classes=max(1, len(values["classes"])))),
             form=form,
             suppresses=suppresses,
         )
+        where = "nms"
+        nms = suppression(form, given, classes=len(bare.classes), suppresses=suppresses, boxes=bare.most_boxes)
+        where = "detector"
+        return replace(bare, nms=nms)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {where}: {error}") from None
+
+
+def _nms(values: Any, image: tuple[int, int] | None) -> dict[str, Any]:
+    """Return the parameters of the suppression unit that a file has, and the size of the image."""
+    form = values.get("format", {}) if isinstance(values, dict) else None
+    if not isinstance(form, dict):
+        raise TypeError(f"expected a table with the table format, not {values!r}")
+    for name, side in zip(("width", "height"), image or (None, None), strict=True):
+        if side is not None and form.get(name, side) != side:
+            raise ValueError(f"format.{name} is {form[name]}, but the network's images have {side}")
+        if name not in form and side is None:
+            raise ValueError(f"format.{name} is missing")
+    known = {} if image is None else {"width": image[0], "height": image[1]}
+    return {**values, "format": known | form}
 
 
 def written(detector: Detector, notes: Sequence[str] = ()) -> str:
@@ -80,39 +107,17 @@ def written(detector: Detector, notes: Sequence[str] = ()) -> str:
 
 def _lines(detector: Detector, notes: Sequence[str]) -> Iterator[str]:
     yield from (f"# {note}" for note in notes)
-    yield f"classes = {_value(list(detector.classes))}"
-    yield f"threshold = {_value(float(detector.threshold))}"
+    yield f"classes = {toml_value(list(detector.classes))}"
+    yield f"threshold = {toml_value(float(detector.threshold))}"
     default = HeadForm()
     for name in FORM:
         value = getattr(detector.form, name)
         if value is not None and (value != getattr(default, name) or name in ("score", "box")):
-            yield f"{name} = {_value(value)}"
+            yield f"{name} = {toml_value(value)}"
     for scale in detector.scales:
         yield from ("", "[[scales]]")
         for item in fields(Scale):
             value = getattr(scale, item.name)
             if value != item.default:
-                yield f"{item.name} = {_value(value)}"
-    nms = detector.nms.as_dict()
-    form = nms.pop("format")
-    yield from ("", "[nms]")
-    if not detector.suppresses:
-        nms["method"] = NO_METHOD
-    yield from (f"{name} = {_value(value)}" for name, value in nms.items() if value is not None)
-    yield from ("", "[nms.format]")
-    yield from (f"{name} = {_value(value)}" for name, value in form.items())
-
-
-def _value(value: Any) -> str:
-    """Return a value as TOML writes it."""
-    value = plain(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = "".join(char if char.isprintable() and char not in '"\\' else f"\\U{ord(char):08x}" for char in value)
-        return f'"{escaped}"'
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name} = {_value(item)}" for name, item in value.items() if item is not None) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return repr(value)
+                yield f"{item.name} = {toml_value(value)}"
+    yield from toml_lines(detector.nms.as_dict(), NMS)

@@ -25,6 +25,7 @@ from roundel.golden.head import (
     SideParams,
     SoftmaxParams,
     cost_fraction,
+    form_units,
 )
 from roundel.golden.nms import BoxFormat, Floats
 from roundel.golden.rounding import Ints
@@ -46,13 +47,9 @@ def is_power(stride: float) -> bool:
 
 def units_of(form: HeadForm, scale: Scale) -> tuple[str, ...]:
     """Return what a box unit needs for it beside the plain head, as `EngineParams.heads` has it."""
-    needs = [] if form.score is Score.LOGIT else [form.score.value]
-    if form.box is not BoxForm.DISTANCES:
-        needs.append(form.box.value)
-    elif form.side is not Side.LINEAR:
-        needs.append(BoxForm.CENTRE.value)
-    plain = scale.prior_count == 1 and not form.every_class and is_power(scale.stride) and scale.offset == 0.5
-    return tuple(needs if needs or plain else ["priors"])
+    plain = scale.prior_count == 1 and not (form.every_class or form.peaks)
+    plain = plain and is_power(scale.stride) and scale.offset == 0.5
+    return form_units(form.score, form.box, curved=form.side is not Side.LINEAR, plain=plain)
 
 
 def score_parts(
@@ -79,7 +76,7 @@ def score_parts(
         A threshold that no such score reaches, or a format that the decoder cannot take.
     """
     cls, (low, high) = formats.cls, formats.cls.limits
-    parts: dict[str, Any] = {"every_class": form.every_class, "threshold": low}
+    parts: dict[str, Any] = {"every_class": form.every_class, "peaks": form.peaks, "threshold": low}
     if form.score is Score.PRODUCT:
         assert formats.objectness is not None
         made = ProductParams.of(cls, formats.objectness, threshold, score_width=score_width, root=form.root)

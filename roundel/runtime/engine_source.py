@@ -5,6 +5,7 @@ nobody stated follows the network and the detector.
 """
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +20,13 @@ from roundel.golden.network import Gate, Network, Requantized
 from roundel.graph import kind_of
 
 UNIT, CONFIG = "engine", "config"
-FILES = ("manifest.json", "engine.json")  # of `roundel generate` and of `roundel compile`
+FILES = ("manifest.json", "engine.toml")  # of `roundel generate` and of `roundel compile`
 MOST = 1 << 24  # bytes of such a file
 
 EngineSource: TypeAlias = str | Path | Mapping[str, Any] | EngineParams
 """A named configuration, a file of parameters or its folder, settings over a configuration, or parameters.
 
-A file is `manifest.json` of `roundel generate` or `engine.json` of `roundel compile`. Settings are keyword arguments of
+A file is `manifest.json` of `roundel generate` or `engine.toml` of `roundel compile`. Settings are keyword arguments of
 `EngineParams`; `config` among them names the configuration or the file that they change.
 """
 
@@ -105,7 +106,8 @@ class ChosenEngine:
 
 
 WAY_ON = (
-    "compile the network with --head and without --engine, and generate the engine from the engine.json of the program"
+    "compile the network without --engine, and generate the engine from the engine.toml of the program; or leave boxes "
+    "to the host with --no-head"
 )
 
 
@@ -157,11 +159,12 @@ def read_engine(path: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MOST:
             raise InputError(f"{path}: {expected}, not {file.stat().st_size} bytes")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
     except OSError as error:
         raise InputError(f"{path}: {expected} ({error.strerror})") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path}: {expected}, but it is not JSON") from None
+        raise InputError(f"{path}: {expected}, but it is not {'TOML' if file.suffix == '.toml' else 'JSON'}") from None
     if isinstance(values, dict) and "parameters" in values:
         if values.get("unit") != UNIT:
             raise InputError(f"{path}: {expected}, not the manifest of unit {values.get('unit')!r}")
@@ -193,5 +196,6 @@ def _difference(params: EngineParams, detector: Detector) -> str:
     if params.nms is None:
         return f"it has no box unit (nms), which {detector.file} needs"
     own, other = params.nms.as_dict(), detector.nms.as_dict()
-    name = next(name for name in own if own[name] != other[name])
-    return f"nms.{name} is {own[name]}, but {detector.file} needs {other[name]}"
+    names = ["method", *own, *other]
+    name = next(name for name in names if own.get(name) != other.get(name))
+    return f"nms.{name} is {own.get(name)}, but {detector.file} needs {other.get(name)}"

@@ -9,11 +9,12 @@ import numpy as np
 from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.detection import Detector
 from roundel.frontend import ImportCheck
-from roundel.golden.engine import PLACE, RECORD, packed_places
+from roundel.golden.engine import PLACE, RECORD, EngineParams, packed_places
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
+from roundel.hw.engine import Boxes as BoxUnit
 from roundel.quantization import input_warnings
 from roundel.runtime.against_float import FloatRow, float_rows
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
@@ -78,10 +79,10 @@ class Request:
             return ""
         if detector.why_not_in_box_unit or detector is not source.head:
             return detector.why_not_in_box_unit
-        if self.rtl and detector.units:
-            return f"the hardware does not have {', '.join(detector.units)}"
         try:
             detector.heads(source.network, source.results)
+            if self.rtl:
+                BoxUnit(EngineParams(nms=detector.nms, heads=detector.units))
         except InputError as error:
             return str(error).removeprefix(f"{detector.file}: ")
         return ""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from roundel.compression import CompressedNetwork, with_split_head
 from roundel.detection import Detector
-from roundel.detection import load as load_detector
 from roundel.frontend import Model, against_onnxruntime, read_original
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
@@ -201,13 +200,13 @@ def run(
         network = EngineProgram.load(network)
     if on == "rtl":
         cache_root()  # refused before the work if it cannot be written
-    detector = head if isinstance(head, Detector) or head is None else load_detector(head)
     base = None
     if isinstance(network, EngineProgram):
-        detector, base = detector or network.detector, network.params
+        head, base = head or network.detector, network.params
     chosen = engine_choice(base or "small" if engine is None else engine, base)
     source = _source(network)
-    detector = detector or source.head
+    detector = source.detector(head)
+    source = source.with_peaks(detector)
     prepared = None
     if isinstance(images, Pictures):
         prepared = images.prepared(source.image_shape, source.image_calibration, count)

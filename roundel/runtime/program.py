@@ -1,24 +1,22 @@
 """A network compiled for an engine: made, written with all that it was made from, and read again."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from roundel.compiler import Compiled, compile_network, heads_of, listing, memory_map
+from roundel.compiler import Compiled, Head, compile_network, heads_of, listing, memory_map
 from roundel.compression import PARTS, chain_lines
 from roundel.detection import Detector, written
-from roundel.detection import load as load_detector
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
 from roundel.golden.network import save
 from roundel.golden.parameters import plain
-from roundel.runtime.engine_source import EngineSource, engine_choice
-from roundel.runtime.source import NETWORK, NetworkSource, Shape, Source, network_source
-from roundel.ui import Grid, Result, path_of, shortened, write_json
+from roundel.runtime.engine_source import EngineSource, engine_choice, read_engine
+from roundel.runtime.source import NETWORK, HeadSource, NetworkSource, Shape, Source, network_source
+from roundel.ui import Grid, Result, path_of, shortened, toml_lines, write_json
 
-BINARY, HEAD, ENGINE = "program.bin", "detector.toml", "engine.json"
+BINARY, HEAD, ENGINE = "program.bin", "detector.toml", "engine.toml"
 COLUMNS = ("layer", "computes", "macs", "steps", "steps_dense", "loaded", "stored", "weights", "parameters")
 
 
@@ -38,6 +36,8 @@ class EngineProgram(Result):
         Whether the program stores every layer's result.
     others
         The programs of other parts on the engine, by their places in the chain of `source`.
+    without_head
+        Why the program does not end in the boxes of the network's own head; empty if it does, or there is none.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (HEAD, PARTS)
@@ -47,6 +47,7 @@ class EngineProgram(Result):
     compiled: Compiled = field(repr=False)
     trace: bool
     others: Mapping[str, "EngineProgram"] = field(default_factory=dict, repr=False)
+    without_head: str = ""
 
     @property
     def params(self) -> EngineParams:
@@ -67,6 +68,13 @@ class EngineProgram(Result):
         yield f"{len(self.compiled.program.descriptors)} descriptors, {len(self.compiled.image)} bytes"
         if settings := _unusual(self.params):
             yield f"for an engine with {' and '.join(settings)}"
+        if self.detector is not None:
+            nms = self.params.nms
+            assert nms is not None
+            heads = f", heads {', '.join(self.params.heads)}" if self.params.heads else ""
+            yield f"ends in boxes: nms of method {nms.method}, capacity {nms.capacity}{heads} ({ENGINE})"
+        if self.without_head:
+            yield f"ends in the network's results, not in boxes: {self.without_head}"
         for place, program in self.others.items():
             yield f"{place}: {', '.join(program.lines())}"
         if self.source.chain is not None:
@@ -77,7 +85,7 @@ class EngineProgram(Result):
         (folder / BINARY).write_bytes(self.compiled.image)
         write_json(folder / "memory_map.json", self.as_dict())
         (folder / "program.lst").write_text(listing(self.compiled), encoding="utf-8")
-        write_json(folder / ENGINE, self.params.as_dict())
+        (folder / ENGINE).write_text("\n".join(self._engine_lines()) + "\n", encoding="utf-8")
         source = self.source
         meta = {"input_shape": list(source.shape), "results": dict(source.results), "trace": self.trace}
         meta |= {"calibration": source.calibration.as_dict()} if source.calibration else {}
@@ -89,6 +97,12 @@ class EngineProgram(Result):
         for place, program in self.others.items():
             (folder / place).mkdir(parents=True)
             program.write(folder / place)
+
+    def _engine_lines(self) -> Iterator[str]:
+        """Give the lines of `engine.toml`: the engine's parameters, all of them."""
+        yield f"# The engine of {Path(self.source.file).parent.name or 'a network'}; docs/engine.md explains it."
+        yield "# roundel generate engine --engine engine.toml -o verilog"
+        yield from toml_lines(self.params.as_dict())
 
     @classmethod
     def load(cls, folder: str | Path) -> "EngineProgram":
@@ -111,11 +125,11 @@ class EngineProgram(Result):
         """
         path = path_of("folder", folder)
         try:
-            params, image = json.loads((path / ENGINE).read_text(encoding="utf-8")), (path / BINARY).read_bytes()
-            engine = EngineParams(**params)
-        except (OSError, ValueError, TypeError) as error:
+            image = (path / BINARY).read_bytes()
+        except OSError as error:
             raise InputError(f"{folder}: expected a program that `roundel compile` wrote: {error}") from None
-        head = path / HEAD if (path / HEAD).is_file() else None
+        engine = EngineParams.from_dict(read_engine(path / ENGINE))
+        head = path / HEAD if (path / HEAD).is_file() else False
         for trace in (False, True):
             program = compile(path, engine, head=head, trace=trace)
             if program.compiled.image == image:
@@ -140,7 +154,7 @@ def compile(
     engine: EngineSource = "small",
     *,
     shape: Shape | None = None,
-    head: str | Path | Detector | None = None,
+    head: HeadSource | bool = True,
     trace: bool = False,
 ) -> EngineProgram:
     """Compile an integer network for an engine.
@@ -156,8 +170,9 @@ def compile(
     shape
         (rows, columns, channels) of an image, or (features,), where the network does not say it.
     head
-        A detector, or its file: the program ends in boxes. The engine gets the detector's NMS; a file or settings
-        that state another NMS are refused.
+        A detector, or its file: the program ends in boxes. The engine gets the detector's NMS and the forms of its
+        heads; a file or settings that state another NMS are refused. True: that of the network, if it has one that the
+        box unit decodes; False: none, the program ends in the results.
     trace
         Store every layer's result.
 
@@ -183,14 +198,12 @@ def compile(
     if not isinstance(trace, bool):
         raise InputError(f"trace: expected True or False, not {trace!r}")
     source, chosen = network_source(network, shape), engine_choice(engine)
-    detector = head if isinstance(head, Detector) or head is None else load_detector(head)
-    if detector is None and source.head is not None and source.head.in_box_unit and not source.head.units:
-        detector = source.head
-    heads = heads_of(detector, source.network, source.results) if detector else ()
+    detector, heads, why = _head(source, head)
+    network = source.with_peaks(detector).network
     if not isinstance(engine, EngineParams):
-        chosen = chosen.with_requantizer(source.network).with_units(source.network)
+        chosen = chosen.with_requantizer(network).with_units(network)
     params = chosen.with_boxes(detector).params
-    compiled = compile_network(source.network, source.engine_shape, params, heads=heads, trace=trace)
+    compiled = compile_network(network, source.engine_shape, params, heads=heads, trace=trace)
     others = {
         place: EngineProgram(
             source=other,
@@ -200,7 +213,24 @@ def compile(
         )
         for place, other in source.others.items()
     }
-    return EngineProgram(source=source, detector=detector, compiled=compiled, trace=trace, others=others)
+    return EngineProgram(
+        source=source, detector=detector, compiled=compiled, trace=trace, others=others, without_head=why
+    )
+
+
+def _head(source: Source, head: HeadSource | bool) -> tuple[Detector | None, tuple[Head, ...], str]:
+    """Return the detector that a program ends in, its heads, and why not that of the network, if it has one."""
+    if head is False:
+        return None, (), ""
+    detector = source.detector(None if head is True else head)
+    if detector is None:
+        return None, (), ""
+    try:
+        return detector, heads_of(detector, source.network, source.results), ""
+    except InputError as error:
+        if head is not True:
+            raise
+        return None, (), str(error)
 
 
 def _unusual(params: EngineParams) -> list[str]:

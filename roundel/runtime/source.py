@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from roundel.compiler import with_maxima
 from roundel.compression import HEAD, MAIN, Chain, CompressedNetwork, other_folders, read_calibration, read_chain
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
@@ -58,6 +59,35 @@ class Source:
         """Shape of what a user gives: an image of the whole network, before what a host does to it."""
         return self.shape if self.chain is None else self.chain.shape
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of an image; None where it is no map."""
+        return (self.image_shape[2], self.image_shape[1]) if len(self.image_shape) == 3 else None
+
+    def detector(self, head: "HeadSource | None") -> Detector | None:
+        """Return the detector that a user gave, or that of the network; None with neither.
+
+        Raises
+        ------
+        InputError
+            Its file is missing or bad, or it is for images of another size.
+        """
+        detector = self.head if head is None else head
+        if detector is None:
+            return None
+        if not isinstance(detector, Detector):
+            return load_detector(detector, self.image_size)
+        if self.image_size is not None and detector.image != self.image_size:
+            own, other = (f"{width} x {height}" for width, height in (detector.image, self.image_size))
+            raise InputError(f"{detector.file}: nms.format: is for images of {own}, but the network's have {other}")
+        return detector
+
+    def with_peaks(self, detector: Detector | None) -> "Source":
+        """Return the source with the layers that a detector of peaks needs beside the network's own."""
+        if detector is None or not detector.form.peaks:
+            return self
+        return replace(self, network=with_maxima(detector, self.network, self.results))
+
     def part(self, place: str) -> "Source":
         """Return the network of a part on the engine."""
         return replace(self, chain=None, others={}) if place == MAIN else self.others[place]
@@ -75,6 +105,9 @@ class Source:
         """Shape of an image as the engine holds it: (rows, columns, channels) or (features,)."""
         return channels_last(self.shape)
 
+
+HeadSource: TypeAlias = str | Path | Detector
+"""A detector, or its file."""
 
 NetworkSource: TypeAlias = str | Path | CompressedNetwork | Network
 """A compressed network, the folder that it was saved to, a network file, or the integer network itself."""
@@ -98,6 +131,7 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
     calibration: ImageStatistics | None = None
     chain: Chain | None = None
     head: Detector | None = None
+    own_head: Path | None = None
     others: dict[str, Source] = {}
     if isinstance(network, CompressedNetwork):
         calibration, chain, head = network.calibration, network.chain, network.head
@@ -111,14 +145,14 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
         held, meta = load(path), load_meta(path)
         calibration, chain = read_calibration(path, meta), read_chain(path.parent)
         others = {place: network_source(folder) for place, folder in other_folders(path.parent, chain).items()}
-        head = load_detector(path.parent / HEAD) if (path.parent / HEAD).is_file() else None
+        own_head = path.parent / HEAD if (path.parent / HEAD).is_file() else None
         file, results, own = str(path), _results(path, held, meta), _shape(path, meta) if shape is None else None
     if shape is not None:
         sizes = _sizes(shape)
         own = sizes if len(sizes) == 1 else (sizes[2], sizes[0], sizes[1])
     if own is None:
         raise InputError(f"{file}: expected the shape of an image: (rows, columns, channels) or (features,)")
-    return Source(
+    source = Source(
         file=file,
         network=held,
         shape=own,
@@ -128,6 +162,9 @@ def network_source(network: NetworkSource, shape: Shape | None = None) -> Source
         head=head,
         others=others,
     )
+    if own_head is None:
+        return source
+    return replace(source, head=load_detector(own_head, source.image_size))
 
 
 def _sizes(shape: object) -> Shape:

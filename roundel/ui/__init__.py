@@ -8,6 +8,7 @@ from roundel.ui.plots import COLOURS, bars, figure
 from roundel.ui.progress import Done, Progress, silent
 from roundel.ui.result import Grid, Result
 from roundel.ui.rows import Row, row, seconds
+from roundel.ui.toml import toml_lines, toml_value
 
 __all__ = [
     "COLOURS",
@@ -31,5 +32,7 @@ __all__ = [
     "silent",
     "steps",
     "table",
+    "toml_lines",
+    "toml_value",
     "write_json",
 ]

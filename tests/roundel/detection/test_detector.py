@@ -11,7 +11,7 @@ from roundel.detection import Detector, HeadForm, Scale, load
 from roundel.detection import written as text_of
 from roundel.golden.errors import InputError
 from roundel.golden.formats import Format
-from roundel.golden.nms import BoxFormat, NmsParams
+from roundel.golden.nms import BoxFormat, ExactParams, NmsParams, TopKParams
 
 NMS = NmsParams(format=BoxFormat(width=64, height=40, fraction=3, score_width=10, classes=3), areas=(64, 256), stride=4)
 DETECTOR = Detector(
@@ -141,6 +141,9 @@ def test_refuses_formats(formats: dict[str, Format | None], message: str) -> Non
         DETECTOR.heads(network(found))
 
 
+EXACT = ExactParams(format=DETECTOR.nms.format)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -148,9 +151,21 @@ def test_refuses_formats(formats: dict[str, Format | None], message: str) -> Non
             {"scales": (replace(DETECTOR.scales[0], stride=12),), "form": HeadForm(box="dfl")},
             "stride of distributions must be a power of two, not 12",
         ),
-        ({"form": HeadForm(peaks=True)}, "peaks is true, not false"),
-        ({"form": HeadForm(limit=7)}, "limit is 7, not none"),
-        ({"suppresses": False}, "method of nms is none"),
+        (
+            {
+                "form": HeadForm(peaks=True, score="product"),
+                "threshold": 0.5,
+                "scales": tuple(replace(scale, objectness=f"o{scale.cls}") for scale in DETECTOR.scales),
+            },
+            "peaks must be those of logits, not of the score product",
+        ),
+        ({"form": HeadForm(peaks=True)}, "peaks need every_class where there are several"),
+        ({"form": HeadForm(limit=7)}, "limit needs the method exact of nms, not "),
+        ({"form": HeadForm(max_detections=7)}, "max_detections needs the method exact of nms, not "),
+        ({"form": HeadForm(limit=7), "nms": EXACT}, "nms.capacity is 1024, but the head needs 7"),
+        ({"form": HeadForm(agnostic=True), "nms": EXACT}, "nms.class_agnostic is False, but the head needs True"),
+        ({"form": HeadForm(iou=0.6), "nms": EXACT}, "nms.threshold is 0.5, but the head needs 0.6"),
+        ({"nms": TopKParams(format=DETECTOR.nms.format)}, "method of nms is none, but boxes suppress each other"),
     ],
 )
 def test_refuses_what_the_box_unit_cannot_decode(change: dict, message: str) -> None:

@@ -72,7 +72,7 @@ def test_a_program_is_for_the_generated_engine(digits, tmp_path):
     program = roundel.EngineProgram.load(tmp_path / "program")
     assert program.params == replace(OWN, burst=8)
     assert program.compiled.program.fingerprint == json.loads(file.read_text())["derived"]["fingerprint"]
-    source = tmp_path / "program" / "engine.json"
+    source = tmp_path / "program" / "engine.toml"
     assert engine_choice(source).params == program.params
     assert parse_settings(UNITS["engine"], ["burst=4"], read_engine(source)) == replace(OWN, burst=4).as_dict()
     golden = roundel.run(program, DIGITS / "heldout.npz", count=1, engine={"bus": 128})
@@ -119,7 +119,7 @@ def test_requantizer_and_boxes_follow_unless_stated(digits):
         (SMALL.as_dict(), "nms.capacity is 256, but .*detector.toml needs 64"),
         ({"nms": None}, "it has no box unit .*, which .*detector.toml needs"),
     ):
-        with pytest.raises(InputError, match=message + ".*generate the engine from the engine.json"):
+        with pytest.raises(InputError, match=message + ".*generate the engine from the engine.toml"):
             engine_choice(settings).with_boxes(other)
 
 
@@ -128,13 +128,13 @@ def test_requantizer_and_boxes_follow_unless_stated(digits):
     [
         (("--engine", "none.json"), "none.json: expected manifest.json of"),
         (("--engine", "folder"), "folder: expected manifest.json of"),
-        (("--engine", "text.json"), "text.json: expected manifest.json of `roundel generate engine` or engine.json"),
+        (("--engine", "text.json"), "text.json: expected manifest.json of `roundel generate engine` or engine.toml"),
         (("--engine", "list.json"), "list.json: expected manifest.json of"),
         (("--engine", "mac.json"), "not the manifest of unit 'mac'"),
         (("--engine", "odd.json"), "odd.json: lanes must be a power of two, not 7"),
         (("--engine", "deep.json"), "deep.json: expected manifest.json of"),
-        (("--engine", "engine.json", "--config", "tiny"), "--engine: expected a file or a configuration, not both"),
-        (("--engine", "engine.json", "--set", "config=tiny"), "--engine: expected a file or a configuration, not both"),
+        (("--engine", "engine.toml", "--config", "tiny"), "--engine: expected a file or a configuration, not both"),
+        (("--engine", "engine.toml", "--set", "config=tiny"), "--engine: expected a file or a configuration, not both"),
         (("--config", "tiny", "--set", "config=small"), "--config tiny and --set config=small: expected one of them"),
         (("--set", "lane=4"), "unit engine has no parameter 'lane'"),
         (("--set", "lanes=16"), "columns must equal lanes"),
@@ -151,7 +151,7 @@ def test_refused_before_any_work(command, arguments, message, digits, tmp_path, 
         "mac.json": json.dumps({"unit": "mac", "parameters": {}}),
         "odd.json": json.dumps(SMALL.as_dict() | {"lanes": 7, "columns": 7}),
         "deep.json": "[" * 100_000,
-        "engine.json": json.dumps(SMALL.as_dict()),
+        "engine.toml": json.dumps(SMALL.as_dict()),
     }
     (tmp_path / "work" / "folder").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")

@@ -162,7 +162,10 @@ def test_boxes_of_a_detector(detector, tmp_path):
     ("arguments", "message"),
     [
         (("--head", DIGITS / "none.toml"), "none.toml: expected a readable text file"),
-        (("--head", DETECTOR / "detector.toml"), "detector.toml: output cls8: the network has only scores"),
+        (
+            ("--head", DETECTOR / "detector.toml"),
+            "detector.toml: nms: format.width is 96, but the network's images have 8",
+        ),
         (("--float", DETECTOR / "detector.onnx"), "detector.onnx: expected images of (1, 8, 8), not (1, 96, 96)"),
         (("--float", DIGITS / "none.onnx"), "none.onnx"),
         (("--config", "huge"), "--config"),
