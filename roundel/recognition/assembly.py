@@ -3,8 +3,8 @@
 Linear factors go into the head convolutions: a raw value t becomes `factor * t + shift` (docs/detectors.md).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isnan, log, log2
 from typing import Any
 
@@ -41,12 +41,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class FittedPrior:
-    """A box of the locations of a group, by its number there."""
+    """A box of the locations of a group, by its number there; `known` is what a convention says of its selection."""
 
     group: Group
     number: int
     box: FittedBox
     scores: Scores
+    known: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:

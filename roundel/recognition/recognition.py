@@ -10,7 +10,7 @@ from roundel.detection import Detector
 from roundel.frontend import Examination
 from roundel.recognition.assembly import Channel, FittedPrior, assemble
 from roundel.recognition.box_fit import Attempt, fit_box
-from roundel.recognition.conventions import YOLOX, undecoded, with_objectness
+from roundel.recognition.conventions import undecoded, with_objectness
 from roundel.recognition.locating import locate, tables
 from roundel.recognition.samples import Samples, draw_samples, groups_of
 from roundel.recognition.score_fit import ScoreKind, score_columns, scores_of
@@ -94,7 +94,7 @@ def _recognised(tail: Tail, rng: np.random.Generator) -> Recognised:
     if not made:
         raise NotRecognised(f"no tensor of {told(tail.dense)} has rows that belong to one location each")
     priors, notes = _priors(draw_samples(tail, model, groups_of(tail, made), rng))
-    assembled = assemble(tail, priors, _class_names(tail), known_of(tail))
+    assembled = assemble(tail, priors, _class_names(tail), known_of(tail) | priors[0].known)
     notes.append(verified(tail, model, assembled, rng))
     if tail.selects:
         assembled, note = with_selection(tail, assembled, rng)
@@ -129,13 +129,11 @@ def _fit(samples: Samples, box: int) -> tuple[FittedPrior, list[str]] | str:
     scoring = {item.column for item in columns if item.kind is not ScoreKind.RAW}
     raw = {item.column: item.channels[0] for item in columns if item.kind is ScoreKind.RAW}
     attempts: list[Attempt] = []
+    chosen_raw = False
     for chosen in _quadruples(samples, box, scoring):
         if raw.keys() >= set(chosen):
-            own = [raw[column] for column in chosen]
-            if scores is None or (assumed := undecoded(samples, chosen, own, scores)) is None:
-                return f"{where}: four columns are raw values: the file does not decode its boxes"
-            scores, notes = with_objectness(samples, assumed, scores)
-            return FittedPrior(samples.group, box, assumed, scores), [YOLOX, *notes]
+            chosen_raw = True
+            continue
         fitted, tried = fit_box(samples, box, chosen)
         attempts += tried
         if fitted is None:
@@ -144,6 +142,11 @@ def _fit(samples: Samples, box: int) -> tuple[FittedPrior, list[str]] | str:
             return f"{where}: boxes are {fitted.form}, but no column is a sigmoid, a product of two or a softmax"
         scores, notes = with_objectness(samples, fitted, scores)
         return FittedPrior(samples.group, box, fitted, scores), notes
+    if scores is not None and (assumed := undecoded(samples, raw, scores)) is not None:
+        scores, notes = with_objectness(samples, assumed.box, scores)
+        return FittedPrior(samples.group, box, assumed.box, scores, assumed.known), [assumed.note, *notes]
+    if chosen_raw:
+        return f"{where}: four columns are raw values: the file does not decode its boxes"
     if not attempts:
         return f"{where}: no four columns that could be a box"
     nearest = sorted(attempts, key=lambda item: item.apart)[:SHOWN]

@@ -16,27 +16,29 @@ from roundel.recognition.tail import HeadMap, NotRecognised, Tail
 def split_model(found: Recognised) -> LoadedModel:
     """Return the network up to its head, whose outputs are those of the detector.
 
-    Weights and biases of an output are those of its channels, times their factors.
+    Weights and biases of an output are those of its channels, times their factors; where these come from convolutions
+    of different inputs, the output's reads all of these inputs, with zeros between. Maps that are outputs of the
+    network and no part of boxes, such as landmarks, stay beside.
 
     Raises
     ------
     NotRecognised
-        Head convolutions in groups, with weights that are not constant, or of one output with different inputs.
+        Head convolutions in groups, with weights that are not constant, or of one output and different kinds.
     """
     tail = found.tail
     model = onnx.ModelProto()
     model.CopyFrom(tail.examination.model)
     taken = _tensors(model.graph)
     for name, channels in found.outputs.items():
-        for own in (name, f"{name}_weights", f"{name}_bias"):
+        for own in (name, f"{name}_inputs", f"{name}_weights", f"{name}_bias"):
             if own in taken:
                 raise NotRecognised(f"a tensor of the network is called {own}, as one of the split head would be")
-        weights, bias = _weights(tail, name, channels)
+        weights, bias, inputs = _weights(tail, name, channels)
         convolution = onnx.NodeProto()
         convolution.CopyFrom(tail.maps[channels[0].place].convolution)
         convolution.name = f"{name}_conv"
-        del convolution.input[1:]
-        convolution.input.extend([f"{name}_weights", f"{name}_bias"])
+        del convolution.input[:]
+        convolution.input.extend([_joined(model.graph, name, inputs), f"{name}_weights", f"{name}_bias"])
         convolution.output[0] = name
         for tensor, values in ((f"{name}_weights", weights), (f"{name}_bias", bias)):
             model.graph.initializer.append(numpy_helper.from_array(values, tensor))
@@ -46,7 +48,29 @@ def split_model(found: Recognised) -> LoadedModel:
                 name, onnx.TensorProto.FLOAT, (1, len(channels), *tail.maps[channels[0].place].grid)
             )
         )
-    return prepare(LoadedModel(model, tail.examination.file, tail.examination.notes), outputs=list(found.outputs))
+    outputs = [*found.outputs, *_beside(found)]
+    return prepare(LoadedModel(model, tail.examination.file, tail.examination.notes), outputs=outputs)
+
+
+def _beside(found: Recognised) -> list[str]:
+    """Return the outputs of the network that are maps and no part of boxes: landmarks, or factors of masks."""
+    tail = found.tail
+    taken = {(item.place, item.channel) for channels in found.outputs.values() for item in channels}
+    free = {
+        item.tensor
+        for place, item in enumerate(tail.maps)
+        if taken.isdisjoint((place, channel) for channel in range(item.shape[0]))
+    }
+    return [item.name for item in tail.examination.model.graph.output if item.name in free]
+
+
+def _joined(graph: onnx.GraphProto, name: str, inputs: Sequence[str]) -> str:
+    """Return the tensor that an output's convolution reads: its input, or several of them one behind the other."""
+    if len(inputs) == 1:
+        return inputs[0]
+    joined = f"{name}_inputs"
+    graph.node.append(helper.make_node("Concat", inputs, [joined], name=f"{name}_concat", axis=1))
+    return joined
 
 
 def _tensors(graph: onnx.GraphProto) -> set[str]:
@@ -55,20 +79,29 @@ def _tensors(graph: onnx.GraphProto) -> set[str]:
     return given.union(*(node.output for node in graph.node))
 
 
-def _weights(tail: Tail, name: str, channels: Sequence[Channel]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the weights and biases of an output."""
-    first = tail.maps[channels[0].place].convolution
-    for place in {item.place for item in channels}:
+def _weights(
+    tail: Tail, name: str, channels: Sequence[Channel]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], list[str]]:
+    """Return weights and biases of an output, and the inputs that its convolution reads, one behind the other."""
+    places = sorted({item.place for item in channels})
+    first = tail.maps[places[0]].convolution
+    for place in places:
         other = tail.maps[place].convolution
-        same = [[*sorted(map(str, node.attribute)), node.input[0]] for node in (first, other)]
         if any(item.name == "group" and item.i != 1 for item in other.attribute):
             raise NotRecognised(f"output {name}: {other.name or other.output[0]} is a convolution in groups")
-        if same[0] != same[1]:
-            raise NotRecognised(f"output {name}: {other.name or other.output[0]} is a convolution of other inputs")
-    pairs = {place: _constants(tail, tail.maps[place]) for place in {item.place for item in channels}}
-    weights = [pairs[item.place][0][item.channel] * item.factor for item in channels]
-    bias = [pairs[item.place][1][item.channel] * item.factor + item.shift for item in channels]
-    return np.stack(weights).astype(np.float32), np.array(bias, np.float32)
+        if sorted(map(str, first.attribute)) != sorted(map(str, other.attribute)):
+            raise NotRecognised(f"output {name}: {other.name or other.output[0]} is a convolution of another kind")
+    pairs = {place: _constants(tail, tail.maps[place]) for place in places}
+    depths = {tail.maps[place].convolution.input[0]: pairs[place][0].shape[1] for place in places}
+    starts = dict(zip(depths, np.cumsum([0, *depths.values()]).tolist(), strict=False))
+    weights = np.zeros((len(channels), sum(depths.values()), *pairs[places[0]][0].shape[2:]))
+    bias = np.zeros(len(channels))
+    for row, item in enumerate(channels):
+        source = tail.maps[item.place].convolution.input[0]
+        own, constant = pairs[item.place]
+        weights[row, starts[source] : starts[source] + depths[source]] = own[item.channel] * item.factor
+        bias[row] = constant[item.channel] * item.factor + item.shift
+    return weights.astype(np.float32), bias.astype(np.float32), list(depths)
 
 
 def _constants(tail: Tail, item: HeadMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -60,7 +60,8 @@ class Tail:
     operators
         What lies behind them, in the file's order.
     dense
-        The tensors of the tail that belong to locations one by one, at its end or before a selection.
+        The tensors of the tail that belong to locations one by one, at its end or before a selection; maps too that are
+        outputs, or that a selection reads.
     outputs
         The network's outputs.
     selects
@@ -89,7 +90,9 @@ class Tail:
         NotRecognised
             It cannot run.
         """
-        names = tuple(outputs)
+        maps = {item.tensor for item in self.maps}
+        every = tuple(outputs)
+        names = tuple(name for name in every if name not in maps)
         part = NetworkPart(
             engine=False,
             verdicts=_needed(self.operators, names, self.examination.scope.aliases),
@@ -98,7 +101,7 @@ class Tail:
         )
         try:
             data = extract(self.examination, part).SerializeToString()
-            return TailModel(self, HostModel(data, self.examination.file))
+            return TailModel(self, HostModel(data, self.examination.file), [name for name in every if name in maps])
         except InputError as error:
             raise NotRecognised(str(error).removeprefix(f"{self.examination.file}: ")) from None
 
@@ -108,16 +111,16 @@ class Tail:
 
 
 class TailModel:
-    """A tail that runs on maps."""
+    """A tail that runs on maps, some of which it may give as they are."""
 
-    def __init__(self, tail: Tail, model: HostModel) -> None:
-        self._tail, self._model = tail, model
+    def __init__(self, tail: Tail, model: HostModel, raw: Iterable[str] = ()) -> None:
+        self._tail, self._model, self._raw = tail, model, tuple(raw)
 
     def run(self, maps: Iterable[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
         """Return tensors by name, of maps (channels, rows, columns) in the order of `Tail.maps`."""
         given = {item.tensor: values[None] for item, values in zip(self._tail.maps, maps, strict=True)}
         try:
-            return self._model.run(given)
+            return self._model.run(given) | {name: given[name] for name in self._raw}
         except InputError as error:
             raise NotRecognised(str(error)) from None
 
@@ -143,6 +146,7 @@ def find_tail(examination: Examination) -> Tail | None:
             behind.append(item)
             reached.update(item.makes)
     outputs = [aliases.get(item.name, item.name) for item in examination.model.graph.output]
+    raw = [name for name in dict.fromkeys(outputs) if name in tensors]
     outputs = [name for name in dict.fromkeys(outputs) if name in reached - tensors]
     behind = list(_needed(behind, outputs, aliases))
     if not outputs or not behind:
@@ -154,7 +158,7 @@ def find_tail(examination: Examination) -> Tail | None:
     if (examination.scope.batch or 1) != 1:
         raise NotRecognised(f"its batch is {examination.scope.batch}, not 1")
     selecting = _selecting(behind)
-    dense = _dense(behind, selecting, outputs, tensors)
+    dense = dict.fromkeys([*_dense(behind, selecting, outputs), *raw])
     return Tail(
         examination=examination,
         maps=tuple(item for item in maps if item),
@@ -218,12 +222,12 @@ def _selecting(items: Iterable[Verdict]) -> set[str]:
     return found
 
 
-def _dense(items: list[Verdict], selecting: set[str], outputs: list[str], heads: set[str]) -> list[str]:
+def _dense(items: list[Verdict], selecting: set[str], outputs: list[str]) -> list[str]:
     """Return the last tensors that no selection gave: outputs, and what selections read."""
     found: dict[str, None] = {}
     for item in items:
         if not selecting.isdisjoint(item.makes):
-            found.update({name: None for name in item.reads if name not in selecting and name not in heads})
+            found.update({name: None for name in item.reads if name not in selecting})
     found.update({name: None for name in outputs if name not in selecting})
     return list(found)
 

@@ -1,5 +1,7 @@
 """A recognised detector against the tail, on fresh random maps: every box of every location, and every score."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from roundel.detection import corners, scores, sigmoid
@@ -29,7 +31,7 @@ def verified(tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.
         maps = tail.drawn(rng, -1.5, 1.5)
         tensors, outputs = run(model, maps), assembled.tensors(maps)
         for place, scale in enumerate(assembled.detector.scales):
-            form, count = assembled.detector.form, scale.prior_count
+            form, count = replace(assembled.detector.form, peaks=False), scale.prior_count
             objectness = outputs[scale.objectness][0] if scale.objectness else None
             boxes = corners(form, scale, outputs[scale.box][0])
             values = scores(form, outputs[scale.cls][0], objectness, count)
