@@ -87,7 +87,7 @@ def undecoded(samples: Samples, raw: Mapping[int, int], scores: Scores | None) -
 
 
 def _yolox(samples: Samples, raw: Mapping[int, int], scores: Scores) -> Assumed | None:
-    """[S] YOLOX' `demo_postprocess`: one box at a location, whose row goes on with sigmoids of objectness and classes."""
+    """[S] YOLOX' `demo_postprocess`: a box at a location, whose row goes on with sigmoids of objectness and classes."""
     columns = sorted(raw)[:4]
     if len(columns) < 4:
         return None
@@ -115,9 +115,7 @@ def _centernet(samples: Samples, columns: list[int], centres: list[int], sides: 
     if not _every(samples, 4):
         return None
     box = _centre(columns, centres, sides, 4.0, 0.0, Side.LINEAR)
-    return Assumed(
-        box, CENTERNET, {"suppresses": False, "peaks": True, "every_class": True, "max_detections": 100}
-    )
+    return Assumed(box, CENTERNET, {"suppresses": False, "peaks": True, "every_class": True, "max_detections": 100})
 
 
 def _pnet(samples: Samples, columns: list[int], channels: list[int]) -> Assumed | None:

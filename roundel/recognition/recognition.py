@@ -8,9 +8,11 @@ import numpy as np
 
 from roundel.detection import Detector
 from roundel.frontend import Examination
-from roundel.recognition.assembly import Channel, FittedPrior, assemble
+from roundel.recognition.assembly import assemble
 from roundel.recognition.box_fit import Attempt, fit_box
+from roundel.recognition.constants import Channel, FittedPrior
 from roundel.recognition.conventions import undecoded, with_objectness
+from roundel.recognition.gathered import Scored, gathered
 from roundel.recognition.locating import locate, tables
 from roundel.recognition.samples import Samples, draw_samples, groups_of
 from roundel.recognition.score_fit import ScoreKind, score_columns, scores_of
@@ -87,27 +89,41 @@ def recognise(examination: Examination, seed: int = SEED) -> Recognised | Unknow
 
 
 def _recognised(tail: Tail, rng: np.random.Generator) -> Recognised:
-    if not tail.dense:
-        raise NotRecognised(f"{told(tail.selects)} read the head convolutions directly: no boxes lie before")
     model = tail.model(tail.dense)
     made = tables(tail, locate(tail, model, rng))
     if not made:
         raise NotRecognised(f"no tensor of {told(tail.dense)} has rows that belong to one location each")
-    priors, notes = _priors(draw_samples(tail, model, groups_of(tail, made), rng))
-    assembled = assemble(tail, priors, _class_names(tail), known_of(tail) | priors[0].known)
-    notes.append(verified(tail, model, assembled, rng))
+    samples, behind = draw_samples(tail, model, groups_of(tail, made), rng), None
+    try:
+        priors, notes = _priors(samples, decoded=bool(tail.selects))
+    except NotRecognised:
+        if not tail.selects or not (scored := list(_scored(samples))):
+            raise
+        priors, behind = gathered(tail, scored, rng)
+        notes = []
+    known = known_of(tail) | dict(priors[0].known)
+    assembled = assemble(tail, priors, _class_names(tail), known)
+    notes.append(verified(tail, model, assembled, rng, behind))
     if tail.selects:
-        assembled, note = with_selection(tail, assembled, rng)
+        assembled, note = with_selection(tail, assembled, known, rng)
         notes.append(note)
     return Recognised(tail, assembled.detector, assembled.outputs, tuple(notes))
 
 
-def _priors(samples: Sequence[Samples]) -> tuple[list[FittedPrior], list[str]]:
-    """Fit all boxes of all grids."""
+def _scored(samples: Sequence[Samples]) -> Iterator[Scored]:
+    """Give the boxes of locations that have scores."""
+    for part in samples:
+        for box in range(part.boxes):
+            if (scores := scores_of(score_columns(part, box))) is not None:
+                yield part, box, scores
+
+
+def _priors(samples: Sequence[Samples], *, decoded: bool) -> tuple[list[FittedPrior], list[str]]:
+    """Fit all boxes of all grids; those that the file does not decode by convention, unless it has to decode them."""
     found, failed, notes = [], list[str](), dict[str, None]()
     for part in samples:
         for box in range(part.boxes):
-            fitted = _fit(part, box)
+            fitted = _fit(part, box, decoded=decoded)
             if isinstance(fitted, str):
                 failed.append(fitted)
                 break
@@ -121,7 +137,7 @@ def _priors(samples: Sequence[Samples]) -> tuple[list[FittedPrior], list[str]]:
     return found, list(notes)
 
 
-def _fit(samples: Samples, box: int) -> tuple[FittedPrior, list[str]] | str:
+def _fit(samples: Samples, box: int, *, decoded: bool) -> tuple[FittedPrior, list[str]] | str:
     """Fit a box and its scores; the reason where that fails."""
     columns = score_columns(samples, box)
     scores = scores_of(columns)
@@ -142,7 +158,7 @@ def _fit(samples: Samples, box: int) -> tuple[FittedPrior, list[str]] | str:
             return f"{where}: boxes are {fitted.form}, but no column is a sigmoid, a product of two or a softmax"
         scores, notes = with_objectness(samples, fitted, scores)
         return FittedPrior(samples.group, box, fitted, scores), notes
-    if scores is not None and (assumed := undecoded(samples, raw, scores)) is not None:
+    if not decoded and scores is not None and (assumed := undecoded(samples, raw, scores)) is not None:
         scores, notes = with_objectness(samples, assumed.box, scores)
         return FittedPrior(samples.group, box, assumed.box, scores, assumed.known), [assumed.note, *notes]
     if chosen_raw:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from roundel.frontend import LoadedModel, prepare
-from roundel.recognition.assembly import Channel
+from roundel.recognition.constants import Channel
 from roundel.recognition.recognition import Recognised
 from roundel.recognition.tail import HeadMap, NotRecognised, Tail
 

@@ -66,6 +66,8 @@ class Tail:
         The network's outputs.
     selects
         Kinds of the operators that select.
+    selected
+        The tensors that these give, or what comes from them.
     """
 
     examination: Examination = field(repr=False)
@@ -74,6 +76,7 @@ class Tail:
     dense: tuple[str, ...]
     outputs: tuple[str, ...]
     selects: tuple[str, ...]
+    selected: frozenset[str] = field(repr=False)
 
     @property
     def image(self) -> tuple[int, int]:
@@ -115,10 +118,21 @@ class TailModel:
 
     def __init__(self, tail: Tail, model: HostModel, raw: Iterable[str] = ()) -> None:
         self._tail, self._model, self._raw = tail, model, tuple(raw)
+        self._held: Mapping[tuple[int, int], NDArray[np.float32]] = {}
+
+    def holding(self, values: Mapping[tuple[int, int], NDArray[np.float32]]) -> "TailModel":
+        """Return the same tail with some channels that never change, (rows, columns) by map and channel."""
+        other = TailModel(self._tail, self._model, self._raw)
+        other._held = values
+        return other
 
     def run(self, maps: Iterable[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
         """Return tensors by name, of maps (channels, rows, columns) in the order of `Tail.maps`."""
         given = {item.tensor: values[None] for item, values in zip(self._tail.maps, maps, strict=True)}
+        if self._held:
+            given = {name: values.copy() for name, values in given.items()}
+        for (place, channel), values in self._held.items():
+            given[self._tail.maps[place].tensor][0, channel] = values
         try:
             return self._model.run(given) | {name: given[name] for name in self._raw}
         except InputError as error:
@@ -166,6 +180,7 @@ def find_tail(examination: Examination) -> Tail | None:
         dense=tuple(dense),
         outputs=tuple(outputs),
         selects=tuple(dict.fromkeys(item.operator for item in behind if item.operator in SELECTING)),
+        selected=frozenset(selecting),
     )
 
 

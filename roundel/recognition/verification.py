@@ -7,8 +7,9 @@ import numpy as np
 from roundel.detection import corners, scores, sigmoid
 from roundel.golden.head import Score
 from roundel.golden.nms import Floats
-from roundel.recognition.assembly import Assembled, FittedPrior
+from roundel.recognition.assembly import Assembled
 from roundel.recognition.box_orders import ORDERS
+from roundel.recognition.constants import FittedPrior
 from roundel.recognition.locating import Arrays, run
 from roundel.recognition.score_fit import ScoreKind
 from roundel.recognition.tail import NotRecognised, Tail, TailModel
@@ -18,8 +19,21 @@ MOST_PIXELS = 0.02
 DRAWS = 2
 
 
-def verified(tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.Generator) -> str:
+def verified(
+    tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.Generator, behind: TailModel | None = None
+) -> str:
     """Compare boxes and scores on fresh maps, and tell how far apart they are.
+
+    Parameters
+    ----------
+    tail, model
+        The tail, and how it runs.
+    assembled
+        The detector.
+    rng
+        Source of raw values.
+    behind
+        The tail with scores held still, where boxes are made behind a selection.
 
     Raises
     ------
@@ -30,17 +44,19 @@ def verified(tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.
     for _ in range(DRAWS):
         maps = tail.drawn(rng, -1.5, 1.5)
         tensors, outputs = run(model, maps), assembled.tensors(maps)
+        chosen = tensors if behind is None else run(behind, maps)
         for place, scale in enumerate(assembled.detector.scales):
             form, count = replace(assembled.detector.form, peaks=False), scale.prior_count
             objectness = outputs[scale.objectness][0] if scale.objectness else None
             boxes = corners(form, scale, outputs[scale.box][0])
             values = scores(form, outputs[scale.cls][0], objectness, count)
             for number, prior in enumerate(assembled.priors[place]):
-                x, y = prior.group.places.T
-                rows = (y * prior.grid[1] + x) * count + number
+                rows = prior.group.places @ (1, prior.grid[1]) * count + number
                 if not prior.box.assumed:
                     limits = assembled.detector.image * 2
-                    own, their = np.clip(boxes[rows], 0, limits), _corners(assembled, prior, tensors)
+                    group, inner = prior.behind or (prior.group, prior.number)
+                    own = np.clip(boxes[group.places @ (1, prior.grid[1]) * count + number], 0, limits)
+                    their = _corners(assembled, prior, group.values(chosen)[:, inner])
                     furthest = max(furthest, float(np.abs(own - np.clip(their, 0, limits)).max()))
                 score = max(score, float(np.abs(values[rows] - _scores(assembled, prior, tensors, outputs)).max()))
     corner = "" if assembled.priors[0][0].box.assumed else f"corners up to {furthest:.2g} pixels and "
@@ -50,10 +66,9 @@ def verified(tail: Tail, model: TailModel, assembled: Assembled, rng: np.random.
     return told
 
 
-def _corners(assembled: Assembled, prior: FittedPrior, tensors: Arrays) -> Floats:
-    """Return the corners that the tail gives, in pixels."""
-    values = prior.group.values(tensors)[:, prior.number][:, list(prior.box.columns)]
-    found: Floats = values @ ORDERS[prior.box.order].T * (assembled.units * 2)
+def _corners(assembled: Assembled, prior: FittedPrior, values: Floats) -> Floats:
+    """Return the corners that the tail gives, in pixels, of all columns of a box."""
+    found: Floats = values[:, list(prior.box.columns)] @ ORDERS[prior.box.order].T * (assembled.units * 2)
     return found
 
 

@@ -30,3 +30,30 @@ def pnet() -> onnx.ModelProto:
     t = Tail(48, 64)
     moves, chances = t.head(2, 4, crop=5), t("Softmax", t.head(2, 2, crop=5), axis=1)
     return t.model(moves, chances)
+
+
+def centernet_selected(classes: int = 3, most: int = 30, strides: bool = False) -> onnx.ModelProto:
+    """The same with `ctdet_decode` behind: peaks, the best of each class and of all, and what is gathered there.
+
+    Rows of corners, score and class, in pixels or in strides: (1, most, 6).
+    """
+    t = Tail()
+    columns = t.grid(4)[1]
+    heat, sides, offsets = t("Sigmoid", branch(t, 4, classes)), branch(t, 4, 2), branch(t, 4, 2)
+    highest = t("MaxPool", heat, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1])
+    peaks = t("Mul", heat, t("Cast", t("Equal", heat, highest), to=1))
+    each, places = t("TopK", t("Reshape", peaks, [1, classes, -1]), [most], outputs=2, axis=2)
+    best, order = t("TopK", t("Reshape", each, [1, -1]), [most], outputs=2, axis=1)
+    label = t("Cast", t("Div", order, [most]), to=1)
+    place = t("GatherElements", t("Reshape", places, [1, -1]), order, axis=1)
+    y, x = t("Cast", t("Div", place, [columns]), to=1), t("Cast", t("Mod", place, [columns]), to=1)
+    index = t("Tile", t("Unsqueeze", place, [2]), [1, 1, 2])
+    side, offset = (
+        t("GatherElements", t("Reshape", t("Transpose", item, perm=[0, 2, 3, 1]), [1, -1, 2]), index, axis=1)
+        for item in (sides, offsets)
+    )
+    centre = t("Add", t("Concat", t("Unsqueeze", x, [2]), t("Unsqueeze", y, [2]), axis=2), offset)
+    half = t("Div", side, 2.0)
+    corners = t("Concat", t("Sub", centre, half), t("Add", centre, half), axis=2)
+    corners = corners if strides else t("Mul", corners, 4.0)
+    return t.model(t("Concat", corners, t("Unsqueeze", best, [2]), t("Unsqueeze", label, [2]), axis=2))
