@@ -89,8 +89,7 @@ def assemble(
     form = _form(priors, nms)
     units = units_of(tail, priors)
     scales, outputs, grouped = [], dict[str, tuple[Channel, ...]](), []
-    for number, grid in enumerate(sorted({prior.grid for prior in priors}, key=lambda grid: -grid[0] * grid[1])):
-        own = [prior for prior in priors if prior.grid == grid]
+    for number, own in enumerate(_by_scale(form, priors)):
         scale, made = _scale(tail, form, own, units, number)
         scales.append(scale)
         grouped.append(tuple(own))
@@ -117,6 +116,18 @@ def assemble(
     except (TypeError, ValueError) as error:
         raise NotRecognised(f"the detector that it is: {error}") from None
     return Assembled(detector, outputs, tuple(grouped), units)
+
+
+def _by_scale(form: HeadForm, priors: Sequence[FittedPrior]) -> list[list[FittedPrior]]:
+    """Return the boxes of each scale, the largest grid first.
+
+    Those of a grid are one scale where they come from the same maps, and the form has priors.
+    """
+    found: dict[tuple[Any, ...], list[FittedPrior]] = {}
+    for number, prior in enumerate(sorted(priors, key=lambda prior: -prior.grid[0] * prior.grid[1])):
+        maps = tuple(sorted({item.place for item in map(prior.channel, prior.channels)}))
+        found.setdefault((prior.grid, maps) if form.has_priors else (prior.grid, number), []).append(prior)
+    return list(found.values())
 
 
 def _form(priors: Sequence[FittedPrior], nms: dict[str, Any]) -> HeadForm:
@@ -171,8 +182,6 @@ def _scale(
     fields: dict[str, Any] = {"stride": stride, "offset": offset_of(form, priors, units, stride)}
     if form.has_priors:
         fields["priors"] = tuple(prior_of(form, prior, units) for prior in priors)
-    elif len(priors) > 1:
-        raise NotRecognised(f"{len(priors)} boxes at a location of {grid}, which {form} does not have")
     if _has_unit(form):
         fields["unit"] = unit
     try:

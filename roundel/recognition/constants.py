@@ -54,6 +54,12 @@ class FittedPrior:
         """Rows and columns of the locations."""
         return self.group.grid
 
+    @property
+    def channels(self) -> set[int]:
+        """Numbers of all channels behind box and scores."""
+        extra = {self.scores.objectness, self.scores.background} - {None}
+        return {*self.scores.classes, *extra, *(c for quantity in self.box.quantities for c in quantity.channels)}
+
     def channel(self, number: int, factor: float = 1.0, shift: float = 0.0) -> Channel:
         """Return a channel of the grid as one of a map."""
         place, channel = self.group.owners[number]

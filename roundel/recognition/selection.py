@@ -114,7 +114,7 @@ def with_selection(
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selecting:
     """A selection that the same operators may stand for.
 
     Attributes
@@ -129,7 +129,7 @@ class Choice:
     cut: bool
 
 
-def _line(tail: Tail, choice: Choice, same: int, has_threshold: bool) -> str:
+def _line(tail: Tail, choice: Selecting, same: int, has_threshold: bool) -> str:
     """Say how many boxes were compared."""
     line = f"its selection ({told(tail.selects)}) keeps the same {same} boxes of a random scene"
     if not choice.cut and choice.compared.suppresses:
@@ -137,14 +137,14 @@ def _line(tail: Tail, choice: Choice, same: int, has_threshold: bool) -> str:
     return line if has_threshold else line + f"; it has no threshold, so that {THRESHOLD} is taken"
 
 
-def _choices(detector: Detector, known: Mapping[str, Any]) -> Iterator[Choice]:
+def _choices(detector: Detector, known: Mapping[str, Any]) -> Iterator[Selecting]:
     """Give every selection that the same operators may stand for."""
     form = detector.form
     every_box = replace(detector, threshold=NO_LOGIT if form.score is Score.LOGIT else 0.0)
     for start in (detector,) if "threshold" in known else (every_box, detector):
         for every, agnostic, cut in product((False, True), repeat=3):
             if detector.suppresses or not agnostic:
-                yield Choice(replace(start, form=replace(form, every_class=every, agnostic=agnostic)), cut)
+                yield Selecting(replace(start, form=replace(form, every_class=every, agnostic=agnostic)), cut)
 
 
 def _kept(assembled: Assembled, maps: Maps, known: Mapping[str, Any], *, cut: bool) -> Floats:

@@ -57,3 +57,23 @@ def centernet_selected(classes: int = 3, most: int = 30, strides: bool = False) 
     corners = t("Concat", t("Sub", centre, half), t("Add", centre, half), axis=2)
     corners = corners if strides else t("Mul", corners, 4.0)
     return t.model(t("Concat", corners, t("Unsqueeze", best, [2]), t("Unsqueeze", label, [2]), axis=2))
+
+
+def twins(form: str) -> onnx.ModelProto:
+    """Two heads at one resolution: distances, or exponential sides of one anchor each; (1, boxes, 4 + 2)."""
+    t, rows = Tail(), []
+    for side in (1.0, 3.0):
+        raw, places = t("Reshape", t.head(8, 4), [1, 4, -1]), t.places(8).reshape(-1, 2).T[None]
+        first, second = t("Split", raw, [2, 2], outputs=2, axis=1)
+        if form == "distances":
+            low = t("Sub", places + 0.5, t("Mul", t("Exp", first), side))
+            high = t("Add", places + 0.5, t("Mul", t("Exp", second), side))
+        else:
+            half, centre = t("Mul", t("Exp", second), side / 2), t("Add", first, places)
+            low, high = t("Sub", centre, half), t("Add", centre, half)
+        scores = t("Sigmoid", t("Reshape", t.head(8, 2), [1, 2, -1]))
+        box = t("Mul", t("Concat", low, high, axis=1), 8.0)
+        rows.append(t("Concat", box, scores, axis=1))
+    table = t("Transpose", t("Concat", *rows, axis=2), perm=[0, 2, 1])
+    boxes, scores = t("Split", table, [4, 2], outputs=2, axis=2)
+    return t.model(boxes, scores)

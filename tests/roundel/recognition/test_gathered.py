@@ -75,3 +75,23 @@ def test_a_suppression_without_a_threshold_keeps_every_box(most: int) -> None:
     assert found.detector.form.every_class
     assert found.detector.threshold == pytest.approx(np.log(0.25 / 0.75))
     assert found.notes[-1].endswith("it has no threshold, so that 0.25 is taken")
+
+
+@pytest.mark.parametrize("form", ["distances", "centre"])
+def test_two_heads_at_one_resolution_are_two_scales(form: str, seed: int) -> None:
+    """From an image: every box of the file whose score reaches the threshold, of both heads."""
+    model = models.twins(form)
+    found = recognised(model)
+    first, second = found.detector.scales
+    assert found.detector.form == HeadForm(box=form, side="exp")
+    assert first.stride == second.stride == 8
+    image = np.random.default_rng(seed).normal(0, 1, (1, 3, 64, 96)).astype(np.float32)
+    boxes, scores = (values[0] for values in reference(model, {"image": image}))
+    split = split_model(found).proto
+    names = [item.name for item in split.graph.output]
+    [own] = found.detector.detections(dict(zip(names, reference(split, {"image": image}), strict=True)))
+    corners = np.clip(boxes, 0, (96, 64, 96, 64))
+    rows = (scores.max(axis=1) >= 0.25) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
+    assert rows.sum() >= 8
+    np.testing.assert_allclose(own.boxes, corners[rows], atol=1e-3)
+    np.testing.assert_array_equal(own.labels, scores[rows].argmax(axis=1))
