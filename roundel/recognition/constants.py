@@ -57,8 +57,9 @@ class FittedPrior:
     @property
     def channels(self) -> set[int]:
         """Numbers of all channels behind box and scores."""
-        extra = {self.scores.objectness, self.scores.background} - {None}
-        return {*self.scores.classes, *extra, *(c for quantity in self.box.quantities for c in quantity.channels)}
+        boxes = {number for quantity in self.box.quantities for number in quantity.channels}
+        others = {self.scores.objectness, self.scores.background}
+        return {*self.scores.classes, *boxes, *(number for number in others if number is not None)}
 
     def channel(self, number: int, factor: float = 1.0, shift: float = 0.0) -> Channel:
         """Return a channel of the grid as one of a map."""
