@@ -36,6 +36,16 @@ def test_boxes_a_cycle(score_width, seed):
     assert rate(params, [apart(rng, params.format, 1000)] * 2, seed) > 0.1
 
 
+def test_the_best_of_many_cost_nothing_where_all_fit(seed):
+    """Images of as many boxes as take part, of 20 times as many that may come; and a flood, slower but exact."""
+    rng = np.random.default_rng(seed)
+    params = ExactParams(format={"classes": 1}, capacity=256, candidates=5120)
+    equal = one_place(rng, params.format, 256, np.zeros(256, np.int64))
+    assert rate(params, [equal] * 5, seed) > 0.95
+    clustered = clusters(rng, params.format, 5120, spread=0.08, boxes_each=300)
+    assert rate(params, [equal, clustered, clustered], seed) > 0.5
+
+
 def test_scenes_as_they_come(seed):
     params = ExactParams(format={"classes": 3}, threshold=0.4)
     images = []
