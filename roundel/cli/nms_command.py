@@ -14,10 +14,10 @@ from roundel.ui import err, steps
 @click.argument("boxes", type=FILE, metavar="BOXES.npz")
 @click.option(
     "--method",
-    type=click.Choice(["psrr", "adjacent", "guarded", "maxpool", "greedy"]),
+    type=click.Choice(["psrr", "adjacent", "guarded", "maxpool", "greedy", "exact"]),
     default="guarded",
     show_default=True,
-    help="Suppression method: a pyramid of pools, or greedy for GreedyNMS.",
+    help="Suppression method: a pyramid of pools, or GreedyNMS: greedy, or exact for the unit of a box a cycle.",
 )
 @click.option(
     "--semantics",
@@ -34,8 +34,9 @@ from roundel.ui import err, steps
 @click.option(
     "--guard",
     type=float,
-    help="IoU above which a window's best box suppresses another; for greedy its IoU threshold, 0.5 by default.",
+    help="IoU above which the best box of a window suppresses another; the IoU threshold of greedy and exact (0.5).",
 )
+@click.option("--max-detections", type=int, metavar="N", help="Most boxes that exact keeps of an image, the best ones.")
 @click.option("--image", metavar="WxH", help="Size of the images in pixels, 640x640 by default.")
 @click.option(
     "--on",

@@ -47,20 +47,40 @@ class BoxRows:
     part_of_one: bool
 
     @cached_property
+    def image_numbers(self) -> Ints:
+        """Number of the image of each row that takes part, from 0, (n,)."""
+        numbers: Ints = np.unique(self.image_ids, return_inverse=True)[1][self.rows]
+        return numbers
+
+    @cached_property
+    def classes(self) -> Ints:
+        """Number of the class of each row that takes part among those of the file, from 0, (n,)."""
+        numbers: Ints = np.unique(self.detections.labels, return_inverse=True)[1]
+        return numbers
+
+    @cached_property
     def groups(self) -> Ints:
         """Number of the image and class of each row that takes part, (n,): only boxes of one group meet."""
-        image = np.unique(self.image_ids, return_inverse=True)[1][self.rows]
-        label = np.unique(self.detections.labels, return_inverse=True)[1]
-        numbers: Ints = np.unique(image * (int(label.max(initial=0)) + 1) + label, return_inverse=True)[1]
+        label = self.classes
+        whole = self.image_numbers * (int(label.max(initial=0)) + 1) + label
+        numbers: Ints = np.unique(whole, return_inverse=True)[1]
         return numbers
 
     @property
     def members(self) -> list[Ints]:
         """Places in `rows` of each group, images in the order of the file, classes rising."""
+        return self._parts(self.groups)
+
+    @property
+    def of_images(self) -> list[Ints]:
+        """Places in `rows` of each image that has some, images in the order of the file."""
+        return self._parts(self.image_numbers)
+
+    def _parts(self, groups: Ints) -> list[Ints]:
         if not len(self.rows):
             return []
-        order = np.argsort(self.groups, kind="stable")
-        parts = np.split(order, np.flatnonzero(np.diff(self.groups[order])) + 1)
+        order = np.argsort(groups, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
         place = {image_id: number for number, (image_id, _) in enumerate(self.images)}
         return sorted(parts, key=lambda part: place[self.image_ids[self.rows[part[0]]].item()])
 
@@ -75,6 +95,16 @@ class BoxRows:
     def reasons(self) -> dict[str, int]:
         """How many rows are dropped for each reason."""
         return dict(Counter(self.dropped.values()))
+
+    def best(self, kept: Ints, most: int | None) -> Ints:
+        """Return the first `most` of the places `kept` of each image; all, in their order, for None."""
+        if most is None:
+            return kept
+        images = self.image_numbers[kept]
+        order = np.argsort(images, kind="stable")
+        first = np.flatnonzero(np.diff(images[order], prepend=-1))
+        rank = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+        return kept[np.sort(order[rank < most])]
 
     def as_groups(self) -> Detections:
         """Return the boxes with their groups in the place of classes."""

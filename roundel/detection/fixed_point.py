@@ -1,17 +1,18 @@
 """Boxes as the integers of the hardware: the format that they get, and what it rounds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from roundel.detection.box_rows import BoxRows
-from roundel.detection.nms_options import NmsOptions
+from roundel.detection.nms_options import MOST, NmsOptions
 from roundel.golden.errors import InputError
-from roundel.golden.nms import BoxFormat, Detections, Floats, GreedyParams, NmsParams, Share, rational
+from roundel.golden.nms import BoxFormat, Detections, ExactParams, Floats, GreedyParams, NmsParams, Share, rational
 from roundel.golden.rounding import Ints
 
+MAX_CLASSES = 4096  # that the exact unit tells apart
 ROUNDED = 4  # fraction bits of boxes that no number of bits up to 8 holds exactly
 
 
@@ -24,14 +25,14 @@ class FixedPoint:
     boxes
         The boxes.
     form
-        How they are sent; classes go one after the other.
+        How they are sent; classes go one after the other, but to the exact unit together.
     params
         The unit that they are sent to, whatever its capacity.
     """
 
     boxes: BoxRows
     form: BoxFormat
-    params: NmsParams | GreedyParams
+    params: NmsParams | GreedyParams | ExactParams
 
     @cached_property
     def codes(self) -> Ints:
@@ -57,7 +58,7 @@ class FixedPoint:
     @property
     def thresholds(self) -> dict[str, list[tuple[float, int, int]]]:
         """What IoU, and heights over widths, are compared with: as asked for, and as the fraction that is used."""
-        if isinstance(self.params, GreedyParams):
+        if not isinstance(self.params, NmsParams):
             return {"iou": [(self.params.threshold, *rational(self.params.threshold))]}
         pyramid = self.params.pyramid
         guard = {} if pyramid.guard is None else {"guard": [(pyramid.guard, *rational(pyramid.guard))]}
@@ -67,6 +68,9 @@ class FixedPoint:
     def kept(self, told: Share) -> Ints:
         """Return the places of the boxes that the integers keep, rising: those that the hardware keeps."""
         groups = self.boxes.groups
+        if isinstance(self.params, ExactParams):
+            kept = self.params.greedy.survivors(self.codes, self.ranks, groups, told)
+            return np.sort(self.boxes.best(kept, self.params.max_detections))
         if isinstance(self.params, GreedyParams):
             return np.sort(self.params.survivors(self.codes, self.ranks, groups, told))
         return self.params.survivors(self.codes, self.ranks, groups)
@@ -111,6 +115,8 @@ def fixed_point(boxes: BoxRows, options: NmsOptions) -> FixedPoint:
         A box has no area when it is rounded, or the unit has no such parameters.
     """
     form = box_format(boxes.detections.boxes, options.size)
+    if options.exact:
+        form = replace(form, classes=classes_of(boxes))
     single = Detections(boxes=boxes.detections.boxes, scores=boxes.detections.scores)
     fault = form.vanished(single, form.codes(single.boxes))
     if not options.drop_bad:
@@ -119,9 +125,23 @@ def fixed_point(boxes: BoxRows, options: NmsOptions) -> FixedPoint:
     return FixedPoint(boxes=boxes.without(fault), form=form, params=unit_params(boxes.file, form, options))
 
 
-def unit_params(file: str, form: BoxFormat, options: NmsOptions) -> NmsParams | GreedyParams:
+def classes_of(boxes: BoxRows) -> int:
+    """Return how many classes the exact unit has to tell apart; InputError for more than it can."""
+    count = int(boxes.classes.max(initial=0)) + 1
+    if count > MAX_CLASSES:
+        raise InputError(
+            f"{boxes.file}: {count} classes: expected at most {MAX_CLASSES} for exact;"
+            " greedy and --on float take any number"
+        )
+    return count
+
+
+def unit_params(file: str, form: BoxFormat, options: NmsOptions) -> NmsParams | GreedyParams | ExactParams:
     """Return the parameters of the unit; InputError where it has no such ones."""
     try:
+        if options.exact:
+            most = options.max_detections
+            return ExactParams(format=form, threshold=options.threshold, max_detections=most, capacity=MOST)
         if options.greedy:
             return GreedyParams(format=form, threshold=options.threshold)
         return NmsParams.from_dict(dict(format=form, method=options.method, **options.given))

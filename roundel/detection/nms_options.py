@@ -12,8 +12,9 @@ from roundel.golden.errors import InputError
 from roundel.golden.nms import MAX_IMAGE, PRESETS, GreedyParams, PsrrParams, preset
 from roundel.graph import integer_of
 
-METHODS = (*PRESETS, "greedy")
+METHODS = (*PRESETS, "greedy", "exact")
 PLACES = ("float", "golden", "rtl")
+MOST = 1 << 16  # boxes that a unit holds of an image
 IMAGE = (640, 640)  # pixels, unless the user says otherwise
 
 
@@ -24,11 +25,13 @@ class NmsOptions:
     Parameters
     ----------
     method
-        A name of `roundel.golden.nms.presets`, or `greedy`.
+        A name of `roundel.golden.nms.presets`; `greedy` or `exact`, which are GreedyNMS and differ in hardware.
     semantics, shift, alpha, stride
         See `roundel.golden.nms.psrr_params`; they are about pyramids, which greedy has not.
     guard
-        A pyramid's overlap guard; the IoU threshold of greedy, 0.5 if not given.
+        A pyramid's overlap guard; the IoU threshold of greedy and exact, 0.5 if not given.
+    max_detections
+        Most boxes that exact keeps of an image, the best ones; all if not given.
     image
         Width and height in pixels; 640 x 640 if not given, or no borders for greedy in floating point.
     on
@@ -41,7 +44,7 @@ class NmsOptions:
     Raises
     ------
     InputError
-        An unknown method or place, or something about pyramids for greedy.
+        An unknown method or place, something about pyramids for greedy or exact, or `max_detections` for others.
     """
 
     method: str = "guarded"
@@ -50,6 +53,7 @@ class NmsOptions:
     alpha: float | None = None
     stride: int | None = None
     guard: float | None = None
+    max_detections: int | None = None
     image: tuple[int, int] | None = None
     on: str = "golden"
     drop_bad: bool = False
@@ -62,15 +66,26 @@ class NmsOptions:
             raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
         pyramid = {name: value for name, value in self.given.items() if name != "guard"}
         if self.greedy and pyramid:
-            raise InputError(f"{min(pyramid)} is about pyramids, and greedy has none: expected at most guard and image")
+            raise InputError(
+                f"{min(pyramid)} is about pyramids, and {self.method} has none: expected at most guard and image"
+            )
+        if self.max_detections is not None:
+            if not self.exact:
+                raise InputError(f"max_detections is for method exact, not {self.method}")
+            integer_of("max_detections", self.max_detections, 1, MOST)
         number = isinstance(self.threshold, Real) and not isinstance(self.threshold, bool)
         if self.greedy and not (number and 0 <= self.threshold <= 1):
-            raise InputError(f"guard must be 0 to 1, the IoU threshold of greedy, not {self.guard}")
+            raise InputError(f"guard must be 0 to 1, the IoU threshold of {self.method}, not {self.guard}")
 
     @property
     def greedy(self) -> bool:
-        """Whether the method is GreedyNMS, which has no pyramid."""
-        return self.method == "greedy"
+        """Whether the method is GreedyNMS, by either unit, which has no pyramid."""
+        return self.method in ("greedy", "exact")
+
+    @property
+    def exact(self) -> bool:
+        """Whether the unit is the GreedyNMS of a box a cycle, to which classes and images go together."""
+        return self.method == "exact"
 
     @property
     def given(self) -> dict[str, Any]:
@@ -92,11 +107,11 @@ class NmsOptions:
     def ways_out(self) -> list[str]:
         """What may be done about boxes outside the image."""
         ways = [] if self.image else ["give the size of the images with --image WxH"]
-        return [*ways, "--on float has no borders for greedy"] if ways and self.greedy else ways
+        return [*ways, f"--on float has no borders for {self.method}"] if ways and self.greedy else ways
 
     @property
     def threshold(self) -> float:
-        """The IoU threshold of greedy."""
+        """The IoU threshold of greedy and exact."""
         return GreedyParams.threshold if self.guard is None else self.guard
 
     def pyramid(self) -> PsrrParams:

@@ -127,9 +127,11 @@ class NmsResult(Result):
             yield f"{file}: {len(self.boxes.dropped):,} of {len(self.boxes.image_ids):,} boxes dropped: {reasons}"
         if unlike := self.boxes.unlike_pixels(self.options):
             yield f"{file}: {unlike}"
-        largest = np.bincount(self.boxes.groups).max(initial=0)
+        whole = self.options.exact
+        largest = np.bincount(self.boxes.image_numbers if whole else self.boxes.groups).max(initial=0)
         if largest > CAPACITIES[-1] and self.options.on == "golden":
-            yield f"{file}: {largest:,} boxes of one class in one image: a unit holds at most {CAPACITIES[-1]:,}"
+            what = "boxes" if whole else "boxes of one class"
+            yield f"{file}: {largest:,} {what} in one image: a unit holds at most {CAPACITIES[-1]:,}"
 
     def write(self, folder: Path) -> None:
         """Write `kept.json`, `kept.npz` (the rows kept) and pictures of the first `PICTURES` images."""

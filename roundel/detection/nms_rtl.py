@@ -8,7 +8,7 @@ import numpy as np
 
 from roundel.detection.fixed_point import FixedPoint
 from roundel.golden.errors import InputError
-from roundel.golden.nms import GreedyParams
+from roundel.golden.nms import ExactParams, GreedyParams, NmsParams
 from roundel.golden.rounding import Ints
 from roundel.hw.units import UNITS
 from roundel.sim.nms_run import run_images
@@ -58,10 +58,10 @@ class RtlRun:
 
 
 def run_rtl(fixed: FixedPoint) -> RtlRun:
-    """Send each class of each image through the unit, as an image of its own.
+    """Send each class of each image through the unit, as an image of its own; to the exact unit, whole images.
 
     [R] A unit that takes one class after another needs no class in the key of its window tables, which are then as
-    small as for a single class.
+    small as for a single class. The exact unit has no such tables, and compares labels.
 
     Raises
     ------
@@ -71,23 +71,35 @@ def run_rtl(fixed: FixedPoint) -> RtlRun:
         The RTL keeps other boxes than its golden model.
     """
     boxes = fixed.boxes
-    groups, fraction, exact = boxes.members, fixed.form.fraction, fixed.exact
+    whole = isinstance(fixed.params, ExactParams)
+    groups, fraction, exact = boxes.of_images if whole else boxes.members, fixed.form.fraction, fixed.exact
     if not groups:
         return RtlRun(kept=np.zeros(0, np.int64), boxes=0, cycles=0, fraction=fraction, exact=exact)
-    unit = UNITS["greedy_nms" if isinstance(fixed.params, GreedyParams) else "nms"]
-    params = replace(fixed.params, capacity=capacity(boxes.file, groups))
-    result = run_images(unit, params, images(fixed, groups), seed=SEED)
+    size = capacity(boxes.file, groups, "boxes" if whole else "boxes of one class")
+    params: NmsParams | GreedyParams | ExactParams
+    if isinstance(fixed.params, ExactParams):
+        most = fixed.params.max_detections
+        params = replace(fixed.params, capacity=size, max_detections=most and min(most, size))
+    else:
+        params = replace(fixed.params, capacity=size)
+    result = run_images(UNITS[unit_of(params)], params, images(fixed, groups), seed=SEED)
     order = np.concatenate(groups)
     kept, cycles = order[result["kept"]], int(result["cycles"])
     return RtlRun(kept=kept, boxes=len(order), cycles=cycles, fraction=fraction, exact=exact)
 
 
-def capacity(file: str, groups: Sequence[Ints]) -> int:
-    """Boxes of an image that the unit must hold."""
+def unit_of(params: NmsParams | GreedyParams | ExactParams) -> str:
+    """Return the name of the unit that has such parameters."""
+    names = {NmsParams: "nms", GreedyParams: "greedy_nms", ExactParams: "exact_nms"}
+    return names[type(params)]
+
+
+def capacity(file: str, groups: Sequence[Ints], what: str = "boxes of one class") -> int:
+    """Boxes of an image that the unit must hold; `what` they are is for the message."""
     largest = max(map(len, groups))
     if largest > CAPACITIES[-1]:
         raise InputError(
-            f"{file}: {largest} boxes of one class in one image: expected at most {CAPACITIES[-1]} on the RTL;"
+            f"{file}: {largest} {what} in one image: expected at most {CAPACITIES[-1]} on the RTL;"
             " --on golden takes more"
         )
     return next(size for size in CAPACITIES if size >= largest)
@@ -95,11 +107,12 @@ def capacity(file: str, groups: Sequence[Ints]) -> int:
 
 def images(fixed: FixedPoint, groups: Sequence[Ints]) -> list[BoxImage]:
     """Return the boxes of every group as the unit takes them."""
+    labels = fixed.boxes.classes if fixed.form.classes > 1 else np.zeros(len(fixed.ranks), np.int64)
     return [
         BoxImage(
             boxes=fixed.codes[places],
             scores=fixed.ranks[places],
-            labels=np.zeros(len(places), np.int64),
+            labels=labels[places],
             present=np.ones(len(places), bool),
         )
         for places in groups

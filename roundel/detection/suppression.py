@@ -35,6 +35,7 @@ def suppress(
     alpha: float | None = None,
     stride: int | None = None,
     guard: float | None = None,
+    max_detections: int | None = None,
     image: tuple[int, int] | None = None,
     on: str = "golden",
     drop_bad: bool = False,
@@ -54,11 +55,14 @@ def suppress(
     image_ids
         (n,) integers; only boxes of one image suppress each other. None: all boxes are of one image.
     method
-        `guarded`, `psrr`, `adjacent`, `maxpool`: a pyramid of max pools; or `greedy`.
+        `guarded`, `psrr`, `adjacent`, `maxpool`: a pyramid of max pools; or `greedy` or `exact`, which are GreedyNMS
+        in hardware by comparison of all pairs, and at about a box a cycle.
     semantics, shift, alpha, stride
         Parameters of a pyramid, see docs/nms.md. None stands for what the method's preset says.
     guard
-        A pyramid's overlap guard, 0 to 1; the IoU threshold of greedy, 0.5 if not given.
+        A pyramid's overlap guard, 0 to 1; the IoU threshold of greedy and exact, 0.5 if not given.
+    max_detections
+        Most boxes that exact keeps of an image, of all classes, the best ones, 1 to 65536; all if not given.
     image
         Width and height in pixels; 640 x 640 if not given, or no borders for greedy in floating point.
     on
@@ -98,6 +102,7 @@ def suppress(
         alpha=alpha,
         stride=stride,
         guard=guard,
+        max_detections=max_detections,
         image=image if image is None else image_size(image),
         on=on,
         drop_bad=drop_bad,
@@ -159,7 +164,8 @@ def _float(boxes: BoxRows, options: NmsOptions, progress: Progress) -> Ints:
     """Return the places of the boxes that double precision keeps, rising."""
     with _shares(progress, "float") as told:
         if options.greedy:
-            return np.sort(greedy_nms(boxes.as_groups(), options.threshold, told=told))
+            kept = greedy_nms(boxes.as_groups(), options.threshold, told=told)
+            return np.sort(boxes.best(kept, options.max_detections))
         return psrr_nms(boxes.as_groups(), options.pyramid())
 
 

@@ -65,7 +65,7 @@ def image_by_image(path):
 
 
 @pytest.mark.parametrize("on", ["float", "golden"])
-@pytest.mark.parametrize("method", [*PRESETS, "greedy"])
+@pytest.mark.parametrize("method", [*PRESETS, "greedy", "exact"])
 def test_classes_and_images_do_not_meet(method, on, tmp_path, capsys):
     assert call("nms", written(tmp_path), "--method", method, "--on", on, "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -87,20 +87,17 @@ def test_options_reach_the_float_model(method, tmp_path, capsys, seed):
     assert [one["kept"] for one in json.loads(capsys.readouterr().out)["images"]] == wanted
 
 
-@pytest.mark.parametrize("method", [*PRESETS, "greedy"])
+@pytest.mark.parametrize("method", [*PRESETS, "greedy", "exact"])
 def test_golden_is_the_model_of_the_unit_image_by_image(method, tmp_path, capsys, seed):
     """The unit's own model on codes, each class of each image alone, and what floating point decides otherwise."""
     path = scene_file(tmp_path, kind="crowded", seed=seed)
-    options = {"guard": 0.45} if method == "greedy" else {"shift": "quad", "alpha": 0.6, "stride": 32, "guard": 0.45}
+    greedy = method in ("greedy", "exact")
+    options = {"guard": 0.45} if greedy else {"shift": "quad", "alpha": 0.6, "stride": 32, "guard": 0.45}
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     assert call("nms", path, "--method", method, *words, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     form = BoxFormat(fraction=4, classes=1)
-    unit = (
-        GreedyParams(format=form, threshold=0.45)
-        if method == "greedy"
-        else NmsParams(format=form, method=method, **options)
-    )
+    unit = GreedyParams(format=form, threshold=0.45) if greedy else NmsParams(format=form, method=method, **options)
     integers, floats = [], []
     for rows, detections in image_by_image(path):
         for label in np.unique(detections.labels):
@@ -108,7 +105,7 @@ def test_golden_is_the_model_of_the_unit_image_by_image(method, tmp_path, capsys
             boxes = Detections(boxes=detections.boxes[places], scores=detections.scores[places])
             codes, ranks = form.encode(boxes)
             integers += rows[places[unit.compute(codes, ranks, np.zeros(len(codes), int)).kept]].tolist()
-            kept = greedy_nms(boxes, 0.45) if method == "greedy" else psrr_nms(boxes, preset(method, **options))
+            kept = greedy_nms(boxes, 0.45) if greedy else psrr_nms(boxes, preset(method, **options))
             floats += rows[places[kept]].tolist()
     assert found["kept"] == sorted(integers)
     assert found["difference"] == {
@@ -121,7 +118,7 @@ def test_golden_is_the_model_of_the_unit_image_by_image(method, tmp_path, capsys
     assert found["fixed_point"]["fraction"] == 4
     assert found["fixed_point"]["rounded_boxes"] == np.count_nonzero(moved)
     assert found["fixed_point"]["largest_change"] == moved.max()
-    used = found["fixed_point"]["thresholds"]["iou" if method == "greedy" else "guard"]
+    used = found["fixed_point"]["thresholds"]["iou" if greedy else "guard"]
     assert used == [{"asked": 0.45, "used": [9, 20]}]
 
 
@@ -310,7 +307,7 @@ def test_palette_gives_the_commonest_classes_a_colour_of_their_own():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--method", "magic"), "'magic' is not one of 'psrr', 'adjacent', 'guarded', 'maxpool', 'greedy'"),
+        (("--method", "magic"), "'magic' is not one of 'psrr', 'adjacent', 'guarded', 'maxpool', 'greedy', 'exact'"),
         (("--semantics", "both"), "'both' is not one of 'parallel', 'cascade'"),
         (("--shift", "left"), "'left' is not one of 'none', 'diagonal', 'quad'"),
         (("--on", "paper"), "'paper' is not one of 'float', 'golden', 'rtl'"),
@@ -326,6 +323,10 @@ def test_palette_gives_the_commonest_classes_a_colour_of_their_own():
         (("--method", "greedy", "--guard", "nan"), "guard must be 0 to 1, the IoU threshold of greedy, not nan"),
         (("--method", "greedy", "--alpha", "1"), "alpha is about pyramids, and greedy has none"),
         (("--method", "greedy", "--semantics", "cascade"), "semantics is about pyramids, and greedy has none"),
+        (("--method", "exact", "--shift", "quad"), "shift is about pyramids, and exact has none"),
+        (("--method", "exact", "--guard", "2"), "guard must be 0 to 1, the IoU threshold of exact, not 2.0"),
+        (("--method", "exact", "--max-detections", "0"), "max_detections: expected an integer, 1 to 65536, not 0"),
+        (("--max-detections", "9"), "max_detections is for method exact, not guarded"),
         (("--image", "640"), "image must be WIDTHxHEIGHT in pixels, 1 to 4096 each, not '640'"),
         (("--image", "0x640"), "image must be WIDTHxHEIGHT"),
         (("--image", "640x5000"), "image must be WIDTHxHEIGHT"),
@@ -386,6 +387,59 @@ def test_the_pictures_of_the_page(tmp_path):
 
 
 # The way to the RTL and back
+
+
+def many_classes(folder, seed):
+    """Path of two crowded images whose objects are of 90 classes, each of which has a number of its own."""
+    path = scene_file(folder, kind="crowded", seed=seed, grid=0.5)
+    with np.load(path) as file:
+        arrays = dict(file)
+    rng = np.random.default_rng(seed)
+    arrays["classes"] = rng.permutation(1000)[:90][rng.integers(0, 90, len(arrays["classes"]))]
+    np.savez(path, **arrays)
+    return path
+
+
+def greedy_by_hand(boxes, scores, labels, threshold, most):
+    """The rows of an image that GreedyNMS keeps, one after the other, by loops."""
+    kept = []
+    for row in sorted(range(len(scores)), key=lambda row: (-scores[row], row)):
+        x1, y1, x2, y2 = boxes[row]
+        for other in (other for other in kept if labels[other] == labels[row]):
+            u1, v1, u2, v2 = boxes[other]
+            inter = max(0, min(x2, u2) - max(x1, u1)) * max(0, min(y2, v2) - max(y1, v1))
+            if inter > threshold * ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - inter):
+                break
+        else:
+            kept.append(row)
+    return sorted(kept[:most])
+
+
+@pytest.mark.parametrize("on", ["float", "golden", "rtl"])
+def test_exact_takes_all_classes_of_an_image_together(on, tmp_path, capsys, seed):
+    """The most boxes kept are those of the image, not of a class; on the RTL an image is sent once."""
+    path = many_classes(tmp_path, seed)
+    assert (
+        call("nms", path, "--method", "exact", "--guard", "0.25", "--max-detections", "60", "--on", on, "--json") == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    for (rows, image), told in zip(image_by_image(path), found["images"], strict=True):
+        wanted = greedy_by_hand(image.boxes.tolist(), image.scores.tolist(), image.labels.tolist(), 0.25, 60)
+        assert told["kept"] == rows[wanted].tolist()
+        assert len(wanted) == 60
+    assert found["difference"] == {"float_only": [], "golden_only": []}
+    if on == "rtl":
+        assert found["rtl"]["boxes"] == sum(image["boxes"] for image in found["images"])
+
+
+def test_exact_tells_few_thousand_classes_apart(tmp_path, capsys):
+    count = 4097
+    path = written(tmp_path, boxes=[BOXES[0]] * count, scores=[1] * count, classes=np.arange(count), image_ids=None)
+    assert call("nms", path, "--method", "exact") == 2
+    said = capsys.readouterr().err
+    assert "4097 classes: expected at most 4096 for exact; greedy and --on float take any number" in said
+    assert call("nms", path, "--method", "exact", "--on", "float", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["kept"]) == count
 
 
 @pytest.mark.parametrize(
