@@ -1,11 +1,16 @@
 """How long a program takes, without RTL."""
 
+from roundel.golden.cycles.boxes import ASKED_TABLES, candidate_cycles, location_cycles, scale_cycles
 from roundel.golden.cycles.compute import UNWRITTEN
 from roundel.golden.cycles.model import predict
 from roundel.golden.cycles.sorting import sorting_cycles
 
 __all__ = [
+    "ASKED_TABLES",
     "UNWRITTEN",
+    "candidate_cycles",
+    "location_cycles",
     "predict",
+    "scale_cycles",
     "sorting_cycles",
 ]

@@ -13,7 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.cycles.banks import Banks
-from roundel.golden.cycles.bus import ANSWERED, FETCH, LOAD, Memory, Reader, Transfer, Writer, bursts
+from roundel.golden.cycles.boxes import ASKED_TABLES, scale_cycles
+from roundel.golden.cycles.bus import (
+    ANSWERED,
+    FETCH,
+    LOAD,
+    PARAMETERS,
+    Memory,
+    Reader,
+    Stream,
+    Transfer,
+    Writer,
+    bursts,
+)
 from roundel.golden.cycles.compute import Compute
 from roundel.golden.cycles.events import Clock, Event, Process
 from roundel.golden.cycles.rows import Job, Row
@@ -40,6 +52,8 @@ RUNS = 2  # roundel.hw.engine.move.runs: from `start` to the first command
 ASKED = 3  # roundel.hw.engine.move.store: from `start` to the request of the first word
 PIECE = 2  # beats of LOAD whose room is taken to become free at once
 LOADED = 2  # roundel.hw.engine.move.load: from the last beat to `done`, if a word is a beat
+BOXED = 2  # hw/engine/boxes/unit: from the end of a scale to `done`, if it sends nothing
+WORD_BYTES = 2  # of a word of tables
 
 
 class Queue:
@@ -264,14 +278,44 @@ class Model:
     def _boxes(self, job: Job) -> Process:
         """Words of every location; what boxes take is not known."""
         descriptor = job.descriptor
+        if self.params.heads:
+            if descriptor.parameters_bytes:
+                yield from self._tables(job)
+            yield self.clock.now + scale_cycles(self.params, descriptor) + BOXED
+            return
         places = descriptor.width * descriptor.height
         yield self.clock.now + 10 + places * (-(-descriptor.classes // self.params.lanes) + 1)
+
+    def _tables(self, job: Job) -> Process:
+        """Take the tables of a head, a word a cycle; streams of the next descriptor are asked for afterwards."""
+        descriptor = job.descriptor
+        address = self._address(descriptor.parameters_region, descriptor.parameters_offset)
+        yield self.clock.now + ASKED_TABLES
+        yield from self.reader.transfer(Transfer(PARAMETERS, address, descriptor.parameters_bytes))
+        feed = Stream(self.reader, PARAMETERS)
+        at = self.clock.now
+        for _ in range(descriptor.parameters_bytes // WORD_BYTES):
+            came = yield from feed.upto(WORD_BYTES)
+            at = max(at, came) + 1
+            feed.taken(at)
+        yield from feed.rest(at)
+        job.row.read_beats += feed.beats
+        yield at
+        job.loaded = True
+        self.change.happens()
+
+    def _may_look_ahead(self, queue: Queue, job: Job) -> bool:
+        """Whether streams of the next descriptor are asked for: not before the tables of a BOXES are there."""
+        present = queue.present
+        if job is present or present is None or present.descriptor.opcode is not Opcode.BOXES or not self.params.heads:
+            return True
+        return present.loaded or not present.descriptor.parameters_bytes
 
     def _streams(self, jobs: list[Job]) -> Process:
         """Ask for parameters and weights of every tile, one descriptor ahead of the array."""
         queue = self.queues[UNIT_OF[Opcode.COMPUTE]]
         for job in jobs:
-            while job not in (queue.present, queue.waiting):
+            while job not in (queue.present, queue.waiting) or not self._may_look_ahead(queue, job):
                 yield self.change
             yield self.clock.now + 1
             yield from self.streams.ask(job)

@@ -40,10 +40,19 @@ class Row:
 
 @dataclass(kw_only=True, eq=False)
 class Job:
-    """A descriptor on its way through the engine."""
+    """A descriptor on its way through the engine.
+
+    Attributes
+    ----------
+    row, descriptor
+        What is said of it, and what it says.
+    loaded
+        Whether the tables of a BOXES are there.
+    """
 
     row: Row
     descriptor: Descriptor
+    loaded: bool = False
 
 
 def tiles(descriptor: Descriptor) -> list[tuple[int, int]]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from roundel.golden.engine import EngineParams
+from roundel.golden.cycles import ASKED_TABLES, candidate_cycles, scale_cycles
+from roundel.golden.engine import Descriptor, EngineParams, Opcode
 from roundel.golden.nms import NmsParams
 from roundel.hw.engine.boxes.scan import Scan
 from roundel.hw.engine.memory import ActivationMemory
@@ -68,7 +69,7 @@ class Surroundings:
     def __init__(self, params, rng, stall):
         self.params, self.rng, self.stall = params, rng, stall
         self.dut = Scan(params)
-        self.memory, self.words = [], []
+        self.memory, self.words, self.cycles = [], [], 0
 
     def flows(self):
         return int(self.rng.random() >= self.stall)
@@ -107,13 +108,14 @@ class Surroundings:
     async def words_task(self, ctx):
         dut = self.dut
         while True:
+            self.cycles += 1
             _, _, valid, word = await ctx.tick().sample(dut.words.valid, dut.words.payload)
             if valid:
                 assert word.address == len(self.given)
                 self.given.append(int(word.word))
 
     def start_fresh(self, memory, words):
-        self.memory, self.words, self.given, self.commands = memory, words, [], []
+        self.memory, self.words, self.given, self.commands, self.cycles = memory, words, [], [], 0
 
 
 def needed(params, values):
@@ -151,20 +153,21 @@ def scan(params, jobs, *, rng, stall):
     async def bench(ctx):
         ctx.set(dut.origin, ORIGIN)
         for memory, values, words in jobs:
+            await ctx.tick().repeat(20)  # what was asked for ahead is gone
             around.start_fresh(memory, words)
             ctx.set(dut.descriptor, values)
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            taken, cycles, idle = [], 0, 0
+            taken, idle = [], 0
             while not ctx.get(dut.done):
                 if ctx.get(dut.candidates.valid):
                     taken.append(await take(ctx, values))
                     idle = 0
                 await ctx.tick()
-                cycles, idle = cycles + 1, idle + 1
+                idle += 1
                 assert idle < 20_000
-            found.append((taken, cycles, around.given, around.commands))
+            found.append((taken, around.cycles, around.given, around.commands))
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -215,3 +218,56 @@ def test_any_head(lanes, score, stall, seed):
     rng = np.random.default_rng([seed, lanes, score])
     params = lanes_of(lanes, bus=128 if lanes > 8 else 64)
     check(params, jobs_of(rng, params, 3, score=score), rng=rng, stall=stall)
+
+
+ROW = 20  # locations
+LOW, HIGH, COST = 0, 100, 2000
+
+
+def crafted(params, found, *, score, box, classes, priors, prior, bins=16):
+    """A row of locations of which `found`, far from one another, have a candidate of that prior."""
+    rng, softmax = np.random.default_rng(0), int(score == 2)
+    channels = {"cls": priors * (classes + softmax), "box": priors * 4 * (bins if box == 1 else 1)}
+    channels |= {"objectness": priors}
+    values = {"score_form": score, "box_form": box, "priors": priors - 1, "classes": classes, "bins": bins}
+    values |= {"width": ROW, "height": 1, "cls_signed": 1, "threshold": HIGH // 2, "most": COST}
+    raw, at = rng.integers(0, 256, (params.words, params.lanes)), 0
+    for name, count in channels.items():
+        words = ROW * -(-count // params.lanes)
+        values |= {name: at, f"{name}_plane": ROW}
+        if name != "box":
+            raw[at : at + words] = LOW
+        at += words
+    assert at < params.words
+    for number in range(found):
+        for name, channel, byte in (
+            ("cls", prior * (classes + softmax) + softmax + 7 * number % classes, HIGH),
+            ("objectness", prior, 1),
+        ):
+            raw[values[name] + ROW * (channel // params.lanes) + 3 + 5 * number, channel % params.lanes] = byte
+    words = [0] * TABLE + [COST + 1, COST, *[0] * (TABLE - 2)] if score == 1 else []
+    words += [0] * {3: 2 * TABLE + 2 * priors, 4: TABLE + 4 * priors}.get(box, 0)
+    values |= {"parameters_bytes": 2 * len(words)}
+    return [int.from_bytes(bytes(map(int, row)), "little") for row in raw], values, words
+
+
+AHEAD = 10  # most words that were asked for and are dropped, one a cycle, before the wanted ones come
+
+
+@pytest.mark.parametrize("score", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("lanes", "box", "classes", "priors", "prior"),
+    [(16, 1, 80, 1, 0), (8, 1, 20, 3, 2), (8, 3, 20, 6, 5), (32, 0, 90, 9, 4), (4, 4, 3, 1, 0)],
+)
+def test_cycles(lanes, box, classes, priors, prior, score):
+    """A scale without candidates exactly; with some, as many more as the model says, and those of dropped words."""
+    params = replace(lanes_of(lanes, bus=128), memory=1 << 16)
+    head = {"score": score, "box": box, "classes": classes, "priors": priors, "prior": prior}
+    jobs = [crafted(params, found, **head) for found in (0, 3)]
+    empty, some = scan(params, jobs, rng=np.random.default_rng(0), stall=0.0)
+    descriptor = Descriptor(opcode=Opcode.BOXES, values=jobs[0][1])
+    assert (len(empty[0]), len(some[0])) == (0, 3)
+    tables = len(jobs[0][2]) + ASKED_TABLES if jobs[0][2] else 0
+    assert empty[1] == scale_cycles(params, descriptor) + tables + 1  # the bench sees `done` a cycle later
+    more = (some[1] - empty[1]) / 3 - candidate_cycles(params, descriptor, prior)
+    assert 0 <= more <= AHEAD * (1 + (score > 0) + (box == 1))

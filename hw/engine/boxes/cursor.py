@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams
@@ -15,11 +15,11 @@ PLANE = 10
 
 
 class Cursor(Component):
-    """Words of a location, plane by plane; then those of the next, or the same from the last but one down.
+    """Words of a location, plane by plane; with `looping` then those of the next, with `falling` the same back again.
 
-    It goes on until `stop`, beyond all that is there: whoever takes the words knows when to end it. Words that were
-    asked for before a `stop` are not offered; each of them takes a cycle. The first word of `plane` is offered
-    `plane + LATENCY` cycles after `begin`, or later where the memory has no time; then one a cycle.
+    With `looping` it goes on until `stop`, beyond the last location: whoever takes the words knows when to end it.
+    Words that were asked for before a `stop` are not offered; each of them takes a cycle. The first word of `plane` is
+    offered `plane + LATENCY` cycles after `begin`, or later where the memory has no time; then one a cycle.
 
     Parameters
     ----------
@@ -36,10 +36,11 @@ class Cursor(Component):
             stop=In(1, "End."),
             base=In(word_address(params), "Word of the map's first location; with `begin`."),
             location=In(word_address(params), "Number of the location; with `begin`."),
-            plane=In(PLANE, "The first plane; it stands still until the first word is there."),
+            plane=In(PLANE, "The first plane; it stands still until `stop`."),
             last=In(PLANE, "The last plane; it stands still until `stop`."),
             pitch=In(word_address(params), "Words from plane to plane; it stands still until `stop`."),
-            looping=In(1, "Behind the last plane comes the next location, not the plane before."),
+            looping=In(1, "Behind the last plane comes the first one of the next location."),
+            falling=In(1, "Behind the last plane comes the one before it, and so on to the first."),
             memory=Out(read_port(params), "Reads words of the activation memory."),
             words=Out(stream.Signature(word(params)), "The words."),
         )
@@ -52,21 +53,26 @@ class Cursor(Component):
         plane = Signal(PLANE, reset_less=True)
         active, walks, falls = Signal(), Signal(reset_less=True), Signal(reset_less=True)
         epoch = Signal()  # of the words that are not dropped
-        there = named(m, ~walks | (plane == self.plane), "there")
+        at_first = named(m, plane == self.plane, "at_first")
+        there = named(m, ~walks | at_first, "there")
         moves = named(m, active & (~there | reader.addresses.ready), "moves")
         at_last = named(m, there & (plane == self.last), "at_last")
-        loops, turns = named(m, at_last & self.looping, "loops"), named(m, falls | at_last & ~self.looping, "turns")
+        loops, turns = named(m, at_last & self.looping, "loops"), named(m, falls | at_last & self.falling, "turns")
+        ends = named(m, ~self.looping & Mux(self.falling, turns & at_first, at_last), "ends")
 
         start, step = Mux(loops, origin, address), Mux(turns, ~self.pitch, self.pitch)
         start, step = Mux(self.begin, self.base, start), Mux(self.begin, self.location, Mux(loops, 1, step))
         following = named(m, (start + step + (turns & ~self.begin))[: len(address)], "following")
         with m.If(self.begin | moves):
             m.d.sync += [address.eq(following), walks.eq(self.begin | ~there)]
-            m.d.sync += [plane.eq(Mux(self.begin | loops, 0, plane + 1)), falls.eq(turns & ~self.begin)]
+            m.d.sync += plane.eq(Mux(self.begin | loops, 0, plane + Mux(turns, ~Const(0, PLANE), 1)))
+            m.d.sync += falls.eq(turns & ~self.begin)
         with m.If(self.begin | (moves & loops)):
             m.d.sync += origin.eq(following)
-        with m.If(self.begin | self.stop):
-            m.d.sync += [active.eq(self.begin), epoch.eq(epoch ^ self.stop)]
+        with m.If(self.stop):
+            m.d.sync += epoch.eq(~epoch)
+        with m.If(self.begin | self.stop | (moves & ends)):
+            m.d.sync += active.eq(self.begin)
 
         stale = reader.words.p.mark != epoch
         m.d.comb += [

@@ -103,6 +103,7 @@ class Reading(Component):
             cursor.plane.eq(channels.channel >> runs.levels),
             cursor.last.eq(Mux(scans, last, turn)),
             cursor.looping.eq(scans),
+            cursor.falling.eq(runs.plan.falling),
             runs.begin.eq(self.began),
             runs.stop.eq(self.stop),
             runs.lane.eq(self.lane),
@@ -162,7 +163,7 @@ class Reading(Component):
                 m.d.comb += [plan.endless.eq(1), channels.first.eq(ahead + (softmax & ~head.background))]
             with m.Case(Phase.PEAK):
                 m.d.comb += [cursor.base.eq(head.maxima), cursor.pitch.eq(head.maxima_plane)]
-                m.d.comb += channels.first.eq(self.label)
+                m.d.comb += [channels.first.eq(self.label), channels.size.eq(1)]
             with m.Case(Phase.BOX):
                 m.d.comb += [
                     cursor.base.eq(head.box),

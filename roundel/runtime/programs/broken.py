@@ -27,7 +27,7 @@ MARGIN = 1 << 20  # bytes, more than the runs of a descriptor span
 
 
 class Break(Enum):
-    """What is wrong with a program. The streams' faults need a COMPUTE, the others do not."""
+    """What is wrong with a program. The streams' faults need a COMPUTE, or a BOXES with tables; the others do not."""
 
     HEADER = "header"
     OPCODE = "opcode"
@@ -46,7 +46,10 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
     """Break descriptors or their streams, before they are packed, if there are any that this can be done to."""
     opcodes = {Break.READ: Opcode.LOAD, Break.LOAD_OF_NOTHING: Opcode.LOAD, Break.WRITE: Opcode.STORE}
     opcodes |= dict.fromkeys((Break.WEIGHTS, Break.PARAMETERS, Break.KEEP, Break.STREAM), Opcode.COMPUTE)
+    tables = [step for step in steps if step.opcode is Opcode.BOXES and step.values.get("parameters_bytes")]
     steps = [step for step in steps if step.opcode is opcodes.get(kind, step.opcode)]
+    if kind in (Break.PARAMETERS, Break.STREAM):
+        steps += tables
     if kind in (Break.WEIGHTS, Break.STREAM):
         steps = [step for step in steps if not step.values.get("has_gate")]
     if kind is Break.WEIGHTS:  # damaged weights may be such as a depthwise layer must not have
@@ -72,7 +75,8 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
         case Break.READ | Break.WRITE:
             step.values |= _beyond(draw, outside, "")
         case Break.STREAM:
-            step.values |= _beyond(draw, outside, ("parameters_", "weights_")[draw.whole(0, 1)])
+            prefixes = ("parameters_", "weights_") if step.opcode is Opcode.COMPUTE else ("parameters_",)
+            step.values |= _beyond(draw, outside, prefixes[draw.whole(0, len(prefixes) - 1)])
         case Break.LOAD_OF_NOTHING:
             step.values["run_bytes"] = 0
         case Break.DEADLOCK:

@@ -125,7 +125,7 @@ def _steps(draw: Draw, outside: Outside) -> list[Step]:
                 steps.append(move(draw, outside, Opcode.LOAD))
             case 2:
                 steps.append(move(draw, outside, Opcode.STORE))
-            case _ if outside.params.nms is not None and draw.chance(0.15):
+            case _ if outside.params.nms is not None and draw.chance(0.5 if outside.params.heads else 0.15):
                 steps.append(boxes(draw, outside, last=draw.chance(0.6)))
             case _:
                 steps.append(compute(draw, outside))
