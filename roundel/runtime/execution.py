@@ -12,6 +12,7 @@ from roundel.frontend import ImportCheck
 from roundel.golden.engine import PLACE, RECORD, EngineParams, packed_places
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
+from roundel.golden.nms import ExactParams
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
 from roundel.hw.engine import Boxes as BoxUnit
@@ -113,6 +114,8 @@ class Execution:
         With a detector, the boxes that each image keeps (boxes, fields of `RECORD`).
     places
         Scale, row, column and prior of these boxes, (boxes, 4) an image.
+    candidates
+        With a detector in the box unit, how many boxes of each image reach the threshold.
     compiled, frames
         On RTL: the program, and its run for each image.
     different
@@ -125,6 +128,7 @@ class Execution:
     results: dict[str, Ints]
     records: Sequence[Ints] = ()
     places: Sequence[Ints] = ()
+    candidates: Sequence[int] = ()
     compiled: Compiled | None = None
     frames: Sequence[Frame] = ()
     different: tuple[Difference, ...] = ()
@@ -134,6 +138,22 @@ class Execution:
     def apart(self) -> FloatRow | None:
         """The first tensor that is further from the float network than rounding explains."""
         return next((row for row in self.chain if row.diverges), None)
+
+    @property
+    def warnings(self) -> list[str]:
+        """In what the images do not suit the network's input, and boxes for which the suppression has no place."""
+        detector = self.request.unit_detector
+        if detector is None or not self.candidates:
+            return self.request.warnings
+        nms = detector.nms
+        most = nms.top.candidates if isinstance(nms, ExactParams) else getattr(nms, "candidates", nms.capacity)
+        full = [image for image, count in enumerate(self.candidates) if count > most]
+        if not full:
+            return self.request.warnings
+        what = f"image {full[0]}: {self.candidates[full[0]]} boxes reach the threshold, and {most} of them take part"
+        where = f", as in {len(full)} of {len(self.candidates)} images" if len(full) > 1 else ""
+        ways = 'raise nms.capacity or the threshold in its file, or take method = "exact", which keeps the best'
+        return [*self.request.warnings, f"{detector.file}: {what}{where}: {ways}"]
 
 
 def run_golden(request: Request) -> Execution:
@@ -145,6 +165,7 @@ def run_golden(request: Request) -> Execution:
         results={name: tensors[layer] for name, layer in request.source.results.items()},
         records=records,
         places=_places(records, found, named=False),
+        candidates=tuple(map(len, found)),
         chain=_chain(request, _tensors(request)) if request.graph else (),
     )
 
@@ -187,6 +208,7 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
         results={name: result(layer) for name, layer in source.results.items()},
         records=records,
         places=_places(records, found, named=named),
+        candidates=tuple(map(len, found)),
         compiled=compiled,
         frames=frames,
         different=(*tensor_differences(compiled, frames, tensors), *record_differences(records, expected)),

@@ -20,7 +20,7 @@ def report(execution: Execution) -> dict[str, Any]:
     """Give the figures of a run as plain values, which `run.json` holds."""
     return {
         "images": len(execution.request.images.images),
-        "warnings": execution.request.warnings,
+        "warnings": execution.warnings,
         "results": {name: list(values.shape) for name, values in execution.results.items()},
         "boxes": _box_counts(execution),
         "accuracy": accuracy(execution),

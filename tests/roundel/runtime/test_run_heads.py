@@ -148,6 +148,23 @@ def test_a_head_of_other_images_is_refused(small: roundel.CompressedNetwork, ima
             use()
 
 
+def test_boxes_without_a_place_are_told(small: roundel.CompressedNetwork, images: np.ndarray) -> None:
+    """A pyramid of a few places drops boxes, which a run says; one that keeps the best has no such limit."""
+    few = detector(HeadForm(), True, nms=NmsParams(format=FORM, capacity=4))
+    counts = [len(found) for found in few.detections({n: roundel.run(small, images).real[n] for n in NAMES})]
+    assert min(counts) > 4
+    [line] = roundel.run(small, images, head=few).warnings
+    assert (
+        f"image 0: {counts[0]} boxes reach the threshold, and 4 of them take part, as in 3 of 3 images: raise" in line
+    )
+    assert (
+        roundel.run(small, images, head=replace(few, nms=NmsParams(format=FORM, capacity=max(counts)))).warnings == []
+    )
+    best = replace(few, nms=ExactParams(format=FORM, capacity=4, candidates=200))
+    assert roundel.run(small, images, head=best).warnings == []
+    assert len(roundel.run(small, images, head=replace(best, nms=replace(best.nms, candidates=5))).warnings) == 1
+
+
 CENTRES = HeadForm(box="centre", side="exp", score="product")
 
 
