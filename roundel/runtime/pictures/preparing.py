@@ -117,7 +117,8 @@ class Pictures:
         mean, scale, why = self._scaling(channels, calibration)
         files = picture_files(self.files)[:count]  # type: ignore[arg-type]  # __post_init__ made paths of them
         if (size := len(files) * channels * rows * columns * 4) > MAX_NPZ:
-            raise InputError(f"pictures: expected at most {MAX_NPZ >> 20:,} MiB of images, not {size >> 20:,}")
+            told = f"expected at most {MAX_NPZ >> 20:,} MiB of images, not {size >> 20:,}"
+            raise InputError(f"pictures: {told}: run fewer at a time")
         images = np.empty((len(files), *shape), np.float32)
         places = []
         for place, file in enumerate(files):
