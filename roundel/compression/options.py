@@ -50,7 +50,7 @@ class CompressOptions:
         The engine that is to run the network, which is refused at once if it cannot; None: none is looked at.
     detector
         How boxes come out of the results of the part that has them, of which calibration images tell how many there
-        are; None: none do.
+        are and where, so that formats of boxes are chosen there; None: none do.
     """
 
     model: Model | Graph

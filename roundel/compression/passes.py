@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.compression.box_places import box_places
 from roundel.compression.finetuning import finetune
 from roundel.compression.options import CompressOptions
 from roundel.frontend import ImportCheck, against_onnxruntime, read_graph
@@ -192,7 +193,7 @@ def to_integers(
         quantized = advised.moved or advised.kept
         assert quantized is not None
         return quantized, advised
-    return quantize(graph, images, search, progress), None
+    return quantize(graph, images, search, progress, focus=box_places(options.detector, graph, images)), None
 
 
 def prune_weights(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:

@@ -1,6 +1,6 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
-from roundel.detection.decoding import candidates, corners, scores, sigmoid, softmax
+from roundel.detection.decoding import candidates, corners, location_scores, scores, sigmoid, softmax
 from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector
 from roundel.detection.detector_file import load, written
@@ -28,6 +28,7 @@ __all__ = [
     "corners",
     "evaluate",
     "load",
+    "location_scores",
     "parse_image",
     "read_scenes",
     "scene",

@@ -48,6 +48,24 @@ def scores(form: HeadForm, cls: NDArray[Any], objectness: NDArray[Any] | None, p
     return values.transpose(2, 3, 0, 1).reshape(rows * columns * priors, -1)
 
 
+def location_scores(form: HeadForm, scale: Scale, tensors: Mapping[str, NDArray[Any]]) -> Floats:
+    """Return the best score of each location of images, (images, rows, columns).
+
+    Parameters
+    ----------
+    form, scale
+        The head's form and the scale.
+    tensors
+        Raw values, (images, channels, rows, columns), by the names of the scale's outputs.
+    """
+    cls, objectness = tensors[scale.cls], tensors.get(scale.objectness)
+    best = [
+        scores(form, values, None if objectness is None else objectness[image], scale.prior_count)
+        for image, values in enumerate(cls)
+    ]
+    return np.reshape(best, (len(cls), *cls.shape[2:], -1)).max(axis=-1)
+
+
 def corners(form: HeadForm, scale: Scale, box: NDArray[Any]) -> Floats:
     """Return x1, y1, x2, y2 in pixels of all boxes, which may reach beyond the image.
 

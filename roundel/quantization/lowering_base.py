@@ -42,6 +42,8 @@ class LoweringBase:
         Least and greatest real number that the module's function gets, if it has one.
     tied
         Format that the result has because it meets others in a concatenation; None: the search finds one.
+    focus
+        Positions of the result, ascending, that alone count in the search; None: all.
 
     Attributes
     ----------
@@ -62,6 +64,7 @@ class LoweringBase:
     exact: bool = True
     before: tuple[float, float] = (0.0, 0.0)
     tied: Format | None = None
+    focus: Ints | None = None
     notes: list[str] = field(default_factory=list)
     copies: list[layers.Layer] = field(default_factory=list)
     functions: list[FunctionRow] = field(default_factory=list)
@@ -90,6 +93,8 @@ class LoweringBase:
 
     @cached_property
     def _sample(self) -> Ints:
+        if self.focus is not None:
+            return self.focus[:: -(-len(self.focus) // self.options.positions)]
         images, positions = len(self.reference), int(np.prod(self.reference.shape[1:-1]))
         return sample_positions(images, positions, self.options.positions, self.options.seed)
 
@@ -107,7 +112,8 @@ class LoweringBase:
             form, limits = self.tied, activation.bounds(self.tied)
         else:
             form = Format(width=self.options.bits_after(self.module.name), signed=self._signed, fraction=0)
-            fraction = estimate(self.reference, form) if self.reference.any() else self._blank(form)
+            counted = self.reference if self.focus is None else self._sampled(self.reference)
+            fraction = estimate(counted, form) if counted.any() else self._blank(form)
             form = replace(form, fraction=fraction)
         return Goal(
             values=self._sampled(self.reference),

@@ -106,6 +106,7 @@ def quantize(
     options: QuantizeOptions | None = None,
     progress: Progress = silent,
     given: Mapping[str, Given] = MappingProxyType({}),
+    focus: Mapping[str, NDArray[np.bool_]] = MappingProxyType({}),
 ) -> Quantized:
     """Quantize `graph`.
 
@@ -121,6 +122,9 @@ def quantize(
         Told of every module.
     given
         Weights that are integers already, by module; those of which the network itself says so need not be named.
+    focus
+        Where a result counts, (images, rows, columns), by tensor: formats are chosen there alone. Elsewhere it may be
+        out of range.
 
     Raises
     ------
@@ -142,6 +146,7 @@ def quantize(
     modules = unify(graph, residuals=not options.scaled)
     _check_functions(graph, modules, options)
     results = _results(graph, modules)
+    counted = {results[tensor]: np.flatnonzero(places) for tensor, places in focus.items()}
     _check_names(graph, modules, {"module_bits": options.module_bits, "given": given})
     given = given if options.scaled else {**given_weights(graph), **given}
     lowering = ScaledLowering if options.scaled else ModuleLowering
@@ -168,7 +173,10 @@ def quantize(
             asked = options
             if not reference.any():  # all candidates are as good: the estimates, not the first ones
                 asked = replace(asked, window=0)
-            lowered = lowering(graph, module, inputs, reference, asked, given.get(module.name), exact, before)
+            lowered = lowering(
+                graph, module, inputs, reference, asked, given.get(module.name), exact, before,
+                focus=counted.get(module.name),
+            )  # fmt: skip
             lowered, layer = missing.lowered(lowered, tied.get(module.tensor))
             notes += lowered.notes
             functions += lowered.functions

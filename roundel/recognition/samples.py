@@ -59,12 +59,11 @@ class Group:
         return np.concatenate(parts, axis=1).astype(np.float64)
 
     def change(self, maps: Maps, channels: Ints, steps: Floats) -> None:
-        """Add a step to one channel at each location."""
-        places, inner = self.owners[channels].T
+        """Add a step to one channel at each location of the grid; both arguments are (rows, columns)."""
+        places, inner = np.moveaxis(self.owners[channels], -1, 0)
         for place in np.unique(places):
-            own = places == place
-            x, y = self.places[own].T
-            maps[place][inner[own], y, x] += steps[own].astype(np.float32)
+            y, x = np.nonzero(places == place)
+            maps[place][inner[y, x], y, x] += steps[y, x].astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,18 +192,21 @@ def _moved(tail: Tail, model: TailModel, groups: Sequence[Group], rng: np.random
     runs = max((-(-len(group.owners) * REPEATS // len(group.places)) for group in groups), default=0)
     for number in range(min(runs, MOST_RUNS)):
         maps = tail.drawn(rng, -CALM, CALM)
-        changed, chosen = [values.copy() for values in maps], []
+        changed = [values.copy() for values in maps]
+        chosen: dict[Grid, Ints] = {}  # groups of one grid share the change of a location
         for group in groups:
-            count = len(group.places)
-            channels = (rng.permutation(count) + number * count) % len(group.owners)
-            group.change(changed, channels, rng.uniform(0.4, 0.8, count))
-            chosen.append(channels)
+            if group.grid not in chosen:
+                count = group.grid[0] * group.grid[1]
+                channels = (rng.permutation(count) + number * count) % len(group.owners)
+                chosen[group.grid] = channels.reshape(group.grid)
+                group.change(changed, chosen[group.grid], rng.uniform(0.4, 0.8, group.grid))
         before, after = run(model, maps), run(model, changed)
         for place, group in enumerate(groups):
             old, new = group.values(before), group.values(after)
             cut = np.isin(old, borders_of(tail)) | np.isin(new, borders_of(tail))
             steps = np.where(cut, np.nan, new - old)
-            for location, channel in enumerate(chosen[place]):
+            x, y = group.places.T
+            for location, channel in enumerate(chosen[group.grid][y, x]):
                 if given[place][channel] < REPEATS:
                     moved[place][given[place][channel], channel] = steps[location]
                     given[place][channel] += 1

@@ -1,16 +1,23 @@
 """A network that ends in its head convolutions, split by kind: at each scale outputs of logits and of boxes."""
 
 from collections.abc import Sequence
+from math import inf, log
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from roundel.detection import Detector
 from roundel.frontend import LoadedModel, prepare
+from roundel.golden.head import Score
 from roundel.recognition.constants import Channel
 from roundel.recognition.recognition import Recognised
 from roundel.recognition.tail import HeadMap, NotRecognised, Tail
+
+PARTS = ("inputs", "weights", "bias", "uncut", "least")  # tensors of an output beside itself
+LEAST_LOGIT, MARGIN = -8.0, 1.0
+"""The probability of -8 is 0.0003; with a threshold less than the margin above it nothing is cut."""
 
 
 def split_model(found: Recognised) -> LoadedModel:
@@ -18,7 +25,8 @@ def split_model(found: Recognised) -> LoadedModel:
 
     Weights and biases of an output are those of its channels, times their factors; where these come from convolutions
     of different inputs, the output's reads all of these inputs, with zeros between. Maps that are outputs of the
-    network and no part of boxes, such as landmarks, stay beside.
+    network and no part of boxes, such as landmarks, stay beside. Logits that decide by themselves whether there is a
+    box are cut at `LEAST_LOGIT`, so that those of the background take no bits from the others.
 
     Raises
     ------
@@ -28,9 +36,9 @@ def split_model(found: Recognised) -> LoadedModel:
     tail = found.tail
     model = onnx.ModelProto()
     model.CopyFrom(tail.examination.model)
-    taken = _tensors(model.graph)
+    taken, cut = _tensors(model.graph), _cut(found.detector)
     for name, channels in found.outputs.items():
-        for own in (name, f"{name}_inputs", f"{name}_weights", f"{name}_bias"):
+        for own in (name, *(f"{name}_{part}" for part in PARTS)):
             if own in taken:
                 raise NotRecognised(f"a tensor of the network is called {own}, as one of the split head would be")
         weights, bias, inputs = _weights(tail, name, channels)
@@ -39,10 +47,14 @@ def split_model(found: Recognised) -> LoadedModel:
         convolution.name = f"{name}_conv"
         del convolution.input[:]
         convolution.input.extend([_joined(model.graph, name, inputs), f"{name}_weights", f"{name}_bias"])
-        convolution.output[0] = name
+        convolution.output[0] = f"{name}_uncut" if name in cut else name
         for tensor, values in ((f"{name}_weights", weights), (f"{name}_bias", bias)):
             model.graph.initializer.append(numpy_helper.from_array(values, tensor))
         model.graph.node.append(convolution)
+        if name in cut:
+            least = numpy_helper.from_array(np.array(LEAST_LOGIT, np.float32), f"{name}_least")
+            model.graph.initializer.append(least)
+            model.graph.node.append(helper.make_node("Clip", [f"{name}_uncut", least.name], [name], f"{name}_cut"))
         model.graph.value_info.append(
             helper.make_tensor_value_info(
                 name, onnx.TensorProto.FLOAT, (1, len(channels), *tail.maps[channels[0].place].grid)
@@ -50,6 +62,18 @@ def split_model(found: Recognised) -> LoadedModel:
         )
     outputs = [*found.outputs, *_beside(found)]
     return prepare(LoadedModel(model, tail.examination.file, tail.examination.notes), outputs=outputs)
+
+
+def _cut(detector: Detector) -> set[str]:
+    """Return the outputs that are cut: logits, and both factors of products, of which neither may be below either."""
+    form, least = detector.form, detector.threshold
+    if form.score is Score.SOFTMAX:
+        return set()
+    if form.score is Score.PRODUCT:
+        least = least**2 if form.root else least
+        least = log(least / (1 - least)) if 0 < least < 1 else -inf
+    names = {name for scale in detector.scales for name in (scale.cls, scale.objectness) if name}
+    return names if least > LEAST_LOGIT + MARGIN else set()
 
 
 def _beside(found: Recognised) -> list[str]:

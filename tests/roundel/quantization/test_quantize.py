@@ -336,3 +336,21 @@ def test_the_array_computes_the_digits(digits):
         assert np.array_equal(array.accumulate(step.columns, layer.weights, layer.aligned_bias), step.accumulators)
         result = array.compute(step.columns, layer.weights, layer.aligned_bias, {"shift": layer.shift})
         assert np.array_equal(result.reshape(step.outputs.shape), step.outputs)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_formats_are_chosen_where_a_result_counts(per_channel):
+    """Numbers of boxes are about 3 where there are boxes, and about 40 elsewhere, which may then be out of range."""
+    rng = np.random.default_rng(31)
+    images = np.full((4, 1, 6, 6), 40.0)
+    places = np.zeros((4, 6, 6), dtype=bool)
+    places[:, 1:3, 2:5] = True
+    images[:, 0][places] = rng.uniform(-3, 3, places.sum())
+    graph = network((1, 6, 6), replace(conv(rng, "x", "y", 1, 1, SINGLE), weights=np.ones((1, 1, 1, 1), np.float32)))
+    options = QuantizeOptions(per_channel=per_channel)
+    everywhere = quantize(graph, images, options).network
+    there = quantize(graph, images, options, focus={"y": places}).network
+    assert everywhere.output.limits[1] * everywhere.output.scale >= 39
+    assert 3 <= there.output.limits[1] * there.output.scale < 8
+    few = quantize(graph, images, replace(options, positions=5), focus={"y": places}).network
+    assert few.output.limits[1] * few.output.scale < 8

@@ -216,3 +216,29 @@ def test_other_networks_have_no_head() -> None:
     assert recognise(examine(prepare(t.model(t("Softmax", t("Gemm", flat, weights)))))) is None
     t = models.Tail()
     assert recognise(examine(prepare(t.model(t.head(8, 6))))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "cut"),
+    [
+        ("yolov8", None, {"cls0", "cls1", "cls2"}),
+        ("yolov8", -7.5, set()),
+        ("yolox", 0.01, {f"{kind}{scale}" for kind in ("cls", "objectness") for scale in range(3)}),
+        ("yolox", 0.0, set()),
+        ("ssd", None, set()),
+    ],
+)
+def test_logits_of_the_background_are_cut(name: str, threshold: float | None, cut: set[str]) -> None:
+    """Below -8 no threshold looks; softmaxes need their differences, and low thresholds all of them."""
+    model = families()[name]().model
+    found = recognise(examine(prepare(model)))
+    assert isinstance(found, Recognised)
+    if threshold is not None:
+        found = replace(found, detector=replace(found.detector, threshold=threshold))
+    split = split_model(found).proto
+    made = {node.output[0]: node for node in split.graph.node}
+    assert {name for name in found.detector.outputs if made[name].op_type == "Clip"} == cut
+    constants = {item.name: onnx.numpy_helper.to_array(item) for item in split.graph.initializer}
+    for name in cut:
+        assert constants[made[name].input[1]] == -8
+        assert made[made[name].input[0]].op_type == "Conv"
