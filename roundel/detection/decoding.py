@@ -63,7 +63,8 @@ def location_scores(form: HeadForm, scale: Scale, tensors: Mapping[str, NDArray[
         scores(form, values, None if objectness is None else objectness[image], scale.prior_count)
         for image, values in enumerate(cls)
     ]
-    return np.reshape(best, (len(cls), *cls.shape[2:], -1)).max(axis=-1)
+    best_of: Floats = np.reshape(best, (len(cls), *cls.shape[2:], -1)).max(axis=-1)
+    return best_of
 
 
 def corners(form: HeadForm, scale: Scale, box: NDArray[Any]) -> Floats:
