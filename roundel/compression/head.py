@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compression.options import CompressOptions
-from roundel.detection import BoxFigures, Detector
+from roundel.detection import BoxFigures, Detector, location_scores
 from roundel.frontend import Examination, Host, Model, examine, prepare, prepare_original
 from roundel.golden.errors import InputError
 from roundel.golden.network import Network, outputs
@@ -17,6 +18,7 @@ from roundel.quantization import real_values
 from roundel.recognition import NotRecognised, Recognised, Unknown, recognise, split_model
 
 HEAD = "head.toml"
+ENOUGH = 32  # locations with boxes; with fewer all locations count
 COUNTED = 32  # calibration images whose boxes are counted
 WAY_ON = "its tail is left to the host; a detector's file (--head) says how boxes come out of tensors (--outputs)"
 
@@ -73,6 +75,26 @@ def with_head(options: CompressOptions, host: Host) -> tuple[CompressOptions, Re
         return options, RecognisedHead(detector=None, notes=(why,))
     made = replace(options, model=model, input_shape=None, detector=found.detector)
     return made, RecognisedHead(detector=found.detector, notes=found.notes)
+
+
+def box_places(detector: Detector | None, graph: Graph, images: NDArray[Any]) -> Mapping[str, NDArray[np.bool_]]:
+    """Return the locations whose best score reaches the threshold, (images, rows, columns), by tensor of boxes.
+
+    Parameters
+    ----------
+    detector
+        How boxes come out of the network's outputs; None gives nothing.
+    graph, images
+        The float network, and calibration images as it takes them.
+    """
+    if detector is None or not set(detector.outputs) <= graph.names.keys():
+        return {}
+    tensors, found = graph.named_outputs(images), dict[str, NDArray[np.bool_]]()
+    for scale in detector.scales:
+        places = location_scores(detector.form, scale, tensors) >= detector.threshold
+        if places.sum() >= ENOUGH:
+            found[graph.names[scale.box]] = places
+    return found
 
 
 def box_figures(

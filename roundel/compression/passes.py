@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compression.box_places import box_places
 from roundel.compression.finetuning import finetune
+from roundel.compression.head import box_places
 from roundel.compression.options import CompressOptions
 from roundel.frontend import ImportCheck, against_onnxruntime, read_graph
 from roundel.golden.errors import InputError

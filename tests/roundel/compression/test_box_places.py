@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roundel.compression.box_places import ENOUGH, box_places
+from roundel.compression.head import ENOUGH, box_places
 from roundel.detection import Detector, HeadForm, Scale
 from roundel.golden.nms import BoxFormat, NmsParams
 
