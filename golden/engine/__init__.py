@@ -16,7 +16,7 @@ from roundel.golden.engine.fields import (
     known_fields,
     positions,
 )
-from roundel.golden.engine.heads import head_fields, head_units, pack_head
+from roundel.golden.engine.heads import FORMS, SCORES, head_fields, head_units, pack_head
 from roundel.golden.engine.interpreter import Engine
 from roundel.golden.engine.params import CONFIGS, HEADS, RESULT_WIDTH, EngineParams
 from roundel.golden.engine.program import (
@@ -62,6 +62,7 @@ __all__ = [
     "DESCRIPTOR_BYTES",
     "DIGIT_BITS",
     "FIELDS",
+    "FORMS",
     "HEADER_BYTES",
     "HEADS",
     "HEAD_FIELDS",
@@ -75,6 +76,7 @@ __all__ = [
     "REGISTERS",
     "RESULT_WIDTH",
     "SCALE",
+    "SCORES",
     "STEP",
     "STEP_BYTES",
     "SUM_BITS",

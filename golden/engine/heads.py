@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.engine.program import Descriptor
-from roundel.golden.head import HeadParams, Score, form_units
+from roundel.golden.head import HeadParams, PlaceParams, Score, form_units
 from roundel.golden.rounding import Ints
 
 SCORES = (Score.LOGIT, Score.PRODUCT, Score.SOFTMAX)
@@ -42,12 +42,12 @@ def pack_head(head: HeadParams) -> bytes:
 
 
 def head_fields(head: HeadParams) -> dict[str, int]:
-    """Return the fields of BOXES that tell a head from the plain one; none of them where it is the plain one."""
+    """Return the fields of BOXES that only engines with `heads` know."""
     fields = {"score_form": SCORES.index(head.score), "priors": head.priors - 1}
     fields |= {"every_class": int(head.every_class), "peaks": int(head.peaks)}
     fields |= {"box_form": next((n for n, part in enumerate(FORMS) if n and getattr(head, part) is not None), 0)}
-    if head.place is not None:
-        fields |= {"has_place": 1, "step": head.place.step, "origin": head.place.origin}
+    place = head.place or PlaceParams.of(head.stride, 0.5, fraction=head.fraction)
+    fields |= {"step": place.step, "origin": place.origin}
     if head.products is not None:
         fields |= {"most": head.products.most}
     if head.softmax is not None:
@@ -86,7 +86,7 @@ def parts_of(descriptor: Descriptor, stream: bytes) -> dict[str, Any]:
     priors = descriptor.priors + 1
     parts: dict[str, Any] = {"priors": priors, "every_class": bool(descriptor.every_class)}
     parts |= {"peaks": bool(descriptor.peaks)}
-    if descriptor.has_place:
+    if descriptor.step:
         parts["place"] = {"step": descriptor.step, "origin": descriptor.origin}
     if score is Score.SOFTMAX:
         parts["softmax"] = {

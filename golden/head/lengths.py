@@ -51,7 +51,7 @@ class PlaceParams(Params):
     step
         From location to location, 1 to 2**31 - 1, in units of `2**-6` of a coordinate's unit.
     origin
-        Of the first location, in x and y, -2**31 to 2**31 - 1, in the same units.
+        Of the first location, in x and y, -2**31 to 2**31 - 1, in the same units and half a coordinate's unit more.
 
     Raises
     ------
@@ -81,11 +81,12 @@ class PlaceParams(Params):
             Fraction bits of a coordinate.
         """
         unit = 1 << fraction + PLACE
-        return cls(step=round(Fraction(stride) * unit), origin=round(Fraction(stride) * Fraction(offset) * unit))
+        first = round(Fraction(stride) * Fraction(offset) * unit)
+        return cls(step=round(Fraction(stride) * unit), origin=first + (1 << PLACE - 1))
 
     def places(self, count: int) -> Ints:
         """Return the places of `count` locations in units of a coordinate, halves rounded up, (count,)."""
-        return np.asarray(self.origin + self.step * np.arange(count) + (1 << PLACE - 1) >> PLACE)
+        return np.asarray(self.origin + self.step * np.arange(count) >> PLACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +116,7 @@ class DistributionParams(Params):
 
     def means(self, logits: Ints) -> Ints:
         """Return the mean bin of softmaxes over the last axis, in units of `2**-MEAN` bins, rounded down."""
-        below = exponents(logits.max(axis=-1, keepdims=True) - logits, self.fraction)
-        weights = terms(below)
+        weights = terms(exponents(logits - logits.max(axis=-1, keepdims=True), self.fraction))
         moments = (weights * np.arange(self.bins)).sum(axis=-1)
         return np.asarray((moments << MEAN) // weights.sum(axis=-1))
 

@@ -1,8 +1,9 @@
 """Powers and logarithms of base 2 on integers: one addition and one small table each, as the hardware reckons them.
 
-[R] Both curves differ from a straight line by at most 0.0861: `2**f = 1 + f - p(f)` and `log2(1 + f) = f + q(f)` for f
-from 0 to 1. So only `p` and `q` are tables, of `2**INDEX` entries of 7 bits, read by the upper bits of f. docs/heads.md
-has the widths that were measured.
+[R] A power differs from a straight line by at most 0.0861: `2**f = 1 + f - p(f)` for f from 0 to 1. So only `p` is a
+table of 7 bits, read by the upper bits of f: the sum of a coarse one and a fine one. The logarithm reads the same one:
+`g = log2(1 + f)` is where `g = f + p(g)`, and every read brings g nearer, as `p` falls or rises by less than 0.39.
+docs/heads.md has the widths that were measured.
 """
 
 import numpy as np
@@ -15,19 +16,35 @@ INDEX = 7
 """Bits of f that read a table."""
 TERM = 14
 """Fraction bits of the terms of a softmax, the greatest of which is 1."""
-LONGEST = (32 << EXPONENT) - 1
-"""Greatest exponent: what is smaller than `2**-32` counts as that."""
 WIDEST = 17
 """Bits of a length; longer ones count as the longest."""
 PER_NAT = round(np.log2(np.e) * (1 << EXPONENT))
 """Exponents of base 2 in one of base e: 1477."""
 
 ONE = 1 << EXPONENT
-_MIDDLES = (np.arange(1 << INDEX) + 0.5) / (1 << INDEX)
-POWERS = tuple(np.rint(ONE * (1 + _MIDDLES - np.exp2(_MIDDLES))).astype(int).tolist())
+COARSE, FINE, SLOPES = 5, 2, 3
+"""Bits of f that read the coarse table, bits below them that read the fine one, and the uppermost that do so, too."""
+
+
+def _tables() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Fit both tables to `p`: means of the coarse cells, and what the fine ones lie above the lowest of their slope."""
+    f = np.arange(ONE) / ONE
+    curve = (ONE * (1 + f - np.exp2(f))).reshape(1 << SLOPES, 1 << COARSE - SLOPES, 1 << FINE, -1).mean(axis=3)
+    means = curve.mean(axis=2)
+    beside = (curve - means[..., None]).mean(axis=1)
+    lowest = beside.min(axis=1, keepdims=True)
+    coarse, fine = np.rint(means + lowest), np.rint(beside - lowest)
+    return tuple(coarse.astype(int).ravel().tolist()), tuple(fine.astype(int).ravel().tolist())
+
+
+COARSE_POWERS, FINE_POWERS = _tables()
+"""Tables that sum up to `p`: of the upper bits of f, and of its slope and the bits below."""
+_PLACES = np.arange(1 << INDEX)
+_FINES = (_PLACES >> INDEX - SLOPES << FINE) + _PLACES % (1 << FINE)
+POWERS = tuple((np.take(COARSE_POWERS, _PLACES >> FINE) + np.take(FINE_POWERS, _FINES)).tolist())
 """The table `p`: by how much a power lies below the straight line, in units of `2**-EXPONENT`."""
-LOGARITHMS = tuple(np.rint(ONE * (np.log2(1 + _MIDDLES) - _MIDDLES)).astype(int).tolist())
-"""The table `q`: by how much a logarithm lies above the straight line, in units of `2**-EXPONENT`."""
+READS = 5
+"""Reads of the table for a logarithm: further ones bring it no nearer."""
 
 
 def mantissa(exponent: Ints) -> Ints:
@@ -52,22 +69,21 @@ def length(exponent: Ints) -> Ints:
 
 
 def exponents(differences: Ints, fraction: int) -> Ints:
-    """Return logits below the greatest one as exponents of base 2, rounded down, at most `LONGEST`.
+    """Return differences of logits as exponents of base 2, rounded down.
 
     Parameters
     ----------
     differences
-        The greatest logit minus the logit, 0 or more.
+        Of any sign and shape.
     fraction
         Fraction bits of a logit, 0 to `EXPONENT`.
     """
-    return np.asarray(np.minimum(differences * PER_NAT >> fraction, LONGEST))
+    return np.asarray(differences * PER_NAT >> fraction)
 
 
 def terms(exponent: Ints) -> Ints:
-    """Return `2**-exponent` for exponents from 0 on, in units of `2**-TERM`, rounded down."""
-    whole = np.minimum(-(-exponent >> EXPONENT), 62)
-    return np.asarray(mantissa(-exponent) << TERM - EXPONENT >> whole)
+    """Return `2**exponent` for exponents up to 0, in units of `2**-TERM`, rounded down."""
+    return np.asarray(mantissa(exponent) << TERM - EXPONENT >> np.minimum(-(exponent >> EXPONENT), 62))
 
 
 def logarithm(total: Ints) -> Ints:
@@ -75,4 +91,7 @@ def logarithm(total: Ints) -> Ints:
     total = np.asarray(total)
     place = np.frexp(total.astype(np.float64))[1] - 1  # of the uppermost bit
     fraction = (total << EXPONENT >> place) & ONE - 1
-    return np.asarray((place - TERM << EXPONENT) + fraction + np.take(LOGARITHMS, fraction >> EXPONENT - INDEX))
+    found = np.zeros_like(fraction)
+    for _ in range(READS):
+        found = fraction + np.take(POWERS, (found & ONE - 1) >> EXPONENT - INDEX)
+    return np.asarray((place - TERM << EXPONENT) + found)

@@ -184,8 +184,9 @@ class SoftmaxParams(Params):
 
     def costs(self, logits: Ints) -> Ints:
         """Return the cost of every class, the background left out, (..., classes), of logits (..., classes + 1)."""
-        below = exponents(logits.max(axis=-1, keepdims=True) - logits, self.fraction)
-        costs = below + logarithm(terms(below).sum(axis=-1, keepdims=True))
+        above = logits - logits.max(axis=-1, keepdims=True)
+        total = terms(exponents(above, self.fraction)).sum(axis=-1, keepdims=True)
+        costs = exponents(-above, self.fraction) + logarithm(total)
         return round_shift(self.without(costs), EXPONENT - self.bits, Rounding.HALF_UP)
 
     def without(self, values: Ints) -> Ints:

@@ -1,6 +1,6 @@
 """Parts that know no unit: a newcomer could use each alone."""
 
-from roundel.hw.lib.arith import at_least, cut, first_set, multiple, named, select, without_first
+from roundel.hw.lib.arith import at_least, cut, first_set, gated, multiple, named, select, without_first
 from roundel.hw.lib.double_buffer import BlockLoader, DoubleBuffer
 from roundel.hw.lib.fifo import BlockFifo, SmallFifo
 from roundel.hw.lib.gearbox import Gearbox
@@ -27,6 +27,7 @@ __all__ = [
     "cut",
     "delay",
     "first_set",
+    "gated",
     "increment",
     "members_section",
     "multiple",

@@ -24,6 +24,15 @@ def select(choices: list[Value], index: Value) -> Value:
     return Mux(index[bit], select(choices[1 << bit :], index), select(choices[: 1 << bit], index))
 
 
+def gated(width: int, *choices: tuple[Value, Value]) -> Value:
+    """Return the value whose condition holds, extended to `width` bits; 0 if none does. At most one may."""
+    total: Value = Const(0, width)
+    for condition, value in choices:
+        extended = Value.cast(value) if len(value) >= width or not value.shape().signed else sign_extend(value, width)
+        total |= extended[:width] & condition.replicate(min(width, len(extended)))
+    return total
+
+
 def first_set(bits: Value, *, highest: bool = False) -> tuple[Value, Value]:
     """Return the number of the lowest bit that is set, or of the highest one, and whether one is; a balanced tree.
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from roundel.compiler.area import Place
 from roundel.compiler.tensor import Tensor
-from roundel.golden.engine import RECORD, EngineParams, Region, head_fields, head_units
+from roundel.golden.engine import RECORD, EngineParams, Region, head_units
 from roundel.golden.errors import InputError
 from roundel.golden.head import HeadParams
 from roundel.golden.network import MaxPool, Network, Window
@@ -211,6 +211,5 @@ def boxes_fields(
             "score_shift": params.score_shift,
             "last": int(last),
         }
-        | head_fields(params)
         | ({"region": Region.OUTPUT, "offset": offset} if last else {})
     )

@@ -13,7 +13,7 @@ from roundel.compiler.operation import Operation
 from roundel.compiler.planning import Plan, roles
 from roundel.compiler.tensor import Storage, Tensor
 from roundel.compiler.tokens import Task, conflict, outer_line
-from roundel.golden.engine import Opcode, Region, WeightStep, field_limits, pack_column, pack_head
+from roundel.golden.engine import Opcode, Region, WeightStep, field_limits, head_fields, pack_column, pack_head
 from roundel.golden.rounding import Ints
 
 NO_LAYER = field_limits(Opcode.COMPUTE, "layer")[1]
@@ -77,6 +77,7 @@ class Schedule:
             stream = pack_head(head.params)
             tables = self.streams.put(stream) if stream else {}
             values = boxes_fields(head, places, tables, offset, last=head is heads[-1])
+            values |= head_fields(head.params) if self.streams.params.heads else {}
             span = np.array([[offset, offset + records_bytes(self.streams.params)]])
             self._add(
                 Opcode.BOXES, head.cls, values,
