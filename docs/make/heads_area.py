@@ -17,7 +17,7 @@ from roundel.hw.lib import Component
 from roundel.ui import markdown_table
 
 PAGE = Path(__file__).resolve().parents[1] / "heads.md"
-HEADINGS = ["part", "um2", "bits of memories", "longest path, ns", "LUT4", "flip-flops", "multipliers", "block memories"]
+COSTS = ["um2", "bits of memories", "longest path, ns", "LUT4", "flip-flops", "multipliers", "block memories"]
 
 
 def parts() -> Iterator[tuple[str, Component]]:
@@ -33,7 +33,7 @@ def parts() -> Iterator[tuple[str, Component]]:
 
 def main() -> None:
     rows = [row(name, part, Path(sys.argv[1])) for name, part in parts()]
-    text = put(PAGE.read_text(encoding="utf-8"), "parts", "\n".join(markdown_table(HEADINGS, rows)))
+    text = put(PAGE.read_text(encoding="utf-8"), "parts", "\n".join(markdown_table(["part", *COSTS], rows)))
     PAGE.write_text(text, encoding="utf-8")
 
 

@@ -73,7 +73,7 @@ class EngineParams(Params):
         Whether the array's results are added up on their way into the activation memory, for means of whole maps.
     heads
         What the box unit knows beside the plain head: of `priors`, `product`, `softmax`, `dfl`, `centre` and
-        `corners`, see docs/heads.md. All but `priors` bring it along. In the golden model alone so far.
+        `corners`, see docs/heads.md. All but `priors` bring it along.
     places
         Whether `index` of a record says where the box was found, as `PLACE` has it, instead of its number.
     nms

@@ -20,7 +20,8 @@ def piece_layout(params: EngineParams) -> data.StructLayout:
 
 def width(params: EngineParams, opcodes: tuple[Opcode, ...]) -> int:
     """Bits of a descriptor of any of these operations, without the spare ones behind the fields that count."""
-    fields = (known_fields(opcode, **units_of(params)) for opcode in opcodes)
+    known = units_of(params) | {"heads": bool(params.heads)}
+    fields = (known_fields(opcode, **known) for opcode in opcodes)
     return max(sum(item.bits for item in items) for items in fields)
 
 

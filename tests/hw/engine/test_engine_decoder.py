@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from roundel.golden.engine import Descriptor, Opcode, head_fields, pack_head
+from roundel.golden.engine import HEADS, Descriptor, Opcode, head_fields, pack_head
 from roundel.golden.head import (
     CentreParams,
     CornerParams,
@@ -18,7 +18,10 @@ from roundel.golden.head import (
     SoftmaxParams,
 )
 from roundel.golden.nms import BoxFormat
+from roundel.hw.emit import to_verilog
 from roundel.hw.engine.boxes.decoder import BoxDecoder
+from roundel.synth.cells import REFERENCE
+from roundel.synth.mapping import map_design
 
 ORDER = (0, 2, 1, 3)  # of a box's numbers: axis by axis
 SIZE: dict[str, Any] = {"width": 96, "height": 64, "fraction": 2, "score_width": 12}
@@ -218,3 +221,18 @@ def test_softmaxes(
     found, _ = decode(head, candidates, sent, heads=ALL, seed=seed, stall=0.3)
     assert found == expected
     assert 0 < len(found) <= len(candidates)
+
+
+def test_forms_that_are_left_out_cost_nothing() -> None:
+    """A decoder of one form is smaller than that of all, and has no memory if it needs none."""
+    form = BoxFormat(**SIZE, classes=10)
+
+    def mapped(*heads: str) -> Any:
+        return map_design(to_verilog(BoxDecoder(form, heads), "part"), "part", REFERENCE)
+
+    plain, everything = mapped("priors"), mapped(*HEADS)
+    assert mapped("product").area_um2 == plain.area_um2
+    for name, memory in (("dfl", False), ("softmax", False), ("centre", True), ("corners", True)):
+        alone = mapped(name)
+        assert plain.area_um2 < alone.area_um2 < 0.9 * everything.area_um2
+        assert (alone.memory_bits > 0) == memory
