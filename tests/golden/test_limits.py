@@ -311,7 +311,7 @@ def test_parameters_that_just_fit_together(kind, given):
         (
             ExactParams(),
             {"format": BoxFormat().as_dict(), "threshold": 0.5, "class_agnostic": False, "max_detections": None}
-            | {"method": "exact", "capacity": 1024, "candidates": None, "comparators": 4, "slots": 64},
+            | {"method": "exact", "capacity": 1024, "candidates": None, "tag_width": 0, "comparators": 4, "slots": 64},
         ),
         (
             NmsParams(),
