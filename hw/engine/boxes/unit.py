@@ -65,12 +65,17 @@ class Boxes(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        boxes, done = self._heads(m) if self.params.heads else self._plain(m)
+        front = self._front(m)
         m.submodules.nms = nms = suppressor(self.params)
         m.submodules.records = records = BoxRecords(self.params, self.nms)
+        boxes, done = self._heads(m, *front) if self.params.heads else self._plain(m, *front)
         wiring.connect(m, nms.outputs, records.kept)
         wiring.connect(m, records.command, wiring.flipped(self.command))
         wiring.connect(m, records.data, wiring.flipped(self.data))
+        for part in front:
+            if not isinstance(part, BoxDecoder):
+                m.d.comb += part.start.eq(self.unit.start)
+            m.d.comb += part.descriptor.eq(self.unit.descriptor)
         m.d.comb += [
             self.dropped.eq(nms.error.malformed.any() | nms.error.overflow),
             self.count.eq(records.count),
@@ -79,35 +84,32 @@ class Boxes(Component):
         self._image(m, boxes, done, nms, records)
         return m
 
-    def _plain(self, m: Module) -> tuple[Any, Value]:
-        """Return the stream of boxes of the plain head, and whether all were given."""
+    def _front(self, m: Module) -> tuple[Any, ...]:
+        """Return the parts that make boxes of maps."""
+        if self.params.heads:
+            m.submodules.scan = self.scan = scan = Scan(self.params)
+            m.submodules.decoder = decoder = BoxDecoder(self.nms.format, self.params.heads)
+            return scan, decoder
         m.submodules.words = words = BoxWords(self.params)
         m.submodules.best = best = BestClass(self.params)
         m.submodules.corners = corners = BoxCorners(self.nms, places=self.params.places)
+        return words, best, corners
+
+    def _plain(self, m: Module, words: BoxWords, best: BestClass, corners: BoxCorners) -> tuple[Any, Value]:
+        """Return the stream of boxes of the plain head, and whether all were given."""
         wiring.connect(m, words.memory, wiring.flipped(self.memory))
         wiring.connect(m, words.words, best.words)
         wiring.connect(m, best.locations, corners.locations)
-        for part in (words, best, corners):
-            m.d.comb += [part.start.eq(self.unit.start), part.descriptor.eq(self.unit.descriptor)]
         return corners.boxes, corners.done
 
-    def _heads(self, m: Module) -> tuple[Any, Value]:
+    def _heads(self, m: Module, scan: Scan, decoder: BoxDecoder) -> tuple[Any, Value]:
         """Return the stream of boxes of any head, and whether all were given: no candidate waits then."""
-        m.submodules.scan = self.scan = scan = Scan(self.params)
-        m.submodules.decoder = decoder = BoxDecoder(self.nms.format, self.params.heads)
         wiring.connect(m, scan.memory, wiring.flipped(self.memory))
         wiring.connect(m, scan.command, wiring.flipped(self.tables_command))
         wiring.connect(m, wiring.flipped(self.tables_data), scan.parameters)
         wiring.connect(m, scan.candidates, decoder.candidates)
         wiring.connect(m, scan.bytes, decoder.bytes)
-        for part in (scan, decoder):
-            m.d.comb += part.descriptor.eq(self.unit.descriptor)
-        m.d.comb += [
-            scan.start.eq(self.unit.start),
-            decoder.words.eq(scan.words),
-            self.loaded.eq(scan.loaded),
-            self.fault.eq(scan.fault),
-        ]
+        m.d.comb += [decoder.words.eq(scan.words), self.loaded.eq(scan.loaded), self.fault.eq(scan.fault)]
         return decoder.boxes, scan.done
 
     def _image(self, m: Module, boxes: Any, done: Value, nms: Suppressor, records: BoxRecords) -> None:
