@@ -1,7 +1,7 @@
 """Runs a compressed network bit-exactly: in NumPy, or on the RTL of the engine, every layer of it compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,12 @@ import numpy as np
 from roundel.compiler import Compiled, Head, compile_network, heads_of
 from roundel.detection import Detector
 from roundel.frontend import ImportCheck
-from roundel.golden.engine import PLACE, RECORD, EngineParams, packed_places
+from roundel.golden.engine import PLACE, RECORD, packed_places
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
 from roundel.golden.nms import ExactParams
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
-from roundel.hw.engine import Boxes as BoxUnit
 from roundel.quantization import input_warnings
 from roundel.runtime.against_float import FloatRow, float_rows
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
@@ -46,8 +45,6 @@ class Request:
         The float network to compare the integers with, if there is one.
     imported
         How far that, as imported, is from onnxruntime, or why that is not known.
-    rtl
-        Whether it runs on RTL.
     """
 
     source: Source
@@ -55,7 +52,6 @@ class Request:
     detector: Detector | None = None
     graph: Graph | None = None
     imported: ImportCheck | None = None
-    rtl: bool = False
 
     def __post_init__(self) -> None:
         if self.graph is not None and self.graph.shape != self.source.shape:
@@ -82,8 +78,6 @@ class Request:
             return detector.why_not_in_box_unit
         try:
             detector.heads(source.network, source.results)
-            if self.rtl:
-                BoxUnit(EngineParams(nms=detector.nms, heads=detector.units))
         except InputError as error:
             return str(error).removeprefix(f"{detector.file}: ")
         return ""
@@ -187,7 +181,6 @@ def run_rtl(request: Request, engine: ChosenEngine, progress: Progress) -> Execu
     ToolError
         Build or simulation crashed.
     """
-    request = replace(request, rtl=True)
     source, inputs = request.source, request.inputs
     compiled = compile_traced(request, engine)
     with progress("build the simulator", 1) as done:
