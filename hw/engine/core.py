@@ -113,7 +113,7 @@ class EngineCore(Component):
         m.d.sync += self.finished.eq(fetch.ended & ~left.any())
 
         self._observe(m, compute, tokens, bus, done, queues)
-        self._watch(m, memory, compute, tokens, fetch, bus, done)
+        self._watch(m, memory, compute, tokens, fetch, bus, done, boxes)
         self._fault(m, bus, fetch, compute, [queue.present_number for queue in queues], tables, owns)
         return m
 
@@ -143,12 +143,16 @@ class EngineCore(Component):
         fetch: Fetch,
         bus: EngineBus,
         done: Signal,
+        boxes: Boxes | None,
     ) -> None:
         """Tell the watchdog when anything moves."""
         m.submodules.watchdog = watchdog = self.watchdog
         moving = Cat(port.request.valid & port.request.ready for port in (memory.load, memory.store, memory.boxes))
+        within = [boxes.moving] if boxes is not None and "moving" in boxes.signature.members else []
         m.d.comb += [
-            watchdog.progress.eq(Cat(moving, compute.moving, tokens.start, done, fetch.moving, ~bus.idle).any()),
+            watchdog.progress.eq(
+                Cat(moving, compute.moving, tokens.start, done, fetch.moving, ~bus.idle, *within).any()
+            ),
             watchdog.active.eq(tokens.active.any()),
         ]
 

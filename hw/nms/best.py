@@ -50,6 +50,7 @@ class BestBoxes(Component):
             inputs=In(boxes_in(params.format, 1, params.tag_width), "Boxes of an image, one a beat."),
             outputs=Out(sort_stream(box), "Its best boxes, the best first; one empty beat for an image without boxes."),
             error=Out(error_layout(1, params.candidates), "Faults of a beat, one cycle after it."),
+            moving=Out(1, "A box leaves a sorter."),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -58,6 +59,8 @@ class BestBoxes(Component):
             m.submodules[f"sort_{number}"] = sorter
             if number:
                 wiring.connect(m, self.sorters[number - 1].outputs, sorter.inputs)
+        leaving = (sorter.outputs.valid & sorter.outputs.ready for sorter in self.sorters)
+        m.d.comb += self.moving.eq(Cat(leaving).any())
         beat = Signal(self.outputs.p.shape())
         if self.params.selects:
             self._select(m, beat)

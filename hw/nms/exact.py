@@ -46,6 +46,7 @@ class ExactNms(Component):
                 "Boxes kept, one a beat, the best first; `last` comes with a box, or in an empty beat.",
             ),
             error=Out(error_layout(1, params.top.candidates), "Faults of a beat, one cycle after it."),
+            moving=Out(1, "A box is on its way within the unit, which may be quiet for long."),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -55,5 +56,5 @@ class ExactNms(Component):
         wiring.connect(m, wiring.flipped(self.inputs), best.inputs)
         wiring.connect(m, best.outputs, settle.inputs)
         send_kept(m, self.params.format, settle.outputs, self.outputs)
-        m.d.comb += self.error.eq(best.error)
+        m.d.comb += [self.error.eq(best.error), self.moving.eq(best.moving | settle.moving)]
         return m

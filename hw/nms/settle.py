@@ -50,6 +50,7 @@ class Settle(Component):
         super().__init__(
             inputs=In(self.beat, "Boxes of an image, the best first."),
             outputs=Out(self.beat, "Boxes kept, the best first; `last` comes with a box, or in an empty beat."),
+            moving=Out(1, "A box is looked up."),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -71,6 +72,7 @@ class Settle(Component):
             clear.eq(passes.settled | (loads & beat.last & ~beat.waits)),
             kept.clear.eq(clear),
             passes.count.eq(kept.count),
+            self.moving.eq(loads),
         ]
         m.d.sync += tag.eq(tag + clear)
         valid, slots = self._slots(m, coder, kept, loads, tag)

@@ -43,6 +43,7 @@ class TopK(Component):
                 "Boxes kept, one a beat, the best first; `last` comes with a box, or in an empty beat.",
             ),
             error=Out(error_layout(1, params.candidates), "Faults of a beat, one cycle after it."),
+            moving=Out(1, "A box is on its way within the unit, which may be quiet for long."),
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -50,5 +51,5 @@ class TopK(Component):
         m.submodules.best = best = self.best
         wiring.connect(m, wiring.flipped(self.inputs), best.inputs)
         send_kept(m, self.params.format, best.outputs, self.outputs)
-        m.d.comb += self.error.eq(best.error)
+        m.d.comb += [self.error.eq(best.error), self.moving.eq(best.moving)]
         return m

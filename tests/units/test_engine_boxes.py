@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import Cat, Const, ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from roundel.golden.engine import TERMINATOR, EngineParams
 from roundel.golden.head import HeadParams, decode
 from roundel.golden.nms import NmsParams
 from roundel.hw.engine.boxes import Boxes
+from roundel.hw.engine.boxes.suppress import quiet
 from roundel.hw.engine.memory import ActivationMemory
 
 FORM = {"width": 40, "height": 28, "fraction": 2, "score_width": 8, "classes": 11}
@@ -131,7 +132,10 @@ def run(params, jobs, *, seed, stall, resets=()):
 
     def fresh(memory):
         state.clear()
-        state.update(memory=memory, commands=[], beats=[], dropped=0, lasts=0)
+        state.update(memory=memory, commands=[], beats=[], dropped=0, lasts=0, waits=[0, 0], quiet=[0, 0])
+
+    outside = Cat(port.valid & port.ready for port in (dut.memory.request, dut.command, dut.data)).any()
+    within = dut.moving if quiet(params.nms) else Const(0)
 
     async def bench(ctx):
         for base, value in zip(dut.bases, BASES, strict=True):
@@ -148,9 +152,14 @@ def run(params, jobs, *, seed, stall, resets=()):
                 while not done:
                     if number in resets and cycles == resets[number]:
                         break
-                    _, _, done, busy = await ctx.tick().sample(dut.unit.done, dut.unit.busy)
+                    _, _, done, busy, *moves = await ctx.tick().sample(dut.unit.done, dut.unit.busy, outside, within)
                     assert busy
                     cycles += 1
+                    state["waits"] = [
+                        0 if moves[0] else state["waits"][0] + 1,
+                        0 if any(moves) else state["waits"][1] + 1,
+                    ]
+                    state["quiet"] = [max(pair) for pair in zip(state["quiet"], state["waits"], strict=True)]
                     assert cycles < 30_000
                 state.setdefault("first_scale", cycles)
                 if not done:
@@ -248,6 +257,16 @@ def test_kinds_of_suppression(kind, places, seed):
     assert any(got["dropped"] for got in runs) == (kind in ("maxpool, few",))
     if kind == "none":
         assert [kept for _, kept in boxes] == [9] * 3
+
+
+@pytest.mark.parametrize("kind", ["exact", "none, all"])
+def test_sorting_is_no_deadlock(kind, seed):
+    """Where a large image is sorted, nothing moves outside of the unit; within, something does, for the watchdog."""
+    params = EngineParams(**PARAMS.as_dict() | {"nms": KINDS[kind] | {"format": FORM | {"score_width": 10}}})
+    scales = [replace(scale, score_width=10) for scale in SCALES]
+    _, runs = check(params, scales, images=2, seed=seed, stall=0.0, change=everything)
+    assert all(got["quiet"][0] > 100 for got in runs)
+    assert all(got["quiet"][1] < 60 for got in runs)  # the bus answers within 30
 
 
 def test_wide_words_and_bus(seed):

@@ -27,10 +27,12 @@ class TaggedSuppressor(Component):
     def __init__(self, params: Suppression):
         self.params, self.unit = params, unit_of(params)
         form, errors = params.format, self.unit.error.shape()
+        moving = {"moving": Out(1, "As the unit's.")} if quiet(params) else {}
         super().__init__(
             inputs=In(boxes_in(form, 1, PLACE.bits), "Boxes with their tags, as the unit takes them."),
             outputs=Out(boxes_out(form, 1, PLACE.bits), "Boxes kept, with their tags in place of the index."),
             error=Out(errors, "As the unit's."),
+            **moving,
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -50,6 +52,8 @@ class TaggedSuppressor(Component):
             Cat(tags.write_en, tags.write_addr).eq(Cat(taken & room, place[: len(tags.write_addr)])),
             tags.write_data.eq(sent.tag),
         ]
+        if quiet(self.params):
+            m.d.comb += self.moving.eq(unit.moving)
         with m.If(taken):
             m.d.sync += place.eq(Mux(self.inputs.p.last, 0, place + room))
 
@@ -89,6 +93,11 @@ def suppressor(params: EngineParams) -> Suppressor:
     if not isinstance(nms, NmsParams) and top_of(nms).selects:
         return unit_of(replace(nms, tag_width=PLACE.bits))
     return TaggedSuppressor(nms)
+
+
+def quiet(params: Suppression) -> bool:
+    """Whether the unit may move nothing outside for longer than the engine's watchdog waits, and has `moving`."""
+    return not isinstance(params, NmsParams)
 
 
 def top_of(params: ExactParams | TopKParams) -> TopKParams:

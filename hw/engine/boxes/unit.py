@@ -12,7 +12,7 @@ from roundel.hw.engine.boxes.corners import BoxCorners
 from roundel.hw.engine.boxes.decoder import BoxDecoder
 from roundel.hw.engine.boxes.records import BoxRecords
 from roundel.hw.engine.boxes.scan import Scan
-from roundel.hw.engine.boxes.suppress import Suppressor, place_of, suppressor
+from roundel.hw.engine.boxes.suppress import Suppressor, place_of, quiet, suppressor
 from roundel.hw.engine.boxes.words import BoxWords
 from roundel.hw.engine.ports import OUTER_ADDRESS, read_port, unit_port
 from roundel.hw.lib import Component, In, Out, Port, named, select
@@ -48,6 +48,7 @@ class Boxes(Component):
             raise ValueError("nms must be given for an engine with boxes")
         self.params, self.nms = params, params.nms
         super().__init__(
+            **({"moving": Out(1, "A box is on its way within the NMS unit.")} if quiet(params.nms) else {}),
             unit=In(
                 unit_port(Opcode.BOXES, heads=bool(params.heads)),
                 "The unit's descriptor. `done` when all boxes of the scale are in the NMS unit; with `last`, when all "
@@ -79,6 +80,7 @@ class Boxes(Component):
         m.d.comb += [
             self.dropped.eq(nms.error.malformed.any() | nms.error.overflow),
             self.count.eq(records.count),
+            *([self.moving.eq(nms.moving)] if quiet(self.nms) else []),
             records.written.eq(self.written),
         ]
         self._image(m, boxes, done, nms, records)
