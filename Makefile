@@ -52,6 +52,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/engine_tables.py
 	$(BIN)/python docs/make/decoder_rice.py
 	$(BIN)/python docs/make/activations.py $(OUT)/figures/activation
+	$(BIN)/python docs/make/nms_exact.py $(OUT)/figures/nms
 	$(BIN)/python docs/make/nms_figures.py
 	$(BIN)/python docs/make/nms_accuracy.py
 	$(BIN)/python docs/make/opq.py

@@ -14,7 +14,8 @@ from figures import replace as put
 from roundel.detection import accuracy
 from roundel.detection.precision import GREEDY, METHODS, PRECISIONS, SCENES, SEED, Method, pooled
 from roundel.detection.scenes import KINDS, SIZE, scenes
-from roundel.golden.nms import BoxFormat, Detections, NmsParams, PsrrParams, greedy_nms, preset
+from roundel.evaluation.nms_precision import precision_columns
+from roundel.golden.nms import BoxFormat, Detections, ExactParams, NmsParams, PsrrParams, greedy_nms, preset
 from roundel.golden.nms.psrr_params import Kernel, Means
 from roundel.golden.rounding import Ints
 from roundel.ui import Row, markdown_table
@@ -151,6 +152,24 @@ def coarse(method: Method, bits: int) -> Method:
     return method_of
 
 
+def units() -> str:
+    """Points that the units lose, in whole pixels: means over the seeds of `roundel compare nms`."""
+    form: dict[str, Any] = {"classes": 1}
+    compared = {
+        "`exact_nms`": ExactParams(format=form),  # type: ignore[arg-type]
+        "`guarded`": NmsParams(format=form),  # type: ignore[arg-type]
+        "`guarded`, cascade": NmsParams(format=form, semantics="cascade"),  # type: ignore[arg-type]
+        "`psrr`, parallel": NmsParams(format=form, method="psrr", semantics="parallel"),  # type: ignore[arg-type]
+        "`psrr`": NmsParams(format=form, method="psrr", semantics="cascade"),  # type: ignore[arg-type]
+    }
+    cells = []
+    for name, params in compared.items():
+        lost = precision_columns(params)
+        pairs = [(lost[f"ap50_lost_{kind}"], lost[f"ap75_lost_{kind}"]) for kind in KINDS]
+        cells.append([name, *(f"{fifty + 0.0:.2f} / {more + 0.0:.2f}" for fifty, more in pairs)])
+    return "\n".join(markdown_table(["unit", *KINDS], cells))
+
+
 def main() -> None:
     about: dict[str, Any] = {"scenes": SCENES, "seed": SEED}
     checked = {"`guarded`": preset("guarded"), "`guarded`, shift diagonal": preset("guarded", shift="diagonal")}
@@ -159,6 +178,7 @@ def main() -> None:
         "scenes": kinds_table,
         "precisions": lambda: precisions(accuracy(**about)),
         "checked": lambda: losses(checked | {"`psrr`": preset("psrr"), "`adjacent`": preset("adjacent")}, CHECK),
+        "units": units,
         "neighbours": lambda: losses(neighbours(), CHOICE),
         "published": lambda: losses(published(), CHOICE),
         "rounded": lambda: precisions(accuracy(methods=rounded(), **about)),

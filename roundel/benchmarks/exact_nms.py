@@ -31,6 +31,8 @@ Maker = Callable[[np.random.Generator, BoxFormat], BoxImage]
 def dense(kind: str, form: BoxFormat, seed: int) -> list[BoxImage]:
     """Draw images of `BOXES` boxes of scenes with many detections of each object."""
     params, images = replace(KINDS[kind], firings=FIRINGS[kind]), list[BoxImage]()
+    if form.classes > FORMAT.classes:
+        params = replace(params, classes=form.classes)
     for number in count():
         if len(images) == IMAGES:
             break
@@ -71,18 +73,29 @@ class ExactRate:
     stimulus: str
     score_width: int
     comparators: int = 4
+    classes: int = FORMAT.classes
+    max_detections: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The stimulus, and what is unusual about its classes."""
+        classes = f"{self.classes} classes" if self.classes != FORMAT.classes else ""
+        most = f"{self.max_detections} kept" if self.max_detections else ""
+        return ", ".join(filter(None, [self.stimulus, classes, most]))
 
     def rows(self, seed: int) -> list[Row]:
         """Run the images on the RTL, which keeps what golden keeps."""
-        form = replace(FORMAT, score_width=self.score_width)
+        form = replace(FORMAT, score_width=self.score_width, classes=self.classes)
         kind = self.stimulus in KINDS
         threshold = SCENES if kind else USUAL
-        params = ExactParams(format=form, threshold=threshold, comparators=self.comparators)
+        params = ExactParams(
+            format=form, threshold=threshold, comparators=self.comparators, max_detections=self.max_detections
+        )
         images = dense(self.stimulus, form, seed) if kind else self._drawn(form, seed)
         run = run_images(UNITS["exact_nms"], params, [_narrow(image, form) for image in images], seed=seed)
         last = run["arrivals"][run["ends"] - 1]
         boxes = sum(len(image) for image in images[1:])
-        about = {"stimulus": self.stimulus, "score_width": self.score_width, "comparators": self.comparators}
+        about = {"stimulus": self.name, "score_width": self.score_width, "comparators": self.comparators}
         about |= {"threshold": threshold, "boxes": len(images[0]), "seed": seed}
         return [
             row("exact_nms.boxes_per_cycle", boxes / (last[-1] - last[0]), "boxes/cycle", about),
@@ -98,7 +111,8 @@ def exact_variants() -> Sequence[ExactRate]:
     """List everything that is measured of the unit."""
     names = (*KINDS, *STIMULI)
     fewest = [ExactRate(name, width) for width in SCORE_WIDTHS for name in names]
-    return [*fewest, *(ExactRate(name, SCORE_WIDTHS[-1], 8) for name in names)]
+    many = [ExactRate("crowded", SCORE_WIDTHS[-1], classes=80, max_detections=most) for most in (None, 20)]
+    return [*fewest, *(ExactRate(name, SCORE_WIDTHS[-1], 8) for name in names), *many]
 
 
 def _narrow(image: BoxImage, form: BoxFormat) -> BoxImage:

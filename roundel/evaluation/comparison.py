@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from roundel.evaluation import stimulus_decoder
+from roundel.evaluation.nms_precision import precision_columns
 from roundel.evaluation.stimulus import Accumulators, digits, from_file, runtime
 from roundel.evaluation.stimulus_activation import Compared, activation_circuits
 from roundel.evaluation.stimulus_mac import MacExample, mac_example
@@ -217,7 +218,7 @@ def nms_jobs(cells: Sequence[Path], *, common: Mapping[str, Any] | None = None, 
     stream = box_stream(rows[0][1].format, rows[0][1].capacity)
 
     def measure(library: Path, unit: str, params: Params) -> Row:
-        row = measure_nms(unit, params, library, stream)
+        row = measure_nms(unit, params, library, stream) | precision_columns(params)
         return row | (fpga_figures(UNITS[unit].component(params), unit) if fpga else {})
 
     return [

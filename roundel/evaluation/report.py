@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roundel.evaluation.report_activation import ACTIVATION_COLUMNS, activation_cells, activation_section
 from roundel.evaluation.report_decoder import DECODER_COLUMNS, decoder_cells, decoder_section
-from roundel.evaluation.report_nms import NMS_COLUMNS, nms_cells, nms_section
+from roundel.evaluation.report_nms import JOINT_COLUMNS, NMS_COLUMNS, joint_cells, measured, nms_cells, nms_section
 from roundel.evaluation.report_parts import REQUANT_FIGURES, Row, fpga_lines, libraries, ratio_cells, slug
 from roundel.ui import Grid, bars, figure, markdown_table, write_json
 
@@ -48,6 +48,8 @@ def report_tables(rows: Sequence[Row]) -> Iterator[Grid]:
             here = [row for row in chosen if row["cells"] == library]
             shown = [[cells(row)[column] for column in kept] for row in here]
             yield Grid(f"{unit} on {library}", [columns[column] for column in kept], shown)
+            if unit == "nms" and measured(here):
+                yield Grid("points of AP50 / AP75 lost, and costs", JOINT_COLUMNS, joint_cells(here))
             if unit == "requant":
                 lines = ratio_cells(here, REFERENCE_SCHEME)
                 yield Grid(f"times {REFERENCE_SCHEME}", ("baseline", *REQUANT_FIGURES), lines)

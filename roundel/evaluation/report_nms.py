@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from roundel.evaluation.report_parts import Row, fpga_lines, libraries, ratio_cells, slug
+from roundel.evaluation.report_parts import Row, fpga_lines, frequency, libraries, ratio_cells, slug
 from roundel.synth.measure import SRAM_PJ_PER_BIT
 from roundel.ui import bars, figure, markdown_table
 
@@ -11,6 +11,12 @@ BASELINE = "greedy, 1 lane"
 NMS_COLUMNS = (
     *("scheme", "area um2", "NAND2", "registers um2", "memory kbit", "delay ns", "boxes/cycle"),
     *("pJ/box", "internal", "switching", "tables pJ/box", "verified"),
+)
+SCENES = ("easy", "crowded", "sloppy")
+_LOST = tuple(f"{name}_lost_{kind}" for name in ("ap50", "ap75") for kind in SCENES)
+JOINT_COLUMNS = (
+    *("method", *SCENES, "NAND2", "memory kbit", "delay ns", "pJ/box", "boxes/cycle"),
+    *("LUT4 / FF / RAM", "MHz", "front"),
 )
 _PART_COLUMNS = (
     *("scheme", "logic pJ", "registers", "clock gates"),
@@ -36,6 +42,8 @@ def nms_section(rows: Sequence[Row], folder: Path) -> list[str]:
         text += [*markdown_table(NMS_COLUMNS, map(nms_cells, here)), ""]
         text += ["Parts, per box: logic on this library; tables at 45 nm:", ""]
         text += [*markdown_table(_PART_COLUMNS, map(_parts, here)), ""]
+        if table := joint_table(here):
+            text += [*_about_joint(here[0]), "", *table, ""]
         if table := _against(here):
             text += [f"How many times that of `{BASELINE}`:", "", *table, ""]
         text += fpga_lines(here)
@@ -96,6 +104,63 @@ def _parts(row: Row) -> list[str]:
 
 def _kbit(bits: int) -> str:
     return f"{bits / 1024:,.0f}"
+
+
+def joint_table(rows: Sequence[Row]) -> list[str]:
+    """Points of AP that each method loses, and what it costs, a line each; nothing where AP was not measured."""
+    return markdown_table(JOINT_COLUMNS, joint_cells(rows)) if measured(rows) else []
+
+
+def measured(rows: Sequence[Row]) -> bool:
+    """Whether AP was measured, of all rows."""
+    return bool(rows) and all(_LOST[0] in row for row in rows)
+
+
+def joint_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """Lines of the table of all methods; `*` marks those of `front`."""
+    best = front(rows)
+    cells = []
+    for place, row in enumerate(rows):
+        lost = [f"{row[fifty] + 0.0:.1f} / {row[more] + 0.0:.1f}" for fifty, more in zip(*_pairs(), strict=True)]
+        energy = row["energy_pj_per_op"]
+        costs = [f"{row['area_nand2']:,.0f}", _kbit(row["memory_bits"]), f"{row['delay_ns']:.1f}"]
+        costs += ["-" if energy is None else f"{energy:,.0f}", f"{row['boxes_per_cycle']:.3f}"]
+        placed = ["-", "-"]
+        if "lut" in row:
+            placed = [" / ".join(f"{row[name]:,}" for name in ("lut", "ff", "bram")), frequency(row)]
+        cells.append([row["scheme"], *lost, *costs, *placed, "*" if place in best else ""])
+    return cells
+
+
+def front(rows: Sequence[Row]) -> set[int]:
+    """Places of the rows that no other one beats: at least as good in all of `_costs`, and better in one."""
+    costs = [_costs(row) for row in rows]
+    return {place for place, own in enumerate(costs) if not any(_beats(other, own) for other in costs)}
+
+
+def _costs(row: Row) -> list[float | None]:
+    """AP lost where it is most, to a tenth of a point, area, memory, cycles of a box, energy if it was measured."""
+    lost = max(0.0, *(round(row[name], 1) for name in _LOST))
+    return [lost, row["area_nand2"], row["memory_bits"], 1 / row["boxes_per_cycle"], row["energy_pj_per_op"]]
+
+
+def _beats(one: Sequence[float | None], other: Sequence[float | None]) -> bool:
+    both = [(mine, its) for mine, its in zip(one, other, strict=True) if mine is not None and its is not None]
+    return all(mine <= its for mine, its in both) and any(mine < its for mine, its in both)
+
+
+def _pairs() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return _LOST[: len(SCENES)], _LOST[len(SCENES) :]
+
+
+def _about_joint(row: Row) -> list[str]:
+    seeds = ", ".join(map(str, row["scene_seeds"]))
+    return [
+        "All methods: points of AP50 / AP75 below the better GreedyNMS in floating point (IoU 0.4 or 0.5), integers of",
+        f"the unit, {row['scenes']} scenes of each kind for each of the seeds {seeds} (docs/nms_accuracy.md).",
+        "GreedyNMS in hardware has the better of the two thresholds, too. `*`: no other method is as good in loss,",
+        "area, memory, cycles and energy, as far as it was measured, and better in one.",
+    ]
 
 
 def _against(rows: Sequence[Row]) -> list[str]:

@@ -39,6 +39,14 @@ def test_rates(stimulus, asked):
     assert speed["params"]["boxes"] == len(images[0]) >= 49
 
 
+def test_scenes_of_many_classes(asked):
+    speed, _ = ExactRate("crowded", 16, classes=80, max_detections=20).rows(7)
+    assert speed["params"]["stimulus"] == "crowded, 80 classes, 20 kept"
+    ((_, params, images, _),) = asked
+    assert (params.format.classes, params.max_detections) == (80, 20)
+    assert max(image.labels.max() for image in images) > 40
+
+
 def sum_of(asked):
     """Boxes of all images but the first."""
     return sum(len(image) for image in asked[0][2][1:])
