@@ -40,8 +40,8 @@ def precision_columns(params: Params) -> dict[str, Any]:
     if find_spec("pycocotools") is None or min(params.format.width, params.format.height) < SIZE:
         return {}
     methods = unit_methods(params)
-    about = json.dumps([about.as_dict() for about in methods.values()])
-    key = [code_digest(), digest(code(detection)), about, str(SCENES), str(SEEDS)]
+    about = json.dumps([held.as_dict() for held in methods.values()])
+    key: list[str | bytes] = [code_digest(), digest(code(detection)), about, str(SCENES), str(SEEDS)]
     return cached_row(key, lambda: _columns({name: method_of(held) for name, held in methods.items()}))
 
 
