@@ -7,18 +7,22 @@ from roundel.detection.detector_file import load, written
 from roundel.detection.forms import HeadForm
 from roundel.detection.nms_options import parse_image
 from roundel.detection.nms_result import PICTURES, NmsResult
-from roundel.detection.precision import accuracy, evaluate
+from roundel.detection.precision import GREEDY, METHODS, Method, accuracy, evaluate
 from roundel.detection.scale import Scale
-from roundel.detection.scenes import KINDS, scene
+from roundel.detection.scenes import KINDS, SIZE, scene
 from roundel.detection.sizing import BoxFigures
 from roundel.detection.suppression import suppress
 
 __all__ = [
+    "GREEDY",
     "KINDS",
+    "METHODS",
     "PICTURES",
+    "SIZE",
     "BoxFigures",
     "Detector",
     "HeadForm",
+    "Method",
     "NmsResult",
     "Objects",
     "Scale",

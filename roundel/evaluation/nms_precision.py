@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from roundel import detection
-from roundel.detection import KINDS, accuracy
-from roundel.detection.precision import GREEDY, METHODS, Method
-from roundel.detection.scenes import SIZE
+from roundel.detection import GREEDY, KINDS, METHODS, SIZE, Method, accuracy
 from roundel.golden.nms import BoxFormat, Detections, ExactParams, GreedyParams, NmsParams, TopKParams
 from roundel.golden.rounding import Ints
 from roundel.sim.cache import code, digest
