@@ -15,29 +15,29 @@ FRACTION = 4
 """Bits of a number of fraction bits."""
 
 
-def actions_layout() -> data.StructLayout:
+def actions_layout(*, summing: bool, softmax: bool, tables: bool) -> data.StructLayout:
     """Return what the register does in a cycle; without any it becomes 0.
 
     `keep`: add to what is there. Added are a table's `word`, the `total`, 2**10 less (`drop`), 1 (`one`), -1
     (`negative`), the whole part of the greatest total (`base`). `curve`: the next read for a logarithm, `carry` with
     the last. `load`: the exponent of a byte; `own`: of the greatest byte less that one. `left`, `right`: shift a bit.
     """
-    names = [
-        "keep",
-        "word",
-        "total",
-        "drop",
-        "one",
-        "negative",
-        "base",
-        "curve",
-        "carry",
-        "load",
-        "own",
-        "left",
-        "right",
-    ]
-    return data.StructLayout(dict.fromkeys(names, 1))
+    members = {
+        "keep": True,
+        "word": tables,
+        "total": softmax,
+        "drop": softmax,
+        "one": softmax,
+        "negative": True,
+        "base": softmax,
+        "curve": softmax,
+        "carry": softmax,
+        "load": summing,
+        "own": softmax,
+        "left": True,
+        "right": softmax,
+    }
+    return data.StructLayout({name: 1 for name, known in members.items() if known})
 
 
 class ExponentRegister(Component):
@@ -55,7 +55,7 @@ class ExponentRegister(Component):
         self.softmax, self.tables, self.summing = softmax, tables, mean or softmax
         self.terms = max(form.classes + 1 if softmax else 0, BINS[1] if mean else 0)
         super().__init__(
-            do=In(actions_layout(), "What it does."),
+            do=In(actions_layout(summing=self.summing, softmax=softmax, tables=tables), "What it does."),
             bit=In(1, "What is shifted in, with `left`."),
             byte=In(8, "A logit."),
             greatest=In(8, "The greatest logit."),
@@ -77,7 +77,7 @@ class ExponentRegister(Component):
         loaded: list[tuple[Value, Value]] = [(do.left, Cat(self.bit, value[:-1]))]
         if self.summing:
             loaded.append((do.load, self._exponent()))
-            m.d.sync += self.term.eq(do.load & ~do.own)
+            m.d.sync += self.term.eq(do.load & ~do.own if self.softmax else do.load)
         if self.tables:
             added.append((do.word, self.word))
         if self.softmax:
