@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from roundel.golden.engine import CONFIGS
+from roundel.golden.engine import CONFIGS, HEADS
 
 
 def requant_configs() -> dict[str, dict[str, Any]]:
@@ -333,6 +333,7 @@ ENGINE_CONFIGS: dict[str, dict[str, Any]] = {
             "slots": 16,
         },
     },
+    "tiny_heads": CONFIGS["tiny"] | {"heads": HEADS, "places": True},
 }
 """Beside named configurations: one with the units that they leave out, and a FIFO that bursts fill; one with GreedyNMS
-of the best boxes, whose records say where they were found."""
+of the best boxes, whose records say where they were found; one whose box unit knows the heads of all families."""

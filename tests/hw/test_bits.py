@@ -23,7 +23,7 @@ CONFIGS = {
     "greedy_nms": ("50x41_any_overlap_2_lanes",),
     "decoder": ("mask_16_table_of_32", "relative_16_table_of_16", "rice_8_2_slices_table_of_8"),
     "sparse_mac": ("mask_8x4",),
-    "engine": ("tiny_with_units",),
+    "engine": ("tiny_with_units", "tiny_heads"),
 }
 WHOLE = {"Engine", "EngineCore", "MacArray", "SparseMac"}  # of parts that are looked at, and of large netlists
 OTHERS = ("bus__", "read__", "write__", "clk", "rst")  # AXI has ports that no single device needs
