@@ -48,6 +48,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/excite_cycles.py
 	$(BIN)/python docs/make/activation_area.py $(lastword $(LIBERTY))
 	$(BIN)/python docs/make/heads_area.py $(lastword $(LIBERTY))
+	$(BIN)/python docs/make/heads_cycles.py
 	$(BIN)/python docs/make/topk_tables.py $(lastword $(LIBERTY))
 	$(BIN)/python docs/make/engine_tables.py
 	$(BIN)/python docs/make/decoder_rice.py

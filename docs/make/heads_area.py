@@ -1,18 +1,23 @@
-"""Write the table of areas in docs/heads.md: `python docs/make/heads_area.py LIBRARY`; takes some minutes.
+"""Write the tables of areas in docs/heads.md: `python docs/make/heads_area.py LIBRARY`; takes some minutes.
 
-LIBRARY is a Liberty file. Each row is a part of the box unit of `small` mapped by itself, also for an ECP5.
+LIBRARY is a Liberty file. Each row is a part of the box unit, the scan of `medium` and the decoder of `small`, mapped
+by itself, also for an ECP5.
 """
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from activation_area import row
 from figures import replace as put
 
 from roundel.golden.engine import HEADS, EngineParams
+from roundel.hw.engine.boxes.best import BestClass
 from roundel.hw.engine.boxes.corners import BoxCorners
 from roundel.hw.engine.boxes.decoder import BoxDecoder
+from roundel.hw.engine.boxes.scan import Scan
+from roundel.hw.engine.boxes.words import BoxWords
 from roundel.hw.lib import Component
 from roundel.ui import markdown_table
 
@@ -31,9 +36,21 @@ def parts() -> Iterator[tuple[str, Component]]:
     yield "decoder, all forms", BoxDecoder(nms.format, HEADS)
 
 
+def scans() -> Iterator[tuple[str, Component]]:
+    """Scans that are measured, by name."""
+    medium = EngineParams.named("medium")
+    yield "words of the plain head, without `heads`", BoxWords(medium)
+    yield "best class of the plain head, without `heads`", BestClass(medium)
+    for heads in (("priors",), ("dfl",), ("product", "centre"), ("softmax", "centre")):
+        yield f"scan, {' and '.join(f'`{name}`' for name in heads)}", Scan(replace(medium, heads=heads))
+    yield "scan, all forms", Scan(replace(medium, heads=HEADS))
+
+
 def main() -> None:
-    rows = [row(name, part, Path(sys.argv[1])) for name, part in parts()]
-    text = put(PAGE.read_text(encoding="utf-8"), "parts", "\n".join(markdown_table(["part", *COSTS], rows)))
+    text = PAGE.read_text(encoding="utf-8")
+    for name, measured in (("scans", scans()), ("parts", parts())):
+        rows = [row(part, component, Path(sys.argv[1])) for part, component in measured]
+        text = put(text, name, "\n".join(markdown_table(["part", *COSTS], rows)))
     PAGE.write_text(text, encoding="utf-8")
 
 
