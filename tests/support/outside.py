@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from roundel.processes import cache_root
 from tests.support.places import LIBERTY
 
 REQUIRE = "ROUNDEL_REQUIRE"
@@ -26,7 +27,10 @@ PROGRAMS = {
     "fusesoc": ("fusesoc", "pip install 'roundel[dev]'"),
     "opensta": ("sta", "apt-get install opensta"),
 }
-FILES = {"liberty": (LIBERTY, "real cell libraries there")}
+FILES = {
+    "liberty": (LIBERTY, "real cell libraries there"),
+    "zoo": (next(iter(sorted((cache_root() / "zoo" / "torch").glob("*/bin"))), cache_root() / "none"), "make zoo"),
+}
 NAMES = sorted(PACKAGES | PROGRAMS | FILES)
 
 
