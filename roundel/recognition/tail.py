@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ SELECTING = (
     *("ScatterElements", "ScatterND", "TopK", "Unique"),
 )
 """Operators that compare boxes with others: from them on, a value no longer belongs to one location alone."""
+MOST_NUMBERS = 1 << 25
+"""Of a tensor of the tail: it runs some hundred times."""
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul")
 
 
@@ -169,6 +172,7 @@ def find_tail(examination: Examination) -> Tail | None:
         for name in item.reads:
             if name not in reached:
                 raise NotRecognised(f"node {item.name} ({item.operator}) reads {name}, which no head convolution gives")
+    _check_sizes(examination, behind)
     if (examination.scope.batch or 1) != 1:
         raise NotRecognised(f"its batch is {examination.scope.batch}, not 1")
     selecting = _selecting(behind)
@@ -182,6 +186,18 @@ def find_tail(examination: Examination) -> Tail | None:
         selects=tuple(dict.fromkeys(item.operator for item in behind if item.operator in SELECTING)),
         selected=frozenset(selecting),
     )
+
+
+def _check_sizes(examination: Examination, items: Iterable[Verdict]) -> None:
+    """Raise NotRecognised for a tensor that would take too much memory."""
+    for item in items:
+        for name in item.makes:
+            sizes = [int(size) for size in examination.shape(name) or () if size]
+            if (numbers := prod(sizes)) > MOST_NUMBERS:
+                raise NotRecognised(
+                    f"node {item.name} ({item.operator}) gives {' x '.join(map(str, sizes))} = {numbers} numbers, "
+                    f"more than recognition runs ({MOST_NUMBERS})"
+                )
 
 
 def _is_name(examination: Examination, item: Verdict) -> bool:

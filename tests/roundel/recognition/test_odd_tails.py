@@ -127,3 +127,23 @@ def test_head_convolutions_in_groups_are_told() -> None:
     assert isinstance(found, Recognised), found
     with pytest.raises(NotRecognised, match="output cls0: n8 is a convolution in groups"):
         split_model(found)
+
+
+def test_a_tensor_that_takes_too_much_memory_is_told_before_it_is_made() -> None:
+    """Every score with every other one."""
+    t = models.Tail()
+    chances = t("Reshape", t("Sigmoid", t.head(2, 8)), [1, -1, 1])
+    pairs = t("Mul", chances, t("Transpose", chances, perm=[0, 2, 1]))
+    found = unknown(t.model(t("ReduceMax", pairs, axes=[2], keepdims=0)))
+    assert "(Mul) gives 1 x 12288 x 12288 = 150994944 numbers, more than recognition runs (33554432)" in found.why
+
+
+def test_names_of_no_place_do_not_matter() -> None:
+    """The same numbers under names that say other things: the detector is the same."""
+    plain, odd = rows(), rows()
+    for number, node in enumerate(odd.graph.node):
+        node.name = f"sigmoid/nms/anchors {number}"
+    first, second = (recognise(examine(prepare(model))) for model in (plain, odd))
+    assert isinstance(first, Recognised)
+    assert isinstance(second, Recognised)
+    assert first.detector == second.detector

@@ -15,10 +15,10 @@ import pytest
 from roundel.detection import Detector
 from roundel.frontend import examine, prepare
 from roundel.golden.head import Score
+from roundel.graph import read_npz
 from roundel.processes import run_child
 from roundel.recognition import Recognised, recognise, split_model
 from roundel.sim.cache import cached
-from roundel.graph import read_npz
 from tests.support.onnx_models import reference
 from tests.support.outside import need
 
