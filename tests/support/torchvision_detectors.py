@@ -3,7 +3,7 @@
 `python torchvision_detectors.py FOLDER` runs in an environment that has torch and torchvision, and nothing of Roundel:
 the zoo's. Backbones are two convolutions, heads are torchvision's own with random weights. For each of `KINDS` the
 folder gets `KIND_script.onnx` and `KIND_dynamo.onnx`, of torch's older and newer exporter, `KIND_whole.onnx`, with
-`postprocess_detections` in it, and `KIND.npz`: `images`, and `boxes`, `scores`, `labels` and `image_ids` of what is kept.
+`postprocess_detections` in it, and `KIND.npz`: `images`, and `boxes`, `scores`, `labels` and `image_ids` of all kept.
 
 A torchvision that was built for another torch brings no operator `nms`: it is then a loop here, and `batched_nms` and
 all the rest are torchvision's.

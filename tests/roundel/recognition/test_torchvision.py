@@ -17,7 +17,7 @@ from roundel.frontend import examine, prepare
 from roundel.golden.head import Score
 from roundel.graph import read_npz
 from roundel.processes import run_child
-from roundel.recognition import Recognised, recognise, split_model
+from roundel.recognition import Recognised, Unknown, recognise, split_model
 from roundel.sim.cache import cached
 from tests.support.onnx_models import reference
 from tests.support.outside import need
@@ -76,6 +76,16 @@ def test_boxes_are_those_of_postprocess_detections(exports: Path, kind: str, exp
         scores = 1 / (1 + np.exp(-scores)) if detector.form.score is Score.LOGIT else scores
         table = {name: expected[name][rows] for name in ("boxes", "scores", "labels")}
         check(boxes.boxes[kept], scores, boxes.labels[kept], table, kind)
+
+
+@pytest.mark.parametrize("kind", DEFAULTS)
+def test_postprocess_detections_in_the_file_is_told_in_one_line(exports: Path, kind: str) -> None:
+    found = recognise(examine(prepare(str(exports / f"{kind}_whole.onnx"))))
+    assert isinstance(found, Unknown)
+    assert found.likely
+    assert found.why.startswith("the head is not recognised: ")
+    assert "\n" not in found.why
+    assert len(found.why) < 400
 
 
 def check(boxes: Any, scores: Any, labels: Any, expected: dict[str, Any], kind: str) -> None:
