@@ -271,3 +271,19 @@ def test_cycles(lanes, box, classes, priors, prior, score):
     assert empty[1] == scale_cycles(params, descriptor) + tables + 1  # the bench sees `done` a cycle later
     more = (some[1] - empty[1]) / 3 - candidate_cycles(params, descriptor, prior)
     assert 0 <= more <= AHEAD * (1 + (score > 0) + (box == 1))
+
+
+SOME = {
+    ("priors",): ((0, 0),),
+    ("dfl",): ((0, 1), (0, 0)),
+    ("softmax", "centre"): ((2, 3), (0, 2)),
+    ("product", "corners"): ((1, 4), (1, 0)),
+}
+"""Scores and boxes of heads that such an engine decodes."""
+
+
+@pytest.mark.parametrize("heads", SOME)
+def test_an_engine_that_leaves_forms_out(heads, seed):
+    params, rng = lanes_of(8, heads), np.random.default_rng(seed)
+    jobs = [job for score, box in SOME[heads] for job in jobs_of(rng, params, 2, score=score, box=box)]
+    check(params, jobs, rng=rng, stall=0.3)
