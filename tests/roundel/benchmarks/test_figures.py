@@ -9,6 +9,7 @@ import pytest
 from roundel.benchmarks import codec, decoder, engine, nms, search
 from roundel.benchmarks import run as bench
 from roundel.benchmarks.array import clock
+from roundel.benchmarks.exact_nms import ExactRate, TopKRate
 from roundel.benchmarks.show import figure, tables
 from roundel.evaluation import laplace_weights
 from roundel.golden.codec import CodecParams, DecoderParams, Packing, decode_codes, encode, rounds
@@ -144,12 +145,14 @@ def test_what_is_measured_of_suppression():
     parallel = {(f"{method} parallel", lanes) for method in ("psrr", "guarded") for lanes in (1, 2, 4)}
     assert set(rates) == parallel | {("psrr cascade", 1), ("guarded cascade", 1)}
     assert len(rates) == 8
-    exact = [(item.stimulus, item.score_width, item.comparators) for item in nms.variants()[8:32]]
-    assert {(width, comparators) for _, width, comparators in exact} == {(8, 4), (16, 4), (16, 8)}
-    assert len(set(exact)) == 24  # three kinds of scenes and five other images
-    topk = [(item.stimulus, item.score_width) for item in nms.variants()[32:40]]
-    assert len(set(topk)) == 8  # images that fit, and floods in three orders
-    others = nms.variants()[40:]
+    exact = [item for item in nms.variants() if isinstance(item, ExactRate)]
+    assert {(item.score_width, item.comparators) for item in exact} == {(8, 4), (16, 4), (16, 8)}
+    assert len({item.stimulus for item in exact}) == 8  # three kinds of scenes and five other images
+    assert {(item.classes, item.max_detections) for item in exact} == {(3, None), (80, None), (80, 20)}
+    assert len(set(exact)) == len(exact) == 3 * 8 + 2
+    topk = [(item.stimulus, item.score_width) for item in nms.variants() if isinstance(item, TopKRate)]
+    assert len(set(topk)) == len(topk) == 8  # images that fit, and floods in three orders
+    others = nms.variants()[len(rates) + len(exact) + len(topk) :]
     assert [getattr(item, "banks", getattr(item, "boxes", None)) for item in others] == [2, 4, 1000, 5000, None]
 
 
