@@ -8,13 +8,14 @@ from pathlib import Path
 from figures import replace as put
 
 from roundel.golden.cycles import candidate_cycles, scale_cycles
-from roundel.golden.engine import Descriptor, EngineParams, Opcode
+from roundel.golden.engine import FORMS, SCORES, Descriptor, EngineParams, Opcode
+from roundel.golden.head import Score
 from roundel.ui import markdown_table
 
 PAGE = Path(__file__).resolve().parents[1] / "heads.md"
 CANDIDATES = 300
-PRODUCT, SOFTMAX = {"score_form": 1}, {"score_form": 2}
-BINS, CENTRES = {"box_form": 1, "bins": 16}, {"box_form": 3}
+PRODUCT, SOFTMAX = ({"score_form": SCORES.index(score)} for score in (Score.PRODUCT, Score.SOFTMAX))
+BINS, CENTRES = {"box_form": FORMS.index("distribution"), "bins": 16}, {"box_form": FORMS.index("centres")}
 NETWORKS = {
     "YOLOv8n, 320 x 320, 80 classes, 16 bins": [(side, 1, 80, BINS) for side in (40, 20, 10)],
     "YOLOv5n, 320 x 320, 80 classes, 3 priors": [(side, 3, 80, PRODUCT | CENTRES) for side in (40, 20, 10)],

@@ -4,9 +4,11 @@
 candidate of a best class takes `candidate_cycles` more, unless the NMS unit lets it wait.
 """
 
-from roundel.golden.engine import Descriptor, EngineParams
+from roundel.golden.engine import FORMS, SCORES, Descriptor, EngineParams
+from roundel.golden.head import Score
 
-PRODUCT, SOFTMAX, DISTRIBUTION = 1, 2, 1
+PRODUCT, SOFTMAX = map(SCORES.index, (Score.PRODUCT, Score.SOFTMAX))
+DISTRIBUTION = FORMS.index("distribution")
 SIDES = (0, 2, 1, 3)  # in the order in which they are read
 OVERHEAD = 9  # hw/engine/boxes/scan, reading, runs: from `start` to the first word, and from the last one to `done`
 ASKED_TABLES = 1  # hw/engine/boxes/tables: from `start` to the command

@@ -10,11 +10,12 @@ from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import psrr_nms
 from roundel.golden.nms.psrr_params import MAX_IMAGE, Pass, PsrrParams, Semantics, Shift
 from roundel.golden.nms.selection import Share
-from roundel.golden.nms.topk import TopKParams, best
+from roundel.golden.nms.topk import MAX_CANDIDATES, TopKParams, best
 
 __all__ = [
     "AREA_FRACTION",
     "CODE_WIDTH",
+    "MAX_CANDIDATES",
     "MAX_IMAGE",
     "METHODS",
     "PRESETS",

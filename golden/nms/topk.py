@@ -62,6 +62,11 @@ class TopKParams(Params):
         check_integer("tag_width", self.tag_width, 0, 32)
 
     @property
+    def top(self) -> "TopKParams":
+        """The unit that sorts the boxes which take part: this one, as that of a suppression is `ExactParams.top`."""
+        return self
+
+    @property
     def index_width(self) -> int:
         """Bits of the tag of a box, or of its index within the image."""
         return self.tag_width or max(1, (self.candidates - 1).bit_length())

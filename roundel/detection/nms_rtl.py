@@ -10,7 +10,7 @@ from roundel.detection.fixed_point import FixedPoint
 from roundel.golden.errors import InputError
 from roundel.golden.nms import ExactParams, GreedyParams, NmsParams
 from roundel.golden.rounding import Ints
-from roundel.hw.units import UNITS
+from roundel.hw.units import UNITS, unit_of
 from roundel.sim.nms_run import run_images
 from roundel.sim.stimuli import BoxImage
 
@@ -86,12 +86,6 @@ def run_rtl(fixed: FixedPoint) -> RtlRun:
     order = np.concatenate(groups)
     kept, cycles = order[result["kept"]], int(result["cycles"])
     return RtlRun(kept=kept, boxes=len(order), cycles=cycles, fraction=fraction, exact=exact)
-
-
-def unit_of(params: NmsParams | GreedyParams | ExactParams) -> str:
-    """Return the name of the unit that has such parameters."""
-    names = {NmsParams: "nms", GreedyParams: "greedy_nms", ExactParams: "exact_nms"}
-    return names[type(params)]
 
 
 def capacity(file: str, groups: Sequence[Ints], what: str = "boxes of one class") -> int:

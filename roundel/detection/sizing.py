@@ -13,6 +13,7 @@ import numpy as np
 from roundel.detection.forms import HeadForm
 from roundel.golden.head import Score
 from roundel.golden.nms import (
+    MAX_CANDIDATES,
     MAX_IMAGE,
     BoxFormat,
     Detections,
@@ -33,7 +34,6 @@ USUAL, LEAST, MOST = 1024, 64, 1 << 16
 """Capacity where no calibration images tell of boxes, which is also enough where the best boxes count; and its ends."""
 ROOM = 2
 """Times the boxes of the fullest calibration image."""
-MOST_CANDIDATES = 1 << 24
 STEP, SCALES = 4.0, 6
 """Between neighbouring areas of a pyramid, and most of them."""
 CELLS = 4096
@@ -163,7 +163,7 @@ def _sizes(form: HeadForm, method: str, boxes: int, figures: BoxFigures | None) 
     if method not in (ExactParams.METHOD, TopKParams.METHOD):
         return {"capacity": capacity}
     capacity = implied(form, method).get("capacity", min(capacity, max([USUAL, *asked])))
-    candidates = min(max(boxes, capacity), MOST_CANDIDATES)
+    candidates = min(max(boxes, capacity), MAX_CANDIDATES)
     return {"capacity": capacity, "candidates": candidates}
 
 

@@ -1,6 +1,6 @@
 """What the benches of suppression units share: driving images, collecting what comes out, comparing with golden."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cocotb
@@ -15,10 +15,14 @@ from roundel.sim.stimuli import BoxImage, beats, members, pack, tags, unpack
 
 Errors = list[tuple[int, int, int]]
 
+SLOW = 0.95  # share of stalls that fills every sorter and queue before the reader
+PAUSE = 8  # cycles of an image beside one for each box
+FULL_RATE = (1, 2, 7, 40)  # boxes of an image
+
 
 def candidates(params: Any) -> int:
     """Boxes that an image may send."""
-    return int(getattr(getattr(params, "top", params), "candidates", params.capacity))
+    return int(params.top.candidates if hasattr(params, "top") else params.capacity)
 
 
 def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], params: Any) -> Errors:
@@ -115,6 +119,31 @@ def check(name: str, params: Any, images: Sequence[BoxImage], kept: Sequence[dic
             assert (came[field] == values[verdict.kept]).all(), f"{where}: {field} of a kept box is not what was sent"
     wanted_errors = expected_errors(images, verdicts, params)
     assert errors == wanted_errors, f"{name}: errors {errors[:8]}, golden {wanted_errors[:8]}"
+
+
+async def sorted_images(
+    dut: Any, params: Any, cases: Mapping[str, Sequence[BoxImage]], slow: Sequence[BoxImage], stalls: float
+) -> None:
+    """Send images to a unit that sorts: all cases, then `slow` ones to a reader that hardly ever takes a box."""
+    for salt, (name, images) in enumerate(cases.items()):
+        kept, seen = await drive(dut, params, images, stalls, 2 * salt, 1)
+        check(name, params, images, kept, seen["errors"])
+    kept, seen = await drive(dut, params, slow, 0.0, 70, 1, reader_stalls=SLOW)
+    check("slow reader", params, slow, kept, seen["errors"])
+
+
+async def full_rate(
+    dut: Any, params: Any, latency: int, made: Callable[[int, int, int], Sequence[BoxImage]], *, bound: bool = True
+) -> None:
+    """Images that fit take a cycle for each box, and a pause; `made` from seed, boxes of an image, and how many."""
+    for size in FULL_RATE:
+        length, count = min(size, params.capacity), 12
+        images = made(size, length, count)
+        kept, seen = await drive(dut, params, images, 0.0, 100, 1)
+        check(f"images of {size}", params, images, kept, seen["errors"])
+        allowed = (length + PAUSE) * (count + len(params.digits)) + latency
+        if bound:
+            assert seen["cycles"] <= allowed, f"images of {size}: {seen['cycles']} cycles, not at most {allowed}"
 
 
 def _first_difference(got: list[int], wanted: list[int]) -> str:

@@ -21,6 +21,24 @@ def location_layout() -> data.StructLayout:
     return data.StructLayout({"rank": 8, "label": label, "distances": data.ArrayLayout(8, SIDES)})
 
 
+def logit_of(rank: Value, head: data.View) -> Value:
+    """Return the logit that a rank stands for, signed."""
+    top = rank[7] ^ head.cls_signed
+    return Cat(rank[:7], top, top & head.cls_signed).as_signed()
+
+
+def score_of(logit: Value, head: data.View, width: int) -> Value:
+    """Return the score of a logit, in so many bits."""
+    score = (logit << head.score_shift[:3])[:width]
+    return score ^ (head.cls_signed << (width - 1))
+
+
+def greater(first: data.View, second: data.View) -> Value:
+    """Return the place of the greater rank; the first of equals, and of those that exist."""
+    wins = Cat(second.rank, second.exists) > Cat(first.rank, first.exists)
+    return Mux(wins, second.as_value(), first.as_value())
+
+
 class BestClass(Component):
     """The greatest logit of the words of a location and its class, the lowest of equals. One word a cycle.
 
@@ -91,11 +109,9 @@ class BestClass(Component):
 
     def _better(self, m: Module, pair: tuple[data.View, data.View], advance: Value, name: str) -> data.View:
         """Return the greater of two, registered; the first of equals."""
-        first, second = pair
         better = Signal(self.place, name=name, reset_less=True)
         with m.If(advance):
-            wins = Cat(second.rank, second.exists) > Cat(first.rank, first.exists)
-            m.d.sync += better.eq(Mux(wins, second.as_value(), first.as_value()))
+            m.d.sync += better.eq(greater(*pair))
         return better
 
     def _compare(self, m: Module, beat: data.View, place: data.View, advance: Value) -> None:

@@ -1,9 +1,10 @@
 """What goes between scan, decoder and NMS unit in an engine with `heads`."""
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Value, unsigned
 from amaranth.lib import data
 
-from roundel.golden.head import MAX_CLASSES, MOST_PRIORS
+from roundel.golden.engine import FORMS, SCORES
+from roundel.golden.head import MAX_CLASSES, MOST_PRIORS, Score
 from roundel.golden.nms import MAX_IMAGE, BoxFormat
 from roundel.hw.nms import box_layout
 
@@ -25,6 +26,17 @@ def decoded_layout(form: BoxFormat) -> data.StructLayout:
     return data.StructLayout(dict(box_layout(form).members) | dict(place_layout().members))
 
 
-def table_word_layout() -> data.StructLayout:
-    """Return a word of the box tables, and its number among them."""
-    return data.StructLayout({"address": 10, "word": 16})
+def words_layout() -> data.StructLayout:
+    """Return words of the box tables, each with its number among them; they cannot wait."""
+    word = data.StructLayout({"address": 10, "word": 16})
+    return data.StructLayout({"valid": 1, "payload": word})
+
+
+def has_score(head: data.View, score: Score) -> Value:
+    """Whether the scores of a descriptor's head come about so."""
+    return Value.cast(head.score_form == SCORES.index(score))
+
+
+def has_form(head: data.View, form: str) -> Value:
+    """Whether the boxes of a descriptor's head are of one of `FORMS`."""
+    return Value.cast(head.box_form == FORMS.index(form))

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream
 from roundel.golden.engine import PLACE, Opcode
 from roundel.golden.head import MAX_STRIDE, SHIFTS
 from roundel.golden.nms import BoxFormat, Suppression
-from roundel.hw.engine.boxes.best import SIDES, location_layout
+from roundel.hw.engine.boxes.best import SIDES, location_layout, logit_of, score_of
 from roundel.hw.engine.ports import descriptor_layout
 from roundel.hw.lib import Component, In, Out, named
 from roundel.hw.nms import box_layout
@@ -75,12 +75,8 @@ class BoxCorners(Component):
 
     def _judge(self) -> tuple[Value, Value]:
         """Whether the location has a box, and its score."""
-        rank, head = self.locations.p.rank, self.descriptor
-        top = rank[7] ^ head.cls_signed
-        logit = Cat(rank[:7], top, top & head.cls_signed).as_signed()
-        width = self.format.score_width
-        score = (logit << head.score_shift[:3])[:width]
-        return logit >= head.threshold, score ^ (head.cls_signed << (width - 1))
+        head, logit = self.descriptor, logit_of(self.locations.p.rank, self.descriptor)
+        return logit >= head.threshold, score_of(logit, head, self.format.score_width)
 
     def _centre(self, m: Module, through: Value, begun: Value) -> tuple[Value, Value, Value]:
         """Of the present location; and whether it is the last."""

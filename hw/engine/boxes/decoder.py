@@ -4,12 +4,12 @@ from collections.abc import Collection
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream
+from amaranth.lib import stream
 
-from roundel.golden.engine import FORMS, SCORES, Opcode
+from roundel.golden.engine import Opcode
 from roundel.golden.head import MEAN, READS, BoxForm, Score
 from roundel.golden.nms import BoxFormat
-from roundel.hw.engine.boxes.candidates import candidate_layout, decoded_layout, table_word_layout
+from roundel.hw.engine.boxes.candidates import candidate_layout, decoded_layout, has_form, has_score, words_layout
 from roundel.hw.engine.boxes.places import Places
 from roundel.hw.engine.boxes.register import ExponentRegister
 from roundel.hw.engine.boxes.sums import WHOLE, Sums
@@ -44,10 +44,7 @@ class BoxDecoder(Component):
         self.tables, self.summing = self.centre or self.corners, self.dfl or self.softmax
         super().__init__(
             descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor of the scale; it stands still."),
-            words=In(
-                data.StructLayout({"valid": 1, "payload": table_word_layout()}),
-                "Words of its tables, all before the first candidate.",
-            ),
+            words=In(words_layout(), "Words of its tables, all before the first candidate."),
             candidates=In(
                 stream.Signature(candidate_layout(form)),
                 "What may have a box, in the order of boxes; each stays until its box is given, or found to be none.",
@@ -89,11 +86,11 @@ class BoxDecoder(Component):
         head, false = self.descriptor, Const(0, 1)
 
         def is_form(part: str, known: bool) -> Value:
-            return named(m, head.box_form == FORMS.index(part), f"is_{part}") if known else false
+            return named(m, has_form(head, part), f"is_{part}") if known else false
 
         self.means, self.lengths = is_form("distribution", self.dfl), is_form("sides", self.centre)
         self.centred, self.cornered = is_form("centres", self.centre), is_form("corners", self.corners)
-        self.costs = head.score_form == SCORES.index(Score.SOFTMAX) if self.softmax else false
+        self.costs = has_score(head, Score.SOFTMAX) if self.softmax else false
         self.looked = self.lengths | self.centred | self.cornered
         self.axis, self.far = Signal(), Signal()  # the number at work
         self.scoring = Signal() if self.softmax else false  # the box is there, but not its score

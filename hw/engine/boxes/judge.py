@@ -6,7 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.golden.head import COST_WIDTH
+from roundel.golden.head import COST_WIDTH, Score
+from roundel.hw.engine.boxes.best import logit_of, score_of
+from roundel.hw.engine.boxes.candidates import has_score
 from roundel.hw.engine.boxes.reading import Phase
 from roundel.hw.engine.boxes.runs import COUNT, piece_layout
 from roundel.hw.engine.boxes.tables import BYTES
@@ -73,20 +75,14 @@ class Judge(Component):
         self._label(m, taken, wins)
         costs = self._costs(m, taken & piece.last & ~gives, best)
         meets = named(m, self._meets(m, held, taken & piece.ground), "meets")
-        logit = self._logit(rank)
-        score = (logit << head.score_shift[:3])[: self.score_width] ^ (head.cls_signed << (self.score_width - 1))
+        score = score_of(logit_of(rank, head), head, self.score_width)
         m.d.comb += [self.good.eq(meets), self.score.eq(score)]
         if self.product:
             passes, cost = costs
-            with m.If(head.score_form == 1):
+            with m.If(has_score(head, Score.PRODUCT)):
                 m.d.comb += self.good.eq(passes & ((self.phase == Phase.SCAN) | meets))
                 m.d.comb += self.score.eq(~cost)
         return m
-
-    def _logit(self, rank: Value) -> Value:
-        """Return the number that a rank stands for, signed."""
-        top = rank[7] ^ self.descriptor.cls_signed
-        return Cat(rank[:7], top, top & self.descriptor.cls_signed).as_signed()
 
     def _label(self, m: Module, taken: Value, wins: Value) -> None:
         """Keep the class of the greatest byte: its place from the first word of the run on, less where that begins."""
@@ -105,19 +101,19 @@ class Judge(Component):
             m.d.sync += start.eq(self.lane)
         with m.Elif(self.judged & scans):
             m.d.sync += start.eq(Mux(self.ends, 0, start + self.step))
-        behind = (head.score_form == 2) & ~head.background if self.softmax else Const(0)
+        behind = has_score(head, Score.SOFTMAX) & ~head.background if self.softmax else Const(0)
         with m.If(self.judged & self.good & (scans | (self.phase == Phase.BEST))):
             m.d.sync += label.eq(Mux(head.every_class, ~0, label - (start + behind)[: len(start)]))
 
     def _meets(self, m: Module, held: Value, ground_taken: Value) -> Value:
         """Whether a byte is as far as the threshold above the background, or above 0."""
-        logit = self._logit(held)
+        head, logit = self.descriptor, logit_of(held, self.descriptor)
         if not self.softmax:
-            return logit >= self.descriptor.threshold
+            return logit >= head.threshold
         ground = Signal(8, name="ground", reset_less=True)
         with m.If(ground_taken):
             m.d.sync += ground.eq(self.pieces.p.rank)
-        return logit - Mux(self.descriptor.score_form == 2, self._logit(ground), 0) >= self.descriptor.threshold
+        return logit - Mux(has_score(head, Score.SOFTMAX), logit_of(ground, head), 0) >= head.threshold
 
     def _costs(self, m: Module, wanted: Value, best: Value) -> tuple[Value, Value]:
         """Ask for costs; returns whether the one that was asked for passes, and the candidate's."""

@@ -7,6 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode
+from roundel.golden.head import Score
+from roundel.hw.engine.boxes.candidates import has_form, has_score
 from roundel.hw.engine.boxes.counters import PRIOR, Channels
 from roundel.hw.engine.boxes.cursor import PLANE, Cursor
 from roundel.hw.engine.boxes.runs import COUNT, ByteRuns, piece_layout
@@ -115,16 +117,16 @@ class Reading(Component):
     def _forms(self, m: Module) -> tuple[Value, Value, Value]:
         """Whether the head has products, a softmax, and distributions."""
         head = self.descriptor
-        product = named(m, (head.score_form == 1) if self.product else Const(0), "product")
-        softmax = named(m, (head.score_form == 2) if self.softmax else Const(0), "softmax")
-        return product, softmax, named(m, (head.box_form == 1) if self.bins else Const(0), "bins")
+        product = named(m, has_score(head, Score.PRODUCT) if self.product else Const(0), "product")
+        softmax = named(m, has_score(head, Score.SOFTMAX) if self.softmax else Const(0), "softmax")
+        return product, softmax, named(m, has_form(head, "distribution") if self.bins else Const(0), "bins")
 
     def _sides(self, m: Module, channels: Channels, seeks: Value, runs: ByteRuns) -> Value:
         """Go from side to side of distributions, in the order 0, 2, 1, 3; returns whether the next one begins."""
         if not self.bins:
             return Const(0)
         head, side = self.descriptor, Signal(range(SIDES), reset_less=True)
-        bins = named(m, (self.phase == Phase.BOX) & (head.box_form == 1), "bins_of_a_box")
+        bins = named(m, (self.phase == Phase.BOX) & has_form(head, "distribution"), "bins_of_a_box")
         more = named(m, bins & runs.cut & ~seeks & ~self.seek & (side != SIDES - 1), "more")
         m.d.comb += [channels.move.eq(more), channels.amount.eq(Mux(side[0], -head.bins, head.bins << 1))]
         with m.If(self.seek):

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams
+from roundel.hw.engine.boxes.best import greater
 from roundel.hw.engine.ports import word
 from roundel.hw.lib import Component, In, Out, named
 
@@ -70,7 +71,7 @@ class ByteRuns(Component):
         lanes = self._lanes(m, *self._cut(m, advance))
         flags, valids = self._flags, list[Value]()
         for level in range(self.levels):
-            better = [self._better(*pair) for pair in zip(lanes[::2], lanes[1::2], strict=True)]
+            better = [greater(*pair) for pair in zip(lanes[::2], lanes[1::2], strict=True)]
             lanes = [
                 Signal(self.place, name=f"best_{level}_{number}", reset_less=True) for number in range(len(better))
             ]
@@ -154,9 +155,3 @@ class ByteRuns(Component):
             ]
             lanes.append(lane)
         return lanes
-
-    @staticmethod
-    def _better(first: data.View, second: data.View) -> Value:
-        """Return the greater of two; the first of equals."""
-        wins = Cat(second.rank, second.exists) > Cat(first.rank, first.exists)
-        return Mux(wins, second.as_value(), first.as_value())

@@ -6,17 +6,15 @@ from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import stream, wiring
 
 from roundel.golden.engine import EngineParams, Opcode
+from roundel.golden.head import Score
 from roundel.hw.axi import command_layout, read_layout
-from roundel.hw.engine.boxes.candidates import candidate_layout
+from roundel.hw.engine.boxes.candidates import candidate_layout, has_score, words_layout
 from roundel.hw.engine.boxes.counters import Locations
 from roundel.hw.engine.boxes.judge import Judge
 from roundel.hw.engine.boxes.reading import Phase, Reading
-from roundel.hw.engine.boxes.tables import PRODUCT, Tables, words_layout
+from roundel.hw.engine.boxes.tables import Tables
 from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout, read_port
 from roundel.hw.lib import Component, In, Out
-
-SOFTMAX = 2
-"""`score_form` of a softmax."""
 
 
 class Scan(Component):
@@ -117,7 +115,7 @@ class Scan(Component):
                 self._judged(m, places, judge)
                 if self.softmax:
                     over = reading.cut & reading.empty
-                    with m.If(over & (self.phase == Phase.BOX) & (self.descriptor.score_form == SOFTMAX)):
+                    with m.If(over & (self.phase == Phase.BOX) & has_score(self.descriptor, Score.SOFTMAX)):
                         self._to(m, Phase.SUM)
                     with m.If(over & (self.phase == Phase.SUM)):
                         m.next = "own"
@@ -136,7 +134,7 @@ class Scan(Component):
         scan, best, each, peak = (
             judge.judged & (self.phase == phase) for phase in (Phase.SCAN, Phase.BEST, Phase.EACH, Phase.PEAK)
         )
-        product = (self.descriptor.score_form == PRODUCT) if self.product else Const(0)
+        product = has_score(self.descriptor, Score.PRODUCT) if self.product else Const(0)
         with m.If(scan & ~judge.good & ~places.last):
             m.d.comb += places.step.eq(1)
         with m.Elif(scan & judge.good & product):

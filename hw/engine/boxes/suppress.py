@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from roundel.golden.engine import PLACE, EngineParams
-from roundel.golden.nms import ExactParams, NmsParams, Suppression, TopKParams
+from roundel.golden.nms import ExactParams, NmsParams, Suppression
 from roundel.hw.lib import Component, In, Out, TwoPortMemory
 from roundel.hw.nms import ExactNms, Nms, TopK, box_layout, boxes_in, boxes_out
 
@@ -90,7 +90,7 @@ def suppressor(params: EngineParams) -> Suppressor:
     assert nms is not None
     if not params.places:
         return unit_of(nms)
-    if not isinstance(nms, NmsParams) and top_of(nms).selects:
+    if not isinstance(nms, NmsParams) and nms.top.selects:
         return unit_of(replace(nms, tag_width=PLACE.bits))
     return TaggedSuppressor(nms)
 
@@ -98,11 +98,6 @@ def suppressor(params: EngineParams) -> Suppressor:
 def quiet(params: Suppression) -> bool:
     """Whether the unit may move nothing outside for longer than the engine's watchdog waits, and has `moving`."""
     return not isinstance(params, NmsParams)
-
-
-def top_of(params: ExactParams | TopKParams) -> TopKParams:
-    """Return the part that sorts."""
-    return params.top if isinstance(params, ExactParams) else params
 
 
 def index_width(params: EngineParams) -> int:

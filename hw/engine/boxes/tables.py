@@ -3,12 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream
+from amaranth.lib import stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.golden.head import COST_WIDTH
+from roundel.golden.head import COST_WIDTH, Score
 from roundel.hw.axi import command_layout, read_layout
-from roundel.hw.engine.boxes.candidates import table_word_layout
+from roundel.hw.engine.boxes.candidates import has_form, has_score, words_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout
 from roundel.hw.lib import Component, In, Out, TwoPortMemory, named, select
 
@@ -17,13 +17,6 @@ BYTES = 256
 WORD = 16
 NUMBER = 11
 """Bits of the number of a word: of all tables there are 1,060 at most."""
-PRODUCT, SIDES, CENTRES, CORNERS = 1, 2, 3, 4
-"""`score_form` and `box_form` of heads that have tables."""
-
-
-def words_layout() -> data.StructLayout:
-    """Return words of tables, which cannot wait."""
-    return data.StructLayout({"valid": 1, "payload": table_word_layout()})
 
 
 class Tables(Component):
@@ -75,12 +68,12 @@ class Tables(Component):
         priors = head.priors + 1
         total: Value = Const(0, NUMBER)
         if self.costs:
-            total = total + Mux(head.score_form == PRODUCT, 2 * BYTES, 0)
+            total = total + Mux(has_score(head, Score.PRODUCT), 2 * BYTES, 0)
         if "centre" in known:
-            total = total + Mux(head.box_form == SIDES, BYTES, 0)
-            total = total + Mux(head.box_form == CENTRES, Cat(Const(0, 1), priors) | 2 * BYTES, 0)
+            total = total + Mux(has_form(head, "sides"), BYTES, 0)
+            total = total + Mux(has_form(head, "centres"), Cat(Const(0, 1), priors) | 2 * BYTES, 0)
         if "corners" in known:
-            total = total + Mux(head.box_form == CORNERS, Cat(Const(0, 2), priors) | BYTES, 0)
+            total = total + Mux(has_form(head, "corners"), Cat(Const(0, 2), priors) | BYTES, 0)
         return named(m, total[:NUMBER], "total")
 
     def _take(self, m: Module, total: Value, asks: Signal, takes: Signal) -> None:
@@ -90,7 +83,7 @@ class Tables(Component):
         place = number[: (len(pieces) - 1).bit_length()]
         word = named(m, select(pieces, place), "word")
         taken, last = named(m, takes & beats.valid, "taken"), named(m, number == total - 1, "last")
-        product = head.score_form == PRODUCT if self.costs else Const(0)
+        product = has_score(head, Score.PRODUCT) if self.costs else Const(0)
         costs = named(m, product & ~number[9:].any(), "costs")
         m.d.comb += [
             self.command.valid.eq(asks),

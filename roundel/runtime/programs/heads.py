@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from roundel.golden.engine import EngineParams
+from roundel.golden.engine import FORMS, SCORES, EngineParams
+from roundel.golden.head import Score
 from roundel.runtime.programs.draw import Draw
 
-PRODUCT, SOFTMAX = 1, 2
-DISTRIBUTION, SIDES, CENTRES, CORNERS = 1, 2, 3, 4
+PRODUCT, SOFTMAX = map(SCORES.index, (Score.PRODUCT, Score.SOFTMAX))
+DISTRIBUTION, SIDES, CENTRES, CORNERS = map(FORMS.index, ("distribution", "sides", "centres", "corners"))
 TABLE = 256
 WORD, COST = 16, 12  # bits
 STEP = 1 << 6  # of a location's place, in a coordinate's unit
