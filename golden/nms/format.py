@@ -14,6 +14,9 @@ from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
 
 MAX_DENOMINATOR = 256
+MAX_LABELS = 4096
+MAX_CAPACITY = 1 << 16
+"""Boxes that a unit may hold of an image."""
 
 
 class Form(Enum):
@@ -60,7 +63,7 @@ class BoxFormat(Params):
             "height": (1, MAX_IMAGE),
             "fraction": (0, 8),
             "score_width": (1, 32),
-            "classes": (1, 4096),
+            "classes": (1, MAX_LABELS),
         }
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)

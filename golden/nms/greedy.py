@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from roundel.golden.errors import InputError
 from roundel.golden.nms.detections import Detections, by_score, iou
-from roundel.golden.nms.format import BoxFormat, Verdict, not_a_multiple, overlap_exceeds, rational
+from roundel.golden.nms.format import MAX_CAPACITY, BoxFormat, Verdict, not_a_multiple, overlap_exceeds, rational
 from roundel.golden.nms.selection import Share, select, unheard
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
@@ -79,7 +79,7 @@ class GreedyParams(Params):
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be 0 to 1, not {self.threshold}")
         rational(self.threshold)
-        check_integer("capacity", self.capacity, 1, 1 << 16)
+        check_integer("capacity", self.capacity, 1, MAX_CAPACITY)
         check_integer("lanes", self.lanes, 1, 4)
         if self.lanes == 3:
             raise ValueError(f"lanes must be 1, 2 or 4, not {self.lanes}")

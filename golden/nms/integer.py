@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.nms.detections import areas, by_score
-from roundel.golden.nms.format import BoxFormat, Verdict, not_a_multiple, overlap_exceeds, rational
+from roundel.golden.nms.format import MAX_CAPACITY, BoxFormat, Verdict, not_a_multiple, overlap_exceeds, rational
 from roundel.golden.nms.presets import PRESETS, preset
 from roundel.golden.nms.psrr import pools, windows
 from roundel.golden.nms.psrr_params import Pass, PsrrParams, Semantics, Shift, rising
@@ -82,7 +82,7 @@ class NmsParams(Params):
         if not isinstance(self.method, str) or self.method not in PRESETS:
             raise ValueError(f"method must be one of {', '.join(PRESETS)}, not {self.method!r}")
         check_bool("class_key", self.class_key)
-        for name, (low, high) in {"capacity": (1, 1 << 16), "banks": (2, 8), "epoch_width": (2, 16)}.items():
+        for name, (low, high) in {"capacity": (1, MAX_CAPACITY), "banks": (2, 8), "epoch_width": (2, 16)}.items():
             check_integer(name, getattr(self, name), low, high)
         check_integer("lanes", self.lanes, 1, 4)
         if self.lanes == 3:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from roundel.golden.nms.exact import ExactParams
+from roundel.golden.nms.greedy import GreedyParams
 from roundel.golden.nms.integer import NmsParams
 from roundel.golden.nms.presets import PRESETS
 from roundel.golden.nms.topk import TopKParams
@@ -40,3 +41,8 @@ def suppression_of(values: Mapping[str, Any]) -> Suppression:
     if unknown:
         raise TypeError(f"{unknown[0]} is no parameter of method {method!r}")
     return kind(**{**values, "method": method})
+
+
+def candidates_of(params: Suppression | GreedyParams) -> int:
+    """Return how many boxes an image may send to a unit: those beyond are dropped."""
+    return params.top.candidates if isinstance(params, ExactParams | TopKParams) else params.capacity

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.golden.nms.detections import by_score
-from roundel.golden.nms.format import BoxFormat, Verdict
+from roundel.golden.nms.format import MAX_CAPACITY, BoxFormat, Verdict
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
 
@@ -57,7 +57,7 @@ class TopKParams(Params):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_method(self.METHOD, self.method)
-        check_integer("capacity", self.capacity, 1, 1 << 16)
+        check_integer("capacity", self.capacity, 1, MAX_CAPACITY)
         check_integer("candidates", self.candidates, self.capacity, MAX_CANDIDATES)
         check_integer("tag_width", self.tag_width, 0, 32)
 

@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 
 from roundel.detection.box_rows import BoxRows
-from roundel.detection.nms_options import MOST, NmsOptions
+from roundel.detection.nms_options import NmsOptions
 from roundel.golden.errors import InputError
-from roundel.golden.nms import BoxFormat, Detections, ExactParams, Floats, GreedyParams, NmsParams, Share, rational
+from roundel.golden.nms import (
+    MAX_CAPACITY,
+    MAX_LABELS,
+    BoxFormat,
+    Detections,
+    ExactParams,
+    Floats,
+    GreedyParams,
+    NmsParams,
+    Share,
+    rational,
+)
 from roundel.golden.rounding import Ints
 
-MAX_CLASSES = 4096  # that the exact unit tells apart
 ROUNDED = 4  # fraction bits of boxes that no number of bits up to 8 holds exactly
 
 
@@ -128,9 +138,9 @@ def fixed_point(boxes: BoxRows, options: NmsOptions) -> FixedPoint:
 def classes_of(boxes: BoxRows) -> int:
     """Return how many classes the exact unit has to tell apart; InputError for more than it can."""
     count = int(boxes.classes.max(initial=0)) + 1
-    if count > MAX_CLASSES:
+    if count > MAX_LABELS:
         raise InputError(
-            f"{boxes.file}: {count} classes: expected at most {MAX_CLASSES} for exact;"
+            f"{boxes.file}: {count} classes: expected at most {MAX_LABELS} for exact;"
             " greedy and --on float take any number"
         )
     return count
@@ -141,7 +151,7 @@ def unit_params(file: str, form: BoxFormat, options: NmsOptions) -> NmsParams | 
     try:
         if options.exact:
             most = options.max_detections
-            return ExactParams(format=form, threshold=options.threshold, max_detections=most, capacity=MOST)
+            return ExactParams(format=form, threshold=options.threshold, max_detections=most, capacity=MAX_CAPACITY)
         if options.greedy:
             return GreedyParams(format=form, threshold=options.threshold)
         return NmsParams.from_dict(dict(format=form, method=options.method, **options.given))

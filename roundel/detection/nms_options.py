@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.errors import InputError
-from roundel.golden.nms import MAX_IMAGE, PRESETS, GreedyParams, PsrrParams, preset
+from roundel.golden.nms import MAX_CAPACITY, MAX_IMAGE, PRESETS, GreedyParams, PsrrParams, preset
 from roundel.graph import integer_of
 
 METHODS = (*PRESETS, "greedy", "exact")
 PLACES = ("float", "golden", "rtl")
-MOST = 1 << 16  # boxes that a unit holds of an image
 IMAGE = (640, 640)  # pixels, unless the user says otherwise
 
 
@@ -72,7 +71,7 @@ class NmsOptions:
         if self.max_detections is not None:
             if not self.exact:
                 raise InputError(f"max_detections is for method exact, not {self.method}")
-            integer_of("max_detections", self.max_detections, 1, MOST)
+            integer_of("max_detections", self.max_detections, 1, MAX_CAPACITY)
         number = isinstance(self.threshold, Real) and not isinstance(self.threshold, bool)
         if self.greedy and not (number and 0 <= self.threshold <= 1):
             raise InputError(f"guard must be 0 to 1, the IoU threshold of {self.method}, not {self.guard}")

@@ -14,6 +14,7 @@ from roundel.detection.forms import HeadForm
 from roundel.golden.head import Score
 from roundel.golden.nms import (
     MAX_CANDIDATES,
+    MAX_CAPACITY,
     MAX_IMAGE,
     BoxFormat,
     Detections,
@@ -30,8 +31,8 @@ WIDE, NARROW = 12, 8
 """Bits of scores: of costs, and of logits that all have the same fraction bits."""
 FEW_CLASSES = 8
 """Up to so many classes have window tables of their own; GreedyNMS, which has none, serves more."""
-USUAL, LEAST, MOST = 1024, 64, 1 << 16
-"""Capacity where no calibration images tell of boxes, which is also enough where the best boxes count; and its ends."""
+USUAL, LEAST = 1024, 64
+"""Capacity without calibration images, which is also enough where the best boxes count; and the least one."""
 ROOM = 2
 """Times the boxes of the fullest calibration image."""
 STEP, SCALES = 4.0, 6
@@ -159,7 +160,7 @@ def _sizes(form: HeadForm, method: str, boxes: int, figures: BoxFigures | None) 
     asked = [number for number in (form.limit, form.max_detections) if number is not None]
     wanted = USUAL if figures is None else max(LEAST, ROOM * figures.most)
     capacity = 1 << (max([wanted, *asked]) - 1).bit_length()
-    capacity = min(capacity, max([boxes, 1, *asked]), MOST)
+    capacity = min(capacity, max([boxes, 1, *asked]), MAX_CAPACITY)
     if method not in (ExactParams.METHOD, TopKParams.METHOD):
         return {"capacity": capacity}
     capacity = implied(form, method).get("capacity", min(capacity, max([USUAL, *asked])))

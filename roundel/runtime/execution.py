@@ -12,7 +12,7 @@ from roundel.frontend import ImportCheck
 from roundel.golden.engine import PLACE, RECORD, packed_places
 from roundel.golden.errors import InputError
 from roundel.golden.network import outputs, steps
-from roundel.golden.nms import ExactParams
+from roundel.golden.nms import candidates_of
 from roundel.golden.rounding import Ints
 from roundel.graph import Graph, Images
 from roundel.quantization import input_warnings
@@ -139,8 +139,7 @@ class Execution:
         detector = self.request.unit_detector
         if detector is None or not self.candidates:
             return self.request.warnings
-        nms = detector.nms
-        most = nms.top.candidates if isinstance(nms, ExactParams) else getattr(nms, "candidates", nms.capacity)
+        most = candidates_of(detector.nms)
         full = [image for image, count in enumerate(self.candidates) if count > most]
         if not full:
             return self.request.warnings

@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from roundel.golden.nms import Verdict
+from roundel.golden.nms import Verdict, candidates_of
 from roundel.golden.rounding import Ints
 from roundel.sim.benches.bench import generator
 from roundel.sim.benches.stream import StreamSink, StreamSource, stall_pattern
@@ -20,11 +20,6 @@ PAUSE = 8  # cycles of an image beside one for each box
 FULL_RATE = (1, 2, 7, 40)  # boxes of an image
 
 
-def candidates(params: Any) -> int:
-    """Boxes that an image may send."""
-    return int(params.top.candidates if hasattr(params, "top") else params.capacity)
-
-
 def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], params: Any) -> Errors:
     """(malformed by lane, overflow, index) of every beat that has something wrong, in order."""
     errors = []
@@ -33,9 +28,9 @@ def expected_errors(images: Sequence[BoxImage], verdicts: Sequence[Verdict], par
         bad[verdict.malformed] = True
         for first in range(0, len(image), params.lanes):
             lanes = slice(first, first + params.lanes)
-            if first >= candidates(params):
+            if first >= candidates_of(params):
                 if image.present[lanes].any():
-                    errors.append((0, 1, candidates(params)))
+                    errors.append((0, 1, candidates_of(params)))
             elif bad[lanes].any():
                 errors.append((sum(int(wrong) << lane for lane, wrong in enumerate(bad[lanes])), 0, first))
     return errors
