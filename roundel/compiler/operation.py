@@ -1,16 +1,17 @@
 """Operations: the work of one COMPUTE on whole tensors, before they have addresses."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import gcd
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roundel.compiler.area import Area, Tiling
 from roundel.compiler.bursts import Bursts
 from roundel.compiler.refusal import EngineError, wider_bias, wider_sums
-from roundel.compiler.step_weights import Steps, Weights, repeats
+from roundel.compiler.step_weights import Steps, repeats
 from roundel.compiler.tensor import Tensor
 from roundel.golden.activation import ActivationTable
 from roundel.golden.cycles import UNWRITTEN
@@ -257,7 +258,7 @@ class Operation:
             raise EngineError(message, wider_bias(needed))
         if self.maximum or self.gate is not None:  # whose sums do not depend on numbers that are here
             return
-        ups, downs = (np.stack([_sums(block, part) for block in steps]) for part in (np.maximum, np.minimum))
+        ups, downs = (np.stack(sums) for sums in zip(*map(_sums, steps), strict=True))
         low, high = self.range
         low, high = min(low, 0), max(high, 0)
         bias = np.tile(bias, (len(steps) // len(bias), 1))
@@ -273,7 +274,13 @@ class Operation:
             raise EngineError(message, wider_sums(params, width))
 
 
-def _sums(block: Steps, part: Callable[[Weights, int], Weights]) -> Ints:
-    """Return the sums of an output block's positive, or negative, weights, (columns,)."""
-    sums = part(block.weights, 0).sum(axis=2, dtype=np.int64)
-    return np.asarray((sums << 2 * block.scale[:, None]).sum(axis=0))
+def _sums(block: Steps) -> tuple[Ints, Ints]:
+    """Return the sums of an output block's positive and of its negative weights, (columns,), digits added up before."""
+    weights: NDArray[Any] = block.weights
+    scale = block.scale
+    if len(np.unique(block.place)) < len(block):
+        weights = block.totals()
+        scale = np.zeros(len(weights), dtype=np.int64)
+    ups, downs = (part(weights, 0).sum(axis=2, dtype=np.int64) for part in (np.maximum, np.minimum))
+    up, down = ((sums << 2 * scale[:, None]).sum(axis=0) for sums in (ups, downs))
+    return np.asarray(up), np.asarray(down)

@@ -11,7 +11,7 @@ from roundel.golden.engine import Opcode, Region
 from roundel.golden.parameters import plain
 
 FORMAT, VERSION = "roundel-memory-map", 1
-COUNTS = ("computes", "macs", "steps", "steps_dense", "loaded", "stored", "weights", "parameters")
+COUNTS = ("computes", "macs", "steps", "steps_dense", "steps_further", "loaded", "stored", "weights", "parameters")
 
 
 def memory_map(compiled: Compiled) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def layer_rows(compiled: Compiled) -> list[dict[str, Any]]:
             row["computes"] += 1
             row["macs"] += task.macs
             row["steps"], row["steps_dense"] = (old + new for old, new in zip(_steps(row), task.steps, strict=True))
+            row["steps_further"] += task.further
             row["weights"] += tiles * _weights_bytes(task.values)
             row["parameters"] += tiles * task.values["parameters_bytes"]
         elif task.opcode is not Opcode.BOXES:

@@ -123,7 +123,7 @@ class Schedule:
             row, column, block = operation.phase(blocks[0])
             if row >= area.rows or column >= area.columns:
                 continue
-            steps = sum(len(operation.steps[block]) for block in blocks)
+            held = [operation.steps[block] for block in blocks]
             planes = range(target.planes) if operation.runs else range(block, block + len(blocks))
             writes = [places["target"].spans(planes, area)]
             if operation.sums is not None:
@@ -132,7 +132,8 @@ class Schedule:
                 Opcode.COMPUTE, operation.layer, compute(operation, blocks, self.streams, area=area, **places),
                 reads=reads, writes=np.concatenate(writes),
                 macs=round(operation.macs * share * len(blocks)),
-                steps=(steps, operation.dense * len(blocks) // all_blocks),
+                steps=(sum(map(len, held)), operation.dense * len(blocks) // all_blocks),
+                further=sum(int(block.further.sum()) for block in held),
             )  # fmt: skip
 
     def _place(self, storage: Storage, buffer: tuple[int, ...] | None, turn: int, area: Area) -> Place:

@@ -1,7 +1,8 @@
 """The weights of steps: blocks of the array, and weights that are wider than the engine's in pieces that fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from roundel.golden.rounding import Ints, limits
 
 Weights = NDArray[np.int8]
 
-MAX_PIECES = 16  # of a weight that is too wide, which add up to it
+MOST_SETS, MOST_SETS_UNSCALED = 64, 16  # of weights that add up to wider ones; of an engine without scales
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,22 +42,50 @@ class Steps:
     def __len__(self) -> int:
         return len(self.plane)
 
+    @cached_property
+    def place(self) -> Ints:
+        """(steps,): a number for each place that steps read; digits of the same weights have the same."""
+        read = np.stack([self.plane, self.row, self.byte], axis=1)
+        return np.asarray(np.unique(read, axis=0, return_inverse=True)[1].ravel())
+
+    @cached_property
+    def further(self) -> NDArray[np.bool_]:
+        """(steps,): whether an earlier step of the same place and scale could not hold the weights' digit."""
+        read = self.place * (MOST_SCALE + 1) + self.scale
+        first = np.zeros(len(read), dtype=bool)
+        first[np.unique(read, return_index=True)[1]] = True
+        return ~first
+
+    def totals(self) -> Ints:
+        """Return the weights of each place that steps read, (places, columns, lanes), their digits added up."""
+        total = np.zeros((int(self.place.max()) + 1, *self.weights.shape[1:]), dtype=np.int64)
+        np.add.at(total, self.place, self.weights.astype(np.int64) << 2 * self.scale[:, None, None])
+        return total
+
     def kept(self) -> "Steps":
         """Without blocks that are all zero, but for one if there is nothing else."""
         keep = np.asarray(self.weights.any(axis=(1, 2)))
         if not keep.any():
             keep[0] = True
-        return self if keep.all() else Steps(**{name: values[keep] for name, values in vars(self).items()})
+        return self if keep.all() else Steps(**{name: getattr(self, name)[keep] for name in AXES})
+
+
+AXES = tuple(axis.name for axis in fields(Steps))
 
 
 def joined(parts: Sequence[Steps]) -> Steps:
     """Return the steps of one output block, part after part."""
-    return Steps(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+    return Steps(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in AXES})
 
 
 def kept_steps(blocks: Sequence[Steps]) -> dict[str, Any]:
-    """Return what an operation says of its output blocks' steps: those `kept`, and how many there were."""
-    return {"steps": tuple(block.kept() for block in blocks), "dense": sum(map(len, blocks))}
+    """Return what an operation says of its output blocks' steps: those `kept`, and how many there were.
+
+    Further digits that are zero do not count.
+    """
+    kept = tuple(block.kept() for block in blocks)
+    unused = sum(int((block.further & ~block.weights.any(axis=(1, 2))).sum()) for block in blocks)
+    return {"steps": kept, "dense": sum(map(len, blocks)) - unused}
 
 
 def repeats(weights: Weights, before: Weights | None = None) -> NDArray[np.bool_]:
@@ -85,42 +114,78 @@ class Piece(NamedTuple):
 
 
 def pieces(layer: str, weights: Ints, params: EngineParams) -> list[Piece]:
-    """Weights as wide as the engine's that add up to `weights`: one set if these fit.
+    """Weights as wide as the engine's that add up to `weights`, signed digits of them: one set if these fit.
 
-    Two sets are enough for 6 bits more, if the engine's weights have 7 or 8, and it scales.
+    An array of 4 bits takes two sets for weights of -136 to 119, one of 2 bits four for -170 to 85. What lies beyond
+    takes further sets, whose blocks without any such weight are zero.
 
     Raises
     ------
     InputError
-        More than `MAX_PIECES` would be needed.
+        More than `MOST_SETS` would be needed.
     """
-    width = params.weight_width
-    low, high = limits(width, True)
-    if low <= weights.min() and weights.max() <= high:
+    sets = MOST_SETS if params.scales else MOST_SETS_UNSCALED
+    low, high = limits(params.weight_width, True)
+    least, most = int(weights.min()), int(weights.max())
+    if low <= least and most <= high:
         return [Piece(weights.astype(np.int8))]  # nearly always; some layers have 100 million
+    scales = _digit_scales(least, most, _even_bits(weights) // 2, params)
+    units = [1 << 2 * scale for scale in scales]
     narrow: list[Piece] = []
-    while weights.any():
-        if len(narrow) == MAX_PIECES:
-            message = f"{layer}: weights do not fit into {MAX_PIECES} times {width} bits"
-            wider = {"weight_width": width + 1} if width < WEIGHT_BITS else {}
-            raise EngineError(message, wider if params.scales else wider | {"scales": True})
-        part, scale = _upper(weights, low, high, MOST_SCALE * params.scales)
-        narrow.append(Piece(part.astype(np.int8), scale))
-        weights = weights - (part << 2 * scale)
+    for place in reversed(range(len(scales))):
+        below = sum(units[:place])
+        digits = _nearest_zero(weights, units[place], (low * below, high * below))
+        while digits.any():
+            if len(narrow) == sets:
+                message = f"{layer}: weights do not fit into {sets} times {params.weight_width} bits"
+                wider = {"weight_width": params.weight_width + 1} if params.weight_width < WEIGHT_BITS else {}
+                raise EngineError(message, wider if params.scales else wider | {"scales": True})
+            part = np.clip(digits, low, high)
+            narrow.append(Piece(part.astype(np.int8), scales[place]))
+            weights, digits = weights - part * units[place], digits - part
     return narrow
 
 
-def _upper(weights: Ints, low: int, high: int, most: int) -> tuple[Ints, int]:
-    """Return what fits from `low` to `high` of wider weights at the smallest scale up to `most`, and that scale.
+def digits_reach(width: int) -> tuple[int, int]:
+    """Least and greatest weight of 8 bits that an array of narrower weights takes in its usual number of digits.
 
-    What is left has the same sign, so that bounds of sums stay as they are, if it fits at once; else it is the least.
+    Parameters
+    ----------
+    width
+        Bits of the array's weights, 2 to 8.
     """
-    for scale in range(most + 1):
-        unit = 1 << 2 * scale
-        part = (weights + (np.where(weights < 0, unit - 1, 0) if unit - 1 <= high else unit >> 1)) >> 2 * scale
-        if low <= part.min() and part.max() <= high:
-            break
-    if not part.any():
-        scale -= 1
-        part = weights >> 2 * scale
-    return np.clip(part, low, high), scale
+    usual = sum(1 << 2 * scale for scale in range(0, MOST_SCALE + 1, max(1, width // 2)))
+    low, high = (limit * usual for limit in limits(width, True))
+    least, most = limits(WEIGHT_BITS, True)
+    return max(low, least), min(high, most)
+
+
+def _digit_scales(least: int, most: int, even: int, params: EngineParams) -> tuple[int, ...]:
+    """Scales of the digits of weights from `least` to `most`, the lowest first: those that take the fewest sets.
+
+    Each digit begins where those below leave no gap. All weights are multiples of `4**even`.
+    """
+    low, high = limits(params.weight_width, True)
+    found: dict[tuple[int, int], tuple[int, ...]] = {}
+    for choice in range(1, 1 << (MOST_SCALE * params.scales + 1)):
+        scales = tuple(scale for scale in range(MOST_SCALE + 1) if choice >> scale & 1)
+        units = [1 << 2 * scale for scale in scales]
+        spans = [units[0] + (high - low) * sum(units[:place]) for place in range(len(units))]
+        if scales[0] <= even and all(unit <= span for unit, span in zip(units, spans, strict=True)):
+            whole, top = sum(units), units[-1]
+            further = max(-(-(most - high * whole) // (high * top)), -(-(least - low * whole) // (low * top)), 0)
+            found.setdefault((len(scales) + further, len(scales)), scales)
+    return found[min(found)]
+
+
+def _even_bits(weights: Ints) -> int:
+    """Bits that are 0 at the end of every weight; some weight is not 0."""
+    held = int(np.bitwise_or.reduce(weights, axis=None))
+    return (held & -held).bit_length() - 1
+
+
+def _nearest_zero(weights: Ints, unit: int, below: tuple[int, int]) -> Ints:
+    """Return the digits, multiples of `unit`, that leave of weights what is within `below`: those nearest to 0."""
+    low, high = below
+    up, down = -((high - weights) // unit), (weights - low) // unit
+    return np.asarray(np.where(weights > high, up, np.where(weights < low, down, 0)))

@@ -38,6 +38,8 @@ class Task:
         (spans, 2): from ... to below ..., words on chip, or bytes of the outer memory (`outer_line`).
     steps
         Number of weight blocks kept, and including those that are zero.
+    further
+        Number of those kept that hold what a digit of the weights could not.
     """
 
     opcode: Opcode
@@ -47,6 +49,7 @@ class Task:
     reads: Ints = field(default_factory=lambda: NOTHING)
     writes: Ints = field(default_factory=lambda: NOTHING)
     steps: tuple[int, int] = (0, 0)
+    further: int = 0
 
     @property
     def unit(self) -> int:

@@ -73,6 +73,8 @@ class EngineProgram(Result):
             assert nms is not None
             heads = f", heads {', '.join(self.params.heads)}" if self.params.heads else ""
             yield f"ends in boxes: nms of method {nms.method}, capacity {nms.capacity}{heads} ({ENGINE})"
+        if further := _further(self.as_dict()["layers"]):
+            yield further
         if self.without_head:
             yield f"ends in the network's results, not in boxes: {self.without_head}"
         for place, program in self.others.items():
@@ -231,6 +233,13 @@ def _head(source: Source, head: HeadSource | bool) -> tuple[Detector | None, tup
         if head is not True:
             raise
         return None, (), str(error)
+
+
+def _further(layers: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many steps weights beyond the usual digits take; empty if none."""
+    counts = {row["layer"]: row["steps_further"] for row in layers if row["steps_further"]}
+    total = sum(counts.values())
+    return f"steps for weights beyond the usual digits: {total}, in {len(counts)} layers" if counts else ""
 
 
 def _unusual(params: EngineParams) -> list[str]:

@@ -38,8 +38,9 @@ def by_slot(target: Tensor, lanes: int, values: dict[str, Ints]) -> dict[str, In
 def identity(params: EngineParams) -> tuple[int, dict[str, Ints]]:
     """Return a weight, and what the requantizer takes with it, so that an activation stays what it is."""
     unit = np.ones(1, dtype=np.int64)
+    down = 2 if params.weight_width == 2 else 1  # the multiplier has its point behind bit 31, and 31 bits
     return {
         Scheme.SHIFT: (1, {"shift": 0 * unit}),
-        Scheme.FIXED32: (2, {"multiplier": unit << 30, "shift": 0 * unit}),
+        Scheme.FIXED32: (1 << down, {"multiplier": unit << 31 - down, "shift": 0 * unit}),
         Scheme.FLOAT32: (1, {"scale": unit * ONE}),
     }.get(params.scheme, (1, {"multiplier": unit, "shift": 0 * unit}))

@@ -15,7 +15,7 @@ from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.moves import repeated
 from roundel.compiler.lowering.sums import digit_weights, maker
 from roundel.compiler.operation import Operation
-from roundel.compiler.refusal import check_shifts
+from roundel.compiler.refusal import EngineError, check_shifts
 from roundel.compiler.step_weights import Piece, joined, kept_steps, pieces
 from roundel.compiler.tensor import Tensor
 from roundel.golden.cycles import UNWRITTEN
@@ -143,6 +143,8 @@ def maximum(layer: MaxPool, source: Tensor, target: Tensor, params: EngineParams
     runtime["bias"] = np.asarray(low * weight)
     weights = np.zeros((*layer.window.kernel, target.storage.planes * params.lanes), dtype=np.int64)
     weights[..., target.slots] = weight
+    if len(pieces(layer.name, np.array([weight]), params)) > 1:
+        raise EngineError(f"{layer.name}: a maximum needs weights of {weight}", {"scales": True})
     return _by_lane(
         weights, layer.window, source, target, params, alone=True, layer=layer.name, columns=runtime, maximum=True,
         pad=source.byte(source.form.limits[0]), low=low, high=high, flip_target=source.raw,

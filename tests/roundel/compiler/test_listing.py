@@ -4,23 +4,25 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from roundel.compiler.program_text import layer_rows, listing, moved
+from roundel.compiler.program_text import COUNTS, layer_rows, listing, moved
 from roundel.golden.engine import Opcode, Region
 
 
-def task(opcode: Opcode, layer: str, steps: tuple[int, int] = (0, 0), macs: int = 0, **values: int) -> SimpleNamespace:
-    return SimpleNamespace(opcode=opcode, layer=layer, steps=steps, macs=macs, values=values)
+def task(
+    opcode: Opcode, layer: str, steps: tuple[int, int] = (0, 0), macs: int = 0, further: int = 0, **values: int
+) -> SimpleNamespace:
+    return SimpleNamespace(opcode=opcode, layer=layer, steps=steps, further=further, macs=macs, values=values)
 
 
 TASKS = [
     task(Opcode.LOAD, "conv", planes=2, runs=3, run_bytes=40, region=1, offset=64, chip=5, signal_next=1),
     task(
-        Opcode.COMPUTE, "conv", (7, 9), 1000, tiles_x=2, tiles_y=3, tile_h=8, tile_w=16, weights_bytes=100,
+        Opcode.COMPUTE, "conv", (7, 9), 1000, 3, tiles_x=2, tiles_y=3, tile_h=8, tile_w=16, weights_bytes=100,
         parameters_bytes=30, source=320, target=77, wait_previous=1, signal_previous=1, has_residual=1, residual=44,
         depthwise=1, upsample=1,
     ),
     task(
-        Opcode.COMPUTE, "conv", (1, 2), 500, tiles_x=1, tiles_y=1, tile_h=4, tile_w=5, weights_bytes=10,
+        Opcode.COMPUTE, "conv", (1, 2), 500, 2, tiles_x=1, tiles_y=1, tile_h=4, tile_w=5, weights_bytes=10,
         parameters_bytes=3, source=8, target=9, maximum=1,
     ),
     task(Opcode.STORE, "conv", planes=1, runs=4, run_bytes=25, region=2, offset=128, chip=77, wait_previous=1),
@@ -61,12 +63,10 @@ def test_what_each_layer_takes():
     assert moved(TASKS[0]) == 240
     assert layer_rows(compiled()) == [
         {
-            **{"layer": "conv", "computes": 2, "macs": 1500, "steps": 8, "steps_dense": 11},
+            **{"layer": "conv", "computes": 2, "macs": 1500, "steps": 8, "steps_dense": 11, "steps_further": 5},
             **{"loaded": 240, "stored": 100, "weights": 6 * 100 + 10, "parameters": 6 * 30 + 3},
         },
-        {"layer": "head"} | dict.fromkeys(
-            ("computes", "macs", "steps", "steps_dense", "loaded", "stored", "weights", "parameters"), 0
-        ),
+        {"layer": "head"} | dict.fromkeys(COUNTS, 0),
     ]  # fmt: skip
 
 

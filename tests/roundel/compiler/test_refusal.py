@@ -43,16 +43,9 @@ def convolution():
 
 
 def finer(made):
-    """Integers with weights of 12 bits: 16 times as large and as fine, but for the last bit."""
+    """Integers with weights of 14 bits, such as no 16 weights of 8 bits, nor 64 scaled ones of 2, add up to."""
     (layer,) = made.layers
-    weights, form = layer.weights * 16 + 1, replace(layer.w, width=12, fraction=layer.w.fraction + 4)
-    return replace(made, layers=(replace(layer, weights=weights, w=form),))
-
-
-def far_finer(made):
-    """Integers with weights of 13 bits, such as no 16 weights of 8 bits add up to."""
-    (layer,) = made.layers
-    weights, form = layer.weights * 32, replace(layer.w, width=13, fraction=layer.w.fraction + 5)
+    weights, form = layer.weights * 64 + 1, replace(layer.w, width=14, fraction=layer.w.fraction + 6)
     return replace(made, layers=(replace(layer, weights=weights, w=form),))
 
 
@@ -61,9 +54,9 @@ def test_weights_that_an_engine_with_scales_holds():
     with pytest.raises(
         InputError, match=rf"^conv_y: weights do not fit into 16 times 8 bits{WAY_ON.pattern}"
     ) as caught:
-        compile_network(far_finer(made), image.shape, replace(TINY, scales=False))
+        compile_network(finer(made), image.shape, replace(TINY, scales=False))
     assert named(str(caught.value)) == ["scales=True"]
-    check(far_finer(made), image, TINY)
+    check(finer(made), image, TINY)
 
 
 def long_sum():
@@ -74,7 +67,7 @@ def long_sum():
     ("graph", "start", "message", "changed"),
     [
         (convolution, {"bias_width": 4}, r"conv_y: a bias of \d+ needs more than 4 bits", {"bias_width"}),
-        (convolution, {"weight_width": 2}, "conv_y: weights do not fit into 16 times 2 bits", {"weight_width"}),
+        (convolution, {"weight_width": 2}, "conv_y: weights do not fit into 64 times 2 bits", {"weight_width"}),
         (convolution, {"rounding": "floor"}, "conv_y: rounds half_up, the engine floor", {"rounding"}),
         (
             convolution,
