@@ -45,6 +45,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/engine_cycles.py $(OUT)/figures/bench
 	$(BIN)/python docs/make/activation_cycles.py
 	$(BIN)/python docs/make/pool_cycles.py
+	$(BIN)/python docs/make/digit_clips.py
 	$(BIN)/python docs/make/excite_cycles.py
 	$(BIN)/python docs/make/activation_area.py $(lastword $(LIBERTY))
 	$(BIN)/python docs/make/heads_area.py $(lastword $(LIBERTY))

@@ -161,3 +161,20 @@ def accumulator_width(reduction: int, x: Format, w: Format, bias_magnitude: int 
 def signed_width(least: int, greatest: int) -> int:
     """Bits of the narrowest two's complement integer that holds both ends of a range."""
     return max((-least - 1).bit_length() if least < 0 else 0, greatest.bit_length() if greatest > 0 else 0) + 1
+
+
+def digits_reach(width: int, bits: int = 8) -> tuple[int, int]:
+    """Least and greatest weight that an array of narrower ones takes in the usual number of digits.
+
+    Parameters
+    ----------
+    width
+        Bits of the array's weights, 2 to 8.
+    bits
+        Bits of the weights, 2 to 8.
+    """
+    apart = max(1, width // 2)
+    count = -(-bits // (2 * apart))
+    low, high = (limit * sum(1 << 2 * apart * place for place in range(count)) for limit in limits(width, True))
+    least, most = limits(bits, True)
+    return max(low, least), min(high, most)

@@ -69,6 +69,9 @@ BITS = click.IntRange(2, 8)
 @ACTIVATION_ERROR
 @click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one per layer.")
 @click.option(
+    "--clip-digits", is_flag=True, help="End weights where the usual digits of the engine's array do (119 on 4 bits)."
+)
+@click.option(
     "--finetune", "finetune", type=FILE, help="Fine-tune on these images (.npz, `images`, `labels`); needs torch."
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over its images, 30 by default.")

@@ -146,20 +146,6 @@ def pieces(layer: str, weights: Ints, params: EngineParams) -> list[Piece]:
     return narrow
 
 
-def digits_reach(width: int) -> tuple[int, int]:
-    """Least and greatest weight of 8 bits that an array of narrower weights takes in its usual number of digits.
-
-    Parameters
-    ----------
-    width
-        Bits of the array's weights, 2 to 8.
-    """
-    usual = sum(1 << 2 * scale for scale in range(0, MOST_SCALE + 1, max(1, width // 2)))
-    low, high = (limit * usual for limit in limits(width, True))
-    least, most = limits(WEIGHT_BITS, True)
-    return max(low, least), min(high, most)
-
-
 def _digit_scales(least: int, most: int, even: int, params: EngineParams) -> tuple[int, ...]:
     """Scales of the digits of weights from `least` to `most`, the lowest first: those that take the fewest sets.
 

@@ -47,6 +47,7 @@ def compress(
     rounding: Rounding | str | None = None,
     per_channel: bool = False,
     activation_error: float = 2.0,
+    clip_digits: bool = False,
     finetune: ImageSource | None = None,
     epochs: int | None = None,
     learning_rate: float | None = None,
@@ -100,6 +101,9 @@ def compress(
     activation_error
         Greatest error of the table of an activation, in steps of its output (ULP), 0.5 to 128; a function of which no
         table is within that runs on the host.
+    clip_digits
+        End weights where the usual digits of the `engine`'s array do, 119 on one of 4 bits, and 85 on one of 2: they
+        take no further steps, and are less accurate (docs/compiler.md).
     finetune
         Images, with `labels` or without, to fine-tune on; needs torch.
     epochs, learning_rate, weight_decay
@@ -150,6 +154,7 @@ def compress(
         check_bool("refit", refit)
         check_bool("late", late)
         check_bool("head", head)
+        check_bool("clip_digits", clip_digits)
         options = CompressOptions(
             model=model,
             calibration=calibration,
@@ -165,6 +170,7 @@ def compress(
                 bias_bits=bias_bits,
                 per_channel=per_channel,
                 activation_error=activation_error,
+                array_bits=_array_bits(engine) if clip_digits else 8,
             ),
             rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
             refit=refit,
@@ -180,6 +186,13 @@ def compress(
     chain, made, accuracy = compress_parts(options, left, progress)
     networks = {place: packed(result, chain if place == MAIN else None, accuracy) for place, result in made.items()}
     return replace(_with_head(networks.pop(MAIN), found, made[MAIN].figures), others=networks)
+
+
+def _array_bits(engine: FittedEngine | None) -> int:
+    """Return the bits of a weight of an engine's array."""
+    if engine is None:
+        raise InputError("--clip-digits: expected --config, --engine or --set as well, whose array has the digits")
+    return engine.params.weight_width
 
 
 def _with_head(

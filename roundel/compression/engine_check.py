@@ -24,6 +24,10 @@ class FittedEngine(Protocol):
     def name(self) -> str:
         """What the user called it."""
 
+    @property
+    def params(self) -> EngineParams:
+        """Its parameters, before they follow a network."""
+
     def fitted(self, network: Network) -> EngineParams:
         """Return its parameters for a network."""
 

@@ -148,7 +148,7 @@ class ModuleLowering(FunctionLowering):
         for channel in range(len(means) - fill.count, len(means)):
             lost = wanted - np.einsum("tco,c->to", np.ldexp(held.astype(np.float64), -n_w), means)
             more = np.rint(np.ldexp(lost / means[channel], n_w)) if means[channel] else 0 * lost
-            held[:, channel] = np.clip(held[:, channel] + more, *chosen.w.limits)
+            held[:, channel] = np.clip(held[:, channel] + more, *self.options.weight_limits(chosen.w.width))
         lost = wanted - np.einsum("tco,c->to", np.ldexp(held.astype(np.float64), -n_w), means)
         given = held.reshape(chosen.weights.shape), n_w
         search = replace(search, bias=node.bias + lost.sum(axis=0), given=given)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.formats import Format, scaled
+from roundel.golden.formats import Format, digits_reach, scaled
 from roundel.golden.network import MAX_SHIFT
 from roundel.golden.parameters import check_bool, check_integer
 from roundel.golden.requant import SCHEMES, Scheme
@@ -45,6 +45,9 @@ class QuantizeOptions:
         Weight bits, 2 to 8, of modules that differ from `weight_bits`, by name.
     output_bits
         Bits, 2 to 8, of results that differ from `activation_bits`, by module or by the network's input.
+    array_bits
+        Bits of a weight of the array that is to run the network, 2 to 8: wider weights, its digits, end where the usual
+        number of digits does (`roundel.golden.formats.digits_reach`), which costs less than a further step.
     requant
         Scheme of the requantizers. `SHIFT` searches fractional bits; any other scheme keeps every scale that the
         network states, and nothing is searched (`roundel.quantization.scaled`).
@@ -65,6 +68,7 @@ class QuantizeOptions:
     per_channel: bool = False
     module_bits: Mapping[str, int] = field(default_factory=dict)
     output_bits: Mapping[str, int] = field(default_factory=dict)
+    array_bits: int = 8
     requant: Scheme = Scheme.SHIFT
     activation_error: float = 2.0
     positions: int = 2048
@@ -72,6 +76,7 @@ class QuantizeOptions:
 
     def __post_init__(self) -> None:
         ranges = {"weight_bits": (2, 8), "activation_bits": (2, 8), "bias_bits": (2, 16), "window": (0, 8)}
+        ranges["array_bits"] = (2, 8)
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
         for what in ("module_bits", "output_bits"):
@@ -85,6 +90,10 @@ class QuantizeOptions:
             raise ValueError(f"activation_error must be 0.5 to {MOST_ERROR:g}, not {self.activation_error!r}")
         check_integer("positions", self.positions, 1, 2**31)
         check_integer("seed", self.seed, 0, 2**63)
+
+    def weight_limits(self, bits: int) -> tuple[int, int]:
+        """Least and greatest integer of weights of so many bits."""
+        return digits_reach(self.array_bits, bits)
 
     def bits_of(self, module: str) -> int:
         """Weight bits of a module."""

@@ -77,7 +77,7 @@ class WeightedPart:
             yield align(form.encode(self.bias), np.where(possible, left, 0), self.goal.way.rounding), possible
 
     def encoded(self, n_w: Ints) -> NDArray[Any]:
-        """Integers of the weights with N_w of each output: as `Format.encode`, of which there is one for all.
+        """Integers of the weights with N_w of each output: as `Format.encode`, within what digits of the array reach.
 
         Binary32, if the weights are that, multiplies by a power of two as exactly as binary64.
         """
@@ -87,7 +87,7 @@ class WeightedPart:
         with np.errstate(over="ignore"):  # an infinity is clamped
             codes = self.weights * np.ldexp(kind(1), n_w)
         np.rint(codes, out=codes)
-        return np.clip(codes, *Format(width=self.bits, signed=True, fraction=0).limits, out=codes)
+        return np.clip(codes, *self.goal.options.weight_limits(self.bits), out=codes)
 
     def summed_fractions(self, n_acc: Ints) -> Ints:
         """Fractional bits of what enters the requantizer."""

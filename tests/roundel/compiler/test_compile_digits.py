@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from roundel.compiler import compile_network, layer_rows
-from roundel.compiler.step_weights import digits_reach, pieces
+from roundel.compiler.step_weights import pieces
 from roundel.golden.errors import InputError
-from roundel.golden.formats import Format
+from roundel.golden.formats import Format, digits_reach
 from roundel.golden.network import AveragePool, MaxPool, Window, outputs
 from roundel.golden.requant import Scheme
 from roundel.runtime import run_frames, tensor_differences
@@ -33,7 +33,6 @@ def test_weights_are_their_signed_digits(width, count, reach):
     """Every weight of 8 bits; those beyond the reach have a further digit of the highest place."""
     weights = np.arange(-128, 128)
     parts = pieces("layer", weights, engine("tiny", weight_width=width))
-    assert digits_reach(width) == (-128, reach)
     low, high = -(1 << width - 1), (1 << width - 1) - 1
     assert len(parts) == count + 1
     expected = np.array([digits(weight, width, count) for weight in weights.tolist()]).T[::-1]
@@ -73,6 +72,21 @@ def test_only_blocks_beyond_the_reach_take_a_further_step(width, count):
     assert dense["steps"] == dense["steps_dense"] == 6 * dense["computes"]
     assert row["steps"] == row["steps_dense"] == (6 * count + 1) * row["computes"]
     assert row["steps_further"] == row["computes"]
+
+
+@pytest.mark.parametrize(
+    ("width", "bits", "reach"),
+    [(4, 8, (-128, 119)), (2, 8, (-128, 85)), (2, 6, (-32, 21)), (2, 4, (-8, 5)), (4, 7, (-64, 63)),
+     (3, 8, (-128, 127)), (5, 8, (-128, 127)), (6, 8, (-128, 127)), (8, 8, (-128, 127)), (4, 4, (-8, 7)),
+     (2, 2, (-2, 1)), (8, 4, (-8, 7))],
+)  # fmt: skip
+def test_what_the_usual_digits_reach(width, bits, reach):
+    """All weights within take as many sets of weights as one at the end does, those beyond one more."""
+    params = engine("tiny", weight_width=width)
+    assert digits_reach(width, bits) == reach
+    least, most = -(1 << bits - 1), (1 << bits - 1) - 1
+    count = len(pieces("layer", np.arange(reach[0], reach[1] + 1), params))
+    assert len(pieces("layer", np.arange(least, most + 1), params)) == count + (reach != (least, most))
 
 
 def test_upper_digits_that_are_zero_take_no_step():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import roundel
+from roundel.compiler import layer_rows
 from roundel.data import DIGITS
 from roundel.golden.errors import InputError
 from roundel.golden.network import Window
@@ -91,3 +92,21 @@ def test_the_command(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     assert call(*arguments, "--config", "small", "--set", "lane=3") == 2
     assert "unit engine has no parameter 'lane'" in capsys.readouterr().err
+
+
+def test_weights_end_where_digits_of_the_array_do():
+    """On arrays of 4 bits at 119, where the network of the same file has weights beyond without the option."""
+    engine = engine_choice({"config": "small", "weight_width": 4})
+    files = DIGITS / "digits.onnx", DIGITS / "calibration.npz"
+    most = []
+    for clip in (False, True):
+        made = roundel.compress(*files, engine=engine, clip_digits=clip)
+        most.append(max(int(layer.weights.max()) for layer in made.network.weighted))
+        further = sum(row["steps_further"] for row in layer_rows(roundel.compile(made, engine.params).compiled))
+        assert (further == 0) == clip
+    assert most[0] > 119 >= most[1]
+
+
+def test_digits_without_an_array_are_refused():
+    with pytest.raises(InputError, match=r"^--clip-digits: expected --config"):
+        roundel.compress(DIGITS / "digits.onnx", DIGITS / "calibration.npz", clip_digits=True)
