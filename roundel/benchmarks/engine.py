@@ -12,12 +12,14 @@ from roundel.compiler import Compiled, compile_network
 from roundel.evaluation import laplace_weights
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import MismatchError
+from roundel.golden.formats import digits_reach
 from roundel.golden.network import Network, Weighted, outputs
 from roundel.golden.opq import OpqParams, opq
 from roundel.golden.rounding import Ints
 from roundel.runtime import Frame, layer_cycles, predicted_layers, run_frames, tensor_differences, total
 from roundel.ui import Row, row
 
+WEIGHT_BITS = 8
 ZEROS = (0.8, 0.9, 0.95)
 SPARSE = "yolov3_tiny"  # the network whose zero blocks are counted
 
@@ -43,6 +45,9 @@ class LayerOnRtl:
         Share of the weights that are zero; they have 4 bits then, and the engine's decoder too.
     speed
         Whether the simulation's speed is a figure as well.
+    array_bits, weight_bits
+        Bits of a weight of the array and of the layer, 2 to 8, where there are no zeros; the layer's are drawn evenly,
+        from what digits of the array reach.
     stays
         Whether a second convolution, of stride 2, takes the results from the chip. The first one alone is measured
         then, from the image's load on.
@@ -54,17 +59,21 @@ class LayerOnRtl:
     filters: int
     zeros: float | None = None
     speed: bool = False
+    array_bits: int = 8
+    weight_bits: int = 8
     stays: bool = False
 
     def rows(self, seed: int) -> list[Row]:
         """Run it, compare it with golden, count."""
-        params = _params(self.config) if self.zeros is None else replace(_params(self.config), weight_width=4)
+        params = replace(_params(self.config), weight_width=self.array_bits if self.zeros is None else 4)
         shape = (self.side, self.side, self.channels)
         builder = Builder(shape=shape, seed=seed)
         first = builder.conv("image", self.filters, 3)
+        (weighted,) = builder.network().weighted
         if self.zeros is not None:
-            (weighted,) = builder.network().weighted
             builder.layers[-1] = self._sparse(weighted, seed)
+        elif self.array_bits < WEIGHT_BITS:
+            builder.layers[-1] = self._drawn(weighted, seed)
         if self.stays:
             builder.conv(first, self.filters, 3, 2)
         network = builder.network()
@@ -90,7 +99,14 @@ class LayerOnRtl:
         about = {"config": self.config, "on": "rtl", "layer": layer, "seed": seed}
         if self.stays:
             about["layer"] = f"{layer}, results stay on chip"
+        if self.array_bits < WEIGHT_BITS:
+            about["layer"] = f"{layer}, weights of {self.weight_bits} bits on an array of {self.array_bits}"
         return about | ({} if self.zeros is None else {"zeros": self.zeros, "weight_width": 4})
+
+    def _drawn(self, layer: Weighted, seed: int) -> Weighted:
+        low, high = digits_reach(self.array_bits, self.weight_bits)
+        weights = np.random.default_rng(seed).integers(low, high, layer.weights.shape, endpoint=True)
+        return replace(layer, weights=weights, w=replace(layer.w, width=self.weight_bits))
 
     def _sparse(self, layer: Weighted, seed: int) -> Weighted:
         codes = laplace_weights(layer.weights.size, self.zeros or 0.0, 4, seed=seed)
@@ -202,6 +218,10 @@ def variants() -> Sequence[Variant]:
         LayerOnRtl(config="tiny", side=8, channels=8, filters=8),
         LayerOnRtl(config="small", side=8, channels=8, filters=8),
         LayerOnRtl(config="small", side=28, channels=64, filters=64, zeros=0.8),
+        *(
+            LayerOnRtl(config="medium", side=56, channels=64, filters=64, array_bits=array, weight_bits=bits)
+            for array, bits in ((4, 4), (4, 8))
+        ),
         *(NetworkModel(config="medium", network=name) for name in NETWORKS),
         *(ZeroBlocks(config="medium", zeros=zeros) for zeros in ZEROS),
     ]

@@ -1,7 +1,7 @@
 """`roundel compare`: stimulus, jobs, reports, energy."""
 
 from roundel.evaluation.comparison import COMPARISONS, Row, library_paths, requant_jobs, requant_variants, run_jobs
-from roundel.evaluation.energy_costs import Costs, Stimulus, cost_jobs, costs_of, sampled
+from roundel.evaluation.energy_costs import Costs, Stimulus, cost_jobs, costs_of, measure_array, sampled
 from roundel.evaluation.energy_frame import count, energy_rows, total_nj
 from roundel.evaluation.outcome import Comparison, compare
 from roundel.evaluation.report import REFERENCE_SCHEME, report_tables, write_report
@@ -32,6 +32,7 @@ __all__ = [
     "laplace_weights",
     "libraries",
     "library_paths",
+    "measure_array",
     "ratio_cells",
     "ratios",
     "report_tables",

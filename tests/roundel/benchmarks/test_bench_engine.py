@@ -32,6 +32,14 @@ def test_a_layer_on_the_rtl():
     assert 0 <= rows["engine.weight_stalls"]["value"] < 0.05
 
 
+def test_a_layer_of_wider_weights_than_the_array_on_the_rtl():
+    """Digits take a step each: two for 8 bits on an array of 4."""
+    layer = LayerOnRtl(config="tiny", side=8, channels=8, filters=8, array_bits=4, weight_bits=8)
+    rows = {row["name"]: row for row in layer.rows(1)}
+    assert 0.44 < rows["engine.utilization"]["value"] < 0.5
+    assert rows["engine.cycles"]["params"]["layer"].endswith("weights of 8 bits on an array of 4")
+
+
 def test_a_network_in_the_model(network):
     convolutions, everything, cycles = NetworkModel(config="tiny", network="small").rows(1)
     macs = 144 * 9 * 16 * 32 + 36 * 9 * 32 * 64

@@ -327,10 +327,12 @@ def test_what_is_measured_of_the_engine():
     assert [(item.config, item.side, item.channels, item.filters) for item in layers] == [
         *(("medium", 56, 64, 64), ("small", 96, 1, 32), ("small", 96, 1, 8)),
         *(("tiny", 8, 8, 8), ("small", 8, 8, 8), ("small", 28, 64, 64)),
+        *(("medium", 56, 64, 64), ("medium", 56, 64, 64)),
     ]
-    assert [item.zeros for item in layers] == [None] * 5 + [0.8]
-    assert [item.stays for item in layers] == [False, False, True, False, False, False]
-    assert [item.speed for item in layers] == [True] + [False] * 5
+    assert [item.zeros for item in layers] == [None] * 5 + [0.8] + [None] * 2
+    assert [item.stays for item in layers] == [False, False, True] + [False] * 5
+    assert [item.speed for item in layers] == [True] + [False] * 7
+    assert [(item.array_bits, item.weight_bits) for item in layers] == [(8, 8)] * 6 + [(4, 4), (4, 8)]
     assert [item.zeros for item in found if isinstance(item, engine.ZeroBlocks)] == [0.8, 0.9, 0.95]
     assert [item.network for item in found if isinstance(item, engine.NetworkModel)] == list(engine.NETWORKS)
 
