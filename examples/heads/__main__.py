@@ -1,6 +1,6 @@
 """What integers cost detectors of five families: `python -m examples.heads` (needs `pip install -e .[train]`).
 
-Each file of this folder is compressed as it is; its head is recognised. Scenes are of held-out digits, which
+Each file of roundel/data/heads is compressed as it is; its head is recognised. Scenes are of held-out digits, which
 neither training nor calibration saw. The float network is the file's own, up to its head convolutions; both decode
 above `LEAST`, so that the average precision has its boxes of low scores, and suppress by GreedyNMS, or not at all as
 the file says. `agreeing` are boxes of the float network above `SURE`, of which the integers have one of the same class
@@ -17,9 +17,8 @@ import numpy as np
 
 import roundel
 from examples.detector.scenes import glyphs, take
-from examples.heads import HEADS
 from examples.zoo.page import put
-from roundel.data import DETECTOR
+from roundel.data import DETECTOR, HEADS
 from roundel.detection import Detector, Objects, Scenes, evaluate, read_scenes
 from roundel.frontend import examine, prepare, read_onnx
 from roundel.golden.head import Score

@@ -1,9 +1,9 @@
 """Train and export the detectors: `python -m examples.heads.train [NAME ...]` (needs `pip install -e .[train]`).
 
-Writes `NAME.onnx` beside itself. The trunk starts from the detector of `examples/detector`, the head anew; scenes are
-of digits of the training part alone. In the second half of training values are rounded to 8 bits (`trunk.Rounder`), and
-a short second training pulls those of the head into the ranges in which 8 bits are fine enough. The network is a
-running mean of the weights of the last steps; nothing is selected.
+Writes `NAME.onnx` into roundel/data/heads. The trunk starts from the detector of `examples/detector`, the head anew;
+scenes are of digits of the training part alone. In the second half of training values are rounded to 8 bits
+(`trunk.Rounder`), and a short second training pulls those of the head into the ranges in which 8 bits are fine enough.
+The network is a running mean of the weights of the last steps; nothing is selected.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from examples.detector.scenes import Scene, glyphs, take
-from examples.heads import HEADS
 from examples.heads.assigning import Objects, padded
 from examples.heads.one_to_one import OneToOne
 from examples.heads.ssd import Ssd
@@ -24,6 +23,7 @@ from examples.heads.trunk import PIXEL, SIZE, Trunk, beyond, rounders
 from examples.heads.yolov5 import YoloV5
 from examples.heads.yolov8 import YoloV8
 from examples.heads.yolox import YoloX
+from roundel.data import HEADS
 
 SEED = 21
 BATCH, SCENES = 16, 8_000

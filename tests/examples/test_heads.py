@@ -1,4 +1,4 @@
-"""The detectors of `examples/heads`: each file is recognised, compressed and run to boxes as it is."""
+"""The detectors of `roundel/data/heads`: each file is recognised, compressed and run to boxes as it is."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import roundel
-from examples.heads import HEADS
-from roundel.data import DETECTOR
+from roundel.data import DETECTOR, HEADS
 from roundel.detection import Detector, HeadForm, read_scenes
 from roundel.frontend import examine, prepare, read_onnx
 from roundel.golden.nms import iou
