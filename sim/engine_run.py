@@ -214,7 +214,7 @@ def design(params: EngineParams, trace: str | None = None) -> Design:
 
     text = (cache.cached("engine", parts, make) / "engine.v").read_text(encoding="utf-8")
     text = "".join(f"/* verilator lint_off {name} */\n" for name in QUIET) + text
-    return Design(sources=(text, *EngineTop.sources), top="engine_top", trace=trace, optimize=3)
+    return Design(sources=(text, *EngineTop.sources), top="engine_top", trace=trace)
 
 
 def _collect(work: Path, regions: Mapping[Region, Bytes], bases: Mapping[Region, int], image: Bytes) -> EngineRun:

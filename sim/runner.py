@@ -45,7 +45,9 @@ class Design:
     trace
         `None`, `"vcd"` for waves or `"saif"` for switching activity.
     optimize
-        C++ optimization level: 1 builds fast, 3 runs fast.
+        C++ optimization level. 1 builds in half the time of 3 and is hardly slower: an engine of 4 lanes with all heads
+        takes 19 s of processor time to build at 1 and 39 s at 3; 887,000 cycles of `tiny` take 4.1 s and 3.9 s. At 0
+        they take 10.5 s.
     """
 
     sources: tuple[str, ...]

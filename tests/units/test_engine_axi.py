@@ -63,7 +63,7 @@ class Stoppable(wiring.Component):
 @pytest.fixture(scope="module")
 def design() -> Design:
     text = "".join(f"/* verilator lint_off {name} */\n" for name in QUIET)
-    return Design(sources=(text + to_verilog(Stoppable(PARAMS), "engine_axi"),), top="engine_axi", optimize=2)
+    return Design(sources=(text + to_verilog(Stoppable(PARAMS), "engine_axi"),), top="engine_axi")
 
 
 def bench(
