@@ -19,11 +19,11 @@ import roundel
 from examples.detector.scenes import glyphs, take
 from examples.zoo.page import put
 from roundel.data import DETECTOR, HEADS
-from roundel.detection import Detector, Objects, Scenes, evaluate, read_scenes
+from roundel.detection import Detector, Objects, Scenes, agreement, evaluate, read_scenes
 from roundel.frontend import examine, prepare, read_onnx
 from roundel.golden.head import Score
 from roundel.golden.network import outputs
-from roundel.golden.nms import Detections, iou
+from roundel.golden.nms import Detections
 from roundel.golden.rounding import Ints
 from roundel.recognition import Recognised, recognise, split_model
 from roundel.ui import markdown_table
@@ -31,7 +31,7 @@ from roundel.ui import markdown_table
 PAGE = Path(__file__).with_name("README.md")
 FAMILIES = ("yolov5", "yolov8", "yolox", "ssd", "one_to_one")
 COUNT, SEED = 1_000, 7
-LEAST, SURE, AGREES = 0.05, 0.25, 0.9
+LEAST, SURE = 0.05, 0.25
 COLUMNS = (
     "detector",
     "arithmetic",
@@ -101,17 +101,6 @@ def in_integers(file: Path, images: Ints) -> list[Detections]:
     return [detector.pixels(boxes) for boxes in detector.integer(heads, named)]
 
 
-def agreement(truth: Kept, given: Kept) -> float:
-    """Share of boxes that have one of the same class at nearly the same place."""
-    found = total = 0
-    for theirs, ours in zip(truth.boxes, given.boxes, strict=True):
-        for box, label in zip(theirs.boxes, theirs.labels, strict=True):
-            own = ours.boxes[ours.labels == label]
-            found += bool(len(own)) and bool(iou(own, box).max() >= AGREES)
-            total += 1
-    return found / total
-
-
 def rows(name: str, scenes: Scenes) -> Iterator[list[str]]:
     """The table's rows of one detector."""
     file = HEADS / f"{name}.onnx"
@@ -123,7 +112,7 @@ def rows(name: str, scenes: Scenes) -> Iterator[list[str]]:
     ours = chosen(detector, boxes)
     found = ours.precisions(scenes.objects)
     below = (f"{100 * (old - new):+.2f}" for old, new in zip(base[:2], found[:2], strict=True))
-    yield [name, "8 bits", count, _mean(boxes), *_points(found), *below, f"{agreement(sure, ours):.1%}"]
+    yield [name, "8 bits", count, _mean(boxes), *_points(found), *below, f"{agreement(sure.boxes, ours.boxes):.1%}"]
 
 
 def _mean(boxes: Sequence[Detections]) -> str:

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from roundel.detection import Detector, Scenes, evaluate
+from roundel.demo.matching import SURE
+from roundel.detection import BoxFigures, Detector, Scenes, agreement, evaluate
 from roundel.golden.head import Boxes
-from roundel.golden.nms import Detections, GreedyParams, NmsParams, Suppression, greedy_nms
+from roundel.golden.nms import Detections, ExactParams, GreedyParams, NmsParams, Suppression, TopKParams
 from roundel.golden.rounding import Ints
 
-GREEDY = 0.5  # IoU
+Unit = GreedyParams | Suppression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,9 @@ class DetectorAccuracy:
         How many.
     ap50, ap75, ap50_95
         As pycocotools computes them.
+    agreeing
+        Share of the float network's boxes of a probability of at least `SURE` that these boxes have too, see
+        `roundel.detection.agreement`.
     """
 
     network: str
@@ -35,6 +41,7 @@ class DetectorAccuracy:
     ap50: float
     ap75: float
     ap50_95: float
+    agreeing: float
 
 
 def accuracies(
@@ -43,6 +50,7 @@ def accuracies(
     floats: Sequence[Detections],
     boxes: Sequence[Boxes],
     records: Sequence[Ints],
+    figures: BoxFigures,
 ) -> Iterator[DetectorAccuracy]:
     """All rows.
 
@@ -52,19 +60,33 @@ def accuracies(
         Boxes of the float and of the integer network, before the NMS, in all scenes.
     records
         What the RTL kept of the first ones.
+    figures
+        What boxes calibration images have, by which a suppression that the engine does not have is sized.
     """
-    method = detector.nms.method
-    pyramid = f"PSRR ({method})" if isinstance(detector.nms, NmsParams) else method
-    greedy = GreedyParams(format=detector.nms.format, threshold=GREEDY)
+    truth = [_some(image, detector.kept(image)) for image in floats]
+    sure = [_some(image, detector.probabilities(image.scores) >= SURE) for image in truth]
     for count in (len(boxes), len(records)):
-        first = partial(_row, detector, scenes, count)
-        yield first("float", "GreedyNMS", floats[:count], [greedy_nms(image, GREEDY) for image in floats[:count]])
-        for name, unit in (("GreedyNMS", greedy), (pyramid, detector.nms)):
-            before = [detector.pixels(image) for image in boxes[:count]]
-            yield first("integer", name, before, [_kept(unit, image) for image in boxes[:count]])
+        row = partial(_row, scenes, sure, count)
+        yield row("float", unit_name(_greedy(detector)), truth)
+        for unit in (detector.nms, *others(detector, figures)):
+            yield row("integer", unit_name(unit), [_kept(detector, unit, image) for image in boxes[:count]])
     after = [detections(detector, image) for image in records]
-    everything = [np.arange(len(image)) for image in after]
-    yield _row(detector, scenes, len(records), "integer", pyramid, after, everything, on="RTL")
+    yield _row(scenes, sure, len(records), "integer", unit_name(detector.nms), after, on="RTL")
+
+
+def others(detector: Detector, figures: BoxFigures) -> Iterator[Unit]:
+    """Give the suppressions that the engine's is compared with: PSRR for GreedyNMS, GreedyNMS for PSRR."""
+    if isinstance(detector.nms, NmsParams):
+        yield _greedy(detector)
+    elif isinstance(detector.nms, ExactParams):
+        yield detector.alternative("guarded", figures)
+
+
+def unit_name(unit: Unit) -> str:
+    """Name a suppression as the page does."""
+    if isinstance(unit, NmsParams):
+        return f"PSRR ({unit.method})"
+    return f"the {unit.capacity} best" if isinstance(unit, TopKParams) else "GreedyNMS"
 
 
 def detections(detector: Detector, records: Ints) -> Detections:
@@ -72,23 +94,34 @@ def detections(detector: Detector, records: Ints) -> Detections:
     return detector.pixels(Boxes(boxes=records[:, :4], scores=records[:, 4], labels=records[:, 5]))
 
 
-def _kept(unit: GreedyParams | Suppression, boxes: Boxes) -> Ints:
-    return unit.compute(*boxes).kept
+def _greedy(detector: Detector) -> Unit:
+    """Return what suppresses the float network's boxes: GreedyNMS as the head has it, or the best boxes alone."""
+    if not detector.suppresses:
+        return detector.nms
+    return GreedyParams(format=detector.nms.format, threshold=detector.form.iou)
+
+
+def _kept(detector: Detector, unit: Unit, boxes: Boxes) -> Detections:
+    return _some(detector.pixels(boxes), unit.compute(*boxes).kept)
+
+
+def _some(boxes: Detections, which: NDArray[Any]) -> Detections:
+    return Detections(boxes=boxes.boxes[which], scores=boxes.scores[which], classes=boxes.labels[which])
 
 
 def _row(
-    detector: Detector,
     scenes: Scenes,
+    sure: Sequence[Detections],
     count: int,
     network: str,
     nms: str,
-    boxes: Sequence[Detections],
-    kept: Sequence[Ints],
+    kept: Sequence[Detections],
     on: str = "golden",
 ) -> DetectorAccuracy:
-    places = iter(kept)
-    precisions = evaluate(scenes.objects[:count], boxes, lambda _: next(places))
-    return DetectorAccuracy(network=network, nms=nms, on=on, scenes=count, **dict(zip(NAMES, precisions, strict=True)))
+    precisions = evaluate(scenes.objects[:count], kept[:count], lambda boxes: np.arange(len(boxes)))
+    values = dict(zip(NAMES, precisions, strict=True))
+    agreeing = agreement(sure[:count], kept[:count])
+    return DetectorAccuracy(network=network, nms=nms, on=on, scenes=count, agreeing=agreeing, **values)
 
 
 NAMES = ("ap50", "ap75", "ap50_95")

@@ -14,10 +14,10 @@ from roundel.detection import Objects
 from roundel.golden.nms import Detections, iou
 
 MATCH_IOU = 0.5  # least IoU of a box with the object that it stands for
-SURE = -0.5  # logit from which on a box counts; all boxes count for the average precision
+SURE = 0.25  # probability from which on a box counts; all boxes count for the average precision
 RULE = (
     f"true: IoU of at least {MATCH_IOU} with an object of its class that no better box took; "
-    f"unsure: logit below {SURE}, not counted"
+    f"unsure: probability below {SURE}, not counted"
 )
 
 

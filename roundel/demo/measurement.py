@@ -3,31 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 
-from roundel.compiler import Compiled, Head, compile_network, heads_of
-from roundel.compression import Compressed, CompressOptions, opq_params, run_passes
-from roundel.data import DETECTOR
 from roundel.demo.accuracy import DetectorAccuracy, accuracies
-from roundel.detection import Detector, Scenes, read_scenes
-from roundel.detection import load as load_detector
+from roundel.demo.trained import DemoOptions, Trained, read_trained
+from roundel.detection import BoxFigures, Scenes, read_scenes
 from roundel.evaluation import Costs, Row, Stimulus, cost_jobs, costs_of, from_network, requant_jobs, run_jobs, sampled
-from roundel.frontend import read_onnx
 from roundel.golden.engine import EngineParams
 from roundel.golden.errors import InputError
-from roundel.golden.head import Boxes, HeadParams
+from roundel.golden.head import Boxes
 from roundel.golden.network import outputs, steps
 from roundel.golden.rounding import Ints
-from roundel.graph import Conv, Dense, Graph
-from roundel.quantization import StreamOptions
+from roundel.graph import image_shape
 from roundel.runtime import (
     Difference,
-    EngineSource,
+    EngineProgram,
     FloatRow,
     Frame,
     batches,
-    engine_choice,
+    compile,
     float_rows,
     golden_records,
     record_differences,
@@ -37,50 +31,15 @@ from roundel.runtime import (
 )
 from roundel.sim.engine_run import design
 from roundel.sim.runner import build
-from roundel.synth.cells import REFERENCE, mappable_library
+from roundel.synth.cells import mappable_library
 from roundel.ui import Progress, silent
-
-LEAST_SCENES = 8
-SPARSITY = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoOptions:
-    """The files and choices that the demo works on.
-
-    Parameters
-    ----------
-    model, head
-        The trained detector (ONNX), and how boxes come out of its outputs (`roundel.detection.detector`).
-    calibration, held_out
-        Images for choosing fractional bits, and scenes with objects that training never saw.
-    scenes
-        How many of these run on the RTL; average precision is measured on all.
-    sparsity, bits
-        What OPQ prunes, and the mean bits of its codes (None: the search chooses weights). Without either `SPARSITY`
-        are pruned, and nothing of a file whose weights are integers already; a sparsity of 0 leaves OPQ out.
-    engine
-        The engine, as `roundel.run` takes it; its NMS becomes the detector's, unless a file or settings state another.
-    cells
-        Liberty file for energies and the comparison of requantizers; None leaves both out.
-    """
-
-    model: Path = DETECTOR / "detector.onnx"
-    head: Path = DETECTOR / "detector.toml"
-    calibration: Path = DETECTOR / "calibration.npz"
-    held_out: Path = DETECTOR / "heldout.npz"
-    scenes: int = LEAST_SCENES
-    sparsity: float | None = None
-    bits: float | None = None
-    engine: EngineSource = "small"
-    cells: Path | None = REFERENCE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Program:
+class ProgramRun:
     """A program, its runs on the RTL, and the records that each left."""
 
-    compiled: Compiled
+    program: EngineProgram
     frames: Sequence[Frame] = field(repr=False)
     records: Sequence[Ints] = field(repr=False)
 
@@ -91,10 +50,8 @@ class DemoMeasurement:
 
     Attributes
     ----------
-    options, detector, scenes
+    options, trained, scenes
         What it worked on: all held-out scenes.
-    compressed, heads
-        The integer network with its choices, and its scales' integer parameters.
     boxes
         Golden's, before the NMS, of all scenes.
     traced, plain
@@ -114,13 +71,11 @@ class DemoMeasurement:
     """
 
     options: DemoOptions
-    detector: Detector
+    trained: Trained
     scenes: Scenes = field(repr=False)
-    compressed: Compressed = field(repr=False)
-    heads: tuple[HeadParams, ...]
     boxes: Sequence[Boxes] = field(repr=False)
-    traced: Program = field(repr=False)
-    plain: Program = field(repr=False)
+    traced: ProgramRun = field(repr=False)
+    plain: ProgramRun = field(repr=False)
     golden: Sequence[Ints] = field(repr=False)
     different: tuple[Difference, ...]
     chain: tuple[FloatRow, ...] = field(repr=False)
@@ -132,7 +87,7 @@ class DemoMeasurement:
     @property
     def params(self) -> EngineParams:
         """Parameters of the engine that the programs ran on."""
-        return self.plain.compiled.params
+        return self.plain.program.params
 
 
 class Clock:
@@ -156,7 +111,8 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
     Raises
     ------
     InputError
-        A file is missing or not what it should be, or the network does not fit the engine.
+        A file is missing or not what it should be, the tail of the network is none of a detector that is known, or the
+        network does not fit the engine.
     MismatchError
         The engine stopped with an error.
     ToolError
@@ -165,86 +121,67 @@ def measure_demo(options: DemoOptions, progress: Progress = silent) -> DemoMeasu
     clock = Clock(progress)
     if options.cells is not None:
         mappable_library(options.cells)  # a bad one is better found now than after the simulations
-    detector = load_detector(options.head)
-    params = engine_choice(options.engine).with_boxes(detector).params
-    graph = read_onnx(options.model)
-    scenes = read_scenes(options.held_out, graph.shape)
+    scenes = read_scenes(options.held_out, image_shape(options.calibration))
     if options.scenes > len(scenes.images):
         raise InputError(f"{options.held_out}: expected at least {options.scenes} images, not {len(scenes.images)}")
-    compressed = run_passes(_compress_options(options, graph, params), clock)
-    network, names = compressed.network, compressed.results
-    scales = heads_of(detector, network, names)
-    heads = tuple(scale.params for scale in scales)
+    trained = read_trained(options, clock)
+    detector = trained.detector
+    with clock("compile"):
+        traced, plain = (
+            compile(trained.compressed, options.engine, head=detector, trace=trace) for trace in (True, False)
+        )
+    network = plain.source.with_peaks(detector).network
     with clock("golden"):
         inputs = network.encode(scenes.images)
-        tensors = outputs(network, inputs)
-        boxes = detector.integer(heads, {name: tensors[layer] for name, layer in names.items() if layer in tensors})
+        boxes = trained.boxes(network, outputs(network, inputs))
         some = inputs[: options.scenes]
         golden_steps = list(steps(network, some))
         golden = [golden_records(detector.nms, image) for image in boxes[: options.scenes]]
-        float_boxes = detector.detections(compressed.graph.outputs(scenes.images))
-    traced, plain = _programs(compressed, params, scales, some, clock)
+        float_boxes = detector.detections(trained.graph.named_outputs(scenes.images))
+        calibrated = network.encode(trained.calibration)
+        found = [detector.pixels(image) for image in trained.boxes(network, outputs(network, calibrated))]
+        figures = BoxFigures.of(found, [detector.kept(image) for image in found])
+    traced_run, plain_run = _runs((traced, plain), some, clock)
     tensors = {step.layer.name: step.outputs for step in golden_steps}
     formats = {layer.name: layer.output for layer in network.layers}
     with clock("compare"):
-        different = tuple(_differences(traced, plain, tensors, golden))
-        chain = tuple(float_rows(compressed.graph, scenes.images[: options.scenes], tensors, formats))
+        different = tuple(_differences(traced_run, plain_run, tensors, golden))
+        chain = tuple(float_rows(trained.graph, scenes.images[: options.scenes], tensors, formats))
     with clock("average precision"):
-        accuracy = tuple(accuracies(detector, scenes, float_boxes, boxes, plain.records))
+        accuracy = tuple(accuracies(detector, scenes, float_boxes, boxes, plain_run.records, figures))
     own = from_network(network, inputs[:1], f"{options.model.stem}, its own accumulators")
     stimulus = Stimulus(
         name=options.model.stem, steps=golden_steps, accumulators=sampled(own), compiled=plain.compiled, boxes=boxes
     )
     costs, requant = _costs(options, stimulus, clock)
     return DemoMeasurement(
-        options=options, detector=detector, scenes=scenes, compressed=compressed, heads=heads, boxes=boxes,
-        traced=traced, plain=plain, golden=golden, different=different, chain=chain, accuracy=accuracy,
-        costs=costs, requant=requant, seconds=clock.seconds,
+        options=options, trained=trained, scenes=scenes, boxes=boxes, traced=traced_run, plain=plain_run,
+        golden=golden, different=different, chain=chain, accuracy=accuracy, costs=costs, requant=requant,
+        seconds=clock.seconds,
     )  # fmt: skip
 
 
-def _compress_options(options: DemoOptions, graph: Graph, params: EngineParams) -> CompressOptions:
-    sparsity = options.sparsity
-    if sparsity is None and options.bits is None:
-        done = any(isinstance(node, Conv | Dense) and node.step is not None for node in graph.nodes)
-        sparsity = 0.0 if done else SPARSITY
-    opq = opq_params(sparsity, options.bits, "size", 8) if sparsity or options.bits else None
-    streams = StreamOptions(packing=params.packing, lanes=params.lanes, columns=params.columns)
-    return CompressOptions(model=graph, calibration=options.calibration, opq=opq, streams=streams)
-
-
-def _programs(
-    compressed: Compressed,
-    params: EngineParams,
-    heads: Sequence[Head],
-    images: Ints,
-    clock: Clock,
-) -> tuple[Program, Program]:
-    """Traced and untraced, each run for all images."""
-    channels, rows, columns = compressed.graph.shape
-    with clock("compile"):
-        both = [
-            compile_network(compressed.network, (rows, columns, channels), params, heads=heads, trace=trace)
-            for trace in (True, False)
-        ]
+def _runs(programs: tuple[EngineProgram, EngineProgram], images: Ints, clock: Clock) -> tuple[ProgramRun, ProgramRun]:
+    """Run traced and untraced program for all images."""
     with clock("generate Verilog"):
-        made = design(params)
+        made = design(programs[0].params)
     with clock("build the simulator"):
         build(made)
-    programs = []
-    for name, compiled in zip(("every layer stored", "boxes only"), both, strict=True):
+    runs = []
+    for name, program in zip(("every layer stored", "boxes only"), programs, strict=True):
+        compiled = program.compiled
         with clock(f"RTL, {name}", len(batches(compiled, len(images)))) as done:
             frames = run_frames(compiled, images, done)
         records = [rtl_records(compiled, frame) for frame in frames]
-        programs.append(Program(compiled=compiled, frames=frames, records=records))
-    return programs[0], programs[1]
+        runs.append(ProgramRun(program=program, frames=frames, records=records))
+    return runs[0], runs[1]
 
 
 def _differences(
-    traced: Program, plain: Program, tensors: Mapping[str, Ints], golden: Sequence[Ints]
+    traced: ProgramRun, plain: ProgramRun, tensors: Mapping[str, Ints], golden: Sequence[Ints]
 ) -> Iterator[Difference]:
     """Every layer of the traced program, then the boxes of both."""
-    yield from tensor_differences(traced.compiled, traced.frames, tensors)
+    yield from tensor_differences(traced.program.compiled, traced.frames, tensors)
     yield from record_differences(traced.records, golden)
     yield from record_differences(plain.records, golden)
 

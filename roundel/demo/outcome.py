@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roundel.compiler import listing, memory_map
-from roundel.compression import packed
-from roundel.demo.measurement import DemoMeasurement, DemoOptions, measure_demo
-from roundel.demo.page import matches_in_words, terminal_tables, verdict, write_page
+from roundel.demo.measurement import DemoMeasurement, measure_demo
+from roundel.demo.page import agreement_in_words, matches_in_words, terminal_tables, verdict, write_page
 from roundel.demo.summary import summary
+from roundel.demo.trained import DemoOptions
 from roundel.processes import cache_root
 from roundel.sim.engine_run import design
 from roundel.ui import Grid, Progress, Result, silent, write_json
@@ -44,9 +43,10 @@ class Demo(Result):
         return terminal_tables(self.figures)
 
     def lines(self) -> Iterable[str]:
-        """Give equal or not, which boxes are right, and what may be wrong with images and layers, a sentence each."""
+        """Give equal or not, which boxes are right and which the float network's, and all warnings, a sentence each."""
         yield verdict(self.figures)
         yield matches_in_words(self.figures)
+        yield agreement_in_words(self.figures)
         yield from (f"warning: {line}" for line in self.figures["warnings"])
 
     def times(self) -> Grid:
@@ -62,25 +62,19 @@ class Demo(Result):
         return Grid("Where the time went", ("part", "seconds"), [*rows, ["all", f"{sum(seconds.values()):.1f}"]])
 
     def write(self, folder: Path) -> None:
-        """Write networks, programs, Verilog, pictures, the page `demo.md` and `demo.json`."""
+        """Write network, program, Verilog as simulated, pictures, the page `demo.md` and `demo.json`."""
         for name in ("network", "program"):
             (folder / name).mkdir()
-        packed(self.measurement.compressed).write(folder / "network")
-        self._write_program(folder / "program")
+        self.measurement.trained.compressed.write(folder / "network")
+        self.measurement.plain.program.write(folder / "program")
+        verilog = str(design(self.measurement.params).sources[0])
+        (folder / "program" / "engine.v").write_text(verilog, encoding="utf-8")
         write_json(folder / "demo.json", self.figures)
         write_page(self.measurement, self.figures, folder)
 
-    def _write_program(self, folder: Path) -> None:
-        """Write the program, and the simulated Verilog, memory and trace included."""
-        compiled = self.measurement.plain.compiled
-        (folder / "program.bin").write_bytes(compiled.image)
-        (folder / "program.lst").write_text(listing(compiled), encoding="utf-8")
-        write_json(folder / "memory_map.json", memory_map(compiled))
-        (folder / "engine.v").write_text(str(design(self.measurement.params).sources[0]), encoding="utf-8")
-
 
 def run_demo(options: DemoOptions | None = None, *, progress: Progress = silent) -> Demo:
-    """Run a trained detector on the engine's RTL, from images to boxes, every layer compared with golden.
+    """Run a detector as it was exported on the engine's RTL, from images to boxes, every layer compared with golden.
 
     Parameters
     ----------

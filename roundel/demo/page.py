@@ -1,9 +1,10 @@
 """The demo's page: one Markdown file with tables and pictures, and the same tables for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from roundel.demo.matching import RULE, in_words
+from roundel.demo.matching import RULE, SURE, in_words
 from roundel.demo.measurement import DemoMeasurement
 from roundel.demo.pictures import draw_cycles, draw_energy, draw_roofline, draw_scenes
 from roundel.demo.tables import (
@@ -18,7 +19,9 @@ from roundel.demo.tables import (
     ratio_tables,
     traffic,
 )
+from roundel.detection import AGREES
 from roundel.evaluation import report_tables, write_report
+from roundel.golden.nms import ExactParams, TopKParams
 from roundel.ui import Grid
 
 
@@ -66,15 +69,41 @@ def write_page(demo: DemoMeasurement, figures: DemoValues, folder: Path) -> None
     (folder / "demo.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 
 
+def agreement_in_words(figures: DemoValues) -> str:
+    """Return how many of the float network's boxes the integers and the RTL have, in one sentence."""
+    own = [row for row in figures["accuracy"] if row["nms"] == figures["nms"]["name"] and row["network"] == "integer"]
+    whole, rtl = own[0], next(row for row in own if row["on"] == "RTL")
+    return (
+        f"of the float network's boxes of a probability of {SURE:g} or more, the integers have {whole['agreeing']:.1%} "
+        f"in {whole['scenes']} scenes, the RTL {rtl['agreeing']:.1%} in {rtl['scenes']}: the same class, an IoU of at "
+        f"least {AGREES:g}"
+    )
+
+
+def suppression_in_words(nms: Mapping[str, Any]) -> str:
+    """Say which suppression the engine has, and why."""
+    if nms["method"] == ExactParams.METHOD:
+        return (
+            f"GreedyNMS at an IoU of {nms['threshold']:.3g} (`exact`), which `compress` derives for heads with limits "
+            "or many classes: it loses nothing in a crowd, and, unlike PSRR, needs no tables for each class"
+        )
+    if nms["method"] == TopKParams.METHOD:
+        return f"no suppression, as the detector needs none: the {nms['capacity']} best boxes stay"
+    return f"PSRR-MaxpoolNMS (`{nms['method']}`), which has neither sorting nor pairs of boxes"
+
+
 def _opening(figures: DemoValues) -> list[str]:
-    total, engine = figures["total"], figures["engine"]
+    total, engine, head = figures["total"], figures["engine"], figures["head"]
+    told = "Its tail was recognised by running it" if head["recognised"] else "A file says what its outputs are"
     return [
         f"# From `{figures['model']}` to boxes out of verified RTL",
         "",
-        "A trained detector was compressed to integers (OPQ, then shifts chosen jointly), compiled to a program of",
+        "A trained detector was compressed as it was exported, to integers with a shift for each channel.",
+        f"{told}: `{head['form']}`. The network was compiled to a program of",
         f"the engine (`{figures['config']}`: {engine['lanes']} x {engine['columns']} multipliers,",
-        f"{engine['memory'] // 1024} KiB on chip, AXI4 of {engine['bus']} bits), and run on its RTL",
-        f"({figures['tools']['simulator']}) from the image to the boxes, box decoding and PSRR-MaxpoolNMS included.",
+        f"{engine['memory'] // 1024} KiB on chip, AXI4 of {engine['bus']} bits), whose parameters `compile` derived",
+        "([engine.toml](program/engine.toml)), and run on its RTL",
+        f"({figures['tools']['simulator']}) from the image to the boxes, without a step of a host.",
         "",
         f"Result: **{verdict(figures)}**. An image takes {total['cycles']:,} cycles, {total['utilization']:.1%} of all",
         "multipliers doing useful work.",
@@ -91,12 +120,24 @@ def _opening(figures: DemoValues) -> list[str]:
         "",
         *matches(figures).markdown[:-1],
         "",
+        "## The tail",
+        "",
+        *(f"- {_capital(note)}." for note in head["notes"]),
+        f"- The engine's suppression is {suppression_in_words(figures['nms'])}.",
+        "",
+        f"{_capital(agreement_in_words(figures))}.",
+        "",
         "## Average precision",
         "",
         *accuracy(figures).markdown,
-        "Scores, coordinates and NMS of the integer rows are integers; PSRR is the hardware's, a parallel one.",
+        "Scores, coordinates and NMS of the integer rows are integers. GreedyNMS and PSRR take the same boxes; the",
+        "RTL has one of them. *agreeing* is the share of the float network's boxes, as above.",
         "",
     ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _network(figures: DemoValues) -> list[str]:
@@ -106,8 +147,8 @@ def _network(figures: DemoValues) -> list[str]:
         "",
         f"{size['weights']:,} weights, {size['zeros']:.0%} of them zero, take {size['stream_bytes']:,} bytes as",
         f"streams instead of {size['float32_bytes']:,}. A real number r is stored as `round(r * 2^N)`; N belongs to a",
-        "whole tensor and was chosen, module by module, for the least error on the calibration images. The last",
-        "column is measured there, against the pruned float network.",
+        "whole tensor, of weights to a channel, and was chosen, module by module, for the least error on the",
+        "calibration images. The last column is measured there, against the float network.",
         "",
         *modules(figures).markdown,
         "Float (as trained) against integers, on the scenes above:",
@@ -185,6 +226,6 @@ def _files() -> list[str]:
         "- [`demo.json`](demo.json): all figures of this page",
         "- [`network/`](network/report.md): the integer network, its streams and their report, as `roundel compress`",
         "  writes them",
-        "- [`program/`](program/program.lst): program, listing and memory map, as `roundel compile` writes them, and",
-        "  the engine's Verilog as simulated",
+        "- [`program/`](program/program.lst): program, listing, memory map and engine, as `roundel compile` writes",
+        "  them, and the engine's Verilog as simulated",
     ]

@@ -95,13 +95,33 @@ def _extent(image: Any) -> tuple[float, float, float, float]:
     return 0, columns, rows, 0
 
 
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return the names of layers without what all paths share in front, and without operators behind.
+
+    Exporters name layers by their modules. Where two of the short names are the same, all stay as they are.
+
+    Examples
+    --------
+    >>> short_names(["/trunk/conv1/Conv", "/trunk/conv2/Conv", "/trunk/Resize", "cls"])
+    ['conv1', 'conv2', 'Resize', 'cls']
+    """
+    paths = [name.strip("/").split("/") for name in names]
+    deep = [path for path in paths if len(path) > 1]
+    shared = 0
+    while deep and len({path[shared] for path in deep}) == 1 and all(len(path) > shared + 1 for path in deep):
+        shared += 1
+    inner = [path[shared:] if len(path) > 1 else path for path in paths]
+    short = ["/".join(path[:-1] if len(path) > 1 and path[-1][:1].isupper() else path) for path in inner]
+    return short if len(set(short)) == len(names) else list(names)
+
+
 def draw_cycles(path: Path, layers: Sequence[Mapping[str, Any]]) -> None:
     """Cycles of each layer by what they were spent on; the note is the share of useful multiplications."""
     with figure(path, 9, 0.3 * len(layers) + 1.2) as drawing:
         axes = drawing.subplots()
         parts = [(part, [row[part] for row in layers]) for part in PARTS]
         notes = [f"{row['utilization']:.0%}" if row["macs"] else "" for row in layers]
-        bars(axes, [row["layer"] for row in layers], parts, notes, "cycles of a frame")
+        bars(axes, short_names([row["layer"] for row in layers]), parts, notes, "cycles of a frame")
         axes.set_title("Where the cycles go, and utilization: useful products by cycles and multipliers")
 
 
@@ -123,6 +143,7 @@ def draw_roofline(path: Path, layers: Sequence[Mapping[str, Any]], multipliers: 
         Bytes of a beat of the bus.
     """
     shown = [row for row in layers if row["macs"] and row["bytes"]]
+    names = short_names([row["layer"] for row in shown])
     x, y = ([row["macs"] / row[key] for row in shown] for key in ("bytes", "cycles"))
     with figure(path, 8, 4.4) as drawing:
         axes = drawing.subplots()
@@ -137,7 +158,7 @@ def draw_roofline(path: Path, layers: Sequence[Mapping[str, Any]], multipliers: 
             free = free if below else max(free * NEXT, x[at])
             place, turned = ((x[at], y[at] - 2), 0) if below else ((free, multipliers * 1.06), 60)
             axes.annotate(
-                shown[at]["layer"], (x[at], y[at]), place, fontsize=8, rotation=turned, rotation_mode="anchor",
+                names[at], (x[at], y[at]), place, fontsize=8, rotation=turned, rotation_mode="anchor",
                 ha="left", va="top" if below else "bottom",
                 arrowprops=None if below else {"arrowstyle": "-", "linewidth": 0.5, "color": COLOURS[5]},
             )  # fmt: skip

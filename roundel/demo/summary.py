@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from roundel.compiler import layer_rows
-from roundel.compression import size
-from roundel.demo.accuracy import detections
+from roundel.demo.accuracy import detections, unit_name
 from roundel.demo.matching import MATCH_IOU, SURE, match
 from roundel.demo.measurement import DemoMeasurement
 from roundel.evaluation import count, energy_rows, total_nj
@@ -38,11 +36,12 @@ COUNTERS = (
 
 def summary(demo: DemoMeasurement) -> dict[str, Any]:
     """Everything in figures, as plain values that JSON can hold."""
-    compiled, frame = demo.plain.compiled, demo.plain.frames[0]
+    report = demo.trained.compressed.report
+    compiled, frame = demo.plain.program.compiled, demo.plain.frames[0]
     cycles, predicted, traffic = layer_cycles(compiled, frame), predicted_cycles(compiled), layer_rows(compiled)
     sizes = {row["layer"]: sum(row[name] for name in TRAFFIC) for row in traffic}
     params = demo.params
-    compared = demo.traced.compiled.tensors
+    compared = demo.traced.program.compiled.tensors
     frames = [_frame(demo, scene) for scene in range(len(demo.golden))]
     return {
         "model": demo.options.model.name,
@@ -53,9 +52,11 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
         "warnings": _warnings(demo),
         "differences": [str(difference) for difference in demo.different],
         "compared": {"tensors": len(compared), "elements": _elements(demo), "boxes": sum(map(len, demo.golden))},
-        "compression": size(demo.compressed) | {"opq": _opq(demo)},
+        "head": _head(demo),
+        "nms": _suppression(demo),
+        "compression": report["size"] | {"opq": report["options"]["opq"]},
         "accuracy": [asdict(row) for row in demo.accuracy],
-        "modules": _modules(demo),
+        "modules": report["layers"],
         "chain": [row.as_dict() for row in demo.chain],
         "program": {"bytes": len(compiled.image), "descriptors": len(compiled.program.descriptors)},
         "traffic": traffic,
@@ -83,44 +84,45 @@ def _config(engine: EngineSource) -> str:
 
 def _warnings(demo: DemoMeasurement) -> list[str]:
     """Return what compression warns of, and in what the scenes do not suit the network's input."""
-    compressed, images = demo.compressed, demo.scenes.images
-    unlike = input_warnings("held-out scenes", images, compressed.network.input, compressed.statistics)
+    compressed, images = demo.trained.compressed, demo.scenes.images
+    unlike = input_warnings("held-out scenes", images, compressed.network.input, compressed.calibration)
     return [*compressed.warnings, *unlike]
 
 
-def _opq(demo: DemoMeasurement) -> dict[str, Any] | None:
-    """Return what OPQ was asked for."""
-    params = demo.compressed.options.opq
-    return None if params is None else {"sparsity": params.sparsity, "bits": params.bits}
+def _head(demo: DemoMeasurement) -> dict[str, Any]:
+    """Return the form of the head, whether its tail told it, and what the recognition says."""
+    notes = demo.trained.compressed.report.get("head", {}).get("notes", [])
+    return {"form": str(demo.trained.detector.form), "recognised": demo.options.head is None, "notes": notes}
+
+
+def _suppression(demo: DemoMeasurement) -> dict[str, Any]:
+    """Return the engine's suppression unit, by its name on the page and its parameters."""
+    nms = demo.trained.detector.nms
+    return {"name": unit_name(nms)} | nms.as_dict()
 
 
 def _elements(demo: DemoMeasurement) -> int:
     """Values that were compared with golden's."""
-    tensors = demo.traced.compiled.tensors.values()
+    tensors = demo.traced.program.compiled.tensors.values()
     return len(demo.golden) * sum(int(np.prod(tensor.shape)) for tensor in tensors)
-
-
-def _modules(demo: DemoMeasurement) -> list[dict[str, Any]]:
-    choices = [asdict(choice) for choice in demo.compressed.quantized.choices]
-    for choice in choices:
-        choice["sqnr_db"] = choice["sqnr_db"] if isfinite(choice["sqnr_db"]) else None
-    return choices
 
 
 def _frame(demo: DemoMeasurement, scene: int) -> dict[str, Any]:
     """One scene: counters, the boxes that the engine kept, and which of them are right."""
     frame, objects = demo.plain.frames[scene], demo.scenes.objects[scene]
-    boxes = detections(demo.detector, demo.plain.records[scene])
-    logits = np.ldexp(boxes.scores - demo.heads[0].score_offset, -logit_fraction(demo))
-    sure = np.flatnonzero(logits >= SURE)
+    trained = demo.trained
+    boxes = detections(trained.detector, demo.plain.records[scene])
+    code = trained.detector.score_code(trained.compressed.network, trained.compressed.results)
+    chances = code.probabilities(boxes.scores.astype(np.int64))
+    sure = np.flatnonzero(chances >= SURE)
     matches = match(objects, Detections(boxes=boxes.boxes[sure], scores=boxes.scores[sure], classes=boxes.labels[sure]))
     verdicts = ["unsure"] * len(boxes)
     for place, taken in zip(sure.tolist(), matches.objects, strict=True):
         verdicts[place] = "false" if taken is None else "true"
     rows = zip(
-        boxes.boxes.tolist(), boxes.scores.astype(int).tolist(), logits.tolist(), boxes.labels, verdicts, strict=True
+        boxes.boxes.tolist(), boxes.scores.astype(int).tolist(), chances.tolist(), boxes.labels, verdicts, strict=True
     )
-    names = demo.detector.classes
+    names = trained.detector.classes
     return {
         "scene": scene,
         **{name: frame.registers[name] for name in COUNTERS},
@@ -131,8 +133,8 @@ def _frame(demo: DemoMeasurement, scene: int) -> dict[str, Any]:
         "false": matches.false,
         "unsure": len(boxes) - len(sure),
         "detections": [
-            {"box": box, "score": score, "logit": logit, "class": names[label], "match": verdict}
-            for box, score, logit, label, verdict in rows
+            {"box": box, "score": score, "probability": chance, "class": names[label], "match": verdict}
+            for box, score, chance, label, verdict in rows
         ],
         "missed_objects": [
             {"box": objects.boxes[place].tolist(), "class": _class(names, int(objects.classes[place]))}
@@ -149,14 +151,7 @@ def _class(names: Sequence[str], number: int) -> str:
 def _matching(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the rule of the matching, and its counts over all scenes."""
     counts = {name: sum(frame[name] for frame in frames) for name in ("objects", "true", "missed", "false", "unsure")}
-    return {"iou": MATCH_IOU, "least_logit": SURE, **counts}
-
-
-def logit_fraction(demo: DemoMeasurement) -> int:
-    """Fraction bits of a score: those of the scale whose logits have the most."""
-    formats = {layer.name: layer.output for layer in demo.compressed.network.layers}
-    names = demo.compressed.results
-    return max(formats[names[scale.cls]].fraction for scale in demo.detector.scales)
+    return {"iou": MATCH_IOU, "least": SURE, **counts}
 
 
 def _energy(demo: DemoMeasurement) -> dict[str, Any] | None:
@@ -164,7 +159,7 @@ def _energy(demo: DemoMeasurement) -> dict[str, Any] | None:
     if demo.costs is None:
         return None
     counts = [
-        count(demo.plain.compiled, frame.registers, len(boxes.boxes))
+        count(demo.plain.program.compiled, frame.registers, len(boxes.boxes))
         for frame, boxes in zip(demo.plain.frames, demo.boxes, strict=False)
     ]
     rows = energy_rows(demo.params, _mean(counts), demo.costs)

@@ -10,27 +10,40 @@ DemoValues = Mapping[str, Any]
 
 
 def accuracy(figures: DemoValues) -> Grid:
-    """Return a row for each network and NMS, in points."""
+    """Return a row for each network and NMS, in points, and the share of the float network's boxes that it has."""
     rows = [
         [
             f"{row['network']} + {row['nms']}",
             "NumPy" if row["network"] == "float" else row["on"],
             str(row["scenes"]),
             *(f"{100 * row[name]:.1f}" for name in ("ap50", "ap75", "ap50_95")),
+            "-" if row["network"] == "float" else f"{row['agreeing']:.1%}",
         ]
         for row in figures["accuracy"]
     ]
-    return Grid("Average precision", ("network", "on", "scenes", "AP50", "AP75", "AP50:95"), rows)
+    return Grid("Average precision", ("network", "on", "scenes", "AP50", "AP75", "AP50:95", "agreeing"), rows)
 
 
 def modules(figures: DemoValues) -> Grid:
     """Return the fractional bits and the SQNR of each module."""
-    keys = ("n_x", "n_w", "n_b", "n_o", "shift")
     rows = [
-        [row["name"], *("-" if row[key] is None else str(row[key]) for key in keys), decibels(row["sqnr_db"])]
+        [
+            row["name"],
+            _span(row["n_x"]),
+            _span(row["n_w"], row["n_w_most"]),
+            *(_span(row[key]) for key in ("n_b", "n_o", "shift")),
+            decibels(row["sqnr_db"]),
+        ]
         for row in figures["modules"]
     ]
     return Grid("Fractional bits", ("module", "N_x", "N_w", "N_b", "N_o", "shift", "SQNR, dB"), rows)
+
+
+def _span(least: int | None, most: int | None = None) -> str:
+    """Fractional bits that differ from channel to channel, from the least to the most."""
+    if least is None:
+        return "-"
+    return str(least) if most in (None, least) else f"{least} to {most}"
 
 
 def chain(figures: DemoValues) -> Grid:

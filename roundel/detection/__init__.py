@@ -1,5 +1,6 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
+from roundel.detection.agreement import AGREES, agreement
 from roundel.detection.decoding import candidates, corners, location_scores, scores, sigmoid, softmax
 from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector
@@ -14,6 +15,7 @@ from roundel.detection.sizing import BoxFigures
 from roundel.detection.suppression import suppress
 
 __all__ = [
+    "AGREES",
     "GREEDY",
     "KINDS",
     "METHODS",
@@ -28,6 +30,7 @@ __all__ = [
     "Scale",
     "Scenes",
     "accuracy",
+    "agreement",
     "candidates",
     "corners",
     "evaluate",

@@ -156,6 +156,10 @@ class Detector:
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.file}: nms: {error}") from None
 
+    def alternative(self, method: str, figures: BoxFigures) -> Suppression:
+        """Return another suppression unit for the same boxes, such as `guarded`, sized by what images have."""
+        return self._suppression({"method": method, "format": self.nms.format.as_dict()}, figures)
+
     def _suppression(self, given: Mapping[str, Any], figures: BoxFigures | None = None) -> Suppression:
         return suppression(
             self.form, given, classes=len(self.classes), suppresses=self.suppresses, boxes=self.most_boxes,

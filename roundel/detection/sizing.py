@@ -114,7 +114,8 @@ def suppression(
 ) -> Suppression:
     """Return the suppression unit of a detector: what is given, and what follows where nothing is.
 
-    A pyramid of which anything is given has the defaults of `NmsParams` for the rest.
+    A pyramid of which more than its size is given, or its method without figures of images, has the defaults of
+    `NmsParams` for the rest.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def suppression(
     values: dict[str, Any] = {"method": method}
     if method in (TopKParams.METHOD, ExactParams.METHOD):
         values |= {} if "capacity" in given else _sizes(form, method, boxes, figures)
-    elif stated is None:
+    elif stated is None or (figures is not None and given.keys() <= {"method", "format", "capacity"}):
         values |= _sizes(form, method, boxes, figures) | {"class_key": classes > 1}
         values |= _pyramid(figures, known["width"], known["height"])
     return suppression_of(values | implied(form, method) | dict(given) | {"format": BoxFormat(**known)})

@@ -10,10 +10,12 @@ from typing import Any
 
 from roundel.compiler import Compiled, Task
 from roundel.evaluation.energy_costs import Costs
-from roundel.golden.engine import EngineParams, Opcode
+from roundel.golden.engine import SCORES, EngineParams, Opcode
+from roundel.golden.head import Score
 from roundel.synth.measure import DRAM_PJ_PER_BIT, SRAM_PJ_PER_BIT
 
 MEMORY_NODE = "45 nm"  # Horowitz, ISSCC 2014
+CANDIDATE_WORDS = 2  # that an engine with `heads` reads of a box beside the scan, about: its numbers, and logits again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ class Counts:
 def count(compiled: Compiled, registers: Mapping[str, int], boxes: int) -> Counts:
     """Count one run: by its program, by its registers for the bus, and with so many boxes before the NMS."""
     whole = sum((_task(compiled.params, task) for task in compiled.tasks), Counts())
-    return whole + Counts(boxes=boxes, outer_beats=registers["read_beats"] + registers["write_beats"])
+    read = CANDIDATE_WORDS * boxes if compiled.params.heads else 0
+    return whole + Counts(boxes=boxes, heads=read, outer_beats=registers["read_beats"] + registers["write_beats"])
 
 
 def _task(params: EngineParams, task: Task) -> Counts:
@@ -67,12 +70,21 @@ def _task(params: EngineParams, task: Task) -> Counts:
         case Opcode.COMPUTE:
             return _compute(params, task)
         case Opcode.BOXES:
-            places = task.values["width"] * task.values["height"]
-            return Counts(heads=places * (-(-task.values["classes"] // params.lanes) + 1))
+            return Counts(heads=_head_words(params, task))
         case Opcode.LOAD | Opcode.STORE:
             words = get("planes", 1) * get("runs", 1) * -(-task.values["run_bytes"] // params.lanes)
             return Counts(**{"loads" if task.opcode is Opcode.LOAD else "stores": words})
     return Counts()
+
+
+def _head_words(params: EngineParams, task: Task) -> int:
+    """Words of a scale that the scan for candidates reads: logits, of products objectness, of the plain head boxes."""
+    v = task.values
+    places, priors = v["width"] * v["height"], v.get("priors", 0) + 1
+    if not params.heads:
+        return places * (-(-v["classes"] // params.lanes) + 1)
+    logits = {Score.LOGIT: v["classes"], Score.PRODUCT: 1, Score.SOFTMAX: v["classes"] + 1}
+    return places * -(-priors * logits[SCORES[v.get("score_form", 0)]] // params.lanes)
 
 
 def _compute(params: EngineParams, task: Task) -> Counts:

@@ -30,9 +30,9 @@ class Accumulators:
     source
         Where they come from, for reports.
     layers
-        One int64 array per layer.
+        One int64 array per layer; of a layer whose channels have different shifts, one for each shift.
     shifts
-        The right shift that brings each layer to a signed result of 8 bits.
+        The right shift that brings each of them to a signed result of 8 bits.
     """
 
     source: str
@@ -54,9 +54,14 @@ def from_network(network: Network, images: Ints, source: str) -> Accumulators:
 
     A layer with an unsigned output (ReLU) has a result of one bit more than a signed one; its shift is raised by one.
     """
-    weighted = [step for step in steps(network, images) if isinstance(step.layer, Weighted)]
-    columns = [np.ascontiguousarray(step.accumulators.T).ravel() for step in weighted if step.accumulators is not None]
-    shifts = [step.layer.shift + (0 if step.layer.output.signed else 1) for step in weighted]  # type: ignore[attr-defined]
+    columns, shifts = list[Ints](), list[int]()
+    for step in steps(network, images):
+        if not isinstance(step.layer, Weighted) or step.accumulators is None:
+            continue
+        own = np.broadcast_to(step.layer.shifts, step.accumulators.shape[1:])
+        for shift in np.unique(own).tolist():
+            columns.append(np.ascontiguousarray(step.accumulators[:, own == shift].T).ravel())
+            shifts.append(shift + (0 if step.layer.output.signed else 1))
     return Accumulators(source=source, layers=tuple(columns), shifts=tuple(shifts))
 
 

@@ -126,7 +126,7 @@ def test_words_and_lines_of_the_picture(monkeypatch, tmp_path):
     frame = {
         "scene": 5, "objects": 2, "true": 1, "missed": 1, "false": 1, "unsure": 1,
         "detections": [
-            {"box": [x, 1, x + 8, 9], "score": x, "logit": 1.0, "class": "7", "match": kind} for kind, x in boxes
+            {"box": [x, 1, x + 8, 9], "score": x, "probability": 0.5, "class": "7", "match": kind} for kind, x in boxes
         ],
         "missed_objects": [{"box": [20, 1, 30, 9], "class": "4"}],
     }  # fmt: skip

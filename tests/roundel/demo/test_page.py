@@ -5,7 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 from roundel.demo import page, tables
-from roundel.demo.page import matches_in_words, terminal_tables, verdict, write_page
+from roundel.demo.page import (
+    agreement_in_words,
+    matches_in_words,
+    suppression_in_words,
+    terminal_tables,
+    verdict,
+    write_page,
+)
 from roundel.demo.summary import _config, _matching, _mean
 from roundel.evaluation import REQUANT_FIGURES, Comparison
 from roundel.golden.engine import CONFIGS, EngineParams
@@ -32,15 +39,24 @@ FIGURES = {
     "differences": [],
     "warnings": ["scenes are dark"],
     "compared": {"tensors": 7, "elements": 123_456, "boxes": 9},
+    "head": {"form": "score softmax", "recognised": True, "notes": ["corners up to 1e-06 pixels"]},
+    "nms": {"name": "PSRR", "method": "exact", "threshold": 0.45, "capacity": 8},
     "compression": {"weights": 1234, "zeros": 0.805, "stream_bytes": 567, "float32_bytes": 4936},
     "accuracy": [
         {"network": "float", "nms": "GreedyNMS", "on": "golden", "scenes": 5, "ap50": 0.9876, "ap75": 0.5,
-         "ap50_95": 0.61},
-        {"network": "integer", "nms": "PSRR", "on": "RTL", "scenes": 2, "ap50": 0.9, "ap75": 0.4, "ap50_95": 0.3004},
+         "ap50_95": 0.61, "agreeing": 1.0},
+        {"network": "integer", "nms": "PSRR", "on": "golden", "scenes": 5, "ap50": 0.91, "ap75": 0.41, "ap50_95": 0.31,
+         "agreeing": 0.98765},
+        {"network": "integer", "nms": "other", "on": "RTL", "scenes": 2, "ap50": 0.1, "ap75": 0.2, "ap50_95": 0.3,
+         "agreeing": 0.1},
+        {"network": "integer", "nms": "PSRR", "on": "RTL", "scenes": 2, "ap50": 0.9, "ap75": 0.4, "ap50_95": 0.3004,
+         "agreeing": 0.5},
     ],
     "modules": [
-        {"name": "conv", "n_x": 1, "n_w": 2, "n_b": 3, "n_o": 4, "shift": 5, "sqnr_db": 31.44},
-        {"name": "pool", "n_x": 6, "n_w": None, "n_b": None, "n_o": 7, "shift": None, "sqnr_db": None},
+        {"name": "conv", "n_x": 1, "n_w": 2, "n_w_most": 2, "n_b": 3, "n_o": 4, "shift": 5, "sqnr_db": 31.44},
+        {"name": "wide", "n_x": 1, "n_w": 2, "n_w_most": 9, "n_b": 3, "n_o": 4, "shift": 5, "sqnr_db": 31.44},
+        {"name": "pool", "n_x": 6, "n_w": None, "n_w_most": None, "n_b": None, "n_o": 7, "shift": None,
+         "sqnr_db": None},
     ],
     "chain": [
         {"tensor": "a", "sqnr_db": 25.06, "clamped": 0.01234, "element": [1, 2, 3], "real": 0.12345, "integer": -1.5}
@@ -71,11 +87,14 @@ FIGURES = {
 
 def test_every_table():
     assert tables.accuracy(FIGURES).rows == [
-        ["float + GreedyNMS", "NumPy", "5", "98.8", "50.0", "61.0"],
-        ["integer + PSRR", "RTL", "2", "90.0", "40.0", "30.0"],
+        ["float + GreedyNMS", "NumPy", "5", "98.8", "50.0", "61.0", "-"],
+        ["integer + PSRR", "golden", "5", "91.0", "41.0", "31.0", "98.8%"],
+        ["integer + other", "RTL", "2", "10.0", "20.0", "30.0", "10.0%"],
+        ["integer + PSRR", "RTL", "2", "90.0", "40.0", "30.0", "50.0%"],
     ]
     assert tables.modules(FIGURES).rows == [
         ["conv", "1", "2", "3", "4", "5", "31.4"],
+        ["wide", "1", "2 to 9", "3", "4", "5", "31.4"],
         ["pool", "6", "-", "-", "7", "-", "exact"],
     ]
     assert tables.chain(FIGURES).rows == [["a", "25.1", "1.23%", "1, 2, 3", "0.123", "-1.500"]]
@@ -126,6 +145,17 @@ def test_sentences():
     assert verdict(FIGURES) == "RTL equal to golden in 2 scenes: 123,456 values of 7 layers, 9 boxes"
     differs = FIGURES | {"equal": False, "differences": ["conv: 1, 2", "pool"]}
     assert verdict(differs) == "RTL DIFFERS from golden, first in conv: 1, 2"
+    assert agreement_in_words(FIGURES) == (
+        "of the float network's boxes of a probability of 0.25 or more, the integers have 98.8% in 5 scenes, the RTL "
+        "50.0% in 2: the same class, an IoU of at least 0.9"
+    )
+    exact, best, psrr = (
+        suppression_in_words({"method": method, "threshold": 0.456, "capacity": 8})
+        for method in ("exact", "none", "guarded")
+    )
+    assert exact.startswith("GreedyNMS at an IoU of 0.456 (`exact`), which `compress` derives")
+    assert best == "no suppression, as the detector needs none: the 8 best boxes stay"
+    assert psrr.startswith("PSRR-MaxpoolNMS (`guarded`)")
     assert matches_in_words(FIGURES).startswith("RTL's boxes in 2 scenes, 6 objects: 4 true, 2 missed, 8 unsure (")
 
 
@@ -151,7 +181,11 @@ def test_the_page(tmp_path, drawn):
     }
     for sentence in (
         "# From `m.onnx` to boxes out of verified RTL",
-        "the engine (`tiny`: 4 x 8 multipliers,\n64 KiB on chip, AXI4 of 64 bits), and run on its RTL\n(Verilator 5)",
+        "Its tail was recognised by running it: `score softmax`.",
+        "the engine (`tiny`: 4 x 8 multipliers,\n64 KiB on chip, AXI4 of 64 bits), whose parameters",
+        "and run on its RTL\n(Verilator 5) from the image to the boxes",
+        "- Corners up to 1e-06 pixels.\n- The engine's suppression is GreedyNMS at an IoU of 0.45",
+        "Of the float network's boxes of a probability of 0.25",
         "An image takes 3,001 cycles, 43.2% of all",
         "- Warning: scenes are dark.",
         "1,234 weights, 80% of them zero, take 567 bytes as\nstreams instead of 4,936.",
@@ -171,6 +205,8 @@ def test_the_page(tmp_path, drawn):
     assert "energy.png" not in drawn
     assert "## Energy of a frame" not in text
     assert "\n- conv\n\n![Held-out" in text
+    write_page(demo, FIGURES | {"head": FIGURES["head"] | {"recognised": False, "notes": []}}, tmp_path)
+    assert "A file says what its outputs are: `score softmax`." in (tmp_path / "demo.md").read_text()
 
 
 def test_ratios_of_requantizers():
@@ -207,7 +243,7 @@ def test_names_of_engines(engine, name):
 def test_sums_and_means_of_scenes():
     sums = _matching(FIGURES["frames"])
     assert {name: sums[name] for name in COUNTS} == FIGURES["matching"]
-    assert (sums["iou"], sums["least_logit"]) == (0.5, -0.5)
+    assert (sums["iou"], sums["least"]) == (0.5, 0.25)
     counts = [
         SimpleNamespace(beats=1, words=10),
         SimpleNamespace(beats=4, words=11),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roundel.demo import pictures
-from roundel.demo.pictures import draw_cycles, draw_energy, draw_roofline, draw_scenes
+from roundel.demo.pictures import draw_cycles, draw_energy, draw_roofline, draw_scenes, short_names
 from roundel.detection.detections import Objects
 from roundel.ui import COLOURS, bars, figure
 from tests.support.figures import keep_figures
@@ -64,6 +64,17 @@ def test_cycles_by_what_they_were_spent_on(figures):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["conv", "pool"]
     assert axes.get_xlabel() == "cycles of a frame"
     assert axes.get_title().startswith("Where the cycles go")
+
+
+def test_short_names_of_layers_tell_them_apart():
+    paths = ["/net/a/conv1/Conv", "/net/a/conv2/Conv", "/net/Resize", "/net/b/up/conv", "cls", "boxes"]
+    assert short_names(paths) == ["a/conv1", "a/conv2", "Resize", "b/up/conv", "cls", "boxes"]
+    assert short_names(["/net/conv1/Conv"]) == ["Conv"]
+    assert short_names(["conv1", "conv2"]) == ["conv1", "conv2"]
+    both = ["/net/a/Conv", "/net/a/Add"]
+    assert short_names(both) == ["Conv", "Add"]
+    same = ["/net/a/Conv", "/net/a/Add", "/net/b/Conv"]
+    assert short_names(same) == same
 
 
 def test_points_under_the_roof(figures):
