@@ -13,6 +13,8 @@ from typing import Any
 
 from figures import write
 
+from roundel.detection import AGREES
+
 FIGURES = {
     "engine.utilization": "{:.3f}",
     "engine.weight_stalls": "{:.2%} of cycles wait for weights",
@@ -25,17 +27,27 @@ def detector(demo: Mapping[str, Any]) -> str:
     accuracy = {(row["network"], row["nms"], row["on"], row["scenes"]): row["ap50"] for row in demo["accuracy"]}
     most = max(row["scenes"] for row in demo["accuracy"])
     total, compared = demo["total"], demo["compared"]
-    lines = ["| example detector on the engine (`small`), `make demo` | |", "| --- | ---: |"]
+    lines = [f"| `{demo['model']}` as it was exported, on the engine (`small`), `make demo` | |", "| --- | ---: |"]
     for (network, nms, on, scenes), value in accuracy.items():
         if scenes == most or on == "RTL":
             where = "NumPy" if network == "float" else on
             lines.append(f"| AP50, {network} + {nms}, {where}, {scenes} scenes | {100 * value:.1f} |")
+    lines += [
+        f"| boxes of the float network that {on} has too, IoU >= {AGREES}, {scenes} scenes | {100 * value:.1f}% |"
+        for on, scenes, value in agreeing(demo)
+    ]
     lines += [
         f"| values of {compared['tensors']} layers compared with golden, {demo['scenes']} scenes | "
         f"{compared['elements']:,}, {'all equal' if demo['equal'] else 'NOT EQUAL'} |",
         f"| cycles of an image, useful share of all multipliers | {total['cycles']:,}, {total['utilization']:.1%} |",
     ]
     return "\n".join(lines)
+
+
+def agreeing(demo: Mapping[str, Any]) -> list[tuple[str, int, float]]:
+    """Where, in how many scenes, and what share: of all scenes on golden, and on RTL."""
+    own = [row for row in demo["accuracy"] if row["network"] == "integer" and row["nms"] == demo["nms"]["name"]]
+    return [(row["on"], row["scenes"], row["agreeing"]) for row in (own[0], own[-1])]
 
 
 def engine(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,5 @@
 """Detectors, files of boxes, average precision, non-maximum suppression."""
 
-from roundel.detection.agreement import AGREES, agreement
 from roundel.detection.decoding import candidates, corners, location_scores, scores, sigmoid, softmax
 from roundel.detection.detections import Objects, Scenes, read_scenes
 from roundel.detection.detector import Detector
@@ -9,6 +8,7 @@ from roundel.detection.forms import HeadForm
 from roundel.detection.nms_options import parse_image
 from roundel.detection.nms_result import PICTURES, NmsResult
 from roundel.detection.precision import GREEDY, METHODS, Method, accuracy, evaluate
+from roundel.detection.same_boxes import AGREES, agreement
 from roundel.detection.scale import Scale
 from roundel.detection.scenes import KINDS, SIZE, scene
 from roundel.detection.sizing import BoxFigures

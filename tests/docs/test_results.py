@@ -13,9 +13,13 @@ from tests.support.places import DOCS, MAKE, ROOT
 RESULTS = ("engine", "fpga", "size", "ratios", "nms")
 DEMO = {
     "accuracy": [
-        {"network": "float", "nms": "GreedyNMS", "on": "golden", "scenes": 200, "ap50": 0.9012},
-        {"network": "integer", "nms": "PSRR", "on": "RTL", "scenes": 8, "ap50": 0.875},
+        {"network": "float", "nms": "GreedyNMS", "on": "golden", "scenes": 200, "ap50": 0.9012, "agreeing": 1},
+        {"network": "integer", "nms": "PSRR", "on": "golden", "scenes": 200, "ap50": 0.89, "agreeing": 0.985},
+        {"network": "integer", "nms": "other", "on": "golden", "scenes": 200, "ap50": 0.1, "agreeing": 0.2},
+        {"network": "integer", "nms": "PSRR", "on": "RTL", "scenes": 8, "ap50": 0.875, "agreeing": 0.75},
     ],
+    "model": "m.onnx",
+    "nms": {"name": "PSRR"},
     "total": {"cycles": 12345, "utilization": 0.5},
     "compared": {"tensors": 20, "elements": 1000},
     "scenes": 8,
@@ -58,6 +62,9 @@ def test_the_engines_figures_go_to_their_tables(pages, tmp_path):
     readme, results = (pages / "README.md").read_text(), (pages / "docs" / "results.md").read_text()
     assert "| AP50, integer + PSRR, RTL, 8 scenes | 87.5 |" in tables(readme)["detector"]
     assert "1,000, all equal |" in tables(readme)["detector"]
+    assert "| `m.onnx` as it was exported" in tables(readme)["detector"]
+    for where, share in (("golden has too, IoU >= 0.9, 200", "98.5%"), ("RTL has too, IoU >= 0.9, 8", "75.0%")):
+        assert f"| boxes of the float network that {where} scenes | {share} |" in tables(readme)["detector"]
     assert "| 3x3, `tiny` | RTL | 0.750 | 1.00% of cycles wait for weights |" in tables(results)["engine"]
     assert "in blocks of the array's shape: 2.50 at 80% |" in tables(results)["engine"]
     assert "| with box unit and NMS | 1,000 | 10 | 2 | 3 | 50.2 |" in tables(results)["fpga"]
