@@ -11,7 +11,7 @@ from roundel.golden.activation import WORDS, ActivationTable
 from roundel.golden.codec import CodecError
 from roundel.golden.engine.fields import field_limits
 from roundel.golden.engine.params import RESULT_WIDTH, EngineParams
-from roundel.golden.engine.program import STEP_BYTES, Descriptor, WeightStep, column_bytes, lower_bits, unpack_columns
+from roundel.golden.engine.program import Descriptor, WeightStep, column_bytes, lower_bits, step_bytes, unpack_columns
 from roundel.golden.engine.tables import TABLE_BYTES, table_bytes, unpack_table
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
@@ -122,6 +122,8 @@ def held_blocks(
         The weight stream is damaged, or brings fewer or more weight blocks than steps take.
     """
     size, at, used = params.columns * params.lanes, table_bytes(params, descriptor), 0
+    selected = params.lanes if params.select and descriptor.wide_steps else 0
+    each = step_bytes(selected)
     for _ in range(count(descriptor, "blocks")):
         end = at + params.columns * column_bytes(params)
         if end > len(parameters):
@@ -129,9 +131,9 @@ def held_blocks(
         columns, at = unpack_columns(params, parameters[at:end]), end
         steps: list[tuple[WeightStep, Ints]] = []
         while not steps or not steps[-1][0].last:
-            if at + STEP_BYTES > len(parameters):
+            if at + each > len(parameters):
                 raise EOFError
-            step, at = WeightStep.unpack(parameters[at : at + STEP_BYTES]), at + STEP_BYTES
+            step, at = WeightStep.unpack(parameters[at : at + each], selected), at + each
             used += not (step.keep and used)  # the tile's first step has nothing to keep
             if used * size > len(held):
                 raise CodecError(bits, f"{len(held)} weights", f"at least {used * size}")
@@ -167,8 +169,50 @@ def factors(params: EngineParams, descriptor: Descriptor, memory: Bytes) -> Ints
     return held.ravel()
 
 
-def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int) -> Ints:
-    """Read what a step's beats bring, (rows * beats, lanes) signed bytes.
+def gathered(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, params: EngineParams) -> list[Ints]:
+    """Read what a step's beats bring: each of their words, (rows * beats, lanes) signed bytes; one word if selected.
+
+    Parameters
+    ----------
+    descriptor
+        A COMPUTE.
+    tile, step
+        Which of its tiles and of its weight blocks.
+    memory
+        The activation memory, (bytes,).
+    params
+        The engine.
+
+    Raises
+    ------
+    ValueError
+        More words than the layer or the engine has, or two in one bank, where hardware would read others.
+    """
+    if params.beat_words == 1:
+        return [gather(descriptor, tile, step, memory, params.lanes)]
+    banks = {word * descriptor.word_step % params.banks for word in range(step.words)}
+    if not step.words <= 1 << descriptor.split <= params.beat_words or len(banks) < step.words:
+        what = f"beats of {step.words} words, {descriptor.word_step} apart, with split {descriptor.split}"
+        raise ValueError(f"layer {descriptor.layer}: {what}")
+    words = [gather(descriptor, tile, step, memory, params.lanes, word) for word in range(step.words)]
+    return [selected(descriptor, step.selector, words)] if step.selector else words
+
+
+def selected(descriptor: Descriptor, selector: tuple[int, ...], words: list[Ints]) -> Ints:
+    """Return what lanes take, each one byte of eight: of the words of a beat, from the lanes that it lies among.
+
+    A byte of a word that is not read counts as 0.
+    """
+    side, count = 8 >> descriptor.split, len(selector)
+    near = np.concatenate(words, axis=1)
+    near = np.pad(near, ((0, 0), (0, 8 * count - near.shape[1])))
+    lanes = np.arange(count)
+    choice = np.array(selector)
+    return near[:, choice // side * count + lanes // side * side + choice % side]
+
+
+def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, lanes: int, word: int = 0) -> Ints:
+    """Read a word of what a step's beats bring, (rows * beats, lanes) signed bytes.
 
     Parameters
     ----------
@@ -179,16 +223,19 @@ def gather(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes, 
     memory
         The activation memory, (bytes,).
     lanes
-        Bytes of a beat.
+        Bytes of a word.
+    word
+        Which of the words of each beat.
     """
     beats = descriptor.lead + (tile.w - 1) * count(descriptor, "every") + 1
     y, beat = np.divmod(np.arange(tile.h * beats), beats)
     if descriptor.upsample:
         y, beat = y >> 1, beat >> 1
     lane = np.arange(lanes)
-    row = lower_bits(tile.row + step.dy + y * descriptor.y_rows, BORDER_BITS, True)
+    row = lower_bits(tile.row + step.dy + word * descriptor.word_rows + y * descriptor.y_rows, BORDER_BITS, True)
     byte = lower_bits(tile.byte + step.dx + beat * descriptor.x_step, BORDER_BITS, True)[:, None] + lane
     address = (tile.origin + step.offset + y * descriptor.y_step + beat * descriptor.x_step)[:, None] + lane
+    address = address + word * descriptor.word_step * lanes
     inside = ((row >= 0) & (row < descriptor.rows))[:, None] & (byte >= 0) & (byte < descriptor.row_bytes)
     raw = np.where(inside, memory[address % len(memory)], np.uint8(descriptor.pad))
     return signed(raw ^ np.uint8(FLIP if descriptor.flip_source else 0))
@@ -285,7 +332,7 @@ def clamp(value: Ints, descriptor: Descriptor) -> Ints:
     return np.asarray(np.where(value > high, high, np.maximum(value, low)))
 
 
-def products(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams) -> Ints:
+def products(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params: EngineParams, word: int = 0) -> Ints:
     """Return the sums of a step's products, (positions, columns): of the beats that compute.
 
     In a depthwise step weight t meets the data of t beats before; what a row's first beats find of the row before meets
@@ -303,14 +350,17 @@ def products(descriptor: Descriptor, tile: Tile, data: Ints, held: Ints, params:
         The step's weights, (columns, lanes).
     params
         The engine.
+    word
+        Which of the beats' words the data are; only in a depthwise layer there are several.
     """
     rows = data.reshape(tile.h, -1, params.lanes)
     first = np.arange(tile.w) * count(descriptor, "every") + descriptor.lead
     if not descriptor.depthwise:
         return np.asarray(rows[:, first].reshape(tile.positions, -1) @ held.T)
     dot = np.zeros((tile.h, tile.w, params.columns), np.int64)
-    for tap in range(min(params.taps, descriptor.lead + 1)):
-        dot += rows[:, first - tap] * held[:, tap]
+    chain = params.taps >> descriptor.split if params.beat_words > 1 else params.taps
+    for tap in range(min(chain, descriptor.lead + 1)):
+        dot += rows[:, first - tap] * held[:, tap + word * chain]
     return np.asarray(dot.reshape(tile.positions, -1))
 
 

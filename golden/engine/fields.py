@@ -107,7 +107,7 @@ _COMPUTE = (
     Item("flip_source", 1, "bytes of the map are unsigned"),
     Item("flip_residual", 1, "bytes of the residual are unsigned"),
     Item("flip_target", 1, "bytes of the output are unsigned"),
-    Item("spare", 1),
+    Item("wide_steps", 1, "steps have selectors; ignored by an engine without `select`"),
     Item("residual_plane", 32, "words from block to block"),
     Item("residual_row", 32, "words from output row to output row"),
     Item("residual_tile", 32, "words from one row of tiles to the next"),
@@ -131,6 +131,10 @@ _COMPUTE = (
     Item("sums_plane", 24, "words from lower to upper digits; from block to block twice as many"),
     Item("spare_2", 8),
     Item("sums_tile", 24, "words from tile to tile in a row"),
+    Item("split", 2, "base-2 logarithm of a beat's words, at most; ignored, as what follows, where `beat_words` is 1"),
+    Item("spare_3", 6),
+    Item("word_step", 24, "words from word to word of a beat"),
+    Item("word_rows", 8, "rows of the map from word to word of a beat"),
 )
 
 _BOXES = (
@@ -193,13 +197,14 @@ FIELDS: dict[Opcode, tuple[Item, ...]] = {
 """The fields of every operation from bit 0 up."""
 
 
-_UNITS = (1, 2, 7)
-"""Fields of COMPUTE that only engines with an activation unit, `gates` and `sums` know: the last ones."""
+_UNITS = (1, 2, 7, 4)
+"""Fields of COMPUTE that only engines with an activation unit, `gates`, `sums` and beats of words know: the last."""
 
 
 def known_fields(
-    opcode: Opcode, *, activation: bool, gates: bool = False, sums: bool = False, heads: bool = False
-) -> tuple[Item, ...]:
+    opcode: Opcode, *, activation: bool, gates: bool = False, sums: bool = False, words: bool = False,
+    heads: bool = False,
+) -> tuple[Item, ...]:  # fmt: skip
     """Return the fields that an engine has room for, from bit 0 up.
 
     Of COMPUTE those of the engine's units, and all before them; of BOXES, without `heads`, all but `HEAD_FIELDS`, the
@@ -207,7 +212,7 @@ def known_fields(
     """
     fields = FIELDS[opcode]
     if opcode is Opcode.COMPUTE:
-        used = max((number for number, unit in enumerate((activation, gates, sums), 1) if unit), default=0)
+        used = max((number for number, unit in enumerate((activation, gates, sums, words), 1) if unit), default=0)
         return fields[: len(fields) - sum(_UNITS[used:])]
     left_out = set(HEAD_FIELDS) if opcode is Opcode.BOXES and not heads else set()
     return tuple(item for item in fields if item.name not in left_out)

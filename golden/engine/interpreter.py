@@ -20,7 +20,7 @@ from roundel.golden.engine.compute import (
     activation_table,
     count,
     factors,
-    gather,
+    gathered,
     held_blocks,
     products,
     requantize,
@@ -174,8 +174,11 @@ class Engine:
         """Return the sums of one output block of one tile after all its steps, (positions, columns)."""
         acc = np.broadcast_to(columns["bias"], (tile.positions, self.params.columns))
         for step, held in steps:
-            data = gather(descriptor, tile, step, self.memory, self.params.lanes)
-            dot = products(descriptor, tile, data, held, self.params) << 2 * step.scale * self.params.scales
+            words = gathered(descriptor, tile, step, self.memory, self.params)
+            dot = products(descriptor, tile, words[0], held, self.params)
+            for number, data in enumerate(words[1 : None if descriptor.depthwise else 1], 1):
+                dot = dot + products(descriptor, tile, data, held, self.params, number)
+            dot = dot << 2 * step.scale * self.params.scales
             acc = np.maximum(acc, dot) if descriptor.maximum else acc + dot
         return acc
 

@@ -39,7 +39,7 @@ class EngineParams(Params):
     bias_width
         Bits of the aligned bias, 2 to 32.
     taps
-        Taps of a row that a depthwise layer multiplies in one beat, 1 to `lanes` and at most 8.
+        Taps that a depthwise layer multiplies in one beat, 1 to `lanes` and at most 16.
     structure
         How a column forms its sum of products, see `roundel.golden.mac.params.Structure`.
     scheme, rounding
@@ -76,6 +76,12 @@ class EngineParams(Params):
         `corners`, see docs/heads.md. All but `priors` bring it along.
     places
         Whether `index` of a record says where the box was found, as `PLACE` has it, instead of its number.
+    beat_words
+        Most words of the activation memory that a beat reads, each from another bank: 1, 2, 4 or 8, at most `banks`.
+        Depthwise layers then take several rows of their kernel in a beat.
+    select
+        Whether lanes select among the words of a beat, for layers whose weights keep a pattern of channels. Only with
+        `beat_words` of 2 or more.
     nms
         The suppression unit: `NmsParams`, `ExactParams`, or `TopKParams` for heads whose boxes do not suppress each
         other; or keyword arguments, of which `method` tells the kind. None: an engine without boxes.
@@ -111,6 +117,8 @@ class EngineParams(Params):
     sums: bool = False
     heads: tuple[str, ...] = ()
     places: bool = False
+    beat_words: int = 1
+    select: bool = False
     nms: Suppression | None = None
 
     def __post_init__(self) -> None:
@@ -129,15 +137,16 @@ class EngineParams(Params):
         _ = self.mac, self.decoder  # they check what is theirs
 
     def _check_numbers(self) -> None:
-        for name in ("scales", "gates", "sums", "places"):
+        for name in ("scales", "gates", "sums", "places", "select"):
             check_bool(name, getattr(self, name))
         ranges = {
             "lanes": (4, 32),
             "columns": (4, 32),
             "depth": (2, 1 << 16),
-            "taps": (1, min(8, self.lanes if isinstance(self.lanes, int) else 8)),
+            "taps": (1, min(16, self.lanes if isinstance(self.lanes, int) else 16)),
             "memory": (1 << 10, 1 << 24),
             "banks": (2, 8),
+            "beat_words": (1, self.banks if isinstance(self.banks, int) else 8),
             "bus": (64, 128),
             "burst": (1, 256),
             "outstanding": (2, 16),
@@ -145,11 +154,13 @@ class EngineParams(Params):
         }
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high)
-        for name in ("lanes", "memory", "banks", "bus", "burst", "fifo"):
+        for name in ("lanes", "memory", "banks", "beat_words", "bus", "burst", "fifo"):
             if getattr(self, name).bit_count() != 1:
                 raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
         if self.columns != self.lanes:
             raise ValueError(f"columns must equal lanes ({self.lanes}), so that an output word is an input word")
+        if self.select and self.beat_words == 1:
+            raise ValueError("select must be false where a beat has one word (beat_words=1)")
         if self.fifo < self.burst:
             raise ValueError(f"fifo must hold a burst of {self.burst} beats, not {self.fifo}")
 
@@ -264,8 +275,8 @@ class EngineParams(Params):
         Returns
         -------
         dict
-            Plain values by name; `nms` is None without one; `activation`, `gates`, `sums` and `places` are left out
-            unless true, and so are empty `heads`.
+            Plain values by name; `nms` is None without one; `activation`, `gates`, `sums`, `places` and `select` are
+            left out unless true, and so are empty `heads` and a `beat_words` of 1.
         """
         names = ("lanes", "columns", "depth", "bias_width", "taps", "memory", "bus", "weight_width", "slices", "scales")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
@@ -277,6 +288,10 @@ class EngineParams(Params):
             values["gates"] = True
         if self.sums:
             values["sums"] = True
+        if self.beat_words > 1:
+            values["beat_words"] = self.beat_words
+        if self.select:
+            values["select"] = True
         if self.heads:
             values["heads"] = list(self.heads)
         if self.places:
@@ -317,13 +332,13 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
     return dict(zip(names, (lanes, lanes, *values), strict=True))
 
 
-_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), False, _BOXES)
-_GATED: tuple[Any, ...] = (*_SHARED[:-5], True, True, (), False, _BOXES)
+_SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), False, 1, False, _BOXES)
+_GATED: tuple[Any, ...] = (*_SHARED[:-7], True, True, (), False, 1, False, _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
     #       memory, banks, bus, burst, outstanding, fifo, packing, weight_width, slices, scales,
-    #       act_lanes, act_fifo, gates, sums, heads, places, nms
+    #       act_lanes, act_fifo, gates, sums, heads, places, beat_words, select, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
     "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_GATED),

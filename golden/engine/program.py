@@ -6,6 +6,7 @@ operation, packed one behind the other from bit 0 up; hardware makes its layouts
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,13 @@ VERSION = 2
 HEADER_BYTES = 64
 DESCRIPTOR_BYTES = 128
 STEP = np.dtype([("offset", "<i4"), ("dy", "i1"), ("flags", "u1"), ("dx", "<i2")])
-"""A `WeightStep` in the parameter stream; `flags` is made of `LAST`, `KEEP` and a scale times `SCALE`."""
+"""A `WeightStep` in the parameter stream; `flags` is made of `LAST`, `KEEP`, a scale times `SCALE`, and the words less
+one times `WORDS`."""
 STEP_BYTES = STEP.itemsize
-LAST, KEEP, SCALE = 1, 2, 4
+LAST, KEEP, SCALE, WORDS = 1, 2, 4, 16
 MOST_SCALE = 3
 """Greatest `WeightStep.scale`."""
+SELECTOR_BITS = 3  # of a lane: which of eight bytes it takes
 
 
 class ProgramError(InputError):
@@ -173,6 +176,10 @@ class WeightStep:
         weights of its own in any case.
     scale
         Sums of products count 4**scale times, 0 to 3.
+    words
+        Words of the memory that a beat reads, 1 to 8; an engine whose beats have one word ignores it.
+    selector
+        Which byte of eight each lane takes, in a COMPUTE with `wide_steps`; else empty.
     """
 
     offset: int
@@ -181,18 +188,35 @@ class WeightStep:
     last: bool
     keep: bool = False
     scale: int = 0
+    words: int = 1
+    selector: tuple[int, ...] = ()
 
     def pack(self) -> bytes:
-        """`STEP_BYTES` bytes."""
-        flags = LAST * self.last | KEEP * self.keep | SCALE * self.scale
-        return struct.pack("<ibBh", self.offset, self.dy, flags, self.dx)
+        """`STEP_BYTES` bytes, and the selector behind them if there is one."""
+        flags = LAST * self.last | KEEP * self.keep | SCALE * self.scale | WORDS * (self.words - 1)
+        return struct.pack("<ibBh", self.offset, self.dy, flags, self.dx) + pack_selector(self.selector)
 
     @classmethod
-    def unpack(cls, data: bytes) -> "WeightStep":
-        """Unpack what `pack` packed."""
-        offset, dy, flags, dx = struct.unpack("<ibBh", data)
-        scale = flags // SCALE & MOST_SCALE
-        return cls(offset=offset, dy=dy, dx=dx, last=bool(flags & LAST), keep=bool(flags & KEEP), scale=scale)
+    def unpack(cls, data: bytes, lanes: int = 0) -> "WeightStep":
+        """Unpack what `pack` packed, with a selector of so many lanes."""
+        offset, dy, flags, dx = struct.unpack("<ibBh", data[:STEP_BYTES])
+        bits = int.from_bytes(data[STEP_BYTES:], "little")
+        return cls(
+            offset=offset, dy=dy, dx=dx, last=bool(flags & LAST), keep=bool(flags & KEEP),
+            scale=flags // SCALE & MOST_SCALE, words=(flags // WORDS & 7) + 1,
+            selector=tuple(bits >> SELECTOR_BITS * lane & 7 for lane in range(lanes)),
+        )  # fmt: skip
+
+
+def pack_selector(selector: Sequence[int]) -> bytes:
+    """Pack what each lane takes: `SELECTOR_BITS` each from bit 0 up, in multiples of `STEP_BYTES`."""
+    bits = sum(choice << SELECTOR_BITS * lane for lane, choice in enumerate(selector))
+    return bits.to_bytes(step_bytes(len(selector)) - STEP_BYTES, "little")
+
+
+def step_bytes(lanes: int = 0) -> int:
+    """Bytes of a step with a selector of so many lanes: 16 for 4 to 16 of them, 24 for 32."""
+    return STEP_BYTES + -(-SELECTOR_BITS * lanes // (8 * STEP_BYTES)) * STEP_BYTES
 
 
 def column_bytes(params: EngineParams) -> int:

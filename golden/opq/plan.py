@@ -7,7 +7,7 @@ Layer i has N_i weights, Laplace scale b_i and a weighting alpha_i of its square
 **unit** `alpha_i^(-1/2)`: thresholds are one number times the unit, and so are steps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, log, log2
 from typing import Any
@@ -25,6 +25,10 @@ from roundel.golden.opq.laplace import (
 )
 from roundel.golden.opq.levels import Levels, Mask, Reals, allocate_rates, falling_root, quantize_layer
 from roundel.golden.opq.params import OpqParams
+from roundel.golden.opq.pattern_loss import DENSE, Choice, allocate, lost_energy
+
+Masks = Callable[[int], Mask]
+"""Which weights of a layer remain if so many channels of eight do, in the shape of the weights."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +53,9 @@ class LayerPlan:
         Mean squared error of pruning over all weights of the layer: of the formula, and in fact.
     levels
         The integers; None if only pruned.
+    kept
+        Channels of eight that the layer's pattern keeps, 8 of a layer without; None where weights are pruned one by
+        one.
     """
 
     name: str
@@ -60,6 +67,7 @@ class LayerPlan:
     predicted: float
     measured: float
     levels: Levels | None
+    kept: int | None = None
 
     @property
     def sparsity(self) -> float:
@@ -89,7 +97,9 @@ class Sizes:
     entropy: float
 
 
-def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, LayerPlan]:
+def opq(
+    weights: Mapping[str, NDArray[Any]], params: OpqParams, patterns: Mapping[str, Masks] | None = None
+) -> dict[str, LayerPlan]:
     """Prune and quantize the layers of a network.
 
     Parameters
@@ -99,6 +109,9 @@ def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, Lay
         folded in, since the hardware multiplies by these.
     params
         What to reach.
+    patterns
+        Of the layers that may have patterns of channels, their masks: then patterns prune, in these layers alone, and
+        `sparsity` is that which they reach at least. None: weights are pruned one by one.
 
     Returns
     -------
@@ -108,14 +121,21 @@ def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, Lay
     Raises
     ------
     ValueError
-        No layer, a layer without weights, or one with a weight that is not finite.
+        No layer, a layer without weights, or one with a weight that is not finite; a sparsity that patterns do not
+        reach.
     """
     reals = {name: _as_float32(name, values) for name, values in weights.items()}
     if not reals:
         raise ValueError("expected the weights of at least one layer")
     scales = {name: laplace_scale(values) for name, values in reals.items()}
     units = {name: params.weighting.unit(scales[name], values.size) for name, values in reals.items()}
-    if params.exact:
+    kept: dict[str, int] = {}
+    if patterns is not None:
+        kept = pattern_choices(reals, units, params, patterns)
+        multiplier = 0.0
+        masks = {name: patterns[name](kept[name]) if kept[name] < DENSE else values != 0
+                 for name, values in reals.items()}  # fmt: skip
+    elif params.exact:
         multiplier, masks = exact_pruning(reals, units, params.sparsity)
     else:
         counts = {name: values.size for name, values in reals.items()}
@@ -132,11 +152,51 @@ def opq(weights: Mapping[str, NDArray[Any]], params: OpqParams) -> dict[str, Lay
             threshold=multiplier * units[name],
             mask=masks[name],
             values=survivors if coded is None else coded.values,
-            predicted=pruning_distortion(multiplier * units[name], scales[name]),
+            predicted=pattern_distortion(kept[name], scales[name], params.columns)
+            if kept
+            else pruning_distortion(multiplier * units[name], scales[name]),
             measured=float(np.mean((values - survivors) ** 2)),
             levels=coded,
+            kept=kept.get(name),
         )
     return plans
+
+
+def pattern_distortion(kept: int, scale: float, columns: int) -> float:
+    """Mean squared error, over all weights of a layer, of a pattern: its part of the Laplace model's `2 b^2` [R]."""
+    return 2 * scale**2 * lost_energy(kept, columns)
+
+
+def pattern_choices(
+    weights: Mapping[str, Reals], units: Mapping[str, float], params: OpqParams, patterns: Mapping[str, Masks]
+) -> dict[str, int]:
+    """Return the channels of eight that each layer keeps, 8 where it has no pattern [R].
+
+    Parameters
+    ----------
+    weights, units
+        By layer: weights, and `alpha^(-1/2)` (`Weighting.unit`).
+    params
+        Its `patterns` are the choice; with `exact` errors are those of the weights themselves, else the model's.
+    patterns
+        Masks of the layers that may have one.
+    """
+
+    def lost(name: str, kept: int) -> float:
+        values = weights[name].astype(np.float64)
+        if not params.exact:
+            return pattern_distortion(kept, laplace_scale(values), params.columns)
+        return float(np.mean(np.where(patterns[name](kept), 0, values) ** 2))
+
+    layers = {
+        name: Choice(
+            count=values.size,
+            weight=units[name] ** -2 if units[name] else 0.0,
+            lost={kept: lost(name, kept) for kept in params.patterns} if name in patterns else {},
+        )
+        for name, values in weights.items()
+    }
+    return allocate(layers, params.sparsity)
 
 
 def analytic_multiplier(

@@ -75,7 +75,7 @@ RANGES = [
     Range(EngineParams, "columns", 4, 32, {}, {"lanes": 4}, {"lanes": 32}),
     Range(EngineParams, "depth", 2, 1 << 16),
     Range(EngineParams, "taps", 1, 8),
-    Range(EngineParams, "taps", 1, 8, {"lanes": 16, "columns": 16}),
+    Range(EngineParams, "taps", 1, 16, {"lanes": 32, "columns": 32}),
     Range(EngineParams, "taps", 1, 4, {"lanes": 4, "columns": 4}),
     Range(EngineParams, "memory", 1 << 10, 1 << 24),
     Range(EngineParams, "banks", 2, 8),
@@ -123,6 +123,7 @@ RANGES = [
     Range(HeadParams, "threshold", -128, 127, HEAD),
     Range(HeadParams, "threshold", 0, 15, HEAD | {"cls_width": 4, "cls_signed": False}),
     Range(OpqParams, "max_width", 2, 16),
+    Range(OpqParams, "columns", 1, 64),
     Range(Format, "fraction", -2000, 2000, {"width": 8, "signed": True}),
     Range(Format, "zero", -8, 7, {"width": 4, "signed": True, "fraction": 0}),
     Range(Format, "zero", 0, 15, {"width": 4, "signed": False, "fraction": 0}),
@@ -301,7 +302,7 @@ def test_parameters_that_just_fit_together(kind, given):
             | {"structure": "product", "scheme": "shift", "rounding": "half_up", "memory": 131072, "banks": 4}
             | {"bus": 64, "burst": 16, "outstanding": 4, "fifo": 64, "packing": "mask", "weight_width": 8, "slices": 1}
             | {"scales": True, "act_lanes": 0, "act_fifo": 0, "gates": False, "sums": False, "heads": []}
-            | {"places": False, "nms": None},
+            | {"places": False, "beat_words": 1, "select": False, "nms": None},
         ),
         (
             BoxFormat(),
@@ -328,7 +329,8 @@ def test_parameters_that_just_fit_together(kind, given):
         ),
         (
             OpqParams(),
-            {"sparsity": 0.0, "bits": None, "max_width": 8, "weighting": "size", "power_of_two": False, "exact": True},
+            {"sparsity": 0.0, "bits": None, "max_width": 8, "weighting": "size", "power_of_two": False, "exact": True}
+            | {"patterns": [4, 2], "columns": 16},
         ),
     ],
     ids=lambda value: type(value).__name__,

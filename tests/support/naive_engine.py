@@ -100,7 +100,8 @@ class NaiveEngine:
             at += 8 * columns
             acc, last = None, False
             while not last:
-                step, last, at = stream[at : at + 8], bool(stream[at + 5] & 1), at + 8
+                size = self.step_bytes(d)
+                step, last, at = stream[at : at + size], bool(stream[at + 5] & 1), at + size
                 if not blocks or not step[5] & 2:  # else those of the step before stay
                     blocks = [weights[c * lanes : c * lanes + lanes] for c in range(columns)]
                     del weights[: lanes * columns]
@@ -111,10 +112,30 @@ class NaiveEngine:
                     self.sums(d, block, ty, tx, y, w)
         assert not weights, "more weights than steps take"
 
+    def step_bytes(self, d):
+        """8, and with selectors of 3 bits a lane as many further 8 as these take."""
+        if not (self.params.select and d["wide_steps"]):
+            return 8
+        return {4: 16, 8: 16, 16: 16, 32: 24}[self.params.lanes]
+
+    def selected(self, d, step, words):
+        """A byte for each lane: of the words of a beat, one of eight."""
+        selector, side = int.from_bytes(step[8:], "little"), 8 >> d["split"]
+        lanes, chosen = self.params.lanes, []
+        for lane in range(lanes):
+            choice = selector >> 3 * lane & 7
+            word = words[choice // side] if choice // side < len(words) else [0] * lanes
+            chosen.append(word[lane - lane % side + choice % side])
+        return chosen
+
     def step(self, d, ty, tx, h, w, step, blocks, acc, held):
         """Sums after a step, by position; `acc` None before the first."""
         lanes, columns = self.params.lanes, self.params.columns
         offset, dy, dx = (int.from_bytes(step[a:b], "little", signed=True) for a, b in ((0, 4), (4, 5), (6, 8)))
+        count = (step[5] >> 4 & 7) + 1 if self.params.beat_words > 1 else 1
+        assert len({word * d["word_step"] % self.params.banks for word in range(count)}) == count
+        assert count <= 1 << d["split"] <= self.params.beat_words or self.params.beat_words == 1
+        chain = self.params.taps >> d["split"] if self.params.beat_words > 1 else self.params.taps
         sums = {}
         for y in range(h):
             window = []  # beats of this row, the latest first
@@ -124,14 +145,17 @@ class NaiveEngine:
                 byte = signed(tx * d["tile_x_step"] + dx + b * d["x_step"], 18)
                 addr = d["source"] + ty * d["tile_y_step"] + tx * d["tile_x_step"] + offset
                 addr += v * d["y_step"] + b * d["x_step"]
-                inside = 0 <= row < d["rows"]
-                raw = [
-                    self.memory[(addr + lane) % self.params.memory]
-                    if inside and 0 <= byte + lane < d["row_bytes"]
-                    else d["pad"]
-                    for lane in range(lanes)
-                ]
-                window.insert(0, [signed(value ^ (d["flip_source"] << 7), 8) for value in raw])
+                words = []
+                for word in range(count):
+                    inside = 0 <= signed(row + word * d["word_rows"], 18) < d["rows"]
+                    raw = [
+                        self.memory[(addr + word * d["word_step"] * lanes + lane) % self.params.memory]
+                        if inside and 0 <= byte + lane < d["row_bytes"]
+                        else d["pad"]
+                        for lane in range(lanes)
+                    ]
+                    words.append([signed(value ^ (d["flip_source"] << 7), 8) for value in raw])
+                window.insert(0, words)
                 if beat < d["lead"] or (beat - d["lead"]) % d["every"]:
                     continue
                 x = (beat - d["lead"]) // d["every"]
@@ -139,9 +163,14 @@ class NaiveEngine:
                 sums[y, x] = []
                 for c in range(columns):
                     if d["depthwise"]:
-                        dot = sum(taps[c] * weight for taps, weight in zip(window, blocks[c], strict=False))
+                        dot = sum(
+                            window[age][word][c] * blocks[c][word * chain + age]
+                            for word in range(count)
+                            for age in range(min(chain, len(window)))
+                        )
                     else:
-                        dot = sum(value * weight for value, weight in zip(window[0], blocks[c], strict=True))
+                        taken = self.selected(d, step, window[0]) if len(step) > 8 else window[0][0]
+                        dot = sum(value * weight for value, weight in zip(taken, blocks[c], strict=True))
                     dot *= (1, 4, 16, 64)[step[5] >> 2 & 3] if self.params.scales else 1
                     sums[y, x].append(max(before[c], dot) if d["maximum"] else before[c] + dot)
         return sums

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,7 @@ def _steps(draw: Draw, params: EngineParams) -> list[WeightStep]:
     }
     steps = []
     for number in range(count):
-        drawn = {name: draw.field(bits, *usual) for name, (bits, *usual) in signed.items()}
+        drawn: dict[str, Any] = {name: draw.field(bits, *usual) for name, (bits, *usual) in signed.items()}
         for name, (bits, *_) in signed.items():
             drawn[name] -= (drawn[name] >> bits - 1) << bits
         step = WeightStep(**drawn, last=number == count - 1, keep=draw.chance(keeps), scale=draw.whole(0, most))

@@ -94,12 +94,12 @@ def test_a_program_is_refused_by_another_engine_and_when_damaged():
 
 @given(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(-128, 127), st.integers(-(1 << 15), (1 << 15) - 1))
 def test_steps_survive_packing(offset, dy, dx):
-    for last, keep, scale in itertools.product((False, True), (False, True), range(4)):
-        step = WeightStep(offset=offset, dy=dy, dx=dx, last=last, keep=keep, scale=scale)
+    for last, keep, scale, words in itertools.product((False, True), (False, True), range(4), (1, 2, 8)):
+        step = WeightStep(offset=offset, dy=dy, dx=dx, last=last, keep=keep, scale=scale, words=words)
         packed = step.pack()
         assert WeightStep.unpack(packed) == step
-        assert struct.unpack("<ibBh", packed) == (offset, dy, last + 2 * keep + 4 * scale, dx)
-        assert WeightStep.unpack(packed[:5] + bytes([packed[5] | 0xF0]) + packed[6:]) == step
+        assert struct.unpack("<ibBh", packed) == (offset, dy, last + 2 * keep + 4 * scale + 16 * (words - 1), dx)
+        assert WeightStep.unpack(packed[:5] + bytes([packed[5] | 0x80]) + packed[6:]) == step
 
 
 @pytest.mark.parametrize("scheme", ["shift", "fixed16", "fixed32", "float32"])
