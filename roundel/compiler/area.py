@@ -81,9 +81,9 @@ class Place:
 
     @classmethod
     def of(cls, storage: Storage, word: int, area: Area) -> "Place":
-        """Place a part of a storage without gaps from `word` on."""
-        row = storage.words_of(area.columns)
-        return cls(word=word, row=row, plane=area.rows * row, area=area)
+        """Place a part of a storage from `word` on, without gaps but for those that its odd rows and planes need."""
+        plane = storage.plane_words(area.rows, area.columns)
+        return cls(word=word, row=storage.row_words(area.columns), plane=plane, area=area)
 
     def byte(self, storage: Storage, row: int, column: int, plane: int = 0) -> int:
         """Return the address of a pixel of the map in the activation memory.

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roundel.compiler.area import Area, Place
 from roundel.compiler.operation import Operation
@@ -15,9 +17,11 @@ from roundel.golden.engine import (
     KEEP,
     LAST,
     SCALE,
+    SELECTOR_BITS,
     STEP,
     STEP_BYTES,
     TABLE_BYTES,
+    WORDS,
     EngineParams,
     Opcode,
     Region,
@@ -25,6 +29,7 @@ from roundel.golden.engine import (
     field_limits,
     pack_column,
     pack_table,
+    step_bytes,
 )
 from roundel.golden.errors import InputError
 from roundel.golden.rounding import Ints
@@ -86,7 +91,10 @@ class Streams:
         while todo:
             blocks = todo.pop()
             steps = sum(len(operation.steps[block]) for block in blocks)
-            size = column_bytes(self.params) * self.params.columns * len(blocks) + STEP_BYTES * steps + TABLE_BYTES
+            lanes = operation.steps[blocks[0]].selector.shape[1]
+            size = (
+                column_bytes(self.params) * self.params.columns * len(blocks) + step_bytes(lanes) * steps + TABLE_BYTES
+            )
             if operation.gate is None:
                 size = max(size, self._weights_bytes(operation, blocks, steps))
             if size <= STREAM_LIMIT:
@@ -147,7 +155,7 @@ def compute(
         "depthwise": int(operation.depthwise), "maximum": int(operation.maximum), "upsample": int(operation.upsample),
         "flip_source": int(operation.source.raw), "flip_target": int(operation.flip_target),
         "parameters_region": Region.PROGRAM,
-    } | {f"parameters_{name}": value for name, value in parameters.items()}  # fmt: skip
+    } | _words(operation, source) | {f"parameters_{name}": value for name, value in parameters.items()}  # fmt: skip
     if operation.gate is not None and gate is not None:
         values |= {"has_gate": 1, "flip_gate": int(operation.gate.raw)}
         values |= {"weights_offset": gate.at(operation.gate.storage, gate.area, block), "weights_bytes": gate.plane}
@@ -172,6 +180,15 @@ def compute(
             "residual_tile": tiling.tile_h * operation.phases * residual.row,
         }  # fmt: skip
     return values
+
+
+def _words(operation: Operation, source: Place) -> dict[str, int]:
+    """Return the fields of beats of several words."""
+    if not operation.split:
+        return {}
+    step = operation.word_rows * source.row if operation.word_rows else source.plane
+    wide = int(operation.steps[0].selector.size > 0)
+    return {"split": operation.split, "word_step": step, "word_rows": operation.word_rows, "wide_steps": wide}
 
 
 @dataclass(frozen=True)
@@ -305,11 +322,23 @@ def parameter_stream(
         held = operation.steps[number].weights
         steps = np.zeros(len(offset), dtype=STEP)
         steps["offset"], steps["dy"], steps["dx"] = offset, dy, dx
-        steps["flags"] = KEEP * repeats(held, before) | SCALE * operation.steps[number].scale
+        selector = operation.steps[number].selector
+        flags = KEEP * repeats(held, before) | SCALE * operation.steps[number].scale
+        steps["flags"] = flags | WORDS * (operation.steps[number].words - 1)
         steps["flags"][-1] |= LAST
-        stream.append(steps.tobytes())
+        stream.append(_with_selectors(steps, selector) if selector.size else steps.tobytes())
         before = held[-1]
     return b"".join(stream)
+
+
+def _with_selectors(steps: NDArray[Any], selector: Ints) -> bytes:
+    """Pack steps with their selectors, (steps, lanes)."""
+    bits = (selector[:, :, None] >> np.arange(SELECTOR_BITS) & 1).reshape(len(steps), -1)
+    chosen = np.packbits(bits, axis=1, bitorder="little")
+    wide = np.zeros((len(steps), step_bytes(selector.shape[1])), dtype=np.uint8)
+    wide[:, :STEP_BYTES] = steps.view(np.uint8).reshape(len(steps), -1)
+    wide[:, STEP_BYTES : STEP_BYTES + chosen.shape[1]] = chosen
+    return wide.tobytes()
 
 
 def encode_weights(weights: Weights, params: EngineParams) -> bytes:

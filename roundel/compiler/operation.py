@@ -20,6 +20,7 @@ from roundel.golden.formats import signed_width
 from roundel.golden.rounding import Ints
 
 STREAM_PART = 9 / 8  # bytes of a weight stream for each weight, about
+READ = ("row", "byte", "words")  # of a step
 SUMMED = 1 << SUM_BITS - 8  # results of 8 bits that a sum holds
 
 
@@ -70,6 +71,10 @@ class Operation:
         0, or: the words of a plane count as one row, which the steps read one behind the other; all of them for the one
         result of a plane. What the last step reads beyond the plane is `pad`. The planes of the target are the
         positions of a single output block, each of so many planes of the source.
+    split
+        Base-2 logarithm of the words that a beat reads at most: kernel rows of a depthwise operation, planes of others.
+    word_rows
+        Rows of the map from word to word of a beat; 0: the words are those of neighbouring planes.
     activation
         The table of the activation unit; None: results do not go through it. The residual is then added there.
     macs
@@ -101,6 +106,8 @@ class Operation:
     upsample: bool = False
     flip_target: bool = False
     runs: int = 0
+    split: int = 0
+    word_rows: int = 0
     activation: ActivationTable | None = None
     macs: int = 0
     _tilings: dict[tuple[int, int, EngineParams], Tiling] = field(init=False, repr=False, default_factory=dict)
@@ -201,9 +208,9 @@ class Operation:
         if self.runs:
             storage = self.source.storage
             return 0, storage.rows - 1, 0, (storage.columns - 1) * storage.lanes
-        rows, bytes_ = ([block.row for block in self.steps], [block.byte for block in self.steps])
-        row, byte = np.concatenate(rows), np.concatenate(bytes_)
-        return int(row.min()), int(row.max()), int(byte.min()), int(byte.max())
+        row, byte, words = (np.concatenate([getattr(block, name) for block in self.steps]) for name in READ)
+        last = row + (words - 1) * self.word_rows
+        return int(row.min()), int(last.max()), int(byte.min()), int(byte.max())
 
     @property
     def row_bytes(self) -> int:

@@ -1,5 +1,6 @@
 """The weights of steps: blocks of the array, and weights that are wider than the engine's in pieces that fit."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -31,6 +32,12 @@ class Steps:
         (steps, columns, lanes); of a depthwise operation (steps, columns, taps and zeros behind them).
     scale
         (steps,): the weights count 4**scale times.
+    words
+        (steps,): words of the memory that a beat reads; 1 if left out.
+    selector
+        (steps, lanes): which of eight bytes of these words each lane takes; (steps, 0), as if left out: its own.
+    breaking
+        (steps,): whether the step holds weights that break the layer's pattern.
     """
 
     plane: Ints
@@ -38,6 +45,17 @@ class Steps:
     byte: Ints
     weights: Weights
     scale: Ints
+    words: Ints = None  # type: ignore[assignment]  # filled in
+    selector: Ints = None  # type: ignore[assignment]  # filled in
+    breaking: NDArray[np.bool_] = None  # type: ignore[assignment]  # filled in
+
+    def __post_init__(self) -> None:
+        if self.words is None:
+            object.__setattr__(self, "words", np.ones(len(self), dtype=np.int64))
+        if self.selector is None:
+            object.__setattr__(self, "selector", np.zeros((len(self), 0), dtype=np.int64))
+        if self.breaking is None:
+            object.__setattr__(self, "breaking", np.zeros(len(self), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.plane)
@@ -45,16 +63,23 @@ class Steps:
     @cached_property
     def place(self) -> Ints:
         """(steps,): a number for each place that steps read; digits of the same weights have the same."""
-        read = np.stack([self.plane, self.row, self.byte], axis=1)
+        read = np.column_stack([self.plane, self.row, self.byte, self.words, self.selector])
         return np.asarray(np.unique(read, axis=0, return_inverse=True)[1].ravel())
 
     @cached_property
+    def repetition(self) -> Ints:
+        """(steps,): how many earlier steps have the same place and scale, as they could not hold the weights' digit."""
+        read, times = self.place * (MOST_SCALE + 1) + self.scale, Counter[int]()
+        found = np.zeros(len(read), dtype=np.int64)
+        for number, key in enumerate(read.tolist()):
+            found[number] = times[key]
+            times[key] += 1
+        return found
+
+    @property
     def further(self) -> NDArray[np.bool_]:
-        """(steps,): whether an earlier step of the same place and scale could not hold the weights' digit."""
-        read = self.place * (MOST_SCALE + 1) + self.scale
-        first = np.zeros(len(read), dtype=bool)
-        first[np.unique(read, return_index=True)[1]] = True
-        return ~first
+        """(steps,): whether usual digits, or the layer's pattern, do not hold the weights."""
+        return (self.repetition > 0) | self.breaking
 
     def totals(self) -> Ints:
         """Return the weights of each place that steps read, (places, columns, lanes), their digits added up."""

@@ -54,6 +54,9 @@ class Storage:
         Row and column of the parent in which this one begins.
     outer
         Its place in the outer memory, if it has one.
+    odd_rows, odd_planes
+        Whether the words from row to row, or from plane to plane, are an odd number on chip, so that words of
+        neighbours lie in different banks. Those of the root count for its parts.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Storage:
     parent: "tuple[Storage, int] | None" = None
     origin: tuple[int, int] = (0, 0)
     outer: Outer | None = None
+    odd_rows: bool = False
+    odd_planes: bool = False
 
     @property
     def root(self) -> "tuple[Storage, int]":
@@ -105,11 +110,19 @@ class Storage:
     @property
     def words(self) -> int:
         """Words of all of it."""
-        return self.planes * self.rows * self.words_of(self.columns)
+        return self.planes * self.plane_words(self.rows, self.columns)
 
     def words_of(self, columns: int) -> int:
         """Words of so many pixels of a row."""
         return -(-columns * self.pixel_bytes // self.lanes)
+
+    def row_words(self, columns: int) -> int:
+        """Words from row to row on chip, of a part with so many pixels in a row."""
+        return self.words_of(columns) | self.root[0].odd_rows
+
+    def plane_words(self, rows: int, columns: int) -> int:
+        """Words from plane to plane on chip, of a part with so many rows and columns."""
+        return rows * self.row_words(columns) | self.root[0].odd_planes
 
     def outer_row(self, align: int) -> int:
         """Bytes from one row to the next in the outer memory, whose rows begin at multiples of `align`."""

@@ -39,7 +39,7 @@ class Task:
     steps
         Number of weight blocks kept, and including those that are zero.
     further
-        Number of those kept that hold what a digit of the weights could not.
+        Number of those kept that hold what the usual digits of weights, or the layer's pattern, could not.
     """
 
     opcode: Opcode

@@ -236,10 +236,10 @@ def _head(source: Source, head: HeadSource | bool) -> tuple[Detector | None, tup
 
 
 def _further(layers: Iterable[Mapping[str, Any]]) -> str:
-    """Return how many steps weights beyond the usual digits take; empty if none."""
+    """Return how many steps weights beyond the usual digits, or a pattern, take; empty if none."""
     counts = {row["layer"]: row["steps_further"] for row in layers if row["steps_further"]}
     total = sum(counts.values())
-    return f"steps for weights beyond the usual digits: {total}, in {len(counts)} layers" if counts else ""
+    return f"steps for weights beyond the usual digits and patterns: {total}, in {len(counts)} layers" if counts else ""
 
 
 def _unusual(params: EngineParams) -> list[str]:

@@ -1,6 +1,7 @@
 """What lowering makes: tensors, each with a layout in memory, and operations on them."""
 
 from collections.abc import Collection
+from copy import copy as copied
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,14 @@ class Lowering:
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[Operation] = []
         self.joined, self.views = set[Storage](), set[Storage]()
+
+    def with_operations(self, operations: list[Operation]) -> "Lowering":
+        """Return it with other operations, and without the tensors whose maps none of these makes."""
+        other = copied(self)
+        other.operations = operations
+        roots = {tensor.storage.root[0] for item in operations for tensor in (*item.operands, item.target)}
+        other.tensors = {name: tensor for name, tensor in self.tensors.items() if tensor.storage.root[0] in roots}
+        return other
 
     def check_sums(self) -> None:
         """Raise InputError for an operation whose sums do not fit the array."""

@@ -139,14 +139,14 @@ class BandChoice:
             elif name in ("source", "addend"):
                 words[name] = self._source(rows, columns)
             else:
-                words[name] = rows * own.words_of(columns) * own.planes
+                words[name] = own.plane_words(rows, columns) * own.planes
         return words
 
     def _source(self, rows: int, columns: int) -> int:
         """Words of the source that a part needs at most."""
         source = self.operation.source.storage
         rows, columns = self.operation.most(rows, columns, self.params.bus_bytes)
-        return rows * source.words_of(columns) * source.planes
+        return source.plane_words(rows, columns) * source.planes
 
     def _place(self, rows: int, columns: int, copies: int) -> dict[str, tuple[int, ...]] | None:
         """Where the buffers are; None if they do not fit."""
@@ -219,7 +219,8 @@ class BandChoice:
     def _runs(self, tensor: Tensor, rows: int, columns: int) -> int:
         """Estimate the runs in which a part is moved."""
         storage = tensor.storage
-        return storage.planes * (1 if columns >= self.operation.target.storage.columns else rows)
+        whole = columns >= self.operation.target.storage.columns and storage.row_words(columns) == columns
+        return storage.planes * (1 if whole else rows)
 
 
 def _pieces(rows: int, height: int) -> tuple[int, ...]:

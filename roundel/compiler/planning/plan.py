@@ -81,7 +81,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self.lives = {}
-        self.sums = {operation.sums.storage for operation in self.operations if operation.sums is not None}
+        self.sums = {operation.sums.storage.root[0] for operation in self.operations if operation.sums is not None}
         for index, operation in enumerate(self.operations):
             for tensor in (*operation.operands, operation.target, *([operation.sums] if operation.sums else [])):
                 root = tensor.storage.root[0]
