@@ -21,7 +21,7 @@ MOST_BANKS = 8  # of which beats of four words leave some to residuals and store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class PlaneGroup:
     """Steps of an output block that read neighbouring planes at one place.
 
     Parameters
@@ -82,7 +82,7 @@ def _in_planes(operation: Operation, params: EngineParams) -> Operation | None:
     return replace(operation, steps=tuple(_rewritten(block, best) for block in operation.steps), split=best)
 
 
-def _groups(steps: Steps, split: int) -> Iterator[Group]:
+def _groups(steps: Steps, split: int) -> Iterator[PlaneGroup]:
     """Give the groups of an output block in the order of their first steps."""
     side, found, met = CHOICE >> split, dict[tuple[int, ...], dict[int, int]](), np.asarray(steps.weights.any(axis=1))
     times = steps.repetition
@@ -94,7 +94,7 @@ def _groups(steps: Steps, split: int) -> Iterator[Group]:
         choices = np.zeros((1 << split, met.shape[1]), dtype=bool)
         choices[list(numbers)] = met[list(numbers.values())]
         choices = choices.reshape(1 << split, -1, side).transpose(1, 0, 2).reshape(-1, CHOICE)
-        yield Group(numbers=numbers, choices=choices, side=side)
+        yield PlaneGroup(numbers=numbers, choices=choices, side=side)
 
 
 def _rewritten(steps: Steps, split: int) -> Steps:
@@ -125,7 +125,7 @@ def _rewritten(steps: Steps, split: int) -> Steps:
     )  # fmt: skip
 
 
-def _selected(group: Group) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
+def _selected(group: PlaneGroup) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
     """Give what each lane of each step takes, (lanes,), and whether it meets any weight.
 
     Lanes that choose among the same bytes take different ones, in ascending order.
@@ -137,7 +137,7 @@ def _selected(group: Group) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
         yield taken.ravel(), np.take_along_axis(wanted, taken, axis=1).ravel()
 
 
-def _held(weights: Weights, group: Group, selector: Ints, taken: NDArray[np.bool_]) -> Weights:
+def _held(weights: Weights, group: PlaneGroup, selector: Ints, taken: NDArray[np.bool_]) -> Weights:
     """Return the weights that meet what lanes have selected, (columns, lanes)."""
     lanes = np.arange(len(selector))
     word, lane = selector // group.side, lanes // group.side * group.side + selector % group.side

@@ -22,7 +22,7 @@ Column = NDArray[np.int8]  # (columns,): the weights of a tap, by output channel
 Taps = dict[tuple[int, int], Column]  # by row, and by column of the map from the output's own
 
 
-class Part(NamedTuple):
+class KernelPart(NamedTuple):
     """Taps of an output block that are added up with one scale, from one plane."""
 
     plane: int
@@ -66,7 +66,7 @@ class Cut:
             for group in columns:
                 yield first[0], group
 
-    def lead(self, parts: Sequence[Sequence[Part]]) -> int:
+    def lead(self, parts: Sequence[Sequence[KernelPart]]) -> int:
         """Beats that fill the window before the first that computes."""
         groups = (group for block in parts for part in block for _, group in self.groups(part.taps))
         return max(group[-1] - group[0] for group in groups)
@@ -124,11 +124,11 @@ def _in_rows(operation: Operation, params: EngineParams) -> Operation | None:
     return None if best is None else _rewritten(operation, parts, best, lanes)
 
 
-def _parts(steps: Steps, operation: Operation, lanes: int) -> list[Part]:
+def _parts(steps: Steps, operation: Operation, lanes: int) -> list[KernelPart]:
     """Return the taps of an output block, those that are 0 left out."""
-    found: dict[tuple[int, int, int], Part] = {}
+    found: dict[tuple[int, int, int], KernelPart] = {}
     for number, key in enumerate(zip(steps.plane.tolist(), steps.scale.tolist(), steps.repetition, strict=True)):
-        part = found.setdefault(key, Part(*key[:2], {}))
+        part = found.setdefault(key, KernelPart(*key[:2], {}))
         last = int(steps.byte[number]) // lanes + operation.lead
         for age in np.flatnonzero(steps.weights[number].any(axis=0)).tolist():
             part.taps[int(steps.row[number]), last - age] = steps.weights[number, :, age]
@@ -138,7 +138,7 @@ def _parts(steps: Steps, operation: Operation, lanes: int) -> list[Part]:
     return list(found.values())
 
 
-def _cuts(parts: Sequence[Sequence[Part]], stride: int, params: EngineParams) -> Iterator[Cut]:
+def _cuts(parts: Sequence[Sequence[KernelPart]], stride: int, params: EngineParams) -> Iterator[Cut]:
     """Give the ways to cut the window; words of a beat, an odd number of rows apart, lie in different banks."""
     rows = {row for block in parts for part in block for row, _ in part.taps}
     apart = gcd(*(row - min(rows) for row in rows)) or 1
@@ -151,7 +151,7 @@ def _cuts(parts: Sequence[Sequence[Part]], stride: int, params: EngineParams) ->
                 yield Cut(split=split, taps=params.taps >> split, apart=apart, stride=stride, alone=alone)
 
 
-def _rewritten(operation: Operation, parts: Sequence[Sequence[Part]], cut: Cut, lanes: int) -> Operation:
+def _rewritten(operation: Operation, parts: Sequence[Sequence[KernelPart]], cut: Cut, lanes: int) -> Operation:
     """Return the operation with the window cut so."""
     lead = cut.lead(parts)
     steps = tuple(joined([_steps(part, cut, lead, lanes) for part in block]).kept() for block in parts)
@@ -163,7 +163,7 @@ def _rewritten(operation: Operation, parts: Sequence[Sequence[Part]], cut: Cut, 
     )
 
 
-def _steps(part: Part, cut: Cut, lead: int, lanes: int) -> Steps:
+def _steps(part: KernelPart, cut: Cut, lead: int, lanes: int) -> Steps:
     """Return the steps of some taps."""
     row, byte, words, held = [], [], [], []
     for first, group in cut.groups(part.taps):
