@@ -11,7 +11,7 @@ import numpy as np
 from roundel.compression.chain import MAIN, PARTS, Chain
 from roundel.compression.chain_file import other_folders, read_chain
 from roundel.compression.head import HEAD
-from roundel.compression.report import MODULES, STREAMS, cells, report_lines, summary
+from roundel.compression.report import WORST, cells, report_lines, summary, worst_layers
 from roundel.compression.streams import STREAM_FOLDER, check_streams, read_streams, stream_files
 from roundel.detection import Detector, written
 from roundel.detection import load as load_detector
@@ -23,6 +23,7 @@ from roundel.ui import Grid, Result, path_of, shortened, write_json
 NETWORK, ONNX = "network.npz", "quantized.onnx"
 LEAST_SHARE = 0.9  # of all MACs on the engine, below which a user is warned
 REPORT, PAGE = "report.json", "report.md"
+MOST_ROWS = 8  # of the layers that are shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,12 +96,13 @@ class CompressedNetwork(Result):
         return self.report
 
     def tables(self) -> Iterable[Grid]:
-        """Give the modules and the weight streams."""
+        """Give the layers of which quantization leaves least; the report has all layers and their weight streams."""
         if not self.report:
             return
-        for title, columns, rows in (("Unified modules", MODULES, "modules"), ("Weight streams", STREAMS, "streams")):
-            shown = [column for column in columns if column[1] != "file"]
-            yield Grid(title, [head for head, *_ in shown], shortened(cells(shown, self.report[rows])))
+        rows = worst_layers(self.report, MOST_ROWS)
+        count = len(self.report["layers"])
+        part = f"worst {len(rows)} of {count} layers ({PAGE} has all)" if len(rows) < count else "layers"
+        yield Grid(f"SQNR, {part}", [head for head, *_ in WORST], shortened(cells(WORST, rows)))
 
     def lines(self) -> Iterable[str]:
         """Give size, accuracy, what is left to the host, and the head of a detector."""

@@ -1,7 +1,7 @@
 """The report of a compression: one JSON value, and the same as a page a person can read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,14 @@ def summary(values: ReportPart) -> list[str]:
     return lines + [f"- {note}." for note in values.get("notes", ())]
 
 
+def worst_layers(values: ReportPart, most: int) -> list[ReportPart]:
+    """Return the layers of which quantization leaves least, the worst first, with the sizes of their weights."""
+    streams = {row["layer"]: row for row in values["streams"]}
+    rows = sorted(values["layers"], key=lambda row: inf if row["sqnr_db"] is None else row["sqnr_db"])
+    sizes = [streams.get(row["name"], {"weights": None, "bytes": None}) for row in rows[:most]]
+    return [row | {key: size[key] for key in ("weights", "bytes")} for row, size in zip(rows, sizes, strict=False)]
+
+
 def _options(result: Compressed) -> ReportPart:
     options, search = result.options, result.options.search
     if options.refit and result.advised:  # widths of the file
@@ -236,6 +244,14 @@ LAYERS: tuple[Column, ...] = (
     ("weight bits", "weight_bits", ""),
     ("output bits", "output_bits", ""),
     ("SQNR, dB", "sqnr_db", ".1f"),
+)
+WORST: tuple[Column, ...] = (
+    ("layer", "name", ""),
+    ("SQNR, dB", "sqnr_db", ".1f"),
+    ("output bits", "output_bits", ""),
+    ("weight bits", "weight_bits", ""),
+    ("weights", "weights", ","),
+    ("stream bytes", "bytes", ","),
 )
 SCALED: tuple[Column, ...] = (
     ("layer", "name", ""),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from roundel.compression.report import cells, parameter_bits, report_lines, size, summary
+from roundel.compression.report import cells, parameter_bits, report_lines, size, summary, worst_layers
 from roundel.golden.formats import Format
 from roundel.golden.network import Window
 from roundel.golden.network.weighted import Weighted
@@ -128,6 +128,17 @@ def test_the_page():
     assert "| layer | requantizer | scale | zero point | weight bits | output bits | SQNR, dB |" in scaled
     assert "| conv1 | fixed16 | 0.0123457 | -3 | 6 | 7 | 31.4 |" in scaled
     assert "## Warnings" not in scaled
+
+
+def test_the_worst_layers_are_shown():
+    rows = [{"name": f"l{number}", "sqnr_db": db} for number, db in enumerate((9.0, None, -3.5, 20.0, 9.5))]
+    found = worst_layers({"layers": rows, "streams": [{"layer": "l2", "weights": 7, "bytes": 5, "file": "f"}]}, 3)
+    assert found == [
+        {"name": "l2", "sqnr_db": -3.5, "weights": 7, "bytes": 5},
+        {"name": "l0", "sqnr_db": 9.0, "weights": None, "bytes": None},
+        {"name": "l4", "sqnr_db": 9.5, "weights": None, "bytes": None},
+    ]
+    assert [row["name"] for row in worst_layers({"layers": rows, "streams": []}, 9)] == ["l2", "l0", "l4", "l3", "l1"]
 
 
 OPQ = {
