@@ -129,7 +129,7 @@ def box_figures(
 def suppression_line(detector: Detector, figures: BoxFigures | None) -> str:
     """Say which suppression unit a detector gets, and from what."""
     nms = detector.nms
-    told = f"nms: method {nms.method}, capacity {nms.capacity}, scores of {nms.format.score_width} bits"
+    told = f"suppression: method {nms.method}, capacity {nms.capacity}, scores of {nms.format.score_width} bits"
     if figures is None:
         return told
     images = f"{figures.images} calibration image{'s' if figures.images != 1 else ''}"

@@ -24,6 +24,8 @@ from roundel.evaluation import report_tables, write_report
 from roundel.golden.nms import ExactParams, TopKParams
 from roundel.ui import Grid
 
+TAIL = "What the engine does in place of the file's tail, compared with the tail itself in onnx's reference:"
+
 
 def terminal_tables(figures: DemoValues) -> Iterator[Grid]:
     """Give the tables that fit a terminal, from what `demo.json` holds."""
@@ -122,6 +124,7 @@ def _opening(figures: DemoValues) -> list[str]:
         "",
         "## The tail",
         "",
+        *([TAIL, ""] if head["notes"] else []),
         *(f"- {_capital(note)}." for note in head["notes"]),
         f"- The engine's suppression is {suppression_in_words(figures['nms'])}.",
         "",
