@@ -3,7 +3,7 @@
 from roundel.compression.chain import MAIN, PARTS, Chain, ChainPart, chain_lines
 from roundel.compression.chain_file import other_folders, read_chain
 from roundel.compression.compressed_network import CompressedNetwork, read_calibration
-from roundel.compression.compressor import compress, packed
+from roundel.compression.compressor import compress
 from roundel.compression.division import left_functions, network_parts, part_graph, part_model
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.head import HEAD, head_lines, with_split_head
@@ -31,7 +31,6 @@ __all__ = [
     "network_parts",
     "opq_params",
     "other_folders",
-    "packed",
     "part_graph",
     "part_model",
     "read_calibration",
