@@ -163,6 +163,11 @@ def signed_width(least: int, greatest: int) -> int:
     return max((-least - 1).bit_length() if least < 0 else 0, greatest.bit_length() if greatest > 0 else 0) + 1
 
 
+def digits_of(width: int, bits: int) -> int:
+    """Return the usual number of digits of weights of `bits` bits on an array of `width`, both 2 to 8."""
+    return -(-bits // (2 * max(1, width // 2)))
+
+
 def digits_reach(width: int, bits: int = 8) -> tuple[int, int]:
     """Least and greatest weight that an array of narrower ones takes in the usual number of digits.
 
@@ -173,8 +178,7 @@ def digits_reach(width: int, bits: int = 8) -> tuple[int, int]:
     bits
         Bits of the weights, 2 to 8.
     """
-    apart = max(1, width // 2)
-    count = -(-bits // (2 * apart))
+    apart, count = max(1, width // 2), digits_of(width, bits)
     low, high = (limit * sum(1 << 2 * apart * place for place in range(count)) for limit in limits(width, True))
     least, most = limits(bits, True)
     return max(low, least), min(high, most)

@@ -24,6 +24,7 @@ from roundel.frontend import examine, prepare
 from roundel.golden.errors import InputError, ToolError
 from roundel.processes import cache_root
 from roundel.recognition import Recognised, recognise, split_model
+from roundel.runtime import engine_choice
 from roundel.ui import markdown_table
 
 DETECTORS = ("common_det", "centerface")
@@ -43,17 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reader.add_argument("--images", type=int, default=60, help="rendered images")
     reader.add_argument("--calibration", type=int, default=4, help="images that choose formats")
     reader.add_argument("--size", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), help="of the images; the file's own")
+    reader.add_argument("--budget", metavar="COST=RATIO", help="a budget on `medium` of 4-bit arrays beside 8 bits")
     options = reader.parse_args(arguments)
+    forms = FORMS if options.budget is None else _budgets(options.budget)
     model = named(options.model)
     if options.size:
         model = replace(model, shape=(3, *options.size))
     try:
-        print("\n".join(compared(model, Files(cache_root() / "zoo"), options.images, options.calibration)))
+        print("\n".join(compared(model, Files(cache_root() / "zoo"), options.images, options.calibration, forms)))
     except (InputError, ToolError) as error:
         sys.exit(f"zoo: {error}")
 
 
-def compared(model: Model, files: Files, count: int, calibration: int) -> list[str]:
+def _budgets(budget: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return integer networks for 4-bit arrays, a shift for each channel: all weights of 8 bits, of 4, and a budget."""
+    narrow = {"engine": engine_choice({"config": "medium", "weight_width": 4}), "per_channel": True}
+    return {
+        "8 bits": narrow | {"clip_digits": True},
+        budget: narrow | {"budget": budget},
+        "4 bits": narrow | {"weight_bits": 4},
+    }
+
+
+def compared(
+    model: Model, files: Files, count: int, calibration: int, forms: Mapping[str, Mapping[str, Any]] = FORMS
+) -> list[str]:
     """The table: a row for each integer network.
 
     Parameters
@@ -62,13 +77,15 @@ def compared(model: Model, files: Files, count: int, calibration: int) -> list[s
         The detector, and where its file is.
     count, calibration
         Images that are compared, and others that choose formats.
+    forms
+        Options of `roundel.compress` for each row, by its name.
     """
     file, shape = str(files.model(model)), (1, *model.shape)
     pictures = images(model, count, SEED, files.unpack)
     truth = _float_boxes(file, shape, pictures)
     objects = sum(map(len, truth))
     rows = []
-    for name, options in FORMS.items():
+    for name, options in forms.items():
         small = roundel.compress(
             file, images(model, calibration, CALIBRATION_SEED, files.unpack), input_shape=shape, host="any", **options
         )

@@ -72,6 +72,19 @@ BITS = click.IntRange(2, 8)
     "--clip-digits", is_flag=True, help="End weights where the usual digits of the engine's array do (119 on 4 bits)."
 )
 @click.option(
+    "--budget",
+    metavar="COST=RATIO",
+    help="Choose each layer's weight bits: what an image may cost on the engine (cycles, energy or bytes), as part of "
+    "what it costs with weights of 8 bits, such as cycles=0.6.",
+)
+@click.option(
+    "--sensitivity",
+    type=click.Choice(["images", "weights"]),
+    default="images",
+    show_default=True,
+    help="What tells --budget how much a layer's bits matter.",
+)
+@click.option(
     "--finetune", "finetune", type=FILE, help="Fine-tune on these images (.npz, `images`, `labels`); needs torch."
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes of fine-tuning over its images, 30 by default.")

@@ -55,14 +55,12 @@ def command(
     Exit code 1 if the RTL differs from golden anywhere: the first tensor, element and both values are named.
     """
     import roundel
-    from roundel.demo import DemoOptions
-    from roundel.evaluation import library_paths
+    from roundel.demo import DemoOptions, cells_named
 
     engine = engine_source(config, engine_file, settings) or "small"
     chosen = {name: value for name, value in given.items() if value is not None}
     with output_folder(folder) as work:
-        library = None if cells == "none" else library_paths([cells])[0]
-        demo = roundel.run_demo(DemoOptions(cells=library, engine=engine, **chosen), progress=steps)
+        demo = roundel.run_demo(DemoOptions(cells=cells_named(cells), engine=engine, **chosen), progress=steps)
         demo.write(work)
     present(demo, as_json, folder / "demo.md")
     times = demo.times()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from roundel.compression.budget_report import FRONT, budget_grid, budget_plot
 from roundel.compression.chain import MAIN, PARTS, Chain
 from roundel.compression.chain_file import other_folders, read_chain
 from roundel.compression.head import HEAD
@@ -61,7 +62,7 @@ class CompressedNetwork(Result):
         The other ones, by their places in the chain.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE, PARTS, HEAD)
+    OPTIONAL: ClassVar[tuple[str, ...]] = (ONNX, REPORT, PAGE, PARTS, HEAD, FRONT)
 
     file: str
     model: str
@@ -99,6 +100,8 @@ class CompressedNetwork(Result):
         """Give the layers of which quantization leaves least; the report has all layers and their weight streams."""
         if not self.report:
             return
+        if self.report.get("budget"):
+            yield budget_grid(self.report["budget"])
         rows = worst_layers(self.report, MOST_ROWS)
         count = len(self.report["layers"])
         part = f"worst {len(rows)} of {count} layers ({PAGE} has all)" if len(rows) < count else "layers"
@@ -131,6 +134,8 @@ class CompressedNetwork(Result):
         if self.report:
             write_json(folder / REPORT, self.report)
             (folder / PAGE).write_text("\n".join(report_lines(self.report)) + "\n", encoding="utf-8")
+        if self.report.get("budget"):
+            budget_plot(self.report["budget"], folder / FRONT)
         if self.chain is not None:
             self.chain.write(folder)
         if self.head is not None:

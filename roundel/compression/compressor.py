@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roundel.compression.budget import Sensitivity
 from roundel.compression.chain import MAIN, Chain
 from roundel.compression.compressed_network import ONNX, CompressedNetwork
 from roundel.compression.division import compress_parts
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.head import RecognisedHead, suppression_line, with_head
-from roundel.compression.options import CompressOptions, opq_params
+from roundel.compression.options import CompressOptions, chosen_budget, opq_params
 from roundel.compression.pipeline import Compressed, NetworkAccuracy
 from roundel.compression.report import report
 from roundel.compression.streams import stream_files
@@ -48,6 +49,8 @@ def compress(
     per_channel: bool = False,
     activation_error: float = 2.0,
     clip_digits: bool = False,
+    budget: str | None = None,
+    sensitivity: Sensitivity | str = Sensitivity.IMAGES,
     finetune: ImageSource | None = None,
     epochs: int | None = None,
     learning_rate: float | None = None,
@@ -104,6 +107,13 @@ def compress(
     clip_digits
         End weights where the usual digits of the `engine`'s array do, 119 on one of 4 bits, and 85 on one of 2: they
         take no further steps, and are less accurate (docs/compiler.md).
+    budget
+        What an image may cost on the `engine`, as part of what it costs with weights of 8 bits: `cycles=0.6`,
+        `energy=0.7` or `bytes=0.5`. Every layer then has bits of its own (docs/budget.md), with `clip_digits`. None:
+        all have `weight_bits`.
+    sensitivity
+        What tells how much a layer's bits matter: `images`, the network's results on calibration images, or `weights`
+        alone.
     finetune
         Images, with `labels` or without, to fine-tune on; needs torch.
     epochs, learning_rate, weight_decay
@@ -155,6 +165,9 @@ def compress(
         check_bool("late", late)
         check_bool("head", head)
         check_bool("clip_digits", clip_digits)
+        others = {"--bits": bits is not None, "--weight-bits": weight_bits != 8, "--refit": refit}
+        others["--requant"] = choice(Scheme, "requant", requant) is not Scheme.SHIFT
+        asked = chosen_budget(budget, sensitivity, engine, [name for name, given in others.items() if given])
         options = CompressOptions(
             model=model,
             calibration=calibration,
@@ -170,7 +183,7 @@ def compress(
                 bias_bits=bias_bits,
                 per_channel=per_channel,
                 activation_error=activation_error,
-                array_bits=_array_bits(engine) if clip_digits else 8,
+                array_bits=_array_bits(engine) if clip_digits or asked is not None else 8,
             ),
             rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
             refit=refit,
@@ -178,6 +191,7 @@ def compress(
             training=finetune,
             finetune=FinetuneOptions(**tuning),
             engine=engine,
+            budget=asked,
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
+from roundel.compression.budget import Budget, Sensitivity, parse_budget
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.detection import Detector
@@ -48,6 +49,8 @@ class CompressOptions:
         How to fine-tune.
     engine
         The engine that is to run the network, which is refused at once if it cannot; None: none is looked at.
+    budget
+        What the network may cost on that engine, which chooses the bits of weights; None: all have the same.
     detector
         How boxes come out of the results of the part that has them, of which calibration images tell how many there
         are and where, so that formats of boxes are chosen there; None: none do.
@@ -67,6 +70,7 @@ class CompressOptions:
     training: ImageSource | None = None
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     engine: FittedEngine | None = None
+    budget: Budget | None = None
     detector: Detector | None = None
 
 
@@ -114,3 +118,40 @@ def opq_params(
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def chosen_budget(
+    text: str | None, sensitivity: Sensitivity | str, engine: FittedEngine | None, others: Sequence[str]
+) -> Budget | None:
+    """Return what `--budget` and `--sensitivity` ask for; None without a budget.
+
+    Parameters
+    ----------
+    text
+        `COST=RATIO`, or None.
+    sensitivity
+        `images` or `weights`.
+    engine
+        The engine that the budget is counted on.
+    others
+        Options beside it that choose bits, or scales, too.
+
+    Raises
+    ------
+    InputError
+        Another form, one of the others as well, or no engine.
+    """
+    by = choice(Sensitivity, "sensitivity", sensitivity)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError(f"budget must be a text such as cycles=0.6, not {text!r}")
+    try:
+        budget = parse_budget(text, by)
+    except ValueError as error:
+        raise InputError(f"--budget: {error}") from None
+    if others:
+        raise InputError(f"--budget {text}: expected no {others[0]}: it chooses the bits of every layer, behind shifts")
+    if engine is None:
+        raise InputError(f"--budget {text}: expected --config, --engine or --set as well: it is counted on an engine")
+    return budget

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.compression.budget import Allotment, allot
+from roundel.compression.engine_check import checked
 from roundel.compression.finetuning import finetune
 from roundel.compression.head import box_places
 from roundel.compression.options import CompressOptions
 from roundel.frontend import ImportCheck, against_onnxruntime, read_graph
 from roundel.golden.errors import InputError
+from roundel.golden.network import Network
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
 from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_weights, load_images
@@ -51,6 +54,8 @@ class Compression:
         After `prune`: OPQ's plan of each layer; empty without OPQ.
     losses
         After `tune`: mean loss of each epoch; empty without training images.
+    allotment
+        After `allot_bits`: the bits of each layer's weights; None without a budget.
     quantized, advised
         After `quantize_modules`: the integer network, and the advice where scales are no powers of two.
     streams
@@ -67,6 +72,7 @@ class Compression:
     tuned: Graph = field(init=False)
     plans: Mapping[str, LayerPlan] = field(init=False, default_factory=dict)
     losses: tuple[float, ...] = field(init=False, default=())
+    allotment: Allotment | None = field(init=False, default=None)
     quantized: Quantized = field(init=False)
     advised: Advised | None = field(init=False)
     streams: tuple[LayerStream, ...] = field(init=False)
@@ -138,14 +144,47 @@ def tune(work: Compression) -> None:
     work.tuned, work.losses = result.graph, result.losses
 
 
+def allot_bits(work: Compression) -> None:
+    """Choose the bits of each layer's weights under a budget, if there is one, and quantize with them.
+
+    Raises
+    ------
+    InputError
+        The budget cannot be met, or what `roundel.compression.budget.allot` refuses.
+    """
+    budget, engine, shape = work.options.budget, work.options.engine, work.original.shape
+    if budget is None:
+        return
+    assert engine is not None
+
+    def realize(bits: Mapping[str, int]) -> Network:
+        work.options = replace(work.options, search=replace(work.options.search, module_bits=bits))
+        quantize_modules(work)
+        return work.quantized.network
+
+    work.allotment = allot(
+        work.tuned,
+        work.calibration.images,
+        work.options.search,
+        budget,
+        engine.name,
+        engine.params.weight_width,
+        lambda network: checked(network, shape, engine),
+        realize,
+        work.progress,
+    )
+
+
 def quantize_modules(work: Compression) -> None:
-    """Group operators into unified modules, and search their fractional bits.
+    """Group operators into unified modules, and search their fractional bits; nothing is left to do under a budget.
 
     Raises
     ------
     InputError
         The network has no integer form, or `to_integers` refuses.
     """
+    if work.allotment is not None:
+        return
     images = work.calibration.images
     work.quantized, work.advised = to_integers(work.tuned, images, work.options, work.progress)
 
@@ -159,7 +198,7 @@ def pack(work: Compression) -> None:
 
 Pass = Callable[[Compression], None]
 
-PASSES: tuple[Pass, ...] = (read, check_import, fold_operators, prune, tune, quantize_modules, pack)
+PASSES: tuple[Pass, ...] = (read, check_import, fold_operators, prune, tune, allot_bits, quantize_modules, pack)
 
 
 def to_integers(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roundel.compiler import Compiled
+from roundel.compression.budget import Allotment
 from roundel.compression.drift import Drift, drift
 from roundel.compression.engine_check import FittedEngine, check_sketch, checked
 from roundel.compression.head import box_figures
@@ -84,6 +86,8 @@ class Compressed:
         How far the results of the integer network are; None where the file does not quantize, or it is not known.
     engine
         The engine that was asked for: its name, scheme and rounding, and the bytes of the program; None without one.
+    allotment
+        The bits of each layer under a budget; None without one.
     figures
         What boxes the integer network finds in the calibration images; None without a head.
     """
@@ -103,6 +107,7 @@ class Compressed:
     imported: ImportCheck
     drift: Drift | None = None
     engine: Mapping[str, Any] | None = None
+    allotment: Allotment | None = None
     figures: BoxFigures | None = None
 
     @property
@@ -130,7 +135,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         if step is prune and options.engine is not None:
             check_sketch(work.tuned, work.calibration.images, work.options.search, options.engine)
     network, graph, images = work.quantized.network, work.original, work.calibration.images
-    engine = None if options.engine is None else _engine_figures(network, graph, options.engine)
+    compiled = None if options.engine is None else checked(network, graph.shape, options.engine)
     statistics = ImageStatistics.of(images)
     results = {name: work.quantized.results[tensor] for name, tensor in graph.names.items()}
     figures = None if options.detector is None else box_figures(options.detector, network, graph.shape, results, images)
@@ -148,15 +153,15 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         statistics=statistics,
         warnings=tuple(_warnings(work, statistics)),
         imported=work.imported,
-        engine=engine,
+        engine=None if options.engine is None or compiled is None else _engine_figures(options.engine, compiled),
+        allotment=work.allotment,
         drift=drift(graph, work.options.model, work.quantized, images),
         figures=figures,
     )
 
 
-def _engine_figures(network: Network, graph: Graph, engine: FittedEngine) -> dict[str, Any]:
-    """Compile for an engine, and tell of the program."""
-    compiled = checked(network, graph.shape, engine)
+def _engine_figures(engine: FittedEngine, compiled: Compiled) -> dict[str, Any]:
+    """Tell of the program on an engine."""
     params = compiled.params
     return {
         "name": engine.name,

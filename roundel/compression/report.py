@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from roundel.compression.budget_report import FRONT_NOTE, budget_grid, budget_lines
 from roundel.compression.chain import Chain, chain_lines
 from roundel.compression.drift import Drift
 from roundel.compression.opq_table import opq_table
@@ -56,6 +57,7 @@ def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = N
         "losses": list(result.losses),
         "import": result.imported.as_dict(),
         "engine": None if result.engine is None else dict(result.engine),
+        "budget": None if result.allotment is None else result.allotment.as_dict(),
         "drift": None if result.drift is None else vars(result.drift),
         "notes": [*result.graph.notes, *result.quantized.notes],
     }
@@ -109,6 +111,8 @@ def report_lines(values: ReportPart) -> list[str]:
         parts.insert(2, ["## Activations", "", *_table(FUNCTIONS, values["functions"]), "", FUNCTIONS_NOTE])
     if values["advice"]:
         parts.append(["## Scales", "", *advice_lines(values["advice"]), "", *advice_table(values["advice"])])
+    if values.get("budget"):
+        parts.insert(1, ["## Budget", "", *budget_grid(values["budget"]).markdown, FRONT_NOTE])
     if values["opq"]:
         parts.append(["## Pruning and quantization (OPQ)", "", *_table(OPQ, values["opq"]), "", OPQ_NOTE])
     saved = "{before} quantization operations one operator at a time, {after} as modules.".format(
@@ -156,6 +160,8 @@ def summary(values: ReportPart) -> list[str]:
     if engine := values.get("engine"):
         which = f"{engine['name']}, scheme={engine['scheme']} and rounding={engine['rounding']}"
         lines.append(f"- Runs on the engine {which}: a program of {engine['program_bytes']:,} bytes.")
+    if values.get("budget"):
+        lines += [f"- {line}" for line in budget_lines(values["budget"])]
     if values.get("drift"):
         lines.append(f"- {Drift(**values['drift'])}")
     return lines + [f"- {note}." for note in values.get("notes", ())]

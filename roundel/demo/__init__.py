@@ -2,11 +2,12 @@
 
 from roundel.demo.outcome import Demo, run_demo
 from roundel.demo.page import verdict
-from roundel.demo.trained import DemoOptions
+from roundel.demo.trained import DemoOptions, cells_named
 
 __all__ = [
     "Demo",
     "DemoOptions",
+    "cells_named",
     "run_demo",
     "verdict",
 ]

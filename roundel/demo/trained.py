@@ -13,6 +13,7 @@ from roundel.compression import CompressedNetwork, compress, with_split_head
 from roundel.data import DETECTOR, HEADS
 from roundel.detection import Detector
 from roundel.detection import load as load_detector
+from roundel.evaluation import library_paths
 from roundel.frontend import Host, read_original
 from roundel.golden.errors import InputError
 from roundel.golden.head import Boxes, HeadParams
@@ -59,6 +60,17 @@ class DemoOptions:
     bits: float | None = None
     engine: EngineSource = "small"
     cells: Path | None = REFERENCE
+
+
+def cells_named(name: str) -> Path | None:
+    """Return the library of energies that `reference` or a Liberty file's path names; None for `none`.
+
+    Raises
+    ------
+    InputError
+        What `roundel.evaluation.library_paths` refuses.
+    """
+    return None if name == "none" else library_paths([name])[0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

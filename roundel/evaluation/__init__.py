@@ -2,7 +2,7 @@
 
 from roundel.evaluation.comparison import COMPARISONS, Row, library_paths, requant_jobs, requant_variants, run_jobs
 from roundel.evaluation.energy_costs import Costs, Stimulus, cost_jobs, costs_of, measure_array, sampled
-from roundel.evaluation.energy_frame import count, energy_rows, total_nj
+from roundel.evaluation.energy_frame import count, energy_rows, task_counts, total_nj
 from roundel.evaluation.outcome import Comparison, compare
 from roundel.evaluation.report import REFERENCE_SCHEME, report_tables, write_report
 from roundel.evaluation.report_parts import REQUANT_FIGURES, libraries, ratio_cells, ratios
@@ -41,6 +41,7 @@ __all__ = [
     "run_jobs",
     "runtime",
     "sampled",
+    "task_counts",
     "total_nj",
     "write_report",
 ]

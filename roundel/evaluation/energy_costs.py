@@ -15,7 +15,7 @@ from roundel.golden.head import Boxes
 from roundel.golden.mac import MacParams, Schedule, schedule
 from roundel.golden.network import Step, Weighted
 from roundel.golden.requant import Scheme
-from roundel.golden.rounding import Ints
+from roundel.golden.rounding import Ints, limits
 from roundel.hw.emit import to_verilog
 from roundel.hw.mac import MacArray
 from roundel.hw.units import unit_of
@@ -201,10 +201,27 @@ def layer_beats(mac: MacParams, steps: Sequence[Step]) -> Schedule:
     assert isinstance(layer, Weighted)
     assert step.columns is not None
     offset = 0 if layer.x.signed else 128
-    acts, held = step.columns[:POSITIONS, :PRODUCTS] - offset, layer.weights[:PRODUCTS, : mac.columns]
-    bias = layer.aligned_bias[: mac.columns] + offset * held.sum(axis=0)
+    acts, weights = step.columns[:POSITIONS, :PRODUCTS] - offset, layer.weights[:PRODUCTS, : mac.columns]
+    bias = layer.aligned_bias[: mac.columns] + offset * weights.sum(axis=0)
+    parts = digits(weights.astype(np.int64), mac.weight_width)
+    acts, held = np.tile(acts, (1, len(parts))), np.concatenate(parts)
     shifts = {name: np.max(values) for name, values in layer.runtime().items()}
     return schedule(mac, acts, held, bias, shifts)
+
+
+def digits(weights: Ints, width: int) -> list[Ints]:
+    """Weights as an array of `width` bits takes them: as they are or, where they are wider, digit by digit.
+
+    The sums of their products lack the digits' scales, which no column of `roundel.golden.mac` has.
+    """
+    low, high = limits(width, True)
+    parts = []
+    while (weights < low).any() or (weights > high).any():
+        bits = 2 * max(1, width // 2)
+        lower = ((weights + (1 << bits - 1)) & (1 << bits) - 1) - (1 << bits - 1)
+        parts.append(lower)
+        weights = (weights - lower) >> bits
+    return [*parts, weights]
 
 
 def weight_streams(compiled: Compiled, source: str) -> WeightStreams:

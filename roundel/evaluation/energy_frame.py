@@ -59,12 +59,13 @@ class Counts:
 
 def count(compiled: Compiled, registers: Mapping[str, int], boxes: int) -> Counts:
     """Count one run: by its program, by its registers for the bus, and with so many boxes before the NMS."""
-    whole = sum((_task(compiled.params, task) for task in compiled.tasks), Counts())
+    whole = sum((task_counts(compiled.params, task) for task in compiled.tasks), Counts())
     read = CANDIDATE_WORDS * boxes if compiled.params.heads else 0
     return whole + Counts(boxes=boxes, heads=read, outer_beats=registers["read_beats"] + registers["write_beats"])
 
 
-def _task(params: EngineParams, task: Task) -> Counts:
+def task_counts(params: EngineParams, task: Task) -> Counts:
+    """Count one descriptor."""
     get = task.values.get
     match task.opcode:
         case Opcode.COMPUTE:

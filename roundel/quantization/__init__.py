@@ -8,7 +8,7 @@ from roundel.quantization.modules import feature_order, integer_order, unify
 from roundel.quantization.pipeline import Choice, Quantized, quantize, usual_rounding
 from roundel.quantization.quantizers import given_format
 from roundel.quantization.real_numbers import real_values
-from roundel.quantization.search import QuantizeOptions
+from roundel.quantization.search import QuantizeOptions, estimate
 from roundel.quantization.sqnr import LEAST_DB, sqnr_db, tensor_sqnr_db
 from roundel.quantization.streams import (
     LayerStream,
@@ -31,6 +31,7 @@ __all__ = [
     "Untabled",
     "array_order",
     "calibration_warnings",
+    "estimate",
     "feature_order",
     "given_format",
     "has_stream",
