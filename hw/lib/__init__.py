@@ -1,6 +1,6 @@
 """Parts that know no unit: a newcomer could use each alone."""
 
-from roundel.hw.lib.arith import at_least, cut, first_set, gated, multiple, named, select, without_first
+from roundel.hw.lib.arith import bit_count, cut, first_set, gated, multiple, named, select, without_first
 from roundel.hw.lib.double_buffer import BlockLoader, DoubleBuffer
 from roundel.hw.lib.fifo import BlockFifo, SmallFifo
 from roundel.hw.lib.gearbox import Gearbox
@@ -23,7 +23,7 @@ __all__ = [
     "StreamRegister",
     "TwoPortMemory",
     "Walker",
-    "at_least",
+    "bit_count",
     "cut",
     "delay",
     "first_set",

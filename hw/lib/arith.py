@@ -58,19 +58,13 @@ def without_first(m: Module, bits: Value, name: str, *, highest: bool = False) -
     return rest[::-1] if highest else rest
 
 
-def at_least(m: Module, bits: Value, count: int, name: str) -> Value:
-    """Whether `count` bits or more are set: a tree whose nodes tell how many are, from 1 to `count`."""
-    return _counts(m, bits, count, name)[count - 1]
-
-
-def _counts(m: Module, bits: Value, most: int, name: str) -> list[Value]:
-    """Return whether 1 bit or more is set, 2 or more, and so on, up to `most` of them."""
-    if len(bits) == 1:
-        return [bits[0], *[Const(0, 1)] * (most - 1)]
+def bit_count(m: Module, bits: Value, name: str) -> Value:
+    """How many bits are set: a tree of adders."""
+    if len(bits) < 3:
+        return bits if len(bits) == 1 else bits[0] + bits[1]
     half = len(bits) // 2
-    low, high = ([Const(1, 1), *_counts(m, part, most, name)] for part in (bits[:half], bits[half:]))
-    sums = [Cat(low[part] & high[total - part] for part in range(total + 1)).any() for total in range(1, most + 1)]
-    return [named(m, some, f"{name}_{len(bits)}_{number}") for number, some in enumerate(sums, start=1)]
+    low, high = (bit_count(m, part, f"{name}_{end}") for part, end in ((bits[:half], "low"), (bits[half:], "high")))
+    return named(m, low + high, f"bits_{name}")
 
 
 def multiple(value: Value, factor: int) -> Value:

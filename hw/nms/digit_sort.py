@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 
-from roundel.hw.lib import Component, In, Out, TwoPortMemory, first_set
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, first_set, named
 
 
 def sort_stream(box: data.StructLayout) -> stream.Signature:
@@ -129,8 +129,9 @@ class DigitSort(Component):
         """Send the boxes of an image, list after list; `image` is its bank, whether it has boxes, and its summary."""
         sink, bank, held, rest = self.outputs, Signal(), Signal(), Signal(memories.groups)
         listed, digit, following = Signal(), Signal(self.width), Signal()  # a list is known; one is being walked
-        end, free, last, go = Signal(memories.place_width), Signal(), Signal(), Signal()
-        m.d.comb += free.eq(~sink.valid | sink.ready)
+        place, end = Signal(memories.place_width), Signal(memories.place_width)  # of the box read last; of its list
+        free, none, void, go = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [free.eq(~sink.valid | sink.ready), following.eq(place != end)]
         fetched, valid = self._lists(m, memories, bank, rest, digit, listed)
 
         ready = Signal()  # the head and the end of the next list have been read
@@ -140,37 +141,38 @@ class DigitSort(Component):
         _read(m, memories.ends, fetched, Cat(digit, bank))
         m.d.sync += ready.eq(fetched | (ready & ~begin))
 
-        box, final, reached = Signal.like(end), Signal.like(end), Const(0) if self.most is None else Signal()
+        box = Signal.like(end)
         m.d.comb += [
             box.eq(Mux(following, memories.followers.read_data, memories.heads.read_data)),
-            final.eq(Mux(following, end, memories.ends.read_data)),
             go.eq((following | ready) & free),
-            last.eq(reached | ((box == final) & ~(valid | rest.any()) & ~listed & ~(following & ready))),
+            none.eq(~(following | ready | listed | valid | rest.any())),
+            void.eq(~idle & ~held & ~sink.valid),
         ]
         _read(m, memories.boxes, go, Cat(box, bank))
         _read(m, memories.followers, go, Cat(box, bank))
-        void = ~idle & ~held & free
         with m.If(go):
-            m.d.sync += [following.eq(box != final), end.eq(final)]
+            m.d.sync += [place.eq(box), end.eq(Mux(following, end, memories.ends.read_data))]
         with m.If(free):
-            m.d.sync += [sink.valid.eq(go | void), sink.p.last.eq(void | last), sink.p.empty.eq(void)]
-        m.d.comb += sink.p.box.eq(memories.boxes.read_data)
+            m.d.sync += [sink.valid.eq(go | void), sink.p.empty.eq(void)]
+        m.d.comb += [sink.p.box.eq(memories.boxes.read_data), sink.p.last.eq(none)]
+        gone = named(m, sink.valid & sink.ready & none, "gone")
         if self.most is not None:
-            self._end(m, go, last, reached, (following, ready, listed, valid, rest))
-        with m.If((go & last) | void):
+            self._end(m, go, gone, end, box, (ready, listed, valid, rest))
+        with m.If(gone):
             m.d.sync += idle.eq(1)
         with m.If(hand_over):
             m.d.sync += [Cat(bank, held, rest).eq(image), idle.eq(0)]
 
-    def _end(self, m: Module, go: Value, last: Value, reached: Signal, ahead: tuple[Signal, ...]) -> None:
-        """Count the boxes that go out: with the last one that may, all that was read `ahead` is forgotten."""
+    def _end(self, m: Module, go: Value, gone: Value, end: Signal, box: Value, ahead: tuple[Signal, ...]) -> None:
+        """Count the boxes that go out: the last one that may ends its list, and all that was read ahead is forgotten."""
         assert self.most is not None
-        count = Signal(range(max(2, self.most)))
-        m.d.comb += reached.eq(count == self.most - 1)
+        count = Signal(range(self.most + 1))
         with m.If(go):
             m.d.sync += count.eq(count + 1)
-        with m.If(go & last):
-            m.d.sync += [count.eq(0), *(signal.eq(0) for signal in ahead)]
+        with m.If(go & (count == self.most - 1)):
+            m.d.sync += [end.eq(box), *(signal.eq(0) for signal in ahead)]
+        with m.If(gone):
+            m.d.sync += count.eq(0)
 
     def _lists(
         self, m: Module, memories: ListMemories, bank: Value, rest: Signal, digit: Signal, listed: Signal

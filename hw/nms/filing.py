@@ -117,6 +117,7 @@ class KeptFile(Component):
             near=Out(params.slots, "Slots of the kept boxes that may overlap it too much, see `ExactParams.near`."),
             file=In(1, "File a kept box."),
             slot=In(range(params.slots), "Slot that it gets."),
+            placed=Out(params.slots, "That slot as a bit, if a box is filed."),
             filed=In(code_layout(params), "Its codes."),
             clear=In(1, "Forget all boxes, and what is filed in this cycle."),
         )
@@ -127,7 +128,8 @@ class KeptFile(Component):
         for slot in range(self.params.slots):
             valid = Signal(name=f"valid_{slot}")
             held = Signal(code_layout(self.params), name=f"held_{slot}", reset_less=True)
-            with m.If(self.file & (self.slot == slot)):
+            m.d.comb += self.placed[slot].eq(self.file & (self.slot == slot))
+            with m.If(self.placed[slot]):
                 m.d.sync += [valid.eq(1), held.eq(self.filed)]
             with m.If(self.clear):
                 m.d.sync += valid.eq(0)

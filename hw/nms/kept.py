@@ -6,12 +6,13 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from roundel.golden.nms import ExactParams
-from roundel.hw.lib import Component, In, Out, TwoPortMemory, at_least, delay, first_set, named, without_first
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, bit_count, delay, first_set, named, without_first
 from roundel.hw.nms.filing import KeptFile, bounds_layout, code_layout
 from roundel.hw.nms.overlap import ShortOverlap
 from roundel.hw.nms.streams import corner_layout
 
 EACH = 4  # comparators of a group of slots: for the first two and the last two candidates
+PARTS = 4  # of a group, in which candidates are counted before the whole
 
 
 def solid_layout(params: ExactParams) -> data.StructLayout:
@@ -23,8 +24,13 @@ def solid_layout(params: ExactParams) -> data.StructLayout:
 class KeptBoxes(Component):
     """Compares a box with all boxes kept that it may overlap too much, `comparators` of them a cycle.
 
-    Kept boxes are filed in groups of slots in turn. The four comparators of a group take the first two and the last two
-    of its candidates, whichever slots these are in.
+    A box goes through three stages, a cycle in each. It is looked up in the file; its first and its last candidate are
+    picked; and the first and the last one of those that remain. It stays in the third stage until none is left, two
+    more in each cycle, and all boxes behind it wait. How many candidates there are is counted on the way, so that a
+    register tells whether a box has to stay. A box that is filed while others are on their way to the third stage
+    becomes a candidate of these, near or not, as they were looked up too early to meet it there.
+
+    Kept boxes are filed in groups of slots in turn, each with four comparators of its own.
 
     Parameters
     ----------
@@ -32,7 +38,7 @@ class KeptBoxes(Component):
         The unit.
     """
 
-    LATENCY = 2 + ShortOverlap.LATENCY
+    LATENCY = 3 + 1 + ShortOverlap.LATENCY
 
     def __init__(self, params: ExactParams):
         self.params = params
@@ -40,11 +46,17 @@ class KeptBoxes(Component):
         super().__init__(
             codes=In(code_layout(params), "Codes of the next box."),
             bounds=In(bounds_layout(), "Codes of areas that it may be compared with."),
-            load=In(1, "Look up that box in the file; only when `done`."),
-            ask=In(1, "Look for kept boxes; otherwise the box is taken as compared."),
-            done=Out(1, "No candidates are left of the box loaded last, but those picked in this cycle."),
-            box=In(solid_layout(params), "The box loaded last, one cycle after candidates were picked."),
-            hit=Out(1, "A kept box picked `LATENCY` - 1 cycles ago overlaps its box too much."),
+            ask=In(1, "Look that box up in the file, with `step`; otherwise no box comes."),
+            step=Out(1, "Boxes go on to the next stage."),
+            boxes=In(
+                data.ArrayLayout(solid_layout(params), EACH // 2),
+                "What is compared: the box that was in the second stage a cycle ago, and that in the third one.",
+            ),
+            hits=Out(
+                EACH // 2,
+                "A kept box overlaps the box too much, of the candidates picked in the second stage, in the third one: "
+                "`LATENCY` - 1 and `LATENCY` cycles after the box was looked up, if it did not wait.",
+            ),
             file=In(1, "File a box; only when fewer than all slots are in use."),
             filed=In(solid_layout(params), "The box to file."),
             filed_codes=In(code_layout(params), "Its codes."),
@@ -64,39 +76,65 @@ class KeptBoxes(Component):
             index.filed.eq(self.filed_codes),
             index.clear.eq(cleared),
         ]
-        split = (self.groups - 1).bit_length()  # low bits of a slot: its group
-        hits, left = [], []
-        for group in range(self.groups):
-            near = Cat(index.near[slot] for slot in range(group, self.params.slots, self.groups))
-            file = self.file & (self.count[:split] == group) if split else self.file
-            more, found = self._compare(m, near, self.ask & ~cleared, group, file, self.count[split:-1])
-            hits += found
-            left.append(more)
-        m.d.comb += [self.done.eq(~Cat(*left).any()), self.hit.eq(Cat(*hits).any())]
+        asks = named(m, self.ask & ~cleared, "asks")
+        more, hits = zip(*(self._compare(m, index, asks, group) for group in range(self.groups)), strict=True)
+        m.d.comb += [
+            self.step.eq(~Cat(*more).any()),
+            *(self.hits[pair].eq(Cat(*found).any()) for pair, found in enumerate(zip(*hits, strict=True))),
+        ]
         return m
 
-    def _compare(
-        self, m: Module, near: Value, ask: Value, group: int, file: Value, place: Value
-    ) -> tuple[Value, list[Value]]:
-        """Pick the candidates of a group and compare them; returns whether more are left, and what hits."""
-        mask = Signal(len(near), name=f"mask_{group}")
-        hits, left, more = [], mask, Signal(name=f"more_{group}")
-        for pair in range(EACH // 2):
-            (first, some), (last, _) = first_set(left), first_set(left, highest=True)
-            first, last = named(m, first, f"first_{group}_{pair}"), named(m, last, f"last_{group}_{pair}")
-            some = named(m, some, f"some_{group}_{pair}")
-            rest = without_first(m, left, f"above_{group}_{pair}")
-            rest &= without_first(m, left, f"below_{group}_{pair}", highest=True)
-            for name, slot, picked in (("first", first, some), ("last", last, some & (first != last))):
-                kept = self._kept(m, f"{name}_{group}_{pair}", Cat(picked, slot), Cat(file, place))
-                counts = delay(m, picked, 1, f"picked_{name}_{group}_{pair}")
-                hits.append(self._overlap(m, f"{name}_{group}_{pair}", kept, counts))
-            left = named(m, rest, f"left_{group}_{pair}")
-            if pair == EACH // 2 - 2:  # counted beside the choice of the last two, which takes longer
-                m.d.comb += more.eq(at_least(m, left, 3, f"count_{group}"))
-        looked = named(m, self.load & ask, f"looked_{group}")  # nothing is left then
-        m.d.sync += mask.eq(left | (near & looked.replicate(len(near))))
-        return more, hits
+    def _compare(self, m: Module, index: KeptFile, asks: Value, group: int) -> tuple[Value, tuple[Value, ...]]:
+        """Pick the candidates of a group and compare them; returns whether some have to wait, and what hits."""
+        slots = range(group, self.params.slots, self.groups)
+        near, placed = (Cat(mask[slot] for slot in slots) for mask in (index.near, index.placed))
+        split = (self.groups - 1).bit_length()  # low bits of a slot: its group
+        file = named(m, self.file & (self.count[:split] == group) if split else self.file, f"file_{group}")
+        write = Cat(file, self.count[split:-1])
+        masks = [Signal(len(near), name=f"{stage}_{group}") for stage in ("found", "second", "third")]
+        picks = [
+            self._pick(m, mask, f"{group}_{pair}", box, write)
+            for pair, (mask, box) in enumerate(zip(masks[1:], self.boxes, strict=True))
+        ]
+        rests, hits = zip(*picks, strict=True)
+        for mask, waits, comes in zip(
+            masks,
+            (masks[0] | placed, masks[1] | placed, rests[1]),
+            (near & asks.replicate(len(near)), masks[0], rests[0]),
+            strict=True,
+        ):
+            m.d.sync += mask.eq(Mux(self.step, comes | placed, waits))
+        return self._count(m, masks[0], file, group), hits
+
+    def _count(self, m: Module, mask: Value, filed: Value, group: int) -> Value:
+        """Count the candidates of a box while it is in the first two stages; returns whether it has too many."""
+        part = len(mask) // PARTS
+        counts = [Signal(range(part + 1), name=f"part_{group}_{number}") for number in range(PARTS)]
+        since, total, more = (
+            Signal(4, name=f"since_{group}"),  # filed since it was looked up
+            Signal(range(len(mask) + 16), name=f"total_{group}"),
+            Signal(name=f"more_{group}"),
+        )
+        whole = named(m, sum(counts[1:], counts[0]) + since + filed, f"whole_{group}")
+        with m.If(self.step):
+            for number, count in enumerate(counts):
+                m.d.sync += count.eq(bit_count(m, mask[number * part : (number + 1) * part], f"{group}_{number}"))
+            m.d.sync += [since.eq(filed), total.eq(whole), more.eq(whole > EACH)]
+        with m.Else():
+            m.d.sync += [since.eq(since + filed), total.eq(total - 2), more.eq(more & (total > EACH + 2))]
+        return more
+
+    def _pick(self, m: Module, mask: Signal, name: str, box: data.View, write: Value) -> tuple[Value, Value]:
+        """Pick the first and the last candidate, compare the box with them; returns the others, and whether one hits."""
+        (first, some), (last, _) = first_set(mask), first_set(mask, highest=True)
+        first, last = named(m, first, f"first_{name}"), named(m, last, f"last_{name}")
+        some, hits = named(m, some, f"some_{name}"), []
+        for end, slot, picked in (("first", first, some), ("last", last, some & (first != last))):
+            kept = self._kept(m, f"{end}_{name}", Cat(picked, slot), write)
+            counts = delay(m, picked, 1, f"picked_{end}_{name}")
+            hits.append(self._overlap(m, f"{end}_{name}", box, kept, counts))
+        rest = without_first(m, mask, f"above_{name}") & without_first(m, mask, f"below_{name}", highest=True)
+        return named(m, rest, f"rest_{name}"), Cat(*hits).any()
 
     def _kept(self, m: Module, name: str, read: Value, write: Value) -> data.View:
         """Return a kept box of a group, read a cycle ago; each comparator has a memory of its own."""
@@ -109,13 +147,13 @@ class KeptBoxes(Component):
         ]
         return data.View(solid_layout(self.params), memory.read_data)
 
-    def _overlap(self, m: Module, name: str, kept: data.View, picked: Value) -> Value:
+    def _overlap(self, m: Module, name: str, box: data.View, kept: data.View, picked: Value) -> Value:
         m.submodules[f"overlap_{name}"] = overlap = ShortOverlap(self.params.format, self.params.threshold)
         m.d.comb += [
-            Cat(overlap.a, overlap.area_a).eq(Cat(self.box.corners, self.box.area)),
+            Cat(overlap.a, overlap.area_a).eq(Cat(box.corners, box.area)),
             Cat(overlap.b, overlap.area_b).eq(Cat(kept.corners, kept.area)),
         ]
-        counts = picked & same_class(self.params, self.box.label, kept.label)
+        counts = picked & same_class(self.params, box.label, kept.label)
         return overlap.exceeds & delay(m, counts, ShortOverlap.LATENCY, f"counts_{name}")
 
 

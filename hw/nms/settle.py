@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 
 from roundel.golden.nms import ExactParams
-from roundel.hw.lib import Component, In, Out, TwoPortMemory
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, delay
 from roundel.hw.nms.digit_sort import sort_stream
 from roundel.hw.nms.filing import BoxCodes, ranked_layout
 from roundel.hw.nms.kept import KeptBoxes, solid_layout
@@ -15,21 +15,24 @@ from roundel.hw.nms.passes import Passes
 from roundel.hw.nms.streams import corner_layout
 from roundel.hw.nms.unsettled import TAG, Unsettled
 
-STAGES = Unsettled.COUNT - 1  # from a box's last candidates to its verdict
+FLIGHT = KeptBoxes.LATENCY  # boxes that were looked up and have no verdict
 QUEUE = 16  # boxes kept that may wait for a reader
 NOTED = 16  # boxes whose scores and codes wait for their verdict
 
-assert STAGES == KeptBoxes.LATENCY - 1
-assert NOTED > BoxCodes.LATENCY + Unsettled.COUNT
+assert FLIGHT == 3 + Unsettled.COUNT
+assert NOTED > BoxCodes.LATENCY + FLIGHT
 
 
 class Settle(Component):
     """Keeps a box unless a box kept before overlaps it too much, of the boxes of an image in the order of their scores.
 
-    A box is looked up in the file of kept boxes, and compared with its candidates there, `comparators` a cycle. Boxes
-    that were looked up before it and have no verdict yet are compared with it, too, each by a comparator of its own.
-    When its verdict is due theirs are known: it is kept if nothing hit it, and none of those that overlap it too much
-    was kept. This takes one cycle, so a box enters in every cycle in which the one before has no candidates left.
+    A box is looked up in the file of kept boxes, and compared with its candidates there, see `KeptBoxes`. Boxes before
+    it that have no verdict when its last candidates are picked are compared with it, too, each by a comparator of its
+    own. When its verdict is due theirs are known: it is kept if nothing hit it, and none of those that overlap it too
+    much was kept. This takes one cycle, so boxes go on in every cycle in which none has candidates left.
+
+    The file is cleared when the last box of an image is in the stage of the last candidates; the next image is looked
+    up after that.
 
     Parameters
     ----------
@@ -37,7 +40,7 @@ class Settle(Component):
         The unit.
     """
 
-    LATENCY = BoxCodes.LATENCY + 1 + STAGES + 2
+    LATENCY = BoxCodes.LATENCY + FLIGHT + 2
 
     def __init__(self, params: ExactParams):
         self.params = params
@@ -56,7 +59,7 @@ class Settle(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         params = self.params
-        m.submodules.passes = passes = Passes(params, BoxCodes.LATENCY + Unsettled.COUNT + 1)
+        m.submodules.passes = passes = Passes(params, BoxCodes.LATENCY + FLIGHT + 1)
         m.submodules.coder = coder = BoxCodes(params, self.coded)
         m.submodules.kept = kept = KeptBoxes(params)
         m.submodules.unsettled = unsettled = Unsettled(params)
@@ -64,19 +67,21 @@ class Settle(Component):
         m.submodules.queue = queue = SyncFIFOBuffered(width=sent.size, depth=QUEUE)
         self._join(m, passes, coder, queue)
         room, loads, tag, clear = Signal(), Signal(), Signal(TAG), Signal()
-        m.d.sync += room.eq(queue.w_level <= QUEUE - Unsettled.COUNT - 3)
-        following, beat = coder.outputs, coder.outputs.p.beat
+        m.d.sync += [room.eq(queue.w_level <= QUEUE - FLIGHT - 3), tag.eq(tag + clear)]
+        valid, slots = self._slots(m, coder, kept, loads, tag)
+        ending = [held & slot.last & ~slot.waits for held, slot in zip(valid[:2], slots[:2], strict=True)]
+        following, beat, goes = coder.outputs, coder.outputs.p.beat, Signal()
         m.d.comb += [
-            loads.eq(following.valid & kept.done & room),
-            following.ready.eq(kept.done & room),
-            clear.eq(passes.settled | (loads & beat.last & ~beat.waits)),
+            goes.eq(kept.step & room & ~Cat(ending).any()),
+            loads.eq(following.valid & goes),
+            following.ready.eq(goes),
+            clear.eq(passes.settled | (ending[1] & kept.step)),
             kept.clear.eq(clear),
+            kept.ask.eq(loads & ~beat.empty),
             passes.count.eq(kept.count),
             self.moving.eq(loads),
         ]
-        m.d.sync += tag.eq(tag + clear)
-        valid, slots = self._slots(m, coder, kept, loads, tag)
-        self._compare(m, coder, kept, unsettled, slots, loads, tag)
+        self._compare(m, coder, kept, unsettled, slots)
         due = valid[-2] & slots[-2].final
         given = passes.outputs.p.box
         sends = coder.inputs.valid & coder.inputs.ready
@@ -103,49 +108,41 @@ class Settle(Component):
     def _slots(
         self, m: Module, coder: BoxCodes, kept: KeptBoxes, loads: Value, tag: Value
     ) -> tuple[list[Value], list[data.View]]:
-        """Return which slots hold a box, and what they hold: first that whose candidates are picked, last the verdict.
+        """Return which slots hold a box, and what they hold: first a box that is looked up, last that with the verdict.
 
-        A box with many candidates is in several slots, of which the `first` and the `final` one are marked.
+        A box with many candidates is in several of the slots after the third one; the `first` and the `final` of these
+        are marked.
         """
         following, beat = coder.outputs.p, coder.outputs.p.beat
-        now, held = Signal(self.slot, name="slot_0", reset_less=True), Signal(name="held_0")
-        m.d.sync += [held.eq(loads | (held & ~kept.done)), now.first.eq(0)]
-        with m.If(loads):
-            m.d.sync += [now[name].eq(beat[name]) for name in ("empty", "last", "waits")]
+        valid = [Signal(name=f"held_{number}") for number in range(FLIGHT)]
+        slots = [Signal(self.slot, name=f"slot_{number}", reset_less=True) for number in range(FLIGHT)]
+        looked, _, picked = slots[:3]
+        m.d.sync += picked.first.eq(0)
+        with m.If(kept.step):
             m.d.sync += [
-                Cat(now.box.corners, now.box.label).eq(Cat(beat.box.corners, beat.box.label)),
-                now.box.area.eq(following.area),
-                Cat(now.tag, now.first).eq(Cat(tag, 1)),
+                Cat(valid[:3]).eq(Cat(loads, valid[:2])),
+                *(looked[name].eq(beat[name]) for name in ("empty", "last", "waits")),
+                Cat(looked.box.corners, looked.box.label).eq(Cat(beat.box.corners, beat.box.label)),
+                Cat(looked.box.area, looked.tag).eq(Cat(following.area, tag)),
+                Cat(slots[1:3]).eq(Cat(slots[:2])),
+                picked.first.eq(1),
             ]
-        picked = Signal(self.slot, name="picked")
-        m.d.comb += [picked.eq(now), picked.final.eq(kept.done)]
-        valid, slots = [held], [now]
-        for number in range(1, STAGES + 1):
-            valid.append(Signal(name=f"held_{number}"))
-            slots.append(Signal(self.slot, name=f"slot_{number}", reset_less=True))
-            m.d.sync += [valid[-1].eq(valid[-2]), slots[-1].eq(picked if number == 1 else slots[-2])]
+        settling = Signal(self.slot, name="settling")
+        m.d.comb += [settling.eq(picked), settling.final.eq(kept.step)]
+        m.d.sync += [Cat(valid[3:]).eq(Cat(valid[2:-1])), Cat(slots[3:]).eq(Cat(settling, *slots[3:-1]))]
         return valid, slots
 
     def _compare(
-        self,
-        m: Module,
-        coder: BoxCodes,
-        kept: KeptBoxes,
-        unsettled: Unsettled,
-        slots: list[data.View],
-        loads: Value,
-        tag: Value,
+        self, m: Module, coder: BoxCodes, kept: KeptBoxes, unsettled: Unsettled, slots: list[data.View]
     ) -> None:
-        """Compare the next box with those that are filed, and with those that have no verdict yet."""
-        following, beat = coder.outputs.p, coder.outputs.p.beat
+        """Compare boxes with those that are filed, and with those that have no verdict yet."""
+        following = coder.outputs.p
         m.d.comb += [
             Cat(kept.codes, kept.bounds).eq(Cat(following.codes, following.bounds)),
-            Cat(kept.load, kept.ask).eq(Cat(loads, ~beat.empty)),
-            kept.box.eq(slots[1].box),
-            Cat(unsettled.box.box.corners, unsettled.box.box.label).eq(Cat(beat.box.corners, beat.box.label)),
-            Cat(unsettled.box.box.area, unsettled.box.tag).eq(Cat(following.area, tag)),
+            *(box.eq(slot.box) for box, slot in zip(kept.boxes, slots[2:4], strict=True)),
+            Cat(unsettled.box.box, unsettled.box.tag).eq(Cat(slots[2].box, slots[2].tag)),
         ]
-        for before, slot in zip(unsettled.before, slots, strict=True):
+        for before, slot in zip(unsettled.before, slots[3:], strict=True):
             m.d.comb += Cat(before.box, before.tag).eq(Cat(slot.box, slot.tag))
 
     def _note(self, m: Module, name: str, word: Value, writes: Value, due: Value) -> Value:
@@ -175,12 +172,13 @@ class Settle(Component):
     ) -> None:
         """Keep a box, file and send it; or leave it for another pass, as the file is full; or drop it."""
         dropped, before, due, alive, keep = Signal(), Signal(), Signal(), Signal(), Signal()
+        first_hit = delay(m, kept.hits[0], 1, "first_hit")
         stale = Signal()  # of a pass whose file is gone, which had room for all
         ends = Signal()  # the image is at its end
         limited = self._limited(m, keep, ends)
         full = ~stale & (kept.count == self.params.slots)
         m.d.comb += [
-            dropped.eq(kept.hit | Mux(slot.first, unsettled.blocked, before)),
+            dropped.eq(kept.hits[1] | Mux(slot.first, unsettled.blocked | first_hit, before)),
             due.eq(valid & slot.final),
             alive.eq(due & ~slot.empty & ~dropped & ~limited),
             stale.eq(slot.tag != tag),

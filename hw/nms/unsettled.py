@@ -16,8 +16,8 @@ TAG = 3  # bits that tell passes apart, of which each box on its way may be of a
 class Unsettled(Component):
     """Compares each box with those that were looked up before it and have no verdict yet, a comparator for each.
 
-    Box n gets its verdict n cycles before box 0 does. So when overlaps are known, the verdicts of boxes 2 and up were
-    `keep` in cycles before, that of box 1 is `keep` now, and that of box 0 comes in the next cycle.
+    Box n gets its verdict n cycles before box 0 does. So when overlaps are known, the verdicts of boxes 1 and up were
+    `keep` in cycles before, and that of box 0 is `keep` now.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class Unsettled(Component):
         The unit.
     """
 
-    LATENCY = ShortOverlap.LATENCY + 2
-    COUNT = ShortOverlap.LATENCY + 2
+    LATENCY = ShortOverlap.LATENCY + 1
+    COUNT = ShortOverlap.LATENCY + 1
     """Boxes without a verdict."""
 
     def __init__(self, params: ExactParams):
@@ -51,12 +51,9 @@ class Unsettled(Component):
             ]
             counts = (box.tag == other.tag) & same_class(self.params, box.box.label, other.box.label)
             overlaps.append(overlap.exceeds & delay(m, counts, ShortOverlap.LATENCY, f"counts_{number}"))
-        kept = [self.keep, *(Signal(name=f"kept_{ago}") for ago in range(1, self.COUNT - 1))]  # verdicts of late
-        m.d.sync += Cat(kept[1:]).eq(Cat(kept[:-1]))
-        some, latest = Signal(), Signal()
+        kept = [self.keep, *(Signal(name=f"kept_{ago}") for ago in range(1, self.COUNT))]  # verdicts of late
         m.d.sync += [
-            some.eq(Cat(over & verdict for over, verdict in zip(overlaps[1:], kept, strict=True)).any()),
-            latest.eq(overlaps[0]),
-            self.blocked.eq(some | (latest & self.keep)),
+            Cat(kept[1:]).eq(Cat(kept[:-1])),
+            self.blocked.eq(Cat(over & verdict for over, verdict in zip(overlaps, kept, strict=True)).any()),
         ]
         return m

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from roundel.golden.errors import InputError
-from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, Semantics, TopKParams
+from roundel.golden.nms import BoxFormat, ExactParams, GreedyParams, NmsParams, Semantics, TopKParams, preset
 from roundel.sim.stimuli import BoxImage, clusters
 from roundel.synth.measure import BoxStream
 
@@ -15,6 +15,8 @@ BOXES = 1000  # of an image
 BOXES_EACH = 18  # of an object
 SPREAD = 0.08  # of a box around its object, as a part of the object's sides
 LANES = (1, 2, 4)
+ORDERS = (Semantics.PARALLEL, Semantics.CASCADE)
+ADJACENT = {"guard": preset("guarded").guard, "alpha": 1.0}  # adjacent scales, with what made the most of them
 COMPARATORS = (4, 8)
 FIXED = ("method", "semantics", "lanes", "passes")
 SHARED = ("format", "capacity")  # parameters that GreedyNMS has as well
@@ -25,10 +27,10 @@ Variant = tuple[str, NmsParams | GreedyParams | ExactParams | TopKParams]
 def variants(common: Mapping[str, Any]) -> list[Variant]:
     """Return unit and parameters of every row.
 
-    These are `psrr` in both semantics and 1, 2 and 4 lanes, `guarded`, both kinds of GreedyNMS, and top-k, which
-    suppresses nothing.
+    These are `psrr` in both semantics and 1, 2 and 4 lanes, `guarded` in both semantics, adjacent scales with the
+    guard, both kinds of GreedyNMS, and top-k, which suppresses nothing.
 
-    With more lanes or as a cascade `guarded` takes minutes to map, and too long to simulate as gates.
+    As a cascade `guarded` takes minutes to map, and too long to simulate as gates.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ def variants(common: Mapping[str, Any]) -> list[Variant]:
         return [
             *(("nms", NmsParams(method="psrr", semantics=Semantics.PARALLEL, lanes=lanes, **given)) for lanes in LANES),
             ("nms", NmsParams(method="psrr", semantics=Semantics.CASCADE, **given)),
-            ("nms", NmsParams(method="guarded", semantics=Semantics.PARALLEL, **given)),
+            *(("nms", NmsParams(method="guarded", semantics=semantics, **given)) for semantics in ORDERS),
+            ("nms", NmsParams(method="adjacent", semantics=Semantics.PARALLEL, **(ADJACENT | given))),
             *(("exact_nms", ExactParams(comparators=count, **shared)) for count in COMPARATORS),
             ("topk", TopKParams(**{"capacity": ExactParams.capacity} | shared)),
             *(("greedy_nms", GreedyParams(lanes=lanes, **shared)) for lanes in LANES),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -121,10 +122,16 @@ def cached_row(key: list[str | bytes], make: Callable[[], dict[str, Any]]) -> di
 
 
 @cache
-def code_digest() -> str:
-    """Return the digest of what a measurement depends on besides its arguments: our own code and the tools."""
+def code_digest(*packages: ModuleType) -> str:
+    """Return the digest of what a measurement depends on besides its arguments: our own code and the tools.
+
+    Parameters
+    ----------
+    packages
+        Those of our code that count; golden, hw, sim and synth unless given.
+    """
     tools = [yosys_version(), str(find_verilator()), version("cocotb"), version("amaranth")]
-    return digest([*tools, *code(golden, hw, sim, synth)])
+    return digest([*tools, *code(*(packages or (golden, hw, sim, synth)))])
 
 
 def _operator_row(params: RequantParams, cells: Path, stimulus: Stimulus, source: str) -> dict[str, Any]:

@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from roundel import synth
+from roundel.golden import nms as golden_nms
 from roundel.golden.nms import ExactParams, GreedyParams, Suppression, TopKParams
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import UNITS
+from roundel.sim import benches
 from roundel.sim.nms_run import save_images
 from roundel.sim.stimuli import BoxImage
 from roundel.sim.verify import BENCHES
@@ -79,20 +82,34 @@ def measure_nms(unit: str, params: Params, cells: Path, stream: BoxStream) -> di
     ToolError
         A tool failed.
     """
-    key = [code_digest(), read_library(cells).digest, *_key(unit, params, stream)]
-    return cached_row(key, lambda: _row(unit, params, cells, stream))
-
-
-def _key(unit: str, params: Params, stream: BoxStream) -> list[str | bytes]:
-    columns = (getattr(image, name) for image in stream.images for name in ("boxes", "scores", "labels"))
-    return [unit, json.dumps(params.as_dict()), stream.source, *(column.tobytes() for column in columns)]
-
-
-def _row(unit: str, params: Params, cells: Path, stream: BoxStream) -> dict[str, Any]:
-    library = read_library(cells)
     component = UNITS[unit].component(params)
     verilog = to_verilog(component, unit)
-    config = {"params": params.as_dict(), "latency": component.latency}
+    key = _key(unit, params, verilog, stream)
+    return cached_row(
+        [read_library(cells).digest, *key], lambda: _row(unit, params, cells, verilog, component.latency, stream, key)
+    )
+
+
+def _key(unit: str, params: Params, verilog: str, stream: BoxStream) -> list[str | bytes]:
+    """What a row depends on but for the cells: the Verilog, not the code that writes it, which changes more often."""
+    columns = (getattr(image, name) for image in stream.images for name in ("boxes", "scores", "labels"))
+    return [
+        *(code_digest(golden_nms, benches, synth), unit, json.dumps(params.as_dict()), verilog, stream.source),
+        *(column.tobytes() for column in columns),
+    ]
+
+
+def _row(
+    unit: str,
+    params: Params,
+    cells: Path,
+    verilog: str,
+    latency: int,
+    stream: BoxStream,
+    key: list[str | bytes],
+) -> dict[str, Any]:
+    library = read_library(cells)
+    config = {"params": params.as_dict(), "latency": latency}
     mapped = map_design(verilog, unit, cells, options=FLOW)
     gates = sum(mapped.cells.values())
     return {
@@ -107,7 +124,7 @@ def _row(unit: str, params: Params, cells: Path, stream: BoxStream) -> dict[str,
         "delay_ns": analyse(read_netlist(mapped.json, library, mapped.top)).delay_ns,
         "ops": stream.boxes,
         "stimulus": stream.source,
-        **_memory_figures(unit, params, verilog, config, stream),
+        **_memory_figures(unit, verilog, config, stream, key),
         **_energy(mapped, cells, config, stream, BENCHES[unit], measured=gates <= GATES),
         "flow": asdict(mapped.options),
     }
@@ -122,12 +139,12 @@ def nms_scheme(params: Params) -> str:
     lanes = f"{params.lanes} lane{'s' if params.lanes > 1 else ''}"
     if isinstance(params, GreedyParams):
         return f"greedy, {lanes}"
-    cascade = len(params.stages) > 1
-    return f"{params.method} cascade" if cascade else f"{params.method} parallel, {lanes}"
+    method = params.method if params.guard is None else f"{params.method} with a guard"
+    return f"{method} cascade" if len(params.stages) > 1 else f"{method} parallel, {lanes}"
 
 
 def _memory_figures(
-    unit: str, params: Params, verilog: str, config: Mapping[str, Any], stream: BoxStream
+    unit: str, verilog: str, config: Mapping[str, Any], stream: BoxStream, key: list[str | bytes]
 ) -> dict[str, Any]:
     """Cycles, what memories hold and what they move, from runs of the RTL; the same for every library."""
 
@@ -136,7 +153,7 @@ def _memory_figures(
         first, longer = (memory_use(verilog, unit, bench=bench, config=config, stimulus=write) for write in stream.runs)
         return table_figures(first, longer, stream.boxes)
 
-    return cached_row([code_digest(), "memories", *_key(unit, params, stream)], make)
+    return cached_row(["memories", *key], make)
 
 
 def table_figures(first: MemoryUse, longer: MemoryUse, boxes: int) -> dict[str, Any]:

@@ -152,6 +152,8 @@ def test_rows_of_the_comparison():
         *(("nms", f"psrr parallel, {count}") for count in lanes),
         ("nms", "psrr cascade"),
         ("nms", "guarded parallel, 1 lane"),
+        ("nms", "guarded cascade"),
+        ("nms", "adjacent with a guard parallel, 1 lane"),
         *(("exact_nms", f"exact, {count} comparators") for count in (4, 8)),
         ("topk", "1024 best"),
         *(("greedy_nms", f"greedy, {count}") for count in lanes),
