@@ -164,7 +164,7 @@ class DigitSort(Component):
             m.d.sync += [Cat(bank, held, rest).eq(image), idle.eq(0)]
 
     def _end(self, m: Module, go: Value, gone: Value, end: Signal, box: Value, ahead: tuple[Signal, ...]) -> None:
-        """Count the boxes that go out: the last one that may ends its list, and all that was read ahead is forgotten."""
+        """Count the boxes that go out: the last one that may ends its list, and what was read ahead is forgotten."""
         assert self.most is not None
         count = Signal(range(self.most + 1))
         with m.If(go):

@@ -37,38 +37,51 @@ class BoxCodes(Component):
     params
         The unit.
     beat
-        Layout of a beat; its member `box` has `corners`.
+        Layout of what goes along with a box.
     """
 
-    LATENCY = 3
+    LATENCY = 5
 
     def __init__(self, params: ExactParams, beat: data.StructLayout):
         self.params = params
-        area = 2 * params.format.corner_width
-        coded = {"beat": beat, "area": area, "codes": code_layout(params), "bounds": bounds_layout()}
+        coded = data.StructLayout({"beat": beat, "codes": code_layout(params), "bounds": bounds_layout()})
         super().__init__(
-            inputs=In(stream.Signature(beat), "Boxes."),
-            outputs=Out(stream.Signature(data.StructLayout(coded)), "The boxes with their areas and codes."),
+            inputs=In(
+                stream.Signature(data.StructLayout({"beat": beat, "corners": corner_layout(params.format)})), "Boxes."
+            ),
+            outputs=Out(stream.Signature(coded), "The boxes with their codes."),
+            measured=Out(1, "The area of a box is known, three cycles after the box came, in the order of boxes."),
+            area=Out(2 * params.format.corner_width, "That area."),
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         source, sink, move = self.inputs, self.outputs, Signal()
-        beats = [Signal(source.p.shape(), name=f"beat_{stage}", reset_less=True) for stage in (1, 2)]
-        valid = [Signal(name=f"valid_{stage}") for stage in (1, 2)]
-        sides = [Signal(self.params.format.corner_width, name=f"side_{axis}", reset_less=True) for axis in "xy"]
-        product, given = Signal.like(sink.p.area, name="product", reset_less=True), source.p.box.corners
+        stages = range(1, self.LATENCY)
+        beats = [Signal(source.p.beat.shape(), name=f"beat_{stage}", reset_less=True) for stage in stages]
+        valid = [Signal(name=f"valid_{stage}") for stage in stages]
+        given = Signal.like(source.p.corners, name="given", reset_less=True)  # it comes out of a memory
         coded = Signal(sink.p.shape(), name="coded", reset_less=True)
-        code = named(m, self._area_code(product), "area_code")
-        m.d.comb += [move.eq(~sink.valid | sink.ready), source.ready.eq(move), sink.p.eq(coded)]
+        lengths = [Signal(self.params.format.corner_width, name=f"length_{axis}", reset_less=True) for axis in "xy"]
+        product, code = Signal.like(self.area, name="product", reset_less=True), Signal(CODE_WIDTH, reset_less=True)
+        ends = [Signal(len(ENDS) * CODE_WIDTH, name=f"ends_{stage}", reset_less=True) for stage in stages[1:]]
+        m.d.comb += [
+            move.eq(~sink.valid | sink.ready),
+            source.ready.eq(move),
+            sink.p.eq(coded),
+            self.measured.eq(move & valid[2]),
+            self.area.eq(product),
+        ]
         with m.If(move):
             m.d.sync += [
                 Cat(*valid, sink.valid).eq(Cat(source.valid, *valid)),
-                Cat(*beats, coded.beat).eq(Cat(source.p, *beats)),
-                Cat(sides).eq(Cat((given[f"{axis}2"] - given[f"{axis}1"])[:-1] for axis in "xy")),
-                product.eq(sides[0] * sides[1]),
-                coded.area.eq(product),
-                Cat(coded.codes).eq(Cat(self._ends(m, beats[1].box.corners), code)),
+                Cat(*beats, coded.beat).eq(Cat(source.p.beat, *beats)),
+                given.eq(source.p.corners),
+                Cat(lengths).eq(Cat((given[f"{axis}2"] - given[f"{axis}1"])[:-1] for axis in "xy")),
+                product.eq(lengths[0] * lengths[1]),
+                code.eq(self._area_code(product)),
+                Cat(*ends).eq(Cat(self._ends(m, given), *ends[:-1])),
+                Cat(coded.codes).eq(Cat(ends[-1], code)),
                 Cat(coded.bounds).eq(self._bounds(code)),
             ]
         return m

@@ -125,7 +125,7 @@ class KeptBoxes(Component):
         return more
 
     def _pick(self, m: Module, mask: Signal, name: str, box: data.View, write: Value) -> tuple[Value, Value]:
-        """Pick the first and the last candidate, compare the box with them; returns the others, and whether one hits."""
+        """Compare a box with its first and its last candidate; returns the others, and whether one of the two hits."""
         (first, some), (last, _) = first_set(mask), first_set(mask, highest=True)
         first, last = named(m, first, f"first_{name}"), named(m, last, f"last_{name}")
         some, hits = named(m, some, f"some_{name}"), []

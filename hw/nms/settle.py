@@ -12,7 +12,6 @@ from roundel.hw.nms.digit_sort import sort_stream
 from roundel.hw.nms.filing import BoxCodes, ranked_layout
 from roundel.hw.nms.kept import KeptBoxes, solid_layout
 from roundel.hw.nms.passes import Passes
-from roundel.hw.nms.streams import corner_layout
 from roundel.hw.nms.unsettled import TAG, Unsettled
 
 FLIGHT = KeptBoxes.LATENCY  # boxes that were looked up and have no verdict
@@ -44,11 +43,9 @@ class Settle(Component):
 
     def __init__(self, params: ExactParams):
         self.params = params
-        self.slot = data.StructLayout(
-            {"box": solid_layout(params), "tag": TAG, "first": 1, "final": 1, "empty": 1, "last": 1, "waits": 1}
-        )
-        solid = {"corners": corner_layout(params.format), "label": params.format.label_width}
-        self.coded = data.StructLayout({"box": data.StructLayout(solid), "empty": 1, "last": 1, "waits": 1})
+        flags = dict.fromkeys(("empty", "last", "waits"), 1)
+        self.flags, self.early = data.StructLayout(flags), data.StructLayout(flags | {"tag": TAG})
+        self.slot = data.StructLayout({"box": solid_layout(params), "tag": TAG, "first": 1, "final": 1} | flags)
         self.beat = sort_stream(ranked_layout(params))
         super().__init__(
             inputs=In(self.beat, "Boxes of an image, the best first."),
@@ -60,7 +57,7 @@ class Settle(Component):
         m = Module()
         params = self.params
         m.submodules.passes = passes = Passes(params, BoxCodes.LATENCY + FLIGHT + 1)
-        m.submodules.coder = coder = BoxCodes(params, self.coded)
+        m.submodules.coder = coder = BoxCodes(params, self.flags)
         m.submodules.kept = kept = KeptBoxes(params)
         m.submodules.unsettled = unsettled = Unsettled(params)
         sent = self.outputs.p.shape()
@@ -68,8 +65,8 @@ class Settle(Component):
         self._join(m, passes, coder, queue)
         room, loads, tag, clear = Signal(), Signal(), Signal(TAG), Signal()
         m.d.sync += [room.eq(queue.w_level <= QUEUE - FLIGHT - 3), tag.eq(tag + clear)]
-        valid, slots = self._slots(m, coder, kept, loads, tag)
-        ending = [held & slot.last & ~slot.waits for held, slot in zip(valid[:2], slots[:2], strict=True)]
+        valid, early, slots = self._slots(m, passes, coder, kept, loads, tag)
+        ending = [held & slot.last & ~slot.waits for held, slot in zip(valid, early, strict=False)]
         following, beat, goes = coder.outputs, coder.outputs.p.beat, Signal()
         m.d.comb += [
             goes.eq(kept.step & room & ~Cat(ending).any()),
@@ -97,8 +94,8 @@ class Settle(Component):
             passes.inputs.p.eq(self.inputs.p),
             self.inputs.ready.eq(passes.inputs.ready),
             coder.inputs.valid.eq(passes.outputs.valid),
-            *(coder.inputs.p[name].eq(passes.outputs.p[name]) for name in ("empty", "last", "waits")),
-            *(coder.inputs.p.box[name].eq(passes.outputs.p.box[name]) for name in ("corners", "label")),
+            *(coder.inputs.p.beat[name].eq(passes.outputs.p[name]) for name in ("empty", "last", "waits")),
+            coder.inputs.p.corners.eq(passes.outputs.p.box.corners),
             passes.outputs.ready.eq(coder.inputs.ready),
             self.outputs.valid.eq(queue.r_rdy),
             self.outputs.p.eq(queue.r_data),
@@ -106,31 +103,37 @@ class Settle(Component):
         ]
 
     def _slots(
-        self, m: Module, coder: BoxCodes, kept: KeptBoxes, loads: Value, tag: Value
-    ) -> tuple[list[Value], list[data.View]]:
-        """Return which slots hold a box, and what they hold: first a box that is looked up, last that with the verdict.
+        self, m: Module, passes: Passes, coder: BoxCodes, kept: KeptBoxes, loads: Value, tag: Value
+    ) -> tuple[list[Value], list[data.View], list[data.View]]:
+        """Return which slots hold a box, and what they hold: the first two, and those from the last candidates on.
 
-        A box with many candidates is in several of the slots after the third one; the `first` and the `final` of these
-        are marked.
+        What is compared of a box waits in memories while it is in the first slots. A box with many candidates is in
+        several of the others, of which the `first` and the `final` one are marked.
         """
-        following, beat = coder.outputs.p, coder.outputs.p.beat
         valid = [Signal(name=f"held_{number}") for number in range(FLIGHT)]
-        slots = [Signal(self.slot, name=f"slot_{number}", reset_less=True) for number in range(FLIGHT)]
-        looked, _, picked = slots[:3]
-        m.d.sync += picked.first.eq(0)
+        early = [Signal(self.early, name=f"early_{number}", reset_less=True) for number in range(3)]
+        first, settling = Signal(), Signal(self.slot, name="settling")
+        slots = [settling, *(Signal(self.slot, name=f"slot_{number}", reset_less=True) for number in range(3, FLIGHT))]
+        beat, given = coder.outputs.p.beat, passes.outputs.p.box
+        sends, moves = coder.inputs.valid & coder.inputs.ready, kept.step & valid[1]
+        solid = self._note(m, "solids", Cat(given.corners, given.label), sends, moves)
+        area = self._note(m, "areas", coder.area, coder.measured, moves)
+        m.d.sync += first.eq(kept.step)
         with m.If(kept.step):
             m.d.sync += [
                 Cat(valid[:3]).eq(Cat(loads, valid[:2])),
-                *(looked[name].eq(beat[name]) for name in ("empty", "last", "waits")),
-                Cat(looked.box.corners, looked.box.label).eq(Cat(beat.box.corners, beat.box.label)),
-                Cat(looked.box.area, looked.tag).eq(Cat(following.area, tag)),
-                Cat(slots[1:3]).eq(Cat(slots[:2])),
-                picked.first.eq(1),
+                *(early[0][name].eq(beat[name]) for name in ("empty", "last", "waits")),
+                early[0].tag.eq(tag),
+                Cat(early[1:]).eq(Cat(early[:-1])),
             ]
-        settling = Signal(self.slot, name="settling")
-        m.d.comb += [settling.eq(picked), settling.final.eq(kept.step)]
-        m.d.sync += [Cat(valid[3:]).eq(Cat(valid[2:-1])), Cat(slots[3:]).eq(Cat(settling, *slots[3:-1]))]
-        return valid, slots
+        m.d.comb += [
+            Cat(settling.box.corners, settling.box.label).eq(solid),
+            settling.box.area.eq(area),
+            *(settling[name].eq(early[2][name]) for name in ("tag", "empty", "last", "waits")),
+            Cat(settling.first, settling.final).eq(Cat(first, kept.step)),
+        ]
+        m.d.sync += [Cat(valid[3:]).eq(Cat(valid[2:-1])), Cat(slots[1:]).eq(Cat(slots[:-1]))]
+        return valid, early[:2], slots
 
     def _compare(
         self, m: Module, coder: BoxCodes, kept: KeptBoxes, unsettled: Unsettled, slots: list[data.View]
@@ -139,14 +142,14 @@ class Settle(Component):
         following = coder.outputs.p
         m.d.comb += [
             Cat(kept.codes, kept.bounds).eq(Cat(following.codes, following.bounds)),
-            *(box.eq(slot.box) for box, slot in zip(kept.boxes, slots[2:4], strict=True)),
-            Cat(unsettled.box.box, unsettled.box.tag).eq(Cat(slots[2].box, slots[2].tag)),
+            *(box.eq(slot.box) for box, slot in zip(kept.boxes, slots[:2], strict=True)),
+            Cat(unsettled.box.box, unsettled.box.tag).eq(Cat(slots[0].box, slots[0].tag)),
         ]
-        for before, slot in zip(unsettled.before, slots[3:], strict=True):
+        for before, slot in zip(unsettled.before, slots[1:], strict=True):
             m.d.comb += Cat(before.box, before.tag).eq(Cat(slot.box, slot.tag))
 
     def _note(self, m: Module, name: str, word: Value, writes: Value, due: Value) -> Value:
-        """Keep what only the verdict needs of a box in a small memory; returns that of the box that was `due`."""
+        """Keep what is needed later of each box in a small memory; returns that of the box that was `due`."""
         m.submodules[name] = memory = TwoPortMemory(width=len(word), depth=NOTED)
         write, read = Signal(range(NOTED)), Signal(range(NOTED))
         m.d.comb += [

@@ -91,7 +91,7 @@ def measure_nms(unit: str, params: Params, cells: Path, stream: BoxStream) -> di
 
 
 def _key(unit: str, params: Params, verilog: str, stream: BoxStream) -> list[str | bytes]:
-    """What a row depends on but for the cells: the Verilog, not the code that writes it, which changes more often."""
+    """Return what a row depends on but for the cells: the Verilog, not the code of hw, which changes more often."""
     columns = (getattr(image, name) for image in stream.images for name in ("boxes", "scores", "labels"))
     return [
         *(code_digest(golden_nms, benches, synth), unit, json.dumps(params.as_dict()), verilog, stream.source),

@@ -6,7 +6,7 @@ from amaranth.lib import data
 from amaranth.sim import Simulator
 
 from roundel.golden.nms import ExactParams
-from roundel.hw.nms.filing import BoxCodes, KeptFile, ranked_layout
+from roundel.hw.nms.filing import BoxCodes, KeptFile
 
 NAMES = ("low_x", "high_x", "low_y", "high_y", "area")
 
@@ -24,18 +24,23 @@ def test_codes_and_areas(threshold, form, seed):
     rng = np.random.default_rng(seed)
     params = ExactParams(format={"width": 301, "height": 90, "fraction": 1, "form": form}, threshold=threshold)
     boxes = drawn(rng, params, 50)
-    unit = BoxCodes(params, data.StructLayout({"box": ranked_layout(params)}))
-    found = []
+    unit = BoxCodes(params, data.StructLayout({"number": 8}))
+    found, measured = [], []
 
     async def bench(ctx):
         ctx.set(unit.outputs.ready, 1)
         ctx.set(unit.inputs.valid, 1)
-        for box in [*boxes, *boxes[: BoxCodes.LATENCY]]:
+        for number, box in enumerate([*boxes, *boxes[: BoxCodes.LATENCY]]):
             corners = dict(zip(("x1", "y1", "x2", "y2"), map(int, box), strict=True))
-            ctx.set(unit.inputs.p.box.corners, corners)
+            ctx.set(unit.inputs.p.corners, corners)
+            ctx.set(unit.inputs.p.beat.number, number)
             await ctx.tick()
+            if ctx.get(unit.measured):
+                measured.append(ctx.get(unit.area))
             codes, bounds = ctx.get(unit.outputs.p.codes), ctx.get(unit.outputs.p.bounds)
-            found.append([ctx.get(unit.outputs.p.area), *(codes[name] for name in NAMES), bounds.least, bounds.most])
+            found.append(
+                [ctx.get(unit.outputs.p.beat.number), *(codes[name] for name in NAMES), bounds.least, bounds.most]
+            )
 
     simulator = Simulator(unit)
     simulator.add_clock(1e-6)
@@ -44,7 +49,8 @@ def test_codes_and_areas(threshold, form, seed):
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     codes = params.codes(boxes)
     bounds = codes[:, -1:] + np.array([-1, 1]) * params.area_distance
-    wanted = np.column_stack([areas, codes, bounds.clip(0, 63)])
+    wanted = np.column_stack([np.arange(len(boxes)), codes, bounds.clip(0, 63)])
+    assert measured[: len(boxes)] == areas.tolist()
     assert found[BoxCodes.LATENCY - 1 :][: len(boxes)] == wanted.tolist()
 
 
