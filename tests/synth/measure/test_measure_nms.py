@@ -130,6 +130,15 @@ def test_rtl_that_differs_from_golden_is_refused(stream):
         )
 
 
+def test_a_row_is_kept_for_the_verilog_of_its_unit(stream, monkeypatch):
+    keys = []
+    monkeypatch.setattr(unit_under_test, "cached_row", lambda key, make: keys.append(key) or {})
+    for name in ("one", "one", "another"):
+        monkeypatch.setattr(unit_under_test, "to_verilog", lambda component, top, name=name: name)
+        measure_nms("greedy_nms", GREEDY, REFERENCE, stream)
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_an_image_alone_has_no_steady_state(stream):
     with pytest.raises(ValueError, match="images must be at least 2, not 1"):
         BoxStream(source="one", images=stream.images[:1])
