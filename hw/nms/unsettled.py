@@ -19,6 +19,9 @@ class Unsettled(Component):
     Box n gets its verdict n cycles before box 0 does. So when overlaps are known, the verdicts of boxes 1 and up were
     `keep` in cycles before, and that of box 0 is `keep` now.
 
+    Boxes that get their verdict before `box` is in its stage of the last candidates need no comparator here: they are
+    filed in time to be candidates. So the number of boxes is that of the cycles from that stage to the verdict.
+
     Parameters
     ----------
     params
