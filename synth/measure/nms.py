@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from roundel import synth
+from roundel import sim, synth
 from roundel.golden import nms as golden_nms
 from roundel.golden.nms import ExactParams, GreedyParams, Suppression, TopKParams
 from roundel.hw.emit import to_verilog
 from roundel.hw.units import UNITS
-from roundel.sim import benches
 from roundel.sim.nms_run import save_images
 from roundel.sim.stimuli import BoxImage
 from roundel.sim.verify import BENCHES
@@ -94,7 +93,7 @@ def _key(unit: str, params: Params, verilog: str, stream: BoxStream) -> list[str
     """Return what a row depends on but for the cells: the Verilog, not the code of hw, which changes more often."""
     columns = (getattr(image, name) for image in stream.images for name in ("boxes", "scores", "labels"))
     return [
-        *(code_digest(golden_nms, benches, synth), unit, json.dumps(params.as_dict()), verilog, stream.source),
+        *(code_digest(golden_nms, sim, synth), unit, json.dumps(params.as_dict()), verilog, stream.source),
         *(column.tobytes() for column in columns),
     ]
 
