@@ -49,14 +49,23 @@ class Banks:
         self.known = max(self.known, end - 1)
 
 
-def slots_as_banks(used: int, banks: int) -> int:
+def slots_as_banks(used: int, banks: int, slots: int = SLOTS) -> int:
     """Return the banks whose words go to such slots, all of them bit by bit."""
-    return used | used << SLOTS if banks > SLOTS else used
+    return used | used << slots if banks > slots else used
 
 
 @lru_cache(maxsize=1 << 14)
 def step_banks(
-    lanes: int, banks: int, start: int, h: int, beats: int, x_step: int, y_step: int, upsample: bool
+    lanes: int,
+    banks: int,
+    start: int,
+    h: int,
+    beats: int,
+    x_step: int,
+    y_step: int,
+    upsample: bool,
+    places: tuple[int, ...] = (),
+    most: int = 1,
 ) -> tuple[bytes, bytes, int]:
     """Banks that the feeder reads for every beat of a step, as `roundel.hw.engine.memory_feed` does.
 
@@ -73,6 +82,10 @@ def step_banks(
         Rows, and beats of each.
     upsample
         Whether every row and every column counts twice.
+    places
+        Where the words behind the first of a beat are, in words from the first.
+    most
+        Words of a beat that the engine can read.
 
     Returns
     -------
@@ -81,7 +94,7 @@ def step_banks(
     used
         Slots of the last beat, a bit a slot.
     """
-    slots = min(SLOTS, banks)
+    slots = min(max(SLOTS, most), banks)
     x, y = np.arange(beats) >> upsample, np.arange(h) >> upsample
     words, offsets = np.divmod(start + y[:, None] * y_step + x * x_step, lanes)
     spans = offsets != 0
@@ -90,11 +103,14 @@ def step_banks(
         same, following = words[:, 1:] == words[:, :-1], words[:, 1:] == words[:, :-1] + 1
         first[:, 1:] = ~(same | following & spans[:, :-1])
         second[:, 1:] &= ~(same & spans[:, :-1])
-    tries = ((first << words % banks) | (second << (words + 1) % banks)).ravel()
-    used = ((1 << words % slots) | (spans << (words + 1) % slots)).ravel()
+    tries = (first << words % banks) | (second << (words + 1) % banks)
+    used = (1 << words % slots) | (spans << (words + 1) % slots)
+    for place in places:
+        tries, used = tries | 1 << (words + place) % banks, used | 1 << (words + place) % slots
+    tries, used = tries.ravel(), used.ravel()
     forced = tries.copy()
     forced[0] = 0
-    forced[1:] &= used[:-1] | used[:-1] << SLOTS if banks > SLOTS else used[:-1]
+    forced[1:] &= used[:-1] | used[:-1] << slots if banks > slots else used[:-1]
     return tries.astype(np.uint8).tobytes(), forced.astype(np.uint8).tobytes(), int(used[-1])
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from roundel.golden.cycles.activation import DIGITS, ActivationUnit
-from roundel.golden.cycles.banks import Banks, ResidualReader, residual_words, slots_as_banks, step_banks
+from roundel.golden.cycles.banks import SLOTS, Banks, ResidualReader, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.events import Arrivals, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles
 from roundel.golden.cycles.streams import ComputeStreams, has_gate
@@ -108,7 +108,7 @@ class Compute:
 
     def _step(self, tile: int, size: tuple[int, int], step: TimedStep, *, first: bool, last: bool) -> Process:
         """Beats of one step meet its weights."""
-        (w, h), (offset, takes) = size, step
+        (w, h), takes = size, step.takes
         line = self.lead + (w - 1) * self.job.descriptor.every + 1
         beats = h * line
         while not self.fed:
@@ -116,7 +116,7 @@ class Compute:
         fed = self.fed.popleft()
         self.row.waiting_parameters += max(0, fed.taken - self.beat)
         request = max(fed.row + ROW, self.asked + 1, self._credit(self.number))
-        tries, forced = self._masks(tile, offset, h, line)
+        tries, forced = self._masks(tile, step, h, line)
         few = min(beats, CREDITS)
         self.asked = max(request + few - 1, self._credit(self.number + few - 1))
         self.banks.feed(self.asked + 1 - few, tries[:few], forced[:few])
@@ -183,15 +183,18 @@ class Compute:
                 fresh = False
         return waited
 
-    def _masks(self, tile: int, offset: int, h: int, line: int) -> tuple[bytes, bytes]:
+    def _masks(self, tile: int, step: TimedStep, h: int, line: int) -> tuple[bytes, bytes]:
         """Banks that the feeder tries for the beats of a step, and those that it reads a cycle later in any case."""
         params, layer = self.params, self.job.descriptor
         y, x = divmod(tile, layer.tiles_x)
-        start, span = layer.source + y * layer.tile_y_step + x * layer.tile_x_step + offset, params.lanes * params.banks
+        start = layer.source + y * layer.tile_y_step + x * layer.tile_x_step + step.offset
+        span = params.lanes * params.banks
+        places = tuple(word * layer.word_step % params.banks for word in range(1, step.words))
         tries, forced, used = step_banks(
-            params.lanes, params.banks, start % span, h, line, layer.x_step, layer.y_step % span, bool(layer.upsample)
-        )
-        before, self.used = slots_as_banks(self.used, params.banks), used
+            params.lanes, params.banks, start % span, h, line, layer.x_step, layer.y_step % span, bool(layer.upsample),
+            places, params.beat_words,
+        )  # fmt: skip
+        before, self.used = slots_as_banks(self.used, params.banks, max(SLOTS, params.beat_words)), used
         return tries, bytes([tries[0] & before]) + forced[1:] if tries[0] & before else forced
 
     def _beside_residual(self, line: int, tries: bytes, forced: bytes) -> int:

@@ -6,7 +6,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.engine import KEEP, LAST, STEP, STEP_BYTES, Descriptor, EngineParams, Opcode, column_bytes
+from roundel.golden.engine import (
+    KEEP,
+    LAST,
+    STEP,
+    STEP_BYTES,
+    WORDS,
+    Descriptor,
+    EngineParams,
+    Opcode,
+    column_bytes,
+    step_bytes,
+)
 
 
 @dataclass(kw_only=True)
@@ -63,23 +74,31 @@ def tiles(descriptor: Descriptor) -> list[tuple[int, int]]:
 
 
 class TimedStep(NamedTuple):
-    """A step: its `offset`, and whether it takes a weight block from the stream."""
+    """A step: its `offset`, whether it takes a weight block from the stream, and the words of its beats."""
 
     offset: int
     takes: bool
+    words: int = 1
 
 
-def timed_steps(params: EngineParams, data: NDArray[np.uint8], blocks: int) -> list[list[TimedStep]]:
-    """Return the steps of each output block of a parameter stream, (bytes,)."""
+def step_words(params: EngineParams, descriptor: Descriptor) -> int:
+    """Return how many words of `STEP_BYTES` a step takes in the parameter stream of a COMPUTE."""
+    return step_bytes(params.lanes if params.select and descriptor.wide_steps else 0) // STEP_BYTES
+
+
+def timed_steps(params: EngineParams, data: NDArray[np.uint8], blocks: int, apart: int = 1) -> list[list[TimedStep]]:
+    """Return the steps of each output block of a parameter stream, (bytes,); a step takes `apart` words of it."""
     words = np.frombuffer(data.tobytes(), STEP)
     skip, takes = params.columns * column_bytes(params) // STEP_BYTES, words["flags"] & KEEP == 0
-    ends = np.flatnonzero(words["flags"] & LAST)
+    last, read = words["flags"] & LAST != 0, (words["flags"] // WORDS & 7) + 1
+    if params.beat_words == 1:
+        read = np.ones_like(read)
     steps, at = [], 0
     takes[skip] = True  # a tile's first step has nothing to keep
     for _ in range(blocks):
         at += skip
-        end = int(ends[np.searchsorted(ends, at)])
-        inner = slice(at, end + 1)
-        steps.append(list(map(TimedStep, words["offset"][inner].tolist(), takes[inner].tolist())))
-        at = end + 1
+        end = at + apart * (int(last[at::apart].argmax()) + 1)
+        inner = slice(at, end, apart)
+        steps.append(list(map(TimedStep, words["offset"][inner].tolist(), takes[inner].tolist(), read[inner].tolist())))
+        at = end
     return steps

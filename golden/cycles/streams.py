@@ -9,7 +9,7 @@ from roundel.golden.bits import WORD
 from roundel.golden.codec import FINISH_CYCLES, header_words, startup_cycles
 from roundel.golden.cycles.bus import PARAMETERS, WEIGHTS, Reader, Stream, Transfer
 from roundel.golden.cycles.events import Arrivals, Clock, Process
-from roundel.golden.cycles.rows import Job, TimedStep, tiles, timed_steps
+from roundel.golden.cycles.rows import Job, TimedStep, step_words, tiles, timed_steps
 from roundel.golden.cycles.weights import WeightBlock, weight_blocks
 from roundel.golden.engine import STEP_BYTES, Descriptor, EngineParams, Region, column_bytes, table_bytes
 
@@ -59,7 +59,10 @@ class ComputeStreams:
             assert descriptor.parameters_region == Region.PROGRAM
             data = self.image[descriptor.parameters_offset :][: descriptor.parameters_bytes]
             self._steps[id(job)] = timed_steps(
-                self.params, data[table_bytes(self.params, descriptor) :], descriptor.blocks
+                self.params,
+                data[table_bytes(self.params, descriptor) :],
+                descriptor.blocks,
+                step_words(self.params, descriptor),
             )
         return self._steps[id(job)]
 
@@ -89,6 +92,7 @@ class ComputeStreams:
         words = self.params.columns * column_bytes(self.params) // STEP_BYTES
         at = 0
         for job in jobs:
+            each = step_words(self.params, job.descriptor)
             for _ in tiles(job.descriptor):
                 feed = Stream(self.reader, PARAMETERS)
                 if rows := table_bytes(self.params, job.descriptor) // STEP_BYTES:
@@ -102,11 +106,11 @@ class ComputeStreams:
                     feed.taken(at - OFFER)
                     self.columns.give(at + 1)
                     for _ in range(count):
-                        yield from self.steps.room(STEPS)
-                        came = yield from feed.upto(STEP_BYTES)
-                        at = max(at + 1, self.steps.free_at, came + OFFER)
+                        yield from self.steps.room(STEPS // each)
+                        came = yield from feed.upto(each * STEP_BYTES)
+                        at = max(at + each, self.steps.free_at + each - 1, came + OFFER)
                         feed.taken(at - OFFER)
-                        self.steps.give(at + STEP)
+                        self.steps.give(at + 1 - each + STEP)
                 yield from feed.rest(at)
                 job.row.read_beats += feed.beats
                 self.open.taken(at + 1)

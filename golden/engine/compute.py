@@ -19,6 +19,8 @@ from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 Bytes = NDArray[np.uint8]
 BORDER_BITS = 18
 """Of rows of a map and bytes of a row, where they are compared with the map's borders."""
+CHOICE = 8
+"""Bytes among which a lane selects."""
 SURE = 63
 """No sum is left of any accumulator that is shifted by so many bits, or by more."""
 FLIP = 0x80
@@ -186,16 +188,26 @@ def gathered(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes
     Raises
     ------
     ValueError
-        More words than the layer or the engine has, or two in one bank, where hardware would read others.
+        More words than the layer or the engine has, or two that share a bank or a slot, or a selector out of order,
+        where hardware would read others.
     """
     if params.beat_words == 1:
         return [gather(descriptor, tile, step, memory, params.lanes)]
-    banks = {word * descriptor.word_step % params.banks for word in range(step.words)}
-    if not step.words <= 1 << descriptor.split <= params.beat_words or len(banks) < step.words:
+    shared = step.words > 1 and not descriptor.word_step & 1
+    if not step.words <= 1 << descriptor.split <= params.beat_words or shared:
         what = f"beats of {step.words} words, {descriptor.word_step} apart, with split {descriptor.split}"
         raise ValueError(f"layer {descriptor.layer}: {what}")
+    _check_selector(descriptor, step)
     words = [gather(descriptor, tile, step, memory, params.lanes, word) for word in range(step.words)]
     return [selected(descriptor, step.selector, words)] if step.selector else words
+
+
+def _check_selector(descriptor: Descriptor, step: WeightStep) -> None:
+    """Raise ValueError unless each lane leaves to those before and behind it, of its side, a byte each."""
+    side = CHOICE >> descriptor.split
+    for lane, choice in enumerate(step.selector):
+        if not 0 <= choice - lane % side <= CHOICE - side:
+            raise ValueError(f"layer {descriptor.layer}: lane {lane} selects byte {choice} of sides of {side}")
 
 
 def selected(descriptor: Descriptor, selector: tuple[int, ...], words: list[Ints]) -> Ints:
@@ -203,9 +215,9 @@ def selected(descriptor: Descriptor, selector: tuple[int, ...], words: list[Ints
 
     A byte of a word that is not read counts as 0.
     """
-    side, count = 8 >> descriptor.split, len(selector)
+    side, count = CHOICE >> descriptor.split, len(selector)
     near = np.concatenate(words, axis=1)
-    near = np.pad(near, ((0, 0), (0, 8 * count - near.shape[1])))
+    near = np.pad(near, ((0, 0), (0, CHOICE * count - near.shape[1])))
     lanes = np.arange(count)
     choice = np.array(selector)
     return near[:, choice // side * count + lanes // side * side + choice % side]

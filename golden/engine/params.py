@@ -19,6 +19,7 @@ SCHEMES = (Scheme.SHIFT, Scheme.FIXED8, Scheme.FIXED16, Scheme.FIXED32, Scheme.F
 RESULT_WIDTH = 9  # bits of a result before it becomes a byte: both 0 to 255 and -128 to 127
 HEADS = ("priors", "product", "softmax", "dfl", "centre", "corners")
 """What a box unit may know beside the plain head."""
+MOST_SELECTING = 16  # lanes whose selector is one word of a parameter stream
 USUAL_FIFO = 64  # words before the activation unit, where nothing else is asked for
 
 
@@ -161,6 +162,8 @@ class EngineParams(Params):
             raise ValueError(f"columns must equal lanes ({self.lanes}), so that an output word is an input word")
         if self.select and self.beat_words == 1:
             raise ValueError("select must be false where a beat has one word (beat_words=1)")
+        if self.select and self.lanes > MOST_SELECTING:
+            raise ValueError(f"select must be false with more than {MOST_SELECTING} lanes, not {self.lanes}")
         if self.fifo < self.burst:
             raise ValueError(f"fifo must hold a burst of {self.burst} beats, not {self.fifo}")
 

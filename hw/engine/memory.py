@@ -22,7 +22,7 @@ class ActivationMemory(Component):
     Parameters
     ----------
     params
-        The engine: `memory`, `banks` and `lanes` matter here.
+        The engine: `memory`, `banks`, `lanes`, `beat_words` and `select` matter here.
     """
 
     FEED_LATENCY = FeedReader.LATENCY  # cycles from a transfer to its data
@@ -97,12 +97,13 @@ class ActivationMemory(Component):
         for number, memory in enumerate(banks):
             store_takes = store.valid & (last == number)
             m.d.comb += feeder.lost[number].eq(takes[number] | shared_takes[number] | store_takes)
+            place = min(number, feeder.rows - 1)
             rows = (
-                (takes[number], feeder.takes_row[number > 0]),
+                (takes[number], feeder.takes_row[place]),
                 (shared_takes[number], shared_row),
                 (store_takes, last_row),
             )
-            row: Value = feeder.tries_row[number > 0]
+            row: Value = feeder.tries_row[place]
             for taken, wanted_row in reversed(rows):
                 row = Mux(taken, wanted_row, row)
             m.d.comb += [

@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
-from roundel.golden.engine import EngineParams
+from roundel.golden.engine import SELECTOR_BITS, EngineParams
 from roundel.hw.engine.ports import feed_port, word
 from roundel.hw.lib import Component, In, Out, delay, named, select
 
@@ -19,24 +19,31 @@ class FeedReader(Component):
     request needs besides is read in the first cycle, if nobody else wants that bank and the slot is not that of a word
     of the request before; else in the second, before all others.
 
+    Where beats may have several words, those behind the first are read in the same two cycles, each from its own bank,
+    for requests that begin at a word. Lanes that select take bytes of these words as they leave their slots, before
+    the register of the data. On sky130, with 16 lanes and 4 banks, the reader has 24,378 um2 with one word, 31,358
+    with two, 37,600 with two and lanes that select, 42,824 with four.
+
     Parameters
     ----------
     params
-        The engine: `memory`, `banks` and `lanes` matter here.
+        The engine: `memory`, `banks`, `lanes`, `beat_words` and `select` matter here.
     """
 
     LATENCY = 4  # cycles from a transfer to its data: two in which to read, choice of the bytes, rotation
 
     def __init__(self, params: EngineParams):
-        self.params, self.slots = params, min(SLOTS, params.banks)
+        self.params, self.slots = params, min(max(SLOTS, params.beat_words), params.banks)
         row = range(params.words // params.banks)
+        self.rows = 2 if params.beat_words == 1 else params.banks
+        which = "of bank 0 and of all others" if params.beat_words == 1 else "of each bank"
         super().__init__(
             feed=In(feed_port(params), "The feeder's port."),
             tries=Out(params.banks, "Banks that it reads in this cycle unless they are `lost`."),
             lost=In(params.banks, "Banks that others read."),
             takes=Out(params.banks, "Banks that it reads in this cycle, before all others."),
-            tries_row=Out(row, "Rows that it tries: of bank 0 and of all others.").array(2),
-            takes_row=Out(row, "Rows that it takes: of bank 0 and of all others.").array(2),
+            tries_row=Out(row, f"Rows that it tries: {which}.").array(self.rows),
+            takes_row=Out(row, f"Rows that it takes: {which}.").array(self.rows),
             read_data=In(word(params), "What each bank gave.").array(params.banks),
         )
 
@@ -47,11 +54,15 @@ class FeedReader(Component):
         shift, place = address[:shift_bits], address[shift_bits:]
         bank, row = place[:bank_bits], place[bank_bits:]
         first, second = self._wanted(m, place, shift.any())
+        others = self._others(m, place)
         wanted, own = Signal(count), Signal(count)  # banks of words to be read; of all words of the request
         for number in range(count):
             here, behind = bank == number, bank == (number - 1) % count
-            m.d.comb += wanted[number].eq(first & here | second & behind)
-            m.d.comb += own[number].eq(request.valid & (here | shift.any() & behind))
+            read, used = first & here | second & behind, request.valid & (here | shift.any() & behind)
+            for there, other in others:
+                here = there & (other[:bank_bits] == number)
+                read, used = read | here, used | here
+            m.d.comb += [wanted[number].eq(read), own[number].eq(used)]
         busy = Signal(self.slots)  # slots of the request before
         m.d.sync += busy.eq(Cat(Cat(own[slot :: self.slots]).any() for slot in range(self.slots)))
         got = named(m, self.tries & ~self.lost, "got")
@@ -59,13 +70,44 @@ class FeedReader(Component):
             request.ready.eq(1),
             self.tries.eq(wanted & ~Cat(busy[number % self.slots] for number in range(count))),
             # Only bank 0 can hold the second word in another row: the one behind.
-            Cat(self.tries_row).eq(Cat((row + bank.all())[: len(row)], row)),
+            *self._tries_row(row, (row + bank.all())[: len(row)], others),
         ]
         m.d.sync += self.takes.eq(wanted & ~got)
         m.d.sync += Cat(self.takes_row).eq(Cat(self.tries_row))
         held = self._held(m, got | self.takes)
-        self._rotate(m, place, shift, held)
+        self._rotate(m, place, shift, held, self._more(m, others, held))
         return m
+
+    def _others(self, m: Module, place: Value) -> list[tuple[Value, Value]]:
+        """Return of each word behind the first whether it is to be read, and where it is."""
+        request, found = self.feed.request, []
+        for number in range(1, self.params.beat_words):
+            there = named(m, request.valid & request.p.others[number - 1], f"there_{number}")
+            other = Signal.like(place, name=f"place_{number}")
+            m.d.comb += other.eq(place + number * request.p.apart)
+            found.append((there, other))
+        return found
+
+    def _tries_row(self, row: Value, behind: Value, others: list[tuple[Value, Value]]) -> list[Any]:
+        """Say which row of each bank is tried: that of the request's first words, or of another in that bank."""
+        if not others:
+            return [Cat(self.tries_row).eq(Cat(behind, row))]
+        bits, statements = self.params.banks.bit_length() - 1, []
+        for number, tried in enumerate(self.tries_row):
+            chosen: Value = row if number else behind
+            for there, other in others:
+                chosen = Mux(there & (other[:bits] == number), other[bits:], chosen)
+            statements.append(tried.eq(chosen))
+        return statements
+
+    def _more(self, m: Module, others: list[tuple[Value, Value]], held: list[Signal]) -> list[Value]:
+        """Return the words behind the first as they leave their slots, and let them go on beside the data."""
+        words: list[Value] = []
+        for number, (_, other) in enumerate(others):
+            slot = delay(m, other[: self.slots.bit_length() - 1], self.LATENCY - 1, f"other_slot_{number}")
+            words.append(select(list(held), slot))
+            m.d.comb += self.feed.others[number].eq(delay(m, words[-1], 1, f"other_{number}"))
+        return words
 
     def _wanted(self, m: Module, place: Value, spans: Value) -> tuple[Signal, Signal]:
         """Whether the word in which a request begins is to be read, and the one behind it.
@@ -96,7 +138,7 @@ class FeedReader(Component):
             held.append(register)
         return held
 
-    def _rotate(self, m: Module, place: Value, shift: Value, held: list[Signal]) -> None:
+    def _rotate(self, m: Module, place: Value, shift: Value, held: list[Signal], more: list[Value]) -> None:
         """Lane `l` is byte `(l + shift) % lanes` of the first word or, if that is less than `shift`, of the second.
 
         First each byte is chosen among the slots, then all of them are rotated.
@@ -109,5 +151,31 @@ class FeedReader(Component):
         rotated, amount = Cat(chosen), delay(m, shift, ahead, "shift")
         for bit in range(len(shift)):
             rotated = Mux(amount[bit], rotated.rotate_right(8 << bit), rotated)
+        if self.params.select:
+            words = [chosen, *([word[8 * byte :][:8] for byte in range(lanes)] for word in more)]
+            rotated = self._selected(m, rotated, words)
         m.d.comb += self.feed.data.eq(delay(m, rotated, 1, "data"))
         m.d.comb += self.feed.valid.eq(delay(m, self.feed.request.valid, self.LATENCY, "valid", reset=True))
+
+    def _selected(self, m: Module, rotated: Value, words: list[list[Value]]) -> Value:
+        """Return what lanes select among the bytes of words that begin in their lanes, or the first word as it is.
+
+        Of eight bytes of `8 >> split` neighbouring lanes a lane takes one that is not before its own place among
+        them, nor so late that those behind it have none left: five of eight with two words.
+        """
+        request, port = self.feed.request, self.feed
+        swapped = delay(m, request.valid & request.p.swap, self.LATENCY - 2, "swapped", reset=True)
+        selector = Signal.like(port.selector, name="selector_held", reset_less=True)
+        m.d.comb += port.selector_taken.eq(swapped)
+        with m.If(swapped):
+            m.d.sync += selector.eq(port.selector)
+        lanes = []
+        for lane in range(self.params.lanes):
+            choice, ways = selector.word_select(lane, SELECTOR_BITS), []
+            for split in range(1, self.params.beat_words.bit_length()):
+                side = 8 >> split
+                own, first = lane % side, lane - lane % side
+                allowed = [min(max(value, own), own + 8 - side) for value in range(8)]
+                ways.append(select([words[value // side][first + value % side] for value in allowed], choice))
+            lanes.append(ways[0] if len(ways) == 1 else select([ways[0], *ways], request.p.split))
+        return Mux(request.p.select, Cat(lanes), rotated)

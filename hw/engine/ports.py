@@ -1,11 +1,21 @@
 """What goes between the blocks of the engine. docs/engine.md says what the fields of a descriptor mean."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Shape, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from roundel.golden.activation import CONTROL
-from roundel.golden.engine import RESULT_WIDTH, STEP_BYTES, TABLE_BYTES, EngineParams, Opcode, known_fields
+from roundel.golden.engine import (
+    RESULT_WIDTH,
+    SELECTOR_BITS,
+    STEP_BYTES,
+    TABLE_BYTES,
+    EngineParams,
+    Opcode,
+    known_fields,
+)
 from roundel.hw.requant import runtime_layout
 
 OUTER_ADDRESS = 32
@@ -19,7 +29,13 @@ def descriptor_layout(opcode: Opcode, **units: bool) -> data.StructLayout:
 
 def units_of(params: EngineParams) -> dict[str, bool]:
     """Return which fields of COMPUTE an engine knows beside those that all do, as `descriptor_layout` takes them."""
-    return {"activation": params.activation is not None, "gates": params.gates, "sums": params.sums}
+    units = {"activation": params.activation is not None, "gates": params.gates, "sums": params.sums}
+    return units | words_of(params)
+
+
+def words_of(params: EngineParams) -> dict[str, bool]:
+    """Return the part of `units_of` that the feeder needs: whether beats may have several words."""
+    return {"words": True} if params.beat_words > 1 else {}
 
 
 def scale_layout(params: EngineParams) -> dict[str, int]:
@@ -32,11 +48,13 @@ def beat_layout(params: EngineParams) -> data.StructLayout:
 
     A beat without `compute` only fills the window of a depthwise layer; its flags are 0. `first` and `last`: of the
     steps of an output block; `swap` (`swap_params`): the first computing beat of a step that does not keep its weights
-    (of an output block); `final`: all computing beats of the very last step of a tile; `scale`: of the step.
+    (of an output block); `final`: all computing beats of the very last step of a tile; `scale`: of the step; `others`:
+    the words behind the first, where beats may have several.
     """
     flags = dict.fromkeys(("compute", "first", "last", "swap", "swap_params", "final"), 1) | scale_layout(params)
-    position = Shape.cast(range(params.depth))
-    return data.StructLayout({"data": data.ArrayLayout(signed(8), params.lanes), "position": position} | flags)
+    position, lanes = Shape.cast(range(params.depth)), data.ArrayLayout(signed(8), params.lanes)
+    others = {"others": data.ArrayLayout(lanes, params.beat_words - 1)} if params.beat_words > 1 else {}
+    return data.StructLayout({"data": lanes, "position": position} | flags | others)
 
 
 def layer_layout(params: EngineParams) -> data.StructLayout:
@@ -46,6 +64,7 @@ def layer_layout(params: EngineParams) -> data.StructLayout:
     """
     flags = dict.fromkeys(("depthwise", "maximum", "has_residual", "flip_target"), 1)
     flags |= {"activation": 1} if params.activation else {}
+    flags |= {"split": 2} if params.beat_words > 1 else {}
     bound = signed(RESULT_WIDTH)
     return data.StructLayout(flags | {"leak": 6, "low": bound, "high": bound})
 
@@ -80,9 +99,9 @@ def table_layout(params: EngineParams) -> data.StructLayout:
     return data.StructLayout({f"entry_{place}": width for place, width in enumerate(widths)})
 
 
-def step_layout() -> data.StructLayout:
-    """Return a weight block's step, as `roundel.golden.engine.program.WeightStep` has it."""
-    flags = {"last": 1, "keep": 1, "scale": 2, "spare": 4}
+def step_layout(params: EngineParams) -> data.StructLayout:
+    """Return a weight block's step, as `roundel.golden.engine.program.WeightStep` has it, without its selector."""
+    flags = {"last": 1, "keep": 1, "scale": 2} | ({"spare": 4} if params.beat_words == 1 else {"words": 3, "spare": 1})
     return data.StructLayout({"offset": signed(32), "dy": signed(8), **flags, "dx": signed(16)})
 
 
@@ -99,15 +118,31 @@ def word_address(params: EngineParams) -> Shape:
 def feed_layout(params: EngineParams) -> data.StructLayout:
     """Return the byte that a beat begins with; `near`: less than two words behind that of the request before.
 
-    What that request read counts as read then, whatever was written since.
+    What that request read counts as read then, whatever was written since. Where beats may have several words:
+    `others`, of which those behind the first there are; `apart`, words from one to the next; `select`, whether
+    lanes select, `swap`, whether `selector` counts from this beat on, and `split` of the layer.
     """
-    return data.StructLayout({"address": range(params.memory), "near": 1})
+    words: dict[str, Any] = {}
+    if params.beat_words > 1:
+        words = {"others": params.beat_words - 1, "apart": word_address(params)}
+    if params.select:
+        words |= {"select": 1, "swap": 1, "split": 2}
+    return data.StructLayout({"address": range(params.memory), "near": 1} | words)
 
 
 def feed_port(params: EngineParams) -> wiring.Signature:
-    """Read `lanes` bytes from any byte on: data come `ActivationMemory.FEED_LATENCY` cycles after the transfer."""
+    """Read `lanes` bytes from any byte on: data come `ActivationMemory.FEED_LATENCY` cycles after the transfer.
+
+    With several words, `data` is the first or, where lanes select, what they select; the others come beside it.
+    """
     request = stream.Signature(feed_layout(params))
-    return wiring.Signature({"request": Out(request), "data": In(word(params)), "valid": In(1)})
+    ports = {"request": Out(request), "data": In(word(params)), "valid": In(1)}
+    if params.beat_words > 1:
+        ports["others"] = In(word(params)).array(params.beat_words - 1)
+    if params.select:
+        ports["selector"] = Out(SELECTOR_BITS * params.lanes)
+        ports["selector_taken"] = In(1)
+    return wiring.Signature(ports)
 
 
 def read_port(params: EngineParams) -> wiring.Signature:

@@ -33,9 +33,6 @@ class Engine(Component):
     latency = 6
 
     def __init__(self, params: EngineParams):
-        if params.beat_words > 1:
-            reason = "beats of several words are known to golden and the compiler, not to the hardware yet"
-            raise ValueError(f"beat_words must be 1, not {params.beat_words}: {reason}")
         self.params = params
         self.core = EngineCore(params)
         super().__init__(

@@ -9,7 +9,7 @@ from roundel.golden.engine import EngineParams
 from roundel.hw.decoder import weights_layout
 from roundel.hw.engine.compute.column import EngineColumn, control_layout, holds_operand
 from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, result_layout, scale_layout, word
-from roundel.hw.lib import BlockLoader, Component, In, Out, Port, TwoPortMemory
+from roundel.hw.lib import BlockLoader, Component, In, Out, Port, TwoPortMemory, named
 
 STEERING = ("position", "first", "last", "swap_params")  # what goes along with the numbers of a beat
 
@@ -172,14 +172,7 @@ class EngineArray(Component):
         operand = Signal(self.parts[0].operand.shape(), reset_less=True)
         with m.If(self.activity.computing):
             m.d.sync += operand.eq(self.parts[0].dot.structure.prepare(beat.data))
-        taps = self.params.taps
-        rows = [beat.data]  # of the window: this beat, and those before
-        for age in range(1, taps if holds_operand(self.params) else taps + 1):
-            row = Signal.like(beat.data, name=f"row_{age}", reset_less=True)
-            with m.If(taken):
-                m.d.sync += row.eq(rows[-1])
-            rows.append(row)
-        rows = rows[-taps:]
+        rows = self._window(m, taken)
         for index, column in enumerate(self.parts):
             m.submodules[f"column_{index}"] = column
             m.d.comb += [
@@ -193,6 +186,38 @@ class EngineArray(Component):
                 column.parameters.eq(self.columns.p),
                 column.load_parameters.eq(load_columns[index]),
             ]
+
+    def _window(self, m: Module, taken: Value) -> list[Value]:
+        """Return what the columns' own operands are, tap by tap: this beat and those before it.
+
+        Where beats may have several words the window of a layer with `split` has a part for each word, so that some
+        taps have a word of the beat instead of what the tap before them had.
+        """
+
+        def register(value: Value, name: str) -> Signal:
+            row = Signal.like(beat.data, name=name, reset_less=True)
+            with m.If(taken):
+                m.d.sync += row.eq(value)
+            return row
+
+        beat, taps = self.beats.p, self.params.taps
+        if self.params.beat_words == 1:
+            rows = [beat.data]
+            for age in range(1, taps if holds_operand(self.params) else taps + 1):
+                rows.append(register(rows[-1], f"row_{age}"))
+            return rows[-taps:]
+        words = [beat.data, *beat.others]
+        if not holds_operand(self.params):
+            words = [register(word, f"word_{number}") for number, word in enumerate(words)]
+        rows = words[:1]
+        for tap in range(1, taps):
+            row: Value = register(rows[-1], f"row_{tap}").as_value()
+            for split in range(1, self.params.beat_words.bit_length()):
+                word, age = divmod(tap, max(1, taps >> split))
+                if age == 0 and word < 1 << split:
+                    row = Mux(self.layer.split == split, words[word].as_value(), row)
+            rows.append(data.View(beat.data.shape(), named(m, row, f"tap_{tap}")))
+        return rows
 
     def _memory(self, m: Module, advance: Value, reading: data.View, adding: data.View) -> None:
         """Read two cycles before adding, write while adding: `WAY` stages in all."""

@@ -9,7 +9,7 @@ from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.compute.row_beats import FeedBeats, FeedRows
 from roundel.hw.engine.compute.tile_steps import BORDER, FeedSteps, FeedTiles
 from roundel.hw.engine.memory import ActivationMemory
-from roundel.hw.engine.ports import beat_layout, feed_port, step_layout, unit_port
+from roundel.hw.engine.ports import beat_layout, feed_port, step_layout, unit_port, words_of
 from roundel.hw.lib import Component, In, Out, SmallFifo, delay
 
 
@@ -92,11 +92,15 @@ class Feeder(Component):
         self.fill = 4 + latency + 2
         super().__init__(
             unit=In(
-                unit_port(Opcode.COMPUTE),
+                unit_port(Opcode.COMPUTE, **words_of(params)),
                 "The unit's descriptor; it stands still from `start` to `done`. An `every` of 0 means 16; other sizes "
                 "of 0 count modulo their widths. Rows of the map and bytes of a row count modulo 2**18.",
             ),
-            steps=In(stream.Signature(step_layout()), "Steps of all blocks of the first tile, then those of the next."),
+            steps=In(
+                stream.Signature(step_layout(params)),
+                "Steps of all blocks of the first tile, then those of the next; in a layer with `wide_steps` the "
+                "selector of each behind it.",
+            ),
             memory=Out(feed_port(params), "Reads `lanes` bytes of the activation memory."),
             beats=Out(stream.Signature(beat_layout(params)), "Beats of activations, for the array."),
             waiting_step=Out(1, "There is no beat, nor one on its way, for want of a step."),
@@ -114,12 +118,12 @@ class Feeder(Component):
         for part in (tiles, steps):
             m.d.comb += part.start.eq(self.unit.start)
         wiring.connect(m, tiles.tiles, steps.tiles)
-        wiring.connect(m, wiring.flipped(self.steps), steps.steps)
+        owed = self._steps(m, steps)
         wiring.connect(m, steps.begins, rows.begins)
         wiring.connect(m, rows.rows, points.rows)
 
         used = Signal(range(CREDITS + 1))
-        issue = self._request(m, points.points, used)
+        issue = self._request(m, points.points, used, owed)
         m.d.sync += used.eq(used + issue - (self.beats.valid & self.beats.ready))
         self._answer(m, points.points.p, issue)
 
@@ -134,12 +138,40 @@ class Feeder(Component):
             m.d.sync += self.unit.busy.eq(self.unit.start)
         return m
 
-    def _request(self, m: Module, points: stream.Interface, used: Value) -> Signal:
-        """Ask for the lanes of a point while there is room; whether it happens."""
-        room, issue = Signal(), Signal()
-        request = self.memory.request
+    def _steps(self, m: Module, steps: FeedSteps) -> Value | None:
+        """Lead steps to their unit, and what follows each of them in a layer with `wide_steps` to the memory.
+
+        A selector waits where steps do until the first beat that needs it is read. Whether it is there.
+        """
+        if not self.params.select:
+            wiring.connect(m, wiring.flipped(self.steps), steps.steps)
+            return None
+        inner, taken, owed = steps.steps, self.memory.selector_taken, Signal(name="selector_owed")
         m.d.comb += [
-            room.eq(used != CREDITS),
+            inner.valid.eq(self.steps.valid & ~owed),
+            inner.p.eq(self.steps.p),
+            self.steps.ready.eq(Mux(owed, taken, inner.ready)),
+            self.memory.selector.eq(self.steps.p.as_value()),
+        ]
+        with m.If(inner.valid & inner.ready):
+            m.d.sync += owed.eq(self.unit.descriptor.wide_steps)
+        with m.Elif(taken):
+            m.d.sync += owed.eq(0)
+        return owed & self.steps.valid
+
+    def _request(self, m: Module, points: stream.Interface, used: Value, selector: Value | None) -> Signal:
+        """Ask for the lanes of a point while there is room, and a selector if it needs one; whether it happens."""
+        room, issue = Signal(), Signal()
+        request, layer, free = self.memory.request, self.unit.descriptor, used != CREDITS
+        if self.params.beat_words > 1:
+            m.d.comb += [request.p.others.eq(points.p.others), request.p.apart.eq(layer.word_step)]
+        if selector is not None:
+            swap = points.p.fresh & layer.wide_steps
+            m.d.comb += [request.p.swap.eq(swap), request.p.select.eq(layer.wide_steps)]
+            m.d.comb += request.p.split.eq(layer.split)
+            free &= ~swap | selector
+        m.d.comb += [
+            room.eq(free),
             request.valid.eq(points.valid & room),
             request.p.address.eq(points.p.address),
             request.p.near.eq(points.p.near),
@@ -154,7 +186,7 @@ class Feeder(Component):
         m.submodules.border = border = Border(self.params.lanes)
         m.submodules.fifo = fifo = SmallFifo(beat_layout(self.params), depth=CREDITS)
         asked, beat = Signal(beat_layout(self.params)), fifo.inputs.p
-        names = [name for name in asked.shape().members if name != "data"]
+        names = [name for name in asked.shape().members if name not in ("data", "others")]
         swaps = {"swap": point.fresh & ~point.keep, "swap_params": point.fresh & point.first}
         m.d.comb += [asked[name].eq(swaps[name] if name in swaps else point[name]) for name in names]
 
@@ -166,9 +198,20 @@ class Feeder(Component):
             fifo.inputs.valid.eq(delay(m, issue, self.latency, "issued", reset=True)),
             Cat(beat[name] for name in names).eq(delay(m, Cat(asked[name] for name in names), self.latency, "asked")),
         ]
+        self._others(m, point, beat)
         outside = delay(m, border.outside, self.latency - border.LATENCY, "outside")
         flip = descriptor.flip_source << 7
         for lane in range(self.params.lanes):
             byte = self.memory.data.word_select(lane, 8)
             m.d.comb += beat.data[lane].eq(Mux(outside[lane], descriptor.pad, byte) ^ flip)
         wiring.connect(m, fifo.outputs, wiring.flipped(self.beats))
+
+    def _others(self, m: Module, point: data.View, beat: data.View) -> None:
+        """Pad and flip the words behind the first. They begin where a word does: all lanes are in the row, or none."""
+        layer = self.unit.descriptor
+        for number in range(self.params.beat_words - 1):
+            there = point.others_inside[number] & (point.byte >= 0) & (point.byte < layer.row_bytes)
+            inside = delay(m, there, self.latency, f"other_inside_{number}")
+            for lane in range(self.params.lanes):
+                byte = self.memory.others[number].word_select(lane, 8)
+                m.d.comb += beat.others[number][lane].eq(Mux(inside, byte, layer.pad) ^ (layer.flip_source << 7))

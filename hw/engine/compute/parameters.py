@@ -14,19 +14,20 @@ from roundel.hw.lib import Component, Gearbox, In, Out, Port, SmallFifo, named
 AHEAD = 4  # steps, and tiles, that may wait
 
 
-def tile_stream_layout(*, activation: bool = False) -> data.StructLayout:
+def tile_stream_layout(*, activation: bool = False, select: bool = False) -> data.StructLayout:
     """Return a tile's parameter stream: its output blocks, and its address in the outer memory.
 
     For an engine with an activation unit also whether it begins with a table, and whether another tile of the layer
-    came before: then it is the same table again.
+    came before: then it is the same table again. For one whose lanes select also whether steps have selectors.
     """
     flags = {"activation": 1, "repeated": 1} if activation else {}
+    flags |= {"wide": 1} if select else {}
     return data.StructLayout({"blocks": 16, "address": OUTER_ADDRESS} | flags)
 
 
-def expected_layout(*, activation: bool = False) -> data.StructLayout:
+def expected_layout(*, activation: bool = False, select: bool = False) -> data.StructLayout:
     """Return a parameter stream that is on its way, and the number of its descriptor."""
-    return data.StructLayout({"stream": tile_stream_layout(activation=activation), "number": NUMBER})
+    return data.StructLayout({"stream": tile_stream_layout(activation=activation, select=select), "number": NUMBER})
 
 
 class Parameters(Component):
@@ -55,13 +56,14 @@ class Parameters(Component):
             )
         super().__init__(
             tiles=In(
-                stream.Signature(expected_layout(activation=self.activation)), "A parameter stream for each transfer."
+                stream.Signature(expected_layout(activation=self.activation, select=params.select)),
+                "A parameter stream for each transfer.",
             ),
             inputs=In(
                 stream.Signature(read_layout(params.bus)), "The transfers, one a tile, `last` at the end of each."
             ),
             columns=Out(stream.Signature(column_layout(params)), "Parameters of the columns, column 0 first."),
-            steps=Out(stream.Signature(step_layout()), "Steps for the feeder."),
+            steps=Out(stream.Signature(step_layout(params)), "Steps for the feeder, each with its selector behind it."),
             **table,
             error=Out(1, "A stream was wrong; held."),
             error_address=Out(OUTER_ADDRESS, "Address in the outer memory at which that stream begins."),
@@ -72,14 +74,15 @@ class Parameters(Component):
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(source=self.params.bus_bytes, target=STEP_BYTES)
         m.submodules.tile_fifo = tiles = SmallFifo(self.tiles.p.shape(), depth=AHEAD)
-        m.submodules.step_fifo = steps = SmallFifo(step_layout(), depth=AHEAD)
+        m.submodules.step_fifo = steps = SmallFifo(step_layout(self.params), depth=AHEAD)
         wiring.connect(m, wiring.flipped(self.inputs), gearbox.inputs)
         wiring.connect(m, wiring.flipped(self.tiles), tiles.inputs)
         wiring.connect(m, steps.outputs, wiring.flipped(self.steps))
         word, tile = gearbox.outputs, tiles.outputs
 
         in_steps, ends = Signal(), Signal()  # this word is a step; it is the last of its tile
-        step = data.View(step_layout(), word.p.data)
+        step = data.View(step_layout(self.params), word.p.data)
+        last = self._last(m, tile.p.stream, in_steps, step.last, word.valid & word.ready)
         good, bad, taken = Signal(), Signal(), Signal()
         m.d.comb += [
             bad.eq(~word.p.keep.all() | (word.p.last != ends)),
@@ -102,8 +105,17 @@ class Parameters(Component):
         if self.activation:
             column_ready = Mux(in_table, table_ready, column_ready)
         m.d.comb += word.ready.eq(self.error | tile.valid & (bad | Mux(in_steps, steps.inputs.ready, column_ready)))
-        self._blocks(m, ends, tile.p.stream.blocks, in_steps, step.last, taken)
+        self._blocks(m, ends, tile.p.stream.blocks, in_steps, last, taken)
         return m
+
+    def _last(self, m: Module, tile: data.View, in_steps: Value, last: Value, taken: Value) -> Value:
+        """Whether this word is the last of its output block: a step, or the selector behind it in a wide one."""
+        if not self.params.select:
+            return last
+        behind, held = Signal(name="selector_next"), Signal(name="step_last", reset_less=True)
+        with m.If(taken & in_steps):
+            m.d.sync += [behind.eq(tile.wide & ~behind), held.eq(last)]
+        return named(m, Mux(tile.wide, behind & held, last), "last")
 
     def _table(self, m: Module, tile: data.View, word: Value, good: Value, over: Value) -> tuple[Value, Value]:
         """Keep the rows of a table; `over`: the tile ends. Whether this word is a row, and whether it can go."""

@@ -6,21 +6,25 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.compute.tile_steps import BORDER, begin_layout, marks
-from roundel.hw.engine.ports import descriptor_layout
+from roundel.hw.engine.compute.tile_steps import BORDER, begin_layout, marks, others_layout
+from roundel.hw.engine.ports import descriptor_layout, words_of
 from roundel.hw.lib import Component, In, Out
 
 
 def row_layout(params: EngineParams) -> data.StructLayout:
     """Return a row's first beat, its positions less one, whether it is the first of its step, and `marks`."""
     places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": range(params.depth), "top": 1}
-    return data.StructLayout(places | marks(params))
+    return data.StructLayout(places | others_layout(params) | marks(params))
 
 
 def point_layout(params: EngineParams) -> data.StructLayout:
-    """Where a beat's lanes are (`near`: see `feed_layout`), whether its row is in the map, what the array is told."""
-    position = Shape.cast(range(params.depth))
+    """Where a beat's lanes are (`near`: see `feed_layout`), whether its row is in the map, what the array is told.
+
+    Where beats may have several words also which there are behind the first, and which of their rows are in the map.
+    """
+    position, others = Shape.cast(range(params.depth)), others_layout(params)
     places = {"address": range(params.memory), "near": 1, "byte": BORDER, "inside": 1, "position": position}
+    places |= others | {f"{name}_inside": bits for name, bits in others.items()}
     return data.StructLayout(places | {"compute": 1, "fresh": 1} | marks(params))
 
 
@@ -50,7 +54,8 @@ class FeedRows(Component):
         m.d.comb += [take.eq(~self.rows.valid | self.rows.ready & bottom), self.begins.ready.eq(take)]
         with m.If(take):
             m.d.sync += [self.rows.valid.eq(self.begins.valid), row.top.eq(1), twice.eq(d.upsample)]
-            m.d.sync += [row[name].eq(begin[name]) for name in ("address", "byte", "row", "w", *marks(self.params))]
+            names = ("address", "byte", "row", "w", *others_layout(self.params), *marks(self.params))
+            m.d.sync += [row[name].eq(begin[name]) for name in names]
             m.d.sync += [left.eq(begin.h), bottom.eq(begin.h == 0)]
         with m.Elif(self.rows.ready):
             m.d.sync += [row.top.eq(0), twice.eq(d.upsample & ~twice), left.eq(left - 1), bottom.eq(left == 1)]
@@ -71,7 +76,7 @@ class FeedBeats(Component):
     def __init__(self, params: EngineParams):
         self.params = params
         super().__init__(
-            descriptor=In(descriptor_layout(Opcode.COMPUTE), "The descriptor of the layer."),
+            descriptor=In(descriptor_layout(Opcode.COMPUTE, **words_of(params)), "The descriptor of the layer."),
             rows=In(stream.Signature(row_layout(params)), "Rows of the steps."),
             points=Out(
                 stream.Signature(point_layout(params)),
@@ -95,6 +100,11 @@ class FeedBeats(Component):
             m.d.sync += [right.eq(row.w == 0), idle.eq(d.lead), point.compute.eq(d.lead == 0)]
             m.d.sync += [point.address.eq(row.address), point.near.eq(0), point.byte.eq(row.byte)]
             m.d.sync += point.inside.eq((row.row >= 0) & (row.row < d.rows))
+            for number in range(1, self.params.beat_words):
+                other = Signal(BORDER, name=f"row_{number}")
+                m.d.comb += other.eq(row.row + number * d.word_rows)
+                m.d.sync += point.others_inside[number - 1].eq((other >= 0) & (other < d.rows))
+            m.d.sync += [point[name].eq(row[name]) for name in others_layout(self.params)]
             m.d.sync += [held[name].eq(row[name]) for name in names]
             m.d.sync += point.position.eq(Mux(row.top, 0, point.position + 1))
             m.d.sync += held.fresh.eq(row.top)

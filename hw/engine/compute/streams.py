@@ -28,18 +28,30 @@ class Streams(Component):
         Whether weights may be on chip: then there is no transfer of them.
     sums
         Whether descriptors have the fields of sums.
+    words
+        Whether beats may have several words.
+    select
+        Whether lanes may select: then steps may have selectors.
     """
 
-    def __init__(self, *, activation: bool = False, gates: bool = False, sums: bool = False):
-        self.activation, self.gates = activation, gates
-        units = {"activation": activation, "gates": gates, "sums": sums}
+    def __init__(
+        self,
+        *,
+        activation: bool = False,
+        gates: bool = False,
+        sums: bool = False,
+        words: bool = False,
+        select: bool = False,
+    ):
+        self.activation, self.gates, self.select = activation, gates, select
+        units = {"activation": activation, "gates": gates, "sums": sums, "words": words}
         super().__init__(
             unit=In(unit_port(Opcode.COMPUTE, **units), "The unit's descriptor."),
             bases=In(OUTER_ADDRESS, "Addresses of the regions in the outer memory.").array(len(Region)),
             parameters=Out(stream.Signature(command_layout()), "Transfers of parameters, one a tile."),
             weights=Out(stream.Signature(command_layout()), "Transfers of weights, one a tile."),
             tiles=Out(
-                stream.Signature(tile_stream_layout(activation=activation)),
+                stream.Signature(tile_stream_layout(activation=activation, select=select)),
                 "The parameter streams, for `Parameters.tiles`.",
             ),
         )
@@ -67,6 +79,8 @@ class Streams(Component):
             m.d.comb += [self.tiles.p.activation.eq(d.activation), self.tiles.p.repeated.eq(begun)]
             with m.If(self.unit.start | counter.next):
                 m.d.sync += begun.eq(~self.unit.start)
+        if self.select:
+            m.d.comb += self.tiles.p.wide.eq(d.wide_steps)
         for name in ("parameters", "weights"):
             transfer = Signal(command_layout(), name=f"{name}_transfer", reset_less=True)
             m.d.comb += getattr(self, name).p.eq(transfer)

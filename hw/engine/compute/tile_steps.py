@@ -107,7 +107,12 @@ def begin_layout(params: EngineParams) -> data.StructLayout:
     """Return a step's first beat, the size of its tile less one in both directions, and `marks`."""
     size = Shape.cast(range(params.depth))
     places = {"address": range(params.memory), "byte": BORDER, "row": BORDER, "w": size, "h": size}
-    return data.StructLayout(places | marks(params))
+    return data.StructLayout(places | others_layout(params) | marks(params))
+
+
+def others_layout(params: EngineParams) -> dict[str, int]:
+    """Return `others`, of a step, its rows and its beats, with its bits: which words there are behind the first."""
+    return {"others": params.beat_words - 1} if params.beat_words > 1 else {}
 
 
 class FeedSteps(Component):
@@ -128,7 +133,7 @@ class FeedSteps(Component):
                 "The descriptor of the layer; it stands still from `start` to the last tile.",
             ),
             tiles=In(stream.Signature(tile_layout(params)), "The tiles, from `FeedTiles`."),
-            steps=In(stream.Signature(step_layout()), "The steps of all blocks of each tile."),
+            steps=In(stream.Signature(step_layout(params)), "The steps of all blocks of each tile."),
             begins=Out(stream.Signature(begin_layout(params)), "The steps of each tile, with their first beats."),
         )
 
@@ -164,6 +169,8 @@ class FeedSteps(Component):
                 begin.keep.eq(step.keep & begun),
                 *(begin[name].eq(step[name]) for name in scale_layout(self.params)),
             ]
+            for number in range(1, self.params.beat_words):
+                m.d.sync += begin.others[number - 1].eq(step.words >= number)
         with m.If(room):
             m.d.sync += self.begins.valid.eq(take)
         return m

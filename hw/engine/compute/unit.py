@@ -147,7 +147,7 @@ class Compute(Component):
 
     def _streams(self, m: Module, parameters: Parameters) -> Streams:
         """Ask for the streams of the present descriptor, then for those of the next."""
-        streams = Streams(**units_of(self.params))
+        streams = Streams(**units_of(self.params), select=self.params.select)
         asked, ahead, use_next = Signal(), Signal(), Signal()  # present's, next's streams; streams work for `next`
         present = named(m, self.valid & ~asked, "present")
         following = named(m, self.next_valid & ~ahead & ~present, "following")

@@ -9,12 +9,12 @@ from roundel.golden.engine import (
     KEEP,
     LAST,
     STEP,
-    STEP_BYTES,
     TABLE_BYTES,
     EngineParams,
     Opcode,
     Region,
     column_bytes,
+    step_bytes,
 )
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.parts import Outside, Step
@@ -87,6 +87,7 @@ def break_steps(draw: Draw, outside: Outside, steps: list[Step], kind: Break) ->
 
 def _flags(params: EngineParams, stream: bytes | bytearray, values: dict[str, int]) -> Iterator[int]:
     """Places of the flags of all steps in the parameter stream of a COMPUTE."""
+    wide = params.lanes if values.get("wide_steps") and params.select else 0
     at = STEP.fields["flags"][1] + TABLE_BYTES * values.get("activation", 0)  # type: ignore[index]
     for _ in range(values["blocks"]):
         at += params.columns * column_bytes(params)
@@ -94,7 +95,7 @@ def _flags(params: EngineParams, stream: bytes | bytearray, values: dict[str, in
         while not last:
             yield at
             last = bool(stream[at] & LAST)
-            at += STEP_BYTES
+            at += step_bytes(wide)
 
 
 def _beyond(draw: Draw, outside: Outside, prefix: str) -> dict[str, int]:

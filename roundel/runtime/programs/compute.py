@@ -11,6 +11,7 @@ from roundel.golden.rounding import Ints, limits
 from roundel.runtime.programs.draw import Draw
 from roundel.runtime.programs.parts import Mask, Outside, Step, spread, words_of
 from roundel.runtime.programs.streams import parameter_stream, table_of_activation, weight_stream
+from roundel.runtime.programs.words import met_weights, split_beats, with_words
 
 BEATS = 1500  # of a descriptor, at most
 TRIES = 25
@@ -25,11 +26,14 @@ def compute(draw: Draw, outside: Outside) -> Step:
         values = _sizes(draw, outside) | _places(draw, outside)
         values |= {name: draw.whole(0, 1) for name in FLAGS}
         values["depthwise"] = int(draw.chance(0.35))
+        values |= split_beats(draw, outside.params, values)
         blocks = [_steps(draw, outside.params) for _ in range(values["blocks"])]
+        blocks = [with_words(draw, outside.params, values, steps) for steps in blocks]
         if _beats(values) * sum(map(len, blocks)) > BEATS:
             continue
         sources = _sources(outside, values, [step for steps in blocks for step in steps])
-        if outside.params.gates and draw.chance(0.5 if values["depthwise"] else 0.1):
+        gated = outside.params.gates and draw.chance(0.5 if values["depthwise"] else 0.1)
+        if gated and not values.get("wide_steps"):
             blocks, values = _gated_steps(draw, blocks), values | _gate(draw, outside.params)
             sources |= _factor_words(outside.params, values)
         if _targets(draw, outside, values, sources) and _summed(draw, outside, values, sources):
@@ -43,8 +47,7 @@ def compute(draw: Draw, outside: Outside) -> Step:
         parameters = table_of_activation(draw) + parameters
     values |= outside.stream("parameters", parameters)
     if not values.get("has_gate"):
-        kept = sum(step.keep for steps in blocks for step in steps) - blocks[0][0].keep  # the first has its own
-        weights = weight_stream(draw, outside.params, sum(map(len, blocks)) - kept, values)
+        weights = weight_stream(draw, outside.params, met_weights(outside.params, values, blocks), values)
         values |= outside.stream("weights", weights)
     reads = sources | words_of(outside.params, _results(values, "residual")) if values["has_residual"] else sources
     writes = words_of(outside.params, _results(values, "target"))
@@ -158,12 +161,15 @@ def _sources(outside: Outside, values: dict[str, int], steps: list[WeightStep]) 
         y = np.arange(h)[:, None] >> values["upsample"]
         beat = np.arange(values["lead"] + (w - 1) * _every(values) + 1)[None, :] >> values["upsample"]
         for step in steps:
-            row = _signed(ty * values["tile_y_rows"] + step.dy + y * values["y_rows"])
             byte = _signed(tx * values["tile_x_step"] + step.dx + beat * values["x_step"])[..., None] + lanes
-            at = values["source"] + ty * values["tile_y_step"] + tx * values["tile_x_step"] + step.offset
-            address = (at + y * values["y_step"] + beat * values["x_step"])[..., None] + lanes
-            inside = ((row >= 0) & (row < values["rows"]))[..., None] & (byte >= 0) & (byte < values["row_bytes"])
-            mask[address[inside] % outside.params.memory // len(lanes)] = True
+            for word in range(step.words):
+                row = ty * values["tile_y_rows"] + step.dy + y * values["y_rows"]
+                row = _signed(row + word * values.get("word_rows", 0))
+                at = values["source"] + ty * values["tile_y_step"] + tx * values["tile_x_step"] + step.offset
+                at += word * values.get("word_step", 0) * len(lanes)
+                address = (at + y * values["y_step"] + beat * values["x_step"])[..., None] + lanes
+                inside = ((row >= 0) & (row < values["rows"]))[..., None] & (byte >= 0) & (byte < values["row_bytes"])
+                mask[address[inside] % outside.params.memory // len(lanes)] = True
     return mask
 
 

@@ -10,6 +10,7 @@ from roundel.golden.engine import (
     RECORD,
     Descriptor,
     EngineParams,
+    Item,
     Opcode,
     Program,
     Region,
@@ -142,7 +143,7 @@ def _packed(draw: Draw, params: EngineParams, steps: list[Step]) -> bytearray:
     made.append(Descriptor(opcode=Opcode.END, values={"layer": draw.field(24, 0)}))
     data = bytearray(Program(fingerprint=params.fingerprint, descriptors=tuple(made)).pack())
     for number, descriptor in enumerate(made):
-        known = known_fields(descriptor.opcode, activation=True, gates=True, sums=True, heads=bool(params.heads))
+        known = _all_fields(params, descriptor.opcode)
         used = -(-sum(item.bits for item in known) // 8)
         if draw.chance(0.5):
             start = HEADER_BYTES + number * DESCRIPTOR_BYTES
@@ -157,6 +158,14 @@ def _spare(draw: Draw, params: EngineParams, opcode: Opcode) -> dict[str, int]:
     ignored = ["spare", "layer", *([] if params.act_lanes else ["activation"])]
     ignored += [] if params.gates else ["has_gate", "flip_gate"]
     ignored += [] if params.sums else ["has_sums", "flip_sums", "sums"]
-    known = known_fields(opcode, activation=True, gates=True, sums=True, heads=bool(params.heads))
+    ignored += [] if params.beat_words > 1 else ["split", "word_"]
+    ignored += [] if params.select else ["wide_steps"]
+    known = _all_fields(params, opcode)
     names = {item.name: item.bits for item in known if item.name.startswith(tuple(ignored))}
     return {name: draw.field(bits, 0) for name, bits in names.items()}
+
+
+def _all_fields(params: EngineParams, opcode: Opcode) -> tuple[Item, ...]:
+    """Return the fields that an engine with all its options knows; of BOXES those of this one."""
+    units = dict.fromkeys(("activation", "gates", "sums", "words"), True)
+    return known_fields(opcode, **units, heads=bool(params.heads))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roundel.golden.activation import CONTROL, WORDS, random_table
 from roundel.golden.codec import encode
@@ -24,7 +25,7 @@ def parameter_stream(
     for steps in blocks:
         products = sum(params.lanes << 2 * step.scale for step in steps)
         parts += [_column(draw, params, products, has_residual) for _ in range(params.columns)]
-        parts += [_packed(draw, step) for step in steps]
+        parts += [_packed(draw, params, step) for step in steps]
     return b"".join(parts)
 
 
@@ -40,10 +41,11 @@ def table_of_activation(draw: Draw) -> bytes:
     return entries.tobytes()
 
 
-def _packed(draw: Draw, step: WeightStep) -> bytes:
+def _packed(draw: Draw, params: EngineParams, step: WeightStep) -> bytes:
     """Pack a step, with any spare flags."""
     data = bytearray(step.pack())
-    data[5] |= draw.of([0, 0, 0, draw.whole(0, 15) << 4])
+    spare = draw.of([0, 0, 0, draw.whole(0, 15) << 4])
+    data[5] |= spare if params.beat_words == 1 else spare & 0x80
     return bytes(data)
 
 
@@ -76,14 +78,14 @@ def _column(draw: Draw, params: EngineParams, products: int, has_residual: bool)
     return pack_column(params, given)
 
 
-def weight_stream(draw: Draw, params: EngineParams, blocks: int, values: dict[str, int]) -> bytes:
-    """Draw the weights of so many blocks, and encode them."""
+def weight_stream(draw: Draw, params: EngineParams, met: NDArray[np.bool_], values: dict[str, int]) -> bytes:
+    """Draw the weights of blocks, 0 where nothing is `met`, (blocks, lanes), and encode them."""
+    blocks = len(met)
     count = blocks * params.columns * params.lanes
-    if not values["depthwise"] and draw.chance(0.4):
+    if not values["depthwise"] and met.all() and draw.chance(0.4):
         return sound(draw.rng, params.decoder, count)
     low, high = limits(params.weight_width, True)
     weights = draw.rng.integers(low, high, (blocks, params.columns, params.lanes), endpoint=True)
     weights[draw.rng.random(weights.shape) < ZEROS[draw.whole(0, len(ZEROS) - 1)]] = 0
-    if values["depthwise"]:
-        weights[:, :, min(params.taps, values["lead"] + 1) :] = 0
+    weights *= met[:, None]
     return encode(weights.ravel(), codec_params(draw.rng, params.decoder, 64 if draw.chance(0.5) else None))

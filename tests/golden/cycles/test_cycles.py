@@ -184,7 +184,7 @@ def test_steps_of_a_parameter_stream():
             for step in range(count)
         )
     steps = [
-        [(step - 7, step == 2 or block == step == 0) for step in range(count)] for block, count in enumerate(counts)
+        [(step - 7, step == 2 or block == step == 0, 1) for step in range(count)] for block, count in enumerate(counts)
     ]
     assert timed_steps(params, np.frombuffer(data, np.uint8), 3) == steps
 

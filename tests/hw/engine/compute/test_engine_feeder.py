@@ -92,7 +92,7 @@ class Bench:
         self.starts, self.dones, self.no_step, self.no_memory, self.cycle = [], [], [], [], 0
         self.layers, self.way, self.near = [one for one, _ in layers], [None] * latency, []
         steps = [
-            vars(step) | {"last": int(step.last), "keep": int(step.keep)}
+            {name: int(getattr(step, name)) for name in ("offset", "dy", "dx", "last", "keep", "scale")}
             for one, blocks in layers
             for _ in range(one.tiles_x * one.tiles_y)
             for block in blocks

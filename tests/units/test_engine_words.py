@@ -1,0 +1,53 @@
+"""Beats of several words on RTL: drawn programs, and layers whose cycles the model knows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from roundel.golden.engine import Descriptor, EngineParams, Opcode
+from roundel.golden.network import Window
+from roundel.runtime.programs import differences, draw_batch
+from tests.golden.cycles.test_cycles import Both
+from tests.roundel.compiler.test_compile_layers import S8, network, weighted
+
+SMALLEST = EngineParams(lanes=4, columns=4, memory=1 << 12, depth=16, banks=8, beat_words=4, select=True)
+ENGINES = {
+    "four words": SMALLEST,
+    "two words, pairs, gates": replace(SMALLEST, memory=1 << 10, banks=4, beat_words=2, structure="pairs", gates=True),
+}
+STALLS = 60  # of 256 cycles of each channel of the bus
+
+
+def descriptors(program):
+    for at in range(64, len(program.image), 128):
+        if program.image[at] & 15 == Opcode.END:
+            return
+        yield Descriptor.unpack(program.image[at : at + 128])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_drawn_programs(name, seed):
+    """Rows of depthwise layers and lanes that select, beside residuals, STORE and borders; after damaged ones, too."""
+    params = ENGINES[name]
+    programs = draw_batch(params, seed, sound=16, broken=4)
+    layers = [item for program in programs[:16] for item in descriptors(program) if item.opcode is Opcode.COMPUTE]
+    assert any(layer.depthwise and layer.split for layer in layers)
+    assert any(layer.wide_steps for layer in layers)
+    assert not differences(params, programs, settings={"stalls": STALLS, "delay": 20}, seed=seed)
+
+
+@pytest.mark.parametrize("kind", ["rows", "planes"])
+def test_the_model_knows_their_cycles(kind, seed):
+    rng = np.random.default_rng(seed)
+    first = weighted("first", "image", 16, 16, output=S8)
+    if kind == "rows":
+        window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+        main = weighted("main", "first", 16, 16, window, groups=16, output=S8)
+    else:
+        weights = rng.integers(-99, 100, (9, 16, 16)) * (np.arange(16) % 4 == 1)[:, None]
+        weights[0, 0] = 3
+        window = Window(kernel=(3, 3), pad=(1, 1, 1, 1))
+        main = weighted("main", "first", 16, 16, window, weights=weights.reshape(144, 16), output=S8)
+    result = Both(SMALLEST, network(first, main), rng.integers(-128, 128, (6, 6, 16)))
+    result.assert_close()
