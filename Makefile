@@ -3,15 +3,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two states of the one virtual environment: what the tool needs to run, and all that its tests, pages and locks need besides.
+# Three states of the one virtual environment: what the tool needs to run, all that its tests, pages and locks need
+# besides, and torch.
 BASE := $(VENV)/base.installed
 DEV := $(VENV)/dev.installed
+TRAIN := $(VENV)/train.installed
+# Where pip finds torch's wheel for CPUs, if no index that it knows has it: torch of PyPI brings gigabytes of CUDA on Linux.
+TORCH_INDEX ?=
 OUT ?= build
 LIBERTY ?= $(sort $(wildcard ../shared/liberty/*.lib.gz))
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants lint docs wheel verify compare rtl bench figures zoo signals lock clean tools
+.PHONY: help demo test train mutants lint docs wheel verify compare rtl bench figures zoo signals lock clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +25,11 @@ demo: $(BASE) ## a trained detector on the engine, from ONNX to boxes out of RTL
 
 test: $(DEV) ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto
+
+train: $(TRAIN) ## tests of training, with torch for CPUs: TORCH_INDEX=https://download.pytorch.org/whl/cpu
+	ROUNDEL_REQUIRE=$(ROUNDEL_REQUIRE),torch,sklearn $(BIN)/python -m pytest -n auto tests/roundel/qat \
+	  tests/roundel/compression/test_finetune.py tests/examples/test_digits_sparse.py tests/examples/test_detector_example.py \
+	  tests/examples/test_training_example.py
 
 verify: $(BASE) ## prove every unit: RTL against golden
 	$(BIN)/roundel verify
@@ -103,10 +112,20 @@ wheel: $(DEV) ## dist/*.whl and dist/*.tar.gz; both are installed into empty env
 LOCK := $(BIN)/uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
   --no-emit-find-links --custom-compile-command "make lock" --group build
 
-lock: $(DEV) ## write requirements.lock and requirements-dev.lock for Python 3.11 to 3.14
+# Packages that torch of PyPI needs on Linux, and torch for CPUs does not; then the hash of its wheel for CPython 3.11,
+# to be changed with its version.
+CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime \
+  nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 \
+  nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+TORCH_CPU := torch==2.13.0+cpu ; sys_platform == 'linux' \\\\\n    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+
+lock: $(DEV) ## write the three locks for Python 3.11 to 3.14
 	$(LOCK) $(UPGRADE) pyproject.toml -o requirements.lock
 	$(LOCK) $(UPGRADE) --group lock --extra fpga --extra bench --extra docs --extra dev -c requirements.lock pyproject.toml \
 	  -o requirements-dev.lock
+	$(LOCK) $(UPGRADE) --extra train $(CUDA:%=--no-emit-package %) -c requirements-dev.lock pyproject.toml \
+	  -o requirements-train.lock
+	sed -i "s/^torch==.*/$(TORCH_CPU)\ntorch==2.13.0 ; sys_platform != 'linux' \\\\/" requirements-train.lock
 
 clean: ## remove the virtual environment and all output, but not the cache
 	rm -rf $(VENV) $(OUT) dist
@@ -136,3 +155,9 @@ $(BASE): pyproject.toml requirements.lock | tools
 
 $(DEV): pyproject.toml requirements-dev.lock | tools
 	$(call install,requirements-dev.lock)
+
+$(TRAIN): requirements-train.lock | $(DEV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes $(TORCH_INDEX:%=--extra-index-url %) -r $< || { echo \
+	  "torch's wheel for CPUs was not found or not reached: make train TORCH_INDEX=https://download.pytorch.org/whl/cpu" >&2; \
+	  exit 2; }
+	@touch $@

@@ -1,4 +1,4 @@
-"""What is installed: one import name, licences of all that comes with it, the two locks, coverage through the links."""
+"""What is installed: one import name, licences of all that comes with it, the locks, coverage through the links."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_the_demos_lock_has_no_package_of_the_tests_and_every_pin_has_hashes() -
     names = set(pinned("requirements.lock"))
     assert names.isdisjoint({"scapy", "cocotbext-axi", "hypothesis", "mypy", "onnxruntime", "torch"})
     assert names < set(pinned("requirements-dev.lock"))
-    for lock in ("requirements.lock", "requirements-dev.lock"):
+    for lock in ("requirements.lock", "requirements-dev.lock", "requirements-train.lock"):
         text = (ROOT / lock).read_text()
         pins = re.split(r"\n(?=[a-z])", text)
         assert all("--hash=sha256:" in pin for pin in pins if not pin.startswith("#"))

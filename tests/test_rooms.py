@@ -111,7 +111,7 @@ def plan(package: str) -> Plan:
 @pytest.mark.parametrize(
     ("package", "rooms", "floors", "arrows"),
     [
-        ("roundel", 16, 8, 64),
+        ("roundel", 17, 8, 70),
         ("roundel.hw", 11, 8, 60),
         ("roundel.golden", 16, 8, 64),
         ("roundel.sim", 12, 8, 60),

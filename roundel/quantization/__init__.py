@@ -4,7 +4,7 @@ from roundel.quantization.function_tables import Untabled, untabled
 from roundel.quantization.given import MAX_WIDTH, is_power
 from roundel.quantization.image_statistics import ImageStatistics, calibration_warnings, input_warnings
 from roundel.quantization.module_rows import modules_table
-from roundel.quantization.modules import feature_order, integer_order, unify
+from roundel.quantization.modules import Module, feature_order, integer_order, unify
 from roundel.quantization.pipeline import Choice, Quantized, quantize, usual_rounding
 from roundel.quantization.quantizers import given_format
 from roundel.quantization.real_numbers import real_values
@@ -25,6 +25,7 @@ __all__ = [
     "Choice",
     "ImageStatistics",
     "LayerStream",
+    "Module",
     "QuantizeOptions",
     "Quantized",
     "StreamOptions",
