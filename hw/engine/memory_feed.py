@@ -21,8 +21,7 @@ class FeedReader(Component):
 
     Where beats may have several words, those behind the first are read in the same two cycles, each from its own bank,
     for requests that begin at a word. Lanes that select take bytes of these words as they leave their slots, before
-    the register of the data. On sky130, with 16 lanes and 4 banks, the reader has 24,378 um2 with one word, 31,358
-    with two, 37,600 with two and lanes that select, 42,824 with four.
+    the register of the data. docs/engine_cycles.md has what that costs.
 
     Parameters
     ----------
