@@ -1,5 +1,6 @@
 """Float graph and images to an integer network."""
 
+from roundel.quantization.equalization import equalize
 from roundel.quantization.function_tables import Untabled, untabled
 from roundel.quantization.given import MAX_WIDTH, is_power
 from roundel.quantization.image_statistics import ImageStatistics, calibration_warnings, input_warnings
@@ -32,6 +33,7 @@ __all__ = [
     "Untabled",
     "array_order",
     "calibration_warnings",
+    "equalize",
     "estimate",
     "feature_order",
     "given_format",
