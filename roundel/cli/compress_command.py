@@ -60,7 +60,9 @@ BITS = click.IntRange(2, 8)
     "--weight-bits", type=BITS, default=8, show_default=True, help="Bits of weights that OPQ does not quantize."
 )
 @click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Bits of activations.")
-@click.option("--bias-bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Bits of biases.")
+@click.option(
+    "--bias-bits", type=click.IntRange(2, 16), help="Bits of biases, by default 8, or 16 where channels are made alike."
+)
 @click.option(
     "--rounding",
     type=click.Choice([item.value for item in Rounding]),
@@ -68,6 +70,11 @@ BITS = click.IntRange(2, 8)
 )
 @ACTIVATION_ERROR
 @click.option("--per-channel", is_flag=True, help="Choose a shift for every output channel instead of one per layer.")
+@click.option(
+    "--equalize",
+    is_flag=True,
+    help="Make channels alike by factors between layers, float results unchanged; best with --per-channel.",
+)
 @click.option(
     "--clip-digits", is_flag=True, help="End weights where the usual digits of the engine's array do (119 on 4 bits)."
 )

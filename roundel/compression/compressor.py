@@ -44,9 +44,10 @@ def compress(
     refit: bool = False,
     weight_bits: int = 8,
     activation_bits: int = 8,
-    bias_bits: int = 8,
+    bias_bits: int | None = None,
     rounding: Rounding | str | None = None,
     per_channel: bool = False,
+    equalize: bool = False,
     activation_error: float = 2.0,
     clip_digits: bool = False,
     budget: str | None = None,
@@ -96,11 +97,15 @@ def compress(
     refit
         Move such scales to powers of two.
     weight_bits, activation_bits, bias_bits
-        Bits that the search gives weights without OPQ (2 to 8), activations (2 to 8) and biases (2 to 16).
+        Bits that the search gives weights without OPQ (2 to 8), activations (2 to 8) and biases (2 to 16; None: 16 with
+        `equalize`, else 8).
     rounding
         Rounding of the requantizers; None: half up, or half to even where activations are quantized already.
     per_channel
         A shift for every output channel instead of one for a layer.
+    equalize
+        Make channels alike by factors between layers, which leave float results as they are (docs/quantization.md);
+        best with `per_channel`.
     activation_error
         Greatest error of the table of an activation, in steps of its output (ULP), 0.5 to 128; a function of which no
         table is within that runs on the host.
@@ -165,6 +170,9 @@ def compress(
         check_bool("late", late)
         check_bool("head", head)
         check_bool("clip_digits", clip_digits)
+        check_bool("equalize", equalize)
+        if equalize and (refit or choice(Scheme, "requant", requant) is not Scheme.SHIFT):
+            raise InputError("--equalize: expected neither --refit nor --requant, which keep scales of the file")
         others = {"--bits": bits is not None, "--weight-bits": weight_bits != 8, "--refit": refit}
         others["--requant"] = choice(Scheme, "requant", requant) is not Scheme.SHIFT
         asked = chosen_budget(budget, sensitivity, engine, [name for name, given in others.items() if given])
@@ -180,13 +188,14 @@ def compress(
                 requant=choice(Scheme, "requant", requant),
                 weight_bits=weight_bits,
                 activation_bits=activation_bits,
-                bias_bits=bias_bits,
+                bias_bits=(16 if equalize else 8) if bias_bits is None else bias_bits,
                 per_channel=per_channel,
                 activation_error=activation_error,
                 array_bits=_array_bits(engine) if clip_digits or asked is not None else 8,
             ),
             rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
             refit=refit,
+            equalize=equalize,
             streams=StreamOptions(packing=choice(Packing, "codec", codec), lanes=lanes, columns=columns, slices=slices),
             training=finetune,
             finetune=FinetuneOptions(**tuning),

@@ -41,6 +41,8 @@ class CompressOptions:
         The joint search of fractional bits; its `requant` keeps scales that are no powers of two.
     refit
         Whether to move such scales to powers of two.
+    equalize
+        Whether factors between layers make channels alike before the search (`roundel.quantization.equalize`).
     streams
         How weights are packed, and for which array.
     training
@@ -66,6 +68,7 @@ class CompressOptions:
     search: QuantizeOptions = field(default_factory=QuantizeOptions)
     rounding: Rounding | None = None
     refit: bool = False
+    equalize: bool = False
     streams: StreamOptions = field(default_factory=StreamOptions)
     training: ImageSource | None = None
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)

@@ -22,7 +22,7 @@ from roundel.golden.network import Network
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
 from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_weights, load_images
-from roundel.quantization import LayerStream, Quantized, network_streams, quantize, usual_rounding
+from roundel.quantization import LayerStream, Quantized, equalize, network_streams, quantize, usual_rounding
 from roundel.scales import Advised, advise, given_nodes
 from roundel.ui import Progress
 
@@ -49,7 +49,8 @@ class Compression:
     imported
         After `check_import`: how far the network as imported is from onnxruntime.
     tuned
-        After `fold_operators`: the network in normal form; after `prune` and `tune` with the weights that these leave.
+        After `fold_operators`: the network in normal form; after `prune` and `tune` with the weights that these leave;
+        after `equalize_channels` with factors between its layers, if asked to.
     plans
         After `prune`: OPQ's plan of each layer; empty without OPQ.
     losses
@@ -144,6 +145,12 @@ def tune(work: Compression) -> None:
     work.tuned, work.losses = result.graph, result.losses
 
 
+def equalize_channels(work: Compression) -> None:
+    """Make channels of tensors alike by factors between layers, if asked to; float results stay as they are."""
+    if work.options.equalize:
+        work.tuned = equalize(work.tuned, work.calibration.images)
+
+
 def allot_bits(work: Compression) -> None:
     """Choose the bits of each layer's weights under a budget, if there is one, and quantize with them.
 
@@ -198,7 +205,9 @@ def pack(work: Compression) -> None:
 
 Pass = Callable[[Compression], None]
 
-PASSES: tuple[Pass, ...] = (read, check_import, fold_operators, prune, tune, allot_bits, quantize_modules, pack)
+PASSES: tuple[Pass, ...] = (
+    read, check_import, fold_operators, prune, tune, equalize_channels, allot_bits, quantize_modules, pack,
+)  # fmt: skip
 
 
 def to_integers(

@@ -186,6 +186,7 @@ def _options(result: Compressed) -> ReportPart:
         "activation_bits": search.activation_bits,
         "bias_bits": search.bias_bits,
         "per_channel": search.per_channel,
+        "equalize": options.equalize,
         "activation_error": search.activation_error,
         "rounding": _roundings(result),
         "requant": search.requant.value,
