@@ -89,7 +89,7 @@ BITS = click.IntRange(2, 8)
     type=click.Choice(["images", "weights"]),
     default="images",
     show_default=True,
-    help="What tells --budget how much a layer's bits matter.",
+    help="Measure of how much a layer's bits matter to --budget.",
 )
 @click.option(
     "--finetune", "finetune", type=FILE, help="Fine-tune on these images (.npz, `images`, `labels`); needs torch."
