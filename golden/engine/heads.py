@@ -15,6 +15,8 @@ FORMS = ("distances", "distribution", "sides", "centres", "corners")
 """What the field `box_form` counts: the parts of `HeadParams` that say it, behind the plain distances."""
 TABLES: Mapping[str, tuple[str, ...]] = {
     "products": ("cls", "objectness"),
+    "softmax": ("exponents",),
+    "distribution": ("exponents",),
     "sides": ("sides",),
     "centres": ("centres", "sides"),
     "corners": ("offsets",),
@@ -52,10 +54,10 @@ def head_fields(head: HeadParams) -> dict[str, int]:
         fields |= {"most": head.products.most}
     if head.softmax is not None:
         softmax = head.softmax
-        fields |= {"most": softmax.most, "cls_fraction": softmax.fraction, "cost_fraction": softmax.bits}
+        fields |= {"most": softmax.most, "cost_fraction": softmax.bits}
         fields |= {"background": int(softmax.background > 0)}
     if head.distribution is not None:
-        fields |= {"bins": head.distribution.bins, "box_fraction": head.distribution.fraction}
+        fields |= {"bins": head.distribution.bins}
     return {name: value for name, value in fields.items() if value}
 
 
@@ -88,23 +90,20 @@ def parts_of(descriptor: Descriptor, stream: bytes) -> dict[str, Any]:
     parts |= {"peaks": bool(descriptor.peaks)}
     if descriptor.step:
         parts["place"] = {"step": descriptor.step, "origin": descriptor.origin}
-    if score is Score.SOFTMAX:
-        parts["softmax"] = {
-            "background": descriptor.classes if descriptor.background else 0,
-            "fraction": descriptor.cls_fraction,
-            "bits": descriptor.cost_fraction,
-            "most": descriptor.most,
-        }
-    if form == "distribution":
-        parts["distribution"] = {"bins": descriptor.bins, "fraction": descriptor.box_fraction}
     words = _Words(stream)
     if score is Score.PRODUCT:
         tables = {name: tuple(word & 0xFFF for word in words.take(ENTRIES)) for name in TABLES["products"]}
         parts["products"] = tables | {"most": descriptor.most}
+    if score is Score.SOFTMAX:
+        background = descriptor.classes if descriptor.background else 0
+        parts["softmax"] = {"background": background, "bits": descriptor.cost_fraction, "most": descriptor.most}
+        parts["softmax"] |= {name: words.take(ENTRIES) for name in TABLES["softmax"]}
     if form in TABLES:
         parts[form] = {name: words.take(ENTRIES) for name in TABLES[form]}
         if form in PRIOR_WORDS:
             parts[form]["priors"] = tuple(words.take(PRIOR_WORDS[form]) for _ in range(priors))
+    if form == "distribution":
+        parts[form]["bins"] = descriptor.bins
     words.end()
     return parts
 

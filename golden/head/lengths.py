@@ -13,7 +13,7 @@ import numpy as np
 from roundel.golden.formats import Format
 from roundel.golden.head.forms import Centre, Floats, Side, log_sigmoid, side_logarithms
 from roundel.golden.head.powers import EXPONENT, exponents, length, terms
-from roundel.golden.head.scores import BYTES, bytes_of, check_table
+from roundel.golden.head.scores import BYTES, bytes_of, check_exponents, check_table
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints
 
@@ -97,8 +97,9 @@ class DistributionParams(Params):
     ----------
     bins
         Of a distribution, 2 to 32.
-    fraction
-        Fraction bits of a logit, 0 to 10.
+    exponents
+        The base-2 exponent of a logit that lies 0 to 255 steps below the greatest of its side, in units of 2**-10, 256
+        words from -2**15 to 0, the first of which is 0.
 
     Raises
     ------
@@ -107,16 +108,22 @@ class DistributionParams(Params):
     """
 
     bins: int = 16
-    fraction: int
+    exponents: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        self._set(exponents=tuple(self.exponents))
         super().__post_init__()
         check_integer("bins", self.bins, *BINS)
-        check_integer("fraction", self.fraction, 0, EXPONENT)
+        check_exponents(self.exponents)
+
+    @classmethod
+    def of(cls, box: Format, *, bins: int) -> "DistributionParams":
+        """Make the table for logits of a format."""
+        return cls(bins=bins, exponents=exponents(box.fraction))
 
     def means(self, logits: Ints) -> Ints:
         """Return the mean bin of softmaxes over the last axis, in units of `2**-MEAN` bins, rounded down."""
-        weights = terms(exponents(logits - logits.max(axis=-1, keepdims=True), self.fraction))
+        weights = terms(np.take(self.exponents, logits.max(axis=-1, keepdims=True) - logits))
         moments = (weights * np.arange(self.bins)).sum(axis=-1)
         return np.asarray((moments << MEAN) // weights.sum(axis=-1))
 

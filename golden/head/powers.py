@@ -8,6 +8,7 @@ docs/heads.md has the widths that were measured.
 
 import numpy as np
 
+from roundel.golden.parameters import check_integer
 from roundel.golden.rounding import Ints
 
 EXPONENT = 10
@@ -18,8 +19,8 @@ TERM = 14
 """Fraction bits of the terms of a softmax, the greatest of which is 1."""
 WIDEST = 17
 """Bits of a length; longer ones count as the longest."""
-PER_NAT = round(np.log2(np.e) * (1 << EXPONENT))
-"""Exponents of base 2 in one of base e: 1477."""
+LEAST_EXPONENT = -1 << 15
+"""Of a table: terms of it, and of all below, are 0."""
 
 ONE = 1 << EXPONENT
 COARSE, FINE, SLOPES = 5, 2, 3
@@ -68,17 +69,23 @@ def length(exponent: Ints) -> Ints:
     return np.asarray(np.where(whole >= WIDEST, longest, np.minimum(halves + 1 >> 1, longest)))
 
 
-def exponents(differences: Ints, fraction: int) -> Ints:
-    """Return differences of logits as exponents of base 2, rounded down.
+def exponents(fraction: int) -> tuple[int, ...]:
+    """Return the exponents of base 2 of logits 0 to 255 steps below the greatest, 256 integers from 0 down.
 
     Parameters
     ----------
-    differences
-        Of any sign and shape.
     fraction
         Fraction bits of a logit, 0 to `EXPONENT`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another fraction.
     """
-    return np.asarray(differences * PER_NAT >> fraction)
+    check_integer("fraction", fraction, 0, EXPONENT)
+    logits = np.arange(256) * 2.0**-fraction
+    below = np.rint(-logits * np.log2(np.e) * ONE).astype(int)
+    return tuple(np.maximum(below, LEAST_EXPONENT).tolist())
 
 
 def terms(exponent: Ints) -> Ints:

@@ -12,7 +12,7 @@ import numpy as np
 
 from roundel.golden.formats import Format
 from roundel.golden.head.forms import log_sigmoid
-from roundel.golden.head.powers import EXPONENT, exponents, logarithm, terms
+from roundel.golden.head.powers import EXPONENT, LEAST_EXPONENT, exponents, logarithm, terms
 from roundel.golden.parameters import Params, check_integer
 from roundel.golden.rounding import Ints, Rounding, round_shift
 
@@ -67,6 +67,13 @@ def check_table(name: str, values: tuple[int, ...], low: int, high: int) -> None
         raise ValueError(f"{name} must have {BYTES} entries, not {len(values)}")
     for place, value in enumerate(values):
         check_integer(f"{name}[{place}]", value, low, high)
+
+
+def check_exponents(values: tuple[int, ...]) -> None:
+    """Raise TypeError or ValueError unless a table has 256 exponents of at most 0, of which the first is 0."""
+    check_table("exponents", values, LEAST_EXPONENT, 0)
+    if values[0]:
+        raise ValueError(f"exponents must begin with 0, that of the greatest logit, not with {values[0]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +149,9 @@ class SoftmaxParams(Params):
     ----------
     background
         The logit that stands for no object: 0, or `classes` for the last one.
-    fraction
-        Fraction bits of a logit, 0 to 10.
+    exponents
+        The base-2 exponent of a logit that lies 0 to 255 steps below the greatest, in units of 2**-10, 256 words from
+        -2**15 to 0, the first of which is 0.
     bits
         Fraction bits of a cost, 0 to 8.
     most
@@ -156,13 +164,15 @@ class SoftmaxParams(Params):
     """
 
     background: int
-    fraction: int
+    exponents: tuple[int, ...]
     bits: int
     most: int
 
     def __post_init__(self) -> None:
+        self._set(exponents=tuple(self.exponents))
         super().__post_init__()
-        ranges = {"background": 256, "fraction": EXPONENT, "bits": MOST_FRACTION, "most": (1 << COST_WIDTH) - 1}
+        check_exponents(self.exponents)
+        ranges = {"background": 256, "bits": MOST_FRACTION, "most": (1 << COST_WIDTH) - 1}
         for name, high in ranges.items():
             check_integer(name, getattr(self, name), 0, high)
         check_integer("most", self.most, 0, 31 << self.bits)
@@ -172,7 +182,7 @@ class SoftmaxParams(Params):
         """Make the parameters for logits of a format; the rest as for `ProductParams.of`."""
         bits = cost_fraction(threshold, score_width)
         most = most_cost(threshold, score_width)
-        return cls(background=background, fraction=logits.fraction, bits=bits, most=most)
+        return cls(background=background, exponents=exponents(logits.fraction), bits=bits, most=most)
 
     @staticmethod
     def least(logits: Format, threshold: float) -> int:
@@ -184,9 +194,8 @@ class SoftmaxParams(Params):
 
     def costs(self, logits: Ints) -> Ints:
         """Return the cost of every class, the background left out, (..., classes), of logits (..., classes + 1)."""
-        above = logits - logits.max(axis=-1, keepdims=True)
-        total = terms(exponents(above, self.fraction)).sum(axis=-1, keepdims=True)
-        costs = exponents(-above, self.fraction) + logarithm(total)
+        powers = np.take(self.exponents, logits.max(axis=-1, keepdims=True) - logits)
+        costs = logarithm(terms(powers).sum(axis=-1, keepdims=True)) - powers
         return round_shift(self.without(costs), EXPONENT - self.bits, Rounding.HALF_UP)
 
     def without(self, values: Ints) -> Ints:

@@ -115,7 +115,7 @@ def box_parts(form: HeadForm, scale: Scale, box: Format, image: BoxFormat) -> di
         if not is_power(scale.stride):
             raise ValueError(f"stride of distributions must be a power of two, not {scale.stride}")
         shift = int(scale.stride).bit_length() - 1 + fraction - MEAN
-        made = DistributionParams(bins=form.bins, fraction=box.fraction)
+        made = DistributionParams.of(box, bins=form.bins)
         return parts | {"distribution": made, "shift": shift}
     if form.box is BoxForm.CORNERS:
         corners = [(prior[0], prior[1], prior[2], prior[3]) for prior in scale.priors]

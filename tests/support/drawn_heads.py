@@ -15,6 +15,7 @@ from roundel.golden.head import (
     ProductParams,
     SideParams,
     SoftmaxParams,
+    exponents,
 )
 from roundel.golden.network import MaxPool, Window
 from roundel.golden.nms import BoxFormat, NmsParams
@@ -41,9 +42,13 @@ def parts(case: list[str], rng: np.random.Generator, classes: int, priors: int) 
         made["products"] = ProductParams(cls=table(rng, 0, 2500), objectness=table(rng, 0, 2500), most=3000)
     if "softmax" in case:
         ground = int(rng.choice([0, classes]))
-        made["softmax"] = SoftmaxParams(background=ground, fraction=int(rng.integers(1, 6)), bits=8, most=1500)
+        made["softmax"] = SoftmaxParams(
+            background=ground, exponents=exponents(int(rng.integers(1, 6))), bits=8, most=1500
+        )
     if "distribution" in case:
-        made["distribution"] = DistributionParams(bins=int(rng.integers(2, 18)), fraction=int(rng.integers(0, 6)))
+        made["distribution"] = DistributionParams(
+            bins=int(rng.integers(2, 18)), exponents=exponents(int(rng.integers(0, 6)))
+        )
         made["shift"] = int(rng.integers(-7, -2))
     if "sides" in case:
         made["sides"] = SideParams(sides=table(rng, -2000, 8000))

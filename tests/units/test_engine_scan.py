@@ -43,7 +43,8 @@ def draw(rng, params, *, score=None, box=None, **given):
     values |= given
     words = [int(word) for word in rng.integers(0, 4096, 2 * TABLE)] if values["score_form"] == 1 else []
     priors = values["priors"] + 1
-    others = {2: TABLE, 3: 2 * TABLE + 2 * priors, 4: TABLE + 4 * priors}.get(values["box_form"], 0)
+    words += [int(word) for word in rng.integers(0, 1 << 16, TABLE)] if values["score_form"] == 2 else []
+    others = {1: TABLE, 2: TABLE, 3: 2 * TABLE + 2 * priors, 4: TABLE + 4 * priors}.get(values["box_form"], 0)
     words += [int(word) for word in rng.integers(0, 1 << 16, others)]
     values |= {"parameters_bytes": 2 * len(words), "parameters_region": 3, "parameters_offset": 64}
     return values, words
@@ -69,7 +70,7 @@ class Surroundings:
     def __init__(self, params, rng, stall):
         self.params, self.rng, self.stall = params, rng, stall
         self.dut = Scan(params)
-        self.memory, self.words, self.cycles = [], [], 0
+        self.memory, self.words, self.cycles, self.exponents = [], [], 0, 0
 
     def flows(self):
         return int(self.rng.random() >= self.stall)
@@ -111,10 +112,11 @@ class Surroundings:
             self.cycles += 1
             _, _, valid, word = await ctx.tick().sample(dut.words.valid, dut.words.payload)
             if valid:
-                assert word.address == len(self.given)
+                assert word.address == (len(self.given) - self.exponents) % 1024
                 self.given.append(int(word.word))
 
-    def start_fresh(self, memory, words):
+    def start_fresh(self, memory, values, words):
+        self.exponents = TABLE if values["score_form"] == 2 else 0
         self.memory, self.words, self.given, self.commands, self.cycles = memory, words, [], [], 0
 
 
@@ -154,7 +156,7 @@ def scan(params, jobs, *, rng, stall):
         ctx.set(dut.origin, ORIGIN)
         for memory, values, words in jobs:
             await ctx.tick().repeat(20)  # what was asked for ahead is gone
-            around.start_fresh(memory, words)
+            around.start_fresh(memory, values, words)
             ctx.set(dut.descriptor, values)
             ctx.set(dut.start, 1)
             await ctx.tick()
@@ -246,7 +248,8 @@ def crafted(params, found, *, score, box, classes, priors, prior, bins=16):
         ):
             raw[values[name] + ROW * (channel // params.lanes) + 3 + 5 * number, channel % params.lanes] = byte
     words = [0] * TABLE + [COST + 1, COST, *[0] * (TABLE - 2)] if score == 1 else []
-    words += [0] * {3: 2 * TABLE + 2 * priors, 4: TABLE + 4 * priors}.get(box, 0)
+    words += [0] * (TABLE * (score == 2))
+    words += [0] * {1: TABLE, 3: 2 * TABLE + 2 * priors, 4: TABLE + 4 * priors}.get(box, 0)
     values |= {"parameters_bytes": 2 * len(words)}
     return [int.from_bytes(bytes(map(int, row)), "little") for row in raw], values, words
 

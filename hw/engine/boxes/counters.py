@@ -5,14 +5,12 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal
 
 from roundel.golden.engine import EngineParams, Opcode
-from roundel.hw.engine.boxes.cursor import PLANE
+from roundel.hw.engine.boxes.cursor import CHANNEL, plane
 from roundel.hw.engine.ports import descriptor_layout, word_address
 from roundel.hw.lib import Component, In, Out, named
 
-CHANNEL = 12
-"""Bits of the number of a channel: of 9 priors with 257 logits."""
-STEP = 11
-"""Bits of the channels of a prior."""
+STEP = 9
+"""Bits of the channels of a prior that begin with a number of channels: 257 logits, 4 x 32 bins."""
 PRIOR = 4
 
 
@@ -42,16 +40,18 @@ class Locations(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         head = self.descriptor
-        line = named(m, self.column == head.width - 1, "line_ends")
+        following = named(m, (self.column + 1)[: len(self.column) + 1], "following_column")
+        line = named(m, following == head.width, "line_ends")
+        below = named(m, (self.row + line)[: len(self.row) + 1], "following_row")
         m.d.comb += [
             self.ends.eq(self.prior == head.priors),
-            self.last.eq(self.ends & line & (self.row == head.height - 1)),
+            self.last.eq(self.ends & line & (below == head.height)),
         ]
         with m.If(self.step):
             m.d.sync += self.prior.eq(Mux(self.ends, 0, self.prior + 1))
         with m.If(self.step & self.ends):
-            m.d.sync += [self.location.eq(self.location + 1), self.column.eq(Mux(line, 0, self.column + 1))]
-            m.d.sync += self.row.eq(self.row + line)
+            m.d.sync += [self.location.eq(self.location + 1), self.column.eq(Mux(line, 0, following))]
+            m.d.sync += self.row.eq(below)
         with m.If(self.start):
             m.d.sync += [self.prior.eq(0), self.column.eq(0), self.row.eq(0), self.location.eq(0)]
         return m
@@ -78,7 +78,7 @@ class Channels(Component):
             size=In(STEP, "Channels from there on."),
             there=Out(1, "`channel` and `end` are those of the last `begin` and `move`."),
             channel=Out(CHANNEL, "The channel."),
-            end=Out(PLANE, "Plane of the last of `size` channels, unless `move` is set."),
+            end=Out(plane(params), "Plane of the last of `size` channels, unless `move` is set."),
         )
 
     def elaborate(self, platform: Any) -> Module:

@@ -10,8 +10,13 @@ from roundel.hw.engine.ports import read_port, word, word_address
 from roundel.hw.engine.reader import WordReader
 from roundel.hw.lib import Component, In, Out, named
 
-PLANE = 10
-"""Bits of the number of a plane."""
+CHANNEL = 12
+"""Bits of the number of a channel: of 9 priors with 257 logits."""
+
+
+def plane(params: EngineParams) -> int:
+    """Return the bits of the number of a plane."""
+    return CHANNEL + 1 - params.lanes.bit_length()
 
 
 class Cursor(Component):
@@ -36,8 +41,8 @@ class Cursor(Component):
             stop=In(1, "End."),
             base=In(word_address(params), "Word of the map's first location; with `begin`."),
             location=In(word_address(params), "Number of the location; with `begin`."),
-            plane=In(PLANE, "The first plane; it stands still until `stop`."),
-            last=In(PLANE, "The last plane; it stands still until `stop`."),
+            plane=In(plane(params), "The first plane; it stands still until `stop`."),
+            last=In(plane(params), "The last plane; it stands still until `stop`."),
             pitch=In(word_address(params), "Words from plane to plane; it stands still until `stop`."),
             looping=In(1, "Behind the last plane comes the first one of the next location."),
             falling=In(1, "Behind the last plane comes the one before it, and so on to the first."),
@@ -50,13 +55,13 @@ class Cursor(Component):
         m.submodules.reader = reader = WordReader(self.params)
         wiring.connect(m, reader.memory, wiring.flipped(self.memory))
         address, origin = (Signal.like(self.base, name=name, reset_less=True) for name in ("address", "origin"))
-        plane = Signal(PLANE, reset_less=True)
+        at = Signal.like(self.plane, name="at", reset_less=True)
         active, walks, falls = Signal(), Signal(reset_less=True), Signal(reset_less=True)
         epoch = Signal()  # of the words that are not dropped
-        at_first = named(m, plane == self.plane, "at_first")
+        at_first = named(m, at == self.plane, "at_first")
         there = named(m, ~walks | at_first, "there")
         moves = named(m, active & (~there | reader.addresses.ready), "moves")
-        at_last = named(m, there & (plane == self.last), "at_last")
+        at_last = named(m, there & (at == self.last), "at_last")
         loops, turns = named(m, at_last & self.looping, "loops"), named(m, falls | at_last & self.falling, "turns")
         ends = named(m, ~self.looping & Mux(self.falling, turns & at_first, at_last), "ends")
 
@@ -65,7 +70,7 @@ class Cursor(Component):
         following = named(m, (start + step + (turns & ~self.begin))[: len(address)], "following")
         with m.If(self.begin | moves):
             m.d.sync += [address.eq(following), walks.eq(self.begin | ~there)]
-            m.d.sync += plane.eq(Mux(self.begin | loops, 0, plane + Mux(turns, ~Const(0, PLANE), 1)))
+            m.d.sync += at.eq(Mux(self.begin | loops, 0, at + Mux(turns, ~Const(0, len(at)), 1)))
             m.d.sync += falls.eq(turns & ~self.begin)
         with m.If(self.begin | (moves & loops)):
             m.d.sync += origin.eq(following)

@@ -19,6 +19,7 @@ from roundel.hw.lib import Component, In, Out, TwoPortMemory, gated, named, sele
 _ROUNDED = 9  # what `count` is at the last read for a logarithm, and when a cost has a bit below the point
 _BYTE = 8
 _PRIORS = {"centres": 512, "corners": 256}  # numbers of the first words of the priors
+_EXPONENTS = 768  # number of the first word of a softmax's exponents
 
 
 class BoxDecoder(Component):
@@ -26,8 +27,8 @@ class BoxDecoder(Component):
 
     A number of a box is in the register when its corner is made: bits of a byte, or of a mean, from the highest on; or
     an exponent, of which the power is taken; or a sum of words. The place of the location is multiplied meanwhile. A
-    box of distances takes about 50 cycles, of centres 50, of corners 45, of distributions 160 with 16 bins, and a
-    softmax 30 and its classes.
+    box of distances takes about 50 cycles, of centres 50, of corners 45, of distributions 170 with 16 bins, and a
+    softmax 35 and its classes.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ class BoxDecoder(Component):
         self.dfl, self.softmax = BoxForm.DFL in heads, Score.SOFTMAX in heads
         self.centre, self.corners = BoxForm.CENTRE in heads, BoxForm.CORNERS in heads
         self.tables, self.summing = self.centre or self.corners, self.dfl or self.softmax
+        self.words_known = self.tables or self.summing
         super().__init__(
             descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor of the scale; it stands still."),
             words=In(words_layout(), "Words of its tables, all before the first candidate."),
@@ -94,20 +96,25 @@ class BoxDecoder(Component):
         self.looked = self.lengths | self.centred | self.cornered
         self.axis, self.far = Signal(), Signal()  # the number at work
         self.scoring = Signal() if self.softmax else false  # the box is there, but not its score
+        self.shifting, self.running, self.ends = Signal(), Signal(), Signal()
+        if self.summing:
+            self.steps = Signal(3)  # a word of a term is there, is in the register, its power is
+            self.greatest = Signal(8, reset_less=True)
+            below = (self.greatest - self.bytes.payload)[:8]
+            self.exponent = Cat(below, self.scoring, self.scoring)  # address
 
     def _parts(self, m: Module) -> None:
         """Connect register, sums, places and tables."""
         m.submodules.register = self.register = register = ExponentRegister(
-            self.format, mean=self.dfl, softmax=self.softmax, tables=self.tables
+            self.format, mean=self.dfl, softmax=self.softmax, lengths=self.centre, words=self.words_known
         )
         m.submodules.places = self.places = places = Places(self.format, centre=self.centre)
         candidate, powers = self.candidates.p, self.lengths | self.centred
         size = register.value
-        if self.tables:
+        if self.centre:
             power = named(m, powers & ~places.joining, "takes_power")
             size = gated(len(size), (~power, size), (power, register.power))
         m.d.comb += [
-            register.byte.eq(self.bytes.payload),
             places.descriptor.eq(self.descriptor),
             places.number.eq(Mux(self.axis, candidate.row, candidate.column)),
             places.axis.eq(self.axis),
@@ -116,19 +123,16 @@ class BoxDecoder(Component):
             places.minus.eq(~self.far & ~self.cornered),
         ]
         if self.summing:
-            fraction = Mux(self.scoring, self.descriptor.cls_fraction, self.descriptor.box_fraction)
-            m.submodules.sums = self.sums = sums = Sums(register.terms, mean=self.dfl)
+            m.submodules.sums = self.sums = sums = Sums(register.most, mean=self.dfl)
             m.d.comb += [
-                register.fraction_bits.eq(fraction if self.dfl else self.descriptor.cls_fraction),
                 register.fraction.eq(sums.fraction),
-                register.total.eq(sums.total),
-                sums.held.eq(register.value),
+                register.terms.eq(self.means | self.scoring),
                 sums.term.eq(register.power),
-                sums.add.eq(register.term),
+                sums.add.eq(self.steps[2]),
             ]
-        if self.tables:
-            depth = max(_PRIORS["centres"] + 32 if self.centre else 0, _PRIORS["corners"] + 64)
-            m.submodules.table = self.table = table = TwoPortMemory(width=16, depth=depth)
+            m.d.sync += self.steps.eq(Cat(self.running & self.bytes.valid, self.steps))
+        if self.words_known:
+            m.submodules.table = self.table = table = TwoPortMemory(width=16, depth=self._depth())
             m.d.comb += [
                 table.read_en.eq(1),
                 table.write_en.eq(self.words.valid),
@@ -137,13 +141,20 @@ class BoxDecoder(Component):
                 register.word.eq(table.read_data),
             ]
 
+    def _depth(self) -> int:
+        """Return the words of the tables; those of a softmax are the last ones, whatever else there is."""
+        if self.softmax:
+            return 1024 if self.tables else 512 if self.dfl else 256
+        if self.centre:
+            return _PRIORS["centres"] + 32
+        return _PRIORS["corners"] + 64 if self.corners else 256
+
     def _counter(self, m: Module) -> None:
         """Count bits, terms, reads; `ends` with the last of them."""
         head = self.descriptor
-        self.count = count = Signal(max(6, self.register.terms.bit_length()))
-        self.shifting, self.running, self.ends = Signal(), Signal(), Signal()
+        self.count = count = Signal(max(6, self.register.most.bit_length()))
         steps = Signal(range(-16, 32))
-        m.d.comb += steps.eq(head.shift + Mux(self.means, WHOLE + MEAN, _BYTE) + 1)
+        m.d.comb += steps.eq(head.shift + Mux(self.means, WHOLE + MEAN + 1, _BYTE + 1))
         choices: list[tuple[Value, Value]] = [(self.shifting, steps[:-1])]
         if self.dfl:
             choices.append((self.running & ~self.scoring, head.bins))
@@ -161,7 +172,7 @@ class BoxDecoder(Component):
                 m.d.comb += self.table.read_addr.eq(Cat(byte.payload, self.centred & self.places.ready))
             if self.summing:
                 m.d.comb += self.sums.clear.eq(1)
-                m.d.sync += register.greatest.eq(byte.payload)
+                m.d.sync += self.greatest.eq(byte.payload)
             with m.If(byte.valid):
                 sign = byte.payload[-1] & self.descriptor.box_signed
                 m.d.comb += register.do.negative.eq(sign & ~self.looked & ~self.means & ~self.scoring)
@@ -242,16 +253,19 @@ class BoxDecoder(Component):
             m.next = "prior"
             if self.centre:
                 with m.If(self.lengths):
-                    m.next = "corner"
+                    m.next = "power"
                 with m.Elif(self.centred & ~places.ready):
                     m.next = "join"
         with m.State("prior"):
             m.d.comb += [do.keep.eq(1), do.word.eq(1)]
-            m.next = "corner"
+            m.next = "power" if self.centre else "corner"
             if self.corners:
                 with m.If(self.cornered):
                     m.next = "double"
         if self.centre:
+            with m.State("power"):
+                m.d.comb += do.keep.eq(1)
+                m.next = "corner"
             with m.State("join"):
                 m.d.comb += [do.keep.eq(1), places.join.eq(1)]
                 with m.If(places.joining):
@@ -263,20 +277,23 @@ class BoxDecoder(Component):
 
     def _terms(self, m: Module) -> None:
         """Add the terms of a distribution or a softmax."""
+        steps = self.steps
         with m.State("terms"):
-            m.d.comb += [self.bytes.ready.eq(1), self.running.eq(1)]
+            m.d.comb += [self.bytes.ready.eq(1), self.running.eq(1), self.table.read_addr.eq(self.exponent)]
+            m.d.comb += self.register.do.word.eq(steps[0])
             with m.If(self.bytes.valid):
-                m.d.comb += self.register.do.load.eq(1)
                 m.d.sync += self.count.eq(self.count + 1)
                 with m.If(self.ends):
                     m.next = "last"
-        with m.State("last"):  # of the terms is added
-            m.d.sync += self.count.eq(0)
-            m.next = "divide" if self.dfl else "normalize"
-            if self.softmax:
-                with m.If(self.scoring):
-                    m.d.comb += self.register.do.base.eq(1)
-                    m.next = "normalize"
+        with m.State("last"):
+            m.d.comb += self.register.do.word.eq(steps[0])
+            with m.If(~steps[:2].any()):
+                m.d.sync += self.count.eq(0)
+                m.next = "divide" if self.dfl else "normalize"
+                if self.softmax:
+                    with m.If(self.scoring):
+                        m.d.comb += self.register.do.base.eq(1)
+                        m.next = "normalize"
 
     def _divide(self, m: Module) -> None:
         """Distance: the bits of the mean, as far as the shift says."""
@@ -307,12 +324,11 @@ class BoxDecoder(Component):
             with m.If(self.ends):
                 m.next = "own"
         with m.State("own"):
-            m.d.comb += [do.own.eq(1), self.bytes.ready.eq(1), do.keep.eq(~self.bytes.valid)]
+            m.d.comb += [do.keep.eq(1), self.bytes.ready.eq(1), self.table.read_addr.eq(self.exponent)]
             with m.If(self.bytes.valid):
-                m.d.comb += [do.load.eq(1), sums.hold.eq(1)]
-                m.next = "add"
-        with m.State("add"):
-            m.d.comb += [do.keep.eq(1), do.total.eq(1)]
+                m.next = "less"
+        with m.State("less"):
+            m.d.comb += [do.keep.eq(1), do.less.eq(1)]
             m.d.sync += count.eq(self.descriptor.cost_fraction)
             m.next = "round"
         with m.State("round"):

@@ -90,7 +90,7 @@ class Judge(Component):
         number, start = Signal(8, reset_less=True), Signal.like(self.lane, name="start", reset_less=True)
         place = named(m, Mux(piece.first, 0, number), "place")
         scans, each = self.phase == Phase.SCAN, self.phase == Phase.EACH
-        m.d.comb += self.last.eq(label == (head.classes - 1)[: len(label)])
+        m.d.comb += self.last.eq((label + 1)[: len(label)] == head.classes[: len(label)])
         with m.If(taken & ~piece.ground):
             m.d.sync += number.eq(place + 1)
             with m.If(each):

@@ -1,6 +1,7 @@
 """Powers of two of exponents: one table, one subtraction and one shift, for lengths and for terms of sums."""
 
 from amaranth.hdl import Cat, Const, Mux, Value
+from amaranth.lib import data
 
 from roundel.golden.head import COARSE, COARSE_POWERS, EXPONENT, FINE, FINE_POWERS, POWERS, SLOPES, TERM, WIDEST
 from roundel.hw.lib import select
@@ -20,8 +21,13 @@ def curve(fraction: Value) -> Value:
     return (first + second)[: max(POWERS).bit_length()]
 
 
-def power(exponent: Value, below: Value, term: Value) -> Value:
-    """Return the power of an exponent, combinational, of `HALVES` bits.
+def parts_layout() -> data.StructLayout:
+    """Return the parts of a power: its mantissa, how far it is moved, and whether it is the longest length."""
+    return data.StructLayout({"mantissa": EXPONENT + 1, "distance": _STEPS, "longest": 1})
+
+
+def parts_of(exponent: Value, below: Value, term: Value) -> Value:
+    """Return the `parts_layout` of the power of an exponent, combinational.
 
     Parameters
     ----------
@@ -39,5 +45,10 @@ def power(exponent: Value, below: Value, term: Value) -> Value:
     longest = ~sign & (whole[_STEPS:].any() | (whole[_STEPS - 1] & whole[: _STEPS - 1].any()))
     distance = (~whole[:_STEPS] + Mux(term, WIDEST - TERM + 1, WIDEST))[:_STEPS] | none.replicate(_STEPS)
     mantissa = (Cat(exponent[:EXPONENT], Const(1, 1)) - below)[: EXPONENT + 1]
-    moved = Cat(Const(0, WIDEST - EXPONENT), mantissa) >> distance
-    return moved | Cat(Const(0, 1), longest.replicate(HALVES - 1))
+    return Cat(mantissa, distance, longest)
+
+
+def power(parts: data.View) -> Value:
+    """Return the power that has those parts, combinational, of `HALVES` bits."""
+    moved = Cat(Const(0, WIDEST - EXPONENT), parts.mantissa) >> parts.distance
+    return moved | Cat(Const(0, 1), parts.longest.replicate(HALVES - 1))

@@ -10,7 +10,7 @@ from roundel.golden.engine import EngineParams, Opcode
 from roundel.golden.head import Score
 from roundel.hw.engine.boxes.candidates import has_form, has_score
 from roundel.hw.engine.boxes.counters import PRIOR, Channels
-from roundel.hw.engine.boxes.cursor import PLANE, Cursor
+from roundel.hw.engine.boxes.cursor import Cursor
 from roundel.hw.engine.boxes.runs import COUNT, ByteRuns, piece_layout
 from roundel.hw.engine.ports import descriptor_layout, read_port, word_address
 from roundel.hw.lib import Component, In, Out, named
@@ -79,12 +79,12 @@ class Reading(Component):
         wiring.connect(m, cursor.memory, wiring.flipped(self.memory))
         wiring.connect(m, cursor.words, runs.words)
         wiring.connect(m, runs.pieces, wiring.flipped(self.pieces))
-        measures, seeks, last = Signal(), Signal(), Signal(PLANE, reset_less=True)
+        measures, seeks, last = Signal(), Signal(), Signal.like(cursor.last, name="last", reset_less=True)
         with m.If(self.measure | self.seek):
             m.d.sync += [measures.eq(self.measure), seeks.eq(self.seek)]
         with m.Elif(channels.there):
             m.d.sync += [measures.eq(0), seeks.eq(0)]
-        turn = Signal(PLANE, reset_less=True)  # the last plane of what is not SCAN
+        turn = Signal.like(cursor.last, name="turn", reset_less=True)  # the last plane of what is not SCAN
         m.d.sync += turn.eq(channels.end)
         with m.If(measures):
             m.d.sync += last.eq(channels.end)

@@ -9,8 +9,6 @@ from roundel.hw.lib import Component, In, Out, gated
 
 WHOLE = (BINS[1] - 1).bit_length()
 """Whole bits of a mean, in bins."""
-HELD = 15
-"""Bits of a logarithm, signed: a little below 0 if all terms but the greatest are 0."""
 _POWERS = TERM + 1  # bits of a term
 
 
@@ -37,22 +35,17 @@ class Sums(Component):
             add=In(1, "Add the term, and the total so far to the moment."),
             double=In(1, "Double the total."),
             divide=In(1, "Make the next bit of the mean, from the highest on, of `WHOLE + MEAN`."),
-            hold=In(1, "Take `held` as the total."),
-            held=In(signed(HELD), "Any number."),
             top=Out(1, "The uppermost bit of the total is set."),
             fraction=Out(EXPONENT, "The bits of the total below the uppermost."),
-            total=Out(signed(HELD), "The lower bits of the total."),
             bit=Out(1, "A bit of the mean, with `divide`."),
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         total = Signal(self.width, reset_less=True)
-        stays = ~self.clear & ~self.double & ~self.hold
-        choices = [(stays, total), (self.double, total << 1), (self.hold, self.held.as_unsigned())]
-        kept = gated(self.width, *choices)
+        kept = gated(self.width, (~self.clear & ~self.double, total), (self.double, total << 1))
         m.d.sync += total.eq(kept + gated(_POWERS, (self.add, self.term)))
-        m.d.comb += [self.top.eq(total[-1]), self.fraction.eq(total[-1 - EXPONENT : -1]), self.total.eq(total[:HELD])]
+        m.d.comb += [self.top.eq(total[-1]), self.fraction.eq(total[-1 - EXPONENT : -1])]
         if self.mean:
             divisor = Cat(Const(0, WHOLE), total[: (BINS[1] << TERM).bit_length()])
             width = len(divisor)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream
 
 from roundel.golden.engine import EngineParams, Opcode
@@ -10,7 +10,7 @@ from roundel.golden.head import COST_WIDTH, Score
 from roundel.hw.axi import command_layout, read_layout
 from roundel.hw.engine.boxes.candidates import has_form, has_score, words_layout
 from roundel.hw.engine.ports import OUTER_ADDRESS, descriptor_layout
-from roundel.hw.lib import Component, In, Out, TwoPortMemory, named, select
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, gated, named, select
 
 BYTES = 256
 """Entries of a table."""
@@ -33,14 +33,16 @@ class Tables(Component):
     def __init__(self, params: EngineParams):
         self.params = params
         self.costs = "product" in params.heads
-        self.some = bool({"product", "centre", "corners"} & set(params.heads))
+        self.some = bool({"product", "softmax", "dfl", "centre", "corners"} & set(params.heads))
         super().__init__(
             start=In(1, "A scale begins."),
             descriptor=In(descriptor_layout(Opcode.BOXES, heads=True), "The descriptor; it stands still."),
             origin=In(OUTER_ADDRESS, "Address of the tables in the outer memory; from the cycle after `start` on."),
             command=Out(stream.Signature(command_layout()), "The transfer of the tables, for the bus reader."),
             parameters=In(stream.Signature(read_layout(params.bus)), "Beats of the tables, from the bus reader."),
-            words=Out(words_layout(), "The words behind the costs."),
+            words=Out(
+                words_layout(), "The words behind the costs; of a softmax's exponents, which come first, from 768 on."
+            ),
             read=In(1, "Read the cost at `address`."),
             address=In(range(2 * BYTES), "Costs of logits, then those of objectness, each by its byte."),
             cost=Out(COST_WIDTH, "The cost, from the next cycle until the next `read`."),
@@ -65,16 +67,29 @@ class Tables(Component):
     def _total(self, m: Module) -> Value:
         """Return how many words the head's tables have."""
         head, known = self.descriptor, self.params.heads
-        priors = head.priors + 1
-        total: Value = Const(0, NUMBER)
-        if self.costs:
-            total = total + Mux(has_score(head, Score.PRODUCT), 2 * BYTES, 0)
+        product, softmax = self._scores()
+        one = list[Value]()
+        if "dfl" in known:
+            one.append(has_form(head, "distribution"))
+        two, four = Const(0, 1), Const(0, 1)
         if "centre" in known:
-            total = total + Mux(has_form(head, "sides"), BYTES, 0)
-            total = total + Mux(has_form(head, "centres"), Cat(Const(0, 1), priors) | 2 * BYTES, 0)
+            one.append(has_form(head, "sides"))
+            two = has_form(head, "centres")
         if "corners" in known:
-            total = total + Mux(has_form(head, "corners"), Cat(Const(0, 2), priors) | BYTES, 0)
-        return named(m, total[:NUMBER], "total")
+            four = has_form(head, "corners")
+            one.append(four)
+        number = (head.priors + 1)[:5]
+        rest = gated(7, (two, number << 1), (four, number << 2))
+        tables = (Cat(softmax, product) + Cat(Cat(one).any(), two))[: NUMBER - 8]
+        return named(m, Cat(rest, Const(0, 1), tables), "total")
+
+    def _scores(self) -> tuple[Value, Value]:
+        """Return whether scores are products, and whether they are softmaxes."""
+        head, known, none = self.descriptor, self.params.heads, Const(0, 1)
+        return (
+            has_score(head, Score.PRODUCT) if self.costs else none,
+            has_score(head, Score.SOFTMAX) if "softmax" in known else none,
+        )
 
     def _take(self, m: Module, total: Value, asks: Signal, takes: Signal) -> None:
         """Ask for the stream, and take its words out of the beats."""
@@ -82,8 +97,8 @@ class Tables(Component):
         pieces = [beats.p.data.word_select(place, WORD) for place in range(self.params.bus // WORD)]
         place = number[: (len(pieces) - 1).bit_length()]
         word = named(m, select(pieces, place), "word")
-        taken, last = named(m, takes & beats.valid, "taken"), named(m, number == total - 1, "last")
-        product = has_score(head, Score.PRODUCT) if self.costs else Const(0)
+        taken, last = named(m, takes & beats.valid, "taken"), named(m, (number + 1)[:NUMBER] == total, "last")
+        product, softmax = self._scores()
         costs = named(m, product & ~number[9:].any(), "costs")
         m.d.comb += [
             self.command.valid.eq(asks),
@@ -92,7 +107,7 @@ class Tables(Component):
             beats.ready.eq(takes & (last | place.all())),
             self.words.valid.eq(taken & ~costs),
             self.words.payload.word.eq(word),
-            self.words.payload.address.eq(Cat(number[:9], number[9] ^ product)),
+            self.words.payload.address.eq(Cat(number[:8], number[8:10] - Cat(softmax, product))),
         ]
         with m.If(self.start):
             m.d.sync += number.eq(0)

@@ -67,7 +67,7 @@ class Boxes(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         front = self._front(m)
-        m.submodules.nms = nms = suppressor(self.params)
+        m.submodules.nms = nms = self._suppressor()
         m.submodules.records = records = BoxRecords(self.params, self.nms)
         boxes, done = self._heads(m, *front) if self.params.heads else self._plain(m, *front)
         wiring.connect(m, nms.outputs, records.kept)
@@ -85,6 +85,10 @@ class Boxes(Component):
         ]
         self._image(m, boxes, done, nms, records)
         return m
+
+    def _suppressor(self) -> Any:
+        """Return what the boxes of an image go through."""
+        return suppressor(self.params)
 
     def _front(self, m: Module) -> tuple[Any, ...]:
         """Return the parts that make boxes of maps."""

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from roundel.golden.engine import FORMS, SCORES, EngineParams
-from roundel.golden.head import Score
+from roundel.golden.head import Score, exponents
 from roundel.runtime.programs.draw import Draw
 
 PRODUCT, SOFTMAX = map(SCORES.index, (Score.PRODUCT, Score.SOFTMAX))
@@ -53,7 +55,6 @@ def head(draw: Draw, params: EngineParams, classes: int) -> DrawnHead:
         "every_class": draw.whole(0, 1),
     }
     values |= {"peaks": int(score != SOFTMAX and draw.chance(0.3)), "background": draw.whole(0, 1)}
-    values |= {"cls_fraction": draw.whole(0, 10), "box_fraction": draw.whole(0, 10)}
     values |= {"cost_fraction": draw.whole(0, 8), "bins": bins}
     greatest = min((1 << params.nms.format.score_width) - 1, (1 << COST) - 1)
     if score == SOFTMAX:
@@ -70,10 +71,14 @@ def head(draw: Draw, params: EngineParams, classes: int) -> DrawnHead:
 
 
 def _tables(draw: Draw, score: int, form: int, priors: int) -> bytes:
-    """Draw the tables of a head: costs, of which the upper bits do not count; places; logarithms of sizes."""
+    """Draw the tables of a head: costs, whose upper bits do not count; exponents; places; logarithms of sizes."""
     words = [draw.rng.integers(0, 1 << COST, 2 * TABLE) >> draw.whole(0, 9)] if score == PRODUCT else []
     if words and draw.chance(0.5):
         words[0] |= draw.rng.integers(0, 1 << WORD - COST, 2 * TABLE) << COST
+    for _ in range((score == SOFTMAX) + (form == DISTRIBUTION)):
+        words.append(np.array(exponents(draw.whole(0, 10))))
+        if draw.chance(0.5):  # any others; that of the greatest logit is 0
+            words[-1][1:] = draw.rng.integers(draw.of([-1 << 15, -9 << 10, -999]), 1, TABLE - 1)
     span = 1 << draw.of([5, 7, draw.whole(0, WORD - 1)])
     places = draw.rng.integers(-span, span, TABLE)
     least, most = ((-1 << 15, 1 << 15), (0, 5 << 10), (-4 << 10, 4 << 10))[draw.whole(0, 2)]

@@ -20,6 +20,7 @@ from roundel.golden.head import (
     PlaceParams,
     Side,
     SideParams,
+    exponents,
 )
 
 SIDE = 16  # columns and rows: a location for each byte
@@ -235,7 +236,7 @@ def test_means_of_distributions(bins: int, fraction: int, seed: int) -> None:
     logits = distributions(np.random.default_rng(seed), 4000, bins)
     weights = np.exp((logits - logits.max(axis=1, keepdims=True)) * 2.0**-fraction)
     exact = (weights * np.arange(bins)).sum(axis=1) / weights.sum(axis=1)
-    found = DistributionParams(bins=bins, fraction=fraction).means(logits) / 256
+    found = DistributionParams(bins=bins, exponents=exponents(fraction)).means(logits) / 256
     worst = np.abs(found - exact).max()
     print(
         f"\n| DFL, {bins} bins, {fraction} fraction bits | {len(logits):,} | {worst:.4f} bins | {32 * worst:.2f} px |"
@@ -248,7 +249,7 @@ def test_distances_of_distributions(stride: int, seed: int) -> None:
     """YOLOv8: the corners are the location's centre and strides times the means."""
     rng, errors = np.random.default_rng(seed), Errors()
     shift = stride.bit_length() - 1 + FRACTION - 8
-    params, logits = labelled(stride=stride, shift=shift, distribution=DistributionParams(bins=16, fraction=3))
+    params, logits = labelled(stride=stride, shift=shift, distribution=DistributionParams(exponents=exponents(3)))
     y, x = (np.mgrid[:SIDE, :SIDE].reshape(2, -1) + 0.5) * stride
     box = distributions(rng, 4096, 16)[rng.permutation(5 * 4096)].reshape(-1, SIDE, SIDE, 4 * 16)
     for numbers in box:

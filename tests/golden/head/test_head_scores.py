@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from roundel.golden.formats import Format
-from roundel.golden.head import HeadParams, ProductParams, SoftmaxParams, cost_fraction, most_cost, neighbourhoods
+from roundel.golden.head import (
+    HeadParams,
+    ProductParams,
+    SoftmaxParams,
+    cost_fraction,
+    exponents,
+    most_cost,
+    neighbourhoods,
+)
 from roundel.golden.head.powers import length, logarithm, terms
 
 LOGITS = Format(width=8, signed=True, fraction=4)
@@ -202,10 +210,20 @@ def test_only_peaks_have_boxes(seed: int) -> None:
     ("change", "message"),
     [
         ({"priors": 10}, "priors must be 1 to 9, not 10"),
-        ({"softmax": {"background": 0, "fraction": 4, "bits": 8, "most": 9}}, "products and softmax must not both"),
+        (
+            {"softmax": {"background": 0, "exponents": (-1,) * 256, "bits": 8, "most": 9}},
+            "exponents must begin with 0, that of the greatest logit, not with -1",
+        ),
+        (
+            {"softmax": {"background": 0, "exponents": exponents(4), "bits": 8, "most": 9}},
+            "products and softmax must not both",
+        ),
         ({"score_width": 8}, r"most must be below 2\*\*8 for scores of so many bits"),
         (
-            {"distribution": {"fraction": 3}, "corners": {"offsets": (0,) * 256, "priors": ((0, 0, 8, 8),)}},
+            {
+                "distribution": {"exponents": exponents(3)},
+                "corners": {"offsets": (0,) * 256, "priors": ((0, 0, 8, 8),)},
+            },
             "distribution and corners must not all be given: a box has one form",
         ),
         (

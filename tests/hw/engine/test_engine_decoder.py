@@ -16,6 +16,7 @@ from roundel.golden.head import (
     PlaceParams,
     SideParams,
     SoftmaxParams,
+    exponents,
 )
 from roundel.golden.nms import BoxFormat
 from roundel.hw.emit import to_verilog
@@ -82,7 +83,8 @@ def decode(
 
     async def tables(ctx: Any) -> None:
         ctx.set(dut.descriptor, fields(head))
-        for address, word in enumerate(map(int, table)):
+        for number, word in enumerate(map(int, table)):
+            address = (number - (256 if head.softmax else 0)) % 1024
             ctx.set(dut.words, {"valid": 1, "payload": {"address": address, "word": word}})
             await ctx.tick()
         ctx.set(dut.words, {"valid": 0, "payload": {"address": 0, "word": 0}})
@@ -149,10 +151,18 @@ def forms(rng: np.random.Generator) -> dict[str, HeadParams]:
         "distances far to the left": replace(PLAIN, box_signed=True, shift=12),
         "distances far to the right": replace(PLAIN, box_signed=True, shift=-15),
         "distances from a place": replace(PLAIN, place=place, priors=2),
-        "distributions": replace(PLAIN, box_signed=True, shift=-3, distribution=DistributionParams(fraction=3)),
-        "distributions of 32 bins": replace(PLAIN, shift=-6, distribution=DistributionParams(fraction=4, bins=32)),
-        "distributions of 2 bins": replace(PLAIN, shift=-2, distribution=DistributionParams(fraction=0, bins=2)),
-        "distributions to the left": replace(PLAIN, shift=7, distribution=DistributionParams(fraction=10, bins=7)),
+        "distributions": replace(
+            PLAIN, box_signed=True, shift=-3, distribution=DistributionParams(exponents=exponents(3))
+        ),
+        "distributions of 32 bins": replace(
+            PLAIN, shift=-6, distribution=DistributionParams(exponents=exponents(4), bins=32)
+        ),
+        "distributions of 2 bins": replace(
+            PLAIN, shift=-2, distribution=DistributionParams(exponents=exponents(0), bins=2)
+        ),
+        "distributions to the left": replace(
+            PLAIN, shift=7, distribution=DistributionParams(exponents=exponents(10), bins=7)
+        ),
         "sides": replace(PLAIN, sides=SideParams(sides=words(rng, 256, low=0, high=9 << 10))),
         "sides of any word": replace(PLAIN, place=place, sides=SideParams(sides=words(rng, 256))),
         "centres": replace(
@@ -199,7 +209,7 @@ def test_softmaxes(
 ) -> None:
     """Every class of every prior as a candidate; those of too high a cost make no box."""
     rng = np.random.default_rng([seed, classes])
-    softmax = SoftmaxParams(background=background * classes, fraction=fraction, bits=bits, most=most)
+    softmax = SoftmaxParams(background=background * classes, exponents=exponents(fraction), bits=bits, most=most)
     plain = replace(PLAIN, columns=3, rows=2, priors=2)
     box = rng.integers(1, 60, (2, 3, 2, 4))
     named = plain.decode(np.arange(12).reshape(2, 3, 2), box.reshape(2, 3, 8))
