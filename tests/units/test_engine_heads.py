@@ -29,14 +29,24 @@ def test_boxes_with_places_of_a_wide_engine(case: list[str], seed: int) -> None:
     check(WIDE, network, image, heads, settings=STALLS, seed=seed)
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_a_form_alone(name: str, seed: int) -> None:
-    """An engine that knows a single form has the boxes of the heads that ask for no other."""
-    params, ran = EngineParams(**ENGINE.as_dict() | {"heads": [name]}), 0
-    parts = {"priors": "plain", "product": "plain", "softmax": "plain", "dfl": "distribution", "centre": "centres"}
-    score = name if name in ("product", "softmax") else "logit"
+FEW = {
+    ("priors",): ["logit", "plain", "priors"],
+    ("dfl",): ["logit", "distribution"],
+    ("product", "centre"): ["product", "centres"],
+    ("softmax", "corners"): ["softmax", "corners"],
+}
+"""Engines that know a few forms, each form in one of them, and the heads that ask for these."""
+
+
+@pytest.mark.parametrize("forms", FEW)
+def test_engines_that_leave_forms_out(forms: tuple[str, ...], seed: int) -> None:
+    params, ran = EngineParams(**ENGINE.as_dict() | {"heads": forms}), 0
     for number in range(2):
-        network, image, heads = drawn_detector(1000 * seed + number, [score, parts.get(name, name)])
+        network, image, heads = drawn_detector(1000 * seed + number, FEW[forms])
         check(params, network, image, heads, settings=STALLS, seed=seed)
         ran += len(heads)
     assert ran == 4
+
+
+def test_every_form_is_in_an_engine_with_few() -> None:
+    assert sorted(form for forms in FEW for form in forms) == sorted(HEADS)
