@@ -35,14 +35,13 @@ class FeedReader(Component):
         self.params, self.slots = params, min(max(SLOTS, params.beat_words), params.banks)
         row = range(params.words // params.banks)
         self.rows = 2 if params.beat_words == 1 else params.banks
-        which = "of bank 0 and of all others" if params.beat_words == 1 else "of each bank"
         super().__init__(
             feed=In(feed_port(params), "The feeder's port."),
             tries=Out(params.banks, "Banks that it reads in this cycle unless they are `lost`."),
             lost=In(params.banks, "Banks that others read."),
             takes=Out(params.banks, "Banks that it reads in this cycle, before all others."),
-            tries_row=Out(row, f"Rows that it tries: {which}.").array(self.rows),
-            takes_row=Out(row, f"Rows that it takes: {which}.").array(self.rows),
+            tries_row=Out(row, "Rows that it tries: of bank 0 and of all others, or of each bank.").array(self.rows),
+            takes_row=Out(row, "Rows that it takes: of bank 0 and of all others, or of each bank.").array(self.rows),
             read_data=In(word(params), "What each bank gave.").array(params.banks),
         )
 

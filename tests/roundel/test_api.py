@@ -176,7 +176,7 @@ def test_commands_call_the_api_and_little_else():
     from roundel.cli.main import COMMANDS
 
     allowed = ("roundel.cli.", "roundel.golden.", "roundel.ui", "roundel.generator", "roundel.data")
-    named = {"roundel.demo": {"DemoOptions"}, "roundel.evaluation": {"library_paths"}}
+    named = {"roundel.demo": {"DemoOptions", "cells_named"}}
     named["roundel.detection"] = {"PICTURES", "parse_image"}
     for command in COMMANDS:
         source = inspect.getsource(importlib.import_module(f"roundel.cli.{command}_command"))
