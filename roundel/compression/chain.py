@@ -125,12 +125,22 @@ class Chain:
             The host cannot run its part, or gives the engine no finite numbers of one shape; an output has another size
             for each image; a batch is too large.
         """
+        tensors = self._run(self.parts, images, engine)
+        return {name: self._joined(name, tensors[name], len(images)) for name in self.outputs}
+
+    def run_engine(self, images: NDArray[Any], engine: Engine) -> None:
+        """Run the parts up to the last one on the engine; parameters and errors as in `run`."""
+        last = max((place for place, part in enumerate(self.parts) if part.engine), default=-1)
+        self._run(self.parts[: last + 1], images, engine)
+
+    def _run(self, parts: Sequence[ChainPart], images: NDArray[Any], engine: Engine) -> dict[str, list[NDArray[Any]]]:
+        """Return all tensors that parts give, by name, in pieces as large as the host takes."""
         if self.batch * prod(self.shape) > MOST_AT_ONCE:
             raise InputError(
                 f"{self.batch} images of {self.shape}: at most {MOST_AT_ONCE} values at once are supported"
             )
         count, tensors = len(images), {self.source: self._split(np.asarray(images, np.float32))}
-        for part in self.parts:
+        for part in parts:
             if part.engine:
                 values = _numbers(part.inputs[0], tensors[part.inputs[0]])[:count]
                 results = engine(part, values)
@@ -142,7 +152,7 @@ class Chain:
                 for index in range(len(tensors[self.source]))
             ]
             tensors |= {name: [values[name] for values in runs] for name in part.outputs}
-        return {name: self._joined(name, tensors[name], count) for name in self.outputs}
+        return tensors
 
     def _split(self, values: NDArray[Any]) -> list[NDArray[Any]]:
         """Return a tensor in pieces as large as the host takes; the last images fill what is left."""

@@ -242,7 +242,7 @@ def _compress_chain(
         made[part.file] = run_passes(inner, progress)
         return made[part.file].graph.named_outputs(values)
 
-    chain.run(calibration.images, compress)
+    chain.run_engine(calibration.images, compress)
     return chain, made, _accuracy(options, chain, made)
 
 
@@ -257,7 +257,7 @@ def _inner_images(chain: Chain, partition: Partition, source: ImageSource | None
         inner[part.inputs[0]] = replace(images, images=values)
         return part_graph(partition, part.inputs[0]).named_outputs(values)
 
-    chain.run(images.images, keep)
+    chain.run_engine(images.images, keep)
     return inner
 
 

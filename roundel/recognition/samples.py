@@ -204,7 +204,8 @@ def _moved(tail: Tail, model: TailModel, groups: Sequence[Group], rng: np.random
         for place, group in enumerate(groups):
             old, new = group.values(before), group.values(after)
             cut = np.isin(old, borders_of(tail)) | np.isin(new, borders_of(tail))
-            steps = np.where(cut, np.nan, new - old)
+            with np.errstate(invalid="ignore"):  # an infinity less another is as little a step as what is cut
+                steps = np.where(cut, np.nan, new - old)
             x, y = group.places.T
             for location, channel in enumerate(chosen[group.grid][y, x]):
                 if given[place][channel] < REPEATS:

@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import roundel
 from roundel.compression import CompressedNetwork
+from roundel.data import DETECTOR, HEADS
 from roundel.frontend import examine, prepare
 from roundel.recognition import Recognised, recognise
 from tests.support import head_models as models
@@ -23,6 +25,29 @@ def images() -> np.ndarray:
 @pytest.fixture(scope="module")
 def compressed(images: np.ndarray) -> CompressedNetwork:
     return roundel.compress(models.yolov8(classes=2, bins=4), images)
+
+
+def test_a_tail_that_is_not_recognised_is_left_to_the_host_even_if_its_results_have_no_fixed_size() -> None:
+    """A sine in place of the exponential of sides; NonMaxSuppression behind it keeps other numbers of boxes."""
+    model = onnx.load(HEADS / "ssd.onnx")
+    for node in model.graph.node:
+        node.op_type = "Sin" if node.op_type == "Exp" else node.op_type
+    small = roundel.compress(model, DETECTOR / "calibration.npz")
+    assert small.head is None
+    assert any("the head is not recognised: 12 x 12 locations have 3 boxes" in line for line in small.lines())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_anchors_that_are_none_are_told_in_a_line(value: float) -> None:
+    model = onnx.load(HEADS / "yolov5.onnx")
+    constants = [node for node in model.graph.node if node.op_type == "Constant"]
+    node = next(node for node in constants if onnx.numpy_helper.to_array(node.attribute[0].t).shape == (1, 3, 1, 1, 2))
+    anchors = np.full((1, 3, 1, 1, 2), value, np.float32)
+    node.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(anchors))
+    small = roundel.compress(model, DETECTOR / "calibration.npz")
+    assert small.head is None
+    [line] = [line for line in small.lines() if "the head is not recognised" in line]
+    assert "\n" not in line
 
 
 def kept_by_loops(rows: np.ndarray) -> list[tuple[float, ...]]:
