@@ -188,7 +188,7 @@ def uncached(monkeypatch):
 
     for place in (common, decoder, mac, nms):
         monkeypatch.setattr(place, "cached_row", cached_row)
-        monkeypatch.setattr(place, "code_digest", lambda: "code")
+        monkeypatch.setattr(place, "code_digest", lambda *_: "code")
         monkeypatch.setattr(place, "to_verilog", text)
     return keys
 
