@@ -242,7 +242,7 @@ def test_forms_that_are_left_out_cost_nothing() -> None:
 
     plain, everything = mapped("priors"), mapped(*HEADS)
     assert mapped("product").area_um2 == plain.area_um2
-    for name, memory in (("dfl", False), ("softmax", False), ("centre", True), ("corners", True)):
+    for name, memory in (("dfl", True), ("softmax", True), ("centre", True), ("corners", True)):
         alone = mapped(name)
         assert plain.area_um2 < alone.area_um2 < 0.9 * everything.area_um2
         assert (alone.memory_bits > 0) == memory

@@ -135,15 +135,15 @@ def test_counts_are_what_the_golden_engine_does(number, seed, monkeypatch):
     network, image = engine_network(50 * seed + number, size=16)
     compiled = compile_network(network, image.shape, TINY)
     seen = dict.fromkeys(("feeds", "beats"), 0)
-    real = roundel.golden.engine.interpreter.gather
+    real = roundel.golden.engine.interpreter.gathered
 
-    def counted(one, tile, step, memory, lanes):
-        found = real(one, tile, step, memory, lanes)
-        seen["feeds"] += len(found)
+    def counted(one, tile, step, memory, params):
+        found = real(one, tile, step, memory, params)
+        seen["feeds"] += sum(map(len, found))
         seen["beats"] += tile.positions
         return found
 
-    monkeypatch.setattr(roundel.golden.engine.interpreter, "gather", counted)
+    monkeypatch.setattr(roundel.golden.engine.interpreter, "gathered", counted)
     regions = {region: content.copy() for region, content in compiled.regions(image).items()}
     Engine(params=TINY, regions=regions).run()
     found = count(compiled, {"read_beats": 11, "write_beats": 4}, boxes=9)
