@@ -3,8 +3,10 @@
 from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roundel.golden.engine import Descriptor, EngineParams
 
@@ -13,6 +15,9 @@ DEPTH = 16  # roundel.hw.engine.reader: words that are on their way or wait
 SPARE = 2  # roundel.hw.engine.reader: of them, those that must be free, as of the cycle before
 NEAR = 2  # roundel.hw.engine.compute.row_beats: words; beats less than so far apart read no word twice
 SLOTS = 4  # roundel.hw.engine.memory_feed
+
+Masks = TypeVar("Masks", int, NDArray[np.int64])
+"""Banks or slots, a bit each: of one beat, or of several."""
 
 
 class Banks:
@@ -49,7 +54,12 @@ class Banks:
         self.known = max(self.known, end - 1)
 
 
-def slots_as_banks(used: int, banks: int, slots: int = SLOTS) -> int:
+def feed_slots(params: EngineParams) -> int:
+    """Return how many words the feeder holds, if there are as many banks."""
+    return max(SLOTS, params.beat_words)
+
+
+def slots_as_banks(used: Masks, banks: int, slots: int = SLOTS) -> Masks:
     """Return the banks whose words go to such slots, all of them bit by bit."""
     return used | used << slots if banks > slots else used
 
@@ -64,8 +74,8 @@ def step_banks(
     x_step: int,
     y_step: int,
     upsample: bool,
+    slots: int = SLOTS,
     places: tuple[int, ...] = (),
-    most: int = 1,
 ) -> tuple[bytes, bytes, int]:
     """Banks that the feeder reads for every beat of a step, as `roundel.hw.engine.memory_feed` does.
 
@@ -82,10 +92,10 @@ def step_banks(
         Rows, and beats of each.
     upsample
         Whether every row and every column counts twice.
+    slots
+        Words that the feeder holds, if there are as many banks.
     places
         Where the words behind the first of a beat are, in words from the first.
-    most
-        Words of a beat that the engine can read.
 
     Returns
     -------
@@ -94,7 +104,7 @@ def step_banks(
     used
         Slots of the last beat, a bit a slot.
     """
-    slots = min(max(SLOTS, most), banks)
+    slots = min(slots, banks)
     x, y = np.arange(beats) >> upsample, np.arange(h) >> upsample
     words, offsets = np.divmod(start + y[:, None] * y_step + x * x_step, lanes)
     spans = offsets != 0
@@ -110,7 +120,7 @@ def step_banks(
     tries, used = tries.ravel(), used.ravel()
     forced = tries.copy()
     forced[0] = 0
-    forced[1:] &= used[:-1] | used[:-1] << slots if banks > slots else used[:-1]
+    forced[1:] &= slots_as_banks(used[:-1], banks, slots)
     return tries.astype(np.uint8).tobytes(), forced.astype(np.uint8).tobytes(), int(used[-1])
 
 

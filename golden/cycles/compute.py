@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from roundel.golden.cycles.activation import DIGITS, ActivationUnit
-from roundel.golden.cycles.banks import SLOTS, Banks, ResidualReader, residual_words, slots_as_banks, step_banks
+from roundel.golden.cycles.banks import Banks, ResidualReader, feed_slots, residual_words, slots_as_banks, step_banks
 from roundel.golden.cycles.events import Arrivals, Process
 from roundel.golden.cycles.rows import Job, TimedStep, tiles
 from roundel.golden.cycles.streams import ComputeStreams, has_gate
@@ -190,11 +190,12 @@ class Compute:
         start = layer.source + y * layer.tile_y_step + x * layer.tile_x_step + step.offset
         span = params.lanes * params.banks
         places = tuple(word * layer.word_step % params.banks for word in range(1, step.words))
+        slots = feed_slots(params)
         tries, forced, used = step_banks(
             params.lanes, params.banks, start % span, h, line, layer.x_step, layer.y_step % span, bool(layer.upsample),
-            places, params.beat_words,
+            slots, places,
         )  # fmt: skip
-        before, self.used = slots_as_banks(self.used, params.banks, max(SLOTS, params.beat_words)), used
+        before, self.used = slots_as_banks(self.used, params.banks, slots), used
         return tries, bytes([tries[0] & before]) + forced[1:] if tries[0] & before else forced
 
     def _beside_residual(self, line: int, tries: bytes, forced: bytes) -> int:
