@@ -20,6 +20,7 @@ from roundel.golden.engine.heads import FORMS, SCORES, head_fields, head_units, 
 from roundel.golden.engine.interpreter import Engine
 from roundel.golden.engine.params import CONFIGS, HEADS, RESULT_WIDTH, EngineParams
 from roundel.golden.engine.program import (
+    CHOICE,
     DESCRIPTOR_BYTES,
     HEADER_BYTES,
     KEEP,
@@ -59,6 +60,7 @@ from roundel.golden.engine.tables import TABLE_BYTES, TABLE_ENTRIES, pack_table,
 __all__ = [
     "BASES",
     "CAUSES",
+    "CHOICE",
     "COMMON",
     "CONFIGS",
     "COUNTERS",

@@ -11,7 +11,15 @@ from roundel.golden.activation import WORDS, ActivationTable
 from roundel.golden.codec import CodecError
 from roundel.golden.engine.fields import field_limits
 from roundel.golden.engine.params import RESULT_WIDTH, EngineParams
-from roundel.golden.engine.program import Descriptor, WeightStep, column_bytes, lower_bits, step_bytes, unpack_columns
+from roundel.golden.engine.program import (
+    CHOICE,
+    Descriptor,
+    WeightStep,
+    column_bytes,
+    lower_bits,
+    step_bytes,
+    unpack_columns,
+)
 from roundel.golden.engine.tables import TABLE_BYTES, table_bytes, unpack_table
 from roundel.golden.requant import Scheme
 from roundel.golden.rounding import Ints, Rounding, limits, round_shift
@@ -19,8 +27,6 @@ from roundel.golden.rounding import Ints, Rounding, limits, round_shift
 Bytes = NDArray[np.uint8]
 BORDER_BITS = 18
 """Of rows of a map and bytes of a row, where they are compared with the map's borders."""
-CHOICE = 8
-"""Bytes among which a lane selects."""
 SURE = 63
 """No sum is left of any accumulator that is shifted by so many bits, or by more."""
 FLIP = 0x80

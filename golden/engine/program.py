@@ -29,7 +29,9 @@ STEP_BYTES = STEP.itemsize
 LAST, KEEP, SCALE, WORDS = 1, 2, 4, 16
 MOST_SCALE = 3
 """Greatest `WeightStep.scale`."""
-SELECTOR_BITS = 3  # of a lane: which of eight bytes it takes
+SELECTOR_BITS = 3  # of a lane: which byte it takes
+CHOICE = 1 << SELECTOR_BITS
+"""Bytes among which a lane selects."""
 
 
 class ProgramError(InputError):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.golden.opq.pattern_loss import CANDIDATES
 from roundel.golden.parameters import check_integer
 
-CANDIDATES = 8
 Mask = NDArray[np.bool_]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
-from roundel.golden.engine import SELECTOR_BITS, EngineParams
+from roundel.golden.engine import CHOICE, SELECTOR_BITS, EngineParams
 from roundel.hw.engine.ports import feed_port, word
 from roundel.hw.lib import Component, In, Out, delay, named, select
 
@@ -171,7 +171,7 @@ class FeedReader(Component):
         for lane in range(self.params.lanes):
             choice, ways = selector.word_select(lane, SELECTOR_BITS), []
             for split in range(1, self.params.beat_words.bit_length()):
-                side = 8 >> split
+                side = CHOICE >> split
                 own, first = lane % side, lane - lane % side
                 allowed = [min(max(value, own), own + 8 - side) for value in range(8)]
                 ways.append(select([words[value // side][first + value % side] for value in allowed], choice))

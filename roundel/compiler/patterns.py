@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from roundel.compiler.operation import Operation
 from roundel.compiler.step_weights import Steps, Weights
-from roundel.golden.engine import EngineParams
+from roundel.golden.engine import CHOICE, EngineParams
 from roundel.golden.rounding import Ints
 
-CHOICE = 8  # bytes of which a lane takes one
 MOST_BANKS = 8  # of which beats of four words leave some to residuals and stores
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.engine import EngineParams, WeightStep
+from roundel.golden.engine import CHOICE, EngineParams, WeightStep
 from roundel.runtime.programs.draw import Draw
 
 ALIGNED = ("source", "x_step", "y_step", "tile_x_step", "tile_y_step", "row_bytes")
 """Fields that are multiples of a word in a layer whose beats have several."""
-CHOICE = 8  # bytes among which a lane selects
 
 
 def split_beats(draw: Draw, params: EngineParams, values: dict[str, int]) -> dict[str, int]:
