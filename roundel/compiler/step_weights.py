@@ -1,7 +1,7 @@
 """The weights of steps: blocks of the array, and weights that are wider than the engine's in pieces that fit."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -111,6 +111,17 @@ def kept_steps(blocks: Sequence[Steps]) -> dict[str, Any]:
     kept = tuple(block.kept() for block in blocks)
     unused = sum(int((block.further & ~block.weights.any(axis=(1, 2))).sum()) for block in blocks)
     return {"steps": kept, "dense": sum(map(len, blocks)) - unused}
+
+
+def chunks(places: Collection[int], most: int, apart: int = 1) -> list[list[int]]:
+    """Cut places into groups that reach over at most `most` of those `apart` from each other."""
+    found: list[list[int]] = []
+    for place in sorted(places):
+        if found and place - found[-1][0] < most * apart:
+            found[-1].append(place)
+        else:
+            found.append([place])
+    return found
 
 
 def repeats(weights: Weights, before: Weights | None = None) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roundel.compiler.area import tile_size
 from roundel.compiler.operation import Operation
-from roundel.compiler.step_weights import Steps, joined
+from roundel.compiler.step_weights import Steps, chunks, joined
 from roundel.compiler.tensor import Storage
 from roundel.golden.cycles import UNWRITTEN
 from roundel.golden.engine import EngineParams, Opcode, field_limits
@@ -61,8 +61,8 @@ class Cut:
 
     def groups(self, taps: Taps) -> Iterator[tuple[int, list[int]]]:
         """Give the first row and the columns of each step, each column at most `taps` before the last."""
-        columns = _chunks({column for _, column in taps}, 1 if self.alone else self.taps, 1)
-        for first in _chunks({row for row, _ in taps}, self.rows, self.apart):
+        columns = chunks({column for _, column in taps}, 1 if self.alone else self.taps, 1)
+        for first in chunks({row for row, _ in taps}, self.rows, self.apart):
             for group in columns:
                 yield first[0], group
 
@@ -183,14 +183,3 @@ def _steps(part: KernelPart, cut: Cut, lead: int, lanes: int) -> Steps:
         plane=np.full(each, part.plane), row=np.array(row), byte=np.array(byte), weights=np.stack(held),
         scale=np.full(each, part.scale), words=np.array(words),
     )  # fmt: skip
-
-
-def _chunks(places: Collection[int], most: int, apart: int) -> list[list[int]]:
-    """Cut places into groups that reach over at most `most` of those `apart` from each other."""
-    chunks: list[list[int]] = []
-    for place in sorted(places):
-        if chunks and place - chunks[-1][0] < most * apart:
-            chunks[-1].append(place)
-        else:
-            chunks.append([place])
-    return chunks

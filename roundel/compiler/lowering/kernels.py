@@ -4,7 +4,7 @@ from math import gcd
 
 import numpy as np
 
-from roundel.compiler.step_weights import Piece, Steps
+from roundel.compiler.step_weights import Piece, Steps, chunks
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import Opcode, field_limits
 from roundel.golden.network import Window
@@ -114,12 +114,7 @@ def covers(window: Window, taps: int, tile: tuple[int, int], least: int) -> list
     alone = [[offset] for offset in offsets]
     if window.stride[1] > field_limits(Opcode.COMPUTE, "every")[1]:
         return alone
-    wide: list[list[int]] = []
-    for offset in offsets:
-        if wide and offset - wide[-1][0] < taps:
-            wide[-1].append(offset)
-        else:
-            wide.append([offset])
+    wide = chunks(offsets, taps)
     rows, columns = tile
     beats = (columns - 1) * window.stride[1] + 1 + lead_of(wide)
     return wide if len(wide) * max(rows * beats, least) <= len(alone) * max(rows * columns, least) else alone
