@@ -1,7 +1,7 @@
 """What a detector learns from a scene: which object a location is about, and the loss of its logits and distances.
 
-Heads are those of `examples/detector` and `examples/wide`: at each scale logits of the classes, and distances from the
-centre of a location to the sides of its box in strides of the scale. Needs torch.
+Heads are those of `examples/detector` and `examples/training`: at each scale logits of the classes, and distances from
+the centre of a location to the sides of its box in strides of the scale. Needs torch.
 """
 
 from typing import Any

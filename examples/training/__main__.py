@@ -1,7 +1,6 @@
 """Train networks again as integers: `python -m examples.training [NAME ...]` (needs `pip install -e .[train]`).
 
-For each of `tasks.py` and of `VARIANTS`: `networks/NAME_VARIANT.npz`, and its figures in `records.json`, from which
-`python docs/make/training.py` writes the table of docs/training.md.
+For each of `tasks.py` and of `VARIANTS`: `networks/NAME_VARIANT.npz`, and its figures in `records.json`.
 """
 
 import argparse

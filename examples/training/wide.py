@@ -7,8 +7,10 @@ head of `examples/detector`: logits of 10 classes, and distances to the sides of
 import torch
 from torch import Tensor, nn
 
+from examples.detector.learning import CLASSES, STRIDES
+
 WIDTH = 64
-CLASSES, SIZE, STRIDES, PIXEL = 10, 96, (8, 16), 256
+PIXEL = 256
 OUTPUTS = ("cls8", "box8", "cls16", "box16")  # as in roundel/data/detector/detector.toml
 
 
