@@ -22,9 +22,9 @@ from examples.zoo import rival
 from examples.zoo.files import Files
 from examples.zoo.images import images
 from examples.zoo.models import Model, named
+from roundel.compiler import predicted_layers
 from roundel.golden.errors import InputError, ToolError
 from roundel.processes import work_folder
-from roundel.runtime import predicted_layers
 from roundel.ui import write_json
 
 CALIBRATION_SEED, IMAGE_SEED = 1, 2

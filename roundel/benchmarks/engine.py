@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from roundel.benchmarks.shapes import NETWORKS, Builder
-from roundel.compiler import Compiled, compile_network
+from roundel.compiler import Compiled, compile_network, predicted_layers, total
 from roundel.evaluation import laplace_weights
 from roundel.golden.engine import CONFIGS, EngineParams
 from roundel.golden.errors import MismatchError
@@ -16,7 +16,7 @@ from roundel.golden.formats import digits_reach
 from roundel.golden.network import Network, Weighted, outputs
 from roundel.golden.opq import OpqParams, opq
 from roundel.golden.rounding import Ints
-from roundel.runtime import Frame, layer_cycles, predicted_layers, run_frames, tensor_differences, total
+from roundel.runtime import Frame, layer_cycles, run_frames, tensor_differences
 from roundel.ui import Row, row
 
 WEIGHT_BITS = 8

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from roundel.compiler import layer_rows
+from roundel.compiler import layer_rows, predicted_cycles, total
 from roundel.demo.accuracy import detections, unit_name
 from roundel.demo.matching import MATCH_IOU, SURE, match
 from roundel.demo.measurement import DemoMeasurement
@@ -16,7 +16,7 @@ from roundel.evaluation import count, energy_rows, total_nj
 from roundel.golden.engine import EngineParams
 from roundel.golden.nms import Detections
 from roundel.quantization import input_warnings
-from roundel.runtime import EngineSource, layer_cycles, predicted_cycles, total
+from roundel.runtime import EngineSource, layer_cycles
 from roundel.sim.verilator import find_verilator
 
 TOOLS = ("roundel", "amaranth", "cocotb", "pyosys")

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from roundel.compiler import compile_network
+from roundel.compiler import compile_network, predicted_layers
 from roundel.golden.errors import InputError
 from roundel.graph import Graph, channels_last, fold
 from roundel.quantization import QuantizeOptions, modules_table, quantize, unify
-from roundel.runtime import ChosenEngine, predicted_layers
+from roundel.runtime import ChosenEngine
 from roundel.ui import Progress
 
 SEED = 1  # of the image that stands for all in the prediction of cycles

@@ -1,7 +1,7 @@
 """A compiled network on golden or RTL, and what differs."""
 
 from roundel.runtime.against_float import FloatRow, float_rows
-from roundel.runtime.cycles import layer_cycles, predicted_cycles, predicted_layers, total
+from roundel.runtime.cycles import layer_cycles
 from roundel.runtime.differences import Difference, golden_records, record_differences, rtl_records, tensor_differences
 from roundel.runtime.engine_source import ChosenEngine, EngineSource, engine_choice, read_engine
 from roundel.runtime.frames import Frame, batches, run_frames
@@ -28,14 +28,11 @@ __all__ = [
     "float_rows",
     "golden_records",
     "layer_cycles",
-    "predicted_cycles",
-    "predicted_layers",
     "read_engine",
     "record_differences",
     "rtl_records",
     "run",
     "run_frames",
     "tensor_differences",
-    "total",
     "verify",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.compiler import LayerCycles, total
 from roundel.compression import MAIN, Chain, ChainPart, network_parts, part_model
 from roundel.detection import Detector
 from roundel.frontend import (
@@ -23,7 +24,6 @@ from roundel.golden.errors import InputError
 from roundel.graph import Graph, Images
 from roundel.quantization import sqnr_db
 from roundel.runtime.against_float import FloatRow
-from roundel.runtime.cycles import LayerCycles, total
 from roundel.runtime.execution import Execution, Request
 from roundel.runtime.report import real_results, report
 from roundel.runtime.source import Source

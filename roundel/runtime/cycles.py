@@ -1,56 +1,7 @@
-"""Where the engine's cycles go, layer by layer: what its trace says, as a share of the array's time."""
+"""Where the engine's cycles went, layer by layer: what its trace says."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
-
-from roundel.compiler import Compiled
-from roundel.golden.cycles import predict
-from roundel.golden.engine import Opcode
+from roundel.compiler import Compiled, LayerCycles, layers_of
 from roundel.runtime.frames import Frame
-
-BOXES = "boxes"  # the row of the box unit
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerCycles:
-    """A layer on the compute unit, for one image.
-
-    Attributes
-    ----------
-    layer
-        Its name; `boxes` for box decoding and NMS.
-    macs
-        Products that the network asks for.
-    cycles
-        From the end of what the unit did before to its own end: the sum of the others.
-    compute
-        Cycles in which the array multiplied.
-    fill
-        Cycles in which it neither multiplied nor waited: pipelines that fill and drain, windows of depthwise layers;
-        all cycles of the box unit.
-    memory
-        Cycles of waiting for maps on chip, the residual, the results' way out, and before its start for loads.
-    decoder
-        Cycles of waiting for weights and parameters.
-    utilization
-        Useful products a cycle and multiplier, 0 to 1.
-    """
-
-    layer: str
-    macs: int
-    cycles: int
-    compute: int
-    fill: int
-    memory: int
-    decoder: int
-    utilization: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the row as plain values."""
-        return asdict(self)
 
 
 def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
@@ -59,50 +10,4 @@ def layer_cycles(compiled: Compiled, frame: Frame) -> list[LayerCycles]:
     What a descriptor of the compute unit waited for before its start is its layer's `memory`.
     """
     spans = [(row.index, row.start, row.end, row.flags) for row in frame.rows if row.unit == "compute"]
-    return _layers(compiled, sorted(spans, key=lambda span: span[0]), min(row.start for row in frame.rows))
-
-
-def predicted_layers(compiled: Compiled) -> tuple[list[LayerCycles], int]:
-    """Predict the cycles of the same layers, and all from start to done, by the cycle model, without simulation."""
-    rows, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
-    flags = ("computing", "waiting_weights", "waiting_parameters", "waiting_memory")
-    spans = [
-        (row.index, row.start, row.end, {flag: getattr(row, flag) for flag in flags})
-        for row in rows
-        if row.opcode in (Opcode.COMPUTE, Opcode.BOXES)
-    ]
-    return _layers(compiled, spans, min(row.start for row in rows)), cycles
-
-
-def predicted_cycles(compiled: Compiled) -> dict[str, int]:
-    """Cycles of every layer by the cycle model."""
-    layers, _ = predicted_layers(compiled)
-    return {row.layer: row.cycles for row in layers}
-
-
-def _layers(compiled: Compiled, spans: Sequence[tuple[int, int, int, dict[str, int]]], start: int) -> list[LayerCycles]:
-    """From number, start, end and flags of the descriptors of the compute unit; `start` of the first unit."""
-    rows: dict[str, dict[str, int]] = {}
-    for index, begin, end, flags in spans:
-        task = compiled.tasks[index]
-        name = BOXES if task.opcode is Opcode.BOXES else task.layer
-        split = rows.setdefault(name, dict.fromkeys(("macs", "compute", "fill", "memory", "decoder"), 0))
-        waits = flags["waiting_weights"] + flags["waiting_parameters"]
-        split["macs"] += task.macs
-        split["compute"] += flags["computing"]
-        split["decoder"] += waits
-        split["memory"] += flags["waiting_memory"] + begin - start
-        split["fill"] += end - begin - flags["computing"] - flags["waiting_memory"] - waits
-        start = end
-    return [_row(name, split, compiled.params.lanes * compiled.params.columns) for name, split in rows.items()]
-
-
-def total(rows: Sequence[LayerCycles], multipliers: int) -> LayerCycles:
-    """Return the sum of all rows, as the row of a layer called `all`."""
-    names = ("macs", "compute", "fill", "memory", "decoder")
-    return _row("all", {name: sum(getattr(row, name) for row in rows) for name in names}, multipliers)
-
-
-def _row(name: str, split: dict[str, int], multipliers: int) -> LayerCycles:
-    cycles = sum(value for part, value in split.items() if part != "macs")
-    return LayerCycles(layer=name, cycles=cycles, utilization=split["macs"] / (cycles * multipliers), **split)
+    return layers_of(compiled, sorted(spans, key=lambda span: span[0]), min(row.start for row in frame.rows))

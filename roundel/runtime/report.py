@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.compiler import LayerCycles, total
 from roundel.compression import chain_lines
 from roundel.frontend import ImportCheck
 from roundel.quantization import real_values
-from roundel.runtime.cycles import LayerCycles, layer_cycles, total
+from roundel.runtime.cycles import layer_cycles
 from roundel.runtime.execution import PLACES, Execution
 from roundel.ui import Grid, shortened
 

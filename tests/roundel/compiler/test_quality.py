@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from roundel.benchmarks.shapes import Builder
-from roundel.compiler import compile_network
+from roundel.compiler import compile_network, predicted_layers
 from roundel.golden.engine import CONFIGS, EngineParams, Region
 from roundel.golden.errors import InputError
-from roundel.runtime import predicted_layers
 from roundel.runtime.random_networks import engine_network
 from tests.roundel.runtime.test_drawn import SAME, digest, networks
 

@@ -72,7 +72,8 @@ def test_cycles_are_those_that_the_compiler_predicts():
     result = roundel.inspect(DIGITS / "digits.onnx", engine="tiny")
     [part] = result.parts
     small = roundel.compress(DIGITS / "digits.onnx", DIGITS / "calibration.npz")
-    from roundel.runtime import predicted_layers
+
+    from roundel.compiler import predicted_layers
 
     layers, cycles = predicted_layers(roundel.compile(small, "tiny").compiled)
     assert [row.layer for row in part.layers] == [row.layer for row in layers]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import roundel.golden.engine.interpreter
-from roundel.compiler import compile_network
+from roundel.compiler import compile_network, total
 from roundel.evaluation import Costs, count, energy_rows, total_nj
 from roundel.evaluation.energy_costs import layer_beats
 from roundel.evaluation.energy_frame import Counts
@@ -16,7 +16,7 @@ from roundel.golden.engine.compute import output_blocks
 from roundel.golden.errors import InputError, MismatchError
 from roundel.golden.head import Boxes
 from roundel.golden.network import steps
-from roundel.runtime import Frame, batches, golden_records, layer_cycles, record_differences, tensor_differences, total
+from roundel.runtime import Frame, batches, golden_records, layer_cycles, record_differences, tensor_differences
 from roundel.runtime.execution import _places
 from roundel.runtime.frames import check_ended
 from roundel.runtime.random_networks import engine_network
