@@ -5,20 +5,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compression.budget import Allotment, allot
+from roundel.compiler import Compiled
+from roundel.compression.budget import Allotment, Target, allot
 from roundel.compression.engine_check import checked
 from roundel.compression.finetuning import finetune
 from roundel.compression.head import box_places
 from roundel.compression.options import CompressOptions
 from roundel.frontend import ImportCheck, against_onnxruntime, read_graph
 from roundel.golden.errors import InputError
-from roundel.golden.network import Network
 from roundel.golden.opq import LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
 from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_weights, load_images
@@ -57,6 +58,8 @@ class Compression:
         After `tune`: mean loss of each epoch; empty without training images.
     allotment
         After `allot_bits`: the bits of each layer's weights; None without a budget.
+    compiled
+        After `allot_bits`: the program that keeps the budget; None without one.
     quantized, advised
         After `quantize_modules`: the integer network, and the advice where scales are no powers of two.
     streams
@@ -74,6 +77,7 @@ class Compression:
     plans: Mapping[str, LayerPlan] = field(init=False, default_factory=dict)
     losses: tuple[float, ...] = field(init=False, default=())
     allotment: Allotment | None = field(init=False, default=None)
+    compiled: Compiled | None = field(init=False, default=None)
     quantized: Quantized = field(init=False)
     advised: Advised | None = field(init=False)
     streams: tuple[LayerStream, ...] = field(init=False)
@@ -164,20 +168,20 @@ def allot_bits(work: Compression) -> None:
         return
     assert engine is not None
 
-    def realize(bits: Mapping[str, int]) -> Network:
+    def realize(bits: Mapping[str, int]) -> Compiled:
         work.options = replace(work.options, search=replace(work.options.search, module_bits=bits))
         quantize_modules(work)
-        return work.quantized.network
+        work.compiled = compile_for(work.quantized.network)
+        return work.compiled
 
+    compile_for = partial(checked, shape=shape, engine=engine)
+    target = Target(engine=engine.name, array_bits=engine.params.weight_width, compile_for=compile_for, realize=realize)
     work.allotment = allot(
         work.tuned,
         work.calibration.images,
         work.options.search,
         budget,
-        engine.name,
-        engine.params.weight_width,
-        lambda network: checked(network, shape, engine),
-        realize,
+        target,
         work.progress,
     )
 

@@ -135,7 +135,9 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         if step is prune and options.engine is not None:
             check_sketch(work.tuned, work.calibration.images, work.options.search, options.engine)
     network, graph, images = work.quantized.network, work.original, work.calibration.images
-    compiled = None if options.engine is None else checked(network, graph.shape, options.engine)
+    compiled = work.compiled
+    if compiled is None and options.engine is not None:
+        compiled = checked(network, graph.shape, options.engine)
     statistics = ImageStatistics.of(images)
     results = {name: work.quantized.results[tensor] for name, tensor in graph.names.items()}
     figures = None if options.detector is None else box_figures(options.detector, network, graph.shape, results, images)

@@ -1,6 +1,6 @@
 """Bits for each layer under a budget of cycles, energy or bytes: costs, sensitivity, and the choice."""
 
-from roundel.compression.budget.allotment import Allotment, Point, allot
+from roundel.compression.budget.allotment import Allotment, Point, Target, allot
 from roundel.compression.budget.params import Budget, Cost, Sensitivity, parse_budget
 
-__all__ = ["Allotment", "Budget", "Cost", "Point", "Sensitivity", "allot", "parse_budget"]
+__all__ = ["Allotment", "Budget", "Cost", "Point", "Sensitivity", "Target", "allot", "parse_budget"]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roundel.compiler import Compiled
 from roundel.compression.budget.costs import Compile, Costing, CostTable, measured
 from roundel.compression.budget.knapsack import Front, front
 from roundel.compression.budget.params import Budget
 from roundel.compression.budget.sensitivity import Weighted, sensitivities
 from roundel.golden.errors import InputError
-from roundel.golden.network import Network
 from roundel.graph import Graph
 from roundel.quantization import QuantizeOptions
 from roundel.synth.cells import REFERENCE
@@ -99,17 +99,35 @@ class Allotment:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The engine that a budget is counted on.
+
+    Attributes
+    ----------
+    engine
+        Its name, for messages.
+    array_bits
+        Bits of its array's weights.
+    compile_for
+        The compiler, for it.
+    realize
+        Quantizes the network with these bits and compiles it; the last call makes what is kept.
+    """
+
+    engine: str
+    array_bits: int
+    compile_for: Compile
+    realize: Callable[[Mapping[str, int]], Compiled]
+
+
 def allot(
     graph: Graph,
     images: NDArray[np.float32],
     search: QuantizeOptions,
     budget: Budget,
-    engine: str,
-    array_bits: int,
-    compile_for: Compile,
-    realize: Callable[[Mapping[str, int]], Network],
+    target: Target,
     progress: Progress,
-    cells: Path = REFERENCE,
 ) -> Allotment:
     """Choose the bits of every layer whose weights are free.
 
@@ -125,18 +143,10 @@ def allot(
         How it is to be quantized.
     budget
         The budget.
-    engine
-        The engine's name, for messages.
-    array_bits
-        Bits of its array's weights.
-    compile_for
-        The compiler, for that engine.
-    realize
-        Quantizes the network with these bits; the last call makes the one that is kept.
+    target
+        The engine.
     progress
         Told of all parts.
-    cells
-        The library on which energies are measured.
 
     Raises
     ------
@@ -146,39 +156,46 @@ def allot(
     sizes = {n.name: n.weights.size for n in graph.nodes if isinstance(n, Weighted) and n.step is None}
     if not sizes:
         raise InputError(f"--budget: expected layers whose weights are free, but {graph.file} has none")
-    energy = partial(measured, image=images[:1], cells=cells, name=Path(graph.file).name, progress=progress)
-    costing = Costing(graph, images, search, compile_for, budget.cost, energy)
-    table = costing.table(list(sizes), array_bits, progress)
+    energy = partial(measured, image=images[:1], cells=REFERENCE, name=Path(graph.file).name, progress=progress)
+    costing = Costing(graph, images, search, target.compile_for, budget.cost, energy)
+    table = costing.table(list(sizes), target.array_bits, progress)
     losses = sensitivities(graph, images, table.bits, search, budget.sensitivity, progress)
     found = front([table.costs[name] for name in sizes], [losses[name] for name in sizes])
     points = _Points(found, table, sizes)
-    allowed, attempt = budget.ratio * table.whole - table.fixed, 0
-    _check_reach(budget, engine, array_bits, points)
-    with progress("programs within the budget", ATTEMPTS) as step:
-        while True:
-            place = found.within(allowed)
-            point = 0 if place is None else place
-            bits = points.bits(point)
-            ratio = costing.whole(realize(bits)) / table.whole
-            attempt += 1
-            step(f"{budget.cost.value} {ratio:.4f}")
-            if ratio <= budget.ratio or not point or attempt == ATTEMPTS:
-                break
-            over = (ratio - budget.ratio + NEAR * budget.ratio) * table.whole
-            allowed = min(allowed, float(found.costs[point])) - over
+    _check_reach(budget, target, points)
+    point, ratio = _within(budget, target, points, costing, progress)
     if ratio > budget.ratio and not point:
-        raise _unmet(budget, engine, ratio)
+        raise _unmet(budget, target, ratio)
     return Allotment(
         budget=budget,
-        engine=engine,
+        engine=target.engine,
         whole=table.whole,
         least=points.at(0).ratio,
-        bits=bits,
+        bits=points.bits(point),
         chosen=points.at(point),
         ratio=ratio,
         points=tuple(points.at(corner) for corner in _some(found.hull)),
         exact=found.exact,
     )
+
+
+def _within(
+    budget: Budget, target: Target, points: "_Points", costing: Costing, progress: Progress
+) -> tuple[int, float]:
+    """Return the point whose own program keeps the budget, and what that costs; else the last that was tried."""
+    found, table = points.found, points.table
+    allowed, attempt = budget.ratio * table.whole - table.fixed, 0
+    with progress("programs within the budget", ATTEMPTS) as step:
+        while True:
+            place = found.within(allowed)
+            point = 0 if place is None else place
+            ratio = costing.layers(target.realize(points.bits(point)))[1] / table.whole
+            attempt += 1
+            step(f"{budget.cost.value} {ratio:.4f}")
+            if ratio <= budget.ratio or not point or attempt == ATTEMPTS:
+                return point, ratio
+            over = (ratio - budget.ratio + NEAR * budget.ratio) * table.whole
+            allowed = min(allowed, float(found.costs[point])) - over
 
 
 class _Points:
@@ -198,23 +215,24 @@ class _Points:
         return Point(ratio=cost / self.table.whole, loss=float(self.found.losses[point]), bits=mean)
 
 
-def _check_reach(budget: Budget, engine: str, array_bits: int, points: _Points) -> None:
+def _check_reach(budget: Budget, target: Target, points: _Points) -> None:
     """Raise InputError if no choice of bits comes near the budget, by the sum over layers."""
     least = points.at(0).ratio
     if budget.ratio < 1 and all(len(bits) == 1 for bits in points.table.bits.values()):
         raise InputError(
-            f"--budget {budget}: bits are no lever for cycles on {engine}, whose array multiplies weights of "
-            f"{array_bits} bits in one step: expected an engine of weight_width=4 or 2, or a budget of bytes or energy"
+            f"--budget {budget}: bits are no lever for cycles on {target.engine}, whose array multiplies weights of "
+            f"{target.array_bits} bits in one step: expected an engine of weight_width=4 or 2, or a budget of bytes or "
+            "energy"
         )
     if least > budget.ratio * 1.05:  # overlap in time may make up for less
-        raise _unmet(budget, engine, least)
+        raise _unmet(budget, target, least)
 
 
-def _unmet(budget: Budget, engine: str, least: float) -> InputError:
+def _unmet(budget: Budget, target: Target, least: float) -> InputError:
     shown = np.ceil(least * 1000) / 1000
     return InputError(
-        f"--budget {budget}: the nearest that bits reach on {engine} is {budget.cost.value}={shown:g}: expected at "
-        "least that"
+        f"--budget {budget}: the nearest that bits reach on {target.engine} is {budget.cost.value}={shown:g}: "
+        "expected at least that"
     )
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.compiler import Compiled
+from roundel.compiler import Compiled, predicted_layers
 from roundel.compression.budget.params import Cost
 from roundel.evaluation import Costs, Stimulus, cost_jobs, costs_of, from_network, run_jobs, sampled, task_counts
-from roundel.golden.cycles import predict
 from roundel.golden.engine import Opcode, Region
 from roundel.golden.formats import digits_of
 from roundel.golden.network import Network, steps
@@ -96,17 +95,14 @@ class Costing:
         """Return the cost of each layer, and of all, those of no layer included."""
         match self.cost:
             case Cost.CYCLES:
-                return layer_cycles(compiled)
+                rows, cycles = predicted_layers(compiled)
+                return Counter({row.layer: row.cycles for row in rows}), cycles
             case Cost.BYTES:
                 return layer_bytes(compiled), len(compiled.image)
             case Cost.ENERGY:
                 assert self._energy is not None
                 energies = layer_energy(compiled, self._energy)
                 return energies, energies.total()
-
-    def whole(self, network: Network) -> int:
-        """Return the cost of a network."""
-        return self.layers(self._compile(network))[1]
 
     def table(self, layers: Sequence[str], array_bits: int, progress: Progress) -> CostTable:
         """Return what layers cost at the bits that count.
@@ -139,18 +135,6 @@ def candidates(array_bits: int, cost: Cost) -> tuple[int, ...]:
         return BITS
     most = {digits_of(array_bits, bits): bits for bits in range(2, MOST_BITS + 1)}
     return tuple(sorted(most.values()))
-
-
-def layer_cycles(compiled: Compiled) -> tuple[Counter[str], int]:
-    """Return the cycles of each layer, from the end of the one before, and of all, by the cycle model."""
-    rows, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
-    layers: Counter[str] = Counter()
-    before = min(row.start for row in rows)
-    for row in rows:
-        if row.opcode in (Opcode.COMPUTE, Opcode.BOXES):
-            layers[compiled.tasks[row.index].layer] += row.end - before
-            before = row.end
-    return layers, cycles
 
 
 def layer_bytes(compiled: Compiled) -> Counter[str]:

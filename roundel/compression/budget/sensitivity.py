@@ -106,17 +106,16 @@ def rounded_weights(node: Weighted, bits: int, options: QuantizeOptions) -> Real
     One number of fractional bits for the layer, or with `per_channel` one for every output.
     """
     axis = 0 if isinstance(node, Conv) else 1
-    outputs = np.moveaxis(node.weights, axis, 0).reshape(node.weights.shape[axis], -1).astype(np.float64)
+    outputs = np.moveaxis(node.weights, axis, 0).astype(np.float64)
     low, high = options.weight_limits(bits)
     form = Format(width=bits, signed=True, fraction=0)
-    rows = outputs if options.per_channel else outputs.reshape(1, -1)
+    rows = outputs.reshape(len(outputs) if options.per_channel else 1, -1)
     best = np.zeros_like(rows)
     for place, row in enumerate(rows):
         first = estimate(row, form)
         tries = [_rounded(row, fraction, low, high) for fraction in range(first, first + FINER + 1)]
         best[place] = min(tries, key=lambda tried: float(((tried - row) ** 2).sum()))
-    moved = best.reshape(outputs.shape).reshape(np.moveaxis(node.weights, axis, 0).shape)
-    return np.ascontiguousarray(np.moveaxis(moved, 0, axis), dtype=np.float32)
+    return np.ascontiguousarray(np.moveaxis(best.reshape(outputs.shape), 0, axis), dtype=np.float32)
 
 
 def _rounded(values: Losses, fraction: int, low: int, high: int) -> Losses:
