@@ -75,10 +75,10 @@ def test_the_wheel_has_one_top_level_name_and_all_files_that_are_no_code() -> No
     assert {"roundel/py.typed", "roundel/sim/engine_memory.sv", "roundel/synth/cells/reference.lib"} <= set(names)
 
 
-def test_the_data_of_the_wheel_is_below_a_megabyte() -> None:
+def test_the_data_of_the_wheel_is_below_three_megabytes() -> None:
     with zipfile.ZipFile(built("*.whl")) as archive:
         sizes = [item.file_size for item in archive.infolist() if item.filename.startswith("roundel/data/")]
-    assert 100_000 < sum(sizes) < 1_000_000
+    assert 100_000 < sum(sizes) < 3_000_000
 
 
 def test_the_sdist_gives_the_same_wheel(wheel_of_sdist: Path) -> None:
@@ -122,7 +122,7 @@ def snippet() -> str:
 def test_the_readmes_python_lines_run(environment: Path, tmp_path: Path) -> None:
     (tmp_path / "snippet.py").write_text(snippet())
     assert re.search(
-        r"^222 boxes in 20 images$", call(environment / "python", "snippet.py", folder=tmp_path), re.MULTILINE
+        r"^187 boxes in 20 images$", call(environment / "python", "snippet.py", folder=tmp_path), re.MULTILINE
     )
     assert (tmp_path / "verilog" / "engine.v").is_file()
 
