@@ -336,7 +336,7 @@ def _row(lanes: int, *values: Any) -> dict[str, Any]:
 
 
 _SHARED: tuple[Any, ...] = ("mask", 8, 1, True, 0, 0, False, False, (), False, 1, False, _BOXES)
-_GATED: tuple[Any, ...] = (*_SHARED[:-7], True, True, (), False, 1, False, _BOXES)
+_GATED: tuple[Any, ...] = (*_SHARED[:-7], True, True, (), False, 4, False, _BOXES)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     # name: lanes = columns, depth, reduction, bias_width, taps, structure, scheme, rounding,
@@ -344,7 +344,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     #       act_lanes, act_fifo, gates, sums, heads, places, beat_words, select, nms
     "tiny": _row(4, 256, 16384, 29, 4, "product", "shift", "half_up", 1 << 15, 4, 64, 16, 4, 64, *_SHARED),
     "small": _row(8, 512, 16384, 29, 4, "product", "shift", "half_up", 1 << 17, 4, 64, 16, 4, 64, *_SHARED),
-    "medium": _row(16, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_GATED),
-    "large": _row(32, 1024, 16384, 29, 4, "product", "shift", "half_up", 1 << 21, 4, 128, 16, 8, 64, *_GATED),
+    "medium": _row(16, 1024, 16384, 29, 12, "product", "shift", "half_up", 1 << 19, 4, 128, 16, 4, 64, *_GATED),
+    "large": _row(32, 1024, 16384, 29, 12, "product", "shift", "half_up", 1 << 21, 4, 128, 16, 8, 64, *_GATED),
 }
 """The named configurations, every parameter of each."""

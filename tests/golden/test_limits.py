@@ -364,5 +364,6 @@ def test_named_engines(name, lanes, depth, memory, bus, outstanding):
         **{"areas": (100.0, 400.0, 1600.0), "ratios": (1.0,), "alpha": 1.5, "guard": 0.3, "stride": 8},
         **{"class_key": True, "lanes": 1, "capacity": 256},
     }
-    expected = EngineParams(**sizes, nms=boxes, **dict.fromkeys(("gates", "sums"), name in ("medium", "large")))
+    wide = {"gates": True, "sums": True, "taps": 12, "beat_words": 4} if name in ("medium", "large") else {}
+    expected = EngineParams(**sizes, nms=boxes, **wide)
     assert EngineParams.named(name).as_dict() == expected.as_dict()
