@@ -194,8 +194,8 @@ def gathered(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes
     Raises
     ------
     ValueError
-        More words than the layer or the engine has, or two that share a bank or a slot, or a selector out of order,
-        where hardware would read others.
+        More words than the layer or the engine has, or two that share a bank or a slot, or a selector of another
+        lane's first word, where hardware would read others.
     """
     if params.beat_words == 1:
         return [gather(descriptor, tile, step, memory, params.lanes)]
@@ -209,10 +209,10 @@ def gathered(descriptor: Descriptor, tile: Tile, step: WeightStep, memory: Bytes
 
 
 def _check_selector(descriptor: Descriptor, step: WeightStep) -> None:
-    """Raise ValueError unless each lane leaves to those before and behind it, of its side, a byte each."""
+    """Raise ValueError unless lanes take their own bytes of any word, or those of others of words behind the first."""
     side = CHOICE >> descriptor.split
     for lane, choice in enumerate(step.selector):
-        if not 0 <= choice - lane % side <= CHOICE - side:
+        if choice % side != lane % side and choice < side:
             raise ValueError(f"layer {descriptor.layer}: lane {lane} selects byte {choice} of sides of {side}")
 
 

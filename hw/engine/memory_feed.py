@@ -4,9 +4,10 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
-from roundel.golden.engine import CHOICE, SELECTOR_BITS, EngineParams
+from roundel.golden.engine import EngineParams
 from roundel.hw.engine.ports import feed_port, word
-from roundel.hw.lib import Component, In, Out, delay, named, select
+from roundel.hw.engine.selection import LaneSelection, crossings
+from roundel.hw.lib import Component, In, Out, delay, gated, named, select
 
 SLOTS = 4
 """Most words that are held: those of a beat, and those that are read ahead of the next."""
@@ -21,7 +22,7 @@ class FeedReader(Component):
 
     Where beats may have several words, those behind the first are read in the same two cycles, each from its own bank,
     for requests that begin at a word. Lanes that select take bytes of these words as they leave their slots, before
-    the register of the data. docs/engine_cycles.md has what that costs.
+    the register of the data (`LaneSelection`). docs/engine_cycles.md has what that costs.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class FeedReader(Component):
         m.d.sync += self.takes.eq(wanted & ~got)
         m.d.sync += Cat(self.takes_row).eq(Cat(self.tries_row))
         held = self._held(m, got | self.takes)
-        self._rotate(m, place, shift, held, self._more(m, others, held))
+        self._rotate(m, place, shift, held, others)
         return m
 
     def _others(self, m: Module, place: Value) -> list[tuple[Value, Value]]:
@@ -98,13 +99,11 @@ class FeedReader(Component):
             statements.append(tried.eq(chosen))
         return statements
 
-    def _more(self, m: Module, others: list[tuple[Value, Value]], held: list[Signal]) -> list[Value]:
+    def _more(self, m: Module, slots: list[Signal], held: list[Signal]) -> list[Value]:
         """Return the words behind the first as they leave their slots, and let them go on beside the data."""
-        words: list[Value] = []
-        for number, (_, other) in enumerate(others):
-            slot = delay(m, other[: self.slots.bit_length() - 1], self.LATENCY - 1, f"other_slot_{number}")
-            words.append(select(list(held), slot))
-            m.d.comb += self.feed.others[number].eq(delay(m, words[-1], 1, f"other_{number}"))
+        words: list[Value] = [select(list(held), slot) for slot in slots]
+        for number, word_ in enumerate(words):
+            m.d.comb += self.feed.others[number].eq(delay(m, word_, 1, f"other_{number + 1}"))
         return words
 
     def _wanted(self, m: Module, place: Value, spans: Value) -> tuple[Signal, Signal]:
@@ -136,44 +135,53 @@ class FeedReader(Component):
             held.append(register)
         return held
 
-    def _rotate(self, m: Module, place: Value, shift: Value, held: list[Signal], more: list[Value]) -> None:
+    def _rotate(
+        self, m: Module, place: Value, shift: Value, held: list[Signal], others: list[tuple[Value, Value]]
+    ) -> None:
         """Lane `l` is byte `(l + shift) % lanes` of the first word or, if that is less than `shift`, of the second.
 
-        First each byte is chosen among the slots, then all of them are rotated.
+        First each byte is chosen among the slots, then all of them are rotated. A lane that selects takes its own byte
+        of any word so, or behind the rotation that of a neighbour.
         """
-        ahead, lanes, chosen = self.LATENCY - 1, self.params.lanes, []
+        ahead, lanes, bits, chosen = self.LATENCY - 1, self.params.lanes, self.slots.bit_length() - 1, []
+        slots = [delay(m, other[:bits], ahead, f"other_slot_{number}") for number, (_, other) in enumerate(others, 1)]
+        more = self._more(m, slots, held)
+        selection = self._selection(m) if self.params.select else None
         for byte in range(lanes):
             behind = shift > byte if byte < lanes - 1 else 0  # the last byte never is of the second word
-            slot = delay(m, (place + behind)[: self.slots.bit_length() - 1], ahead, f"slot{byte}")
+            slot: Value = delay(m, (place + behind)[:bits], ahead, f"slot{byte}")
+            if selection is not None:
+                slot = named(m, select([slot, *slots], selection.own[byte]), f"own_slot{byte}")
             chosen.append(select([register.word_select(byte, 8) for register in held], slot))
         rotated, amount = Cat(chosen), delay(m, shift, ahead, "shift")
         for bit in range(len(shift)):
             rotated = Mux(amount[bit], rotated.rotate_right(8 << bit), rotated)
-        if self.params.select:
-            words = [chosen, *([word[8 * byte :][:8] for byte in range(lanes)] for word in more)]
-            rotated = self._selected(m, rotated, words)
+        if selection is not None:
+            rotated = self._crossed(rotated, more, selection)
         m.d.comb += self.feed.data.eq(delay(m, rotated, 1, "data"))
         m.d.comb += self.feed.valid.eq(delay(m, self.feed.request.valid, self.LATENCY, "valid", reset=True))
 
-    def _selected(self, m: Module, rotated: Value, words: list[list[Value]]) -> Value:
-        """Return what lanes select among the bytes of words that begin in their lanes, or the first word as it is.
-
-        Of eight bytes of `8 >> split` neighbouring lanes a lane takes one that is not before its own place among
-        them, nor so late that those behind it have none left: five of eight with two words.
-        """
+    def _selection(self, m: Module) -> LaneSelection:
+        """Return what lanes select; a selector is taken in the cycle before its first bytes are."""
         request, port = self.feed.request, self.feed
+        m.submodules.selection = selection = LaneSelection(self.params)
         swapped = delay(m, request.valid & request.p.swap, self.LATENCY - 2, "swapped", reset=True)
-        selector = Signal.like(port.selector, name="selector_held", reset_less=True)
-        m.d.comb += port.selector_taken.eq(swapped)
-        with m.If(swapped):
-            m.d.sync += selector.eq(port.selector)
+        m.d.comb += [
+            port.selector_taken.eq(swapped),
+            selection.load.eq(swapped),
+            selection.selector.eq(port.selector),
+            selection.enable.eq(request.p.select),
+            selection.split.eq(request.p.split),
+        ]
+        return selection
+
+    def _crossed(self, own: Value, more: list[Value], selection: LaneSelection) -> Value:
+        """Return the bytes of all lanes: those that they have, or those that they take from their neighbours."""
         lanes = []
         for lane in range(self.params.lanes):
-            choice, ways = selector.word_select(lane, SELECTOR_BITS), []
-            for split in range(1, self.params.beat_words.bit_length()):
-                side = CHOICE >> split
-                own, first = lane % side, lane - lane % side
-                allowed = [min(max(value, own), own + 8 - side) for value in range(8)]
-                ways.append(select([words[value // side][first + value % side] for value in allowed], choice))
-            lanes.append(ways[0] if len(ways) == 1 else select([ways[0], *ways], request.p.split))
-        return Mux(request.p.select, Cat(lanes), rotated)
+            takes = selection.others[lane]
+            ways = [(~takes.any(), own.word_select(lane, 8))]
+            for place, (number, other) in enumerate(crossings(lane, self.params.beat_words)):
+                ways.append((takes[place], more[number - 1].word_select(other, 8)))
+            lanes.append(gated(8, *ways))
+        return Cat(lanes)

@@ -127,13 +127,24 @@ def _rewritten(steps: Steps, split: int) -> Steps:
 def _selected(group: PlaneGroup) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
     """Give what each lane of each step takes, (lanes,), and whether it meets any weight.
 
-    Lanes that choose among the same bytes take different ones, in ascending order.
+    Of `side` bytes that meet weights each lane takes its own, of the lowest word if there are several. The others are
+    of words behind the first, and go to lanes without any, in ascending order.
     """
+    side, count = group.side, len(group.choices)
     rank = np.where(group.choices, np.cumsum(group.choices, axis=1) - 1, -1)
-    for first in range(0, group.steps * group.side, group.side):
-        wanted = (rank >= first) & (rank < first + group.side)
-        taken = np.sort(np.argsort(~wanted, axis=1, kind="stable")[:, : group.side], axis=1)
-        yield taken.ravel(), np.take_along_axis(wanted, taken, axis=1).ravel()
+    for first in range(0, group.steps * side, side):
+        wanted = (rank >= first) & (rank < first + side)
+        words = wanted.reshape(count, -1, side)
+        taken = words.any(axis=1)
+        own = words.argmax(axis=1) * side + np.arange(side)
+        left = wanted.copy()
+        np.put_along_axis(left, own, False, axis=1)
+        others = np.argsort(~left, axis=1, kind="stable")[:, :side]
+        free = np.argsort(taken, axis=1, kind="stable")
+        there = np.take_along_axis(left, others, axis=1)
+        np.put_along_axis(own, free, np.where(there, others, np.take_along_axis(own, free, axis=1)), axis=1)
+        np.put_along_axis(taken, free, there | np.take_along_axis(taken, free, axis=1), axis=1)
+        yield own.ravel(), taken.ravel()
 
 
 def _held(weights: Weights, group: PlaneGroup, selector: Ints, taken: NDArray[np.bool_]) -> Weights:

@@ -45,9 +45,9 @@ def with_words(
 
 
 def _selector(draw: Draw, lanes: int, side: int) -> tuple[int, ...]:
-    """Draw what lanes take: those side by side different bytes of eight, in ascending order."""
-    groups = (draw.rng.choice(CHOICE, side, replace=False) for _ in range(max(1, lanes // side)))
-    return tuple(int(value) for group in groups for value in sorted(group))[:lanes]
+    """Draw what lanes take: of eight bytes their own of any word, or one of another lane of a word behind the first."""
+    allowed = [[choice for choice in range(CHOICE) if choice % side == lane or choice >= side] for lane in range(side)]
+    return tuple(draw.of(allowed[lane % side]) for lane in range(lanes))
 
 
 def met_weights(
