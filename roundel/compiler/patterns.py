@@ -135,7 +135,7 @@ def _selected(group: PlaneGroup) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
     for first in range(0, group.steps * side, side):
         wanted = (rank >= first) & (rank < first + side)
         words = wanted.reshape(count, -1, side)
-        taken = words.any(axis=1)
+        taken = np.asarray(words.any(axis=1))
         own = words.argmax(axis=1) * side + np.arange(side)
         left = wanted.copy()
         np.put_along_axis(left, own, False, axis=1)
