@@ -85,6 +85,7 @@ def _weighted(
         limits=options.search.weight_limits(layer.w.width),
         log_step=None if layer.activation is not None else steps.of(layer),
         activation=activation,
+        half_gradients=options.half_gradients,
     )
     for parameter in (made.weight, made.bias):
         parameter.requires_grad_(trained)

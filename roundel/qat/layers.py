@@ -18,6 +18,7 @@ from roundel.golden import network as golden
 from roundel.golden.formats import Format
 from roundel.golden.network import MAX_SHIFT, Layer, Window, window_count
 from roundel.graph import Activation
+from roundel.qat.convolution import convolved
 from roundel.qat.rounding import quantized
 
 
@@ -157,7 +158,7 @@ class AveragePoolModule(RoundedModule):
     def compute(self, layer: Any, *values: Value) -> Tensor:
         x, window = values[0].real.double(), layer.window
         ones = torch.ones((x.shape[1], 1, *window.kernel), dtype=x.dtype)
-        sums = functional.conv2d(padded(x, window), ones, None, window.stride, 0, window.dilation, x.shape[1])
+        sums = convolved(x, ones, None, window, x.shape[1])
         counts = np.asarray(window.taps)
         if not layer.count_padding:
             counts = window_count(x.shape[2], x.shape[3], window)

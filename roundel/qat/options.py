@@ -28,6 +28,9 @@ class QatOptions:
         Weights that may differ from 0, in the shape of the layer's weights, by layer: those of OPQ's plans, or yours.
     learn_formats
         Whether fractional bits are learned as well; else they stay as quantization chose them.
+    half_gradients
+        Whether gradients of convolutions are computed in bfloat16, which some processors do at twice the speed; what
+        goes forward is exact in any case.
 
     Raises
     ------
@@ -40,9 +43,11 @@ class QatOptions:
     patterns: Mapping[str, ChannelPattern | None] = field(default_factory=dict)
     masks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     learn_formats: bool = True
+    half_gradients: bool = False
 
     def __post_init__(self) -> None:
         check_bool("learn_formats", self.learn_formats)
+        check_bool("half_gradients", self.half_gradients)
         if self.search.scaled:
             raise ValueError(f"requant must be shift to be trained, not {self.search.requant.value}")
         for name, mask in self.masks.items():

@@ -19,7 +19,7 @@ Rounder = Callable[[Tensor], Tensor]
 
 ROUNDERS: dict[Rounding, Rounder] = {
     Rounding.FLOOR: torch.floor,
-    Rounding.HALF_UP: lambda units: torch.floor(units + 0.5),
+    Rounding.HALF_UP: lambda units: torch.add(units, 0.5).floor_(),
     Rounding.HALF_AWAY: lambda units: torch.sign(units) * torch.floor(units.abs() + 0.5),
     Rounding.HALF_EVEN: torch.round,
 }
@@ -46,26 +46,37 @@ class _Quantize(torch.autograd.Function):
         units = x * scale
         rounded = rounder(units)
         result = rounded.clamp(*ends)
-        inside = rounded == result
-        ctx.learned = log_step is not None
+        ctx.ends, ctx.learned = ends, log_step is not None
         if log_step is not None:
             ctx.shape, ctx.each = log_step.shape, log_step.ndim > 0
             ctx.unit = log(2) / sqrt(max(1, x.numel() // log_step.numel()) * max(ends[1], 1))
-            ctx.save_for_backward(inside, units, result, scale)
+            ctx.save_for_backward(rounded, units, result, scale)
         else:
-            ctx.save_for_backward(inside)
-        return result / scale
+            ctx.save_for_backward(rounded)
+        return result * scale.reciprocal()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        inside, *kept = ctx.saved_tensors
+        rounded, *kept = ctx.saved_tensors
+        least, most = ctx.ends
+        passed = torch.ops.aten.hardtanh_backward(gradient, rounded, least - 0.5, most + 0.5)  # 0 where it is clamped
         step = None
         if ctx.learned:
             units, result, scale = kept
-            total = gradient * (result - units * inside)
-            total = total.flatten(1).sum(1) / scale.flatten() if ctx.each else total.sum() / scale.flatten()[0]
+            if ctx.each:
+                moved = gradient * (result - units) + (gradient - passed) * units
+                total = moved.flatten(1).sum(1) / scale.flatten()
+            else:
+                total = (_dot(gradient, result - units) + _dot(gradient - passed, units)) / scale.flatten()[0]
             step = (total * ctx.unit).reshape(ctx.shape).float()
-        return gradient * inside, step, None, None, None
+        return passed, step, None, None, None
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Return the sum of all products of two tensors of one shape, as they lie in memory where they lie alike."""
+    if x.ndim == 4:
+        x, y = x.permute(0, 2, 3, 1), y.permute(0, 2, 3, 1)
+    return torch.dot(x.reshape(-1), y.reshape(-1))
 
 
 def quantized(

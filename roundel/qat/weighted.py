@@ -16,7 +16,8 @@ from roundel.golden.formats import Format
 from roundel.golden.network import MAX_SHIFT, Layer, Weighted
 from roundel.golden.rounding import Rounding
 from roundel.graph import Activation
-from roundel.qat.layers import LayerModule, Value, fraction_of, greatest_of, padded
+from roundel.qat.convolution import convolved
+from roundel.qat.layers import LayerModule, Value, fraction_of, greatest_of
 from roundel.qat.rounding import exact_type, looked_up, powers, quantized
 
 Array = NDArray[Any]
@@ -57,6 +58,8 @@ class WeightedModule(LayerModule):
         Least and greatest integer of a weight.
     log_step, activation
         As of `LayerModule`. The formats of a layer with a table stay as they are.
+    half_gradients
+        As of `QatOptions`.
     """
 
     mask: Tensor | None
@@ -71,9 +74,10 @@ class WeightedModule(LayerModule):
         limits: tuple[int, int],
         log_step: nn.Parameter | None,
         activation: Activation | None,
+        half_gradients: bool = False,
     ) -> None:
         super().__init__(layer, log_step, activation)
-        self.limits = limits
+        self.limits, self.half_gradients = limits, half_gradients
         self.unit, self.bias_unit = _units(weights, layer.output)
         self.weight = nn.Parameter(torch.tensor(self._kernel(weights) / self.unit, dtype=torch.float32))
         self.bias = nn.Parameter(torch.tensor(bias / self.bias_unit, dtype=torch.float32))
@@ -160,10 +164,8 @@ class WeightedModule(LayerModule):
         if layer.window is None:
             sums = functional.linear(inputs, weights.to(kind), bias.to(kind))
         else:
-            window = layer.window
-            inputs = padded(inputs, window)
-            sums = functional.conv2d(
-                inputs, weights.to(kind), bias.to(kind), window.stride, 0, window.dilation, layer.groups
+            sums = convolved(
+                inputs, weights.to(kind), bias.to(kind), layer.window, layer.groups, half=self.half_gradients
             )
         if layer.residual is not None and layer.activation is None:
             sums = sums + values[1].real.to(kind)

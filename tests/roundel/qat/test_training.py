@@ -188,3 +188,37 @@ def test_without_torch_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     refused(
         r"training needs torch, which is not installed: pip install 'roundel\[train\]'", DIGITS / "digits.onnx", images
     )
+
+
+@pytest.mark.parametrize("pad", [(1, 1, 1, 1), (0, 1, 2, 0)])
+def test_half_gradients_leave_what_goes_forward(pad: tuple[int, int, int, int]) -> None:
+    """Sums are exact, of integers of 8 bits; gradients are near those of binary32."""
+    torch = need("torch")
+    from roundel.golden.network import Window
+    from roundel.qat.convolution import convolved
+
+    rng = np.random.default_rng(1)
+    x, weights = rng.integers(-128, 128, (2, 6, 7, 9)), rng.integers(-128, 128, (4, 3, 3, 2))
+    top, left, bottom, right = pad
+    around = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    rows, columns = (around.shape[2] - 3) // 2 + 1, around.shape[3] - 1
+    expected = np.zeros((2, 4, rows, columns), np.int64)
+    for row in range(rows):
+        for column in range(columns):
+            part = around[:, :, 2 * row : 2 * row + 3, column : column + 2]
+            for group in range(2):
+                ours = slice(2 * group, 2 * group + 2)
+                seen = part[:, 3 * group : 3 * group + 3]
+                expected[:, ours, row, column] = np.einsum("bcij,ocij->bo", seen, weights[ours])
+    window = Window(kernel=(3, 2), stride=(2, 1), pad=pad)
+    wanted = torch.tensor(rng.normal(size=expected.shape), dtype=torch.float32)
+    gradients = []
+    for half in (False, True):
+        inputs = [torch.tensor(part, dtype=torch.float32, requires_grad=True) for part in (x, weights, np.arange(4))]
+        sums = convolved(*inputs, window, 2, half=half)
+        np.testing.assert_array_equal(sums.detach().numpy(), expected + np.arange(4)[:, None, None])
+        sums.backward(wanted)
+        gradients.append([part.grad for part in inputs])
+    for ours, single in zip(*gradients, strict=True):
+        assert float((ours - single).norm() / single.norm()) < 0.01
+    assert float((gradients[0][1] - gradients[1][1]).abs().max()) > 0  # they were computed in another way
