@@ -44,7 +44,8 @@ class OpqParams(Params):
     power_of_two
         Whether steps are rounded to the nearest power of two, by ratio: then they are shifts.
     patterns, columns
-        Channels of eight that a pattern may keep in a block of so many outputs: some of 4, 2 and 1; 1 to 64.
+        Channels of eight that a layer's pattern may keep in a block of so many outputs: some of 8 (no pattern), 4, 2
+        and 1; 1 to 64.
     exact
         Whether the multiplier is found on the weights themselves, which meets `sparsity`; else on the Laplace model.
 
@@ -59,7 +60,7 @@ class OpqParams(Params):
     max_width: int = 8
     weighting: Weighting = Weighting.SIZE
     power_of_two: bool = False
-    patterns: tuple[int, ...] = (4, 2)
+    patterns: tuple[int, ...] = (8, 4, 2)
     columns: int = 16
     exact: bool = True
 
@@ -69,8 +70,8 @@ class OpqParams(Params):
         for name in ("power_of_two", "exact"):
             check_bool(name, getattr(self, name))
         check_integer("columns", self.columns, 1, 64)
-        if not self.patterns or not set(self.patterns) <= {4, 2, 1}:
-            raise ValueError(f"patterns must be some of 4, 2 and 1 channels of eight, not {self.patterns}")
+        if not self.patterns or not set(self.patterns) <= {8, 4, 2, 1}:
+            raise ValueError(f"patterns must be some of 8, 4, 2 and 1 channels of eight, not {self.patterns}")
         _check_number("sparsity", self.sparsity)
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity must be 0 to below 1, not {self.sparsity}")

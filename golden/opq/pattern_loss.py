@@ -77,7 +77,8 @@ class Choice:
     weight
         alpha: what a squared error counts.
     lost
-        Mean squared error over all its weights by channels of eight that are kept; of 8 it is 0.
+        Mean squared error over all its weights by channels of eight that may be kept, 0 of 8; none: a layer without
+        patterns, which keeps 8.
     """
 
     count: int
@@ -95,17 +96,18 @@ def allocate(layers: Mapping[str, Choice], sparsity: float) -> dict[str, int]:
     Parameters
     ----------
     layers
-        By name; a layer that only has 8 stays as it is.
+        By name.
     sparsity
-        Part of all weights that patterns take away, 0 to below 1.
+        Part of all weights that patterns take away at least, 0 to below 1; more where layers do not have 8.
 
     Raises
     ------
     ValueError
         More than all layers' sparsest patterns take away.
     """
-    chosen = dict.fromkeys(layers, DENSE)
+    chosen = {name: max(layer.lost, default=DENSE) for name, layer in layers.items()}
     left = sparsity * sum(layer.count for layer in layers.values())
+    left -= sum(layer.count * (DENSE - chosen[name]) / CANDIDATES for name, layer in layers.items())
     moves = sorted(
         ((slope, place, name, kept) for place, (name, layer) in enumerate(layers.items())
          for slope, kept in _hull(layer)),
@@ -125,9 +127,9 @@ def allocate(layers: Mapping[str, Choice], sparsity: float) -> dict[str, int]:
 
 def _hull(layer: Choice) -> list[tuple[float, int]]:
     """Return the steps along the lower hull of a layer's points: error for each weight less, and channels then kept."""
-    steps, at = list[tuple[float, int]](), DENSE
+    steps, at = list[tuple[float, int]](), max(layer.lost, default=DENSE)
     while sparser := [kept for kept in layer.lost if kept < at]:
-        error = 0.0 if at == DENSE else layer.lost[at]
+        error = layer.lost[at]
 
         def slope(kept: int, at: int = at, error: float = error) -> float:
             return layer.weight * (layer.lost[kept] - error) * CANDIDATES / (at - kept)

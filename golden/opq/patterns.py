@@ -11,10 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roundel.golden.opq.pattern_loss import CANDIDATES
+from roundel.golden.opq.pattern_loss import CANDIDATES, DENSE
 from roundel.golden.parameters import check_integer
 
 Mask = NDArray[np.bool_]
+
+
+def pattern_name(kept: int) -> str:
+    """Return the name of a pattern that keeps so many channels of eight: `4:8`, or `dense` for all of them."""
+    return "dense" if kept == DENSE else f"{kept}:{CANDIDATES}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +31,7 @@ class ChannelPattern:
     kept
         Candidates of eight that have weights in a block: 4, 2 or 1.
     lanes, columns
-        Of the array: channels of a word, 8 to 64 and a power of two, and outputs of a block.
+        Of the array: channels of a word, 4 to 64 and a power of two, and outputs of a block.
 
     Raises
     ------
@@ -41,10 +46,13 @@ class ChannelPattern:
     def __post_init__(self) -> None:
         if self.kept not in (1, 2, 4):
             raise ValueError(f"kept must be 4, 2 or 1 of 8, not {self.kept!r}")
-        check_integer("lanes", self.lanes, CANDIDATES, 64)
+        check_integer("lanes", self.lanes, CANDIDATES // 2, 64)
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"lanes must be a power of two, not {self.lanes}")
         check_integer("columns", self.columns, 1, 64)
+
+    def __str__(self) -> str:
+        return pattern_name(self.kept)
 
     @property
     def words(self) -> int:

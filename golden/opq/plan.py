@@ -184,6 +184,8 @@ def pattern_choices(
 
     def lost(name: str, kept: int) -> float:
         values = weights[name].astype(np.float64)
+        if kept == DENSE:
+            return 0.0
         if not params.exact:
             return pattern_distortion(kept, laplace_scale(values), params.columns)
         return float(np.mean(np.where(patterns[name](kept), 0, values) ** 2))

@@ -31,6 +31,12 @@ BITS = click.IntRange(2, 8)
     help="Fraction of all weights that one-shot pruning-quantization (OPQ) sets to 0, 0 to below 1.",
 )
 @click.option(
+    "--patterns",
+    metavar="NAME,...",
+    help="Prune by patterns of input channels in place of single weights: 4:8, 2:8 or 1:8 for all layers with more "
+    "channels than lanes, or several, such as dense,4:8,2:8, among which --sparsity or --budget chooses.",
+)
+@click.option(
     "--bits", type=float, help="Mean bits of a code in OPQ, 2 to 8. Without it the search chooses the weights."
 )
 @click.option(

@@ -12,7 +12,7 @@ from roundel.compression.division import compress_parts
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
 from roundel.compression.head import RecognisedHead, suppression_line, with_head
-from roundel.compression.options import CompressOptions, chosen_budget, opq_params
+from roundel.compression.options import CompressOptions, chosen_budget, chosen_patterns, opq_params
 from roundel.compression.pipeline import Compressed, NetworkAccuracy
 from roundel.compression.report import report
 from roundel.compression.streams import stream_files
@@ -37,6 +37,7 @@ def compress(
     outputs: Sequence[str] | None = None,
     held_out: ImageSource | None = None,
     sparsity: float | None = None,
+    patterns: str | None = None,
     bits: float | None = None,
     weighting: str = "size",
     steps: str = "power_of_two",
@@ -85,7 +86,11 @@ def compress(
     held_out
         Images with `labels` to report the accuracy of.
     sparsity
-        Part of all weights that OPQ prunes, 0 to below 1.
+        Part of all weights that OPQ prunes, 0 to below 1; with `patterns` at least that part.
+    patterns
+        Patterns of input channels, which prune in place of single weights: `4:8`, `2:8` or `1:8` for all layers with
+        more channels than lanes, or several, `dense` among them or not, such as `dense,4:8,2:8`, of which `sparsity`
+        or `budget` chooses that of each layer (docs/opq.md). An `engine` must select as many words.
     bits
         Mean bits of OPQ's codes, 2 to 8; None leaves the weights to the search.
     weighting
@@ -176,6 +181,8 @@ def compress(
         others = {"--bits": bits is not None, "--weight-bits": weight_bits != 8, "--refit": refit}
         others["--requant"] = choice(Scheme, "requant", requant) is not Scheme.SHIFT
         asked = chosen_budget(budget, sensitivity, engine, [name for name, given in others.items() if given])
+        packing = StreamOptions(packing=choice(Packing, "codec", codec), lanes=lanes, columns=columns, slices=slices)
+        wanted = chosen_patterns(patterns, sparsity, asked, engine, packing)
         options = CompressOptions(
             model=model,
             calibration=calibration,
@@ -183,7 +190,7 @@ def compress(
             outputs=outputs,
             late=late,
             held_out=held_out,
-            opq=opq_params(sparsity, bits, weighting, weight_bits, steps),
+            opq=opq_params(sparsity, bits, weighting, weight_bits, steps, wanted),
             search=QuantizeOptions(
                 requant=choice(Scheme, "requant", requant),
                 weight_bits=weight_bits,
@@ -196,11 +203,12 @@ def compress(
             rounding=None if rounding is None else choice(Rounding, "rounding", rounding),
             refit=refit,
             equalize=equalize,
-            streams=StreamOptions(packing=choice(Packing, "codec", codec), lanes=lanes, columns=columns, slices=slices),
+            streams=packing,
             training=finetune,
             finetune=FinetuneOptions(**tuning),
             engine=engine,
             budget=asked,
+            patterns=wanted,
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None

@@ -7,6 +7,7 @@ from math import ceil
 from roundel.compression.budget import Budget, Sensitivity, parse_budget
 from roundel.compression.engine_check import FittedEngine
 from roundel.compression.finetune_options import FinetuneOptions
+from roundel.compression.patterns import Patterns, check_engine, parse_patterns
 from roundel.detection import Detector
 from roundel.frontend import Model
 from roundel.golden.errors import InputError
@@ -53,6 +54,8 @@ class CompressOptions:
         The engine that is to run the network, which is refused at once if it cannot; None: none is looked at.
     budget
         What the network may cost on that engine, which chooses the bits of weights; None: all have the same.
+    patterns
+        The patterns of channels that layers may have; None: none have.
     detector
         How boxes come out of the results of the part that has them, of which calibration images tell how many there
         are and where, so that formats of boxes are chosen there; None: none do.
@@ -74,13 +77,19 @@ class CompressOptions:
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     engine: FittedEngine | None = None
     budget: Budget | None = None
+    patterns: Patterns | None = None
     detector: Detector | None = None
 
 
 def opq_params(
-    sparsity: float | None, bits: float | None, weighting: str, weight_bits: int, steps: str = "power_of_two"
+    sparsity: float | None,
+    bits: float | None,
+    weighting: str,
+    weight_bits: int,
+    steps: str = "power_of_two",
+    patterns: Patterns | None = None,
 ) -> OpqParams | None:
-    """Return what `--sparsity`, `--bits`, `--weighting` and `--steps` ask for; None without either of the first two.
+    """Return what `--sparsity`, `--bits`, `--weighting`, `--steps` and `--patterns` ask for; None without any part.
 
     No code is wider than `bits` rounded up, so that a whole number gives every layer the same number of levels.
 
@@ -94,6 +103,8 @@ def opq_params(
         Bits of a weight where `bits` is None.
     steps
         `power_of_two` or `free`; `free` needs `bits`.
+    patterns
+        What prunes in place of single weights.
 
     Raises
     ------
@@ -104,13 +115,14 @@ def opq_params(
         raise InputError(f"--steps: expected {' or '.join(STEPS)}, not {steps!r}")
     if steps != "power_of_two" and bits is None:
         raise InputError(f"--steps {steps}: expected --bits as well, without which OPQ has no steps")
-    if sparsity is None and bits is None:
+    if sparsity is None and bits is None and patterns is None:
         choice(Weighting, "weighting", weighting)
         return None
     number = isinstance(bits, int | float) and not isinstance(bits, bool)
     if bits is not None and not (number and 2 <= bits <= 8):
         raise InputError(f"--bits: expected 2 to 8, not {bits!r}")
     width = ceil(bits) if bits is not None else weight_bits
+    usual = OpqParams()
     try:
         return OpqParams(
             sparsity=sparsity or 0.0,
@@ -118,9 +130,56 @@ def opq_params(
             max_width=width,
             weighting=choice(Weighting, "weighting", weighting),
             power_of_two=steps == "power_of_two",
+            patterns=usual.patterns if patterns is None else patterns.kept,
+            columns=usual.columns if patterns is None else patterns.columns,
         )
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def chosen_patterns(
+    text: str | None,
+    sparsity: float | None,
+    budget: Budget | None,
+    engine: FittedEngine | None,
+    streams: StreamOptions,
+) -> Patterns | None:
+    """Return what `--patterns` asks for; None without it.
+
+    Parameters
+    ----------
+    text
+        Names between commas, or None.
+    sparsity, budget
+        One of which chooses among several patterns.
+    engine
+        The engine, whose array and banks the patterns are for; None: those of `streams` and any banks.
+    streams
+        The array without an engine.
+
+    Raises
+    ------
+    InputError
+        Another name, several patterns and nothing that chooses, or an engine that cannot select them.
+    """
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError(f"patterns must be a text such as 4:8 or dense,4:8, not {text!r}")
+    array = streams if engine is None else engine.params
+    try:
+        patterns = parse_patterns(text, array.lanes, array.columns)
+    except ValueError as error:
+        raise InputError(f"--patterns: {error}") from None
+    if budget is not None and sparsity is not None:
+        raise InputError(f"--patterns {text}: expected --sparsity or --budget, which both choose patterns, not both")
+    if len(patterns.kept) > 1 and budget is None and sparsity is None:
+        raise InputError(
+            f"--patterns {text}: expected --sparsity or --budget as well, which choose that of each layer, or one alone"
+        )
+    if engine is not None:
+        check_engine(patterns, engine)
+    return patterns
 
 
 def chosen_budget(

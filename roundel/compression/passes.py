@@ -18,11 +18,12 @@ from roundel.compression.engine_check import checked
 from roundel.compression.finetuning import finetune
 from roundel.compression.head import box_places
 from roundel.compression.options import CompressOptions
+from roundel.compression.patterns import OrderedPatterns, OrderSearch, PatternFigures, Patterns, pattern_layers
 from roundel.frontend import ImportCheck, against_onnxruntime, read_graph
 from roundel.golden.errors import InputError
-from roundel.golden.opq import LayerPlan, OpqParams, opq
+from roundel.golden.opq import DENSE, LayerPlan, OpqParams, opq
 from roundel.golden.requant import Scheme
-from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_weights, load_images
+from roundel.graph import Conv, Dense, Graph, Images, ImageSource, fold, layer_weights, load_images, reordered
 from roundel.quantization import LayerStream, Quantized, equalize, network_streams, quantize, usual_rounding
 from roundel.scales import Advised, advise, given_nodes
 from roundel.ui import Progress
@@ -51,9 +52,14 @@ class Compression:
         After `check_import`: how far the network as imported is from onnxruntime.
     tuned
         After `fold_operators`: the network in normal form; after `prune` and `tune` with the weights that these leave;
-        after `equalize_channels` with factors between its layers, if asked to.
+        after `equalize_channels` with factors between its layers, if asked to; after `order_channels` with channels
+        in the order that patterns are for.
     plans
         After `prune`: OPQ's plan of each layer; empty without OPQ.
+    ordered
+        After `prune`: masks of patterns, and the order of channels that they are for; None without patterns.
+    patterns
+        After `prune`, or after `allot_bits` under a budget: what patterns keep, by layer.
     losses
         After `tune`: mean loss of each epoch; empty without training images.
     allotment
@@ -75,6 +81,8 @@ class Compression:
     imported: ImportCheck = field(init=False, default=ImportCheck(reason="nobody asked for it"))
     tuned: Graph = field(init=False)
     plans: Mapping[str, LayerPlan] = field(init=False, default_factory=dict)
+    ordered: OrderedPatterns | None = field(init=False, default=None)
+    patterns: tuple[PatternFigures, ...] = field(init=False, default=())
     losses: tuple[float, ...] = field(init=False, default=())
     allotment: Allotment | None = field(init=False, default=None)
     compiled: Compiled | None = field(init=False, default=None)
@@ -129,7 +137,14 @@ def prune(work: Compression) -> None:
     InputError
         No weights, or weights that a file already gives as integers.
     """
-    work.tuned, work.plans = prune_weights(work.tuned, work.options.opq)
+    options = work.options
+    if options.patterns is not None:
+        work.ordered = ordered_patterns(work.tuned, options.patterns)
+    if options.budget is not None and options.patterns is not None:
+        return  # which chooses them
+    work.tuned, work.plans = prune_weights(work.tuned, options.opq, work.ordered)
+    if work.ordered is not None:
+        work.patterns = work.ordered.figures({name: plan.kept or DENSE for name, plan in work.plans.items()})
 
 
 def tune(work: Compression) -> None:
@@ -143,7 +158,7 @@ def tune(work: Compression) -> None:
     if work.training is None:
         return
     if not work.plans:
-        raise InputError("--finetune: expected --sparsity or --bits as well, which fix masks and steps")
+        raise InputError("--finetune: expected --sparsity, --bits or --patterns as well, which fix masks and steps")
     images, labels = work.training.images, work.training.labels
     result = finetune(work.original, work.plans, images, labels, work.options.finetune, progress=work.progress)
     work.tuned, work.losses = result.graph, result.losses
@@ -153,6 +168,12 @@ def equalize_channels(work: Compression) -> None:
     """Make channels of tensors alike by factors between layers, if asked to; float results stay as they are."""
     if work.options.equalize:
         work.tuned = equalize(work.tuned, work.calibration.images)
+
+
+def order_channels(work: Compression) -> None:
+    """Give channels between layers the order that patterns are for; results stay as they are."""
+    if work.ordered is not None:
+        work.tuned = reordered(work.tuned, work.ordered.orders)
 
 
 def allot_bits(work: Compression) -> None:
@@ -210,7 +231,8 @@ def pack(work: Compression) -> None:
 Pass = Callable[[Compression], None]
 
 PASSES: tuple[Pass, ...] = (
-    read, check_import, fold_operators, prune, tune, equalize_channels, allot_bits, quantize_modules, pack,
+    read, check_import, fold_operators, prune, tune, equalize_channels, order_channels, allot_bits, quantize_modules,
+    pack,
 )  # fmt: skip
 
 
@@ -248,8 +270,38 @@ def to_integers(
     return quantize(graph, images, search, progress, focus=box_places(options.detector, graph, images)), None
 
 
-def prune_weights(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[str, LayerPlan]]:
+def ordered_patterns(graph: Graph, patterns: Patterns) -> OrderedPatterns:
+    """Return the masks of patterns, and the order of channels in which they keep most, of a folded graph.
+
+    Raises
+    ------
+    InputError
+        No layer has more input channels than a word of the engine's memory, or weights are integers already.
+    """
+    _check_free(graph, "--patterns")
+    layers = pattern_layers(graph, patterns)
+    if not layers:
+        raise InputError(
+            f"--patterns {patterns}: expected a layer that reads more than {patterns.lanes} channels, but {graph.file} "
+            "has none"
+        )
+    orders = OrderSearch(graph, layers, patterns).orders(dict.fromkeys(layers, patterns.kept))
+    return OrderedPatterns(graph, patterns, orders)
+
+
+def prune_weights(
+    graph: Graph, params: OpqParams | None, ordered: OrderedPatterns | None = None
+) -> tuple[Graph, dict[str, LayerPlan]]:
     """Prune and quantize the weights of a folded graph, and return each layer's plan; as it was without `params`.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    params
+        What to reach.
+    ordered
+        The masks of patterns that prune in place of single weights.
 
     Raises
     ------
@@ -258,22 +310,30 @@ def prune_weights(graph: Graph, params: OpqParams | None) -> tuple[Graph, dict[s
     """
     if params is None:
         return graph, {}
-    done = [node.name for node in graph.nodes if isinstance(node, Conv | Dense) and node.step is not None]
-    if done:
-        where = f"{graph.file}: node {done[0]}"
-        raise InputError(f"{where}: its weights are integers already, expected none of --sparsity and --bits")
+    _check_free(graph, "--sparsity and --bits")
     weights = layer_weights(graph)
     if not weights:
         raise InputError(f"{graph.file}: expected weights for --sparsity and --bits, but no layer has any")
     try:
-        plans = opq(weights, params)
+        masks = None if ordered is None else {name: partial(ordered.mask, name) for name in ordered.layers}
+        plans = opq(weights, params, masks)
     except ValueError as error:
+        if ordered is not None and str(error).startswith("patterns "):
+            raise InputError(f"--sparsity {params.sparsity:g}: {error}") from None
         raise InputError(f"{graph.file}: node {error}") from None
     nodes = [
         _planned(node, plans[node.name]) if isinstance(node, Conv | Dense) and node.name in plans else node
         for node in graph.nodes
     ]
     return replace(graph, nodes=tuple(nodes)), plans
+
+
+def _check_free(graph: Graph, asked: str) -> None:
+    """Raise InputError if a file gives weights as integers already."""
+    done = [node.name for node in graph.nodes if isinstance(node, Conv | Dense) and node.step is not None]
+    if done:
+        where = f"{graph.file}: node {done[0]}"
+        raise InputError(f"{where}: its weights are integers already, expected none of {asked}")
 
 
 def _planned(node: Conv | Dense, plan: LayerPlan) -> Conv | Dense:

@@ -16,6 +16,7 @@ from roundel.compression.engine_check import FittedEngine, check_sketch, checked
 from roundel.compression.head import box_figures
 from roundel.compression.options import CompressOptions
 from roundel.compression.passes import PASSES, Compression, prune
+from roundel.compression.patterns import PatternFigures, with_steps
 from roundel.compression.weak_layers import weak_layers
 from roundel.detection import BoxFigures
 from roundel.frontend import ImportCheck
@@ -88,6 +89,8 @@ class Compressed:
         The engine that was asked for: its name, scheme and rounding, and the bytes of the program; None without one.
     allotment
         The bits of each layer under a budget; None without one.
+    patterns
+        What patterns of channels keep, and their steps on the engine, by layer; empty without patterns.
     figures
         What boxes the integer network finds in the calibration images; None without a head.
     """
@@ -108,6 +111,7 @@ class Compressed:
     drift: Drift | None = None
     engine: Mapping[str, Any] | None = None
     allotment: Allotment | None = None
+    patterns: tuple[PatternFigures, ...] = ()
     figures: BoxFigures | None = None
 
     @property
@@ -157,6 +161,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         imported=work.imported,
         engine=None if options.engine is None or compiled is None else _engine_figures(options.engine, compiled),
         allotment=work.allotment,
+        patterns=work.patterns if compiled is None else tuple(with_steps(row, compiled) for row in work.patterns),
         drift=drift(graph, work.options.model, work.quantized, images),
         figures=figures,
     )

@@ -11,6 +11,8 @@ from roundel.compression.budget_report import FRONT_NOTE, budget_grid, budget_li
 from roundel.compression.chain import Chain, chain_lines
 from roundel.compression.drift import Drift
 from roundel.compression.opq_table import opq_table
+from roundel.compression.pattern_report import NOTE as PATTERN_NOTE
+from roundel.compression.pattern_report import pattern_grid, pattern_lines
 from roundel.compression.pipeline import Compressed
 from roundel.frontend import ImportCheck
 from roundel.golden.network import Layer, Requantized, Weighted
@@ -51,6 +53,7 @@ def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = N
         "layers": [_layer(choice, layers[choice.name]) for choice in result.quantized.choices],
         "functions": [vars(row) for row in result.quantized.functions],
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
+        "patterns": [row.as_dict() for row in result.patterns],
         "streams": [_stream(stream, files) for stream in result.streams],
         "host": [{"tensor": item.tensor, "operator": item.operator} for item in result.graph.host],
         "chain": None if chain is None else chain.as_dict(),
@@ -113,6 +116,8 @@ def report_lines(values: ReportPart) -> list[str]:
         parts.append(["## Scales", "", *advice_lines(values["advice"]), "", *advice_table(values["advice"])])
     if values.get("budget"):
         parts.insert(1, ["## Budget", "", *budget_grid(values["budget"]).markdown, FRONT_NOTE])
+    if values.get("patterns"):
+        parts.insert(1, ["## Patterns of channels", "", *pattern_grid(values["patterns"]).markdown, PATTERN_NOTE])
     if values["opq"]:
         parts.append(["## Pruning and quantization (OPQ)", "", *_table(OPQ, values["opq"]), "", OPQ_NOTE])
     saved = "{before} quantization operations one operator at a time, {after} as modules.".format(
@@ -162,6 +167,9 @@ def summary(values: ReportPart) -> list[str]:
         lines.append(f"- Runs on the engine {which}: a program of {engine['program_bytes']:,} bytes.")
     if values.get("budget"):
         lines += [f"- {line}" for line in budget_lines(values["budget"])]
+    if values.get("patterns"):
+        name = values["engine"]["name"] if values.get("engine") else None
+        lines += [f"- {line}" for line in pattern_lines(values["patterns"], name)]
     if values.get("drift"):
         lines.append(f"- {Drift(**values['drift'])}")
     return lines + [f"- {note}." for note in values.get("notes", ())]

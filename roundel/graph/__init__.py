@@ -2,6 +2,7 @@
 
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import MAX_NPZ, read_npz
+from roundel.graph.channel_ties import ChannelTies, Orders, reordered
 from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
 from roundel.graph.formula import OPERATIONS, Formula, FormulaStep, formula_of
 from roundel.graph.functions import Pointwise, PRelu, function_nodes, function_of, known, why_not
@@ -43,6 +44,7 @@ __all__ = [
     "Add",
     "Affine",
     "AveragePool",
+    "ChannelTies",
     "Clip",
     "Concat",
     "Conv",
@@ -63,6 +65,7 @@ __all__ = [
     "MaxPool",
     "Moving",
     "Node",
+    "Orders",
     "PRelu",
     "Pad",
     "Pointwise",
@@ -91,6 +94,7 @@ __all__ = [
     "padded_shape",
     "read_images",
     "read_npz",
+    "reordered",
     "result_shape",
     "why_not",
     "window_values",

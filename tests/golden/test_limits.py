@@ -330,7 +330,7 @@ def test_parameters_that_just_fit_together(kind, given):
         (
             OpqParams(),
             {"sparsity": 0.0, "bits": None, "max_width": 8, "weighting": "size", "power_of_two": False, "exact": True}
-            | {"patterns": [4, 2], "columns": 16},
+            | {"patterns": [8, 4, 2], "columns": 16},
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import roundel
 from roundel.golden.engine import Descriptor, EngineParams, Opcode
 from roundel.golden.network import Window
 from roundel.runtime.programs import differences, draw_batch
 from tests.golden.cycles.test_cycles import Both
 from tests.roundel.compiler.test_compile_layers import S8, image_of, network, weighted
+from tests.roundel.compression.patterns.test_patterns_option import compressed, images
 
 SMALLEST = EngineParams(lanes=4, columns=4, memory=1 << 12, depth=64, banks=8, beat_words=4, select=True)
 ENGINES = {
@@ -49,3 +51,15 @@ def test_the_model_knows_their_cycles(kind, misses, seed):
     result = Both(SMALLEST, network(layer), image_of(8, 8, 16))
     result.assert_close()
     assert result.misses == misses
+
+
+@pytest.mark.parametrize("patterns", ["4:8", "2:8"])
+def test_networks_compressed_to_patterns(patterns, seed):
+    """From floats to RTL: every value of every layer is golden's, in fewer cycles than without."""
+    cycles = {}
+    for name, options in (("dense", {"sparsity": 0.0}), (patterns, {})):
+        made = compressed(seed, name, engine=SMALLEST, **options)
+        ran = roundel.run(made, {"images": images(seed, 1)}, on="rtl", engine=SMALLEST)
+        assert ran.differences == []
+        cycles[name] = sum(ran.figures["cycles"])
+    assert cycles[patterns] < 0.75 * cycles["dense"]

@@ -11,6 +11,7 @@ SHAPES = [  # kept, lanes, columns, channels, outputs, taps
     (1, 8, 4, 130, 6, 3),
     (4, 8, 8, 17, 9, 2),
     (2, 32, 16, 33, 5, 1),
+    (4, 4, 4, 22, 9, 2),
 ]
 
 
@@ -71,7 +72,7 @@ def test_one_word_has_nothing_to_choose_from() -> None:
     [
         ({"kept": 3}, "kept must be 4, 2 or 1 of 8, not 3"),
         ({"kept": 4, "lanes": 24}, "lanes must be a power of two, not 24"),
-        ({"kept": 4, "lanes": 4}, "lanes must be 8 to 64, not 4"),
+        ({"kept": 4, "lanes": 2}, "lanes must be 4 to 64, not 2"),
         ({"kept": 4, "columns": 0}, "columns must be 1 to 64, not 0"),
     ],
 )

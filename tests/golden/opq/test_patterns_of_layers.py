@@ -46,7 +46,7 @@ def test_the_ends_of_the_lost_energy():
 
 
 def cost(layers, choice):
-    lost = [({8: 0.0} | dict(layer.lost))[kept] for layer, kept in zip(layers.values(), choice, strict=True)]
+    lost = [layer.lost.get(kept, 0.0) for layer, kept in zip(layers.values(), choice, strict=True)]
     return sum(layer.weight * layer.count * error for layer, error in zip(layers.values(), lost, strict=True))
 
 
@@ -61,7 +61,7 @@ def test_no_choice_of_as_few_weights_loses_less(seed):
         layers = {}
         for name in "abcde":
             lost = np.sort(rng.uniform(0, 1, 3)) * np.array([0.3, 0.7, 1.2])
-            options = dict(zip(KEPT, lost.tolist(), strict=True)) if name != "e" else {}
+            options = {8: 0.0} | dict(zip(KEPT, lost.tolist(), strict=True)) if name != "e" else {}
             layers[name] = Choice(count=int(rng.integers(1, 9)) * 8, weight=float(rng.uniform(0.1, 3)), lost=options)
         sparsity = float(rng.uniform(0.05, 0.6))
         total = sum(layer.count for layer in layers.values())
@@ -72,7 +72,7 @@ def test_no_choice_of_as_few_weights_loses_less(seed):
         found = tuple(allocate(layers, sparsity).values())
         left, least = remaining(layers, found), cost(layers, found)
         assert total - left >= sparsity * total - 1e-6
-        for choice in product(*((8, *layer.lost) for layer in layers.values())):
+        for choice in product(*(layer.lost or (8,) for layer in layers.values())):
             if remaining(layers, choice) <= left:
                 assert cost(layers, choice) >= least - 1e-9
 
@@ -104,5 +104,16 @@ def test_what_patterns_do_not_reach_is_refused():
     masks = {"a": lambda kept: mask_of(weights["a"], kept, 16)}
     with pytest.raises(ValueError, match=r"^patterns leave out at most 75\.0% of the weights, not 80\.0%"):
         opq(weights, OpqParams(sparsity=0.8), masks)
-    with pytest.raises(ValueError, match="patterns must be some of 4, 2 and 1"):
+    with pytest.raises(ValueError, match="patterns must be some of 8, 4, 2 and 1"):
         OpqParams(patterns=(3,))
+
+
+def test_layers_that_must_have_a_pattern_begin_at_the_densest(seed):
+    """Without 8 among the patterns: the layer that loses least goes on from there, one without patterns keeps all."""
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.laplace(size=(64, 32)) for name in ("even", "few", "first")}
+    weights["few"][np.arange(64) % 8 > 1] *= 0.01
+    masks = {name: lambda kept, name=name: mask_of(weights[name], kept, 16) for name in ("even", "few")}
+    for sparsity, few in ((0.0, 4), (0.4, 2)):
+        plans = opq(weights, OpqParams(sparsity=sparsity, patterns=(4, 2)), masks)
+        assert {name: plan.kept for name, plan in plans.items()} == {"even": 4, "few": few, "first": 8}

@@ -15,7 +15,7 @@ OPTIONS = CompressOptions(model=DIGITS / "digits_sparse.onnx", calibration=DIGIT
 def test_page_lists_them():
     steps = (DOCS / "compress.md").read_text().split("\n## Steps of the compression\n")[1].split("\n## ")[0]
     names = [step.__name__.split("_")[0] for step in PASSES]
-    assert names == ["read", "check", "fold", "prune", "tune", "equalize", "allot", "quantize", "pack"]
+    assert names == ["read", "check", "fold", "prune", "tune", "equalize", "order", "allot", "quantize", "pack"]
     words = ("Import", "Check", "Fold", "Prune", "Fine-tune", "Equalize", "Group", "Pack")
     assert re.findall(r"^\d\. \*\*([\w-]+)", steps, re.MULTILINE) == list(words)
 
@@ -33,6 +33,7 @@ def test_run_one_by_one():
         "check_import": {"imported"},
         "fold_operators": {"tuned"},
         "equalize_channels": set(),
+        "order_channels": set(),
         "allot_bits": set(),
         "quantize_modules": {"quantized", "advised"},
         "pack": {"streams"},
