@@ -27,7 +27,7 @@ SMALLEST = EngineParams(lanes=4, columns=4, memory=1 << 12, depth=64, banks=8, b
 def graph(seed):
     """A network whose channels between layers are free: with a sum, a branch, and a matrix product behind a map."""
     rng = np.random.default_rng(seed)
-    return network(
+    made = network(
         (3, 8, 8),
         conv(rng, "x", "a", 3, 16),
         node(Relu, "a", "b"),
@@ -39,6 +39,7 @@ def graph(seed):
         node(Flatten, "g", "h"),
         dense(rng, "h", "i", 320, 10),
     )
+    return replace(made, names={"scores": "i"})
 
 
 def images(seed, count=8):
