@@ -3,10 +3,10 @@
 [R] The units of `hw/engine_*.py` as processes that pass bursts and weight blocks to each other, so that a run costs a
 step for each of these and not for each cycle. Constants say of which block they are; nothing is fitted to a network.
 What is left out: banks of the activation memory that two units want in one cycle, and what depends on the data (how
-many boxes there are, how many bits a single weight block has: their mean is taken).
+many bits a single weight block has: their mean is taken; what a head finds, unless it is told).
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,9 @@ from roundel.golden.cycles.bus import (
 )
 from roundel.golden.cycles.compute import Compute
 from roundel.golden.cycles.events import Clock, Event, Process
+from roundel.golden.cycles.passing import Found
 from roundel.golden.cycles.rows import Job, Row
+from roundel.golden.cycles.sorting import suppression_cycles
 from roundel.golden.cycles.store import StoreWords
 from roundel.golden.cycles.streams import ComputeStreams
 from roundel.golden.engine import (
@@ -85,12 +87,15 @@ class Model:
         The outer memory.
     bases
         Of the regions; only their place within a burst counts.
+    found
+        What the box unit finds in each BOXES.
     """
 
     params: EngineParams
     image: NDArray[np.uint8]
     memory: Memory
     bases: Mapping[Region, int]
+    found: Sequence[Found] = ()
     clock: Clock = field(init=False, default_factory=Clock)
     finished: int = field(init=False, default=0)
 
@@ -101,6 +106,7 @@ class Model:
             Job(row=Row(index=index, opcode=descriptor.opcode, layer=descriptor.layer), descriptor=descriptor)
             for index, descriptor in enumerate(program.descriptors[:ended])
         ]
+        self.finds = iter(self.found)
         self.reader = Reader(self.clock, self.params, self.memory)
         self.streams = ComputeStreams(self.clock, self.params, self.reader, image=self.image, address=self._address)
         self.banks = Banks()
@@ -276,15 +282,18 @@ class Model:
         yield from compute.run()
 
     def _boxes(self, job: Job) -> Process:
-        """Words of every location; what boxes take is not known."""
+        """Words of every location, and what was found there; with the last scale, suppression and records."""
         descriptor = job.descriptor
+        found = next(self.finds, Found((), 0, 0))
         if self.params.heads:
             if descriptor.parameters_bytes:
                 yield from self._tables(job)
-            yield self.clock.now + scale_cycles(self.params, descriptor) + BOXED
-            return
-        places = descriptor.width * descriptor.height
-        yield self.clock.now + 10 + places * (-(-descriptor.classes // self.params.lanes) + 1)
+            yield self.clock.now + scale_cycles(self.params, descriptor, found.passed) + BOXED
+        else:
+            places = descriptor.width * descriptor.height
+            yield self.clock.now + 10 + places * (-(-descriptor.classes // self.params.lanes) + 1)
+        if descriptor.last and self.found:
+            yield self.clock.now + suppression_cycles(self.params, found.boxes, found.kept) + self.memory.delay
 
     def _tables(self, job: Job) -> Process:
         """Take the tables of a head, a word a cycle; streams of the next descriptor are asked for afterwards."""
@@ -300,7 +309,7 @@ class Model:
             feed.taken(at)
         yield from feed.rest(at)
         job.row.read_beats += feed.beats
-        yield at
+        yield at - 1  # with the last word
         job.loaded = True
         self.change.happens()
 
@@ -328,6 +337,7 @@ def predict(
     *,
     memory: Memory | None = None,
     bases: Mapping[Region, int] | None = None,
+    found: Sequence[Found] = (),
 ) -> tuple[list[Row], int]:
     """Predict the cycles of a run.
 
@@ -341,6 +351,8 @@ def predict(
         How the outer memory answers; that of `Memory` unless given.
     bases
         Where each region begins, which decides how transfers are cut to bursts; 0 unless given.
+    found
+        What the box unit finds in each BOXES, in order, see `found_by`; where it is not given, no box.
 
     Returns
     -------
@@ -351,5 +363,6 @@ def predict(
         image=image,
         memory=memory or Memory(),
         bases=bases or dict.fromkeys(Region, 0),
+        found=found,
     )
     return model.run(), model.finished

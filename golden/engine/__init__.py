@@ -1,6 +1,6 @@
 """What compiler, interpreter, RTL and drivers agree on: parameters, program, registers, records."""
 
-from roundel.golden.engine.boxes import packed_places
+from roundel.golden.engine.boxes import Scale, packed_places
 from roundel.golden.engine.compute import DIGIT_BITS, SUM_BITS
 from roundel.golden.engine.dispatch import EngineFault
 from roundel.golden.engine.fields import (
@@ -105,6 +105,7 @@ __all__ = [
     "Program",
     "ProgramError",
     "Region",
+    "Scale",
     "Status",
     "WeightStep",
     "column_bytes",

@@ -52,6 +52,11 @@ class Engine:
     bases
         What the base registers hold, for programs that reach a region from another one's base. By default every
         region is a memory of its own from address 0 on, and so are the addresses of faults.
+
+    Attributes
+    ----------
+    images
+        Scales of the heads of each image whose boxes were written.
     """
 
     params: EngineParams
@@ -59,6 +64,7 @@ class Engine:
     bases: Mapping[Region, int] | None = None
     memory: Bytes = field(init=False)
     scales: list[Scale] = field(init=False, default_factory=list)
+    images: list[tuple[Scale, ...]] = field(init=False, default_factory=list)
     boxes: int = field(init=False, default=0)
     dropped: bool = field(init=False, default=False)
 
@@ -239,4 +245,5 @@ class Engine:
             if outer is None:
                 raise EngineFault(ErrorCode.WRITE, self.outer.aligned(region, descriptor.offset), index)
             outer[:] = np.frombuffer(data, np.uint8)
+            self.images.append(tuple(self.scales))
             self.scales.clear()

@@ -1,14 +1,15 @@
 """Where the engine's cycles go, layer by layer: what the cycle model or a run tells, as a share of the array's time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roundel.compiler.pipeline import Compiled
-from roundel.golden.cycles import predict
-from roundel.golden.engine import Opcode
+from roundel.golden.cycles import Found, found_by, predict
+from roundel.golden.engine import Engine, Opcode, Region
 
 BOXES = "boxes"  # the row of the box unit
 
@@ -52,9 +53,24 @@ class LayerCycles:
         return asdict(self)
 
 
-def predicted_layers(compiled: Compiled) -> tuple[list[LayerCycles], int]:
-    """Predict the cycles of the same layers, and all from start to done, by the cycle model, without simulation."""
-    rows, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8))
+def predicted_layers(
+    compiled: Compiled, regions: Mapping[Region, NDArray[np.uint8]] | None = None
+) -> tuple[list[LayerCycles], int]:
+    """Predict the cycles of the same layers, and all from start to done, by the cycle model, without simulation.
+
+    Parameters
+    ----------
+    compiled
+        The program.
+    regions
+        The outer memory with an image, for which golden says what the box unit finds; else it finds nothing.
+    """
+    found = list[Found]()
+    if regions is not None:
+        golden = Engine(params=compiled.params, regions={name: part.copy() for name, part in regions.items()})
+        golden.run()
+        found = found_by(golden)
+    rows, cycles = predict(compiled.params, np.frombuffer(compiled.image, np.uint8), found=found)
     flags = ("computing", "waiting_weights", "waiting_parameters", "waiting_memory")
     spans = [
         (row.index, row.start, row.end, {flag: getattr(row, flag) for flag in flags})
@@ -64,9 +80,9 @@ def predicted_layers(compiled: Compiled) -> tuple[list[LayerCycles], int]:
     return layers_of(compiled, spans, min(row.start for row in rows)), cycles
 
 
-def predicted_cycles(compiled: Compiled) -> dict[str, int]:
-    """Cycles of every layer by the cycle model."""
-    layers, _ = predicted_layers(compiled)
+def predicted_cycles(compiled: Compiled, regions: Mapping[Region, NDArray[np.uint8]] | None = None) -> dict[str, int]:
+    """Cycles of every layer by the cycle model; the arguments as for `predicted_layers`."""
+    layers, _ = predicted_layers(compiled, regions)
     return {row.layer: row.cycles for row in layers}
 
 

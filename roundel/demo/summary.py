@@ -38,7 +38,8 @@ def summary(demo: DemoMeasurement) -> dict[str, Any]:
     """Everything in figures, as plain values that JSON can hold."""
     report = demo.trained.compressed.report
     compiled, frame = demo.plain.program.compiled, demo.plain.frames[0]
-    cycles, predicted, traffic = layer_cycles(compiled, frame), predicted_cycles(compiled), layer_rows(compiled)
+    cycles, traffic = layer_cycles(compiled, frame), layer_rows(compiled)
+    predicted = predicted_cycles(compiled, frame.regions)
     sizes = {row["layer"]: sum(row[name] for name in TRAFFIC) for row in traffic}
     params = demo.params
     compared = demo.traced.program.compiled.tensors

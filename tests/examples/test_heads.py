@@ -1,5 +1,6 @@
 """The detectors of `roundel/data/heads`: each file is recognised, compressed and run to boxes as it is."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,15 +8,16 @@ import numpy as np
 import pytest
 
 import roundel
-from roundel.compiler import compile_network
+from roundel.compiler import Compiled, compile_network
 from roundel.data import DETECTOR, HEADS
 from roundel.detection import Detector, HeadForm, read_scenes
 from roundel.frontend import examine, prepare, read_onnx
-from roundel.golden.engine import Engine, EngineParams
+from roundel.golden.cycles import found_by, predict
+from roundel.golden.engine import Engine, EngineParams, Opcode
 from roundel.golden.nms import iou
 from roundel.hw.configs import ENGINE_CONFIGS
 from roundel.recognition import Recognised, recognise, split_model
-from roundel.sim.engine_run import simulate
+from roundel.sim.engine_run import Row, simulate
 from tests.support.outside import need
 
 PRODUCT = {"score": "product", "box": "centre"}
@@ -145,3 +147,14 @@ def test_boxes_of_a_file_on_rtl_are_golden(compressed: tuple[str, roundel.Compre
     assert run.registers["boxes"] == golden.boxes > 0
     for region, content in regions.items():
         assert np.array_equal(run.regions[region], content), region.name
+    assert_cycles_of_boxes(compiled, golden, run.rows)
+
+
+def assert_cycles_of_boxes(compiled: Compiled, golden: Engine, ran: Sequence[Row]) -> None:
+    """The cycle model, told what golden found, knows how long the box unit took."""
+    rows, _ = predict(compiled.params, np.frombuffer(compiled.image, np.uint8), found=found_by(golden))
+    modelled = {row.index: row.end - row.start for row in rows if row.opcode is Opcode.BOXES}
+    measured = {row.index: row.end - row.start for row in ran if row.index in modelled}
+    assert len(measured) == 2
+    for index, cycles in measured.items():
+        assert abs(modelled[index] - cycles) <= max(3, 0.01 * cycles)
