@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
-from roundel.golden.cycles.decoding import DISTRIBUTION, PRODUCT, SEEK, SOFTMAX, Unit, decoding_cycles
-from roundel.golden.cycles.passing import Passing
+from roundel.golden.cycles.decoding import DISTRIBUTION, PRODUCT, SEEK, SOFTMAX, BoxUnit, decoding_cycles
+from roundel.golden.cycles.finds import Passing
 from roundel.golden.engine import Descriptor, EngineParams
 from roundel.golden.head import BINS, TERM, BoxForm
 
@@ -32,10 +32,10 @@ class ScaleCycles:
 
     params: EngineParams
     descriptor: Descriptor
-    unit: Unit = field(init=False)
+    unit: BoxUnit = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unit", Unit.of(self.params))
+        object.__setattr__(self, "unit", BoxUnit.of(self.params))
 
     @property
     def priors(self) -> int:
@@ -84,14 +84,14 @@ class ScaleCycles:
 
     def cycles(self, passed: Iterable[Passing]) -> int:
         """Return the cycles from `start` to the end of the scale, without those of its tables."""
-        run = Run(self)
+        run = ScaleRun(self)
         for one in passed:
             run.look(one)
         return run.end()
 
 
 @dataclass
-class Run:
+class ScaleRun:
     """Goes through a scale.
 
     Attributes

@@ -24,14 +24,14 @@ SUMMED = 3  # hw/engine/boxes/decoder: from the last term's byte to where its po
 States = Generator[bool, tuple[int, bool], int]
 
 
-class Unit(NamedTuple):
+class BoxUnit(NamedTuple):
     """What decides on cycles beside the descriptor: bytes of a word, and whether the decoder knows centres."""
 
     lanes: int
     centre: bool
 
     @classmethod
-    def of(cls, params: EngineParams) -> "Unit":
+    def of(cls, params: EngineParams) -> "BoxUnit":
         """Return that of an engine."""
         return cls(params.lanes, BoxForm.CENTRE in params.heads)
 
@@ -45,7 +45,7 @@ class Unit(NamedTuple):
         return (first + count - 1) // self.lanes - first // self.lanes + 1
 
 
-class Form(NamedTuple):
+class Candidate(NamedTuple):
     """What of a descriptor decides, and the prior of a candidate."""
 
     box: int
@@ -60,7 +60,7 @@ class Form(NamedTuple):
 def decoding_cycles(params: EngineParams, descriptor: Descriptor, prior: int, late: int = 0) -> int:
     """Return the cycles from the judgement of a candidate to where its box is given, if it can be given at once.
 
-    Of a softmax without the cycles in which its total is doubled, see `roundel.golden.cycles.passing`.
+    Of a softmax without the cycles in which its total is doubled, see `roundel.golden.cycles.finds`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def decoding_cycles(params: EngineParams, descriptor: Descriptor, prior: int, la
         Cycles that the first word comes later, for words that are dropped before it.
     """
     softmax, bins = descriptor.score_form == SOFTMAX, descriptor.box_form == DISTRIBUTION
-    form = Form(
+    form = Candidate(
         descriptor.box_form,
         softmax,
         descriptor.bins if bins else 0,
@@ -81,11 +81,11 @@ def decoding_cycles(params: EngineParams, descriptor: Descriptor, prior: int, la
         descriptor.cost_fraction if softmax else 0,
         prior,
     )
-    return _decoded(Unit.of(params), form, late)
+    return _decoded(BoxUnit.of(params), form, late)
 
 
 @cache
-def _decoded(unit: Unit, form: Form, late: int) -> int:
+def _decoded(unit: BoxUnit, form: Candidate, late: int) -> int:
     pieces, states, now = Pieces(unit, form, late), _states(unit, form), 1
     wanted = next(states)
     while True:
@@ -109,7 +109,7 @@ class Pieces:
         Cycles that the first word comes later.
     """
 
-    def __init__(self, unit: Unit, form: Form, late: int):
+    def __init__(self, unit: BoxUnit, form: Candidate, late: int):
         self.form, self.empty = form, [None] * unit.levels
         self.registers: list[bool | None] = list(self.empty)  # whether the piece has a byte
         self.phases = [_numbers(unit, form), *([_logits(unit, form)] if form.softmax else [])]
@@ -143,19 +143,19 @@ class Pieces:
         self.there = now + plane
 
 
-def _run(unit: Unit, first: int, count: int) -> tuple[int, list[bool]]:
+def _run(unit: BoxUnit, first: int, count: int) -> tuple[int, list[bool]]:
     """Return the plane of a run, and its pieces: the greatest byte of each word, then all bytes."""
     return first // unit.lanes, [False] * (unit.words(first, count) - 1) + [True] * (count + 1)
 
 
-def _numbers(unit: Unit, form: Form) -> list[tuple[int, list[bool]]]:
+def _numbers(unit: BoxUnit, form: Candidate) -> list[tuple[int, list[bool]]]:
     """Return what is read of a box: runs, each with the plane where it begins."""
     if form.box == DISTRIBUTION:
         return [_run(unit, (4 * form.prior + side) * form.bins, form.bins) for side in ORDER]
     return [(4 * form.prior // unit.lanes, [True] * 4)]
 
 
-def _logits(unit: Unit, form: Form) -> list[tuple[int, list[bool]]]:
+def _logits(unit: BoxUnit, form: Candidate) -> list[tuple[int, list[bool]]]:
     """Return what is read of a softmax."""
     count = form.classes + 1
     return [_run(unit, form.prior * count, count)]
@@ -179,7 +179,7 @@ def _idle(count: int, until: int = 0) -> States:
     return now
 
 
-def _states(unit: Unit, form: Form) -> Generator[bool, tuple[int, bool], None]:
+def _states(unit: BoxUnit, form: Candidate) -> Generator[bool, tuple[int, bool], None]:
     """Yield for every cycle whether a byte is taken; given back are the cycle, and whether one is there."""
     now, _ = yield False
     for _ in ORDER[::2]:
@@ -193,7 +193,7 @@ def _states(unit: Unit, form: Form) -> Generator[bool, tuple[int, bool], None]:
     yield False
 
 
-def _axis(unit: Unit, form: Form, begun: int) -> States:
+def _axis(unit: BoxUnit, form: Candidate, begun: int) -> States:
     """Both corners of an axis, whose place was begun with in the cycle before."""
     centred = form.box == CENTRES
     now, placed = begun, begun + PLACED + (unit.centre and not centred)
@@ -207,7 +207,7 @@ def _axis(unit: Unit, form: Form, begun: int) -> States:
     return now
 
 
-def _number(form: Form) -> States:
+def _number(form: Candidate) -> States:
     """Take what comes before a corner; returns the last cycle."""
     if form.box in (SIDES, CENTRES, CORNERS):
         yield from _byte()

@@ -28,7 +28,7 @@ from roundel.golden.cycles.bus import (
 )
 from roundel.golden.cycles.compute import Compute
 from roundel.golden.cycles.events import Clock, Event, Process
-from roundel.golden.cycles.passing import Found
+from roundel.golden.cycles.finds import Found
 from roundel.golden.cycles.rows import Job, Row
 from roundel.golden.cycles.sorting import suppression_cycles
 from roundel.golden.cycles.store import StoreWords

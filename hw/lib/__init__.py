@@ -1,6 +1,6 @@
 """Parts that know no unit: a newcomer could use each alone."""
 
-from roundel.hw.lib.arith import bit_count, cut, first_set, gated, multiple, named, select, without_first
+from roundel.hw.lib.arith import bit_count, cut, first_set, gated, multiple, named, select, unreset, without_first
 from roundel.hw.lib.double_buffer import BlockLoader, DoubleBuffer
 from roundel.hw.lib.fifo import BlockFifo, SmallFifo
 from roundel.hw.lib.gearbox import Gearbox
@@ -33,6 +33,7 @@ __all__ = [
     "multiple",
     "named",
     "select",
+    "unreset",
     "window",
     "window_const",
     "without_first",

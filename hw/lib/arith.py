@@ -11,6 +11,13 @@ def named(m: Module, value: Value, name: str) -> Signal:
     return wire
 
 
+def unreset(m: Module, port: Value, name: str) -> Signal:
+    """Return a register without reset that drives a port, for what is set before it counts."""
+    register = Signal.like(port, name=name, reset_less=True)
+    m.d.comb += port.eq(register)
+    return register
+
+
 def sign_extend(bits: Value, width: int) -> Value:
     """`bits` as an unsigned vector of `width` bits, the missing ones copies of the top bit."""
     return Cat(bits, bits[-1].replicate(max(0, width - len(bits))))[:width]

@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal
 from roundel.golden.engine import EngineParams, Opcode
 from roundel.hw.engine.boxes.cursor import CHANNEL, plane
 from roundel.hw.engine.ports import descriptor_layout, word_address
-from roundel.hw.lib import Component, In, Out, named
+from roundel.hw.lib import Component, In, Out, named, unreset
 
 STEP = 9
 """Bits of the channels of a prior that begin with a number of channels: 257 logits, 4 x 32 bins."""
@@ -40,20 +40,22 @@ class Locations(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         head = self.descriptor
-        following = named(m, (self.column + 1)[: len(self.column) + 1], "following_column")
+        prior, column, row, location = (
+            unreset(m, getattr(self, name), f"{name}_now") for name in ("prior", "column", "row", "location")
+        )
+        following = named(m, (column + 1)[: len(column) + 1], "following_column")
         line = named(m, following == head.width, "line_ends")
-        below = named(m, (self.row + line)[: len(self.row) + 1], "following_row")
+        below = named(m, (row + line)[: len(row) + 1], "following_row")
         m.d.comb += [
-            self.ends.eq(self.prior == head.priors),
+            self.ends.eq(prior == head.priors),
             self.last.eq(self.ends & line & (below == head.height)),
         ]
         with m.If(self.step):
-            m.d.sync += self.prior.eq(Mux(self.ends, 0, self.prior + 1))
+            m.d.sync += prior.eq(Mux(self.ends, 0, prior + 1))
         with m.If(self.step & self.ends):
-            m.d.sync += [self.location.eq(self.location + 1), self.column.eq(Mux(line, 0, following))]
-            m.d.sync += self.row.eq(below)
+            m.d.sync += [location.eq(location + 1), column.eq(Mux(line, 0, following)), row.eq(below)]
         with m.If(self.start):
-            m.d.sync += [self.prior.eq(0), self.column.eq(0), self.row.eq(0), self.location.eq(0)]
+            m.d.sync += [prior.eq(0), column.eq(0), row.eq(0), location.eq(0)]
         return m
 
 
@@ -83,12 +85,12 @@ class Channels(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        number = Signal(PRIOR, reset_less=True)
+        number, channel = Signal(PRIOR, reset_less=True), unreset(m, self.channel, "channel_now")
         added = Mux(self.there, self.size - 1, self.step)
-        following = named(m, (self.channel + Mux(self.move, self.amount, added))[:CHANNEL], "following")
+        following = named(m, (channel + Mux(self.move, self.amount, added))[:CHANNEL], "following")
         m.d.comb += [self.there.eq(number == self.count), self.end.eq(following >> self.bits)]
         with m.If(self.begin):
-            m.d.sync += [number.eq(0), self.channel.eq(self.first)]
+            m.d.sync += [number.eq(0), channel.eq(self.first)]
         with m.Elif(self.move | ~self.there):
-            m.d.sync += [self.channel.eq(following), number.eq(number + (~self.there))]
+            m.d.sync += [channel.eq(following), number.eq(number + (~self.there))]
         return m

@@ -14,7 +14,7 @@ from roundel.hw.engine.boxes.places import Places
 from roundel.hw.engine.boxes.register import ExponentRegister
 from roundel.hw.engine.boxes.sums import WHOLE, Sums
 from roundel.hw.engine.ports import descriptor_layout
-from roundel.hw.lib import Component, In, Out, TwoPortMemory, gated, named, select
+from roundel.hw.lib import Component, In, Out, TwoPortMemory, gated, named, select, unreset
 
 _ROUNDED = 9  # what `count` is at the last read for a logarithm, and when a cost has a bit below the point
 _BYTE = 8
@@ -152,7 +152,7 @@ class BoxDecoder(Component):
     def _counter(self, m: Module) -> None:
         """Count bits, terms, reads; `ends` with the last of them."""
         head = self.descriptor
-        self.count = count = Signal(max(6, self.register.most.bit_length()))
+        self.count = count = Signal(max(6, self.register.most.bit_length()), reset_less=True)
         steps = Signal(range(-16, 32))
         m.d.comb += steps.eq(head.shift + Mux(self.means, WHOLE + MEAN + 1, _BYTE + 1))
         choices: list[tuple[Value, Value]] = [(self.shifting, steps[:-1])]
@@ -201,7 +201,8 @@ class BoxDecoder(Component):
 
     def _corner(self, m: Module) -> None:
         """Corner beside the place; of a centre both, of the same length."""
-        places, far, axis = self.places, self.far, self.axis
+        places, far, axis, names = self.places, self.far, self.axis, ("x1", "x2", "y1", "y2")
+        corners = {name: unreset(m, self.boxes.p[name], f"{name}_now") for name in names}
         with m.State("corner"):
             m.d.comb += self.register.do.keep.eq(1)
             with m.If(places.ready):
@@ -217,9 +218,9 @@ class BoxDecoder(Component):
                     with m.If(axis & ~self.costs):
                         m.next = "give"
                 with m.Switch(Cat(far, axis)):
-                    for number, name in enumerate(("x1", "x2", "y1", "y2")):
+                    for number, name in enumerate(names):
                         with m.Case(number):
-                            m.d.sync += self.boxes.p[name].eq(places.corner)
+                            m.d.sync += corners[name].eq(places.corner)
 
     def _give(self, m: Module) -> None:
         """Offer the box, if it is one."""

@@ -13,7 +13,7 @@ from roundel.hw.engine.boxes.reading import Phase
 from roundel.hw.engine.boxes.runs import COUNT, piece_layout
 from roundel.hw.engine.boxes.tables import BYTES
 from roundel.hw.engine.ports import descriptor_layout
-from roundel.hw.lib import Component, In, Out, named
+from roundel.hw.lib import Component, In, Out, named, unreset
 
 
 class Judge(Component):
@@ -86,7 +86,7 @@ class Judge(Component):
 
     def _label(self, m: Module, taken: Value, wins: Value) -> None:
         """Keep the class of the greatest byte: its place from the first word of the run on, less where that begins."""
-        head, piece, label = self.descriptor, self.pieces.p, self.label
+        head, piece, label = self.descriptor, self.pieces.p, unreset(m, self.label, "label_now")
         number, start = Signal(8, reset_less=True), Signal.like(self.lane, name="start", reset_less=True)
         place = named(m, Mux(piece.first, 0, number), "place")
         scans, each = self.phase == Phase.SCAN, self.phase == Phase.EACH

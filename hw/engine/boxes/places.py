@@ -58,7 +58,7 @@ class Places(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        turn, place = Signal(4, init=self.turns), Signal(signed(self.width), reset_less=True)
+        turn, place = Signal(4, init=self.turns, reset_less=True), Signal(signed(self.width), reset_less=True)
         ready, total = named(m, turn == self.turns, "is_ready"), Signal(signed(self.width))
         joining = named(m, turn == _NUMBER + 1, "is_joining") if self.centre else Const(0)
         fresh = named(m, turn == _FRESH, "fresh")

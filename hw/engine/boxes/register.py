@@ -8,7 +8,7 @@ from amaranth.lib import data
 from roundel.golden.head import BINS, EXPONENT, TERM
 from roundel.golden.nms import BoxFormat
 from roundel.hw.engine.boxes.powers import HALVES, WIDTH, curve, parts_layout, parts_of, power
-from roundel.hw.lib import Component, In, Out, gated, named
+from roundel.hw.lib import Component, In, Out, gated, named, unreset
 
 
 def actions_layout(*, softmax: bool, words: bool) -> data.StructLayout:
@@ -50,7 +50,7 @@ class ExponentRegister(Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        do, value = self.do, self.value
+        do, value = self.do, unreset(m, self.value, "exponent")
         kept: list[tuple[Value, Value]] = [(do.keep, value)]
         added: list[tuple[Value, Value]] = [(do.negative, Const(-1, WIDTH))]
         loaded: list[tuple[Value, Value]] = [(do.left, Cat(self.bit, value[:-1]))]

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, signed
 
 from roundel.golden.head import BINS, EXPONENT, TERM
-from roundel.hw.lib import Component, In, Out, gated
+from roundel.hw.lib import Component, In, Out, gated, named
 
 WHOLE = (BINS[1] - 1).bit_length()
 """Whole bits of a mean, in bins."""
@@ -47,14 +47,16 @@ class Sums(Component):
         m.d.sync += total.eq(kept + gated(_POWERS, (self.add, self.term)))
         m.d.comb += [self.top.eq(total[-1]), self.fraction.eq(total[-1 - EXPONENT : -1])]
         if self.mean:
-            divisor = Cat(Const(0, WHOLE), total[: (BINS[1] << TERM).bit_length()])
-            width = len(divisor)
-            rest, after = Signal(signed(width), reset_less=True), Signal(signed(width))
+            divisor = total[: (BINS[1] << TERM).bit_length()]
+            width = len(divisor) + WHOLE
+            rest = Signal(signed(width), reset_less=True)
             minus = self.divide & ~rest[-1]
-            chosen = gated(width, (self.add, total), (self.divide, divisor)) ^ minus.replicate(width)
-            m.d.comb += [
-                after.eq(gated(width, (~self.clear & ~self.divide, rest), (self.divide, rest << 1)) + chosen + minus),
-                self.bit.eq(~after[-1]),
-            ]
-            m.d.sync += rest.eq(after)
+            before = gated(width, (~self.clear & ~self.divide, rest), (self.divide, rest << 1))
+            added = gated(width, (self.add, total))
+            low = named(m, before[:WHOLE] + added[:WHOLE], "low")  # of a quotient, nothing is added there
+            chosen = (added[WHOLE:] | gated(len(divisor), (self.divide, divisor))) ^ minus.replicate(len(divisor))
+            carry = low[-1] | minus
+            high = named(m, (Cat(carry, before[WHOLE:]) + Cat(carry, chosen))[1 : len(divisor) + 1], "high")
+            m.d.comb += self.bit.eq(~high[-1])
+            m.d.sync += rest.eq(Cat(low[:WHOLE], high))
         return m
