@@ -2,8 +2,8 @@
 
 from roundel.golden.cycles.boxes import ASKED_TABLES, candidate_cycles, location_cycles, scale_cycles
 from roundel.golden.cycles.compute import UNWRITTEN
-from roundel.golden.cycles.model import predict
 from roundel.golden.cycles.finds import Found, Passing, found_by, passing
+from roundel.golden.cycles.model import predict
 from roundel.golden.cycles.sorting import sorting_cycles, suppression_cycles
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 
 from roundel.golden.head import BINS, EXPONENT, TERM
 from roundel.hw.lib import Component, In, Out, gated, named
