@@ -67,7 +67,9 @@ BITS = click.IntRange(2, 8)
 )
 @click.option("--activation-bits", type=BITS, default=8, show_default=True, help="Bits of activations.")
 @click.option(
-    "--bias-bits", type=click.IntRange(2, 16), help="Bits of biases, by default 8, or 16 where channels are made alike."
+    "--bias-bits",
+    type=click.IntRange(2, 16),
+    help="Bits of biases, by default 8; 16 with --equalize or --correct-biases.",
 )
 @click.option(
     "--rounding",
@@ -80,6 +82,12 @@ BITS = click.IntRange(2, 8)
     "--equalize",
     is_flag=True,
     help="Make channels alike by factors between layers, float results unchanged; best with --per-channel.",
+)
+@click.option(
+    "--correct-biases", is_flag=True, help="Let biases take in what rounding does to a layer's results on average."
+)
+@click.option(
+    "--round-to-results", is_flag=True, help="Round weights by a layer's results, not each to the nearest integer."
 )
 @click.option(
     "--clip-digits", is_flag=True, help="End weights where the usual digits of the engine's array do (119 on 4 bits)."

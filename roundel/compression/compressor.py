@@ -49,6 +49,8 @@ def compress(
     rounding: Rounding | str | None = None,
     per_channel: bool = False,
     equalize: bool = False,
+    correct_biases: bool = False,
+    round_to_results: bool = False,
     activation_error: float = 2.0,
     clip_digits: bool = False,
     budget: str | None = None,
@@ -103,7 +105,7 @@ def compress(
         Move such scales to powers of two.
     weight_bits, activation_bits, bias_bits
         Bits that the search gives weights without OPQ (2 to 8), activations (2 to 8) and biases (2 to 16; None: 16 with
-        `equalize`, else 8).
+        `equalize` or `correct_biases`, else 8).
     rounding
         Rounding of the requantizers; None: half up, or half to even where activations are quantized already.
     per_channel
@@ -111,6 +113,10 @@ def compress(
     equalize
         Make channels alike by factors between layers, which leave float results as they are (docs/quantization.md);
         best with `per_channel`.
+    correct_biases
+        Let biases take in what rounded weights and inputs do to a layer's results on the calibration images.
+    round_to_results
+        Round weights by what becomes of a layer's results, and not each to its nearest integer.
     activation_error
         Greatest error of the table of an activation, in steps of its output (ULP), 0.5 to 128; a function of which no
         table is within that runs on the host.
@@ -175,9 +181,12 @@ def compress(
         check_bool("late", late)
         check_bool("head", head)
         check_bool("clip_digits", clip_digits)
-        check_bool("equalize", equalize)
-        if equalize and (refit or choice(Scheme, "requant", requant) is not Scheme.SHIFT):
-            raise InputError("--equalize: expected neither --refit nor --requant, which keep scales of the file")
+        cures = {"equalize": equalize, "correct_biases": correct_biases, "round_to_results": round_to_results}
+        for name, wanted in cures.items():
+            check_bool(name, wanted)
+            if wanted and (refit or choice(Scheme, "requant", requant) is not Scheme.SHIFT):
+                what = f"--{name.replace('_', '-')}"
+                raise InputError(f"{what}: expected neither --refit nor --requant, which keep scales of the file")
         others = {"--bits": bits is not None, "--weight-bits": weight_bits != 8, "--refit": refit}
         others["--requant"] = choice(Scheme, "requant", requant) is not Scheme.SHIFT
         asked = chosen_budget(budget, sensitivity, engine, [name for name, given in others.items() if given])
@@ -195,9 +204,11 @@ def compress(
                 requant=choice(Scheme, "requant", requant),
                 weight_bits=weight_bits,
                 activation_bits=activation_bits,
-                bias_bits=(16 if equalize else 8) if bias_bits is None else bias_bits,
+                bias_bits=(16 if equalize or correct_biases else 8) if bias_bits is None else bias_bits,
                 per_channel=per_channel,
                 activation_error=activation_error,
+                correct_biases=correct_biases,
+                round_to_results=round_to_results,
                 array_bits=_array_bits(engine) if clip_digits or asked is not None else 8,
             ),
             rounding=None if rounding is None else choice(Rounding, "rounding", rounding),

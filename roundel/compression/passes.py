@@ -54,6 +54,8 @@ class Compression:
         After `fold_operators`: the network in normal form; after `prune` and `tune` with the weights that these leave;
         after `equalize_channels` with factors between its layers, if asked to; after `order_channels` with channels
         in the order that patterns are for.
+    evened
+        After `equalize_channels`: by how many dB the factors lower the noise of their model; None without them.
     plans
         After `prune`: OPQ's plan of each layer; empty without OPQ.
     ordered
@@ -80,6 +82,7 @@ class Compression:
     training: Images | None = field(init=False)
     imported: ImportCheck = field(init=False, default=ImportCheck(reason="nobody asked for it"))
     tuned: Graph = field(init=False)
+    evened: float | None = field(init=False, default=None)
     plans: Mapping[str, LayerPlan] = field(init=False, default_factory=dict)
     ordered: OrderedPatterns | None = field(init=False, default=None)
     patterns: tuple[PatternFigures, ...] = field(init=False, default=())
@@ -167,7 +170,9 @@ def tune(work: Compression) -> None:
 def equalize_channels(work: Compression) -> None:
     """Make channels of tensors alike by factors between layers, if asked to; float results stay as they are."""
     if work.options.equalize:
-        work.tuned = equalize(work.tuned, work.calibration.images)
+        per_channel = work.options.search.per_channel
+        made = equalize(work.tuned, work.calibration.images, per_channel=per_channel)
+        work.tuned, work.evened = made.graph, made.gain_db
 
 
 def order_channels(work: Compression) -> None:

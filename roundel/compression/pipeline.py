@@ -91,6 +91,8 @@ class Compressed:
         The bits of each layer under a budget; None without one.
     patterns
         What patterns of channels keep, and their steps on the engine, by layer; empty without patterns.
+    evened
+        By how many dB factors between layers lower the noise of their model; None without them.
     figures
         What boxes the integer network finds in the calibration images; None without a head.
     """
@@ -112,6 +114,7 @@ class Compressed:
     engine: Mapping[str, Any] | None = None
     allotment: Allotment | None = None
     patterns: tuple[PatternFigures, ...] = ()
+    evened: float | None = None
     figures: BoxFigures | None = None
 
     @property
@@ -163,6 +166,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         allotment=work.allotment,
         patterns=work.patterns if compiled is None else tuple(with_steps(row, compiled) for row in work.patterns),
         drift=drift(graph, work.options.model, work.quantized, images),
+        evened=work.evened,
         figures=figures,
     )
 

@@ -23,6 +23,7 @@ from roundel.scales import advice_lines, advice_table
 from roundel.ui import markdown_table
 
 ReportPart = dict[str, Any]
+CURES = {"rounding": "Weights rounded by a layer's results", "bias": "Biases corrected"}
 
 
 def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = None) -> ReportPart:
@@ -51,6 +52,7 @@ def report(result: Compressed, files: Mapping[str, str], chain: Chain | None = N
         "modules": [vars(row) | {"operators": list(row.operators)} for row in table.rows],
         "advice": result.advised.as_dict() if result.advised else None,
         "layers": [_layer(choice, layers[choice.name]) for choice in result.quantized.choices],
+        "cures": _cures(result),
         "functions": [vars(row) for row in result.quantized.functions],
         "opq": opq_table(result.plans, layer_codes(result.tuned), sizes) if result.plans else [],
         "patterns": [row.as_dict() for row in result.patterns],
@@ -157,6 +159,7 @@ def summary(values: ReportPart) -> list[str]:
             f"- {len(values['functions'])} activations by tables, the greatest error {worst['greatest']:.2f} steps of "
             f"the output (ULP; {worst['function']} of {worst['layer']})."
         )
+    lines += [f"- {line}" for line in values.get("cures", ())]
     lines += [f"- Left to the host: {item['operator']} of {item['tensor']}." for item in values["host"]]
     if values.get("chain") and not values["host"]:
         lines += [f"- {line}." for line in chain_lines(values["chain"])]
@@ -195,12 +198,25 @@ def _options(result: Compressed) -> ReportPart:
         "bias_bits": search.bias_bits,
         "per_channel": search.per_channel,
         "equalize": options.equalize,
+        "correct_biases": search.correct_biases,
+        "round_to_results": search.round_to_results,
         "activation_error": search.activation_error,
         "rounding": _roundings(result),
         "requant": search.requant.value,
         "refit": options.refit,
         "streams": options.streams.as_dict(),
     }
+
+
+def _cures(result: Compressed) -> list[str]:
+    """Say what each cure of the error gained."""
+    even = "" if result.evened is None else f"{result.evened:.1f} dB less noise, by the model that chose them"
+    lines = [f"Factors between layers: {even}."] if even else []
+    for row in result.quantized.cures:
+        what = CURES[row.name]
+        where = f"{row.better} of {row.layers} layers better on the calibration images"
+        lines.append(f"{what}: {where}, by {row.gain_db:.2f} dB in the mean of all.")
+    return lines
 
 
 def _roundings(result: Compressed) -> str:

@@ -13,6 +13,7 @@ from roundel.golden.network import Activated, Window
 from roundel.golden.rounding import Ints
 from roundel.graph import Conv, Dense, Graph, Reals
 from roundel.quantization.calibration import Codes, sample_positions
+from roundel.quantization.cure_rows import Cure
 from roundel.quantization.function_tables import FunctionRow
 from roundel.quantization.given import Given
 from roundel.quantization.modules import Module
@@ -53,6 +54,8 @@ class LoweringBase:
         After `layer`: layers that it needs before it, which make its last source.
     functions
         After `layer`: its activation with the error of its table, if it has one.
+    cures
+        After `layer`: what each cure made of its error.
     """
 
     graph: Graph
@@ -68,6 +71,7 @@ class LoweringBase:
     notes: list[str] = field(default_factory=list)
     copies: list[layers.Layer] = field(default_factory=list)
     functions: list[FunctionRow] = field(default_factory=list)
+    cures: list[Cure] = field(default_factory=list)
 
     def _common(self, output: Format) -> dict[str, Any]:
         return {"name": self.module.name, "sources": self.module.sources, "output": output}

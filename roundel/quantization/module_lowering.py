@@ -28,6 +28,7 @@ from roundel.graph import (
     Upsample,
 )
 from roundel.quantization.calibration import Codes
+from roundel.quantization.cures import cured
 from roundel.quantization.function_lowering import FunctionGoal, FunctionLowering
 from roundel.quantization.function_tables import NoTable, Untabled
 from roundel.quantization.given import given_bias
@@ -138,10 +139,12 @@ class ModuleLowering(FunctionLowering):
         bias what is left of that within the map: so that rounded weights move no result.
         """
         chosen, fill = search.best(), self.graph.maker(node.inputs[0])
-        if not isinstance(fill, Fill) or self.given is not None:
+        if self.given is not None:
             return search, chosen
+        if not isinstance(fill, Fill):
+            return cured(search, chosen, self.cures)
         (codes, x), outputs = self.inputs[0], len(node.bias)
-        n_w = np.asarray(chosen.w_fractions or [chosen.w.fraction] * outputs)
+        n_w = chosen.fractions
         means = (codes.mean(axis=(0, 1, 2), dtype=np.float64) - x.zero) * x.scale
         exact, held = (matrix.reshape(-1, len(means), outputs) for matrix in (self._matrix(node), chosen.weights))
         wanted = np.einsum("tco,c->to", exact, means)

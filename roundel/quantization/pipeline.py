@@ -20,6 +20,7 @@ from roundel.golden.network import Concat, Encoding, Layer, Network, Requantized
 from roundel.golden.rounding import Rounding
 from roundel.graph import Add, Graph, PRelu, Quantize, Reals, filled, fold
 from roundel.quantization.calibration import Codes, RealTensors, steps_in_batches
+from roundel.quantization.cure_rows import Cure, CureRow, cure_rows
 from roundel.quantization.function_lowering import function_values, residual_fits
 from roundel.quantization.function_tables import FunctionRow, Untabled
 from roundel.quantization.given import Given, check_powers, given_weights
@@ -86,6 +87,8 @@ class Quantized:
         Choices for the modules that have a requantizer, in the same order.
     functions
         Functions of one value behind layers, with the errors of their tables, in the same order.
+    cures
+        What each cure that was asked for did for the layers.
     results
         The layer behind each of the graph's results, by tensor.
     notes
@@ -98,6 +101,7 @@ class Quantized:
     results: Mapping[str, str]
     notes: tuple[str, ...] = ()
     functions: tuple[FunctionRow, ...] = ()
+    cures: tuple[CureRow, ...] = ()
 
 
 def quantize(
@@ -156,6 +160,7 @@ def quantize(
     choices: list[Choice] = []
     notes: list[str] = []
     functions: list[FunctionRow] = []
+    cures: list[Cure] = []
     done, missing = list[Module](), _Missing()
     waiting = deque(modules)
     with progress("joint search", len(modules)) as step:
@@ -180,6 +185,7 @@ def quantize(
             lowered, layer = missing.lowered(lowered, tied.get(module.tensor))
             notes += lowered.notes
             functions += lowered.functions
+            cures += lowered.cures
             for copied in lowered.copies:
                 inputs[-1] = flow.copied(copied, inputs[-1])
             error = flow.run(layer, inputs, reference)
@@ -195,7 +201,7 @@ def quantize(
     )
     return Quantized(
         network=network, modules=tuple(done), choices=tuple(choices), results=results, notes=tuple(notes),
-        functions=tuple(functions),
+        functions=tuple(functions), cures=cure_rows(cures),
     )  # fmt: skip
 
 
@@ -273,7 +279,7 @@ class _Missing:
             self._found.append(error)
         try:
             options = replace(lowering.options, activation_error=MOST_ERROR)
-            return _lowered(replace(lowering, options=options, notes=[], copies=[], functions=[]), tied)
+            return _lowered(replace(lowering, options=options, notes=[], copies=[], functions=[], cures=[]), tied)
         except InputError:
             self.check()
             raise
@@ -288,7 +294,7 @@ class _Missing:
 def _lowered(lowering: ModuleLowering, tied: Format | None) -> tuple[ModuleLowering, Layer]:
     """Return a layer in the format that its result is tied to, in one of its own where it cannot have that."""
     if tied is not None:
-        apart = replace(lowering, tied=tied, notes=[], copies=[], functions=[])
+        apart = replace(lowering, tied=tied, notes=[], copies=[], functions=[], cures=[])
         try:
             return apart, apart.layer()
         except InputError:  # as for a function whose table does not reach so far: a copy joins it

@@ -53,6 +53,10 @@ class QuantizeOptions:
         network states, and nothing is searched (`roundel.quantization.scaled`).
     activation_error
         Greatest error of the table of an activation, in steps of its output (ULP), 0.5 or more.
+    correct_biases
+        Whether biases leave a layer's results least error, those of rounded weights and inputs taken in.
+    round_to_results
+        Whether weights are rounded by what becomes of a layer's results, and not each to its nearest integer.
     positions
         At how many positions (images times rows times columns) a module's candidates are compared, the same number in
         each image; all where there are no more.
@@ -71,6 +75,8 @@ class QuantizeOptions:
     array_bits: int = 8
     requant: Scheme = Scheme.SHIFT
     activation_error: float = 2.0
+    correct_biases: bool = False
+    round_to_results: bool = False
     positions: int = 2048
     seed: int = 1
 
@@ -84,7 +90,8 @@ class QuantizeOptions:
                 check_integer(f"{what}[{name!r}]", bits, 2, 8)
         if self.requant not in SCHEMES:
             raise ValueError(f"requant must be one of {[scheme.value for scheme in SCHEMES]}, not {self.requant}")
-        check_bool("per_channel", self.per_channel)
+        for name in ("per_channel", "correct_biases", "round_to_results"):
+            check_bool(name, getattr(self, name))
         number = isinstance(self.activation_error, int | float) and not isinstance(self.activation_error, bool)
         if not number or not 0.5 <= self.activation_error <= MOST_ERROR:  # NaN included
             raise ValueError(f"activation_error must be 0.5 to {MOST_ERROR:g}, not {self.activation_error!r}")

@@ -30,6 +30,8 @@ class Triple:
         Formats of weights, bias and output.
     w_fractions
         N_w of each output where they differ, else None; `w` has the least of them.
+    error
+        `||O - O_q||^2` at the positions that were compared.
     """
 
     weights: Ints
@@ -37,6 +39,12 @@ class Triple:
     b: Format
     output: Format
     w_fractions: tuple[int, ...] | None
+    error: float
+
+    @property
+    def fractions(self) -> Ints:
+        """N_w of each output."""
+        return np.asarray(self.w_fractions or [self.w.fraction] * self.weights.shape[1])
 
 
 class WeightedSearch(WeightedPart):
@@ -59,13 +67,13 @@ class WeightedSearch(WeightedPart):
             )
             pairs = table.min(axis=0).sum(axis=-1)
             n_b, n_o = np.unravel_index(np.argmin(pairs), pairs.shape)
-            chosen = table[:, n_b, n_o].argmin(axis=0)
+            chosen, error = table[:, n_b, n_o].argmin(axis=0), float(pairs[n_b, n_o])
         else:
             triples = self._totals(weights, biases, outputs)
             first, n_b, n_o = np.unravel_index(np.argmin(triples), triples.shape)
-            chosen = np.full(len(self.bias), first)
+            chosen, error = np.full(len(self.bias), first), float(triples[first, n_b, n_o])
         n_w = weights[chosen, np.arange(len(chosen))]
-        return self._triple(n_w, biases[n_b], outputs[n_o])
+        return self._triple(n_w, biases[n_b], outputs[n_o], error)
 
     def _whole(self, n_w: Ints) -> Ints:
         """Return the integers of all weights, a few outputs at a time."""
@@ -74,7 +82,7 @@ class WeightedSearch(WeightedPart):
             codes[:, place] = part.encoded(n_w[place])
         return codes
 
-    def _triple(self, n_w: Ints, n_b: int, n_o: int) -> Triple:
+    def _triple(self, n_w: Ints, n_b: int, n_o: int, error: float) -> Triple:
         same = bool((n_w == n_w[0]).all())
         return Triple(
             weights=self._whole(n_w),
@@ -82,6 +90,7 @@ class WeightedSearch(WeightedPart):
             b=self.bias_format(n_b),
             output=replace(self.goal.form, fraction=n_o),
             w_fractions=None if same else tuple(n_w.tolist()),
+            error=error,
         )
 
     def _parts(self) -> Iterator[tuple[slice, "WeightedSearch"]]:
