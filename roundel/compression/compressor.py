@@ -182,9 +182,9 @@ def compress(
         check_bool("head", head)
         check_bool("clip_digits", clip_digits)
         cures = {"equalize": equalize, "correct_biases": correct_biases, "round_to_results": round_to_results}
-        for name, wanted in cures.items():
-            check_bool(name, wanted)
-            if wanted and (refit or choice(Scheme, "requant", requant) is not Scheme.SHIFT):
+        for name, cure in cures.items():
+            check_bool(name, cure)
+            if cure and (refit or choice(Scheme, "requant", requant) is not Scheme.SHIFT):
                 what = f"--{name.replace('_', '-')}"
                 raise InputError(f"{what}: expected neither --refit nor --requant, which keep scales of the file")
         others = {"--bits": bits is not None, "--weight-bits": weight_bits != 8, "--refit": refit}
