@@ -10,8 +10,8 @@ from roundel.ui import COLOURS, Grid, figure
 
 FRONT = "front.png"
 FRONT_NOTE = (
-    "The corners of the front that a Lagrange multiplier finds, from the least bits to the most. The cost is the sum "
-    "over the layers, as part of that with weights of 8 bits on the same engine; the loss is the sum of what each "
+    "The corners of the front that a Lagrange multiplier finds, from the least cost to the greatest. The cost is the "
+    "sum over the layers, as part of that with weights of 8 bits on the same engine; the loss is the sum of what each "
     "layer alone does to the network's results, as a ratio of signal to noise (docs/budget.md)."
 )
 
@@ -23,12 +23,13 @@ def budget_lines(values: Values) -> list[str]:
     cost, asked = values["budget"]["cost"], values["budget"]["ratio"]
     counts = sorted(Counter(values["bits"].values()).items(), reverse=True)
     layers = ", ".join(f"{count} of {bits} bits" for bits, count in counts)
-    point = Point(**values["chosen"])
+    point, what = Point(**values["chosen"]), "Bits and patterns" if _has_patterns(values) else "Bits"
+    patterns = f"patterns keep {point.kept:.0%} of the weights; " if _has_patterns(values) else ""
     lines = [
         f"Budget {cost}={asked:g} on {values['engine']}: {values['ratio']:.4f} of {values['whole']:,} "
         f"{_unit(cost)} with weights of 8 bits; layers: {layers}; {point.bits:.2f} bits a weight in the mean; "
-        f"{point.db:.1f} dB predicted.",
-        f"Bits reach {cost}={values['least']:.4f} at the least.",
+        f"{patterns}{point.db:.1f} dB predicted.",
+        f"{what} reach {cost}={values['least']:.4f} at the least.",
     ]
     if values["ratio"] > asked:
         lines.append(f"The budget is not kept: the program takes {values['ratio']:.4f}, not {asked:g}.")
@@ -40,8 +41,17 @@ def budget_grid(values: Values) -> Grid:
     points = [(Point(**point), "") for point in values["front"]]
     points.append((Point(**values["chosen"]), "chosen"))
     points.sort(key=lambda item: (item[0].ratio, item[1]))
-    rows = [[f"{point.ratio:.4f}", f"{point.db:.1f}", f"{point.bits:.2f}", mark] for point, mark in points]
-    return Grid("Front of the budget", (values["budget"]["cost"], "predicted, dB", "bits a weight", ""), rows)
+    heads, many = [values["budget"]["cost"], "predicted, dB", "bits a weight"], _has_patterns(values)
+    rows = []
+    for point, mark in points:
+        kept = [f"{point.kept:.0%}"] if many else []
+        rows.append([f"{point.ratio:.4f}", f"{point.db:.1f}", f"{point.bits:.2f}", *kept, mark])
+    return Grid("Front of the budget", (*heads, *(["weights kept"] if many else []), ""), rows)
+
+
+def _has_patterns(values: Values) -> bool:
+    """Whether layers could have patterns."""
+    return any(Point(**point).kept < 1 for point in values["front"])
 
 
 def budget_plot(values: Values, path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compiler import Compiled
-from roundel.compression.budget import Allotment, Target, allot
+from roundel.compression.budget import Allotment, Target, Variant, Variants, allot
 from roundel.compression.engine_check import checked
 from roundel.compression.finetuning import finetune
 from roundel.compression.head import box_places
@@ -182,7 +182,7 @@ def order_channels(work: Compression) -> None:
 
 
 def allot_bits(work: Compression) -> None:
-    """Choose the bits of each layer's weights under a budget, if there is one, and quantize with them.
+    """Choose bits and patterns of each layer's weights under a budget, if there is one, and quantize with them.
 
     Raises
     ------
@@ -194,22 +194,29 @@ def allot_bits(work: Compression) -> None:
         return
     assert engine is not None
 
-    def realize(bits: Mapping[str, int]) -> Compiled:
+    def realize(chosen: Mapping[str, Variant]) -> Compiled:
+        bits = {name: variant.bits for name, variant in chosen.items()}
         work.options = replace(work.options, search=replace(work.options.search, module_bits=bits))
+        work.tuned = variants.network({name: variant.kept for name, variant in chosen.items()})
         quantize_modules(work)
         work.compiled = compile_for(work.quantized.network)
         return work.compiled
 
     compile_for = partial(checked, shape=shape, engine=engine)
     target = Target(engine=engine.name, array_bits=engine.params.weight_width, compile_for=compile_for, realize=realize)
+    patterns = work.options.patterns
+    masks = None if patterns is None else OrderedPatterns(work.tuned, patterns, {})  # of channels as they are now
+    variants = Variants(work.tuned, masks)
     work.allotment = allot(
-        work.tuned,
+        variants,
         work.calibration.images,
         work.options.search,
         budget,
         target,
         work.progress,
     )
+    if work.ordered is not None:
+        work.patterns = work.ordered.figures(work.allotment.kept)
 
 
 def quantize_modules(work: Compression) -> None:

@@ -1,4 +1,4 @@
-"""Bits for each layer under a budget: the least loss that the budget allows, and the front of all others."""
+"""Bits and patterns of layers under a budget: the least loss that the budget allows, and the front of all others."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from roundel.compression.budget.costs import Compile, Costing, CostTable, measur
 from roundel.compression.budget.knapsack import Front, front
 from roundel.compression.budget.params import Budget
 from roundel.compression.budget.sensitivity import Weighted, sensitivities
+from roundel.compression.budget.variants import Variant, Variants
 from roundel.golden.errors import InputError
-from roundel.graph import Graph
+from roundel.golden.opq import DENSE
 from roundel.quantization import QuantizeOptions
 from roundel.synth.cells import REFERENCE
 from roundel.ui import Progress
@@ -38,11 +39,14 @@ class Point:
         Sum of the layers' losses.
     bits
         Mean bits of a weight.
+    kept
+        Part of the weights that patterns keep.
     """
 
     ratio: float
     loss: float
     bits: float
+    kept: float = 1.0
 
     @property
     def db(self) -> float:
@@ -52,7 +56,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Allotment:
-    """The bits of every layer.
+    """The bits and the pattern of every layer.
 
     Attributes
     ----------
@@ -61,9 +65,9 @@ class Allotment:
     whole
         Cost of the network with weights of 8 bits.
     least
-        The least cost that bits reach, as part of it: the sum over layers.
-    bits
-        Bits of each layer.
+        The least cost that bits and patterns reach, as part of it: the sum over layers.
+    bits, kept
+        Bits of each layer, and channels of eight that its pattern keeps.
     chosen
         What that costs and loses, in sum over the layers.
     ratio
@@ -79,6 +83,7 @@ class Allotment:
     whole: int
     least: float
     bits: Mapping[str, int]
+    kept: Mapping[str, int]
     chosen: Point
     ratio: float
     points: tuple[Point, ...]
@@ -92,6 +97,7 @@ class Allotment:
             "whole": self.whole,
             "least": self.least,
             "bits": dict(self.bits),
+            "kept": dict(self.kept),
             "chosen": vars(self.chosen),
             "ratio": self.ratio,
             "front": [vars(point) for point in self.points],
@@ -112,33 +118,33 @@ class Target:
     compile_for
         The compiler, for it.
     realize
-        Quantizes the network with these bits and compiles it; the last call makes what is kept.
+        Quantizes the network with layers like these and compiles it; the last call makes what is kept.
     """
 
     engine: str
     array_bits: int
     compile_for: Compile
-    realize: Callable[[Mapping[str, int]], Compiled]
+    realize: Callable[[Mapping[str, Variant]], Compiled]
 
 
 def allot(
-    graph: Graph,
+    variants: Variants,
     images: NDArray[np.float32],
     search: QuantizeOptions,
     budget: Budget,
     target: Target,
     progress: Progress,
 ) -> Allotment:
-    """Choose the bits of every layer whose weights are free.
+    """Choose the bits, and the pattern, of every layer whose weights are free.
 
-    Costs of layers are counted at each of their bits, but layers overlap in time, and streams depend on the formats:
+    Costs of layers are counted in each of their variants, but layers overlap in time, and streams depend on formats:
     what a choice costs in fact is counted in its own program, and the sum that is allowed is lowered until that keeps
     the budget.
 
     Parameters
     ----------
-    graph, images
-        The network in normal form, and calibration images.
+    variants, images
+        The network and its patterns, and calibration images.
     search
         How it is to be quantized.
     budget
@@ -153,25 +159,27 @@ def allot(
     InputError
         No layer's bits are free, or the budget is below the least that bits reach.
     """
+    graph = variants.graph
     sizes = {n.name: n.weights.size for n in graph.nodes if isinstance(n, Weighted) and n.step is None}
     if not sizes:
         raise InputError(f"--budget: expected layers whose weights are free, but {graph.file} has none")
     energy = partial(measured, image=images[:1], cells=REFERENCE, name=Path(graph.file).name, progress=progress)
-    costing = Costing(graph, images, search, target.compile_for, budget.cost, energy)
+    costing = Costing(variants, images, search, target.compile_for, budget.cost, energy)
     table = costing.table(list(sizes), target.array_bits, progress)
-    losses = sensitivities(graph, images, table.bits, search, budget.sensitivity, progress)
+    losses = sensitivities(variants, images, table.variants, search, budget.sensitivity, progress)
     found = front([table.costs[name] for name in sizes], [losses[name] for name in sizes])
     points = _Points(found, table, sizes)
     _check_reach(budget, target, points)
     point, ratio = _within(budget, target, points, costing, progress)
     if ratio > budget.ratio and not point:
-        raise _unmet(budget, target, ratio)
+        raise _unmet(budget, target, ratio, points)
     return Allotment(
         budget=budget,
         engine=target.engine,
         whole=table.whole,
         least=points.at(0).ratio,
-        bits=points.bits(point),
+        bits={name: variant.bits for name, variant in points.variants(point).items()},
+        kept={name: variant.kept for name, variant in points.variants(point).items()},
         chosen=points.at(point),
         ratio=ratio,
         points=tuple(points.at(corner) for corner in _some(found.hull)),
@@ -189,7 +197,7 @@ def _within(
         while True:
             place = found.within(allowed)
             point = 0 if place is None else place
-            ratio = costing.layers(target.realize(points.bits(point)))[1] / table.whole
+            ratio = costing.layers(target.realize(points.variants(point)))[1] / table.whole
             attempt += 1
             step(f"{budget.cost.value} {ratio:.4f}")
             if ratio <= budget.ratio or not point or attempt == ATTEMPTS:
@@ -204,34 +212,36 @@ class _Points:
     def __init__(self, found: Front, table: CostTable, sizes: Mapping[str, int]) -> None:
         self.found, self.table, self.sizes = found, table, sizes
 
-    def bits(self, point: int) -> dict[str, int]:
+    def variants(self, point: int) -> dict[str, Variant]:
         chosen = zip(self.sizes, self.found.choice(point), strict=True)
-        return {name: self.table.bits[name][place] for name, place in chosen}
+        return {name: self.table.variants[name][place] for name, place in chosen}
 
     def at(self, point: int) -> Point:
-        bits = self.bits(point)
-        mean = sum(self.sizes[name] * bits[name] for name in bits) / sum(self.sizes.values())
+        chosen, whole = self.variants(point), sum(self.sizes.values())
+        bits = sum(self.sizes[name] * variant.bits for name, variant in chosen.items()) / whole
+        kept = sum(self.sizes[name] * variant.kept for name, variant in chosen.items()) / whole / DENSE
         cost = int(self.found.costs[point]) + self.table.fixed
-        return Point(ratio=cost / self.table.whole, loss=float(self.found.losses[point]), bits=mean)
+        return Point(ratio=cost / self.table.whole, loss=float(self.found.losses[point]), bits=bits, kept=kept)
 
 
 def _check_reach(budget: Budget, target: Target, points: _Points) -> None:
-    """Raise InputError if no choice of bits comes near the budget, by the sum over layers."""
+    """Raise InputError if no choice comes near the budget, by the sum over layers."""
     least = points.at(0).ratio
-    if budget.ratio < 1 and all(len(bits) == 1 for bits in points.table.bits.values()):
+    if budget.ratio < 1 and all(len(own) == 1 for own in points.table.variants.values()):
         raise InputError(
             f"--budget {budget}: bits are no lever for cycles on {target.engine}, whose array multiplies weights of "
             f"{target.array_bits} bits in one step: expected an engine of weight_width=4 or 2, or a budget of bytes or "
             "energy"
         )
     if least > budget.ratio * 1.05:  # overlap in time may make up for less
-        raise _unmet(budget, target, least)
+        raise _unmet(budget, target, least, points)
 
 
-def _unmet(budget: Budget, target: Target, least: float) -> InputError:
+def _unmet(budget: Budget, target: Target, least: float, points: _Points) -> InputError:
     shown = np.ceil(least * 1000) / 1000
+    what = "bits and patterns" if any(v.kept < DENSE for own in points.table.variants.values() for v in own) else "bits"
     return InputError(
-        f"--budget {budget}: the nearest that bits reach on {target.engine} is {budget.cost.value}={shown:g}: "
+        f"--budget {budget}: the nearest that {what} reach on {target.engine} is {budget.cost.value}={shown:g}: "
         "expected at least that"
     )
 

@@ -1,4 +1,4 @@
-"""What each layer costs on an engine at each number of bits: counted in programs that the compiler makes."""
+"""What each layer costs on an engine in each variant: counted in programs that the compiler makes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from roundel.compiler import Compiled, predicted_layers
 from roundel.compression.budget.params import Cost
+from roundel.compression.budget.variants import Variant, Variants
 from roundel.evaluation import Costs, Stimulus, cost_jobs, costs_of, from_network, run_jobs, sampled, task_counts
 from roundel.golden.engine import Opcode, Region
 from roundel.golden.formats import digits_of
 from roundel.golden.network import Network, steps
+from roundel.golden.opq import pattern_name
 from roundel.golden.rounding import Ints
-from roundel.graph import Graph
 from roundel.quantization import QuantizeOptions, quantize
 from roundel.ui import Progress
 
@@ -34,31 +35,29 @@ class CostTable:
 
     Attributes
     ----------
-    bits
-        Bits that each layer may have, rising, by name; the last are 8, unless no more count.
+    variants
+        What each layer may be, by name.
     costs
-        What it costs at each of them, by name.
+        What it costs as each of them, by name.
     whole
-        Cost of all layers at 8 bits, and of what belongs to no layer.
+        Cost of all layers at 8 bits and without patterns, and of what belongs to no layer.
+    fixed
+        The part of it that no choice changes.
     """
 
-    bits: Mapping[str, tuple[int, ...]]
+    variants: Mapping[str, tuple[Variant, ...]]
     costs: Mapping[str, Ints]
     whole: int
-
-    @property
-    def fixed(self) -> int:
-        """What no choice changes."""
-        return self.whole - sum(int(costs[-1]) for costs in self.costs.values())
+    fixed: int
 
 
 class Costing:
-    """Programs of a network whose layers have this and that many bits, and what they cost.
+    """Programs of a network whose layers have these and those bits and patterns, and what they cost.
 
     Parameters
     ----------
-    graph, images
-        The network in normal form, and calibration images, of which one sketches the integers.
+    variants, images
+        The network and its patterns, and calibration images, of which one sketches the integers.
     search
         How the network is to be quantized.
     compile_for
@@ -71,21 +70,22 @@ class Costing:
 
     def __init__(
         self,
-        graph: Graph,
+        variants: Variants,
         images: NDArray[np.float32],
         search: QuantizeOptions,
         compile_for: Compile,
         cost: Cost,
         measure: Measure,
     ) -> None:
-        self.graph, self.images, self.cost = graph, images[:1], cost
+        self.variants, self.images, self.cost = variants, images[:1], cost
         self.search = replace(search, positions=POSITIONS)
         self._compile, self._measure = compile_for, measure
         self._energy: Costs | None = None
 
-    def sketch(self, bits: int) -> Compiled:
-        """Return the program of integers that few positions of one image choose, all weights of so many bits."""
-        network = quantize(self.graph, self.images, replace(self.search, weight_bits=bits)).network
+    def sketch(self, variant: Variant) -> Compiled:
+        """Return the program of integers that few positions of one image choose, all layers of one variant."""
+        graph = self.variants.network(variant.kept)
+        network = quantize(graph, self.images, replace(self.search, weight_bits=variant.bits)).network
         compiled = self._compile(network)
         if self.cost is Cost.ENERGY and self._energy is None:
             self._energy = self._measure(compiled, network)
@@ -105,7 +105,7 @@ class Costing:
                 return energies, energies.total()
 
     def table(self, layers: Sequence[str], array_bits: int, progress: Progress) -> CostTable:
-        """Return what layers cost at the bits that count.
+        """Return what layers cost at the bits that count, with and without patterns.
 
         Parameters
         ----------
@@ -115,18 +115,24 @@ class Costing:
             Bits of the array's weights: cycles follow from the number of its digits, so that only the most bits of each
             number count.
         progress
-            Told of every number of bits.
+            Told of every variant.
         """
-        tried = candidates(array_bits, self.cost)
-        found: dict[int, Counter[str]] = {}
+        widths = candidates(array_bits, self.cost)
+        tried = [Variant(bits, kept) for kept in self.variants.every_kept for bits in widths]
+        most = Variant(MOST_BITS)
+        found: dict[Variant, Counter[str]] = {}
         with progress("costs on the engine", len(tried)) as step:
-            for width in reversed(tried):  # 8 first: energies are measured on it
-                found[width], whole = self.layers(self.sketch(width))
-                if width == MOST_BITS:
-                    reference = whole
-                step(f"{width} bits")
-        costs = {name: np.array([found[width][name] for width in tried], np.int64) for name in layers}
-        return CostTable(bits=dict.fromkeys(layers, tried), costs=costs, whole=reference)
+            for variant in reversed(tried):  # that of most bits, without a pattern, first: energies are measured on it
+                found[variant], cost = self.layers(self.sketch(variant))
+                if variant == most:
+                    whole = cost
+                step(f"{variant.bits} bits, {pattern_name(variant.kept)}")
+        variants = {
+            name: tuple(variant for variant in tried if variant.kept in self.variants.kept(name)) for name in layers
+        }
+        costs = {name: np.array([found[one][name] for one in own], np.int64) for name, own in variants.items()}
+        fixed = whole - sum(found[most][name] for name in layers)
+        return CostTable(variants=variants, costs=costs, whole=whole, fixed=fixed)
 
 
 def candidates(array_bits: int, cost: Cost) -> tuple[int, ...]:

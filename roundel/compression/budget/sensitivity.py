@@ -1,4 +1,4 @@
-"""How much the network loses where a layer's weights have fewer bits."""
+"""How much the network loses where a layer's weights have fewer bits, or a pattern."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compression.budget.params import Sensitivity
+from roundel.compression.budget.variants import Variant, Variants
 from roundel.golden.formats import Format
 from roundel.graph import Conv, Dense, Graph, Reals
 from roundel.quantization import QuantizeOptions, estimate
@@ -20,27 +21,27 @@ Weighted = Conv | Dense
 
 
 def sensitivities(
-    graph: Graph,
+    variants: Variants,
     images: NDArray[np.float32],
-    bits: Mapping[str, Sequence[int]],
+    choices: Mapping[str, Sequence[Variant]],
     options: QuantizeOptions,
     sensitivity: Sensitivity,
     progress: Progress,
 ) -> dict[str, Losses]:
-    """Return the loss of each layer at each of its bits, as if all others kept their real weights.
+    """Return the loss of each layer as each of its variants, as if all others kept their real weights.
 
     With images it is the sum over the network's results of `||y - y_q||^2 / ||y||^2`, where y_q is the result with this
-    layer's weights rounded and nothing else: errors that are small and independent add up. Without, it is
+    layer's weights pruned and rounded and nothing else: errors that are small and independent add up. Without, it is
     `||w - w_q||^2 / ||w||^2` of the weights.
 
     Parameters
     ----------
-    graph
-        The network in normal form.
+    variants
+        The network and its patterns.
     images
         Calibration images, of which at most `IMAGES` are run.
-    bits
-        Bits that each layer may have, by the name of its node.
+    choices
+        What each layer may be, by the name of its node.
     options
         How weights are rounded.
     sensitivity
@@ -48,15 +49,16 @@ def sensitivities(
     progress
         Told of every layer.
     """
-    nodes = {node.name: node for node in graph.nodes if isinstance(node, Weighted) and node.name in bits}
+    graph = variants.graph
+    nodes = {node.name: node for node in graph.nodes if isinstance(node, Weighted) and node.name in choices}
     some = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).round().astype(int)]
     effect = Effect(graph, some) if sensitivity is Sensitivity.IMAGES else None
     losses = {}
     with progress("sensitivity of layers", len(nodes)) as step:
         for name, node in nodes.items():
             each = []
-            for width in bits[name]:
-                rounded = rounded_weights(node, width, options)
+            for width, kept in choices[name]:
+                rounded = rounded_weights(replace(node, weights=variants.weights(node, kept)), width, options)
                 each.append(relative(rounded, node.weights) if effect is None else effect.of(node, rounded))
             losses[name] = np.asarray(each, np.float64)
             step(name)
