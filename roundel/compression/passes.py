@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compiler import Compiled
-from roundel.compression.budget import Allotment, Target, Variant, Variants, allot
+from roundel.compression.budget import Allotment, LayerVariant, LayerVariants, Target, allot
 from roundel.compression.engine_check import checked
 from roundel.compression.finetuning import finetune
 from roundel.compression.head import box_places
@@ -194,7 +194,7 @@ def allot_bits(work: Compression) -> None:
         return
     assert engine is not None
 
-    def realize(chosen: Mapping[str, Variant]) -> Compiled:
+    def realize(chosen: Mapping[str, LayerVariant]) -> Compiled:
         bits = {name: variant.bits for name, variant in chosen.items()}
         work.options = replace(work.options, search=replace(work.options.search, module_bits=bits))
         work.tuned = variants.network({name: variant.kept for name, variant in chosen.items()})
@@ -206,7 +206,7 @@ def allot_bits(work: Compression) -> None:
     target = Target(engine=engine.name, array_bits=engine.params.weight_width, compile_for=compile_for, realize=realize)
     patterns = work.options.patterns
     masks = None if patterns is None else OrderedPatterns(work.tuned, patterns, {})  # of channels as they are now
-    variants = Variants(work.tuned, masks)
+    variants = LayerVariants(work.tuned, masks)
     work.allotment = allot(
         variants,
         work.calibration.images,

@@ -2,17 +2,17 @@
 
 from roundel.compression.budget.allotment import Allotment, Point, Target, allot
 from roundel.compression.budget.params import Budget, Cost, Sensitivity, parse_budget
-from roundel.compression.budget.variants import Variant, Variants
+from roundel.compression.budget.variants import LayerVariant, LayerVariants
 
 __all__ = [
     "Allotment",
     "Budget",
     "Cost",
+    "LayerVariant",
+    "LayerVariants",
     "Point",
     "Sensitivity",
     "Target",
-    "Variant",
-    "Variants",
     "allot",
     "parse_budget",
 ]

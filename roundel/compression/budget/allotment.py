@@ -15,7 +15,7 @@ from roundel.compression.budget.costs import Compile, Costing, CostTable, measur
 from roundel.compression.budget.knapsack import Front, front
 from roundel.compression.budget.params import Budget
 from roundel.compression.budget.sensitivity import Weighted, sensitivities
-from roundel.compression.budget.variants import Variant, Variants
+from roundel.compression.budget.variants import LayerVariant, LayerVariants
 from roundel.golden.errors import InputError
 from roundel.golden.opq import DENSE
 from roundel.quantization import QuantizeOptions
@@ -124,11 +124,11 @@ class Target:
     engine: str
     array_bits: int
     compile_for: Compile
-    realize: Callable[[Mapping[str, Variant]], Compiled]
+    realize: Callable[[Mapping[str, LayerVariant]], Compiled]
 
 
 def allot(
-    variants: Variants,
+    variants: LayerVariants,
     images: NDArray[np.float32],
     search: QuantizeOptions,
     budget: Budget,
@@ -212,7 +212,7 @@ class _Points:
     def __init__(self, found: Front, table: CostTable, sizes: Mapping[str, int]) -> None:
         self.found, self.table, self.sizes = found, table, sizes
 
-    def variants(self, point: int) -> dict[str, Variant]:
+    def variants(self, point: int) -> dict[str, LayerVariant]:
         chosen = zip(self.sizes, self.found.choice(point), strict=True)
         return {name: self.table.variants[name][place] for name, place in chosen}
 

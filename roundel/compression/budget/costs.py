@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roundel.compiler import Compiled, predicted_layers
 from roundel.compression.budget.params import Cost
-from roundel.compression.budget.variants import Variant, Variants
+from roundel.compression.budget.variants import LayerVariant, LayerVariants
 from roundel.evaluation import Costs, Stimulus, cost_jobs, costs_of, from_network, run_jobs, sampled, task_counts
 from roundel.golden.engine import Opcode, Region
 from roundel.golden.formats import digits_of
@@ -45,7 +45,7 @@ class CostTable:
         The part of it that no choice changes.
     """
 
-    variants: Mapping[str, tuple[Variant, ...]]
+    variants: Mapping[str, tuple[LayerVariant, ...]]
     costs: Mapping[str, Ints]
     whole: int
     fixed: int
@@ -70,7 +70,7 @@ class Costing:
 
     def __init__(
         self,
-        variants: Variants,
+        variants: LayerVariants,
         images: NDArray[np.float32],
         search: QuantizeOptions,
         compile_for: Compile,
@@ -82,7 +82,7 @@ class Costing:
         self._compile, self._measure = compile_for, measure
         self._energy: Costs | None = None
 
-    def sketch(self, variant: Variant) -> Compiled:
+    def sketch(self, variant: LayerVariant) -> Compiled:
         """Return the program of integers that few positions of one image choose, all layers of one variant."""
         graph = self.variants.network(variant.kept)
         network = quantize(graph, self.images, replace(self.search, weight_bits=variant.bits)).network
@@ -118,9 +118,9 @@ class Costing:
             Told of every variant.
         """
         widths = candidates(array_bits, self.cost)
-        tried = [Variant(bits, kept) for kept in self.variants.every_kept for bits in widths]
-        most = Variant(MOST_BITS)
-        found: dict[Variant, Counter[str]] = {}
+        tried = [LayerVariant(bits, kept) for kept in self.variants.every_kept for bits in widths]
+        most = LayerVariant(MOST_BITS)
+        found: dict[LayerVariant, Counter[str]] = {}
         with progress("costs on the engine", len(tried)) as step:
             for variant in reversed(tried):  # that of most bits, without a pattern, first: energies are measured on it
                 found[variant], cost = self.layers(self.sketch(variant))

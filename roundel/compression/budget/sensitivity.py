@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundel.compression.budget.params import Sensitivity
-from roundel.compression.budget.variants import Variant, Variants
+from roundel.compression.budget.variants import LayerVariant, LayerVariants
 from roundel.golden.formats import Format
 from roundel.graph import Conv, Dense, Graph, Reals
 from roundel.quantization import QuantizeOptions, estimate
@@ -21,9 +21,9 @@ Weighted = Conv | Dense
 
 
 def sensitivities(
-    variants: Variants,
+    variants: LayerVariants,
     images: NDArray[np.float32],
-    choices: Mapping[str, Sequence[Variant]],
+    choices: Mapping[str, Sequence[LayerVariant]],
     options: QuantizeOptions,
     sensitivity: Sensitivity,
     progress: Progress,

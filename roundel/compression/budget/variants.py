@@ -11,14 +11,14 @@ from roundel.golden.opq import DENSE
 from roundel.graph import Conv, Dense, Graph, Node, Reals
 
 
-class Variant(NamedTuple):
+class LayerVariant(NamedTuple):
     """Bits of a layer's weights, and channels of eight that its pattern keeps."""
 
     bits: int
     kept: int = DENSE
 
 
-class Variants:
+class LayerVariants:
     """A network whose layers may have patterns.
 
     Parameters

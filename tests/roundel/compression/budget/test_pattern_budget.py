@@ -13,7 +13,7 @@ from roundel.compression.budget.costs import Costing
 from roundel.compression.budget.knapsack import front
 from roundel.compression.budget.params import Cost, Sensitivity
 from roundel.compression.budget.sensitivity import sensitivities
-from roundel.compression.budget.variants import Variant, Variants
+from roundel.compression.budget.variants import LayerVariant, LayerVariants
 from roundel.compression.patterns import OrderedPatterns, Patterns
 from roundel.golden.cycles import predict
 from roundel.golden.errors import InputError
@@ -68,18 +68,18 @@ def test_bits_alone_do_not_reach_what_both_do():
 def test_the_choice_is_that_of_an_integer_program(sensitivity, seed):
     """Of the costs of programs in which all layers are alike, and of losses by images or by weights."""
     made, patterns = fold(graph(seed)), Patterns(kept=(8, 4, 2), lanes=4, columns=4)
-    variants = Variants(made, OrderedPatterns(made, patterns, {}))
+    variants = LayerVariants(made, OrderedPatterns(made, patterns, {}))
     options = QuantizeOptions(array_bits=4)
     compile_for: Callable = partial(compile_network, shape=SHAPE, params=NARROW)
     costing = Costing(variants, images(seed), options, compile_for, Cost.CYCLES, lambda *_: None)
     names = ["conv_a", *LAYERS]
     table = costing.table(names, 4, silent)
-    assert table.variants["conv_a"] == (Variant(4), Variant(8))
-    assert set(table.variants["conv_c"]) == {Variant(bits, kept) for bits in (4, 8) for kept in (2, 4, 8)}
-    half, all_of_it = (table.costs["conv_f"][table.variants["conv_f"].index(Variant(8, kept))] for kept in (4, 8))
+    assert table.variants["conv_a"] == (LayerVariant(4), LayerVariant(8))
+    assert set(table.variants["conv_c"]) == {LayerVariant(bits, kept) for bits in (4, 8) for kept in (2, 4, 8)}
+    half, all_of_it = (table.costs["conv_f"][table.variants["conv_f"].index(LayerVariant(8, kept))] for kept in (4, 8))
     assert 0.4 < half / all_of_it < 0.65
     losses = sensitivities(variants, images(seed), table.variants, options, sensitivity, silent)
-    ordered = [losses["conv_f"][table.variants["conv_f"].index(Variant(8, kept))] for kept in (2, 4, 8)]
+    ordered = [losses["conv_f"][table.variants["conv_f"].index(LayerVariant(8, kept))] for kept in (2, 4, 8)]
     assert ordered == sorted(ordered, reverse=True)
     costs, lost = [table.costs[name] for name in names], [losses[name] for name in names]
     found = front(costs, lost)

@@ -7,7 +7,7 @@ import pytest
 
 from roundel.compression.budget.params import Sensitivity
 from roundel.compression.budget.sensitivity import Effect, relative, rounded_weights, sensitivities
-from roundel.compression.budget.variants import Variant, Variants
+from roundel.compression.budget.variants import LayerVariant, LayerVariants
 from roundel.graph import Add, Graph, Relu
 from roundel.quantization import QuantizeOptions
 from roundel.ui import silent
@@ -59,8 +59,8 @@ def test_rounded_weights_are_few_integers_times_a_power_of_two(bits, per_channel
 def test_fewer_bits_lose_more(sensitivity):
     whole = graph()
     names = [item.name for item in whole.nodes if hasattr(item, "weights")]
-    choices = {name: [Variant(bits) for bits in (2, 4, 8)] for name in names}
-    found = sensitivities(Variants(whole), IMAGES, choices, QuantizeOptions(), sensitivity, silent)
+    choices = {name: [LayerVariant(bits) for bits in (2, 4, 8)] for name in names}
+    found = sensitivities(LayerVariants(whole), IMAGES, choices, QuantizeOptions(), sensitivity, silent)
     assert list(found) == names
     for losses in found.values():
         assert losses[0] > losses[1] > losses[2] > 0
