@@ -334,6 +334,9 @@ ENGINE_CONFIGS: dict[str, dict[str, Any]] = {
         },
     },
     "tiny_heads": CONFIGS["tiny"] | {"heads": HEADS, "places": True},
+    "small_with_words": CONFIGS["small"]
+    | {"memory": 1 << 15, "banks": 8, "beat_words": 4, "select": True, "taps": 8, "weight_width": 4, "nms": None},
 }
 """Beside named configurations: one with the units that they leave out, and a FIFO that bursts fill; one with GreedyNMS
-of the best boxes, whose records say where they were found; one whose box unit knows the heads of all families."""
+of the best boxes, whose records say where they were found; one whose box unit knows the heads of all families; one that
+reads four words in a beat, lets lanes select among them, and multiplies digits of 4 bits."""

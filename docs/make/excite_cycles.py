@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from figures import replace as put
 
-from roundel.benchmarks.efficientnet import efficientnet_b0
+from roundel.benchmarks.networks import efficientnet_b0
 from roundel.benchmarks.shapes import Builder
 from roundel.compiler import compile_network
 from roundel.golden.cycles import predict

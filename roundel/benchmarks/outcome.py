@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from roundel.benchmarks.run import measure_rows, measurements
 from roundel.benchmarks.show import tables
@@ -38,13 +39,15 @@ class Bench(Result):
         write_json(folder / "bench.json", self.as_dict())
 
 
-def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = silent) -> Bench:
+def bench(units: Sequence[str] = (), *, params: Any = None, seed: int = 1, progress: Progress = silent) -> Bench:
     """Measure work per cycle of the RTL, the speed of simulation and golden models, and accuracy.
 
     Parameters
     ----------
     units
-        `mac`, `requant`, `codec`, `decoder`, `search`, `engine`, `golden`, `nms`; all if empty.
+        `mac`, `requant`, `codec`, `decoder`, `search`, `engine`, `networks`, `golden`, `nms`; all if empty.
+    params
+        The engine of `networks`, then the only unit: `EngineParams`, or keyword arguments of it. None: `medium`.
     seed
         Seed of the data.
     progress
@@ -58,7 +61,7 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
     Raises
     ------
     InputError
-        A unit without a benchmark.
+        A unit without a benchmark, or parameters that the engine or the unit does not take.
     MismatchError
         RTL and golden differ.
     ToolError
@@ -66,5 +69,5 @@ def bench(units: Sequence[str] = (), *, seed: int = 1, progress: Progress = sile
     """
     check_names("units", units)
     seed = integer_of("seed", seed, 0, MAX_SEED)
-    with progress("bench", measurements(units)) as step:
-        return Bench(seed=seed, rows=measure_rows(units, seed=seed, done=step))
+    with progress("bench", measurements(units, params)) as step:
+        return Bench(seed=seed, rows=measure_rows(units, seed=seed, params=params, done=step))

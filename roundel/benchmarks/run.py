@@ -10,6 +10,7 @@ from roundel.benchmarks import codec as bench_codec
 from roundel.benchmarks import decoder as bench_decoder
 from roundel.benchmarks import engine as bench_engine
 from roundel.benchmarks import golden as bench_golden
+from roundel.benchmarks import networks as bench_networks
 from roundel.benchmarks import nms as bench_nms
 from roundel.benchmarks import search as bench_search
 from roundel.benchmarks.array import clock, generate_array, simulate
@@ -31,13 +32,16 @@ RESULTS = 20_000  # that a requantizer is measured on
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """How a unit is measured: the parameter objects, and what makes rows of one of them and a seed."""
+    """How a unit is measured: the parameter objects, and what makes rows of one of them and a seed.
 
-    variants: Callable[[], Sequence[Any]]
+    `variants` of a benchmark of `OF_AN_ENGINE` take the engine's parameters.
+    """
+
+    variants: Callable[..., Sequence[Any]]
     measure: Callable[[Any, int], list[Row]]
 
 
-def measure_rows(names: Sequence[str], *, seed: int, done: Done = lambda name: None) -> list[Row]:
+def measure_rows(names: Sequence[str], *, seed: int, params: Any = None, done: Done = lambda name: None) -> list[Row]:
     """Measure units; rows of `name` (unit.what), `value`, `unit` and `params`.
 
     Parameters
@@ -46,27 +50,37 @@ def measure_rows(names: Sequence[str], *, seed: int, done: Done = lambda name: N
         Names of `BENCHES`; all if empty.
     seed
         Seed of the data.
+    params
+        Of the engine that the one benchmark of `OF_AN_ENGINE` measures; None: the usual ones.
     done
-        Called after each measurement, `measurements(names)` times.
+        Called after each measurement, `measurements(names, params)` times.
 
     Raises
     ------
     InputError
-        An unknown name.
+        An unknown name, or parameters that the engine or the benchmark does not take.
     ToolError
         RTL and golden differ, or a tool crashed.
     """
     rows = []
     for name in _known(names):
-        for params in BENCHES[name].variants():
-            rows += BENCHES[name].measure(params, seed)
+        for variant in _variants(name, names, params):
+            rows += BENCHES[name].measure(variant, seed)
             done(name)
     return rows
 
 
-def measurements(names: Sequence[str]) -> int:
-    """How many simulations `measure_rows` runs."""
-    return sum(len(BENCHES[name].variants()) for name in _known(names))
+def measurements(names: Sequence[str], params: Any = None) -> int:
+    """How many measurements `measure_rows` makes."""
+    return sum(len(_variants(name, names, params)) for name in _known(names))
+
+
+def _variants(name: str, names: Sequence[str], params: Any) -> Sequence[Any]:
+    if params is None:
+        return BENCHES[name].variants()
+    if set(names) != {name} or name not in OF_AN_ENGINE:
+        raise InputError(f"parameters of an engine: expected one of {', '.join(OF_AN_ENGINE)} alone with them")
+    return BENCHES[name].variants(params)
 
 
 def _known(names: Sequence[str]) -> list[str]:
@@ -119,6 +133,9 @@ def _requant(params: RequantParams, seed: int) -> list[Row]:
     ]
 
 
+OF_AN_ENGINE = ("networks",)
+"""Benchmarks that take an engine's parameters."""
+
 BENCHES: Mapping[str, Benchmark] = {
     "mac": Benchmark(variants=lambda: [MacParams()], measure=_mac),
     "requant": Benchmark(variants=lambda: requant_variants({}), measure=_requant),
@@ -126,6 +143,7 @@ BENCHES: Mapping[str, Benchmark] = {
     "decoder": Benchmark(variants=bench_decoder.variants, measure=lambda variant, seed: variant.rows(seed)),
     "search": Benchmark(variants=bench_search.variants, measure=lambda variant, seed: variant.rows(seed)),
     "engine": Benchmark(variants=bench_engine.variants, measure=lambda variant, seed: variant.rows(seed)),
+    "networks": Benchmark(variants=bench_networks.variants, measure=lambda variant, seed: variant.rows(seed)),
     "golden": Benchmark(variants=bench_golden.variants, measure=lambda variant, seed: variant.rows(seed)),
     "nms": Benchmark(variants=bench_nms.variants, measure=lambda variant, seed: variant.rows(seed)),
 }

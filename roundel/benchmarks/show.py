@@ -45,6 +45,11 @@ _ENGINE = {
     "engine.weight_stalls": "waiting for weights",
     "engine.simulation_speed": "cycles/s simulated",
 }
+_NETWORKS = {
+    "networks.products": "products",
+    "networks.cycles": "cycles",
+    "networks.utilization": "utilization",
+}
 _GOLDEN = {
     "golden.seconds": "golden, s",
     "golden.float": "onnxruntime float, s",
@@ -65,9 +70,10 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     packed = [row for row in rows if row["name"] in _BY_ZEROS]
     search = [row for row in rows if row["name"] in _SEARCH]
     engine = [row for row in rows if row["name"] in _ENGINE]
+    kinds = [row for row in rows if row["name"] in _NETWORKS]
     golden = [row for row in rows if row["name"] in _GOLDEN]
     blocks = [row for row in rows if row["name"] == _ZERO_BLOCKS]
-    shown = (precisions, rates, exact, best, software, packed, search, engine, golden, blocks)
+    shown = (precisions, rates, exact, best, software, packed, search, engine, kinds, golden, blocks)
     rest = [row for row in rows if not any(row in part for part in shown)]
     made = []
     if rest:
@@ -89,6 +95,9 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     if engine:
         named = [row | {"params": row["params"] | {"what": _workload(row["params"])}} for row in engine]
         made.append(_pivot("Engine", named, ("config", "what", "on"), _ENGINE))
+    for network, name in dict.fromkeys((row["params"]["network"], row["params"]["engine"]) for row in kinds):
+        own = [row for row in kinds if (row["params"]["network"], row["params"]["engine"]) == (network, name)]
+        made.append(_pivot(f"{network} on {name}", own, ("kind",), _NETWORKS))
     if golden:
         made.append(_pivot("One image in golden and in onnxruntime", golden, ("network", "threads"), _GOLDEN))
     if blocks:

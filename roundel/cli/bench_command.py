@@ -11,14 +11,20 @@ from roundel.ui import output_folder, steps
 
 @click.command("bench")
 @click.argument("names", nargs=-1, metavar="[UNIT ...]")
+@click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE",
+    help="Of `networks` alone: a parameter of the engine, or config=NAME for those of a named configuration.",
+)  # fmt: skip
 @SEED
 @OUTPUT
 @JSON
-def command(names: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> None:
+def command(names: tuple[str, ...], pairs: tuple[str, ...], seed: int, folder: Path, as_json: bool) -> None:
     """Measure throughput of the RTL, speed of simulation and golden models, and accuracy: bench.json."""
     import roundel
+    from roundel.generator import find_unit, parse_settings
 
+    params = parse_settings(find_unit("engine"), pairs) if pairs else None
     with output_folder(folder) as work:
-        figures = roundel.bench(names, seed=seed, progress=steps)
+        figures = roundel.bench(names, params=params, seed=seed, progress=steps)
         figures.write(work)
     present(figures, as_json, folder / "bench.json")

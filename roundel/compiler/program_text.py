@@ -10,7 +10,7 @@ from roundel.compiler.tokens import Task
 from roundel.golden.engine import Opcode, Region
 from roundel.golden.parameters import plain
 
-FORMAT, VERSION = "roundel-memory-map", 1
+FORMAT, VERSION = "roundel-memory-map", 2
 COUNTS = ("computes", "macs", "steps", "steps_dense", "steps_further", "loaded", "stored", "weights", "parameters")
 
 
@@ -77,6 +77,9 @@ def _place(tensor: Tensor) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "rows": storage.height,
         "interleave": storage.interleave,
+        "advance": storage.advance,
+        "above": storage.above,
+        "map_rows": storage.rows,
         "columns": storage.columns,
         "pixels": list(tensor.pixels),
         "channels": len(tensor.slots),

@@ -47,7 +47,9 @@ class Storage:
         Bytes of a pixel in the `rows` layout; 0 for planes.
     interleave, missing
         How many rows of the tensor, each with all channels, a pixel of the `rows` layout holds one behind the other,
-        and how many the last row of the map has less than that.
+        and how many of all those in the map are no rows of the tensor, or repeat one.
+    overlap, above
+        How many of its rows a row of the map shares with the next one, and how many of the first lie above the tensor.
     parent
         The storage that contains this one, and the plane of it in which this one begins.
     origin
@@ -67,6 +69,8 @@ class Storage:
     pixel: int = 0
     interleave: int = 1
     missing: int = 0
+    overlap: int = 0
+    above: int = 0
     parent: "tuple[Storage, int] | None" = None
     origin: tuple[int, int] = (0, 0)
     outer: Outer | None = None
@@ -101,6 +105,17 @@ class Storage:
     def height(self) -> int:
         """Rows of the tensor."""
         return self.rows * self.interleave - self.missing
+
+    @property
+    def advance(self) -> int:
+        """Rows of the tensor from one row of the map to the next."""
+        return self.interleave - self.overlap
+
+    @property
+    def held(self) -> Ints:
+        """Row of the tensor that each row of each row of the map is, (rows * interleave,); of some there is none."""
+        rows = np.arange(self.rows)[:, None] * self.advance - self.above + np.arange(self.interleave)
+        return np.asarray(rows.ravel(), dtype=np.int64)
 
     @property
     def pixel_bytes(self) -> int:
@@ -220,7 +235,9 @@ def put(tensor: Tensor, values: Ints, data: bytearray) -> None:
         slots, value = tensor.filled
         pixels = np.pad(pixels, ((0, 0), (0, 0), (0, len(slots))), constant_values=value)
         tensor = replace(tensor, slots=np.append(tensor.slots, slots), filled=None)
-    pixels = np.pad(pixels, ((0, storage.missing), (0, 0), (0, 0)), constant_values=tensor.form.zero)
+    held = storage.held
+    inside = (held >= 0) & (held < storage.height)
+    pixels = np.where(inside[:, None, None], pixels[np.where(inside, held, 0)], tensor.form.zero)
     _view(tensor, np.frombuffer(data, dtype=np.uint8))[_lanes(tensor)] = (pixels & 0xFF).astype(np.uint8)
 
 

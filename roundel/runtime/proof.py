@@ -15,12 +15,14 @@ from roundel.golden.rounding import Ints
 from roundel.runtime.differences import difference
 from roundel.runtime.programs import differences, draw_batch
 from roundel.runtime.random_networks import engine_detector, engine_network
+from roundel.runtime.random_tensors import with_other_weights
 from roundel.sim.engine_run import simulate
 from roundel.sim.runner import Result
 from roundel.sim.verify import Case, Prover
 
 NETWORKS = 6  # of a case
 SOUND, BROKEN = 30, 9  # programs of a case
+MOST_SELECTED = 40  # channels of an image where lanes select
 SIZE = 16  # rows and columns of an image, at most
 SEEDS = 1000  # networks that a seed may draw
 DELAY = 20  # cycles of the outer memory
@@ -29,9 +31,10 @@ DELAY = 20  # cycles of the outer memory
 def prove(case: Case, *, seed: int, waves: Path | None = None) -> Result:
     """Run a case of the engine, as `roundel.sim.verify.prove` runs those of the other units.
 
-    First come networks: every layer's result is stored, and compared; every second network is a detector, whose boxes
-    are too. Then come programs that no compiler writes, see `roundel.runtime.programs`. With stalls in the case's
-    configuration the outer memory stalls as often on each of its channels.
+    First come networks, with weights of any width, and patterns of channels where lanes select: every layer's result
+    is stored, and compared; every second network is a detector, whose boxes are too. Then come programs that no
+    compiler writes, see `roundel.runtime.programs`. With stalls in the case's configuration the outer memory stalls as
+    often on each of its channels.
 
     Raises
     ------
@@ -60,11 +63,13 @@ def _tried(what: str, check: Callable[..., Sequence[str]], *given: Any) -> list[
 def _check_network(params: EngineParams, number: int, settings: dict[str, int], waves: Path | None) -> Sequence[str]:
     """Draw a network and check it; MismatchError where RTL and golden differ."""
     folder = waves / f"network-{number}" if waves else None
-    units = {"activations": params.act_lanes > 0, "gates": params.gates}
+    units: dict[str, Any] = {"activations": params.act_lanes > 0, "gates": params.gates}
+    units |= {"channels": MOST_SELECTED} if params.select else {}
     if number % 2 and params.nms is not None:
         network, image, heads = engine_detector(number, params.nms.format, size=SIZE, **units)
     else:
         network, image, heads = *engine_network(number, size=SIZE, **units), ()
+    network = with_other_weights(network, number, lanes=params.lanes if params.select else 0)
     check(params, network, image, heads, settings=settings, seed=number, folder=folder)
     return ()
 

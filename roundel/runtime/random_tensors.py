@@ -1,12 +1,19 @@
-"""Tensors and layers with weights of a network that is drawn at random."""
+"""Tensors and layers with weights of a network that is drawn at random; weights of every width, and with patterns."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from roundel.golden.engine import CHOICE
 from roundel.golden.formats import Format
-from roundel.golden.network import Weighted, Window
+from roundel.golden.network import Layer, Network, Weighted, Window
+from roundel.golden.opq import ChannelPattern
 from roundel.runtime.random_activations import draw_activation
+
+WIDEST = 8  # bits of a weight
+KEPT = (4, 2, 1)  # candidates of a pattern that have weights
+PLACE = 3  # in the seed, beside those of other draws
 
 
 class DrawnTensors:
@@ -123,3 +130,49 @@ class DrawnTensors:
             w_fractions=fractions if self.chance(0.5) else None,
             **(last if "activation" in last else self.activated(output)),
         )  # fmt: skip
+
+
+def with_other_weights(network: Network, seed: int, *, lanes: int = 0) -> Network:
+    """Return a network with weights of 2 to 8 bits where all had 8, and patterns in some layers.
+
+    Parameters
+    ----------
+    network
+        Its weights have 8 bits.
+    seed
+        Of all choices.
+    lanes
+        Of an array whose lanes select, for which layers keep patterns, now and then but for a single weight; 0: none.
+    """
+    rng = np.random.default_rng([seed, PLACE])
+    return replace(network, layers=tuple(_other(layer, rng, lanes) for layer in network.layers))
+
+
+def _other(layer: Layer, rng: np.random.Generator, lanes: int) -> Layer:
+    if not isinstance(layer, Weighted):
+        return layer
+    if rng.random() < 0.7:
+        layer = _narrower(layer, WIDEST - int(rng.integers(2, WIDEST, endpoint=True)))
+    if lanes >= CHOICE and layer.groups == 1 and rng.random() < 0.7:
+        layer = _patterned(layer, rng, lanes)
+    return layer
+
+
+def _narrower(layer: Weighted, bits: int) -> Weighted:
+    """Return the layer with so many bits less in its weights, and results about as large, if its shifts allow."""
+    lower = min(bits, int(layer.shifts.min()))
+    fractions = None if layer.w_fractions is None else tuple(each - lower for each in layer.w_fractions)
+    return replace(
+        layer, weights=layer.weights >> bits, w_fractions=fractions,
+        w=replace(layer.w, width=WIDEST - bits, fraction=layer.w.fraction - lower),
+        b=replace(layer.b, fraction=layer.b.fraction - lower),
+    )  # fmt: skip
+
+
+def _patterned(layer: Weighted, rng: np.random.Generator, lanes: int) -> Weighted:
+    """Return the layer with a pattern, which one more weight may break."""
+    pattern = ChannelPattern(kept=KEPT[rng.integers(len(KEPT))], lanes=lanes, columns=lanes)
+    weights = layer.weights * pattern.mask(layer.weights, layer.taps)
+    if rng.random() < 0.3:
+        weights[rng.integers(weights.shape[0]), rng.integers(weights.shape[1])] = layer.w.limits[0]
+    return replace(layer, weights=weights)

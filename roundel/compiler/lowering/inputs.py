@@ -1,6 +1,7 @@
 """The input of a network: its layout in memory, several rows or channels side by side where that saves steps."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,11 +10,20 @@ from roundel.compiler.lowering.lowering import Lowering
 from roundel.compiler.lowering.weighted import is_depthwise
 from roundel.compiler.tensor import Storage, Tensor, dense_slots
 from roundel.golden.errors import InputError
-from roundel.golden.network import Fill, Flatten, Network, Weighted
+from roundel.golden.network import Fill, Flatten, Network, Weighted, Window
 
 Shape = tuple[int, ...]
 
 INTERLEAVE = (1, 2, 4, 8)  # rows of the input in one of the map
+
+
+class RowCut(NamedTuple):
+    """How the rows of the input lie in `rows` rows of its map, see `Storage`."""
+
+    interleave: int
+    rows: int
+    overlap: int = 0
+    above: int = 0
 
 
 def input_tensor(network: Network, shape: Shape, lanes: int) -> Tensor:
@@ -30,14 +40,11 @@ def input_tensor(network: Network, shape: Shape, lanes: int) -> Tensor:
     fill = filling(network)
     own = channels
     channels += 0 if fill is None else fill.count
-    side_by_side = channels < lanes and _only_products(network, channels)
-    interleave = _interleave(network, channels, lanes) if side_by_side else 1
-    held = -(-rows // interleave)
-    storage = Storage(
-        name=network.source, rows=held, columns=columns, lanes=lanes, interleave=interleave,
-        missing=held * interleave - rows, planes=1 if side_by_side else -(-channels // lanes),
-        pixel=interleave * channels if side_by_side else 0,
-    )  # fmt: skip
+    if channels < lanes and _only_products(network, channels):
+        storage = _side_by_side(network, (rows, columns, channels), lanes)
+    else:
+        planes = -(-channels // lanes)
+        storage = Storage(name=network.source, rows=rows, columns=columns, lanes=lanes, planes=planes)
     slots = dense_slots(own)
     filled = None if fill is None else (tuple(range(own, channels)), fill.value)
     return Tensor(
@@ -77,16 +84,34 @@ def _only_products(network: Network, channels: int) -> bool:
     return not names & set(network.output_names)
 
 
-def _interleave(network: Network, channels: int, lanes: int) -> int:
-    """How many rows of the input lie side by side in the lanes: what needs fewest steps, counting all readers."""
+def _side_by_side(network: Network, shape: tuple[int, int, int], lanes: int) -> Storage:
+    """Return the map of an input in the `rows` layout that needs fewest steps, counting all readers."""
     fill = filling(network)
     source = network.source if fill is None else fill.name
     readers = [layer for layer in network.layers if source in layer.sources]
     windows = [layer.window for layer in readers if isinstance(layer, Weighted) and layer.window is not None]
     if len(windows) < len(readers):
-        return 1
+        windows = []
+    rows, columns, channels = shape
+    cuts = [RowCut(interleave=each, rows=-(-rows // each)) for each in INTERLEAVE[: None if windows else 1]]
+    alike = {(window.kernel[0], window.stride[0], window.dilation[0], window.pad) for window in windows}
+    if len(alike) == 1:
+        cuts += _overlapping(windows[0], rows, columns)
+    maps = [
+        Storage(
+            name=network.source, rows=cut.rows, columns=columns, planes=1, lanes=lanes,
+            pixel=cut.interleave * channels, interleave=cut.interleave, missing=cut.rows * cut.interleave - rows,
+            overlap=cut.overlap, above=cut.above,
+        )
+        for cut in cuts
+    ]  # fmt: skip
+    return min(maps, key=lambda storage: sum(row_steps(window, storage) for window in windows))
 
-    def cost(interleave: int) -> float:
-        return sum(row_steps(window, interleave, channels, lanes) for window in windows)
 
-    return min(INTERLEAVE, key=cost)
+def _overlapping(window: Window, rows: int, columns: int) -> list[RowCut]:
+    """Return the cut into what each row of results reads, rows that several read in each; none for tall kernels."""
+    extent, stride = window.extent[0], window.stride[0]
+    if not stride <= extent <= INTERLEAVE[-1]:
+        return []
+    held, _ = window.output_size(rows, columns)
+    return [RowCut(interleave=extent, rows=held, overlap=extent - stride, above=window.pad[0])]

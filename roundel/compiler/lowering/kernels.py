@@ -5,7 +5,7 @@ from math import gcd
 import numpy as np
 
 from roundel.compiler.step_weights import Piece, Steps, chunks
-from roundel.compiler.tensor import Tensor
+from roundel.compiler.tensor import Storage, Tensor
 from roundel.golden.engine import Opcode, field_limits
 from roundel.golden.network import Window
 from roundel.golden.rounding import Ints
@@ -13,35 +13,26 @@ from roundel.golden.rounding import Ints
 POINT = Window(kernel=(1, 1))
 
 
-def phases_of(window: Window, interleave: int) -> int:
-    """Return the number of phases (kinds of output rows) if a row of the map holds `interleave` rows of the tensor."""
-    return interleave // gcd(interleave, window.stride[0])
+def phases_of(window: Window, storage: Storage) -> int:
+    """Return the number of phases (kinds of output rows) if a row of the map begins `advance` rows behind the last."""
+    return storage.advance // gcd(storage.advance, window.stride[0])
 
 
-def kernel_rows(window: Window, interleave: int) -> tuple[Ints, Ints]:
+def kernel_rows(window: Window, storage: Storage) -> tuple[Ints, Ints]:
     """Row of the map, and row within it, that every kernel row of every phase meets; (phases, kernel rows)."""
-    phase = np.arange(phases_of(window, interleave))[:, None]
-    row = np.arange(window.kernel[0]) * window.dilation[0] - window.pad[0] + phase * window.stride[0]
-    return row // interleave, row % interleave
+    phase = np.arange(phases_of(window, storage))[:, None]
+    row = np.arange(window.kernel[0]) * window.dilation[0] - window.pad[0] + phase * window.stride[0] + storage.above
+    if not storage.overlap:
+        return np.divmod(row, storage.interleave)
+    first = row[:, :1] // storage.advance  # the only one that it meets
+    return first + 0 * row, row - first * storage.advance
 
 
-def row_steps(window: Window, interleave: int, channels: int, lanes: int) -> float:
-    """Count the steps of an output block in the `rows` layout, in the mean of all phases.
-
-    Parameters
-    ----------
-    window
-        Kernel, stride, dilation and padding.
-    interleave
-        Number of rows of the tensor in a row of the map.
-    channels
-        Channels of the tensor.
-    lanes
-        Bytes that a step reads in one beat.
-    """
-    rows = kernel_rows(window, interleave)[0]
-    bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * interleave * channels
-    return -(-bytes_ // lanes) * float(np.mean([len(np.unique(phase)) for phase in rows]))
+def row_steps(window: Window, storage: Storage) -> float:
+    """Count the steps of an output block that reads a map in the `rows` layout, in the mean of all phases."""
+    rows, _ = kernel_rows(window, storage)
+    bytes_ = ((window.kernel[1] - 1) * window.dilation[1] + 1) * storage.pixel
+    return -(-bytes_ // storage.lanes) * float(np.mean([len(np.unique(phase)) for phase in rows]))
 
 
 def dense_steps(weights: list[Piece], window: Window, source: Tensor, target: Tensor) -> list[Steps]:
@@ -56,7 +47,7 @@ def dense_steps(weights: list[Piece], window: Window, source: Tensor, target: Te
     source, target
         Tensors whose slots are the places of the channels.
     """
-    rows, within = kernel_rows(window, source.storage.interleave)
+    rows, within = kernel_rows(window, source.storage)
     steps: list[Steps] = []
     for row, inner in zip(rows, within, strict=True):
         steps += _phase(weights, window, source, target, row, inner)

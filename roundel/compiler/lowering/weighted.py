@@ -96,9 +96,9 @@ def _dense(layer: Weighted, weights: Ints, source: Tensor, target: Tensor, param
     full = weights if layer.groups == 1 else blocks * own
     parts = pieces(layer.name, full.reshape(taps, channels, outputs), params)
     steps = dense_steps(parts, window, source, target)
-    pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage.interleave)
+    pixel, phases = source.storage.pixel_bytes, phases_of(window, source.storage)
     return kept_steps(steps) | {
-        "stride": phases * window.stride[0] // source.storage.interleave, "phases": phases,
+        "stride": phases * window.stride[0] // source.storage.advance, "phases": phases,
         "x_step": window.stride[1] * pixel,
     }  # fmt: skip
 

@@ -97,12 +97,21 @@ class Planner:
         InputError
             Not even the smallest parts of a layer's maps fit.
         """
-        streamed: frozenset[Storage] = frozenset()
+        return self._better(self._fitting(frozenset()))
+
+    def _fitting(self, streamed: frozenset[Storage], kept: frozenset[Storage] = frozenset()) -> Plan:
+        """Return a plan with these storages streamed, and as many more as it takes, but for `kept`, the cheapest first.
+
+        Raises
+        ------
+        InputError
+            It takes one that cannot be streamed.
+        """
         attempt = self._attempt(streamed)
         while not isinstance(attempt, Plan):
-            streamed |= {self._cheapest(streamed, attempt)}
+            streamed |= {self._cheapest(streamed, attempt, kept)}
             attempt = self._attempt(streamed)
-        return self._better(attempt)
+        return attempt
 
     def _better(self, best: Plan) -> Plan:
         """Return the plan, or a faster one in which other maps are streamed."""
@@ -115,8 +124,8 @@ class Planner:
                 continue
             if storage not in best.streamed and not self._beside_streamed(storage, best.streamed):
                 continue
-            other = self._attempt(best.streamed ^ {storage})
-            if isinstance(other, Plan) and other.cycles < best.cycles * GAIN:
+            other = self._changed(best.streamed, storage)
+            if other is not None and other.cycles < best.cycles * GAIN:
                 best = other
         return best
 
@@ -124,9 +133,16 @@ class Planner:
         """Whether a map is streamed within the live range of a storage, which then takes room from its buffers."""
         return any(overlap(self.lives[storage], self.lives[other]) for other in streamed)
 
-    def _cheapest(self, streamed: frozenset[Storage], index: int) -> Storage:
+    def _changed(self, streamed: frozenset[Storage], storage: Storage) -> Plan | None:
+        """Return a plan in which a storage is streamed in addition, or on chip, others in its place if need be."""
+        try:
+            return self._fitting(streamed ^ {storage}, frozenset({storage}) & streamed)
+        except EngineError:
+            return None
+
+    def _cheapest(self, streamed: frozenset[Storage], index: int, kept: frozenset[Storage]) -> Storage:
         """Return the storage on chip at an operation that costs least traffic when streamed; of equals the greatest."""
-        fixed = self.pinned | self.sums
+        fixed = self.pinned | self.sums | kept
         living = [storage for storage in self._living(streamed, index) if storage not in fixed]
         if not living:
             layer = self.operations[min(index, len(self.operations) - 1)].layer

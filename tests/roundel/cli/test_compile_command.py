@@ -11,9 +11,10 @@ from roundel.compiler import Head, compile_network, layer_rows, memory_map
 from roundel.golden.engine import Engine, Program, Region
 from roundel.golden.formats import Format
 from roundel.golden.head import HeadParams, decode
-from roundel.golden.network import Encoding, InputRounding, Network, Weighted, save, steps
+from roundel.golden.network import Encoding, InputRounding, Network, Weighted, Window, outputs, save, steps
 from roundel.runtime.random_networks import engine_network
 from tests.roundel.compiler.test_compile import engine
+from tests.roundel.compiler.test_compile_layers import weighted
 from tests.support.command import call
 from tests.support.engine_order import check_order
 
@@ -33,7 +34,7 @@ def test_files(saved, tmp_path, capsys):
     assert call("compile", path, "--config", "tiny", "--set", "memory=4096", "-o", folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((folder / "memory_map.json").read_text())
-    assert (found["format"], found["version"]) == ("roundel-memory-map", 1)
+    assert (found["format"], found["version"]) == ("roundel-memory-map", 2)
     assert set(found["outputs"]) == set(network.output_names)
     expected = compile_network(network, image.shape, engine("tiny", memory=4096))
     assert (folder / "program.bin").read_bytes() == expected.image
@@ -68,8 +69,7 @@ def test_memory_map_is_enough_for_a_driver(saved, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     regions = {region: np.zeros(found["regions"][region.name.lower()], np.uint8) for region in Region}
     regions[Region.PROGRAM][:] = np.frombuffer((tmp_path / "out" / "program.bin").read_bytes(), np.uint8)
-    for at, value in zip(_bytes(found["input"]), image.ravel(), strict=True):
-        regions[Region.INPUT][at] = value & 0xFF
+    put(found["input"], image, regions[Region.INPUT])
     Engine(params=engine("tiny"), regions=regions).run()
     for step in steps(network, image[None]):
         place = (found["outputs"] | found["traced"])[step.layer.name]
@@ -81,12 +81,43 @@ def test_memory_map_is_enough_for_a_driver(saved, tmp_path, capsys):
         assert np.array_equal(values, step.outputs.ravel())
 
 
+@pytest.mark.parametrize(("rows", "pad"), [(8, (1, 1, 1, 1)), (9, (0, 1, 0, 1)), (10, (0, 0, 0, 0))])
+def test_a_driver_that_writes_rows_twice(rows, pad):
+    """Three channels of 3 x 3 and stride 2: a row of the map is all that an output row reads, 27 bytes in a row."""
+    window = Window(kernel=(3, 3), stride=(2, 2), pad=pad)
+    form = Format(width=8, signed=False, fraction=3, zero=77)
+    network = Network(source="image", input=form, layers=(weighted("conv", "image", 3, 5, window, x=form),))
+    image = np.random.default_rng(2).integers(0, 256, (rows, 7, 3))
+    compiled = compile_network(network, image.shape, engine("small"))
+    place = memory_map(compiled)["input"]
+    assert (place["interleave"], place["advance"], place["above"], place["pixel_bytes"]) == (3, 2, pad[0], 9)
+    regions = {region: np.zeros(size, np.uint8) for region, size in compiled.sizes.items()}
+    regions[Region.PROGRAM][:] = np.frombuffer(compiled.image, np.uint8)
+    put(place, image, regions[Region.INPUT])
+    assert np.array_equal(regions[Region.INPUT], compiled.regions(image)[Region.INPUT])
+    Engine(params=engine("small"), regions=regions).run()
+    (result,) = compiled.results(regions).values()
+    assert np.array_equal(result, next(iter(outputs(network, image[None]).values()))[0])
+
+
+def put(place, image, data):
+    """Write the input as docs/compiler.md says: byte by byte, rows that are not there as `zero`."""
+    for row in range(place["map_rows"]):
+        for inner in range(place["interleave"]):
+            number = row * place["advance"] - place["above"] + inner
+            for column in range(place["columns"]):
+                for channel, slot in enumerate(place["slots"] or range(place["channels"])):
+                    value = image[number, column, channel] if 0 <= number < len(image) else place["format"]["zero"]
+                    plane, lane = divmod(slot, place["pixel_bytes"])
+                    at = place["offset"] + plane * place["plane_pitch"] + row * place["row_pitch"]
+                    data[at + column * place["pixel_bytes"] + lane + inner * place["channels"]] = value & 0xFF
+
+
 def _bytes(place):
-    """The byte of every element in the order (row, column, channel)."""
+    """The byte of every element of a result in the order (row, column, channel)."""
     return [
         place["offset"] + slot // place["pixel_bytes"] * place["plane_pitch"] + slot % place["pixel_bytes"]
-        + row // place["interleave"] * place["row_pitch"] + row % place["interleave"] * place["channels"]
-        + column * place["pixel_bytes"]
+        + row * place["row_pitch"] + column * place["pixel_bytes"]
         for row in range(place["rows"]) for column in range(place["columns"])
         for slot in place["slots"] or range(place["channels"])
     ]  # fmt: skip

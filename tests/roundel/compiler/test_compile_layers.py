@@ -159,11 +159,23 @@ def test_first_layers(channels, size, stride, name):
             assert task.steps[1] <= task.values["blocks"] * size * -(-size * channels // params.lanes)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("tiny", [3]), ("small", [2, 2]), ("medium", [2, 1, 1, 2])])
+@pytest.mark.parametrize(("name", "steps"), [("tiny", [3]), ("small", [2, 2]), ("medium", [1])])
 def test_one_channel_of_three_rows(name, steps):
-    """Steps of every kind of output row: four bytes hold a row of three taps, eight two rows, sixteen four."""
+    """Steps of every kind of output row: four bytes hold a row of three taps, eight two rows, sixteen all nine taps."""
     compiled = check(network(weighted("conv", "image", 1, 4)), image_of(10, 9, 1), engine(name))
     assert [task.steps[0] for task in tasks_of(compiled, "conv")][: len(steps)] == steps
+
+
+@pytest.mark.parametrize(("channels", "stride", "steps"), [(1, 1, 1), (3, 1, 2), (3, 2, 2), (6, 2, 4)])
+def test_rows_that_several_output_rows_read(channels, stride, steps):
+    """Taps of 3 x 3 one behind the other in sixteen lanes, rows of the image twice where the stride is less than 3."""
+    window = Window(kernel=(3, 3), stride=(stride, stride), pad=(1, 1, 1, 1))
+    for memory in (1 << 11, 1 << 19):
+        params = engine("medium", memory=memory)
+        compiled = check(network(weighted("conv", "image", channels, 20, window)), image_of(13, 11, channels), params)
+        assert compiled.source.storage.overlap == 3 - stride
+        for task in tasks_of(compiled, "conv"):
+            assert task.steps[1] == task.values["blocks"] * steps
 
 
 @pytest.mark.parametrize("name", ["small", "medium"])

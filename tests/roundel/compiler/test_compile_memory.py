@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from roundel.benchmarks.shapes import Builder
+from roundel.compiler import compile_network
 from roundel.compiler.area import cut, whole
 from roundel.compiler.lowering import lower_network
 from roundel.compiler.planning.bands import roles
@@ -117,3 +119,16 @@ def test_reads_are_what_is_promised_at_most(seed):
                 part = operation.reads(area, align)
                 assert part.rows <= rows
                 assert part.columns <= columns
+
+
+def test_a_map_stays_where_others_make_room_for_it():
+    """A first layer's results, too many beside the image: they stay on chip, and the image comes in bands."""
+    builder = Builder(shape=(80, 80, 3))
+    first = builder.conv("image", 32, 3, 2)
+    builder.conv(builder.conv(first, 32, 3, groups=32), 16, linear=True)
+    params = engine("medium", memory=1 << 16)
+    compiled = compile_network(builder.network(), builder.shape, params)
+    (made,) = (storage for storage in compiled.plan.resident if storage.name == first)
+    image = compiled.source.storage
+    assert made.words + image.words > params.words
+    assert image in compiled.plan.streamed
