@@ -1,5 +1,6 @@
 """The networks of `examples/training`: that their scripts run, and that a pattern in a float network stays."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +50,33 @@ def test_a_pattern_in_the_float_network_is_found_and_kept(wide: Any) -> None:
     assert model.check(scene(7, 1)) > 100_000
 
 
-def test_the_command_trains_and_writes(wide: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_trains_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few steps on a few scenes: enough to see that it works, and that what it writes loads."""
-    torch = need("torch")
+    need("torch")
     need("sklearn")
     from examples.training import __main__ as command
     from examples.training import tasks
 
-    torch.save(wide.state_dict(), tmp_path / "wide.pt")
-    few = tasks.WideDetection(folder=tmp_path, scenes=4, count=16, steps=2)
-    figures = command.trained(few, "4bit_4of8", tmp_path / "made.npz")
-    assert figures["equal"] > 0
-    assert 0.4 < figures["zeros"] < 0.9
-    network = load(tmp_path / "made.npz")
+    stage = tasks.Stage(steps=2, rate=1e-3, seed=1, batch=4, count=8)
+    few = tasks.WideDetection(
+        folder=tmp_path,
+        scenes=4,
+        count=16,
+        steps=tasks.steps_of(4),
+        stages=(stage,),
+        masked_stages={4: stage, 2: stage},
+    )
+    monkeypatch.setattr(command, "tasks", lambda folder: {"wide": few})
+    monkeypatch.setattr(command, "TRAINED", tmp_path / "networks")
+    monkeypatch.setattr(command, "RECORDS", tmp_path / "records.json")
+    monkeypatch.setattr("sys.argv", ["training", "--variant", "4bit_4of8", "--variant", "2of8"])
+    command.main()
+    records = json.loads((tmp_path / "records.json").read_text())["wide"]
+    assert records["4bit_4of8"]["equal"] > 100_000
+    for name, kept in (("4bit_4of8", 4), ("2of8", 2)):
+        assert 1 - kept / 8 - 0.05 < records[name]["zeros"] < 1
+        assert 0.9 < records[name]["speedup"] / records[name]["bound"] < 1.1
+    network = load(tmp_path / "networks" / "wide_4bit_4of8.npz")
     assert all(layer.w.width == 4 for layer in network.weighted)
     for layer in network.weighted:
         assert layer.window is not None
