@@ -21,8 +21,8 @@ COLUMNS = (
 
 def write(records: dict[str, Any]) -> None:
     """Put the table into the page."""
-    told = [f"{name}: {records[name]['measure']} on {records[name]['images']:,} held-out images" for name in records]
-    lines = [f"{'; '.join(told)}. Points.", "", *markdown_table(list(COLUMNS), rows(records))]
+    told = [f"- {name}: {kept['measure']}, {kept['images']:,} held-out images" for name, kept in records.items()]
+    lines = [*told, "", *markdown_table(list(COLUMNS), rows(records))]
     PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), "trained", lines), encoding="utf-8")
 
 

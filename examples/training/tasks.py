@@ -189,7 +189,7 @@ class WideDetection(Detection):
 
     count: int = 16_000
     config: str = "medium"
-    steps: Mapping[str, int] = field(default_factory=lambda: steps_of(2_000) | {"4bit": 4_000})
+    steps: Mapping[str, int] = field(default_factory=lambda: steps_of(2_000))
     rate: float = 1e-3
     gentle: float = 0.4  # it starts from masked networks
     stages: tuple[Stage, ...] = FLOAT
