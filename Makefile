@@ -56,6 +56,7 @@ figures: $(DEV) ## the tables and pictures of README.md and docs/, from the refe
 	$(BIN)/python docs/make/pool_cycles.py
 	$(BIN)/python docs/make/digit_clips.py
 	$(BIN)/python docs/make/excite_cycles.py
+	$(BIN)/python docs/make/network_cycles.py
 	$(BIN)/python docs/make/activation_area.py $(lastword $(LIBERTY))
 	$(BIN)/python docs/make/digit_area.py $(lastword $(LIBERTY))
 	$(BIN)/python docs/make/heads_area.py $(lastword $(LIBERTY))
