@@ -16,6 +16,8 @@ from roundel.golden.formats import align
 from roundel.golden.head.forms import BoxForm, Score
 from roundel.golden.head.lengths import (
     MOST_PRIORS,
+    PLACE,
+    WORD,
     CentreParams,
     CornerParams,
     DistributionParams,
@@ -31,6 +33,7 @@ MAX_STRIDE = 128
 MAX_CLASSES = 256
 MAX_SCORE_WIDTH = 12
 SHIFTS = (-15, 12)  # of distances: to the right, to the left
+LONGEST = 12  # whole bits of the mean of a distribution and its shift together
 PEAK = 3  # rows and columns of the neighbourhood whose greatest logit a peak has
 
 
@@ -70,7 +73,8 @@ class HeadParams(Params):
         background's.
     shift
         By how many bits a distance, or the mean of a distribution, is moved to count units of `2**-fraction` pixels,
-        -15 to 12: to the left, or where it is negative to the right, rounding halves up.
+        -15 to 12: to the left, or where it is negative to the right, rounding halves up. Of distributions at most 12
+        less the whole bits of their greatest bin.
     score_shift
         By how many bits a logit is moved to the left, 0 to 4, so that scales whose logits have different fractional
         bits compare: that of the most fractional bits has 0.
@@ -95,7 +99,8 @@ class HeadParams(Params):
         Whether only those logits make boxes that are the greatest of their class, and prior, among the 3 x 3 locations
         around theirs.
     place
-        Where locations are, if not where `stride` says.
+        Where locations are, if not where `stride` says: all of them within `2**(coordinate_width + 1)` units of the
+        image's corner.
     products, softmax
         How scores come about, if they are no logits; at most one of the two.
     distribution, sides, centres, corners
@@ -104,8 +109,9 @@ class HeadParams(Params):
     Raises
     ------
     TypeError, ValueError
-        A parameter of the wrong kind or out of range, a centre that is no whole number of units, scores that need
-        more than `score_width` bits, or forms that do not go together; the message echoes it.
+        A parameter of the wrong kind or out of range, a centre that is no whole number of units, a location that the
+        decoder's registers do not hold, scores that need more than `score_width` bits, or forms that do not go
+        together; the message echoes it.
     """
 
     columns: int
@@ -163,6 +169,7 @@ class HeadParams(Params):
             raise ValueError("fraction must be at least 1 where stride is 1: centres lie at half pixels")
         self._check_score()
         self._check_form()
+        self._check_places()
 
     def _check_score(self) -> None:
         if self.products is not None and self.softmax is not None:
@@ -188,6 +195,30 @@ class HeadParams(Params):
         prior = self.centres or self.corners
         if prior is not None and len(prior.priors) != self.priors:
             raise ValueError(f"priors must be those of {given[0]}, {len(prior.priors)}, not {self.priors}")
+
+    def _check_places(self) -> None:
+        """Refuse what the decoder's registers do not hold: locations far away, and bits of means beyond theirs."""
+        far, offsets = 2 << self.coordinate_width, {0}
+        if self.centres is not None:  # a sum of a place and a word
+            far, offsets = max(far, -2 * WORD[0]), {min(self.centres.centres), max(self.centres.centres)}
+        for name in ("columns", "rows"):
+            count = getattr(self, name)
+            for number in (0, count - 1):
+                at = self._place_of(number)
+                if not all(-far <= at + offset < far for offset in offsets):
+                    raise ValueError(
+                        f"place must be within {far >> self.fraction} pixels of the image's corner, "
+                        f"not {at / (1 << self.fraction):g} as number {number} of the {count} {name}"
+                    )
+        if self.distribution is not None:
+            most = LONGEST - (self.distribution.bins - 1).bit_length()
+            if self.shift > most:
+                raise ValueError(f"shift must be at most {most} with {self.distribution.bins} bins, not {self.shift}")
+
+    @property
+    def coordinate_width(self) -> int:
+        """Bits of a coordinate, as `BoxFormat` has it: the border of the image is one."""
+        return (max(self.width, self.height) << self.fraction).bit_length()
 
     @property
     def score(self) -> Score:
@@ -301,6 +332,12 @@ class HeadParams(Params):
         if self.distribution is not None:
             box = self.distribution.means(box.reshape(*box.shape[:-1], 4, self.distribution.bins))
         return align(box, self.shift, Rounding.HALF_UP)
+
+    def _place_of(self, number: int) -> int:
+        """Return the place of a column or a row in units of a coordinate, of any size."""
+        if self.place is not None:
+            return self.place.origin + self.place.step * number >> PLACE
+        return (2 * number + 1) * (self.stride << self.fraction) // 2
 
     def places(self, count: int) -> Ints:
         """Return the places of `count` columns or rows in units of a coordinate, (count,)."""

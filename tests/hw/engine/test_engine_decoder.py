@@ -27,6 +27,8 @@ from roundel.synth.mapping import map_design
 ORDER = (0, 2, 1, 3)  # of a box's numbers: axis by axis
 SIZE: dict[str, Any] = {"width": 96, "height": 64, "fraction": 2, "score_width": 12}
 ALL = ("softmax", "dfl", "centre", "corners")
+FAR = PlaceParams(step=(2 * 1024 << 6) // 7, origin=-1024 << 6)
+"""From the first of 8 columns to the last: twice the image before its corner, and twice behind."""
 PLAIN = HeadParams(columns=8, rows=4, stride=16, classes=1, threshold=0, cls_signed=False, shift=-1, **SIZE)
 
 
@@ -163,10 +165,19 @@ def forms(rng: np.random.Generator) -> dict[str, HeadParams]:
         "distributions to the left": replace(
             PLAIN, shift=7, distribution=DistributionParams(exponents=exponents(10), bins=7)
         ),
+        "distances from places as far away as any": replace(PLAIN, box_signed=True, shift=9, place=FAR),
+        "means as far to the left as any": replace(
+            PLAIN, shift=7, distribution=DistributionParams(exponents=exponents(4), bins=32)
+        ),
         "sides": replace(PLAIN, sides=SideParams(sides=words(rng, 256, low=0, high=9 << 10))),
         "sides of any word": replace(PLAIN, place=place, sides=SideParams(sides=words(rng, 256))),
         "centres": replace(
             PLAIN, priors=3, place=place, centres=CentreParams(centres=small, sides=sides, priors=priors)
+        ),
+        "centres as far away as any": replace(
+            PLAIN,
+            place=FAR,
+            centres=CentreParams(centres=words(rng, 256), sides=words(rng, 256), priors=[(0, 9 << 10)]),
         ),
         "centres of any word": replace(
             PLAIN,
@@ -231,6 +242,24 @@ def test_softmaxes(
     found, _ = decode(head, candidates, sent, heads=ALL, seed=seed, stall=0.3)
     assert found == expected
     assert 0 < len(found) <= len(candidates)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"place": replace(FAR, origin=FAR.origin - 1)}, "not -256.25 as number 0 of the 8 columns"),
+        ({"place": replace(FAR, step=FAR.step + 8)}, "not 256 as number 7 of the 8 columns"),
+        ({"columns": 17}, "within 256 pixels of the image's corner, not 264 as number 16 of the 17 columns"),
+        (
+            {"shift": 8, "distribution": DistributionParams(exponents=exponents(4), bins=32)},
+            "shift must be at most 7 with 32 bins, not 8",
+        ),
+    ],
+)
+def test_golden_refuses_what_the_registers_do_not_hold(change: dict[str, Any], message: str) -> None:
+    """A unit, or a bit, more than the greatest above."""
+    with pytest.raises(ValueError, match=message):
+        replace(PLAIN, **change)
 
 
 def test_forms_that_are_left_out_cost_nothing() -> None:
