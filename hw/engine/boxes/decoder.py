@@ -98,9 +98,9 @@ class BoxDecoder(Component):
         self.scoring = Signal() if self.softmax else false  # the box is there, but not its score
         self.shifting, self.running, self.ends = Signal(), Signal(), Signal()
         if self.summing:
-            self.steps = Signal(3)  # a word of a term is there, is in the register, its power is
+            self.steps = Signal(3, reset_less=True)  # a word of a term is there, is in the register, its power is
             self.greatest = Signal(8, reset_less=True)
-            below = (self.greatest - self.bytes.payload)[:8]
+            below = (~(~self.greatest + self.bytes.payload))[:8]  # a difference without a carry into it
             self.exponent = Cat(below, self.scoring, self.scoring)  # address
 
     def _parts(self, m: Module) -> None:

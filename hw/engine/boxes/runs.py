@@ -80,17 +80,20 @@ class ByteRuns(Component):
             with m.If(advance if held else Const(1)):
                 domain += [lane.eq(best) for lane, best in zip(lanes, better, strict=True)]
             if held:
-                following = Signal(flags.shape(), name=f"flags_{level}")
+                following = Signal(flags.shape(), name=f"flags_{level}", reset_less=True)
+                valid = Signal(name=f"valid_{level}")
                 with m.If(self.stop):
-                    m.d.sync += following.eq(0)
+                    m.d.sync += valid.eq(0)
                 with m.Elif(advance):
+                    m.d.sync += valid.eq(valids[-1] if valids else self._taken)
+                with m.If(advance):
                     m.d.sync += following.eq(flags)
                 flags = following
-                valids.append(flags.valid)
+                valids.append(valid)
         piece = self.pieces.p
         m.d.comb += [
-            advance.eq(~flags.valid | self.pieces.ready),
-            self.pieces.valid.eq(flags.valid),
+            advance.eq(~valids[-1] | self.pieces.ready),
+            self.pieces.valid.eq(valids[-1]),
             self.empty.eq(~Cat(valids).any()),
             *(piece[name].eq(flags[name]) for name in ("first", "last", "ground")),
             piece.rank.eq(lanes[0].rank),
@@ -112,11 +115,11 @@ class ByteRuns(Component):
         turns = named(m, ends & plan.falling & ~falls, "turns")
         over = named(m, whole & ~turns & (number == plan.rounds) & ~plan.endless, "over")
         taken = named(m, words.valid & active & advance, "taken")
-        self._flags = Signal(data.StructLayout(dict.fromkeys(("valid", "first", "last", "ground"), 1)), name="flags")
+        self._flags = Signal(data.StructLayout(dict.fromkeys(("first", "last", "ground"), 1)), name="flags")
+        self._taken = taken
         m.d.comb += [
             words.ready.eq(taken & ~turns & (Mux(falls, lane == 0, full) | over)),
             self.cut.eq(~active),
-            self._flags.valid.eq(taken),
             self._flags.first.eq(fresh | falls),
             self._flags.last.eq(Mux(falls, 1, whole)),
             self._flags.ground.eq(ground),

@@ -61,7 +61,7 @@ class Tables(Component):
                 asks.eq((head.parameters_bytes == total << 1) & (total != 0)),
             ]
         if self.some:
-            self._take(m, total, asks, takes)
+            self._take(m, asks, takes)
         return m
 
     def _total(self, m: Module) -> Value:
@@ -91,13 +91,15 @@ class Tables(Component):
             has_score(head, Score.SOFTMAX) if "softmax" in known else none,
         )
 
-    def _take(self, m: Module, total: Value, asks: Signal, takes: Signal) -> None:
+    def _take(self, m: Module, asks: Signal, takes: Signal) -> None:
         """Ask for the stream, and take its words out of the beats."""
         head, beats, number = self.descriptor, self.parameters, Signal(NUMBER, reset_less=True)
         pieces = [beats.p.data.word_select(place, WORD) for place in range(self.params.bus // WORD)]
         place = number[: (len(pieces) - 1).bit_length()]
         word = named(m, select(pieces, place), "word")
-        taken, last = named(m, takes & beats.valid, "taken"), named(m, (number + 1)[:NUMBER] == total, "last")
+        behind = Cat(*(beats.p.keep[2 * at + 2] for at in range(len(pieces) - 1)), Const(0, 1))
+        taken = named(m, takes & beats.valid, "taken")
+        last = named(m, beats.p.last & ~select(list(behind), place), "last")  # no byte of the next word counts
         product, softmax = self._scores()
         costs = named(m, product & ~number[9:].any(), "costs")
         m.d.comb += [
