@@ -16,6 +16,7 @@ from roundel.golden.opq import OpqParams
 from roundel.golden.requant import RequantParams
 
 HEAD = {"columns": 3, "rows": 4, "stride": 8, "classes": 2, "threshold": 0, "shift": 0, "width": 96, "height": 96}
+LARGE = HEAD | {"stride": 1, "width": 4096, "height": 4096}
 PASSES = {"passes": preset("guarded").passes}
 WIDE = {"fifo": 4096}
 RICE = {"packing": "rice", "lanes": 32}
@@ -107,9 +108,9 @@ RANGES = [
     Range(PsrrParams, "width", 1, 4096, PASSES),
     Range(PsrrParams, "height", 1, 4096, PASSES),
     Range(PsrrParams, "stride", 1, 4096, PASSES),
-    Range(HeadParams, "columns", 1, 4096, HEAD),
-    Range(HeadParams, "rows", 1, 4096, HEAD),
-    Range(HeadParams, "stride", 1, 128, HEAD),
+    Range(HeadParams, "columns", 1, 4096, LARGE),
+    Range(HeadParams, "rows", 1, 4096, LARGE),
+    Range(HeadParams, "stride", 1, 128, HEAD | {"width": 4096}),
     Range(HeadParams, "classes", 1, 256, HEAD),
     Range(HeadParams, "shift", -15, 12, HEAD),
     Range(HeadParams, "score_shift", 0, 4, HEAD | {"score_width": 12}),
