@@ -170,8 +170,14 @@ def tune(work: Compression) -> None:
 def equalize_channels(work: Compression) -> None:
     """Make channels of tensors alike by factors between layers, if asked to; float results stay as they are."""
     if work.options.equalize:
-        per_channel = work.options.search.per_channel
-        made = equalize(work.tuned, work.calibration.images, per_channel=per_channel)
+        search = work.options.search
+        made = equalize(
+            work.tuned,
+            work.calibration.images,
+            per_channel=search.per_channel,
+            weight_bits=search.weight_bits,
+            activation_bits=search.activation_bits,
+        )
         work.tuned, work.evened = made.graph, made.gain_db
 
 

@@ -27,13 +27,15 @@ from roundel.graph import (
     LeakyRelu,
     MaxPool,
     Node,
+    Pointwise,
     PRelu,
     Relu,
     Select,
     Upsample,
+    formula_of,
 )
 from roundel.quantization.calibration import Floats
-from roundel.quantization.factor_search import SIGNED, UNSIGNED, Channels, FactorSearch, Floats64, Rows
+from roundel.quantization.factor_search import Channels, FactorSearch, Floats64, Rows, levels
 
 IMAGES = 8  # of the calibration images, at most, that are looked at
 FLOOR = 1 / 64  # of a tensor's greatest magnitude: other images may have as much in each of its channels
@@ -57,7 +59,14 @@ class Equalized:
     gain_db: float
 
 
-def equalize(graph: Graph, images: NDArray[np.generic], *, per_channel: bool = True) -> Equalized:
+def equalize(
+    graph: Graph,
+    images: NDArray[np.generic],
+    *,
+    per_channel: bool = True,
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+) -> Equalized:
     """Return a network of the same float results, but for rounding of float32, whose channels are more alike.
 
     Parameters
@@ -68,6 +77,9 @@ def equalize(graph: Graph, images: NDArray[np.generic], *, per_channel: bool = T
         Calibration images, (count, *graph.shape); of more than `IMAGES` every so many.
     per_channel
         Whether every output channel will have a shift of its own.
+
+    weight_bits, activation_bits
+        Bits that weights and activations will have.
 
     Returns
     -------
@@ -81,8 +93,9 @@ def equalize(graph: Graph, images: NDArray[np.generic], *, per_channel: bool = T
         tensors=classes.tensors,
         free=classes.free,
         rows=[Rows.of(node) for node in graph.nodes if isinstance(node, Conv | Dense)],
-        statistics=_statistics(graph, images[:: -(-len(images) // IMAGES)]),
+        statistics=_statistics(graph, images[:: -(-len(images) // IMAGES)], activation_bits),
         per_channel=per_channel,
+        weight_bits=weight_bits,
     )
     factors = search.best()
     made = replace(graph, nodes=tuple(_scaled(node, classes.tensors, factors) for node in graph.nodes))
@@ -116,7 +129,10 @@ class _Classes:
         for node in graph.nodes:
             inputs, output = [tensors[name] for name in node.inputs], tensors[node.output]
             tied = _tied(graph, node, inputs)
-            if tied is not None:
+            if isinstance(node, Pointwise):  # a table gives all channels one factor
+                fixed += inputs
+                same.append((output, np.broadcast_to(output[:1], output.shape)))
+            elif tied is not None:
                 same += [(output, other) for other in tied]
             elif not isinstance(node, Conv | Dense) or node.step is not None:
                 fixed += [*inputs, output]
@@ -162,7 +178,7 @@ def _united(count: int, same: Sequence[tuple[Ints, Ints]]) -> Ints:
             return roots
 
 
-def _statistics(graph: Graph, images: NDArray[np.generic]) -> dict[str, Channels]:
+def _statistics(graph: Graph, images: NDArray[np.generic], bits: int) -> dict[str, Channels]:
     """Look at what weights read, by tensor."""
     read = {node.inputs[0] for node in graph.nodes if isinstance(node, Conv | Dense)}
     order = [name for name in (graph.source, *(node.output for node in graph.nodes)) if name in read]
@@ -174,13 +190,16 @@ def _statistics(graph: Graph, images: NDArray[np.generic]) -> dict[str, Channels
         found[name] = Channels(
             most=np.maximum(most, most.max() * FLOOR),
             power=np.square(values, dtype=np.float64).mean(axis=axes),
-            levels=SIGNED if values.min() < 0 else UNSIGNED,
+            levels=levels(bits, signed=bool(values.min() < 0)),
         )
     return found
 
 
 def _scaled(node: Node, tensors: Mapping[str, Ints], factors: Floats64) -> Node:
     """Return a node that reads and makes tensors with factors."""
+    if isinstance(node, Pointwise):
+        factor = float(factors[tensors[node.output][0]])
+        return node if factor == 1 else replace(node, formula=node.formula.then(formula_of(("Mul", 0, factor))))
     if isinstance(node, Fill) or not isinstance(node, Conv | Dense):
         return node
     before, behind = factors[tensors[node.inputs[0]]], factors[tensors[node.output]]

@@ -24,7 +24,6 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0)  # of a factor: 1 makes channels alike, 0.5 s
 FILLS = tuple(2 ** (place / 8) for place in range(8))  # of all channels of a tensor
 MOST = 2.0**10  # of a factor, either way
 ROUNDS = 2  # over all tensors: what is best for one depends on its neighbours
-SIGNED, UNSIGNED = 127.5, 255.5  # steps to the greatest number of 8 bits
 LEAST = 1e-30
 EDGE = 1e-6  # of a binary logarithm, by which a row stays within its range
 
@@ -132,6 +131,8 @@ class FactorSearch:
         What the channels of tensors that weights read are like.
     per_channel
         Whether every output of a layer has its own step of weights.
+    weight_bits
+        Bits of a weight.
     """
 
     tensors: Mapping[str, Ints]
@@ -139,6 +140,12 @@ class FactorSearch:
     rows: Sequence[Rows]
     statistics: Mapping[str, Channels]
     per_channel: bool
+    weight_bits: int
+
+    @property
+    def _levels(self) -> float:
+        """Steps from 0 to the greatest weight."""
+        return levels(self.weight_bits, signed=True)
 
     def best(self) -> Floats64:
         """Return the factor of each class."""
@@ -204,7 +211,7 @@ class FactorSearch:
     def _row_noise(self, rows: Rows, factors: Floats64) -> Floats64:
         """Return the noise of each output's weights, (outputs,)."""
         before, classes = factors[self.tensors[rows.source]], self.tensors[rows.output]
-        steps = _power_of_two(self._greatest(rows, factors) / SIGNED)
+        steps = _power_of_two(self._greatest(rows, factors) / self._levels)
         steps = steps if self.per_channel else np.full(len(steps), steps.max())
         read = rows.taps * (self.statistics[rows.source].power * before**2)[rows.reads].sum(axis=1)
         return np.asarray(self._weight[classes] * (steps / factors[classes]) ** 2 * read)
@@ -222,7 +229,7 @@ class FactorSearch:
             np.add.at(squares, self.tensors[name], self._step(name, factors) ** 2)
         for rows in group.rows:
             classes = self.tensors[rows.output]
-            fills = np.log2(np.maximum(self._greatest(rows, factors) / SIGNED, LEAST))
+            fills = np.log2(np.maximum(self._greatest(rows, factors) / self._levels, LEAST))
             part = fills - np.floor(fills)
             more = squares[classes] * self._weight[classes] / factors[classes] ** 2 * (4**part - 1)
             less = self._row_noise(rows, factors) * (1 - 4 ** (part - 1))
@@ -264,6 +271,11 @@ class FactorSearch:
                 np.maximum.at(columns, np.broadcast_to(rows.reads, beside.shape), beside)
                 np.maximum.at(asked, self.tensors[rows.source], columns)
         return _Group(names=names, rows=layers, usable=(held > 0) & (asked > 0) & self.free, held=held, asked=asked)
+
+
+def levels(bits: int, *, signed: bool) -> float:
+    """Return how many steps it is from 0 to the end of what a format's greatest number stands for."""
+    return 2.0 ** (bits - signed) - 0.5
 
 
 def _power_of_two(values: Any) -> Any:

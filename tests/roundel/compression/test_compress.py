@@ -46,6 +46,26 @@ def test_dense_at_8_bits_loses_at_most_half_a_point(tmp_path):
     assert report["opq"] == []
 
 
+def test_cures_are_told_and_bring_scores_nearer(tmp_path):
+    """At 4 bits, each by itself: the last layer's error on the calibration images, which is that of the scores."""
+    narrow = ("--weight-bits", 4, "--activation-bits", 6, "--bias-bits", 16)
+    assert call("compress", MODEL, *IMAGES, *narrow, "-o", tmp_path / "plain") == 0
+    plain = read(tmp_path / "plain")
+    assert plain["cures"] == []
+    told = {"equalize": "Factors between layers:", "correct_biases": "Biases corrected:"}
+    told["round_to_results"] = "Weights rounded by a layer's results:"
+    for name, line in told.items():
+        option = f"--{name.replace('_', '-')}"
+        assert call("compress", MODEL, *IMAGES, *narrow, option, "-o", tmp_path / name) == 0
+        report = read(tmp_path / name)
+        assert [found.startswith(line) for found in report["cures"]] == [True]
+        assert report["options"][name]
+        assert not plain["options"][name]
+        assert report["layers"][-1]["sqnr_db"] > plain["layers"][-1]["sqnr_db"], name
+        assert report["accuracy"]["points_lost"] <= plain["accuracy"]["points_lost"] + 0.5
+        assert f"- {report['cures'][0]}" in (tmp_path / name / "report.md").read_text()
+
+
 def test_sparse_and_4_bits_is_20_times_smaller_and_loses_at_most_half_a_point(tmp_path):
     """Of the fine-tuned network, against the float network it came from."""
     assert call("compress", SPARSE, *IMAGES, "-o", tmp_path) == 0
@@ -143,8 +163,11 @@ def test_the_same_command_writes_the_same_bytes(tmp_path, sparse):
         (("--lanes", 5), "lanes must be a power of two, not 5"),
         (("--columns", 0), "columns must be 1 to 64, not 0"),
         (("--sparsity", 0.5, "--steps", "free"), "--steps free: expected --bits as well"),
+        (("--equalize", "--requant", "fixed16"), "--equalize: expected neither --refit nor --requant"),
+        (("--correct-biases", "--refit"), "--correct-biases: expected neither --refit nor --requant"),
+        (("--round-to-results", "--refit"), "--round-to-results: expected neither --refit nor --requant"),
         (("--epochs", 3), "--epochs: expected --finetune as well"),
-        (("--finetune", DIGITS / "calibration.npz"), "--finetune: expected --sparsity or --bits as well"),
+        (("--finetune", DIGITS / "calibration.npz"), "--finetune: expected --sparsity, --bits or --patterns as well"),
         (("--held-out", DIGITS / "digits.onnx"), "digits.onnx: not a valid .npz file of arrays"),
     ],
 )
