@@ -121,3 +121,37 @@ def test_the_same_images_give_the_same_weights() -> None:
     for left, right in zip(first.nodes, second.nodes, strict=True):
         if isinstance(left, Conv) and isinstance(right, Conv):
             assert np.array_equal(left.weights, right.weights)
+
+
+def test_tables_give_all_channels_one_factor() -> None:
+    """A convolution, a SiLU and a convolution of its results, whose range is filled."""
+    found = [table_factor(size) for size in (0.4, 0.5, 0.6, 0.7)]  # by which ranges are filled more or less
+    assert len(set(found)) > 1
+    assert all(1 / 2 <= factor <= 2 for factor in found)
+
+
+def table_factor(size: float) -> float:
+    """Weights of a size before the SiLU: check that floats stay, and return the factor behind its table."""
+    rng = np.random.default_rng(12)
+    values = {"w0": rng.normal(0, size, (8, 3, 1, 1)), "b0": rng.normal(size=8)}
+    values |= {"w1": rng.normal(0, 0.5, (4, 8, 3, 3)), "b1": rng.normal(size=4)}
+    nodes = [
+        helper.make_node("Conv", ["images", "w0", "b0"], ["c0"], "c0"),
+        helper.make_node("Sigmoid", ["c0"], ["s0"], "s0"),
+        helper.make_node("Mul", ["c0", "s0"], ["m0"], "m0"),
+        helper.make_node("Conv", ["m0", "w1", "b1"], ["result"], "c1", pads=[1] * 4),
+    ]
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, (None, *SHAPE))
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, (None, 4, 12, 12))
+    constants = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "silu", [image], [result], constants)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
+    before, pictures = fold(read_onnx(proto.SerializeToString())), images(13)
+    made = equalize(before, images(14)).graph
+    [wanted] = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"images": pictures})
+    np.testing.assert_allclose(made.run(pictures), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+    old, new = (next(node for node in item.nodes if node.name == "c1") for item in (before, made))
+    ratio = new.weights / old.weights  # type: ignore[attr-defined]
+    assert np.allclose(ratio, ratio.flat[0], rtol=1e-5)
+    assert len(quantize(made, pictures, QuantizeOptions()).functions) == 1
+    return 1 / float(ratio.flat[0])
