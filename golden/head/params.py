@@ -17,7 +17,6 @@ from roundel.golden.head.forms import BoxForm, Score
 from roundel.golden.head.lengths import (
     MOST_PRIORS,
     PLACE,
-    WORD,
     CentreParams,
     CornerParams,
     DistributionParams,
@@ -33,6 +32,7 @@ MAX_STRIDE = 128
 MAX_CLASSES = 256
 MAX_SCORE_WIDTH = 12
 SHIFTS = (-15, 12)  # of distances: to the right, to the left
+WHOLE = (15, 17)  # least bits of the register of places, without and with centres
 LONGEST = 12  # whole bits of the mean of a distribution and its shift together
 PEAK = 3  # rows and columns of the neighbourhood whose greatest logit a peak has
 
@@ -99,8 +99,8 @@ class HeadParams(Params):
         Whether only those logits make boxes that are the greatest of their class, and prior, among the 3 x 3 locations
         around theirs.
     place
-        Where locations are, if not where `stride` says: all of them within `2**(coordinate_width + 1)` units of the
-        image's corner.
+        Where locations are, if not where `stride` says: all of them, with the offsets of centres, within 2**16 units
+        of the image's corner, or twice a larger image's side.
     products, softmax
         How scores come about, if they are no logits; at most one of the two.
     distribution, sides, centres, corners
@@ -169,7 +169,7 @@ class HeadParams(Params):
             raise ValueError("fraction must be at least 1 where stride is 1: centres lie at half pixels")
         self._check_score()
         self._check_form()
-        self._check_places()
+        self.check_registers(WHOLE[True])
 
     def _check_score(self) -> None:
         if self.products is not None and self.softmax is not None:
@@ -196,11 +196,17 @@ class HeadParams(Params):
         if prior is not None and len(prior.priors) != self.priors:
             raise ValueError(f"priors must be those of {given[0]}, {len(prior.priors)}, not {self.priors}")
 
-    def _check_places(self) -> None:
-        """Refuse what the decoder's registers do not hold: locations far away, and bits of means beyond theirs."""
-        far, offsets = 2 << self.coordinate_width, {0}
-        if self.centres is not None:  # a sum of a place and a word
-            far, offsets = max(far, -2 * WORD[0]), {min(self.centres.centres), max(self.centres.centres)}
+    def check_registers(self, whole: int) -> None:
+        """Raise ValueError for what the decoder does not hold: far locations, high bits of means.
+
+        Parameters
+        ----------
+        whole
+            Bits of the register of places, see `WHOLE`, which grows with the image.
+        """
+        far, offsets = 1 << max(self.coordinate_width + 2, whole) - 1, {0}
+        if self.centres is not None:
+            offsets = {min(self.centres.centres), max(self.centres.centres)}
         for name in ("columns", "rows"):
             count = getattr(self, name)
             for number in (0, count - 1):

@@ -8,7 +8,7 @@ from roundel.compiler.area import Place
 from roundel.compiler.tensor import Tensor
 from roundel.golden.engine import RECORD, EngineParams, Region, head_units
 from roundel.golden.errors import InputError
-from roundel.golden.head import HeadParams
+from roundel.golden.head import WHOLE, BoxForm, HeadParams
 from roundel.golden.network import MaxPool, Network, Window
 
 MAXIMA = ".maxima"
@@ -161,6 +161,11 @@ def check_heads(heads: Sequence[Head], tensors: dict[str, Tensor], params: Engin
         if missing and (missing != ["priors"] or not params.heads):
             wanted = ",".join([*params.heads, *missing])
             raise InputError(f"{head.cls}: the engine's box unit does not know {missing[0]}: --set heads=[{wanted}]")
+        if params.heads:
+            try:
+                decoder.check_registers(WHOLE[BoxForm.CENTRE in params.heads])
+            except ValueError as error:
+                raise InputError(f"{head.cls}: {error}") from None
         if head.maps.keys() != head.channels.keys():
             raise InputError(f"{head.cls}: expected maps {', '.join(head.channels)}, not {', '.join(head.maps)}")
         for name, channels in head.channels.items():

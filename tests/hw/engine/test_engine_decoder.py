@@ -9,6 +9,7 @@ from amaranth.sim import Simulator
 
 from roundel.golden.engine import HEADS, Descriptor, Opcode, head_fields, pack_head
 from roundel.golden.head import (
+    WHOLE,
     CentreParams,
     CornerParams,
     DistributionParams,
@@ -27,8 +28,11 @@ from roundel.synth.mapping import map_design
 ORDER = (0, 2, 1, 3)  # of a box's numbers: axis by axis
 SIZE: dict[str, Any] = {"width": 96, "height": 64, "fraction": 2, "score_width": 12}
 ALL = ("softmax", "dfl", "centre", "corners")
-FAR = PlaceParams(step=(2 * 1024 << 6) // 7, origin=-1024 << 6)
-"""From the first of 8 columns to the last: twice the image before its corner, and twice behind."""
+FAR = PlaceParams(step=(2 << 16 + 6) // 7, origin=-1 << 16 + 6)
+HALF = PlaceParams(step=(2 << 15 + 6) // 7, origin=-1 << 15 + 6)
+NEAR = PlaceParams(step=(2 << 14 + 6) // 7, origin=-1 << 14 + 6)
+"""From the first of 8 columns to the last: as far before the image's corner as behind. What a register holds at most:
+with centres, with centres and their offsets, without centres."""
 PLAIN = HeadParams(columns=8, rows=4, stride=16, classes=1, threshold=0, cls_signed=False, shift=-1, **SIZE)
 
 
@@ -176,7 +180,7 @@ def forms(rng: np.random.Generator) -> dict[str, HeadParams]:
         ),
         "centres as far away as any": replace(
             PLAIN,
-            place=FAR,
+            place=HALF,
             centres=CentreParams(centres=words(rng, 256), sides=words(rng, 256), priors=[(0, 9 << 10)]),
         ),
         "centres of any word": replace(
@@ -247,9 +251,8 @@ def test_softmaxes(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"place": replace(FAR, origin=FAR.origin - 1)}, "not -256.25 as number 0 of the 8 columns"),
-        ({"place": replace(FAR, step=FAR.step + 8)}, "not 256 as number 7 of the 8 columns"),
-        ({"columns": 17}, "within 256 pixels of the image's corner, not 264 as number 16 of the 17 columns"),
+        ({"place": replace(FAR, origin=FAR.origin - 1)}, "not -16384.2 as number 0 of the 8 columns"),
+        ({"place": replace(FAR, step=FAR.step + 8)}, "place must be within 16384 pixels .* not 16384 as number 7"),
         (
             {"shift": 8, "distribution": DistributionParams(exponents=exponents(4), bins=32)},
             "shift must be at most 7 with 32 bins, not 8",
@@ -260,6 +263,14 @@ def test_golden_refuses_what_the_registers_do_not_hold(change: dict[str, Any], m
     """A unit, or a bit, more than the greatest above."""
     with pytest.raises(ValueError, match=message):
         replace(PLAIN, **change)
+
+
+def test_engines_without_centres_hold_less(seed: int) -> None:
+    head, rng = replace(PLAIN, box_signed=True, shift=9, place=NEAR), np.random.default_rng(seed)
+    head.check_registers(WHOLE[False])
+    check(head, rng, seed=seed, heads=("priors",))
+    with pytest.raises(ValueError, match="within 4096 pixels"):
+        replace(head, place=replace(NEAR, origin=NEAR.origin - 1)).check_registers(WHOLE[False])
 
 
 def test_forms_that_are_left_out_cost_nothing() -> None:
