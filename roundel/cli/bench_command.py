@@ -13,7 +13,7 @@ from roundel.ui import output_folder, steps
 @click.argument("names", nargs=-1, metavar="[UNIT ...]")
 @click.option(
     "--set", "pairs", multiple=True, metavar="KEY=VALUE",
-    help="Of `networks` alone: a parameter of the engine, or config=NAME for those of a named configuration.",
+    help="Parameter of the engine of `networks`, or config=NAME for those of a named configuration.",
 )  # fmt: skip
 @SEED
 @OUTPUT
