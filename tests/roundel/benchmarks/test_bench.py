@@ -42,6 +42,7 @@ def small(monkeypatch):
         "codec": [],
         "engine": [],
         "golden": [],
+        "networks": [],
         "search": [bench_search.Case(per_channel=True, positions=16, size=32, images=1)],
         "decoder": [bench_decoder.DecoderRate(DecoderParams(**UNITS["decoder"].configs["mask_8"]), 0.5)],
         "nms": [bench_nms.NmsRate("psrr parallel", 2), bench_nms.Software(60)],
@@ -186,6 +187,6 @@ def test_unknown_unit_is_one_line_and_leaves_nothing(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["bench", "mac", "nope", "-o", str(tmp_path / "out")])
     assert end.value.code == 2
-    known = "mac, requant, codec, decoder, search, engine, golden, nms"
+    known = "mac, requant, codec, decoder, search, engine, networks, golden, nms"
     assert capsys.readouterr().err == f"roundel: unit 'nope' has no benchmark, expected one of {known}\n"
     assert list(tmp_path.iterdir()) == []
