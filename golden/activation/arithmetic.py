@@ -65,8 +65,7 @@ def linear_part(words: Ints, shift: int, step_bits: int) -> Ints:
 def sloped(position: Ints, slopes: Ints, step_bits: int) -> Ints:
     """Return the magnitude of a negative word times the magnitude of its column's slope, in the units of `curve`.
 
-    A slope is a multiplier of `step_bits + 1` bits, then a sign. No magnitude saturates in the cores that a table of
-    slopes may have.
+    A slope is a multiplier of `step_bits + 1` bits, then a sign.
     """
     return np.asarray(position * (slopes & ((2 << step_bits) - 1)))
 

@@ -88,6 +88,18 @@ class ActivationParams(Params):
         return self.in_width - self.segment_bits
 
     @property
+    def slope_cores(self) -> tuple[int, ...]:
+        """The `core` that a table of slopes may have, that of the finest slopes first.
+
+        With the last one, that of the steepest slopes, words below half of the least one saturate.
+        """
+        return self.greatest_core, self.greatest_core - 1, self.greatest_core - 2
+
+    def steepest(self, core: int, linear_shift: int = 0) -> float:
+        """Return the greatest magnitude of a slope in a table of slopes: `2**(step_bits + 1) - 1` of its steps."""
+        return float(((2 << self.step_bits) - 1) / (1 << (core + linear_shift)))
+
+    @property
     def step_limits(self) -> tuple[int, int]:
         """Least and greatest difference of an odd knot and its even neighbours."""
         return limits(self.knot_width - 1, True)
@@ -150,7 +162,7 @@ class ActivationParams(Params):
         if table.fold is Fold.SLOPE and not self.slopes:
             raise ValueError("fold slope needs a unit with slopes")
         if table.fold is Fold.SLOPE:
-            check_integer("core of fold slope", table.core, self.greatest_core - 1, self.greatest_core)
+            check_integer("core of fold slope", table.core, self.slope_cores[-1], self.slope_cores[0])
             if np.any(knots):
                 raise ValueError("knots must be 0 where fold is slope")
         return knots
@@ -230,8 +242,8 @@ lanes work side by side changes no result."""
 def slope_table(params: ActivationParams, slopes: ArrayLike, *, linear_shift: int = 0) -> tuple[ActivationTable, Ints]:
     """Return the table of a layer with a slope for each column (PRelu), and the columns' slopes as the unit takes them.
 
-    Slopes are the nearest ones: in steps of 1/128 where none is above 63/128 in a unit of the usual widths, else of
-    1/64.
+    Slopes are the nearest ones: in a unit of the usual widths in steps of 1/128 where none is above 63/128, of 1/64
+    where none is above 63/64, else of 1/32. With the last ones the least word is -512: those below count as it.
 
     Parameters
     ----------
@@ -249,13 +261,13 @@ def slope_table(params: ActivationParams, slopes: ArrayLike, *, linear_shift: in
     """
     real = np.asarray(slopes, dtype=np.float64)
     limit = (2 << params.step_bits) - 1
-    for core in (params.greatest_core, params.greatest_core - 1):
-        unit = float(1 << (core + linear_shift))
-        multiplier = np.rint(np.abs(real) * unit)
+    for core in params.slope_cores:
+        multiplier = np.rint(np.abs(real) * (1 << (core + linear_shift)))
         if np.all(multiplier <= limit):  # not for NaN
             break
     else:
-        raise ValueError(f"slopes must be {-limit / unit:g} to {limit / unit:g}, not {real.min():g} to {real.max():g}")
+        most = params.steepest(core, linear_shift)
+        raise ValueError(f"slopes must be {-most:g} to {most:g}, not {real.min():g} to {real.max():g}")
     table = ActivationTable(
         knots=(0,) * (params.segments + 1),
         fold=Fold.SLOPE,

@@ -168,7 +168,7 @@ def random_table(
     return ActivationTable(
         knots=(0,) * len(knots) if fold is Fold.SLOPE else tuple(knots),
         fold=fold,
-        core=int(rng.integers(core - 1 if fold is Fold.SLOPE else 0, core + 1)),
+        core=int(rng.integers(core - 2 if fold is Fold.SLOPE else 0, core + 1)),
         linear=bool(rng.integers(2)),
         linear_shift=2 * int(rng.integers(2)),
         unsigned=bool(rng.integers(2)),

@@ -1,7 +1,7 @@
 """The parts of a network in the order in which they run, on the engine and on a host, and the tensors between them."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -233,16 +233,34 @@ def chain_lines(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def chain_of(partition: Partition, host: str) -> Chain:
-    """Return the chain of a network in parts: the engine's largest part lies in the folder itself.
+def chain_of(partition: Partition, host: str, maps: Collection[str] = ()) -> Chain:
+    """Return the chain of a network in parts: the engine's main part lies in the folder itself.
+
+    Parameters
+    ----------
+    partition
+        The parts.
+    host
+        What may be left to a host.
+    maps
+        Outputs that boxes are made of. The part that gives them is the main one; without them, the largest part is.
 
     Raises
     ------
     InputError
-        A part of the host that may run for any time, or whose tensors are too large.
+        A part of the host that may run for any time, or whose tensors are too large; maps that no part gives alone.
     """
     examination = partition.examination
-    main = max(partition.engine, key=lambda part: part.macs)
+    main = max(partition.engine, key=lambda part: (not {*maps}.isdisjoint(part.outputs), part.macs))
+    if apart := [name for name in maps if name not in main.outputs]:
+        raise InputError(
+            f"{examination.file}: output {apart[0]}: boxes are made in one part of the engine, but the host computes "
+            f"some of what lies between this output and {next(name for name in maps if name in main.outputs)}: "
+            "--no-head leaves boxes to the host"
+            if len(apart) < len(maps)
+            else f"{examination.file}: output {apart[0]}: the host computes it, so that no boxes are made of it: "
+            "--no-head leaves boxes to the host"
+        )
     parts, models = [], {}
     for number, part in enumerate(partition.parts):
         file = (MAIN if part is main else f"engine/{number}") if part.engine else f"host/{number}.onnx"

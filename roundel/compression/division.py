@@ -184,7 +184,7 @@ def _compress_parts(
         raise InputError(
             f"{_first_reason(partition)}: nothing is left for the engine; roundel inspect tells all reasons"
         )
-    chain = chain_of(partition, host.value)
+    chain = chain_of(partition, host.value, options.detector.outputs if options.detector is not None else ())
     if not without and _is_plain(chain, prepared):
         return chain, {MAIN: run_passes(options, progress)}, None
     return _compress_chain(options, partition, chain, progress)

@@ -17,7 +17,7 @@ from roundel.graph.nodes import Affine, Clip, LeakyRelu, Node, Reals, Relu, chec
 WIDE = 16.0
 """A function must be finite and continuous from minus this to this."""
 JUMP = 1 / 256  # part of a function's range there that it may jump by
-MOST_SLOPE = 63 / 64  # of a channel's negative values
+MOST_SLOPE = 63 / 32  # of a channel's negative values
 TOLERANCE = 2e-5  # part of a value and 1 by which two functions that are the same may differ
 
 Attributes = Mapping[str, float]

@@ -13,7 +13,7 @@ WAYS = {
     "Softmax": "at the end of a network nothing is lost",
     "Mul": "leave products of two tensors to the host",
     "LRN": "leave it to the host, or train without it: batch normalization costs nothing",
-    "PRelu": "train with slopes below 63/64, or with one slope for all channels",
+    "PRelu": "train with slopes below 63/32, or with one slope for all channels",
     "MaxPool": "export with explicit pads smaller than the kernel, and without the output Indices",
     "AveragePool": "export with explicit pads, and count_include_pad=0 or ceil_mode=0",
     "Concat": "end the network before it, or leave it to the host: it only moves values",

@@ -181,6 +181,8 @@ class FunctionLowering(ValueLowering):
     ) -> tuple[Format, Activated, Fitted]:
         """Return the table of the best output format, or of a neighbour where that one has none, and the format.
 
+        Slopes by channel may also have two fractional bits less.
+
         Raises
         ------
         NoTable
@@ -188,6 +190,8 @@ class FunctionLowering(ValueLowering):
         """
         others = [n_o for n_o in goal.fractions(fractions.tolist()) if abs(n_o - output.fraction) == 1]
         others.sort(key=lambda n_o: float(goal.errors(sums, fractions, n_o).sum()))
+        if goal.saturates and not goal.fixed and goal.coarsest is None:  # steep slopes: rather so than on the host
+            others.append(output.fraction - 2)
         refused: NoTable | None = None
         for n_o in (output.fraction, *others):
             form = replace(output, fraction=n_o)

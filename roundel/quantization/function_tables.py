@@ -1,6 +1,6 @@
 """Tables of activations: fitted once for a function and a format, with the error on a layer's own inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, log2
@@ -77,23 +77,27 @@ class Inputs:
     ----------
     low, high
         Ends.
+    lows
+        The least known input of each channel, at most 0: slopes differ by channel.
     counts, edges
         As `numpy.histogram` gives them.
     """
 
     low: float
     high: float
+    lows: NDArray[np.float64]
     counts: NDArray[np.float64]
     edges: NDArray[np.float64]
 
     @classmethod
     def of(cls, values: Reals, ends: tuple[float, float]) -> "Inputs":
-        """Return the inputs of a function from some of them, and from the ends of all."""
+        """Return the inputs of a function from some of them, (positions, channels), and from the ends of all."""
         low, high = min(float(values.min()), ends[0]), max(float(values.max()), ends[1])
         if low >= high:  # all are one number
             low, high = low - max(abs(low), 1) / 8, high + max(abs(high), 1) / 8
         counts, edges = np.histogram(values, BINS, (low, high))
-        return cls(low=low, high=high, counts=counts.astype(np.float64), edges=edges)
+        lows = np.clip(values.min(axis=0).astype(np.float64), low, 0)
+        return cls(low=low, high=high, lows=lows, counts=counts.astype(np.float64), edges=edges)
 
     @property
     def wide(self) -> tuple[float, float]:
@@ -210,6 +214,9 @@ def _on_inputs(fitted: Fitted, goal: Goal) -> Fitted:
 def fitted_slopes(slopes: Reals, output: Format, inputs: Inputs, finest: int, limit: float) -> tuple[Activated, Fitted]:
     """Return a slope for negative words of each column, with its error.
 
+    Steep slopes cost reach: words of the table for them end at half of the least one. So slopes that are a little too
+    steep for the other tables are tried as the steepest that those have, too; the least of the greatest errors decides.
+
     Parameters
     ----------
     slopes
@@ -227,42 +234,56 @@ def fitted_slopes(slopes: Reals, output: Format, inputs: Inputs, finest: int, li
         word = replace(output, width=WORDS.in_width, signed=True, fraction=output.fraction + WORDS.fraction - shift)
         if word.fraction > finest:
             continue
-        try:
-            table, codes = slope_table(WORDS, slopes, linear_shift=shift)
-        except ValueError:
-            if shift == 0:
-                raise
-            continue
-        table = replace(table, unsigned=not output.signed)
-        activated = Activated(table=table, word=word, slopes=tuple(int(code) for code in codes))
-        fitted = _slopes_error(slopes, table, np.asarray(codes), word, output, inputs)
-        if best is None or fitted.max_error < best[1].max_error:
-            best = activated, fitted
+        for table, codes in _slope_tables(slopes, shift):
+            table = replace(table, unsigned=not output.signed)
+            activated = Activated(table=table, word=word, slopes=tuple(int(code) for code in codes))
+            fitted = _slopes_error(slopes, table, codes, word, output, inputs)
+            if best is None or fitted.max_error < best[1].max_error:
+                best = activated, fitted
     if best is None:
         raise ValueError(f"words need at least {output.fraction + 1} fractional bits, but sums have {finest}")
     if best[1].max_error > limit:
         fitted = best[1]
         raise ValueError(
-            f"PRelu from {inputs.low:g} to {inputs.high:g} is off by {fitted.max_error:.2f} ULP of {output.scale:g} at "
-            f"{fitted.worst:g}, more than {limit:g}"
+            f"PRelu from {inputs.lows.min():g} to {inputs.high:g} is off by {fitted.max_error:.2f} ULP of "
+            f"{output.scale:g} at {fitted.worst:g}, more than {limit:g}"
         )
     return best
+
+
+def _slope_tables(slopes: Reals, shift: int) -> Iterator[tuple[ActivationTable, NDArray[np.int64]]]:
+    """Give the table of slopes, and one for each finer step, whose steepest slopes stand for steeper ones.
+
+    Raises
+    ------
+    ValueError
+        No table without a shift has a slope as steep.
+    """
+    made: set[int] = set()
+    for core in WORDS.slope_cores[::-1]:
+        most = WORDS.steepest(core, shift)
+        if core == WORDS.slope_cores[-1] and shift == 0:
+            table, codes = slope_table(WORDS, slopes)
+        else:
+            table, codes = slope_table(WORDS, np.clip(slopes, -most, most), linear_shift=shift)
+        if table.core not in made:
+            made.add(table.core)
+            yield table, np.asarray(codes)
 
 
 def _slopes_error(
     slopes: Reals, table: ActivationTable, codes: NDArray[np.int64], word: Format, output: Format, inputs: Inputs
 ) -> Fitted:
-    """Return the error of slopes between the ends of inputs whose results the output holds."""
-    real, places = np.unique(slopes.astype(np.float64), return_index=True)
-    points = np.linspace(inputs.low, inputs.high, PLACES)[:, np.newaxis]
+    """Return the error of slopes between the ends of each channel's inputs whose results the output holds."""
+    points = np.linspace(inputs.lows, max(inputs.high, 0.0), PLACES)
     words = np.clip(np.floor(points / word.scale), *word.limits).astype(np.int64)
-    results = WORDS.compute(words, table, slopes=codes[places])
-    wanted = np.clip(np.where(points < 0, points * real, points) / output.scale, *output.limits)
+    results = WORDS.compute(words, table, slopes=codes)
+    wanted = np.clip(np.where(points < 0, points * slopes, points) / output.scale, *output.limits)
     errors = np.abs(results - wanted)
-    shares = np.interp(points[:, 0], (inputs.edges[1:] + inputs.edges[:-1]) / 2, inputs.counts)
-    mean = float((errors.mean(axis=1) * shares).sum() / shares.sum()) if shares.any() else float(errors.mean())
-    row = int(errors.max(axis=1).argmax())
-    return Fitted(table=table, word=word, max_error=float(errors.max()), mean_error=mean, worst=float(points[row, 0]))
+    shares = np.interp(points, (inputs.edges[1:] + inputs.edges[:-1]) / 2, inputs.counts)
+    mean = float((errors * shares).sum() / shares.sum()) if shares.any() else float(errors.mean())
+    worst = float(points[np.unravel_index(int(errors.argmax()), errors.shape)])
+    return Fitted(table=table, word=word, max_error=float(errors.max()), mean_error=mean, worst=worst)
 
 
 def untabled(formula: Formula, limit: float) -> str | None:

@@ -36,7 +36,7 @@ async def matches_golden_everywhere(dut: Any) -> None:
         (fitted(params, name, attributes, *ends), np.int64(0)) for name, attributes in settings["functions"]
     ]
     slopes = np.linspace(-0.9, 0.9, params.columns)
-    layers += [slope_table(params, slopes), slope_table(params, slopes / 2)]
+    layers += [slope_table(params, slopes * steepness) for steepness in (2, 1, 0.5)]
 
     count = 1 << params.in_width
     words = np.arange(count, dtype=np.int64).reshape(-1, params.columns) - count // 2

@@ -18,6 +18,7 @@ from roundel.graph.folding.concats import quantized_sources
 from roundel.graph.folding.factors import factors_in_readers
 from roundel.graph.folding.functions import composed
 from roundel.graph.folding.moves import settled
+from roundel.graph.folding.steep import steep_turned
 from roundel.graph.functions import Pointwise, PRelu
 from roundel.graph.graph import Graph
 from roundel.graph.moving import DepthToSpace, Select
@@ -39,14 +40,15 @@ def fold(graph: Graph) -> Graph:
     before it, else into those behind it, or becomes a convolution of one weight a channel, and activations that
     follow pooling, upsampling or flattening move before it, to the operator they belong to. Quantizers that a
     concatenation cannot take in also stand before it. Borders and parts of maps go into the convolution or pool
-    behind them, orders of channels into the weights that make these.
+    behind them, orders of channels into the weights that make these, and steep slopes into those before them.
 
     Raises
     ------
     InputError
         An `Affine` of features has no such operator before it, or one that others read as well.
     """
-    plain = _without_affine(factors_in_readers(affines_first(settled(composed(needed(graph))))))
+    plain = steep_turned(settled(composed(needed(graph))))
+    plain = _without_affine(factors_in_readers(affines_first(plain)))
     return quantized_sources(orders_in_weights(_activations_first(plain)))
 
 

@@ -55,7 +55,7 @@ def test_every_reason_that_blocks_is_named_with_a_way_on():
     assert "lrn_b" in text
     count = 3 * 3 * 3 * 3  # of the weights of each of three convolutions, over 8 x 8 positions
     assert text.startswith(f"5 operators (1 engine, 2 host, 2 blocked), {3 * count * 64:,} MACs, {3 * count} weights\n")
-    assert "63/64" in text
+    assert "63/32" in text
     assert result.counts == {"tail": 1, "any": 3}
     assert result.shares == {"tail": 1 / 3, "any": 1.0}
     places = {row.name: row.place for row in roundel.inspect(two_blocks(), host="any").operators}

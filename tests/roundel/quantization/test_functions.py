@@ -5,10 +5,10 @@ import pytest
 
 import roundel
 from roundel.frontend import read_onnx
-from roundel.golden.activation import Fold
+from roundel.golden.activation import WORDS, Fold
 from roundel.golden.errors import InputError
 from roundel.golden.network import Add, Weighted, outputs, steps
-from roundel.graph import Pointwise, fold
+from roundel.graph import Pointwise, PRelu, fold
 from roundel.quantization import QuantizeOptions, quantize, real_values, tensor_sqnr_db
 from roundel.quantization.function_tables import function_table
 from tests.support.onnx_models import model, reference
@@ -179,6 +179,24 @@ def test_slopes_by_channel(alone):
     [told] = result.functions
     assert told.function == "PRelu"
     assert worst(result.network, ("PRelu", {}), images(), slopes) <= told.greatest + 0.01 < 2
+
+
+def test_steep_slopes_by_channel():
+    """As those of MTCNN's P-Net: below -1 channels turn around, up to 63/32 there is a table."""
+    row, constants = conv(np.random.default_rng(7), "x", "a", 3, 6)
+    slopes = np.float32([-0.63, 1.012, -1.278, 1.9, -1.9, 0.25]).reshape(6, 1, 1)
+    proto = model([row, ("PRelu", ["a", "s"], "y", {})], IMAGE, constants | {"s": slopes}, opset=20)
+    graph = read_onnx(proto)
+    made = quantize(graph, images(), QuantizeOptions(per_channel=True))
+    [layer] = functional(made.network)
+    assert layer.activation.table.core == WORDS.greatest_core - 2
+    [turned] = [node.slopes for node in fold(graph).nodes if isinstance(node, PRelu)]
+    [told] = made.functions
+    assert worst(made.network, ("PRelu", {}), images(), turned) <= told.greatest + 0.01 < 2.01
+    x = images(3)
+    [given] = real_values(made.network, IMAGE, outputs(made.network, made.network.encode(x))).values()
+    [exact] = reference(proto, x)
+    assert tensor_sqnr_db(exact, given) > 28
 
 
 def test_slopes_of_mostly_negative_inputs_keep_them_all():
