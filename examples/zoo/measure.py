@@ -115,7 +115,7 @@ class Record:
 
     def write(self) -> None:
         """Write the file anew."""
-        write_json(self.path, _plain(self.values))
+        write_json(self.path, plain(self.values))
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -190,12 +190,12 @@ def _run(task: Task, small: roundel.CompressedNetwork, pictures: Any, values: di
 def _compared(task: Task, model: Model, record: Record, calibration: Any, pictures: Any, run: Any) -> None:
     """Run onnxruntime's network, and its integers, on the same images, and record how far each is from its floats."""
     values = record.values
-    plain = record.stage("onnxruntime", lambda: rival.prepared(Path(task.file), model.shape, model.outputs))
-    if plain is None:
+    proto = record.stage("onnxruntime", lambda: rival.prepared(Path(task.file), model.shape, model.outputs))
+    if proto is None:
         return
 
     def floats() -> rival.Arrays:
-        session = rival.Float(plain, threads=task.threads)
+        session = rival.Float(proto, threads=task.threads)
         values["float_seconds"] = session.seconds(pictures[0])
         return session.run(pictures)
 
@@ -210,25 +210,25 @@ def _compared(task: Task, model: Model, record: Record, calibration: Any, pictur
         with work_folder() as folder:
             for kind in ("tensor", "channel"):
                 ratios = record.stage(
-                    f"int8 by {kind}", partial(_int8, plain, calibration, pictures, wanted, folder, kind)
+                    f"int8 by {kind}", partial(_int8, proto, calibration, pictures, wanted, folder, kind)
                 )
                 values["sqnr"] |= {kind: ratios} if ratios else {}
 
 
 def _int8(
-    plain: Any, calibration: Any, pictures: Any, wanted: rival.Arrays, folder: Path, kind: str
+    proto: Any, calibration: Any, pictures: Any, wanted: rival.Arrays, folder: Path, kind: str
 ) -> dict[str, float]:
     """How far onnxruntime's own integers are from its floats."""
-    file = rival.quantized(plain, calibration, folder, per_channel=kind == "channel")
+    file = rival.quantized(proto, calibration, folder, per_channel=kind == "channel")
     return rival.ratios(wanted, rival.Float(file, exact=True).run(pictures))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Values that JSON can hold: infinite ratios as text."""
     if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not isfinite(value):

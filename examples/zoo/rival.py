@@ -14,6 +14,8 @@ from roundel.quantization import tensor_sqnr_db
 from roundel.ui import seconds
 
 QUANTIZABLE = 13  # the first opset with a scale for each channel
+METHODS = ("MinMax", "Entropy", "Percentile")
+"""Ways of onnxruntime to choose the range of an activation."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -85,7 +87,9 @@ class Float:
         return seconds(lambda: self._session.run(None, {self.source: image[None]}), repeats=3)
 
 
-def quantized(model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, per_channel: bool) -> Path:
+def quantized(
+    model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, per_channel: bool, method: str = "MinMax"
+) -> Path:
     """Write the network as onnxruntime quantizes it, weights and activations of 8 signed bits, and return its path.
 
     Parameters
@@ -98,13 +102,15 @@ def quantized(model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, per
         For the file, and others beside it.
     per_channel
         A scale for each channel of weights, or one for a tensor.
+    method
+        How ranges of activations follow from the images: a name of `METHODS`.
     """
-    from onnxruntime.quantization import QuantType, quantize_static
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     logging.disable(logging.WARNING)
     plain, ready = folder / "plain.onnx", folder / "ready.onnx"
-    target = folder / f"int8_{'channel' if per_channel else 'tensor'}.onnx"
+    target = folder / f"int8_{'channel' if per_channel else 'tensor'}_{method.lower()}.onnx"
     if not ready.is_file():
         version = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
         if version < QUANTIZABLE:
@@ -119,6 +125,7 @@ def quantized(model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, per
         per_channel=per_channel,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod[method],
     )
     return target
 
