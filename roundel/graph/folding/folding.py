@@ -15,10 +15,9 @@ from roundel.golden.network import Window
 from roundel.graph.activation import ACTIVATIONS
 from roundel.graph.folding.channels import affines_first, orders_in_weights
 from roundel.graph.folding.concats import quantized_sources
-from roundel.graph.folding.factors import factors_in_readers
+from roundel.graph.folding.factors import factors_in_readers, steep_turned
 from roundel.graph.folding.functions import composed
 from roundel.graph.folding.moves import settled
-from roundel.graph.folding.steep import steep_turned
 from roundel.graph.functions import Pointwise, PRelu
 from roundel.graph.graph import Graph
 from roundel.graph.moving import DepthToSpace, Select
