@@ -1,8 +1,8 @@
 """Write the table of narrow arrays in docs/engine_cycles.md: `python docs/make/digit_area.py LIBRARY`; some minutes.
 
 LIBRARY is a Liberty file. Areas are those of a column of `medium`, with all that it has: the shift of digits, double
-buffers of weights and parameters, the window of depthwise layers, accumulator and requantizer. Energies are those of
-the array's gates, driven by the largest layer of the digits network: of digits on the array that has them.
+buffers of weights and parameters, the window of depthwise layers, accumulator and requantizer. Biases, and with them
+accumulators, are as much narrower as weights are. Energies are those of the array's gates, driven by the largest layer of the digits network: of digits on the array that has them.
 """
 
 import sys
@@ -98,7 +98,9 @@ def ratios(arrays: list[Array]) -> Iterator[list[str]]:
 def main() -> None:
     """Fill both tables."""
     medium = replace(EngineParams.named("medium"), nms=None, structure="pairs")
-    arrays = [measured(replace(medium, weight_width=width), Path(sys.argv[1])) for width in (8, 4, 2)]
+    widths = {width: medium.bias_width - (WIDE - width) for width in (8, 4, 2)}
+    arrays = [measured(replace(medium, weight_width=width, bias_width=bias), Path(sys.argv[1]))
+              for width, bias in widths.items()]  # fmt: skip
     tables = {
         "narrow": markdown_table(HEADS, [array.cells() for array in arrays]),
         "shares": markdown_table(RATIOS, list(ratios(arrays))),

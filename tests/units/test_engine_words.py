@@ -18,7 +18,9 @@ from tests.roundel.compression.patterns.test_patterns_option import compressed, 
 SMALLEST = EngineParams(lanes=4, columns=4, memory=1 << 12, depth=64, banks=8, beat_words=4, select=True)
 ENGINES = {
     "four words": SMALLEST,
-    "two words, pairs, gates": replace(SMALLEST, memory=1 << 10, banks=4, beat_words=2, structure="pairs", gates=True),
+    "two words, pairs, gates": replace(
+        SMALLEST, memory=1 << 10, banks=4, beat_words=2, taps=3, structure="pairs", gates=True
+    ),
 }
 STALLS = 60  # of 256 cycles of each channel of the bus
 

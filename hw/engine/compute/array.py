@@ -7,7 +7,7 @@ from amaranth.lib import data, stream
 
 from roundel.golden.engine import EngineParams
 from roundel.hw.decoder import weights_layout
-from roundel.hw.engine.compute.column import EngineColumn, control_layout, holds_operand
+from roundel.hw.engine.compute.column import EngineColumn, control_layout, holds_operand, in_order
 from roundel.hw.engine.ports import beat_layout, column_layout, layer_layout, result_layout, scale_layout, word
 from roundel.hw.lib import BlockLoader, Component, In, Out, Port, TwoPortMemory, named
 
@@ -171,7 +171,7 @@ class EngineArray(Component):
         beat, taken = self.beats.p, self.beats.valid & self.beats.ready
         operand = Signal(self.parts[0].operand.shape(), reset_less=True)
         with m.If(self.activity.computing):
-            m.d.sync += operand.eq(self.parts[0].dot.structure.prepare(beat.data))
+            m.d.sync += operand.eq(self.parts[0].dot.structure.prepare(in_order(self.params, beat.data)))
         rows = self._window(m, taken)
         for index, column in enumerate(self.parts):
             m.submodules[f"column_{index}"] = column

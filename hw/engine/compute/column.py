@@ -1,5 +1,6 @@
 """One column of the engine's array: its weights, its sum of products, its running sum and its requantizer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
@@ -88,9 +89,25 @@ def control_layout(params: EngineParams, dot: int, requant: int) -> data.StructL
     )
 
 
-def own_lanes(params: EngineParams) -> int:
-    """Lanes whose operand a column has for itself: those of the taps, in whole pairs where the structure pairs them."""
-    return min(params.lanes, params.taps + params.taps % 2) if params.structure is Structure.PAIRS else params.taps
+def lane_order(params: EngineParams) -> list[int]:
+    """Return the lanes in the order in which the structure takes them, neighbours as pairs.
+
+    Lanes of taps, whose operand a column has for itself, are paired with others as long as there are any: in depthwise
+    layers these have no weights, so that nobody needs the sum of such a pair.
+    """
+    lanes, taps = params.lanes, params.taps
+    if params.structure is not Structure.PAIRS:
+        return list(range(lanes))
+    mixed = min(taps, lanes - taps)
+    pairs = [lane for tap in range(mixed) for lane in (tap, taps + tap)]
+    return [*pairs, *range(mixed, taps), *range(taps + mixed, lanes)]
+
+
+def in_order(params: EngineParams, lanes: data.View) -> data.View:
+    """Return bytes, or weights, of all lanes in their order (`lane_order`)."""
+    if params.structure is not Structure.PAIRS:
+        return lanes
+    return data.View(lanes.shape(), Cat(lanes[lane] for lane in lane_order(params)))
 
 
 def holds_operand(params: EngineParams) -> bool:
@@ -127,9 +144,8 @@ class EngineColumn(Component):
                 self.dot.operand.shape(), "The activations as the structure wants them, of all columns, registered."
             ),
             broadcast=In(
-                data.ArrayLayout(byte, own_lanes(params)),
-                "Bytes of the beat, its first lanes; with `holds_operand` a cycle before `operand`, otherwise beside "
-                "it.",
+                data.ArrayLayout(byte, params.taps),
+                "Bytes of the beat, lanes of taps; with `holds_operand` a cycle before `operand`, otherwise beside it.",
             ),
             window=In(
                 data.ArrayLayout(byte, params.taps),
@@ -156,7 +172,7 @@ class EngineColumn(Component):
             weights.load.eq(self.load_weights),
             weights.swap.eq(control.swap_weights),
             self.dot.operand.eq(self._operand(m)),
-            self.dot.weights.eq(weights.active),
+            self.dot.weights.eq(in_order(self.params, weights.active)),
             self.dot.enable.eq(control.dot),
             *(self.dot.scale.eq(control[name]) for name in scale_layout(self.params)),
         ]
@@ -177,13 +193,14 @@ class EngineColumn(Component):
         return m
 
     def _operand(self, m: Module) -> Value:
-        """Return what all columns share; in depthwise layers, this column's own window in the first lanes."""
-        count = own_lanes(self.params)
-        lanes = Signal(data.ArrayLayout(signed(8), count))
+        """Return what all columns share; in depthwise layers, this column's own window in the lanes of taps."""
+        lanes = Signal(data.ArrayLayout(signed(8), self.params.taps))
         m.d.comb += lanes.eq(self.broadcast)
         for tap in range(self.params.taps):
             with m.If(self.layer.depthwise):
                 m.d.comb += lanes[tap].eq(self.window[tap])
+        if self.params.structure is Structure.PAIRS:
+            return Cat(self._pairs(lanes))
         own, shared = self.dot.structure.prepare(lanes), self.operand.as_value()
         if holds_operand(self.params):
             held = Signal(len(own), name="own", reset_less=True)
@@ -191,6 +208,14 @@ class EngineColumn(Component):
                 m.d.sync += held.eq(own)
             own = held
         return Cat(own, shared[len(own) :]) if len(own) < len(shared) else own
+
+    def _pairs(self, lanes: data.View) -> Iterator[Value]:
+        """Give the operand of each pair; only two lanes of taps have a sum of their own."""
+        order = lane_order(self.params)
+        for pair, first, second in zip(self.operand, order[::2], order[1::2], strict=True):
+            yield lanes[first] if first < self.params.taps else pair.a
+            yield lanes[second] if second < self.params.taps else pair.b
+            yield lanes[first] + lanes[second] if second < self.params.taps else pair.both
 
     def _parameters(self, m: Module, name: str, swap: Value, fields: tuple[str, ...]) -> data.View:
         """Return the active values of some of the column's parameters."""
