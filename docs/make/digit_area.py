@@ -2,7 +2,8 @@
 
 LIBRARY is a Liberty file. Areas are those of a column of `medium`, with all that it has: the shift of digits, double
 buffers of weights and parameters, the window of depthwise layers, accumulator and requantizer. Biases, and with them
-accumulators, are as much narrower as weights are. Energies are those of the array's gates, driven by the largest layer of the digits network: of digits on the array that has them.
+accumulators, are as much narrower as weights are. Energies are those of the array's gates, driven by the largest layer
+of the digits network: of digits on the array that has them.
 """
 
 import sys
