@@ -2,7 +2,7 @@
 
 from roundel.graph.activation import ACTIVATIONS, Activation
 from roundel.graph.archives import MAX_NPZ, read_npz
-from roundel.graph.channel_ties import ChannelTies, Orders, reordered
+from roundel.graph.channel_ties import ChannelTies, Orders, Tie, passed, reordered
 from roundel.graph.folding import ELEMENTWISE, MOVERS, filled, fold, is_private, needed
 from roundel.graph.formula import OPERATIONS, Formula, FormulaStep, formula_of
 from roundel.graph.functions import Pointwise, PRelu, function_nodes, function_of, known, why_not
@@ -73,6 +73,7 @@ __all__ = [
     "Reals",
     "Relu",
     "Select",
+    "Tie",
     "Upsample",
     "array_of",
     "channels_last",
@@ -92,6 +93,7 @@ __all__ = [
     "load_images",
     "needed",
     "padded_shape",
+    "passed",
     "read_images",
     "read_npz",
     "reordered",

@@ -4,9 +4,9 @@ Layers sum up over all channels of their input, so that channels may be in any o
 weights on both sides follow it. What lies between keeps them in their places.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,25 @@ Orders = Mapping[str, Ints]
 """By tensor: the channel of the network as it was that each place holds."""
 
 
+class Tie(NamedTuple):
+    """What a node does to classes of channels.
+
+    Attributes
+    ----------
+    same
+        Classes that those of the result go with, an array of the result's length each.
+    fixed
+        Classes that are not free.
+    """
+
+    same: Sequence[Ints] = ()
+    fixed: Sequence[Ints] = ()
+
+
+Rule = Callable[[Graph, Node, Sequence[Ints], Ints], Tie]
+"""What a node of a graph does to the classes of its inputs and of its result."""
+
+
 @dataclass(frozen=True, eq=False)
 class ChannelTies:
     """Classes of channels that go together.
@@ -47,29 +66,35 @@ class ChannelTies:
     tensors
         The class of each channel (or feature), by tensor.
     free
-        Whether the channels of a class may go to other places: not those of the network's input and results.
+        Whether the channels of a class may change, such as go to other places: not those of the network's input and
+        results.
     """
 
     tensors: Mapping[str, Ints]
     free: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, graph: Graph) -> "ChannelTies":
-        """Find the classes of a network in normal form (`roundel.graph.fold`)."""
+    def of(cls, graph: Graph, rule: Rule | None = None) -> "ChannelTies":
+        """Find the classes of a network in normal form (`roundel.graph.fold`).
+
+        Parameters
+        ----------
+        graph
+            The network.
+        rule
+            What nodes tie; by default, channels that must be in one order.
+        """
         count, tensors = 0, dict[str, Ints]()
-        same, fixed = list[tuple[Ints, Ints]](), list[Ints]()
         for name in (graph.source, *(node.output for node in graph.nodes)):
             tensors[name] = np.arange(count, count + graph.shapes[name][0])
             count += graph.shapes[name][0]
-        fixed += [tensors[name] for name in (graph.source, *graph.results)]
+        same, fixed = list[tuple[Ints, Ints]](), [tensors[name] for name in (graph.source, *graph.results)]
         for node in graph.nodes:
-            inputs, output = [tensors[name] for name in node.inputs], tensors[node.output]
-            tied = _tied(graph, node, inputs)
-            if tied is None:
-                fixed += [*inputs, output]
-            else:
-                same += [(output, other) for other in tied]
-        roots = united(count, same)
+            output = tensors[node.output]
+            tie = (rule or _ordered)(graph, node, [tensors[name] for name in node.inputs], output)
+            same += [(output, other) for other in tie.same]
+            fixed += tie.fixed
+        roots = _united(count, same)
         free = np.ones(count, bool)
         for classes in fixed:
             free[roots[classes]] = False
@@ -106,8 +131,14 @@ class ChannelTies:
         return orders
 
 
-def _tied(graph: Graph, node: Node, inputs: Sequence[Ints]) -> list[Ints] | None:
-    """Return what channels of a result go with: nothing behind a sum over channels, None where they are fixed."""
+def _ordered(graph: Graph, node: Node, inputs: Sequence[Ints], output: Ints) -> Tie:
+    """Tie channels that must be in one order: nothing behind a sum over channels."""
+    tied = _same_order(graph, node, inputs)
+    return Tie(fixed=[*inputs, output]) if tied is None else Tie(same=tied)
+
+
+def _same_order(graph: Graph, node: Node, inputs: Sequence[Ints]) -> list[Ints] | None:
+    """Return what channels of a result go with, None where they are fixed."""
     match node:
         case Conv():
             if node.groups == 1:
@@ -116,7 +147,30 @@ def _tied(graph: Graph, node: Node, inputs: Sequence[Ints]) -> list[Ints] | None
             return [np.repeat(inputs[0], len(node.weights) // node.groups)] if depthwise else None
         case Dense():
             return [] if len(graph.shapes[node.inputs[0]]) == 1 else None
-        case Add() | Gate():
+        case Gate():
+            return list(inputs)
+    return [inputs[0]] if isinstance(node, ALIKE) else passed(graph, node, inputs)
+
+
+def passed(graph: Graph, node: Node, inputs: Sequence[Ints]) -> list[Ints] | None:
+    """Return the channels that each channel of a node's result takes as they are, or adds up.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    node
+        A node of it.
+    inputs
+        Numbers of the channels of each input.
+
+    Returns
+    -------
+    list
+        Arrays of the result's length; None for other nodes than a sum, a concatenation, a selection, a flattening.
+    """
+    match node:
+        case Add():
             return list(inputs)
         case Concat():
             return [np.concatenate(inputs)]
@@ -124,19 +178,11 @@ def _tied(graph: Graph, node: Node, inputs: Sequence[Ints]) -> list[Ints] | None
             return [inputs[0][np.asarray(node.channels)]]
         case Flatten():
             return [np.repeat(inputs[0], graph.shapes[node.output][0] // len(inputs[0]))]
-    return [inputs[0]] if isinstance(node, ALIKE) else None
+    return None
 
 
-def united(count: int, same: Sequence[tuple[Ints, Ints]]) -> Ints:
-    """Return the least number that each of `count` numbers is tied to, over any number of steps.
-
-    Parameters
-    ----------
-    count
-        How many there are: 0 to below it.
-    same
-        Arrays of numbers of one length each, of which those at one place are tied.
-    """
+def _united(count: int, same: Sequence[tuple[Ints, Ints]]) -> Ints:
+    """Return the least number that each of `count` numbers is tied to, over any number of steps."""
     roots = np.arange(count)
     while True:
         before = roots.copy()

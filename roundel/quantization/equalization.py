@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from roundel.golden.rounding import Ints
 from roundel.graph import (
-    Add,
     AveragePool,
-    Concat,
+    ChannelTies,
     Conv,
     Dense,
     DepthToSpace,
     Fill,
-    Flatten,
     Graph,
     Interpolate,
     LeakyRelu,
@@ -30,9 +28,10 @@ from roundel.graph import (
     Pointwise,
     PRelu,
     Relu,
-    Select,
+    Tie,
     Upsample,
     formula_of,
+    passed,
 )
 from roundel.quantization.calibration import Floats
 from roundel.quantization.factor_search import Channels, FactorSearch, Floats64, Rows, levels
@@ -86,7 +85,7 @@ def equalize(
     Equalized
         Weights and biases differ. Where the file gives weights as integers, or quantizes, all factors are 1.
     """
-    classes = _Classes.of(graph)
+    classes = ChannelTies.of(graph, _same_factor)
     if not classes.free.any():
         return Equalized(graph=graph, gain_db=0.0)
     search = FactorSearch(
@@ -102,80 +101,17 @@ def equalize(
     return Equalized(graph=made, gain_db=search.gain_db(factors))
 
 
-@dataclass(frozen=True, eq=False)
-class _Classes:
-    """Channels that share a factor.
-
-    Attributes
-    ----------
-    tensors
-        The class of each channel (or feature), by tensor.
-    free
-        Whether a class may have another factor than 1.
-    """
-
-    tensors: Mapping[str, Ints]
-    free: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, graph: Graph) -> "_Classes":
-        """Find them: channels are tied by what they pass, from the layers that make them to those that read them."""
-        count, tensors = 0, dict[str, Ints]()
-        same, fixed = list[tuple[Ints, Ints]](), list[Ints]()
-        for name in (graph.source, *(node.output for node in graph.nodes)):
-            tensors[name] = np.arange(count, count + graph.shapes[name][0])
-            count += graph.shapes[name][0]
-        fixed += [tensors[name] for name in (graph.source, *graph.results)]
-        for node in graph.nodes:
-            inputs, output = [tensors[name] for name in node.inputs], tensors[node.output]
-            tied = _tied(graph, node, inputs)
-            if isinstance(node, Pointwise):  # a table gives all channels one factor
-                fixed += inputs
-                same.append((output, np.broadcast_to(output[:1], output.shape)))
-            elif tied is not None:
-                same += [(output, other) for other in tied]
-            elif not isinstance(node, Conv | Dense) or node.step is not None:
-                fixed += [*inputs, output]
-        roots = _united(count, same)
-        free = np.ones(count, bool)
-        for classes in fixed:
-            free[roots[classes]] = False
-        return cls({name: roots[classes] for name, classes in tensors.items()}, free[roots])
-
-
-def _tied(graph: Graph, node: Node, inputs: Sequence[Ints]) -> list[Ints] | None:
-    """Return channels that each channel of a node's result has the factor of; None where there are no such."""
-    match node:
-        case Add():
-            return list(inputs)
-        case Concat():
-            return [np.concatenate(inputs)]
-        case Select():
-            return [inputs[0][np.asarray(node.channels)]]
-        case Flatten():
-            return [np.repeat(inputs[0], graph.shapes[node.output][0] // len(inputs[0]))]
-        case DepthToSpace():
-            pixels = node.factor[0] * node.factor[1]
-            if node.by_channel:
-                return list(inputs[0].reshape(-1, pixels).T)
-            return list(inputs[0].reshape(pixels, -1))
-    return [inputs[0]] if isinstance(node, SAME) else None
-
-
-def _united(count: int, same: Sequence[tuple[Ints, Ints]]) -> Ints:
-    """Return the least number that each number is tied to, over any number of steps."""
-    roots = np.arange(count)
-    while True:
-        before = roots.copy()
-        for first, second in same:
-            least = np.minimum(roots[first], roots[second])
-            np.minimum.at(roots, roots[first], least)
-            np.minimum.at(roots, roots[second], least)
-            np.minimum.at(roots, first, least)
-            np.minimum.at(roots, second, least)
-        roots = roots[roots]
-        if np.array_equal(roots, before):
-            return roots
+def _same_factor(graph: Graph, node: Node, inputs: Sequence[Ints], output: Ints) -> Tie:
+    """Tie channels that share a factor, from the layers that make them to those that read them."""
+    if isinstance(node, Pointwise):  # a table gives all channels one factor
+        return Tie(same=[np.broadcast_to(output[:1], output.shape)], fixed=inputs)
+    if isinstance(node, DepthToSpace):
+        pixels = node.factor[0] * node.factor[1]
+        return Tie(same=list(inputs[0].reshape(-1, pixels).T if node.by_channel else inputs[0].reshape(pixels, -1)))
+    if isinstance(node, Conv | Dense) and node.step is None:
+        return Tie()
+    tied = [inputs[0]] if isinstance(node, SAME) else passed(graph, node, inputs)
+    return Tie(fixed=[*inputs, output]) if tied is None else Tie(same=tied)
 
 
 def _statistics(graph: Graph, images: NDArray[np.generic], bits: int) -> dict[str, Channels]:
