@@ -164,7 +164,7 @@ def run_passes(options: CompressOptions, progress: Progress) -> Compressed:
         imported=work.imported,
         engine=None if options.engine is None or compiled is None else _engine_figures(options.engine, compiled),
         allotment=work.allotment,
-        patterns=work.patterns if compiled is None else tuple(with_steps(row, compiled) for row in work.patterns),
+        patterns=work.patterns if compiled is None else with_steps(work.patterns, compiled),
         drift=drift(graph, work.options.model, work.quantized, images),
         evened=work.evened,
         figures=figures,

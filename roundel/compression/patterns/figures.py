@@ -1,7 +1,7 @@
 """What patterns of channels keep and bring, layer by layer."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,10 +100,11 @@ class OrderedPatterns:
         )
 
 
-def with_steps(figures: PatternFigures, compiled: Compiled) -> PatternFigures:
-    """Return figures with the layer's steps in a program."""
-    rows = [row for row in layer_rows(compiled) if row["layer"] == figures.layer]
-    if not rows:
-        return figures
-    steps, dense, further = (sum(row[name] for row in rows) for name in ("steps", "steps_dense", "steps_further"))
-    return PatternFigures(**{**figures.as_dict(), "steps": steps, "dense": dense, "further": further})
+def with_steps(figures: Sequence[PatternFigures], compiled: Compiled) -> tuple[PatternFigures, ...]:
+    """Return figures with the layers' steps in a program."""
+    rows = {row["layer"]: row for row in layer_rows(compiled)}
+    return tuple(_with_row(own, rows[own.layer]) if own.layer in rows else own for own in figures)
+
+
+def _with_row(figures: PatternFigures, row: Mapping[str, Any]) -> PatternFigures:
+    return replace(figures, steps=row["steps"], dense=row["steps_dense"], further=row["steps_further"])
